@@ -1,0 +1,50 @@
+# Each target builds the virtual environment that it needs, from the constraints file alone.
+PYTHON ?= python3
+PYTHON_OLDEST ?= python3.12
+ENV := .venv
+OLDEST := .venv-oldest
+PACKAGES := flows tasks models reports benchmarks tests
+
+.PHONY: demo test test-full soak test-oldest check format bench clean
+
+demo: $(ENV)/ready
+	$(ENV)/bin/sightline demo --out demo
+
+test: $(ENV)/ready
+	$(ENV)/bin/python -m pytest -m "not full and not soak"
+
+# Needs Debian's Chromium: apt-get install chromium
+test-full: $(ENV)/ready
+	$(ENV)/bin/python -m pytest -m "not soak"
+
+soak: $(ENV)/ready
+	$(ENV)/bin/python -m pytest -m soak
+
+test-oldest: $(OLDEST)/ready
+	$(OLDEST)/bin/python -m pytest -m "not full and not soak"
+
+check: $(ENV)/ready
+	$(ENV)/bin/ruff format --check $(PACKAGES)
+	$(ENV)/bin/ruff check $(PACKAGES)
+	$(ENV)/bin/mypy
+	$(ENV)/bin/python -m pytest -m "not full and not soak"
+
+format: $(ENV)/ready
+	$(ENV)/bin/ruff format $(PACKAGES)
+	$(ENV)/bin/ruff check --fix $(PACKAGES)
+
+bench: $(ENV)/ready
+	$(ENV)/bin/python -m benchmarks
+
+clean:
+	rm -rf $(ENV) $(OLDEST) build *.egg-info
+
+$(ENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENV)
+	$(ENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,check]"
+	touch $@
+
+$(OLDEST)/ready: pyproject.toml constraints-oldest.txt
+	$(PYTHON_OLDEST) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable ".[test]"
+	touch $@
