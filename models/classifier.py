@@ -1,0 +1,178 @@
+"""A classifier with all that travels with it, and the ways to get one.
+
+Addresses: `torchvision:NAME` with weights, `path/to/model.json` (our bundle, or its folder),
+`path/to/file.py:function` (the user's code), `sightline:NAME` (our own small networks).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.architectures import Built, ModelMistake, ModelSettings, build, first_of, unique
+from models.capture import as_found
+from models.layers import cells_of, find_layer
+from models.mistakes import shown
+from models.preprocessing import Preprocessing
+from models.weights import digest_of
+
+BUNDLE = "model.json"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network with its class names, preprocessing and map layer; `digest` names all its numbers."""
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    layer: str
+    cells: tuple[int, int]  # rows and columns of the layer's maps
+    architecture: str  # the address that builds the network; a bundle's own differs from its path
+    digest: str
+
+
+class Bundle(BaseModel):
+    """model.json beside a safetensors file: everything but the numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    architecture: str
+    weights: str = "model.safetensors"
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    layer: str
+
+
+def load_classifier(settings: ModelSettings) -> Classifier:
+    """Build, fill and check the classifier that the settings name."""
+    return check_classifier(_build(settings), settings)
+
+
+def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
+    """Complete what was built, by the settings and by a look at it; refuse what cannot be audited."""
+    preprocessing = settings.preprocessing or built.preprocessing
+    if preprocessing is None:
+        raise ModelMistake(
+            f"model {settings.address} does not say how its pictures are prepared: give "
+            '--preprocessing FILE with {"resize": 256, "crop": [224, 224], "mean": …, "std": …}'
+        )
+    network = built.network.eval()
+    example_BCHW = torch.zeros(1, 3, *preprocessing.size)
+    count = _count_logits(network, example_BCHW, settings.address)
+    classes = _name_classes(settings, built.classes, count)
+    layer = settings.layer or built.layer or find_layer(network, example_BCHW)
+    return Classifier(
+        network=network,
+        classes=classes,
+        preprocessing=preprocessing,
+        layer=layer,
+        cells=cells_of(network, layer, example_BCHW),
+        architecture=built.architecture,
+        digest=digest_of(network, built.architecture, built.source),
+    )
+
+
+def save_bundle(folder: Path, classifier: Classifier) -> Path:
+    """Write model.json and model.safetensors; `load_classifier` reads them back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle = Bundle(
+        architecture=classifier.architecture,
+        classes=classifier.classes,
+        preprocessing=classifier.preprocessing,
+        layer=classifier.layer,
+    )
+    state = {name: value.contiguous() for name, value in classifier.network.state_dict().items()}
+    save_file(state, folder / bundle.weights)
+    (folder / BUNDLE).write_text(bundle.model_dump_json(indent=2) + "\n")
+    return folder / BUNDLE
+
+
+def _build(settings: ModelSettings) -> Built:
+    path = Path(settings.address)
+    if path.is_dir() or path.suffix == ".json":
+        return _from_bundle(path / BUNDLE if path.is_dir() else path, settings)
+    return build(settings)
+
+
+def _from_bundle(path: Path, settings: ModelSettings) -> Built:
+    if not path.is_file():
+        raise ModelMistake(f"no model bundle at {path}: a bundle is a folder with {BUNDLE}")
+    try:
+        bundle = Bundle.model_validate(json.loads(path.read_text()))
+    except ValidationError as error:
+        raise ModelMistake(first_of(error, f"model bundle {path}")) from error
+    except ValueError as error:
+        raise ModelMistake(f"model bundle {path} is not JSON ({error})") from error
+    if ".py:" in bundle.architecture and not settings.allow_factory:
+        raise ModelMistake(
+            f"model bundle {path} names code to run ({bundle.architecture}): "
+            "pass --allow-factory if you trust it"
+        )
+    weights = settings.weights or str(path.parent / bundle.weights)
+    inner = settings.model_copy(update={"address": bundle.architecture, "weights": weights})
+    return replace(
+        build(inner),
+        classes=bundle.classes,
+        preprocessing=bundle.preprocessing,
+        layer=bundle.layer,
+    )
+
+
+def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int:
+    """How many classes the network answers with; refuses what is not one class of several."""
+    with as_found(network), torch.no_grad():
+        try:
+            logits = network(example_BCHW)
+        except (RuntimeError, TypeError, ValueError) as error:
+            told = str(error).splitlines()[0]
+            raise ModelMistake(
+                f"model {address} does not accept a picture batch {tuple(example_BCHW.shape)}: {told}"
+            ) from error
+    if not isinstance(logits, Tensor):
+        raise ModelMistake(
+            f"model {address} gives a {type(logits).__name__}, not logits (batch, classes): "
+            "only single-label classifiers can be audited"
+        )
+    if logits.ndim != 2 or len(logits) != 1:
+        raise ModelMistake(
+            f"model {address} gives {tuple(logits.shape)}, not logits (batch, classes)"
+        )
+    if logits.shape[1] == 1:
+        raise ModelMistake(
+            f"model {address} has one logit (a binary classifier by threshold): "
+            "give it two logits, [0, logit], in a factory"
+        )
+    if any(isinstance(module, nn.Sigmoid) for module in list(network.modules())[-1:]):
+        raise ModelMistake(
+            f"model {address} ends in a sigmoid (several labels an image): "
+            "only single-label classifiers can be audited"
+        )
+    return logits.shape[1]
+
+
+def _name_classes(
+    settings: ModelSettings, built: tuple[str, ...] | None, count: int
+) -> tuple[str, ...]:
+    """The names that the model answers with: the user's file, the model's own, or the indices."""
+    classes = built
+    if settings.classes is not None:
+        path = Path(settings.classes)
+        if not path.is_file():
+            raise ModelMistake(f"classes file {path} not found: one class name a line")
+        classes = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+    if classes is None:
+        return tuple(str(index) for index in range(count))
+    if len(classes) != count:
+        raise ModelMistake(
+            f"model {settings.address} has {count} logits, but {len(classes)} class names "
+            f"({shown(classes, most=4)}): give --classes FILE with one name a line"
+        )
+    return unique(classes)

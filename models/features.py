@@ -1,0 +1,28 @@
+"""Activations pooled to short vectors. Shapes: B images, D channels, h w cells, F numbers kept."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+WIDTH = 64  # most numbers a vector keeps
+VERSION = 1  # of the projection
+
+
+def pool(activation_BDhw: Tensor, weight_Bhw: Tensor | None = None) -> Tensor:
+    """Mean activation over all cells, or over cells by their weight; NaN where no cell weighs."""
+    if weight_Bhw is None:
+        return activation_BDhw.mean((2, 3))
+    total_B1 = weight_Bhw.sum((1, 2))[:, None]
+    return torch.einsum("bdhw,bhw->bd", activation_BDhw, weight_Bhw) / total_B1
+
+
+def project(features_BD: Tensor) -> Tensor:
+    """At most WIDTH numbers: a fixed random projection keeps distances (Johnson, Lindenstrauss)."""
+    channels = features_BD.shape[1]
+    if channels <= WIDTH:
+        return features_BD
+    generator = torch.Generator().manual_seed(channels)
+    matrix_DF = torch.randn(channels, WIDTH, generator=generator) / WIDTH**0.5
+    projected_BF: Tensor = features_BD @ matrix_DF.to(features_BD.device)
+    return projected_BF

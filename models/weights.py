@@ -1,0 +1,121 @@
+"""Reading weights from files without running code, and naming them by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.mistakes import Mistake, shown
+
+State = dict[str, Tensor]
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
+
+
+class WeightsMistake(Mistake):
+    """A weights file that cannot be read, must not be read, or does not fit the network."""
+
+
+def read_state(path: Path, allow_pickle: bool = False) -> State:
+    """Tensors by name from a safetensors file or a state dict; never runs code unless allowed."""
+    if not path.is_file():
+        raise WeightsMistake(f"weights {path} not found: give a .safetensors file or a state dict")
+    if path.suffix == ".safetensors":
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise WeightsMistake(
+                f"weights {path} are not readable safetensors ({error})"
+            ) from error
+    return _strip_parallel(_unwrap(_load_torch(path, allow_pickle), path))
+
+
+def _load_torch(path: Path, allow_pickle: bool) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+    except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error).lower() and "Unsupported global" not in str(error):
+            raise WeightsMistake(_unreadable(path)) from error
+        raise WeightsMistake(
+            f"weights {path} are a pickle that can run code: save the state dict instead "
+            "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust the file"
+        ) from error
+    except (
+        Exception
+    ) as error:  # torch raises RuntimeError, EOFError, ValueError... for broken files
+        raise WeightsMistake(_unreadable(path)) from error
+
+
+def _unreadable(path: Path) -> str:
+    return (
+        f"weights {path} ({path.stat().st_size} bytes) cannot be read as a state dict: "
+        "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
+    )
+
+
+def _unwrap(loaded: object, path: Path) -> State:
+    if isinstance(loaded, nn.Module):  # only with allow_pickle
+        return dict(loaded.state_dict())
+    if isinstance(loaded, Mapping):
+        if loaded and all(isinstance(value, Tensor) for value in loaded.values()):
+            return dict(loaded)
+        for key in WRAPPERS:
+            if key in loaded:
+                return _unwrap(loaded[key], path)
+        raise WeightsMistake(
+            f"weights {path} hold {shown(map(str, loaded))}, none of them a state dict; "
+            f"allowed is a state dict, bare or under one of {shown(WRAPPERS)}"
+        )
+    raise WeightsMistake(f"weights {path} hold a {type(loaded).__name__}, not a state dict")
+
+
+def _strip_parallel(state: State) -> State:
+    """DataParallel writes every name with `module.` in front."""
+    if all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def count_classes(build: Callable[[int], nn.Module], state: State, source: str) -> int:
+    """How many classes the weights were trained for: rows of the network's last tensor, the head's."""
+    with torch.device("meta"):  # names only: nothing is allocated
+        head = list(build(2).state_dict())[-1]
+    if head not in state:
+        raise WeightsMistake(
+            f"weights {source} do not fit the network: missing {head!r}; "
+            "name the architecture that they were trained with"
+        )
+    return int(state[head].shape[0])
+
+
+def fill(network: nn.Module, state: State, source: str) -> None:
+    """Load the state into the network, all of it, or say what does not fit."""
+    own = network.state_dict()
+    missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
+    other = [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+    problems = [
+        f"{what} {shown(sorted(names), most=3)}"
+        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
+        if names
+    ]
+    if problems:
+        raise WeightsMistake(
+            f"weights {source} do not fit the network: {'; '.join(problems)}; "
+            "name the architecture that they were trained with"
+        )
+    network.load_state_dict(state)
+
+
+def digest_of(network: nn.Module, architecture: str, source: str) -> str:
+    """Names every number of the network: SHA-256 of its state and of how it was built."""
+    digest = hashlib.sha256(f"{architecture}\n{source}\n".encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]
