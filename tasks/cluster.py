@@ -1,0 +1,198 @@
+"""Dask: a cluster of our own or somebody else's, a model on each worker, shards in and counts out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.architectures import ModelSettings
+from models.classifier import Classifier, load_classifier
+from models.mistakes import Mistake
+from tasks.attribute import ShardDone, attribute_shard
+from tasks.shard import Job
+
+MODEL = "sightline-model"
+WINDOW = 3  # shards under way for each worker: none waits, and the coordinator holds few
+
+
+class ClusterMistake(Mistake):
+    """A Dask scheduler that cannot be used."""
+
+
+class ComputeSettings(BaseModel):
+    """Where the work is done. Changes no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int | None = Field(
+        None, ge=1, description="Processes of the local Dask cluster; one a GPU, else one a core."
+    )
+    dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
+    batch_size: int = Field(16, ge=1, description="Images a forward pass.")
+
+
+class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
+    """Loads the classifier once on each worker, also on one that is started again."""
+
+    name = MODEL
+
+    def __init__(self, settings: ModelSettings, digest: str, memory_format: str) -> None:
+        self.settings = settings
+        self.digest = digest
+        self.memory_format = memory_format
+        self.classifier: Classifier | None = None
+
+    def setup(self, worker: Worker) -> None:
+        classifier = load_classifier(self.settings)
+        if classifier.digest != self.digest:
+            raise ClusterMistake(
+                f"worker {worker.address} reads another model at {self.settings.address}: "
+                "give an address that means the same file everywhere"
+            )
+        place(classifier, _device_of(worker), self.memory_format)
+        self.classifier = classifier
+
+    def teardown(self, worker: Worker) -> None:
+        self.classifier = None
+
+
+@dataclass
+class Progress:
+    """What was done so far, for those who wait; counts images."""
+
+    total: int
+    computed: int = 0
+    reused: int = 0
+    failed: int = 0
+    devices: set[str] = field(default_factory=set)
+    broken: list[str] = field(default_factory=list)  # shards that raised, with the reason
+
+    @property
+    def done(self) -> int:
+        return self.computed + self.reused + self.failed
+
+    def add(self, shard: ShardDone) -> None:
+        self.computed += shard.computed
+        self.reused += shard.reused
+        self.failed += shard.failed
+        self.devices.add(shard.device)
+
+
+def place(classifier: Classifier, device: str, memory_format: str) -> None:
+    """Move the network, in place, to where and how it computes."""
+    network = classifier.network.to(device)
+    if memory_format == "channels_last":
+        network.to(memory_format=torch.channels_last)
+
+
+def attribute_shards(
+    client: Client, job: Job, shards: Iterable[int], progress: Progress, told: Callable[[], None]
+) -> None:
+    """Run the shards on the cluster, a few at a time, and keep only what they say of themselves."""
+    resources = {"GPU": 1} if _has_gpus(client) else None
+    waiting = iter(shards)
+    finished = as_completed(loop=client.loop)
+    running: set[Future] = set()
+
+    def submit_one() -> None:
+        for shard in waiting:
+            future = client.submit(_run_shard, job, shard, pure=False, resources=resources)
+            running.add(future)
+            finished.add(future)
+            return
+
+    try:
+        for _ in range(WINDOW * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))):
+            submit_one()
+        for future in finished:
+            try:
+                progress.add(future.result())
+            except Exception as error:  # of the worker: told at the end, the other shards go on
+                progress.broken.append(f"{type(error).__name__}: {error}".splitlines()[0])
+            running.discard(future)
+            submit_one()
+            told()
+    except BaseException:
+        client.cancel(list(running), force=True)
+        raise
+
+
+def _run_shard(job: Job, shard: int) -> ShardDone:
+    plugin = get_worker().plugins[MODEL]
+    assert plugin.classifier is not None
+    return attribute_shard(job, shard, plugin.classifier)
+
+
+@contextmanager
+def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
+    """A client of the named scheduler, or of a local cluster that ends with the block."""
+    if compute.dask is not None:
+        try:
+            client = Client(compute.dask, timeout=10, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterMistake(
+                f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "
+                "or leave --dask out for a local cluster"
+            ) from error
+        with client:
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=local_workers(compute),
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            local_directory=scratch,
+            resources={"GPU": 1} if torch.cuda.is_available() else None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def with_model(
+    client: Client, settings: ModelSettings, digest: str, memory_format: str
+) -> Iterator[None]:
+    """The classifier on every worker inside; gone from them afterwards."""
+    client.register_plugin(ModelPlugin(settings, digest, memory_format))
+    try:
+        yield
+    finally:
+        client.unregister_worker_plugin(MODEL)
+
+
+def local_workers(compute: ComputeSettings) -> int:
+    """Processes of a local cluster: what the user says, else one a GPU, else one a core."""
+    if compute.workers is not None:
+        return compute.workers
+    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
+
+
+def decode_threads(compute: ComputeSettings) -> int:
+    """Threads that decode beside each worker's computing."""
+    return min(8, max(1, len(os.sched_getaffinity(0)) // local_workers(compute) - 1))
+
+
+def _device_of(worker: Worker) -> str:
+    """Local workers are numbered and share the cards by their number."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    number = int(worker.name) if str(worker.name).isdigit() else 0
+    return f"cuda:{number % torch.cuda.device_count()}"
+
+
+def _has_gpus(client: Client) -> bool:
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    return any("GPU" in worker["resources"] for worker in workers.values())

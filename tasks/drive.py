@@ -1,0 +1,82 @@
+"""The attribute stage: which shards are not finished, a cluster for them, and what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pyarrow.parquet as pq
+
+from models.architectures import ModelSettings
+from tasks.cluster import (
+    ComputeSettings,
+    Progress,
+    attribute_shards,
+    decode_threads,
+    local_workers,
+    open_client,
+    with_model,
+)
+from tasks.schema import CostSummary
+from tasks.shard import AttributionSettings, Job, count_shards, fingerprints
+from tasks.store import RunFolder, is_finished
+
+
+class UnfinishedRun(RuntimeError):
+    """Some shards could not be computed; the others are kept, and the same command continues."""
+
+
+def attribute_run(
+    run: RunFolder, compute: ComputeSettings, scratch: str, told: Callable[[Progress], None]
+) -> CostSummary:
+    """Compute every part of the run that is not there; costs no cluster when all are."""
+    job = job_of(run, compute)
+    catalog = pq.read_metadata(run.catalog)
+    progress = Progress(total=catalog.num_rows)
+    unfinished = []
+    for shard in range(count_shards(run)):
+        if all(is_finished(run.part(*part), mark) for part, mark in _wanted(job, shard)):
+            progress.reused += catalog.row_group(shard).num_rows
+        else:
+            unfinished.append(shard)
+    told(progress)
+    start = time.perf_counter()
+    if unfinished:
+        with (
+            open_client(compute, scratch) as client,
+            with_model(client, job.model, job.identity["model"], job.attribution.memory_format),
+        ):
+            start = time.perf_counter()  # without the start of the workers
+            attribute_shards(client, job, unfinished, progress, lambda: told(progress))
+    if progress.broken:
+        raise UnfinishedRun(
+            f"{len(progress.broken)} of {len(unfinished)} shards failed ({progress.broken[0]}); "
+            f"{progress.done} of {progress.total} images are kept, and the same command continues"
+        )
+    seconds = time.perf_counter() - start
+    return CostSummary(
+        seconds=seconds,
+        images_per_second=progress.computed / seconds if progress.computed else None,
+        computed=progress.computed,
+        reused=progress.reused,
+        workers=local_workers(compute),
+        devices=tuple(sorted(progress.devices)),
+    )
+
+
+def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
+    """What workers are told, from what the run folder says of itself."""
+    state = run.read_state()
+    return Job(
+        run=run,
+        model=ModelSettings.model_validate(state["settings"]["model"]),
+        attribution=AttributionSettings.model_validate(state["settings"]["attribution"]),
+        identity=state["identity"],
+        polarity=state["identity"]["polarity"],
+        batch_size=compute.batch_size,
+        decode_threads=decode_threads(compute),
+    )
+
+
+def _wanted(job: Job, shard: int) -> list[tuple[tuple[str, int], str]]:
+    return [((stage, shard), mark) for stage, mark in fingerprints(job, shard).items()]

@@ -1,0 +1,89 @@
+"""Tensors of one batch as Arrow rows. Shapes: B images, K classes, D features, h w cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from models import features
+from tasks import schema
+from tasks.read import Failure, Sample
+
+
+def encode_predictions(
+    samples: Sequence[Sample], logits_BK: Tensor, classes: tuple[str, ...]
+) -> pa.RecordBatch:
+    """Prediction, confidence and correctness; columns of schema.PREDICTIONS."""
+    confidence_B, prediction_B = logits_BK.softmax(1).max(1)
+    predicted = prediction_B.tolist()
+    labels = [sample.row.label for sample in samples]
+    correct = [
+        None if label is None else classes[index] == label
+        for label, index in zip(labels, predicted, strict=True)
+    ]
+    indices = [None if label is None else classes.index(label) for label in labels]
+    return pa.record_batch(
+        [
+            pa.array([sample.row.row_id for sample in samples], pa.string()),
+            pa.array([sample.content_id for sample in samples], pa.string()),
+            names(indices, classes),
+            names(predicted, classes),
+            pa.array(confidence_B.cpu().numpy()),
+            pa.array(correct, pa.bool_()),
+        ],
+        schema=schema.PREDICTIONS,
+    )
+
+
+def encode_maps(row_ids: list[str], targets: pa.Array, map_Bhw: Tensor) -> pa.RecordBatch:
+    """Maps divided by their largest magnitude, as float16, and that magnitude."""
+    scale_B = map_Bhw.abs().amax((1, 2))
+    divisor_B = torch.where(scale_B > 0, scale_B, 1)
+    unit_Bhw = (map_Bhw / divisor_B[:, None, None]).half().cpu().numpy()
+    return pa.record_batch(
+        [
+            pa.array(row_ids, pa.string()),
+            targets,
+            pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(unit_Bhw)),
+            pa.array(scale_B.cpu().numpy()),
+        ],
+        schema=schema.maps_schema(map_Bhw.shape[1], map_Bhw.shape[2]),
+    )
+
+
+def encode_features(
+    row_ids: list[str], activation_BDhw: Tensor, mask_Bhw: Tensor
+) -> pa.RecordBatch:
+    """Pooled activations; those of object and background are null without a mask (NaN)."""
+    pooled = (
+        features.pool(activation_BDhw),
+        features.pool(activation_BDhw, mask_Bhw),
+        features.pool(activation_BDhw, 1 - mask_Bhw),
+    )
+    vectors = [_vectors(features.project(value_BD)) for value_BD in pooled]
+    width = vectors[0].type.list_size
+    return pa.record_batch(
+        [pa.array(row_ids, pa.string()), *vectors], schema=schema.features_schema(width)
+    )
+
+
+def encode_failures(failures: Sequence[Failure]) -> pa.Table:
+    rows = [vars(failure) for failure in failures]
+    return pa.Table.from_pylist(rows, schema=schema.FAILURES)
+
+
+def names(indices: Sequence[int | None], classes: tuple[str, ...]) -> pa.Array:
+    """Class names as a dictionary column: every part carries the same dictionary."""
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(classes))
+
+
+def _vectors(value_BF: Tensor) -> pa.Array:
+    """One float16 list an image, null where a number is missing."""
+    array_BF = value_BF.half().cpu().numpy()
+    missing_B = np.isnan(array_BF).any(1)
+    flat = pa.array(array_BF.reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, array_BF.shape[1], mask=pa.array(missing_B))

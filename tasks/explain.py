@@ -1,0 +1,136 @@
+"""One batch: one pass, and every row of every part that follows from it.
+
+Shapes: B images, C=3 channels, H W pixels, K classes, D features, h w cells of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from models.capture import Capture, capture
+from models.classifier import Classifier
+from models.localisation import to_cells
+from models.methods import Method, find_methods
+from tasks import encode
+from tasks.read import Failure, Sample
+from tasks.score import score_maps
+from tasks.shard import AttributionSettings
+
+Rows = dict[str, pa.RecordBatch]  # by stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is wanted of each batch."""
+
+    classifier: Classifier
+    attribution: AttributionSettings
+    stages: frozenset[str]  # predictions, features, maps/<method>, scores/<method>
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        named = {stage.partition("/")[2] for stage in self.stages}
+        return find_methods([name for name in self.attribution.methods if name in named])
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.classifier.network.parameters()).device
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images with finite logits, what the pass left of them, and their masks (NaN where none)."""
+
+    samples: Sequence[Sample]
+    seen: Capture
+    mask_BHW: Tensor
+
+
+def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
+    """Rows by stage, and the failures of masks, logits and maps."""
+    failures = [sample.failure for sample in samples if sample.failure is not None]
+    seen = _capture(plan, samples)
+    finite_B = seen.logits_BK.isfinite().all(1)
+    failures += _not_finite(samples, finite_B, "predict", "the model's logits are not finite")
+    samples, seen = _only(samples, finite_B), Capture(*(t[finite_B] for t in vars(seen).values()))
+    batch = _Batch(samples, seen, _masks(plan, samples))
+    rows = _rows_of_pass(plan, batch)
+    for method in plan.methods:
+        mapped, failed = _rows_of_method(plan, batch, method)
+        rows |= mapped
+        failures += failed
+    return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
+
+
+def row_ids(samples: Sequence[Sample]) -> list[str]:
+    return [sample.row.row_id for sample in samples]
+
+
+def _capture(plan: Plan, samples: Sequence[Sample]) -> Capture:
+    classifier = plan.classifier
+    picture_BCHW = torch.stack([sample.picture_CHW for sample in samples]).to(plan.device)
+    image_BCHW = classifier.preprocessing.normalise(picture_BCHW)
+    if plan.attribution.memory_format == "channels_last":
+        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+    target_B = None
+    if plan.attribution.target == "label":
+        labels = [sample.row.label for sample in samples]
+        indices = [classifier.classes.index(label) for label in labels if label is not None]
+        target_B = torch.tensor(indices, device=plan.device)
+    return capture(classifier.network, classifier.layer, image_BCHW, target_B)
+
+
+def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
+    """The foreground's share of each pixel, 0 to 1; NaN for images without a mask."""
+    height, width = plan.classifier.preprocessing.size
+    mask_BHW = torch.full((len(samples), height, width), torch.nan)
+    for mask_HW, sample in zip(mask_BHW, samples, strict=True):
+        if sample.mask_HW is not None:
+            mask_HW.copy_(sample.mask_HW).div_(255)
+    return mask_BHW.to(plan.device)
+
+
+def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
+    """What needs no method: predictions and features."""
+    classifier, seen = plan.classifier, batch.seen
+    cells_Bhw = to_cells(batch.mask_BHW, classifier.cells)
+    return {
+        "predictions": encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes),
+        "features": encode.encode_features(row_ids(batch.samples), seen.activation_BDhw, cells_Bhw),
+    }
+
+
+def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, list[Failure]]:
+    """Maps of the images where they are finite, scores where there is a foreground too."""
+    map_Bhw = method.map_Bhw(batch.seen)
+    finite_B = map_Bhw.isfinite().all(2).all(1)
+    scored_B = finite_B & ~batch.mask_BHW[:, 0, 0].isnan()
+    mapped = row_ids(_only(batch.samples, finite_B))
+    scored = row_ids(_only(batch.samples, scored_B))
+    targets = encode.names(batch.seen.target_B[finite_B].tolist(), plan.classifier.classes)
+    rows = {
+        f"maps/{method.name}": encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
+        f"scores/{method.name}": score_maps(scored, map_Bhw[scored_B], batch.mask_BHW[scored_B]),
+    }
+    told = f"the {method.name} map is not finite"
+    return rows, _not_finite(batch.samples, finite_B, method.name, told)
+
+
+def _not_finite(
+    samples: Sequence[Sample], finite_B: Tensor, stage: str, message: str
+) -> list[Failure]:
+    """What is not finite is missing, with its reason: never a zero map or a made-up prediction."""
+    remedy = "look at the picture and at the model's weights"
+    return [
+        Failure(sample.row.row_id, stage, "permanent", message, remedy)
+        for sample in _only(samples, ~finite_B)
+    ]
+
+
+def _only(samples: Sequence[Sample], kept_B: Tensor) -> list[Sample]:
+    return [sample for sample, kept in zip(samples, kept_B.tolist(), strict=True) if kept]

@@ -1,0 +1,128 @@
+"""Reading a run: predictions joined with scores, and maps by row, scaled and enlarged on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from torch.nn import functional
+
+from models.mistakes import Mistake, nearest, shown
+from tasks import schema
+from tasks.store import RunFolder
+
+
+class ReaderMistake(Mistake):
+    """Something that the run does not hold."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, to read."""
+
+    folder: RunFolder
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        return self.folder.read_state()
+
+    @cached_property
+    def catalog(self) -> pa.Table:
+        return pq.read_table(self.folder.catalog)
+
+    @property
+    def methods(self) -> list[str]:
+        return sorted(path.name for path in (self.folder.path / "maps").glob("*"))
+
+    @property
+    def shards(self) -> range:
+        return range(pq.read_metadata(self.folder.catalog).num_row_groups)
+
+    def summary(self) -> schema.Summary:
+        if not self.folder.summary.is_file():
+            raise ReaderMistake(
+                f"{self.folder.path} is not finished (no summary.json): "
+                "run the same audit again, it continues"
+            )
+        return schema.Summary.model_validate_json(self.folder.summary.read_text())
+
+    def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
+        """One part as it was written, or None where it is not there."""
+        path = self.folder.part(stage, shard)
+        return pq.read_table(path, columns=columns) if path.is_file() else None
+
+    def table(self, method: str | None = None) -> pa.Table:
+        """Catalog, predictions and, for a method, its scores: a row an image, in catalog order."""
+        self._know(method)
+        shards = [self._joined(shard, method) for shard in self.shards]
+        return pa.concat_tables([shard for shard in shards if shard is not None])
+
+    def maps(
+        self, row_ids: Sequence[str], method: str, size: tuple[int, int] | None = None
+    ) -> dict[str, np.ndarray]:
+        """float32 maps in their own units by row; absent where none could be made."""
+        self._know(method)
+        found = {}
+        wanted = pa.array(list(row_ids), pa.string())
+        for path in self.folder.parts(f"maps/{method}"):
+            part = pq.read_table(path, filters=pc.field("row_id").isin(wanted))
+            if part.num_rows:
+                found.update(_scaled(part))
+        if size is not None:
+            found = {row_id: enlarge(map_hw, size) for row_id, map_hw in found.items()}
+        return found
+
+    def _joined(self, shard: int, method: str | None) -> pa.Table | None:
+        predictions = self.part("predictions", shard)
+        if predictions is None:
+            return None
+        rows = pq.ParquetFile(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
+        joined = _join(predictions, rows)
+        scores = None if method is None else self.part(f"scores/{method}", shard)
+        return joined if scores is None else _join(joined, scores)
+
+    def _know(self, method: str | None) -> None:
+        if method is not None and method not in self.methods:
+            raise ReaderMistake(
+                f"run {self.folder.path} has no maps of {method!r}{nearest(method, self.methods)}; "
+                f"it has {shown(self.methods)}"
+            )
+
+
+def open_run(path: str | Path) -> Run:
+    """A run to read; refuses a folder that is none."""
+    run = Run(RunFolder(Path(path)))
+    run.folder.read_state()
+    return run
+
+
+def enlarge(map_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear, to rows and columns of a picture."""
+    tensor_11hw = torch.from_numpy(map_hw)[None, None]
+    enlarged: np.ndarray = functional.interpolate(
+        tensor_11hw, size, mode="bilinear", align_corners=False
+    )[0, 0].numpy()
+    return enlarged
+
+
+def _scaled(part: pa.Table) -> dict[str, np.ndarray]:
+    maps = part["map"].combine_chunks().to_numpy_ndarray().astype(np.float32)
+    scales = part["scale"].to_numpy()[:, None, None]
+    return dict(zip(part["row_id"].to_pylist(), maps * scales, strict=True))
+
+
+def _join(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Left outer join on row_id that keeps the left's order and takes any type of column."""
+    place = pc.index_in(left["row_id"], right["row_id"].combine_chunks())
+    for name in right.column_names:
+        if name != "row_id":
+            left = left.append_column(name, right[name].take(place))
+    return left

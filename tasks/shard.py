@@ -1,0 +1,112 @@
+"""Shards and what makes a part: which rows, of what specification, and so which fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+from models import features
+from models.architectures import ModelSettings
+from models.classifier import Classifier
+from models.methods import METHODS
+from tasks import schema, score
+from tasks.catalog import DataSettings, foreground_source
+from tasks.read import Row
+from tasks.store import RunFolder, digest
+
+
+class AttributionSettings(BaseModel):
+    """Which maps, of which class, in which numbers. More methods add parts and change none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: tuple[str, ...] = Field(
+        tuple(METHODS), min_length=1, description="Attribution methods, separated by commas."
+    )
+    target: Literal["prediction", "label"] = Field(
+        "prediction", description="The class that maps explain."
+    )
+    memory_format: Literal["channels_last", "contiguous"] = Field(
+        "channels_last", description="Layout of pictures and weights; channels_last is faster."
+    )
+    shard_size: int = Field(256, ge=1, description="Images a shard, the unit of scheduling.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker is told: small values and addresses, no tensors."""
+
+    run: RunFolder
+    model: ModelSettings
+    attribution: AttributionSettings
+    identity: dict[str, Any]
+    polarity: str
+    batch_size: int
+    decode_threads: int
+
+
+def identity_of(
+    catalog: pa.Table, classifier: Classifier, data: DataSettings, attribution: AttributionSettings
+) -> dict[str, Any]:
+    """What makes two runs the same: another value of any field gives other numbers or other parts."""
+    return {
+        "catalog": digest(*(catalog[name].to_pylist() for name in schema.CATALOG.names)),
+        "model": classifier.digest,
+        "classes": digest(classifier.classes),
+        "preprocessing": classifier.preprocessing.model_dump(mode="json"),
+        "layer": classifier.layer,
+        "target": attribution.target,
+        "foreground": foreground_source(catalog),
+        "polarity": data.polarity,
+        "numeric": numeric_policy(attribution),
+        "shard_size": attribution.shard_size,
+    }
+
+
+def numeric_policy(attribution: AttributionSettings) -> dict[str, str]:
+    """How numbers are computed; the device that happened to do it is no part of it."""
+    return {"dtype": "float32", "memory_format": attribution.memory_format}
+
+
+def count_shards(run: RunFolder) -> int:
+    """The catalog is written with one row group a shard."""
+    count: int = pq.read_metadata(run.catalog).num_row_groups
+    return count
+
+
+def read_rows(run: RunFolder, shard: int) -> list[Row]:
+    """The rows of one shard."""
+    columns = ["row_id", "image", "label", "mask"]
+    table = pq.ParquetFile(run.catalog).read_row_group(shard, columns=columns)
+    return [Row(**row) for row in table.to_pylist()]
+
+
+def fingerprints(job: Job, shard: int) -> dict[str, str]:
+    """Every part that this job wants of a shard, by stage, with its fingerprint."""
+    own = pq.ParquetFile(job.run.catalog).read_row_group(shard, columns=schema.CATALOG.names)
+    identity = job.identity
+    rows = digest(own.to_pydict())
+    model = [identity[key] for key in ("model", "classes", "preprocessing", "numeric")]
+    ground = [identity["foreground"], identity["polarity"]]
+    wanted = {
+        "predictions": digest(schema.VERSION, rows, model),
+        "features": digest(
+            schema.VERSION, rows, model, identity["layer"], ground, features.VERSION
+        ),
+    }
+    for method in _versions(job):
+        maps = digest(schema.VERSION, rows, model, identity["layer"], identity["target"], method)
+        wanted[f"maps/{method[0]}"] = maps
+        if identity["foreground"] != "none":
+            wanted[f"scores/{method[0]}"] = digest(maps, ground, score.VERSION)
+    return wanted
+
+
+def _versions(job: Job) -> Iterator[tuple[str, int]]:
+    for name in job.attribution.methods:
+        yield name, METHODS[name].version
