@@ -1,0 +1,229 @@
+"""Numbers to inline SVG. Horizontal positions are percentages: a chart takes the width that it gets
+and its letters keep their size, on a telephone and in print. Colours are classes of style.css.
+
+Everything variable goes through Markup.format, which escapes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from tasks.schema import FLAGS, Histogram, Rate
+
+ROW = 36  # height of an interval bar, px: rows touch, so that the reference runs through
+PLOT = 116  # height of a histogram's bars, px
+SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # where an axis of rates may end
+
+
+def percent(value: float | None) -> str:
+    """A share for reading. Never rounds something to nothing, or nearly all to all."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if 0 < value < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= value < 1:
+        return ">99.9%"
+    return f"{100 * value:.1f}%"
+
+
+def interval(rate: Rate) -> str:
+    """`32.2 to 37.7%`, or nothing where there is no rate."""
+    if rate.low is None or rate.high is None:
+        return ""
+    return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}%"
+
+
+def plain(flag: str) -> str:
+    """The flag in words."""
+    return flag.replace("rests_on_", "rests on the ")
+
+
+def scale_of(rates: Sequence[Rate]) -> float:
+    """The smallest axis that holds every interval."""
+    highest = max((rate.high or 0.0 for rate in rates), default=0.0)
+    return next((end for end in SCALES if highest <= end), 1.0)
+
+
+def interval_bar(rate: Rate, name: str, end: float = 1.0, reference: float | None = None) -> Markup:
+    """One bar from 0 to the rate with its interval as a whisker; a dashed line at `reference`."""
+    drawn = Markup()
+    if rate.value is not None and rate.low is not None and rate.high is not None:
+        low, value, high = (_place(part, end) for part in (rate.low, rate.value, rate.high))
+        drawn = _box("bar", 0, value, ROW / 2 - 5, 10) + _whisker(low, high)
+    return _svg(
+        "interval-bar",
+        ROW,
+        f"{name}: {percent(rate.value)}",
+        f"{rate.count:,} of {rate.of:,}; 95% interval {interval(rate) or 'none'}; "
+        f"the axis ends at {percent(end)}",
+        _line("axis", 0, 0, ROW) + drawn + _reference(reference, end),
+    )
+
+
+def rate_axis(end: float) -> Markup:
+    """The scale above a column of interval bars."""
+    ticks = [
+        _text("tick", 100 * part, 11, f"{100 * end * part:g}%", _anchor(part))
+        for part in (0.0, 0.5, 1.0)
+    ]
+    description = f"Axis from 0 to {100 * end:g}%"
+    return _svg("rate-axis", 16, "Scale", description, Markup().join(ticks))
+
+
+def flag_strip(flags: Mapping[str, Rate]) -> Markup:
+    """All predictions as one strip, cut by flag, in the order of FLAGS."""
+    boxes, left = [], 0.0
+    for flag in FLAGS:
+        value = flags[flag].value if flag in flags else None
+        width = 100 * (value or 0.0)
+        boxes.append(_box(flag, left, width, 0, 28))
+        left += width
+    words = "; ".join(f"{plain(flag)} {percent(flags[flag].value)}" for flag in flags)
+    return _svg("flag-strip", 28, "Predictions by flag", words, Markup().join(boxes))
+
+
+def lift_histogram(histogram: Histogram, name: str, threshold: float | None = None) -> Markup:
+    """Counts by lift, with the line of chance at 1 and the threshold of the flag's method."""
+    edges = _finite(histogram.edges)
+    start, end = edges[0], edges[-1]
+    tallest = max(histogram.counts, default=0) or 1
+    bars = Markup().join(
+        _bin(low, high, count / tallest, threshold, (start, end))
+        for low, high, count in zip(edges, edges[1:], histogram.counts, strict=False)
+        if count
+    )
+    lines = _lines_at(threshold, start, end)
+    return _svg(
+        "histogram",
+        PLOT + 42,
+        f"Distribution of lift, {name}",
+        _histogram_words(histogram, threshold),
+        _line_across(PLOT + 20) + bars + lines + _lift_ticks(start, end),
+    )
+
+
+def _histogram_words(histogram: Histogram, threshold: float | None) -> str:
+    words = f"{sum(histogram.counts):,} maps; 1 is chance"
+    return words if threshold is None else f"{words}; threshold of the flag {threshold:g}"
+
+
+def _bin(
+    low: float, high: float, share: float, threshold: float | None, ends: tuple[float, float]
+) -> Markup:
+    """One bin; where the threshold runs through it, each side takes its own colour."""
+    cut = high if threshold is None else min(max(threshold, low), high)
+    sides = [("count", low, high)] if threshold is None else []
+    if threshold is not None:
+        sides = [("below", low, cut), ("above", cut, high)]
+    height = max(1.0, PLOT * share)  # one image among thousands is still seen
+    boxes = []
+    for kind, left, right in sides:
+        x, width = _along(left, ends), _along(right, ends) - _along(left, ends)
+        if width > 0:
+            boxes.append(_box(kind, x, width, 20 + PLOT - height, height))
+    return Markup().join(boxes)
+
+
+def _lines_at(threshold: float | None, start: float, end: float) -> Markup:
+    """Chance and threshold; their words stand on outer sides so that they never meet."""
+    if threshold is None or math.isclose(threshold, 1.0):
+        words = "chance" if threshold is None else "threshold = chance"
+        marks = [("chance" if threshold is None else "threshold", 1.0, words, "start")]
+    else:
+        sides = ("end", "start") if threshold > 1 else ("start", "end")
+        marks = [
+            ("chance", 1.0, "chance", sides[0]),
+            ("threshold", threshold, f"threshold {threshold:g}", sides[1]),
+        ]
+    drawn = Markup()
+    for kind, value, words, anchor in marks:
+        if start <= value <= end:
+            x = _along(value, (start, end))
+            drawn += _line(kind, x, 4, 20 + PLOT) + _beside(f"{kind}-word", x, words, anchor)
+    return drawn
+
+
+def _beside(kind: str, x: float, words: str, anchor: str) -> Markup:
+    """Words next to a line, turned to the other side where they would leave the picture."""
+    anchor = "start" if x < 16 else "end" if x > 84 else anchor
+    gap = 5 if anchor == "start" else -5
+    return Markup('<text class="{}" x="{:.2f}%" dx="{}" y="13" text-anchor="{}">{}</text>').format(
+        kind, x, gap, anchor, words
+    )
+
+
+def _lift_ticks(start: float, end: float) -> Markup:
+    step = next((step for step in (0.25, 0.5, 1, 2, 5) if (end - start) / step <= 8), end - start)
+    count = math.floor((end - start) / step + 1e-9)
+    ticks = []
+    for value in (start + step * place for place in range(count + 1)):
+        last = math.isclose(value, end)
+        words = f"{value:g}+" if last else f"{value:g}"  # the last bin holds everything above too
+        part = (value - start) / (end - start)
+        ticks.append(_text("tick", 100 * part, PLOT + 37, words, _anchor(part)))
+    return Markup().join(ticks)
+
+
+def _finite(edges: Sequence[float]) -> list[float]:
+    """An open last bin is drawn as wide as the one before."""
+    if math.isinf(edges[-1]):
+        return [*edges[:-1], 2 * edges[-2] - edges[-3] if len(edges) > 2 else edges[-2] + 1]
+    return list(edges)
+
+
+def _along(value: float, ends: tuple[float, float]) -> float:
+    return 100 * (value - ends[0]) / (ends[1] - ends[0])
+
+
+def _place(value: float, end: float) -> float:
+    return min(100.0, 100 * value / end)
+
+
+def _anchor(part: float) -> str:
+    """Words at the ends of an axis stay inside the picture."""
+    return "start" if part < 0.01 else "end" if part > 0.99 else "middle"
+
+
+def _reference(value: float | None, end: float) -> Markup:
+    if value is None or value > end:
+        return Markup()
+    return _line("reference", _place(value, end), 0, ROW)
+
+
+def _whisker(low: float, high: float) -> Markup:
+    across = Markup('<line class="whisker" x1="{:.2f}%" x2="{:.2f}%" y1="{:g}" y2="{:g}"/>')
+    top, middle, bottom = ROW / 2 - 4, ROW / 2, ROW / 2 + 4
+    caps = _line("whisker", low, top, bottom) + _line("whisker", high, top, bottom)
+    return across.format(low, high, middle, middle) + caps
+
+
+def _line(kind: str, x: float, top: float, bottom: float) -> Markup:
+    return Markup('<line class="{}" x1="{:.2f}%" x2="{:.2f}%" y1="{:g}" y2="{:g}"/>').format(
+        kind, x, x, top, bottom
+    )
+
+
+def _line_across(y: float) -> Markup:
+    return Markup('<line class="axis" x1="0" x2="100%" y1="{:g}" y2="{:g}"/>').format(y, y)
+
+
+def _box(kind: str, x: float, width: float, y: float, height: float) -> Markup:
+    return Markup(
+        '<rect class="{}" x="{:.2f}%" width="{:.2f}%" y="{:.1f}" height="{:.1f}"/>'
+    ).format(kind, x, width, y, height)
+
+
+def _text(kind: str, x: float, y: float, words: str, anchor: str) -> Markup:
+    return Markup('<text class="{}" x="{:.2f}%" y="{:g}" text-anchor="{}">{}</text>').format(
+        kind, x, y, anchor, words
+    )
+
+
+def _svg(kind: str, height: int, title: str, description: str, drawn: Markup) -> Markup:
+    return Markup(
+        '<svg class="{}" role="img" width="100%" height="{}">'
+        "<title>{}</title><desc>{}</desc>{}</svg>"
+    ).format(kind, height, title, description, drawn)

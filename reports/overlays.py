@@ -1,0 +1,141 @@
+"""A map as heat over its picture, with the foreground's outline. Shapes: H W pixels, 3 colours.
+
+Hue never carries the strength alone: lightness rises along the whole colour map, so that it
+survives print in grey and most colour blindness.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = NDArray[np.uint8]
+Map = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+SMALLEST = 256  # longest side that a person sees well beside others; smaller pictures are enlarged
+LARGEST = 448  # enough for a sharp gallery; larger ones would only make the page heavy
+
+# Inferno (matplotlib, CC0) at equal steps: perceptually even, from black to pale yellow.
+INFERNO = np.array(
+    [
+        (0, 0, 4),
+        (27, 12, 65),
+        (74, 12, 107),
+        (120, 28, 109),
+        (165, 44, 96),
+        (207, 68, 70),
+        (237, 105, 37),
+        (251, 155, 6),
+        (247, 209, 61),
+        (252, 255, 164),
+    ],
+    dtype=np.float64,
+)
+
+LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601: how bright each colour looks
+
+
+def overlay(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> Picture:
+    """Heat over the picture at gallery size, the mask outlined. Any non-negative scale of map."""
+    _refuse_other_sizes(picture_HW3, map_HW, mask_HW)
+    fitted_HW3 = fitted(picture_HW3)
+    height, width = fitted_HW3.shape[:2]
+    heated_HW3 = _heated(fitted_HW3, _resized_map(_relative(map_HW), height, width))
+    if mask_HW is None:
+        return heated_HW3
+    return _outlined(heated_HW3, _resized_mask(mask_HW, height, width))
+
+
+def fitted(picture_HW3: Picture) -> Picture:
+    """The picture at gallery size: small ones by whole pixels, large ones averaged down."""
+    height, width = picture_HW3.shape[:2]
+    longest = max(height, width)
+    if longest > LARGEST:
+        size = (max(1, width * LARGEST // longest), max(1, height * LARGEST // longest))
+        return np.asarray(Image.fromarray(picture_HW3).resize(size, Image.Resampling.LANCZOS))
+    times = math.ceil(SMALLEST / longest)
+    return picture_HW3.repeat(times, 0).repeat(times, 1)
+
+
+def png(image_HW3: Picture) -> bytes:
+    """The image as a PNG file, without metadata."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image_HW3)).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def colour_scale(width: int = 240, height: int = 12) -> Picture:
+    """The legend: no heat to the strongest heat, over mid-grey, exactly as `overlay` draws it."""
+    grey_HW3 = np.full((height, width, 3), 128, dtype=np.uint8)
+    return _heated(grey_HW3, np.tile(np.linspace(0, 1, width), (height, 1)))
+
+
+def _refuse_other_sizes(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> None:
+    size = picture_HW3.shape[:2]
+    for name, other_HW in (("map", map_HW), ("mask", mask_HW)):
+        if other_HW is not None and other_HW.shape != size:
+            raise ValueError(
+                f"{name} is {other_HW.shape}, picture is {size}: enlarge it to the picture's size"
+            )
+
+
+def _relative(map_HW: Map) -> NDArray[np.float64]:
+    """0 to 1 of the map's largest value; a map of zeros, or of nothing finite, stays zero."""
+    clean_HW = np.nan_to_num(map_HW.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(0)
+    largest = clean_HW.max(initial=0.0)
+    return clean_HW / largest if largest > 0 else clean_HW
+
+
+def _heated(picture_HW3: Picture, heat_HW: NDArray[np.float64]) -> Picture:
+    """Heat over a picture made mostly grey, so that its own colours are not read as heat."""
+    grey_HW1 = (picture_HW3 @ LUMA)[..., None]
+    quiet_HW3 = 0.25 * picture_HW3 + 0.65 * grey_HW1
+    cover_HW1 = 0.82 * heat_HW[..., None] ** 0.75  # weak heat leaves the picture readable
+    mixed_HW3: NDArray[np.float64] = (1 - cover_HW1) * quiet_HW3 + cover_HW1 * _coloured(heat_HW)
+    return mixed_HW3.round().clip(0, 255).astype(np.uint8)
+
+
+def _coloured(heat_HW: NDArray[np.float64]) -> NDArray[np.float64]:
+    stops = np.linspace(0, 1, len(INFERNO))
+    return np.stack([np.interp(heat_HW, stops, INFERNO[:, colour]) for colour in range(3)], -1)
+
+
+def _outlined(image_HW3: Picture, mask_HW: Mask) -> Picture:
+    """A white line inside the mask's border with a dark one outside: visible on any picture."""
+    thickness = max(2, round(max(mask_HW.shape) / 160))
+    line_HW = mask_HW & ~_shrunk(mask_HW, thickness)
+    halo_HW = ~_shrunk(~mask_HW, max(1, thickness // 2)) & ~mask_HW
+    drawn_HW3 = image_HW3.copy()
+    drawn_HW3[halo_HW] = (24, 24, 26)
+    drawn_HW3[line_HW] = (255, 255, 255)
+    return drawn_HW3
+
+
+def _shrunk(mask_HW: Mask, pixels: int) -> Mask:
+    """Erosion by a cross, `pixels` times; the picture's border is no border of the mask."""
+    for _ in range(pixels):
+        padded = np.pad(mask_HW, 1, mode="edge")
+        mask_HW = (
+            padded[1:-1, 1:-1]
+            & padded[:-2, 1:-1]
+            & padded[2:, 1:-1]
+            & padded[1:-1, :-2]
+            & padded[1:-1, 2:]
+        )
+    return mask_HW
+
+
+def _resized_map(heat_HW: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    image = Image.fromarray(heat_HW.astype(np.float32))
+    smooth = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(smooth, dtype=np.float64).clip(0, 1)
+
+
+def _resized_mask(mask_HW: Mask, height: int, width: int) -> Mask:
+    image = Image.fromarray(mask_HW.astype(np.uint8))
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0

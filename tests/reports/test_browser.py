@@ -1,0 +1,179 @@
+"""The page as a browser shows it: Debian's headless Chromium, spoken to through its own pipe.
+
+A pipe instead of a port: nothing listens, so that runs side by side cannot meet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_page import examples, hostile_examples, hostile_summary, summary
+
+from reports.page import render_page
+
+pytestmark = pytest.mark.full
+
+INSTALL = "Chromium is missing: apt-get install -y chromium"
+WIDE, NARROW = 1280, 390
+
+
+@dataclass
+class Browser:
+    """Commands out, answers and events in; both are JSON ended by a zero byte."""
+
+    commands: int
+    answers: int
+    sent: int = 0
+    unread: bytes = b""
+    session: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self.sent += 1
+        message: dict[str, Any] = {"id": self.sent, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != self.sent:
+            self.events.append(answer)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def value(self, expression: str) -> Any:
+        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True)
+        return result["result"].get("value")
+
+    def wait(self, method: str) -> None:
+        while not any(event.get("method") == method for event in self.events):
+            self.events.append(self._read())
+
+    def named(self, method: str) -> list[dict[str, Any]]:
+        return [event["params"] for event in self.events if event.get("method") == method]
+
+    def open(self, page: Path, width: int) -> None:
+        self.events.clear()
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width == NARROW,
+        )
+        self.call("Page.navigate", url=page.as_uri())
+        self.wait("Page.loadEventFired")
+
+    def _read(self) -> dict[str, Any]:
+        while b"\0" not in self.unread:
+            chunk = os.read(self.answers, 1 << 20)
+            assert chunk, "Chromium has gone"
+            self.unread += chunk
+        message, _, self.unread = self.unread.partition(b"\0")
+        answer: dict[str, Any] = json.loads(message)
+        return answer
+
+
+def attach(browser: Browser) -> None:
+    """One empty page, its console, its log and its requests reported."""
+    target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+    attached = browser.call("Target.attachToTarget", targetId=target, flatten=True)
+    browser.session = attached["sessionId"]
+    for domain in ("Page", "Runtime", "Log", "Network"):
+        browser.call(f"{domain}.enable")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    assert program, INSTALL
+    folder = tmp_path_factory.mktemp("chromium")
+    read_commands, commands = os.pipe()
+    answers, write_answers = os.pipe()
+    options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
+    # Chromium reads commands from descriptor 3 and answers on 4; only a shell can place them there.
+    line = f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}'
+    arguments = [*options.split(), "--remote-debugging-pipe", f"--user-data-dir={folder}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["bash", "-c", line, program, *arguments],
+            pass_fds=(read_commands, write_answers),
+            stdout=log,
+            stderr=log,
+        )
+    os.close(read_commands)
+    os.close(write_answers)
+    started = Browser(commands, answers)
+    try:
+        attach(started)
+        yield started
+    finally:
+        os.close(commands)  # the end of its commands is the end of Chromium
+        process.wait(30)
+        os.close(answers)
+
+
+PAGES = {
+    "ordinary": lambda: render_page(summary(), examples()),
+    "hostile": lambda: render_page(hostile_summary(), hostile_examples()),
+}
+
+
+@pytest.fixture(params=sorted(PAGES))
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "report.html"
+    path.write_text(PAGES[request.param](), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_nothing_scrolls_sideways(browser: Browser, page: Path, width: int) -> None:
+    browser.open(page, width)
+    assert browser.value("innerWidth") == width
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value("document.body.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_no_complaint_and_no_request(browser: Browser, page: Path, width: int) -> None:
+    browser.open(page, width)
+    assert browser.named("Log.entryAdded") == []
+    assert browser.named("Runtime.consoleAPICalled") == []
+    assert browser.named("Runtime.exceptionThrown") == []
+    asked = [sent["request"]["url"] for sent in browser.named("Network.requestWillBeSent")]
+    assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+
+
+def test_every_image_is_there(browser: Browser, page: Path) -> None:
+    browser.open(page, WIDE)
+    widths = browser.value("JSON.stringify([...document.images].map(i => i.naturalWidth))")
+    assert len(json.loads(widths)) == 2 * 3 + 1  # two an example, and the colour scale
+    assert all(json.loads(widths))
+
+
+def test_nothing_of_the_users_became_markup(browser: Browser, page: Path) -> None:
+    browser.open(page, WIDE)
+    assert (
+        browser.value("document.querySelectorAll('script, iframe, object, [onerror]').length") == 0
+    )
+
+
+def test_letters_are_dark_on_light_and_light_on_dark(browser: Browser, page: Path) -> None:
+    assert _lightness_of_paper(browser, page, "light") > 200
+    assert _lightness_of_paper(browser, page, "dark") < 60
+
+
+def _lightness_of_paper(browser: Browser, page: Path, scheme: str) -> int:
+    preference = {"name": "prefers-color-scheme", "value": scheme}
+    browser.call("Emulation.setEmulatedMedia", features=[preference])
+    browser.open(page, WIDE)
+    colour = browser.value("getComputedStyle(document.documentElement).backgroundColor")
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    return int(colour.removeprefix("rgb(").split(",")[0])

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import math
+from xml.etree import ElementTree
+
+import pytest
+
+from reports import charts
+from tasks.schema import Histogram, Rate, wilson
+
+SPITEFUL = '<script>alert("1")</script>&\''
+NOTHING = wilson(0, 0)
+
+
+def parsed(svg: str) -> ElementTree.Element:
+    """Well-formed, with its title and description first, as screen readers want them."""
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "svg"
+    assert root.get("role") == "img"
+    assert [child.tag for child in root][:2] == ["title", "desc"]
+    return root
+
+
+def kinds(root: ElementTree.Element, kind: str) -> list[ElementTree.Element]:
+    return [element for element in root if element.get("class") == kind]
+
+
+def at(element: ElementTree.Element, name: str) -> float:
+    value = element.get(name)
+    assert value is not None
+    return float(value.removesuffix("%"))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (0.0, "0.0%"),
+        (0.0001, "<0.1%"),
+        (0.349, "34.9%"),
+        (0.9999, ">99.9%"),
+        (1.0, "100.0%"),
+    ],
+)
+def test_a_share_is_never_rounded_to_nothing_or_to_all(value: float | None, words: str) -> None:
+    assert charts.percent(value) == words
+
+
+def test_an_interval_in_words() -> None:
+    rate = Rate(value=0.5, low=0.322, high=0.677, count=1, of=2)
+    assert charts.interval(rate) == "32.2 to 67.7%"
+    assert charts.interval(NOTHING) == ""
+
+
+@pytest.mark.parametrize(("high", "end"), [(0.03, 0.05), (0.05, 0.05), (0.2, 0.25), (0.51, 1.0)])
+def test_the_axis_is_the_smallest_that_holds_the_intervals(high: float, end: float) -> None:
+    rate = Rate(value=high / 2, low=0.0, high=high, count=1, of=2)
+    assert charts.scale_of([rate, NOTHING]) == end
+    assert charts.scale_of([]) == charts.SCALES[0]
+
+
+def test_a_bar_ends_at_its_rate_and_its_whisker_at_its_interval() -> None:
+    rate = Rate(value=0.2, low=0.1, high=0.4, count=2, of=10)
+    root = parsed(charts.interval_bar(rate, "tent", end=0.5, reference=0.25))
+    assert at(kinds(root, "bar")[0], "width") == pytest.approx(40)
+    assert at(kinds(root, "whisker")[0], "x1") == pytest.approx(20)
+    assert at(kinds(root, "whisker")[0], "x2") == pytest.approx(80)
+    assert at(kinds(root, "reference")[0], "x1") == pytest.approx(50)
+    assert root.findtext("title") == "tent: 20.0%"
+    assert "2 of 10" in str(root.findtext("desc"))
+
+
+def test_no_images_no_bar() -> None:
+    root = parsed(charts.interval_bar(NOTHING, "tent"))
+    assert kinds(root, "bar") == kinds(root, "whisker") == []
+    assert root.findtext("title") == "tent: –"
+
+
+def test_a_reference_beyond_the_axis_is_not_drawn() -> None:
+    assert not kinds(parsed(charts.interval_bar(wilson(1, 99), "tent", 0.1, 0.5)), "reference")
+
+
+def test_the_strip_is_filled_to_its_end_in_the_order_of_the_flags() -> None:
+    counts = {"undecided": 1, "mixed": 2, "rests_on_object": 3, "rests_on_background": 4}
+    root = parsed(charts.flag_strip({flag: wilson(count, 10) for flag, count in counts.items()}))
+    boxes = root.findall("rect")
+    assert [box.get("class") for box in boxes] == list(counts)[::-1]
+    assert at(boxes[-1], "x") + at(boxes[-1], "width") == pytest.approx(100)
+
+
+def test_a_strip_of_nothing() -> None:
+    parsed(charts.flag_strip({}))
+    parsed(charts.flag_strip({"mixed": NOTHING}))
+
+
+LIFTS = Histogram(edges=(0.0, 0.5, 1.0, 1.5, 2.0), counts=(10, 40, 0, 20))
+
+
+def test_bins_stand_on_the_axis_with_heights_as_their_counts() -> None:
+    boxes = kinds(parsed(charts.lift_histogram(LIFTS, "gradcam")), "count")
+    assert [at(box, "x") for box in boxes] == [0, 25, 75]  # an empty bin draws nothing
+    heights = [at(box, "height") for box in boxes]
+    assert heights == pytest.approx([charts.PLOT / 4, charts.PLOT, charts.PLOT / 2])
+    assert {at(box, "y") + at(box, "height") for box in boxes} == {charts.PLOT + 20}
+
+
+def test_the_threshold_parts_the_bins() -> None:
+    root = parsed(charts.lift_histogram(LIFTS, "gradcam", threshold=0.75))
+    below = [(at(box, "x"), at(box, "width")) for box in kinds(root, "below")]
+    above = [(at(box, "x"), at(box, "width")) for box in kinds(root, "above")]
+    assert below == [(0, 25), (25, 12.5)]
+    assert above == [(37.5, 12.5), (75, 25)]
+    assert at(kinds(root, "threshold")[0], "x1") == 37.5
+    assert at(kinds(root, "chance")[0], "x1") == 50
+
+
+@pytest.mark.parametrize("threshold", [0.8, 1.2])
+def test_the_words_of_chance_and_threshold_stand_on_outer_sides(threshold: float) -> None:
+    root = parsed(charts.lift_histogram(LIFTS, "gradcam", threshold))
+    words = {element.get("class"): element.get("text-anchor") for element in root.findall("text")}
+    left, right = ("threshold-word", "chance-word")[:: 1 if threshold < 1 else -1]
+    assert (words[left], words[right]) == ("end", "start")
+
+
+def test_a_threshold_at_chance_is_one_line() -> None:
+    root = parsed(charts.lift_histogram(LIFTS, "gradcam", threshold=1.0))
+    assert not kinds(root, "chance")
+    assert [word.text for word in kinds(root, "threshold-word")] == ["threshold = chance"]
+
+
+def test_the_last_bin_says_that_it_holds_everything_above() -> None:
+    ticks = [tick.text for tick in kinds(parsed(charts.lift_histogram(LIFTS, "x")), "tick")]
+    assert ticks == ["0", "0.25", "0.5", "0.75", "1", "1.25", "1.5", "1.75", "2+"]
+
+
+@pytest.mark.parametrize(
+    "histogram",
+    [
+        Histogram(edges=(0.0, 1.0, math.inf), counts=(1, 2)),
+        Histogram(edges=(0.0, math.inf), counts=(3,)),
+        Histogram(edges=(0.0, 0.5), counts=(0,)),
+        Histogram(edges=(0.0, 70.0), counts=(1,)),
+    ],
+)
+def test_odd_histograms_are_drawn(histogram: Histogram) -> None:
+    svg = charts.lift_histogram(histogram, "gradcam", 0.8)
+    parsed(svg)
+    assert "inf" not in svg
+    assert "nan" not in svg
+
+
+def test_what_the_user_named_stays_text() -> None:
+    for svg in (
+        charts.interval_bar(wilson(1, 2), SPITEFUL),
+        charts.lift_histogram(LIFTS, SPITEFUL, 0.8),
+    ):
+        root = parsed(svg)
+        assert SPITEFUL in str(root.findtext("title"))
+        assert root.find(".//script") is None
+
+
+def test_an_axis_has_its_two_ends() -> None:
+    ticks = [tick.text for tick in kinds(parsed(charts.rate_axis(0.05)), "tick")]
+    assert ticks == ["0%", "2.5%", "5%"]
