@@ -1,0 +1,1 @@
+"""One occasion a file: each flow reads as the sentence that the README says."""

@@ -1,0 +1,85 @@
+"""Scheduled audit: where does the model look, over the whole dataset?"""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import flow, task
+from prefect.runtime import flow_run
+
+from flows.progress import watched
+from flows.settings import AuditSettings, home, tracking_uri
+from models.architectures import ModelSettings
+from reports.page import render_page
+from tasks.catalog import DataSettings
+from tasks.cluster import ComputeSettings
+from tasks.drive import attribute_run
+from tasks.flag import FlagSettings
+from tasks.gallery import strongest_flags
+from tasks.prepare import prepare_run
+from tasks.publish import TrackingSettings, publish_run
+from tasks.reader import open_run
+from tasks.schema import CostSummary
+from tasks.shard import AttributionSettings
+from tasks.store import OutputSettings, RunFolder, write_text
+from tasks.summarise import summarise, write_flags
+
+log = logging.getLogger("sightline")
+
+
+@flow(name="audit")
+def audit(
+    data: DataSettings,
+    model: ModelSettings,
+    output: OutputSettings,
+    attribution: AttributionSettings = AttributionSettings(),
+    compute: ComputeSettings = ComputeSettings(),
+    flags: FlagSettings = FlagSettings(),
+    tracking: TrackingSettings = TrackingSettings(),
+) -> str:
+    """Catalog, attribute, flag, report, publish. Returns the run folder."""
+    settings = AuditSettings(**locals())
+    run = catalog(settings)
+    cost = attribute(run, settings)
+    flag(run, settings, cost)
+    report(run, settings)
+    published = publish(run, settings, return_state=True)
+    if published.is_failed():  # MLflow being away costs no computed result
+        log.warning("not published: %s", published.message)
+    return str(run.path)
+
+
+@task
+def catalog(settings: AuditSettings) -> RunFolder:
+    return prepare_run(
+        settings.data,
+        settings.model,
+        settings.attribution,
+        settings.output,
+        settings.model_dump(mode="json"),
+    )
+
+
+@task
+def attribute(run: RunFolder, settings: AuditSettings) -> CostSummary:
+    with watched(f"maps of {run.path.name}") as told:
+        return attribute_run(run, settings.compute, str(home() / "dask"), told)
+
+
+@task
+def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
+    write_flags(run, settings.flags)
+    summarise(run, settings.flags, cost)
+
+
+@task
+def report(run: RunFolder, settings: AuditSettings) -> None:
+    examples = strongest_flags(run, settings.flags.method)
+    write_text(run.report, render_page(open_run(run.path).summary(), examples))
+    run.update_state(state="finished")
+
+
+@task(retries=2, retry_delay_seconds=2)
+def publish(run: RunFolder, settings: AuditSettings) -> None:
+    uri, artifacts = tracking_uri(settings.tracking)
+    publish_run(run, uri, settings.tracking.experiment, artifacts, flow_run.get_id())

@@ -1,0 +1,121 @@
+"""What an occasion is told: settings composed from the tasks', read from files, and the environment.
+
+The only file that reads the environment; everything below takes arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.architectures import ModelSettings
+from models.mistakes import Mistake, nearest
+from tasks.catalog import DataSettings
+from tasks.cluster import ComputeSettings
+from tasks.flag import FlagSettings
+from tasks.publish import TrackingSettings
+from tasks.shard import AttributionSettings
+from tasks.store import OutputSettings
+
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
+
+
+class SettingsMistake(Mistake):
+    """A setting that is unknown, missing or out of range."""
+
+
+class AuditSettings(BaseModel):
+    """Everything that an audit is told; the parameters of the flow, by the same names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: DataSettings
+    model: ModelSettings
+    output: OutputSettings
+    attribution: AttributionSettings = AttributionSettings()
+    compute: ComputeSettings = ComputeSettings()
+    flags: FlagSettings = FlagSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+def home() -> Path:
+    """Where the embedded servers keep their databases."""
+    return Path(os.environ.get("SIGHTLINE_HOME", ".sightline")).absolute()
+
+
+def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
+    """MLflow's address and, for our own SQLite, where its artifacts go."""
+    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return uri, None
+    home().mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{home() / 'mlflow.db'}", (home() / "mlflow-artifacts").as_uri()
+
+
+def prepare_environment() -> None:
+    """Defaults for the embedded servers; must run before Prefect is imported. Set ones stay."""
+    defaults = {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk takes longer than 20
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # The command says in one line what went wrong; the traceback goes to the flow run's log.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+
+
+def compose(kind: type[AnySettings], file: Path | None, given: Mapping[str, Any]) -> AnySettings:
+    """Settings of a kind from a TOML or YAML file, overridden by `given` ({"section.key": value})."""
+    values = {} if file is None else _read(file)
+    for dotted, value in given.items():
+        if value is not None:
+            section, _, key = dotted.partition(".")
+            values.setdefault(section, {})[key] = value
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise SettingsMistake(_told(error, kind)) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise SettingsMistake(f"configuration {file} not found")
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split())
+        raise SettingsMistake(f"configuration {file} is not TOML or YAML: {told}") from error
+    if not isinstance(values, dict):
+        raise SettingsMistake(f"configuration {file} holds no sections (data, model, output, …)")
+    return values
+
+
+def _told(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first problem in one line, with the nearest known key for an unknown one."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] != "extra_forbidden":
+        return f"setting {where}: {first['msg']} (found {first['input']!r})"
+    known = _keys(kind, tuple(map(str, first["loc"][:-1])))
+    return f"unknown setting {where}{nearest(str(first['loc'][-1]), known)}; known are {', '.join(known)}"
+
+
+def _keys(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:
+    for name in path:
+        annotation = kind.model_fields[name].annotation
+        assert isinstance(annotation, type)
+        kind = annotation
+    return list(kind.model_fields)

@@ -1,0 +1,85 @@
+"""The figures of a run as a table for a terminal, a pipe or a log."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.schema import Rate, Summary
+
+WORST = 10  # classes shown
+
+
+def print_summary(summary: Summary) -> None:
+    """Print headline figures, methods, the worst classes and failures to stdout."""
+    console = Console(highlight=False, emoji=False)
+    console.print(_headline(summary))
+    if summary.methods:
+        console.print(_methods(summary))
+    if summary.foreground.source != "none":
+        console.print(_classes(summary))
+    for failure in summary.failures:
+        console.print(
+            Text(
+                f"{failure.count} x {failure.stage} ({failure.kind}): {failure.message}; "
+                f"{failure.remedy}"
+            )
+        )
+    console.print(Text(f"rule:    {summary.rule.sentence}"))
+
+
+def told(rate: Rate) -> str:
+    """`12.3% (11.0 to 13.7; 300 of 2,440)`, or a dash where nothing was counted."""
+    if rate.value is None or rate.low is None or rate.high is None:
+        return "-"
+    return (
+        f"{rate.value:.1%} ({100 * rate.low:.1f} to {100 * rate.high:.1f}; "
+        f"{rate.count:,} of {rate.of:,})"
+    )
+
+
+def _headline(summary: Summary) -> Table:
+    table = Table(title=f"Audit of {summary.data}", title_justify="left", show_header=False)
+    images = summary.images
+    speed = summary.cost.images_per_second
+    rows = {
+        "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
+        "accuracy": told(summary.accuracy),
+        "rests on background": told(summary.flagged),
+        "  among correct": told(summary.flagged_correct),
+        "  among incorrect": told(summary.flagged_incorrect),
+        "undecided": told(summary.flags["undecided"]),
+        "foreground": summary.foreground.source,
+        "computed now": f"{summary.cost.computed:,} images in {summary.cost.seconds:.1f} s"
+        + (f" ({speed:.0f} a second)" if speed else "")
+        + f", {summary.cost.reused:,} reused",
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _methods(summary: Summary) -> Table:
+    table = Table("method", "mean share", "mean lift", "pointing", title_justify="left")
+    for method in summary.methods:
+        lift = "-" if method.mean_lift is None else f"{method.mean_lift:.2f}"
+        if method.mean_lift_low is not None:
+            lift += f" ({method.mean_lift_low:.2f} to {method.mean_lift_high:.2f})"
+        share = "-" if method.mean_share is None else f"{method.mean_share:.3f}"
+        table.add_row(method.method, share, lift, told(method.pointing))
+    return table
+
+
+def _classes(summary: Summary) -> Table:
+    shown = sorted(summary.by_prediction, key=lambda row: -(row.flagged.value or 0))[:WORST]
+    left = len(summary.by_prediction) - len(shown)
+    table = Table(
+        "predicted class",
+        "rests on background",
+        "right when predicted",
+        caption=f"and {left} more classes" if left else None,
+    )
+    for row in shown:
+        table.add_row(Text(row.name), told(row.flagged), told(row.accuracy))
+    return table
