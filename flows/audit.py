@@ -15,7 +15,7 @@ from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.drive import attribute_run
 from tasks.flag import FlagSettings
-from tasks.gallery import strongest_flags
+from tasks.gallery import examples_of
 from tasks.prepare import prepare_run
 from tasks.publish import TrackingSettings, publish_run
 from tasks.reader import open_run
@@ -74,7 +74,7 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 
 @task
 def report(run: RunFolder, settings: AuditSettings) -> None:
-    examples = strongest_flags(run, settings.flags.method)
+    examples = examples_of(run, settings.flags.method)
     write_text(run.report, render_page(open_run(run.path).summary(), examples))
     run.update_state(state="finished")
 

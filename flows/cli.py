@@ -38,7 +38,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the su
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="sightline")
 def main() -> None:
-    """Where does your classifier look, over the whole dataset, and does it rest on the background?"""
+    """Where does your classifier look, and does it rest on the background?"""
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False

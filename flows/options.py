@@ -12,18 +12,9 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flows.settings import SettingsMistake
+from flows.settings import SettingsMistake, spoken
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-# Where the field's own name would not say enough without its section.
-SPOKEN = {
-    "data.path": "data",
-    "model.address": "model",
-    "output.run": "out",
-    "flags.method": "flag_method",
-    "tracking.uri": "mlflow",
-}
 
 
 def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
@@ -44,11 +35,6 @@ def given_settings(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[st
         for dotted, field in _fields(kind)
         if options[spoken(dotted)] is not None
     }
-
-
-def spoken(dotted: str) -> str:
-    """The option's name for a setting, as a Python identifier."""
-    return SPOKEN.get(dotted, dotted.rpartition(".")[2])
 
 
 def _fields(kind: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:

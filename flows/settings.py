@@ -1,4 +1,4 @@
-"""What an occasion is told: settings composed from the tasks', read from files, and the environment.
+"""What an occasion is told: settings composed from the tasks', files, and the environment.
 
 The only file that reads the environment; everything below takes arguments.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from models.architectures import ModelSettings
 from models.mistakes import Mistake, nearest
@@ -43,6 +43,30 @@ class AuditSettings(BaseModel):
     flags: FlagSettings = FlagSettings()
     tracking: TrackingSettings = TrackingSettings()
 
+    @model_validator(mode="after")
+    def _flags_have_maps(self) -> AuditSettings:
+        if self.flags.method not in self.attribution.methods:
+            raise ValueError(
+                f"flags need the maps of {self.flags.method}: add it to --methods "
+                f"({', '.join(self.attribution.methods)}), or name one of these with --flag-method"
+            )
+        return self
+
+
+# Options whose setting's own name would not say enough without its section.
+SPOKEN = {
+    "data.path": "data",
+    "model.address": "model",
+    "output.run": "out",
+    "flags.method": "flag_method",
+    "tracking.uri": "mlflow",
+}
+
+
+def spoken(dotted: str) -> str:
+    """The option's name for a setting, as a Python identifier."""
+    return SPOKEN.get(dotted, dotted.rpartition(".")[2])
+
 
 def home() -> Path:
     """Where the embedded servers keep their databases."""
@@ -50,19 +74,21 @@ def home() -> Path:
 
 
 def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
-    """MLflow's address and, for our own SQLite, where its artifacts go."""
-    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if uri:
+    """MLflow's address and, for SQLite, where artifacts go: beside the database."""
+    own = f"sqlite:///{home() / 'mlflow.db'}"
+    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or own
+    if not uri.startswith("sqlite:///"):
         return uri, None
-    home().mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{home() / 'mlflow.db'}", (home() / "mlflow-artifacts").as_uri()
+    folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return uri, (folder / "mlflow-artifacts").as_uri()
 
 
 def prepare_environment() -> None:
     """Defaults for the embedded servers; must run before Prefect is imported. Set ones stay."""
     defaults = {
         "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk takes longer than 20
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk takes long
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # The command says in one line what went wrong; the traceback goes to the flow run's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -77,7 +103,7 @@ def prepare_environment() -> None:
 
 
 def compose(kind: type[AnySettings], file: Path | None, given: Mapping[str, Any]) -> AnySettings:
-    """Settings of a kind from a TOML or YAML file, overridden by `given` ({"section.key": value})."""
+    """Settings of a kind from a TOML or YAML file; `given` ({"section.key": value}) overrides."""
     values = {} if file is None else _read(file)
     for dotted, value in given.items():
         if value is not None:
@@ -104,13 +130,27 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _told(error: ValidationError, kind: type[BaseModel]) -> str:
-    """The first problem in one line, with the nearest known key for an unknown one."""
+    """The first problem in one line, with the option to give or the nearest known key."""
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    if first["type"] != "extra_forbidden":
-        return f"setting {where}: {first['msg']} (found {first['input']!r})"
-    known = _keys(kind, tuple(map(str, first["loc"][:-1])))
-    return f"unknown setting {where}{nearest(str(first['loc'][-1]), known)}; known are {', '.join(known)}"
+    path = tuple(map(str, first["loc"]))
+    where = ".".join(path)
+    if first["type"] == "missing":
+        key = where if len(path) > 1 else f"{where}.{_required(kind, where)}"
+        return f"setting {key} is missing: give --{spoken(key)} (or {key} in --config)"
+    if first["type"] == "extra_forbidden":
+        known = _keys(kind, path[:-1])
+        return f"unknown setting {where}{nearest(path[-1], known)}; known are {', '.join(known)}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"setting {where}: {message} (found {first['input']!r})" if where else message
+
+
+def _required(kind: type[BaseModel], section: str) -> str:
+    """The first key that a section cannot do without."""
+    annotation = kind.model_fields[section].annotation
+    assert isinstance(annotation, type)
+    assert issubclass(annotation, BaseModel)
+    fields = annotation.model_fields.items()
+    return next(key for key, field in fields if field.is_required())
 
 
 def _keys(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:

@@ -84,7 +84,7 @@ def _write(
     parts: dict[str, pa.Table],
     failures: Sequence[Failure],
 ) -> None:
-    """Failures before the part that vouches for them: predictions for reading, maps for a method."""
+    """Failures before the part that vouches for them: predictions, or the maps of a method."""
     transient = sum(failure.kind == "transient" for failure in failures)
     for stage, fingerprint in missing.items():
         if stage == "predictions" or stage.startswith("maps/"):

@@ -1,4 +1,4 @@
-"""The catalog: one row an image under audit, with its label and its mask, checked before work begins."""
+"""The catalog: one row an image, with its label and its mask, checked before work begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dask: a cluster of our own or somebody else's, a model on each worker, shards in and counts out."""
+"""Dask: our own cluster or somebody else's, a model on each worker, shards in, counts out."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # else any address and a fixed port
             local_directory=scratch,
             resources={"GPU": 1} if torch.cuda.is_available() else None,
             silence_logs=logging.ERROR,

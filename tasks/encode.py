@@ -48,7 +48,7 @@ def encode_maps(row_ids: list[str], targets: pa.Array, map_Bhw: Tensor) -> pa.Re
         [
             pa.array(row_ids, pa.string()),
             targets,
-            pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(unit_Bhw)),
+            _tensors(unit_Bhw),
             pa.array(scale_B.cpu().numpy()),
         ],
         schema=schema.maps_schema(map_Bhw.shape[1], map_Bhw.shape[2]),
@@ -65,10 +65,7 @@ def encode_features(
         features.pool(activation_BDhw, 1 - mask_Bhw),
     )
     vectors = [_vectors(features.project(value_BD)) for value_BD in pooled]
-    width = vectors[0].type.list_size
-    return pa.record_batch(
-        [pa.array(row_ids, pa.string()), *vectors], schema=schema.features_schema(width)
-    )
+    return pa.record_batch([pa.array(row_ids, pa.string()), *vectors], schema=schema.FEATURES)
 
 
 def encode_failures(failures: Sequence[Failure]) -> pa.Table:
@@ -81,9 +78,17 @@ def names(indices: Sequence[int | None], classes: tuple[str, ...]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(classes))
 
 
+def _tensors(value_Bhw: np.ndarray) -> pa.Array:
+    """One fixed-shape tensor an image; pyarrow's own constructor refuses an empty batch."""
+    rows, columns = value_Bhw.shape[1:]
+    flat = pa.array(value_Bhw.reshape(-1))
+    storage = pa.FixedSizeListArray.from_arrays(flat, rows * columns)
+    kind = pa.fixed_shape_tensor(flat.type, (rows, columns))
+    return pa.ExtensionArray.from_storage(kind, storage)
+
+
 def _vectors(value_BF: Tensor) -> pa.Array:
     """One float16 list an image, null where a number is missing."""
     array_BF = value_BF.half().cpu().numpy()
-    missing_B = np.isnan(array_BF).any(1)
-    flat = pa.array(array_BF.reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, array_BF.shape[1], mask=pa.array(missing_B))
+    rows: list[np.ndarray | None] = [None if np.isnan(row_F).any() else row_F for row_F in array_BF]
+    return pa.array(rows, pa.list_(pa.float16()))

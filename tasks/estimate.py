@@ -1,4 +1,4 @@
-"""What an audit would take: a few real images go through all of it, in a folder that is thrown away."""
+"""What an audit would take: a few images go through all of it, in a folder that is thrown away."""
 
 from __future__ import annotations
 

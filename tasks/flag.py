@@ -32,7 +32,7 @@ def rule_of(settings: FlagSettings, source: schema.ForegroundSource) -> schema.F
             f"An image is flagged rests_on_background when the {settings.method} map of its "
             f"prediction puts less than {settings.threshold:g} times the energy on the foreground "
             f"that an even map would (lift < {settings.threshold:g}); it is undecided when the "
-            f"foreground covers less than {SMALLEST:.0%} or more than {LARGEST:.0%} of the picture, "
+            f"foreground covers less than {SMALLEST:.0%} or more than {LARGEST:.0%} of it, "
             "when it has no mask, or when the map is zero everywhere."
         )
     return schema.FlagRule(method=settings.method, threshold=settings.threshold, sentence=sentence)
@@ -41,7 +41,7 @@ def rule_of(settings: FlagSettings, source: schema.ForegroundSource) -> schema.F
 def flag_rows(
     row_ids: list[str], scores: Mapping[str, dict[str, float | None]], settings: FlagSettings
 ) -> pa.Table:
-    """The flags table of these rows; `scores` holds area, share and lift of those that have them."""
+    """The flags table of these rows; `scores` holds area, share and lift where there are any."""
     rows = []
     for row_id in row_ids:
         score = scores.get(row_id, {"area": None, "share": None, "lift": None})

@@ -17,34 +17,50 @@ from tasks.store import RunFolder
 SHOWN = 12
 
 
-def strongest_flags(run_folder: RunFolder, method: str) -> list[schema.Example]:
-    """The flagged images with the lowest lift, each with its picture, map and mask."""
+def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
+    """The flagged images with the lowest lift; without any flag, the least confident ones."""
     run = open_run(run_folder.path)
+    preprocessing = Preprocessing.model_validate(run.state["identity"]["preprocessing"])
+    flags = _flagged(run_folder) or _least_confident(run_folder)
+    wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
+    rows = {row["row_id"]: row for row in run.catalog.filter(wanted).to_pylist()}
+    predicted = {row["row_id"]: row for row in _parts(run_folder, "predictions", wanted)}
+    maps = run.maps(list(flags), method, preprocessing.size)
+    examples = []
+    for row_id in flags.keys() & maps.keys():
+        row = Row(**{key: rows[row_id][key] for key in ("row_id", "image", "label", "mask")})
+        sample = read_sample(row, preprocessing, run.state["identity"]["polarity"])
+        if isinstance(sample, Sample):
+            examples.append(_example(sample, flags[row_id], predicted[row_id], maps[row_id]))
+    order = list(flags)
+    return sorted(examples, key=lambda example: order.index(example.row_id))
+
+
+def _flagged(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """Rows of the flags table by row_id, the lowest lift first."""
     flags = pq.read_table(run_folder.flags)
     flags = flags.filter(pc.equal(flags["flag"].cast(pa.string()), "rests_on_background"))
     flags = flags.sort_by([("lift", "ascending"), ("row_id", "ascending")]).slice(0, SHOWN)
-    row_ids = flags["row_id"].to_pylist()
-    preprocessing = Preprocessing.model_validate(run.state["identity"]["preprocessing"])
-    maps = run.maps(row_ids, method, preprocessing.size) if row_ids else {}
-    wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
-    rows = {row["row_id"]: row for row in run.catalog.filter(wanted).to_pylist()}
-    predicted = _predictions(run_folder, wanted)
-    examples = []
-    for flag in flags.to_pylist():
-        row_id = flag["row_id"]
-        row = Row(**{key: rows[row_id][key] for key in ("row_id", "image", "label", "mask")})
-        sample = read_sample(row, preprocessing, run.state["identity"]["polarity"])
-        if isinstance(sample, Sample) and row_id in maps:
-            examples.append(_example(sample, flag, predicted[row_id], maps[row_id]))
-    return examples
+    return {row["row_id"]: row for row in flags.to_pylist()}
 
 
-def _predictions(run_folder: RunFolder, wanted: pc.Expression) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for path in run_folder.parts("predictions"):
-        for row in pq.read_table(path, filters=wanted).to_pylist():
-            found[row["row_id"]] = row
-    return found
+def _least_confident(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """Rows of the flags table by row_id, the lowest confidence first."""
+    columns = ["row_id", "confidence"]
+    least = [pq.read_table(path, columns=columns) for path in run_folder.parts("predictions")]
+    keys = [("confidence", "ascending"), ("row_id", "ascending")]
+    row_ids = pa.concat_tables(least).sort_by(keys)["row_id"].slice(0, SHOWN)
+    flags = pq.read_table(run_folder.flags, filters=pc.field("row_id").isin(row_ids))
+    by_row = {row["row_id"]: row for row in flags.to_pylist()}
+    return {row_id: by_row[row_id] for row_id in row_ids.to_pylist()}
+
+
+def _parts(run_folder: RunFolder, stage: str, wanted: pc.Expression) -> list[dict[str, Any]]:
+    return [
+        row
+        for path in run_folder.parts(stage)
+        for row in pq.read_table(path, filters=wanted).to_pylist()
+    ]
 
 
 def _example(

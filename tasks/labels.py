@@ -1,4 +1,4 @@
-"""Matching the data's labels to the model's classes: by name, by a file, or by index; never by order."""
+"""Matching the data's labels to the model's classes: by name, file or index; never by order."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def _by_name(given: list[str], classes: tuple[str, ...]) -> dict[object, str]:
     unknown = sorted(set(given) - set(classes))
     if unknown:
         raise LabelMistake(
-            f"the data's labels are not the model's classes: {shown(unknown)} unknown; the data has "
-            f"{shown(sorted(given))}; the model has {shown(classes)}: map them with --labels FILE "
-            "(label,class), or, if the labels are the model's indices, with --labels index"
+            f"the data's labels are not the model's classes: {shown(unknown)} unknown; "
+            f"the data has {shown(sorted(given))}; the model has {shown(classes)}: "
+            "map them with --labels FILE (label,class), or, if the labels are the model's "
+            "indices, with --labels index"
         )
     return {name: name for name in given}
 
@@ -74,8 +75,8 @@ def _by_file(given: list[str], classes: tuple[str, ...], path: Path) -> dict[obj
 def _read_mapping(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise LabelMistake(
-            f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV that maps "
-            "labels to the model's classes"
+            f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV "
+            "that maps labels to the model's classes"
         )
     try:
         if path.suffix == ".json":
@@ -84,7 +85,7 @@ def _read_mapping(path: Path) -> dict[str, str]:
             return {row[0]: row[1] for row in csv.reader(file) if row}
     except (ValueError, AttributeError, IndexError) as error:
         raise LabelMistake(
-            f"labels file {path} is not a mapping ({error}): write lines label,class or a JSON object"
+            f"labels file {path} is not a mapping ({error}): write lines label,class or JSON"
         ) from error
 
 
@@ -94,5 +95,6 @@ def _class_named(name: str, classes: tuple[str, ...], path: Path) -> str:
     if name.isdigit():
         return _class_at(name, classes)
     raise LabelMistake(
-        f"labels file {path} maps to {name!r}, which the model does not have; it has {shown(classes)}"
+        f"labels file {path} maps to {name!r}, which the model does not have; "
+        f"it has {shown(classes)}"
     )

@@ -1,4 +1,4 @@
-"""What the user has, as a table of addresses: class folders, a flat folder, or a CSV, JSONL or Parquet table.
+"""What the user has, as addresses: class folders, a flat folder, or a CSV, JSONL or Parquet table.
 
 Nothing is opened here but the table itself; columns that are not ours stay as they are.
 """
@@ -47,7 +47,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Listing:
-    """Images in a fixed order. Addresses are relative to the root; labels are the user's own values."""
+    """Images in order. Addresses are relative to the root; labels are the user's own values."""
 
     root: Path
     key: pa.Array  # string
@@ -68,7 +68,7 @@ class Listing:
 
 
 def list_images(path: Path, columns: Columns, split: str | None = None) -> Listing:
-    """List the dataset at a folder or a table; `split` keeps the rows with that value of `split`."""
+    """List the dataset at a folder or a table; `split` keeps the rows with that value."""
     if not path.exists():
         raise ListingMistake(f"data {path} not found: give a folder of images or a table of them")
     if path.is_file():

@@ -1,4 +1,4 @@
-"""The beginning of a run: the catalog, checked against the model, and the run folder that it opens."""
+"""The beginning of a run: the catalog, checked against the model, and the run folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from models.architectures import ModelSettings
 from models.classifier import Classifier, load_classifier
-from models.methods import find_methods
 from tasks.catalog import CatalogMistake, DataSettings, check_catalog, make_catalog
 from tasks.shard import AttributionSettings, identity_of
 from tasks.store import OutputSettings, RunFolder, start_run, writing
@@ -27,7 +26,6 @@ def prepare_run(
     settings: dict[str, Any],
 ) -> RunFolder:
     """Read the model and list the data; refuse what cannot work; write run.json and the catalog."""
-    find_methods(attribution.methods)
     classifier = load_classifier(model)
     catalog = checked_catalog(data, classifier, attribution)
     run = start_run(

@@ -1,4 +1,4 @@
-"""A finished run as an MLflow run: parameters, metrics, the dataset, tables, the report and tags."""
+"""A finished run as an MLflow run: parameters, metrics, dataset, tables, report and tags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 500  # characters of a parameter that every MLflow store takes
 
 
 class TrackingSettings(BaseModel):
-    """Where MLflow is; by default the one that the environment names, else SQLite beside the runs."""
+    """Where MLflow is; by default what the environment names, else SQLite of our own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,9 @@ def publish_run(
     summary = schema.Summary.model_validate_json(run_folder.summary.read_text())
     try:
         client = MlflowClient(tracking_uri=uri)
-        run_id = summary.mlflow_run or _create(client, experiment, artifacts, run_folder)
+        run_id = run_folder.read_state().get("mlflow_run") or _create(
+            client, experiment, artifacts, run_folder
+        )
         run_folder.update_state(mlflow_run=run_id)  # before the upload: a second try continues here
         _log(client, run_id, run_folder, summary, flow_run)
         client.set_terminated(run_id)

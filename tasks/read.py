@@ -1,4 +1,4 @@
-"""One image and its mask, from bytes to the model's geometry. Shapes: C=3 channels, H rows, W columns."""
+"""One image and its mask, from bytes to the model's geometry. Shapes: C=3, H rows, W columns."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Sample:
-    """A readable image: the picture as the model sees it (uint8) and its mask in the same geometry."""
+    """A readable image: the picture as the model sees it (uint8), the mask in the same geometry."""
 
     row: Row
     content_id: str
@@ -101,8 +101,10 @@ def decode_mask(row: Row, size: tuple[int, int], polarity: str) -> Tensor:
         if picture.size != size:
             raise ValueError(mask_size_message(row.mask, picture.size, row.image, size))
         marked = np.asarray(picture) != 0
-    marked_HW = marked[..., :3].any(-1) if marked.ndim == 3 else marked
-    foreground_HW = marked_HW if polarity == "foreground" else ~marked_HW
+    if marked.ndim == 3:
+        alpha = marked.shape[2] in (2, 4)  # the last band of these marks nothing
+        marked = marked[..., :-1].any(-1) if alpha else marked.any(-1)
+    foreground_HW = marked if polarity == "foreground" else ~marked
     return torch.from_numpy(foreground_HW.astype(np.uint8) * 255)[None]
 
 

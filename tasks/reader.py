@@ -1,4 +1,4 @@
-"""Reading a run: predictions joined with scores, and maps by row, scaled and enlarged on request."""
+"""Reading a run: predictions joined with scores, and maps by row, scaled and enlarged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data contracts of a run folder, once: Parquet schemas and the summary. A leaf: imports nothing of ours."""
+"""The data contracts of a run folder, once. A leaf: imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ PREDICTIONS = pa.schema(
         pa.field("prediction", _name, nullable=False),
         pa.field("confidence", pa.float32(), nullable=False),  # softmax of the prediction, 0 to 1
         pa.field("correct", pa.bool_()),  # null without a label
+    ]
+)
+
+_vector = pa.list_(pa.float16())  # of at most 64; Parquet loses nulls among fixed-size lists
+
+FEATURES = pa.schema(  # pooled activations of the map layer
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("whole", _vector, nullable=False),
+        pa.field("object", _vector),  # null without a foreground
+        pa.field("background", _vector),
     ]
 )
 
@@ -81,19 +92,6 @@ def maps_schema(height: int, width: int) -> pa.Schema:
             pa.field("target", _name, nullable=False),  # the class explained
             pa.field("map", pa.fixed_shape_tensor(pa.float16(), (height, width)), nullable=False),
             pa.field("scale", pa.float32(), nullable=False),
-        ]
-    )
-
-
-def features_schema(width: int) -> pa.Schema:
-    """Pooled activations of the map layer: whole picture, object cells, background cells."""
-    vector = pa.list_(pa.float16(), width)
-    return pa.schema(
-        [
-            pa.field("row_id", pa.string(), nullable=False),
-            pa.field("whole", vector, nullable=False),
-            pa.field("object", vector),  # null without a foreground
-            pa.field("background", vector),
         ]
     )
 
@@ -220,7 +218,6 @@ class Summary(Value):
     methods: tuple[MethodSummary, ...]
     failures: tuple[FailureSummary, ...]
     cost: CostSummary
-    mlflow_run: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models import features
 from models.architectures import ModelSettings
 from models.classifier import Classifier
-from models.methods import METHODS
+from models.methods import METHODS, find_methods
 from tasks import schema, score
 from tasks.catalog import DataSettings, foreground_source
 from tasks.read import Row
@@ -36,6 +36,11 @@ class AttributionSettings(BaseModel):
     )
     shard_size: int = Field(256, ge=1, description="Images a shard, the unit of scheduling.")
 
+    @field_validator("methods")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(method.name for method in find_methods(names))
+
 
 @dataclass(frozen=True)
 class Job:
@@ -53,7 +58,7 @@ class Job:
 def identity_of(
     catalog: pa.Table, classifier: Classifier, data: DataSettings, attribution: AttributionSettings
 ) -> dict[str, Any]:
-    """What makes two runs the same: another value of any field gives other numbers or other parts."""
+    """What makes two runs the same: any other value gives other numbers or other parts."""
     return {
         "catalog": digest(*(catalog[name].to_pylist() for name in schema.CATALOG.names)),
         "model": classifier.digest,

@@ -1,4 +1,4 @@
-"""The run folder: where everything of one audit lies, and how a part is written whole or not at all."""
+"""The run folder: where all of one audit lies, and how a part is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RunFolder:
         return self.path / "report.html"
 
     def part(self, stage: str, index: int) -> Path:
-        """A stage is `predictions`, `features`, `maps/<method>`, `scores/<method>`, `failures/<…>`."""
+        """A stage is `predictions`, `features`, `maps/<method>`, `scores/<method>`, `failures/…`"""
         return self.path / stage / f"part-{index:05d}.parquet"
 
     def parts(self, stage: str) -> list[Path]:
@@ -94,7 +94,7 @@ class RunFolder:
 
 
 def start_run(output: OutputSettings, identity: dict[str, Any], **state: object) -> RunFolder:
-    """Create the run folder, or continue one of the same identity; another's is refused by field."""
+    """Create the run folder, or continue the same identity; another's is refused by field."""
     run = RunFolder(Path(output.run))
     path = run.path
     if run.state.is_file() and not output.replace:
@@ -107,7 +107,7 @@ def start_run(output: OutputSettings, identity: dict[str, Any], **state: object)
                 f"{key} was {found.get(key)!r}, is {identity.get(key)!r}" for key in other
             )
             raise RunMistake(
-                f"{path} holds another run ({fields}): give another --out, or --replace to delete it"
+                f"{path} holds another run ({fields}): give another --out, or --replace"
             )
     elif path.exists() and any(path.iterdir()):
         if not run.state.is_file():

@@ -122,7 +122,6 @@ def summarise(
         methods=tuple(_method(run, method) for method in run.methods),
         failures=failures,
         cost=cost,
-        mlflow_run=state.get("mlflow_run"),
     )
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
     return summary

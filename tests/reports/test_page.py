@@ -168,7 +168,6 @@ def hostile_summary() -> Summary:
         by_prediction=classes,
         methods=tuple(method(name) for name in NAMES),
         failures=tuple(failure(name).model_copy(update=fail) for name in NAMES),
-        mlflow_run=SPITEFUL,
     )
 
 

@@ -1,0 +1,111 @@
+"""What many tests stand on: a small generated benchmark, a model for it, and a finished run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.architectures import Built, ModelSettings
+from models.classifier import check_classifier, load_classifier, save_bundle
+from models.preprocessing import Preprocessing
+from models.smallnet import small_resnet
+from tasks.attribute import attribute_shard
+from tasks.catalog import DataSettings
+from tasks.cluster import ComputeSettings
+from tasks.drive import job_of
+from tasks.flag import FlagSettings
+from tasks.generate import BenchmarkSettings, write_benchmark
+from tasks.prepare import prepare_run
+from tasks.schema import CostSummary
+from tasks.shard import AttributionSettings, count_shards
+from tasks.store import OutputSettings, RunFolder
+from tasks.summarise import summarise, write_flags
+
+BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
+
+
+def pytest_configure() -> None:
+    """Prefect and MLflow read the environment when they are imported: a home for the tests."""
+    from flows.settings import prepare_environment
+
+    torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost ten times more
+    os.environ["SIGHTLINE_HOME"] = tempfile.mkdtemp(prefix="sightline-tests-")
+    prepare_environment()
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One Prefect server for all tests that run a flow in this process."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 balanced test pictures and 32 training pictures, with masks."""
+    folder = tmp_path_factory.mktemp("generated") / "benchmark"
+    write_benchmark(folder, BENCHMARK)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained small network for the benchmark, as our bundle; seeded, so always the same."""
+    folder = tmp_path_factory.mktemp("model")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = small_resnet(len(BENCHMARK.classes))
+    address = "sightline:small_resnet"
+    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
+    built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
+    return folder
+
+
+def run_here(
+    folder: Path,
+    data: DataSettings,
+    model: ModelSettings,
+    attribution: AttributionSettings = AttributionSettings(),
+) -> RunFolder:
+    """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
+    settings = {
+        "data": data.model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
+        "attribution": attribution.model_dump(mode="json"),
+    }
+    run = prepare_run(data, model, attribution, OutputSettings(run=str(folder)), settings)
+    classifier = load_classifier(model)
+    job = job_of(run, ComputeSettings(workers=1))
+    done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
+    write_flags(run, FlagSettings())
+    cost = CostSummary(
+        seconds=sum(shard.seconds for shard in done),
+        images_per_second=None,
+        computed=sum(shard.computed for shard in done),
+        reused=sum(shard.reused for shard in done),
+        workers=1,
+        devices=("cpu",),
+    )
+    summarise(run, FlagSettings(), cost)
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """The benchmark's test split, audited in two shards. For reading only."""
+    return run_here(
+        tmp_path_factory.mktemp("runs") / "finished",
+        DataSettings(path=str(benchmark_folder), split="test"),
+        ModelSettings(address=str(bundle)),
+        AttributionSettings(shard_size=40),
+    )

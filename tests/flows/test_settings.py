@@ -1,0 +1,97 @@
+"""Settings come from a file and options; what is not understood is named with its neighbour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.options import given_settings
+from flows.settings import AuditSettings, SettingsMistake, compose, spoken, tracking_uri
+from tasks.publish import TrackingSettings
+
+LEAST = {"data.path": "d", "model.address": "m", "output.run": "r"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "audit.toml",
+            '[data]\npath = "from file"\nsplit = "test"\n[attribution]\nshard_size = 9\n',
+        ),
+        ("audit.yaml", "data: {path: from file, split: test}\nattribution: {shard_size: 9}\n"),
+    ],
+)
+def test_options_override_the_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    settings = compose(AuditSettings, tmp_path / name, LEAST)
+    assert settings.data.path == "d"
+    assert settings.data.split == "test"
+    assert settings.attribution.shard_size == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[data]\npaht = 1\n", r"unknown setting data.paht \(did you mean 'path'\?\); known are"),
+        ("[dta]\nx = 1\n", r"unknown setting dta \(did you mean 'data'\?\)"),
+        ("[flags]\nthreshold = 0\n", r"setting flags.threshold: .*greater than 0 \(found 0\)"),
+        ('[data]\npolarity = "up"\n', "setting data.polarity: .*'foreground' or 'background'"),
+        ("[data\n", "is not TOML or YAML"),
+    ],
+)
+def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "audit.toml").write_text(text)
+    with pytest.raises(SettingsMistake, match=told) as caught:
+        compose(AuditSettings, tmp_path / "audit.toml", LEAST)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_or_setting_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsMistake, match="not found"):
+        compose(AuditSettings, tmp_path / "nowhere.toml", {})
+    with pytest.raises(SettingsMistake, match=r"give --model \(or model.address in --config\)"):
+        compose(AuditSettings, None, {"data.path": "d", "output.run": "r"})
+
+
+def test_options_become_settings(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text('{"crop": [8, 8]}')
+    options = dict.fromkeys(
+        spoken(f"{section}.{key}")
+        for section, field in AuditSettings.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    ) | {
+        "data": "d",
+        "model": "m",
+        "out": "r",
+        "methods": "grad_cam_pp, layer_cam",
+        "preprocessing": str(tmp_path / "p.json"),
+    }
+    settings = compose(AuditSettings, None, given_settings(AuditSettings, options))
+    assert settings.attribution.methods == ("grad_cam_pp", "layer_cam")
+    assert settings.model.preprocessing is not None
+    assert settings.model.preprocessing.crop == (8, 8)
+
+
+def test_no_two_settings_share_an_option() -> None:
+    names = [
+        spoken(f"{section}.{key}")
+        for section, field in AuditSettings.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_tracking_is_the_users_then_the_environments_then_our_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    uri, artifacts = tracking_uri(TrackingSettings())
+    assert uri == f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+    assert artifacts == (tmp_path / "home" / "mlflow-artifacts").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri(TrackingSettings()) == ("http://127.0.0.1:5000", None)
+    theirs = TrackingSettings(uri=f"sqlite:///{tmp_path}/a.db")
+    assert tracking_uri(theirs)[1] == (tmp_path / "mlflow-artifacts").as_uri()

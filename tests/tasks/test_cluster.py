@@ -1,0 +1,114 @@
+"""Dask for real: two processes, a model on each, and a shard or a model that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from tasks.cluster import (
+    MODEL,
+    ClusterMistake,
+    ComputeSettings,
+    Progress,
+    attribute_shards,
+    decode_threads,
+    local_workers,
+    open_client,
+    with_model,
+)
+from tasks.drive import UnfinishedRun, attribute_run, job_of
+from tasks.store import RunFolder
+
+TWO = ComputeSettings(workers=2)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with open_client(TWO, str(tmp_path_factory.mktemp("dask"))) as client:
+        yield client
+
+
+@pytest.fixture
+def copy(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
+    return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
+
+
+def plugins(client: Client) -> list[bool]:
+    return list(client.run(lambda dask_worker: MODEL in dask_worker.plugins).values())
+
+
+def test_workers_compute_shards_and_forget_the_model(client: Client, copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    told = []
+    with with_model(client, job.model, job.identity["model"], "channels_last"):
+        assert plugins(client) == [True, True]
+        attribute_shards(client, job, range(2), progress, lambda: told.append(progress.done))
+    assert (progress.computed, progress.reused, progress.failed) == (64, 0, 0)
+    assert told[-1] == 64
+    assert progress.devices == {"cpu"}
+    assert plugins(client) == [False, False]
+
+
+def test_a_worker_that_reads_another_model_is_refused(client: Client, copy: RunFolder) -> None:
+    job = job_of(copy, TWO)
+    with (
+        pytest.raises(ClusterMistake, match="reads another model at"),
+        with_model(client, job.model, "another digest", "channels_last"),
+    ):
+        pytest.fail("the model was accepted")
+
+
+def test_a_shard_that_raises_does_not_stop_the_others(client: Client, copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    (copy.path / "maps").mkdir()
+    (copy.path / "maps" / "grad_cam").mkdir()
+    copy.part("maps/grad_cam", 0).mkdir()  # no part can take its place
+    (copy.part("maps/grad_cam", 0) / "x").touch()
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    with with_model(client, job.model, job.identity["model"], "channels_last"):
+        attribute_shards(client, job, range(2), progress, lambda: None)
+    assert progress.computed == 24
+    assert len(progress.broken) == 1
+    assert "\n" not in progress.broken[0]
+
+
+def test_a_run_that_is_not_finished_says_what_is_kept(copy: RunFolder, tmp_path: Path) -> None:
+    lost = copy.part("maps/grad_cam", 0)
+    lost.unlink()
+    lost.mkdir()
+    (lost / "x").touch()
+    with pytest.raises(UnfinishedRun, match=r"1 of 1 shards failed .* 24 of 64 images are kept"):
+        attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
+
+
+def test_a_finished_run_needs_no_cluster(copy: RunFolder) -> None:
+    nowhere = ComputeSettings(dask="tcp://127.0.0.1:9")
+    cost = attribute_run(copy, nowhere, "unused", lambda _: None)
+    assert (cost.computed, cost.reused, cost.images_per_second) == (0, 64, None)
+
+
+def test_a_job_without_its_model_is_not_run(client: Client, copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    progress = Progress(total=64)
+    job = replace(job_of(copy, TWO), batch_size=8)
+    attribute_shards(client, job, range(1), progress, lambda: None)
+    assert len(progress.broken) == 1
+
+
+def test_workers_and_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert local_workers(ComputeSettings()) == 8
+    assert decode_threads(ComputeSettings()) == 1
+    assert decode_threads(ComputeSettings(workers=1)) == 7
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert local_workers(ComputeSettings()) == 2
+    assert decode_threads(ComputeSettings()) == 3

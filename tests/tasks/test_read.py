@@ -1,0 +1,122 @@
+"""Pictures and masks reach one geometry, or become a failure that says what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.preprocessing import Preprocessing
+from tasks.read import Failure, Row, Sample, read_ahead, read_sample
+
+PREPARED = Preprocessing(resize=(8, 8))
+
+
+def saved(path: Path, array: np.ndarray) -> str:
+    Image.fromarray(array).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 24, 3), dtype=np.uint8)
+    return saved(tmp_path / "a.jpg", pixels)
+
+
+def half(rows: int = 16, columns: int = 24, mark: int = 255) -> np.ndarray:
+    mask = np.zeros((rows, columns), np.uint8)
+    mask[:, : columns // 2] = mark
+    return mask
+
+
+def read(image: str, mask: str | None = None, polarity: str = "foreground") -> Sample | Failure:
+    return read_sample(Row("a", image, None, mask), PREPARED, polarity)
+
+
+def test_the_content_id_is_the_hash_of_the_bytes(image: str) -> None:
+    sample = read(image)
+    assert isinstance(sample, Sample)
+    assert (
+        sample.content_id == hashlib.blake2b(Path(image).read_bytes(), digest_size=16).hexdigest()
+    )
+    assert sample.picture_CHW.shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("mark", [1, 255])
+def test_masks_of_both_conventions_are_the_same(tmp_path: Path, image: str, mark: int) -> None:
+    sample = read(image, saved(tmp_path / "m.png", half(mark=mark)))
+    assert isinstance(sample, Sample)
+    assert sample.mask_HW is not None
+    assert sample.mask_HW[:, :3].eq(255).all()
+    assert sample.mask_HW[:, 5:].eq(0).all()
+
+
+def test_the_other_polarity_is_the_complement(tmp_path: Path, image: str) -> None:
+    mask = saved(tmp_path / "m.png", half())
+    plain, turned = read(image, mask), read(image, mask, "background")
+    assert isinstance(plain, Sample)
+    assert isinstance(turned, Sample)
+    assert plain.mask_HW is not None
+    assert turned.mask_HW is not None
+    assert (plain.mask_HW.int() + turned.mask_HW.int()).sub(255).abs().le(1).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA", "LA"])
+def test_masks_of_any_mode_mean_what_is_not_zero(tmp_path: Path, image: str, mode: str) -> None:
+    Image.fromarray(half()).convert(mode).save(tmp_path / "m.png")
+    sample = read(image, str(tmp_path / "m.png"))
+    assert isinstance(sample, Sample)
+    assert sample.mask_HW is not None
+    assert sample.mask_HW[:, 5:].eq(0).all()
+    assert sample.mask_HW[:, :3].eq(255).all()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40, 300])
+def test_a_truncated_jpeg_is_a_permanent_failure(tmp_path: Path, image: str, kept: int) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(Path(image).read_bytes()[:kept])
+    failure = read(str(broken))
+    assert isinstance(failure, Failure)
+    assert (failure.stage, failure.kind) == ("read", "permanent")
+    assert "cannot be decoded" in failure.message
+    assert "\n" not in failure.message
+    assert failure.remedy == "export it again or drop the row"
+
+
+def test_a_missing_file_is_transient(tmp_path: Path) -> None:
+    failure = read(str(tmp_path / "nowhere.jpg"))
+    assert isinstance(failure, Failure)
+    assert (failure.stage, failure.kind) == ("read", "transient")
+
+
+def test_a_mask_of_another_size_costs_the_foreground_not_the_picture(
+    tmp_path: Path, image: str
+) -> None:
+    sample = read(image, saved(tmp_path / "m.png", half(16, 20)))
+    assert isinstance(sample, Sample)
+    assert sample.mask_HW is None
+    assert sample.failure is not None
+    assert sample.failure.stage == "foreground"
+    assert "m.png is 20x16, image" in sample.failure.message
+    assert "is 24x16: export it again or drop the row" in sample.failure.message
+
+
+def test_reading_ahead_keeps_the_order_and_the_errors() -> None:
+    assert list(read_ahead(range(20), lambda n: n * n, threads=4, ahead=6)) == [
+        n * n for n in range(20)
+    ]
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead([1, 0], lambda n: 1 / n, threads=2, ahead=4))
+
+
+def test_reading_ahead_stays_within_its_window_and_leaves_no_thread() -> None:
+    read_so_far: list[int] = []
+    results = read_ahead(range(100), read_so_far.append, threads=1, ahead=5)
+    next(results)
+    assert len(read_so_far) <= 6
+    results.close()  # type: ignore[attr-defined]
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]

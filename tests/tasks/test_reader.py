@@ -1,0 +1,67 @@
+"""A run can be read: by our reader, and by anyone's without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.reader import ReaderMistake, enlarge, open_run
+from tasks.store import RunFolder, RunMistake
+
+
+def test_predictions_and_scores_come_as_one_table(finished_run: RunFolder) -> None:
+    table = open_run(finished_run.path).table("grad_cam_pp")
+    assert len(table) == 64
+    assert {"row_id", "group", "label", "prediction", "lift", "pointing"} <= set(table.column_names)
+    scores = pq.read_table(finished_run.part("scores/grad_cam_pp", 1))
+    assert table["lift"].to_pylist()[40:] == scores["lift"].to_pylist()
+
+
+def test_maps_come_by_row_scaled_and_enlarged(finished_run: RunFolder) -> None:
+    run = open_run(finished_run.path)
+    row_ids = ["images/test/00050.png", "images/test/00002.png"]
+    native = run.maps(row_ids, "layer_cam")
+    large = run.maps(row_ids, "layer_cam", size=(64, 64))
+    assert set(native) == set(row_ids)
+    for row_id in row_ids:
+        assert native[row_id].shape == (8, 8)
+        assert large[row_id].shape == (64, 64)
+        assert large[row_id].max() <= native[row_id].max() * 1.0001
+    assert run.maps(["nobody"], "layer_cam") == {}
+
+
+def test_an_even_map_stays_even_when_enlarged() -> None:
+    np.testing.assert_allclose(enlarge(np.full((7, 7), 2.0, np.float32), (20, 30)), 2.0, rtol=1e-6)
+
+
+def test_duckdb_and_pandas_read_the_parts_without_us(finished_run: RunFolder) -> None:
+    maps = str(finished_run.path / "maps/grad_cam/*.parquet")
+    scores = str(finished_run.path / "scores/grad_cam/*.parquet")
+    found = duckdb.sql(
+        f"select count(*), max(len(map)), avg(lift) from '{maps}' join '{scores}' using (row_id)"
+    ).fetchall()
+    lifts = open_run(finished_run.path).table("grad_cam")["lift"].to_numpy()
+    assert found == [(64, 64, pytest.approx(lifts.mean()))]
+    features = str(finished_run.path / "features/*.parquet")
+    assert duckdb.sql(f"select count(object) from '{features}'").fetchall() == [(64,)]
+    frame = pd.read_parquet(finished_run.path / "predictions")
+    assert len(frame) == 64
+
+
+def test_what_is_not_there_is_named(finished_run: RunFolder, tmp_path: Path) -> None:
+    run = open_run(finished_run.path)
+    with pytest.raises(ReaderMistake, match=r"has no maps of 'gradcam' \(did you mean 'grad_cam"):
+        run.maps(["a"], "gradcam")
+    with pytest.raises(RunMistake, match="is no run folder"):
+        open_run(tmp_path)
+
+
+def test_an_unfinished_run_says_how_to_continue(finished_run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(finished_run.state.read_text())
+    with pytest.raises(ReaderMistake, match="run the same audit again, it continues"):
+        open_run(tmp_path).summary()
