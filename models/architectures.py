@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.error
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +15,11 @@ from torch import nn
 
 from models import weights as weight_files
 from models.factory import build_from_file, split_address
-from models.mistakes import Mistake, nearest, shown
+from models.mistakes import Mistake, nearest, shown, told
 from models.preprocessing import Preprocessing
 from models.smallnet import small_resnet
 
+INCEPTIONS = ("googlenet", "inception_v3")
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
 
 
@@ -87,35 +88,49 @@ def _torchvision(name: str, settings: ModelSettings) -> Built:
         )
     if settings.weights in named.__members__:
         entry = named[settings.weights]
-        network = _build_torchvision(name, len(entry.meta["categories"]))
-        weight_files.fill(network, _download(entry), settings.weights)
         return Built(
-            network,
+            _fill_torchvision(name, _download(entry), settings.weights),
             settings.address,
             classes=unique(entry.meta["categories"]),
-            preprocessing=_of_transforms(entry.transforms()),
+            preprocessing=_of_transforms(name, entry.transforms()),
         )
-    if not Path(settings.weights).suffix:
+    path = Path(settings.weights)
+    if not path.suffix and not path.is_file():
         raise ModelMistake(
             f"weights {settings.weights!r} are no file and no torchvision weights"
             f"{nearest(settings.weights, choices)}; known are {shown(choices)}"
         )
-    network = _filled(partial(_build_torchvision, name), settings, settings.weights)
+    state = weight_files.read_state(path, settings.allow_pickle)
     return Built(
-        network, settings.address, preprocessing=_of_transforms(named.DEFAULT.transforms())
+        _fill_torchvision(name, state, settings.weights),
+        settings.address,
+        preprocessing=_of_transforms(name, named.DEFAULT.transforms()),
     )
 
 
-def _filled(build: Callable[[int], nn.Module], settings: ModelSettings, weights: str) -> nn.Module:
-    """The network with as many classes as the weights file has, and its numbers."""
-    state = weight_files.read_state(Path(weights), settings.allow_pickle)
+def _filled(
+    build: Callable[[int], nn.Module], state: weight_files.State, weights: str
+) -> nn.Module:
+    """The network with as many classes as the weights have, and their numbers."""
     network = build(weight_files.count_classes(build, state, weights))
     weight_files.fill(network, state, weights)
     return network
 
 
+def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.Module:
+    """Without the heads that only training uses, and with today's names of DenseNet's layers."""
+    state = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value
+        for key, value in state.items()
+        if name not in INCEPTIONS or not key.startswith(("aux1.", "aux2.", "AuxLogits."))
+    }
+    return _filled(partial(_build_torchvision, name), state, weights)
+
+
 def _build_torchvision(name: str, num_classes: int) -> nn.Module:
-    extra: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    extra: dict[str, Any] = (
+        {"init_weights": False, "aux_logits": False} if name in INCEPTIONS else {}
+    )
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, num_classes=num_classes, **extra
     )
@@ -124,23 +139,28 @@ def _build_torchvision(name: str, num_classes: int) -> nn.Module:
 
 def _download(entry: Any) -> weight_files.State:
     try:
-        return dict(entry.get_state_dict(check_hash=True))
-    except (urllib.error.URLError, OSError) as error:
+        return dict(entry.get_state_dict(check_hash=True, weights_only=True))
+    except (OSError, RuntimeError) as error:  # no network; a file with another hash
         raise ModelMistake(
-            f"torchvision's weights {entry} cannot be downloaded ({error}): "
+            f"torchvision's weights {entry} cannot be downloaded ({told(error)}): "
             "go online once, or give --weights FILE"
         ) from error
 
 
-def _of_transforms(transforms: Any) -> Preprocessing:
-    """torchvision's ImageClassification preset as our preprocessing."""
+def _of_transforms(name: str, transforms: Any) -> Preprocessing:
+    """torchvision's ImageClassification preset as our preprocessing.
+
+    GoogLeNet and Inception read values from -1 to 1. torchvision prepares them as all others and
+    mends that inside the network (transform_input), which no weights file says: we do it here.
+    """
+    scaled = (0.5, 0.5, 0.5) if name in INCEPTIONS else None
     rows = transforms.crop_size[0]
     columns = transforms.crop_size[-1]
     return Preprocessing(
         resize=transforms.resize_size[0],
         crop=(rows, columns),
-        mean=tuple(transforms.mean),
-        std=tuple(transforms.std),
+        mean=scaled or tuple(transforms.mean),
+        std=scaled or tuple(transforms.std),
         interpolation=transforms.interpolation.value,
         antialias=bool(transforms.antialias),
     )
@@ -153,19 +173,20 @@ def _own(name: str, settings: ModelSettings) -> Built:
         )
     if settings.weights is None:
         raise ModelMistake(f"sightline:{name} needs --weights FILE")
-    return Built(_filled(OWN[name], settings, settings.weights), settings.address)
+    state = weight_files.read_state(Path(settings.weights), settings.allow_pickle)
+    return Built(_filled(OWN[name], state, settings.weights), settings.address)
 
 
 def _from_factory(settings: ModelSettings) -> Built:
-    """The network may carry `classes` and `preprocessing` (a mapping) as attributes."""
+    """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
     network = build_from_file(settings.address)
     if settings.weights is not None:
         state = weight_files.read_state(Path(settings.weights), settings.allow_pickle)
         weight_files.fill(network, state, settings.weights)
     classes = getattr(network, "classes", None)
-    preprocessing = getattr(network, "preprocessing", None)
+    preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)
     try:
-        prepared = Preprocessing.model_validate(preprocessing) if preprocessing else None
+        prepared = preprocessing and Preprocessing.model_validate(preprocessing)
     except ValidationError as error:
         raise ModelMistake(first_of(error, f"preprocessing of {settings.address}")) from error
     path, _ = split_address(settings.address)
@@ -173,18 +194,18 @@ def _from_factory(settings: ModelSettings) -> Built:
         network,
         settings.address,
         source=path.read_text(),
-        classes=tuple(classes) if classes else None,
+        classes=tuple(map(str, classes)) if isinstance(classes, list | tuple) else None,
         preprocessing=prepared,
     )
 
 
 def unique(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """ImageNet has two cranes: a name that stands twice carries its index."""
+    """A name that stands twice, as crane does in old lists of ImageNet, carries its index."""
     twice = {name for name in names if list(names).count(name) > 1}
     return tuple(f"{name} [{i}]" if name in twice else name for i, name in enumerate(names))
 
 
 def first_of(error: ValidationError, what: str) -> str:
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{what}: {where}: {first['msg']}".replace("\n", " ")
+    parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+    return ": ".join(part for part in parts if part).replace("\n", " ")

@@ -1,6 +1,6 @@
 """One forward and one backward that stops at a layer: all that predictions and CAMs need.
 
-Shapes: B images, C colour channels, H W pixels, K classes, D feature channels, h w cells of the layer.
+Shapes: B images, C colours, H W pixels, K classes, D feature channels, h w cells of the layer.
 """
 
 from __future__ import annotations
@@ -79,5 +79,15 @@ def capture(
         target_B = logits_BK.argmax(1) if target_B is None else target_B
         score = logits_BK.gather(1, target_B[:, None]).sum()  # images do not mix in evaluation mode
         activation_BDhw = outputs[-1]
-        (gradient_BDhw,) = torch.autograd.grad(score, activation_BDhw)
+        gradient_BDhw = _gradient(score, activation_BDhw, layer)
         return Capture(logits_BK.detach(), target_B, activation_BDhw.detach(), gradient_BDhw)
+
+
+def _gradient(score: Tensor, activation_BDhw: Tensor, layer: str) -> Tensor:
+    if score.requires_grad:
+        (gradient_BDhw,) = torch.autograd.grad(score, activation_BDhw, allow_unused=True)
+        if gradient_BDhw is not None:
+            return gradient_BDhw
+    raise CaptureMistake(
+        f"the logits do not follow from layer {layer!r} by a gradient: name another --layer"
+    )

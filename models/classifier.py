@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,9 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.architectures import Built, ModelMistake, ModelSettings, build, first_of, unique
-from models.capture import as_found
+from models.capture import as_found, capture
 from models.layers import cells_of, find_layer
-from models.mistakes import shown
+from models.mistakes import shown, told
 from models.preprocessing import Preprocessing
 from models.weights import digest_of
 
@@ -27,7 +28,7 @@ BUNDLE = "model.json"
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network with its class names, preprocessing and map layer; `digest` names all its numbers."""
+    """A network with its classes, preprocessing and map layer; `digest` names all its numbers."""
 
     network: nn.Module
     classes: tuple[str, ...]
@@ -43,7 +44,7 @@ class Bundle(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     architecture: str
     weights: str = "model.safetensors"
     classes: tuple[str, ...]
@@ -57,7 +58,7 @@ def load_classifier(settings: ModelSettings) -> Classifier:
 
 
 def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
-    """Complete what was built, by the settings and by a look at it; refuse what cannot be audited."""
+    """Complete what was built, by the settings and by a look at it, or refuse it."""
     preprocessing = settings.preprocessing or built.preprocessing
     if preprocessing is None:
         raise ModelMistake(
@@ -69,12 +70,14 @@ def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
     count = _count_logits(network, example_BCHW, settings.address)
     classes = _name_classes(settings, built.classes, count)
     layer = settings.layer or built.layer or find_layer(network, example_BCHW)
+    cells = cells_of(network, layer, example_BCHW)
+    capture(network, layer, example_BCHW)  # refuses a layer that the logits do not follow from
     return Classifier(
         network=network,
         classes=classes,
         preprocessing=preprocessing,
         layer=layer,
-        cells=cells_of(network, layer, example_BCHW),
+        cells=cells,
         architecture=built.architecture,
         digest=digest_of(network, built.architecture, built.source),
     )
@@ -89,8 +92,11 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
         preprocessing=classifier.preprocessing,
         layer=classifier.layer,
     )
-    state = {name: value.contiguous() for name, value in classifier.network.state_dict().items()}
-    save_file(state, folder / bundle.weights)
+    state = classifier.network.state_dict()
+    # Copies, since safetensors refuses tied weights and other memory formats.
+    save_file(
+        {name: value.contiguous().clone() for name, value in state.items()}, folder / bundle.weights
+    )
     (folder / BUNDLE).write_text(bundle.model_dump_json(indent=2) + "\n")
     return folder / BUNDLE
 
@@ -128,32 +134,35 @@ def _from_bundle(path: Path, settings: ModelSettings) -> Built:
 
 def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int:
     """How many classes the network answers with; refuses what is not one class of several."""
-    with as_found(network), torch.no_grad():
+    with as_found(network), torch.enable_grad():
+        image_BCHW = example_BCHW.clone().requires_grad_(True)
         try:
-            logits = network(example_BCHW)
-        except (RuntimeError, TypeError, ValueError) as error:
-            told = str(error).splitlines()[0]
+            logits = network(image_BCHW.clone())  # a copy: some networks scale theirs in place
+        except Exception as error:  # the user's code may raise anything
             raise ModelMistake(
-                f"model {address} does not accept a picture batch {tuple(example_BCHW.shape)}: {told}"
+                f"model {address} does not accept pictures {tuple(example_BCHW.shape)}, "
+                f"the size that its preprocessing gives: {told(error)}"
             ) from error
-    if not isinstance(logits, Tensor):
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise ModelMistake(
-            f"model {address} gives a {type(logits).__name__}, not logits (batch, classes): "
-            "only single-label classifiers can be audited"
-        )
-    if logits.ndim != 2 or len(logits) != 1:
-        raise ModelMistake(
-            f"model {address} gives {tuple(logits.shape)}, not logits (batch, classes)"
+            f"model {address} gives {what}, not logits (batch, classes): "
+            "return one tensor of them, with a factory if need be"
         )
     if logits.shape[1] == 1:
         raise ModelMistake(
             f"model {address} has one logit (a binary classifier by threshold): "
             "give it two logits, [0, logit], in a factory"
         )
-    if any(isinstance(module, nn.Sigmoid) for module in list(network.modules())[-1:]):
+    last = type(logits.grad_fn).__name__  # finds functions as well as modules
+    if last.startswith("SigmoidBackward"):
         raise ModelMistake(
             f"model {address} ends in a sigmoid (several labels an image): "
             "only single-label classifiers can be audited"
+        )
+    if last.startswith("SoftmaxBackward"):
+        raise ModelMistake(
+            f"model {address} ends in a softmax, and maps need logits: leave it out of the factory"
         )
     return logits.shape[1]
 

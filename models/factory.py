@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from torch import nn
 
-from models.mistakes import Mistake, nearest
+from models.mistakes import Mistake, nearest, told
 
 OURS = ("flows", "tasks", "models", "reports")
+PREFIX = "_user_"  # of the name that the file itself gets
 
 
 class FactoryMistake(Mistake):
@@ -39,46 +41,62 @@ def build_from_file(address: str) -> nn.Module:
         factory = getattr(module, name, None)
         if not callable(factory):
             known = [key for key, value in vars(module).items() if callable(value)]
-            raise FactoryMistake(f"{path} has no function {name!r}{nearest(name, known)}")
+            raise FactoryMistake(
+                f"{path} has no function {name!r}{nearest(name, known)}: "
+                "give path/to/file.py:function"
+            )
         try:
             network = factory()
-        except Exception as error:
-            raise FactoryMistake(f"{address} raised {_told(error)}") from error
+        except (Exception, SystemExit) as error:
+            raise FactoryMistake(f"{address} raised {told(error)}: run it by itself") from error
     if not isinstance(network, nn.Module):
-        raise FactoryMistake(f"{address} gives a {type(network).__name__}, not a torch.nn.Module")
+        raise FactoryMistake(
+            f"{address} gives a {type(network).__name__}: return the torch.nn.Module"
+        )
     return network
 
 
 def _load(path: Path) -> object:
-    spec = importlib.util.spec_from_file_location(f"_user_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(PREFIX + path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickles in the file look themselves up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise FactoryMistake(f"model file {path} does not load: {_told(error)}") from error
+    except (Exception, SystemExit) as error:  # a script without its `if __name__` guard exits
+        raise FactoryMistake(
+            f"model file {path} does not load: {told(error)}: run it by itself"
+        ) from error
     return module
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
 @contextmanager
 def _as_its_author(folder: Path) -> Iterator[None]:
     """The user's folder first on the path, our four packages out of sight; undone afterwards."""
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
+    before, path = set(sys.modules), list(sys.path)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
-        for name in [name for name in sys.modules if _is_ours(name)]:
-            del sys.modules[name]  # the user's: its objects live on, its names must not shadow ours
+        sys.path[:] = path
+        for name in _loaded_from(folder, before):
+            del sys.modules[name]  # its objects live on, its name must not hide ours or the next's
         sys.modules.update(hidden)
+
+
+def _loaded_from(folder: Path, before: set[str]) -> list[str]:
+    """The modules that are new and the user's: our names, and those that lie in the folder."""
+    new = [name for name in sys.modules if name not in before and not name.startswith(PREFIX)]
+    users = {name for name in new if _is_ours(name) or _lies_in(folder, sys.modules[name])}
+    return [name for name in new if name in users or name.partition(".")[0] in users]
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None) or ""]
+    return any(Path(place).parent == folder for place in places)
 
 
 def _is_ours(name: str) -> bool:

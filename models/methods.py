@@ -1,4 +1,4 @@
-"""The registry of attribution methods: a name, a version, a sign rule and a function of one capture."""
+"""The registry of attribution methods: name, version, sign rule and a function of one capture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MethodMistake(Mistake):
 
 @dataclass(frozen=True)
 class Method:
-    """One attribution method. A change of its numbers raises `version`, which every part carries."""
+    """One attribution method. A change of its numbers raises `version`, which all parts carry."""
 
     name: str
     version: int

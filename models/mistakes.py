@@ -1,7 +1,7 @@
 """The one thing every refusal has in common.
 
 Mistake: the user can mend it. Says what was found, what is allowed and what to do, in one line.
-  Each file derives its own (`WeightsMistake`, `CatalogMistake`, ...) beside the code that raises it.
+  Each file derives its own (`WeightsMistake`, `CatalogMistake`, ...) beside what raises it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing when no known name is near."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def told(error: BaseException) -> str:
+    """Somebody else's exception in one line; its kind too, since many have no words."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
 def shown(names: Iterable[str], most: int = 8) -> str:

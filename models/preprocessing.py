@@ -1,7 +1,7 @@
-"""From a decoded picture to what the network reads. Shapes: B images, C=3 channels, H rows, W columns.
+"""From a decoded picture to what the network reads. Shapes: B images, C=3 colours, H W pixels.
 
-The geometry (resize, centre crop) is one function for pictures and masks, so that both stay aligned;
-the values (scale, mean, std) are applied to whole batches on the device.
+The geometry (resize, centre crop) is one function for pictures and masks, so that both stay
+aligned; the values (scale, mean, std) are applied to whole batches on the device.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as geometry
 
 
 class Preprocessing(BaseModel):
-    """Travels with the model: resize (shorter side, or rows and columns), centre crop, mean, std."""
+    """Travels with the model: resize (shorter side, or rows and columns), centre crop, values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resize: int | tuple[int, int] | None = None
-    crop: tuple[int, int] | None = None
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    crop: tuple[PositiveInt, PositiveInt] | None = None
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.5, 0.5, 0.5)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = True
 
@@ -31,7 +31,7 @@ class Preprocessing(BaseModel):
     def _has_one_size(self) -> Preprocessing:
         if self.crop is None and not isinstance(self.resize, tuple):
             raise ValueError(
-                "preprocessing gives pictures of different sizes: set crop, or resize to [rows, columns]"
+                "pictures of different sizes would come out: set crop, or resize to [rows, columns]"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""A small residual network: 64 px pictures to an 8x8 last map, for the generated benchmark and tests."""
+"""A small residual network for the generated benchmark: 64 px pictures to an 8x8 last map."""
 
 from __future__ import annotations
 

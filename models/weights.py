@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.mistakes import Mistake, shown
+from models.mistakes import Mistake, shown, told
 
 State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
+COUNTER = "num_batches_tracked"  # of training only; old files have none
 
 
 class WeightsMistake(Mistake):
@@ -28,35 +30,37 @@ def read_state(path: Path, allow_pickle: bool = False) -> State:
         raise WeightsMistake(f"weights {path} not found: give a .safetensors file or a state dict")
     if path.suffix == ".safetensors":
         try:
-            return dict(load_file(path))
+            return _strip_parallel(dict(load_file(path)))
         except SafetensorError as error:
             raise WeightsMistake(
-                f"weights {path} are not readable safetensors ({error})"
+                f"weights {path} ({path.stat().st_size} bytes) are not readable safetensors "
+                f"({told(error)}): write or copy the file again"
             ) from error
     return _strip_parallel(_unwrap(_load_torch(path, allow_pickle), path))
 
 
 def _load_torch(path: Path, allow_pickle: bool) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
-    except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error).lower() and "Unsupported global" not in str(error):
-            raise WeightsMistake(_unreadable(path)) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's hints on odd files: our line says what to do
+            return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError... for broken files
+        if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
+            raise WeightsMistake(
+                f"weights {path} are a pickle that can run code: save the state dict instead "
+                "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust it"
+            ) from error
+        why = f"{told(error)}; " if allow_pickle else ""  # else torch's words on `weights_only`
         raise WeightsMistake(
-            f"weights {path} are a pickle that can run code: save the state dict instead "
-            "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust the file"
+            f"weights {path} ({path.stat().st_size} bytes) cannot be read as a state dict: {why}"
+            "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
         ) from error
-    except (
-        Exception
-    ) as error:  # torch raises RuntimeError, EOFError, ValueError... for broken files
-        raise WeightsMistake(_unreadable(path)) from error
 
 
-def _unreadable(path: Path) -> str:
-    return (
-        f"weights {path} ({path.stat().st_size} bytes) cannot be read as a state dict: "
-        "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
-    )
+def _is_pickle(path: Path) -> bool:
+    """By the first bytes: a pickle's protocol mark, or the zip archive that torch.save writes."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"\x80", b"PK\x03\x04"))
 
 
 def _unwrap(loaded: object, path: Path) -> State:
@@ -68,11 +72,13 @@ def _unwrap(loaded: object, path: Path) -> State:
         for key in WRAPPERS:
             if key in loaded:
                 return _unwrap(loaded[key], path)
-        raise WeightsMistake(
-            f"weights {path} hold {shown(map(str, loaded))}, none of them a state dict; "
-            f"allowed is a state dict, bare or under one of {shown(WRAPPERS)}"
-        )
-    raise WeightsMistake(f"weights {path} hold a {type(loaded).__name__}, not a state dict")
+        found = shown(map(str, loaded)) or "nothing"
+    else:
+        found = f"a {type(loaded).__name__}"
+    raise WeightsMistake(
+        f"weights {path} hold {found}, not a state dict: "
+        f"save one, bare or under one of {shown(WRAPPERS)}"
+    )
 
 
 def _strip_parallel(state: State) -> State:
@@ -83,9 +89,8 @@ def _strip_parallel(state: State) -> State:
 
 
 def count_classes(build: Callable[[int], nn.Module], state: State, source: str) -> int:
-    """How many classes the weights were trained for: rows of the network's last tensor, the head's."""
-    with torch.device("meta"):  # names only: nothing is allocated
-        head = list(build(2).state_dict())[-1]
+    """How many classes the weights were trained for: rows of the head, the last tensor."""
+    head = _names(build)[-1]
     if head not in state:
         raise WeightsMistake(
             f"weights {source} do not fit the network: missing {head!r}; "
@@ -94,11 +99,24 @@ def count_classes(build: Callable[[int], nn.Module], state: State, source: str) 
     return int(state[head].shape[0])
 
 
+def _names(build: Callable[[int], nn.Module]) -> list[str]:
+    try:
+        with torch.device("meta"):  # names only: nothing is allocated
+            return list(build(2).state_dict())
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        return list(build(2).state_dict())
+
+
 def fill(network: nn.Module, state: State, source: str) -> None:
     """Load the state into the network, all of it, or say what does not fit."""
     own = network.state_dict()
-    missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
-    other = [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+    missing = {name for name in own.keys() - state.keys() if not name.endswith(COUNTER)}
+    unknown = state.keys() - own.keys()
+    other = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own.keys() & state.keys()
+        if own[name].shape != state[name].shape
+    ]
     problems = [
         f"{what} {shown(sorted(names), most=3)}"
         for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
@@ -109,7 +127,8 @@ def fill(network: nn.Module, state: State, source: str) -> None:
             f"weights {source} do not fit the network: {'; '.join(problems)}; "
             "name the architecture that they were trained with"
         )
-    network.load_state_dict(state)
+    own.update(state)  # keeps the versions of its modules, which MNASNet insists on
+    network.load_state_dict(own)
 
 
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
+from pydantic import ValidationError
 from torch.nn import functional
 
 from models.mistakes import Mistake, nearest, shown
@@ -52,7 +53,13 @@ class Run:
                 f"{self.folder.path} is not finished (no summary.json): "
                 "run the same audit again, it continues"
             )
-        return schema.Summary.model_validate_json(self.folder.summary.read_text())
+        try:
+            return schema.Summary.model_validate_json(self.folder.summary.read_text())
+        except ValidationError as error:
+            raise ReaderMistake(
+                f"{self.folder.summary} was written by another version of Sightline: "
+                "run the same audit again, it computes no part twice"
+            ) from error
 
     def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
         """One part as it was written, or None where it is not there."""

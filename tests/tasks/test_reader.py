@@ -65,3 +65,10 @@ def test_an_unfinished_run_says_how_to_continue(finished_run: RunFolder, tmp_pat
     (tmp_path / "run.json").write_text(finished_run.state.read_text())
     with pytest.raises(ReaderMistake, match="run the same audit again, it continues"):
         open_run(tmp_path).summary()
+
+
+def test_a_summary_of_another_version_says_so(finished_run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(finished_run.state.read_text())
+    (tmp_path / "summary.json").write_text('{"schema_version": 0}')
+    with pytest.raises(ReaderMistake, match="written by another version of Sightline"):
+        open_run(tmp_path).summary()

@@ -1,0 +1,284 @@
+"""Addresses of networks: what each builds, and what is refused in one line."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from networks import torchvision_net
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.transforms.functional import InterpolationMode
+
+from models.architectures import ModelMistake, ModelSettings, build, unique
+from models.mistakes import Mistake
+from models.preprocessing import Preprocessing
+from models.smallnet import small_resnet
+from models.weights import WeightsMistake, count_classes
+
+FAMILIES = [
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "resnet18",
+    "resnext50_32x4d",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "vgg11",
+]
+
+
+def saved(folder: Path, state: dict[str, Tensor], name: str = "w.safetensors") -> str:
+    save_file({name: value.contiguous() for name, value in state.items()}, folder / name)
+    return str(folder / name)
+
+
+def refused(settings: ModelSettings, kind: type[Mistake] = ModelMistake) -> str:
+    with pytest.raises(kind) as caught:
+        build(settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def offline(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Any]) -> None:
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", answer)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf", "shufflenet_v2_x0_5", "squeezenet1_1"],
+)
+def test_torchvision_with_a_weights_file_is_the_network_that_was_saved(
+    name: str, tmp_path: Path
+) -> None:
+    network = torchvision_net(name, num_classes=5)
+    weights = saved(tmp_path, network.state_dict())
+    built = build(ModelSettings(address=f"torchvision:{name}", weights=weights))
+    image_BCHW = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(built.network.eval()(image_BCHW), network(image_BCHW))
+    assert built.classes is None
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_classes_are_counted_in_every_family(name: str) -> None:
+    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    make = partial(torchvision.models.get_model, name, **extra)
+    with torch.device("meta"):
+        state = make(num_classes=7).state_dict()
+    assert count_classes(lambda count: make(num_classes=count), state, "w.pt") == 7
+
+
+def test_densenet_files_with_the_names_of_long_ago_fit(tmp_path: Path) -> None:
+    network = torchvision_net("densenet121", num_classes=5)
+    old = {
+        re.sub(r"(denselayer\d+\.(norm|conv))([12]\.)", r"\1.\3", name): value
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    built = build(ModelSettings(address="torchvision:densenet121", weights=saved(tmp_path, old)))
+    torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("aux_logits", [True, False])
+def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: Path) -> None:
+    """torchvision scales the picture inside that network; no weights file says so."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = torchvision.models.googlenet(
+            num_classes=5, transform_input=True, init_weights=False, aux_logits=aux_logits
+        ).eval()
+    weights = saved(tmp_path, theirs.state_dict())
+    built = build(ModelSettings(address="torchvision:googlenet", weights=weights))
+    prepared = built.preprocessing
+    assert prepared is not None
+    preset = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
+    generator = torch.Generator().manual_seed(0)
+    picture_CHW = torch.randint(0, 256, (3, 240, 260), dtype=torch.uint8, generator=generator)
+    placed_BCHW = prepared.place(picture_CHW)[None]
+    image_BCHW = (placed_BCHW[0] / 255 - torch.tensor(preset.mean)[:, None, None])[None]
+    image_BCHW /= torch.tensor(preset.std)[:, None, None]
+    ours_BCHW = prepared.normalise(placed_BCHW)
+    torch.testing.assert_close(ours_BCHW, theirs._transform_input(image_BCHW), rtol=0, atol=1e-5)
+    with torch.no_grad():
+        ours_BK, theirs_BK = built.network.eval()(ours_BCHW), theirs(image_BCHW)
+    torch.testing.assert_close(ours_BK, theirs_BK, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b3", "convnext_tiny"])
+def test_the_preprocessing_of_torchvisions_best_weights_is_the_default(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("models.architectures._fill_torchvision", lambda *_: torch.nn.Identity())
+    built = build(ModelSettings(address=f"torchvision:{name}", weights=saved(tmp_path, {})))
+    preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    assert built.preprocessing == Preprocessing(
+        resize=preset.resize_size[0],
+        crop=(preset.crop_size[0], preset.crop_size[0]),
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        interpolation="bicubic"
+        if preset.interpolation is InterpolationMode.BICUBIC
+        else "bilinear",
+    )
+
+
+@pytest.mark.parametrize("weights", ["IMAGENET1K_V1", "DEFAULT"])
+def test_torchvisions_own_weights_bring_their_class_names(
+    weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = torchvision_net("shufflenet_v2_x0_5", num_classes=1000)
+    offline(monkeypatch, lambda *_, **__: network.state_dict())
+    built = build(ModelSettings(address="torchvision:shufflenet_v2_x0_5", weights=weights))
+    torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
+    assert built.classes is not None
+    assert len(set(built.classes)) == 1000
+    assert built.classes[:2] == ("tench", "goldfish")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [urllib.error.URLError("no route\nto host"), RuntimeError("invalid hash value"), OSError()],
+)
+def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, weights_only: bool, check_hash: bool) -> None:
+        assert weights_only
+        assert check_hash
+        raise error
+
+    offline(monkeypatch, fail)
+    line = refused(ModelSettings(address="torchvision:resnet18", weights="IMAGENET1K_V1"))
+    assert line.startswith("torchvision's weights ResNet18_Weights.IMAGENET1K_V1 cannot be downl")
+    assert line.endswith("go online once, or give --weights FILE")
+
+
+@pytest.mark.parametrize(
+    ("address", "weights", "line"),
+    [
+        (
+            "torchvision:resnet51",
+            "w.pt",
+            "torchvision has no classification network 'resnet51' (did you mean 'resnet50'?)",
+        ),
+        (
+            "torchvision:resnet50",
+            None,
+            "torchvision:resnet50 needs --weights: a file, or one of 'IMAGENET1K_V1', "
+            "'IMAGENET1K_V2', 'DEFAULT'",
+        ),
+        (
+            "torchvision:resnet18",
+            "IMAGENET1K_V7",
+            "weights 'IMAGENET1K_V7' are no file and no torchvision weights "
+            "(did you mean 'IMAGENET1K_V1'?); known are 'IMAGENET1K_V1'",
+        ),
+        (
+            "sightline:small_resnt",
+            "w.pt",
+            "sightline has no network 'small_resnt' (did you mean 'small_resnet'?); "
+            "known: 'small_resnet'",
+        ),
+        ("sightline:small_resnet", None, "sightline:small_resnet needs --weights FILE"),
+        (
+            "resnet50",
+            None,
+            "model 'resnet50' is not understood: give torchvision:NAME, a bundle "
+            "(model.json or its folder) or path/to/file.py:function",
+        ),
+    ],
+)
+def test_an_address_that_is_not_understood_says_what_is(
+    address: str, weights: str | None, line: str
+) -> None:
+    assert refused(ModelSettings(address=address, weights=weights)) == line
+
+
+def test_a_weights_file_may_have_no_suffix(tmp_path: Path) -> None:
+    network = small_resnet(3)
+    torch.save(torchvision_net("squeezenet1_1", 3).state_dict(), tmp_path / "weights")
+    settings = ModelSettings(address="torchvision:squeezenet1_1", weights=str(tmp_path / "weights"))
+    assert build(settings).network is not network
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    weights = saved(tmp_path, small_resnet(3).state_dict())
+    line = refused(ModelSettings(address="torchvision:vgg11", weights=weights), WeightsMistake)
+    assert line == (
+        f"weights {weights} do not fit the network: missing 'classifier.6.bias'; "
+        "name the architecture that they were trained with"
+    )
+
+
+def test_our_own_network_has_as_many_classes_as_its_weights(tmp_path: Path) -> None:
+    network = small_resnet(6)
+    weights = saved(tmp_path, network.state_dict())
+    built = build(ModelSettings(address="sightline:small_resnet", weights=weights))
+    torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
+
+
+FACTORY = """
+from torch import nn
+
+def build():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.classes = {classes}
+    network.preprocessing = {preprocessing}
+    return network
+"""
+
+
+def factory(folder: Path, classes: str = "None", preprocessing: str = "None") -> ModelSettings:
+    path = folder / "net.py"
+    path.write_text(FACTORY.format(classes=classes, preprocessing=preprocessing))
+    return ModelSettings(address=f"{path}:build")
+
+
+def test_a_factory_may_say_its_classes_and_preprocessing(tmp_path: Path) -> None:
+    built = build(factory(tmp_path, "['a', 'b', 'c', 'd']", "{'crop': [8, 6]}"))
+    assert built.classes == ("a", "b", "c", "d")
+    assert built.preprocessing == Preprocessing(crop=(8, 6))
+    assert built.source == (tmp_path / "net.py").read_text()
+
+
+def test_a_factory_need_not_say_them(tmp_path: Path) -> None:
+    built = build(factory(tmp_path))
+    assert (built.classes, built.preprocessing) == (None, None)
+
+
+def test_an_attribute_that_counts_the_classes_is_no_list_of_names(tmp_path: Path) -> None:
+    assert build(factory(tmp_path, classes="4")).classes is None
+
+
+def test_a_factorys_weights_come_from_the_file(tmp_path: Path) -> None:
+    state = {"0.weight": torch.ones(4, 3, 3, 3), "0.bias": torch.zeros(4)}
+    settings = factory(tmp_path).model_copy(update={"weights": saved(tmp_path, state)})
+    torch.testing.assert_close(dict(build(settings).network.state_dict()), state)
+
+
+def test_a_factorys_preprocessing_that_is_none_is_refused(tmp_path: Path) -> None:
+    settings = factory(tmp_path, preprocessing="{'crop': [8]}")
+    line = f"preprocessing of {settings.address}: crop.1: Field required"
+    assert refused(settings) == line
+    settings = factory(tmp_path, preprocessing="nn.Flatten()")
+    assert refused(settings).startswith(f"preprocessing of {settings.address}: Input should be")
+    given = settings.model_copy(update={"preprocessing": Preprocessing(crop=(8, 8))})
+    assert build(given).preprocessing == Preprocessing(crop=(8, 8))
+
+
+def test_only_names_that_stand_twice_carry_their_index() -> None:
+    assert unique(["crane", "dog", "crane"]) == ("crane [0]", "dog", "crane [2]")

@@ -1,0 +1,217 @@
+"""Each CAM against its paper, against two libraries, and its identities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import oracles
+import pytest
+import pytorch_grad_cam as rival
+import torch
+from captum.attr import LayerGradCam
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_images, torchvision_net
+from pytorch_grad_cam.utils.image import scale_cam_image
+from torch import Tensor, nn
+
+from models import cam
+from models.capture import capture
+from models.methods import METHODS
+
+Cam = Callable[[Tensor, Tensor], Tensor]
+CAMS: dict[str, Cam] = {name: getattr(cam, name) for name in METHODS}
+SEEDS = st.integers(0, 2**31)
+SHAPES = st.tuples(
+    st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)
+)  # B D h w
+few = settings(max_examples=40, deadline=None)
+
+
+def draw(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
+    """Activations and gradients of both signs, with the exact zeros that a ReLU leaves."""
+    generator = torch.Generator().manual_seed(seed)
+    activation = torch.randn(shape, generator=generator, dtype=torch.float64)
+    gradient = torch.randn(shape, generator=generator, dtype=torch.float64)
+    kept = torch.rand(shape, generator=generator) > 0.2
+    return activation.relu() if seed % 2 else activation, gradient * kept
+
+
+def normalised(map_Bhw: Tensor) -> Tensor:
+    return map_Bhw / map_Bhw.amax((1, 2), keepdim=True).clamp(min=1e-30)
+
+
+@pytest.mark.parametrize("name", CAMS)
+@given(shape=SHAPES, seed=SEEDS)
+@few
+def test_each_cam_is_what_its_paper_says(name: str, shape: tuple[int, ...], seed: int) -> None:
+    activation_BDhw, gradient_BDhw = draw(shape, seed)
+    oracle = getattr(oracles, name)
+    expected = [
+        oracle(a, g) for a, g in zip(activation_BDhw.numpy(), gradient_BDhw.numpy(), strict=True)
+    ]
+    map_Bhw = CAMS[name](activation_BDhw, gradient_BDhw)
+    np.testing.assert_allclose(map_Bhw, np.stack(expected), rtol=1e-6, atol=1e-9)
+
+
+@given(shape=SHAPES, seed=SEEDS)
+@few
+def test_grad_cam_is_hires_cam_where_the_gradient_is_the_same_in_all_cells(
+    shape: tuple[int, ...], seed: int
+) -> None:
+    activation_BDhw, gradient_BDhw = draw(shape, seed)
+    even_BDhw = gradient_BDhw[:, :, :1, :1].expand(shape)
+    torch.testing.assert_close(
+        cam.grad_cam(activation_BDhw, even_BDhw), cam.hires_cam(activation_BDhw, even_BDhw)
+    )
+
+
+@given(shape=SHAPES, seed=SEEDS)
+@few
+def test_layer_cam_is_hires_cam_where_no_gradient_is_negative(
+    shape: tuple[int, ...], seed: int
+) -> None:
+    activation_BDhw, gradient_BDhw = draw(shape, seed)
+    positive_BDhw = gradient_BDhw.abs()
+    torch.testing.assert_close(
+        cam.layer_cam(activation_BDhw, positive_BDhw), cam.hires_cam(activation_BDhw, positive_BDhw)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(CAMS.keys() - {"grad_cam_pp"}))
+@given(seed=SEEDS)
+@few
+def test_twice_the_logit_is_twice_the_map(name: str, seed: int) -> None:
+    activation_BDhw, gradient_BDhw = draw((2, 3, 3, 3), seed)
+    torch.testing.assert_close(
+        CAMS[name](activation_BDhw, 2 * gradient_BDhw),
+        2 * CAMS[name](activation_BDhw, gradient_BDhw),
+    )
+
+
+@pytest.mark.parametrize("name", CAMS)
+@given(seed=SEEDS)
+@few
+def test_the_unit_of_an_activation_does_not_matter(name: str, seed: int) -> None:
+    """Activations times 8 have gradients divided by 8: the network and its map are the same."""
+    activation_BDhw, gradient_BDhw = draw((2, 3, 3, 3), seed)
+    torch.testing.assert_close(
+        CAMS[name](8 * activation_BDhw, gradient_BDhw / 8),
+        CAMS[name](activation_BDhw, gradient_BDhw),
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-12])
+def test_grad_cam_pp_of_tiny_gradients_does_not_depend_on_their_size(scale: float) -> None:
+    """In general it does: alpha is 1 / (2 + g sum(A)). Where that is 1 / 2, only an epsilon would.
+
+    No invariance to the logits' scale is claimed, since the method has none.
+    """
+    activation_BDhw, gradient_BDhw = draw((4, 5, 4, 4), seed=1)
+    torch.testing.assert_close(
+        normalised(cam.grad_cam_pp(activation_BDhw, scale * gradient_BDhw)),
+        normalised(cam.grad_cam_pp(activation_BDhw, 1e-9 * gradient_BDhw)),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_grad_cam_pp_stays_finite_where_its_denominator_is_zero() -> None:
+    activation_BDhw = torch.full((1, 1, 1, 2), -1.0)  # sum(A) = -2, so 2 + g sum(A) = 0
+    map_Bhw = cam.grad_cam_pp(activation_BDhw, torch.ones(1, 1, 1, 2))
+    assert map_Bhw.isfinite().all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_grad_cam_pp_follows_from_the_derivatives_of_the_exponential(shift: float) -> None:
+    """The paper's equation 10 with Y = exp(S), by automatic differentiation of a linear head.
+
+    exp(S), and with it a shift of all logits, only rescales the map.
+    """
+    generator = torch.Generator().manual_seed(0)
+    activation_Dhw = torch.rand(3, 2, 2, generator=generator, dtype=torch.float64)
+    head_Dhw = torch.randn(3, 2, 2, generator=generator, dtype=torch.float64)
+    map_hw = torch.zeros(2, 2, dtype=torch.float64)
+    for d in range(3):
+        weight = 0.0
+        for i in range(2):
+            for j in range(2):
+                first, second, third = _derivatives(activation_Dhw, head_Dhw, (d, i, j), shift)
+                alpha = second / (2 * second + float(activation_Dhw[d].sum()) * third)
+                weight += alpha * max(first, 0.0)
+        map_hw += weight * activation_Dhw[d]
+    expected_Bhw = normalised(map_hw.relu()[None])
+    map_Bhw = cam.grad_cam_pp(activation_Dhw[None], head_Dhw[None])
+    torch.testing.assert_close(normalised(map_Bhw), expected_Bhw)
+
+
+def _derivatives(
+    activation_Dhw: Tensor, head_Dhw: Tensor, at: tuple[int, int, int], shift: float
+) -> tuple[float, float, float]:
+    """First, second and third of exp(sum(A * head) + shift) with respect to one cell of A."""
+    cell = activation_Dhw[at].clone().requires_grad_(True)
+    rest = (activation_Dhw * head_Dhw).sum() - activation_Dhw[at] * head_Dhw[at]
+    value = (rest + cell * head_Dhw[at] + shift).exp()
+    found = []
+    for _ in range(3):
+        (value,) = torch.autograd.grad(value, cell, create_graph=True)
+        found.append(value.item())
+    return found[0], found[1], found[2]
+
+
+RIVALS = {
+    "grad_cam": rival.GradCAM,
+    "grad_cam_pp": rival.GradCAMPlusPlus,
+    "hires_cam": rival.HiResCAM,
+    "layer_cam": rival.LayerCAM,
+}
+PLACES = [
+    ("resnet18", "layer4"),
+    ("resnet18", "layer3"),  # no pooling follows: the gradient differs from cell to cell
+    ("mobilenet_v3_small", "features"),
+    ("densenet121", "features.transition3"),
+]
+
+
+class Louder(nn.Module):
+    """Logits times 100,000: pytorch-grad-cam adds 1e-6 to Grad-CAM++'s denominator, as large as the
+    squared gradients of a random network; both sides see the same louder network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = 1e5 * self.network(image_BCHW)
+        return logits_BK
+
+
+@pytest.mark.parametrize(("architecture", "layer"), PLACES)
+def test_all_cams_agree_with_pytorch_grad_cam(architecture: str, layer: str) -> None:
+    network = Louder(torchvision_net(architecture)).eval()
+    image_BCHW = random_images(3, 96)
+    seen = capture(network, f"network.{layer}", image_BCHW)
+    for name, theirs in RIVALS.items():
+        with theirs(network, [network.get_submodule(f"network.{layer}")]) as explainer:
+            expected_BHW = explainer(image_BCHW, targets=None)
+        ours_Bhw = METHODS[name].map_Bhw(seen).numpy()
+        ours_BHW = scale_cam_image(ours_Bhw, (96, 96))  # their normalisation and enlargement
+        assert ours_Bhw.max() > 0, name
+        np.testing.assert_allclose(scale_cam_image(ours_BHW), expected_BHW, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(("architecture", "layer"), PLACES)
+def test_grad_cam_agrees_with_captum(architecture: str, layer: str) -> None:
+    network = torchvision_net(architecture)
+    image_BCHW = random_images(3, 96)
+    target_B = torch.tensor([1, 5, 1])
+    seen = capture(network, layer, image_BCHW, target_B)
+    theirs = LayerGradCam(network, network.get_submodule(layer))
+    expected_B1hw = theirs.attribute(image_BCHW, target=target_B, relu_attributions=True)
+    torch.testing.assert_close(
+        normalised(METHODS["grad_cam"].map_Bhw(seen)),
+        normalised(expected_B1hw[:, 0].detach()),
+        rtol=0,
+        atol=1e-4,
+    )
