@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def to_cells(mask_BHW: Tensor, cells: tuple[int, int]) -> Tensor:
-    """Area average of the mask over the map's cells."""
-    return functional.adaptive_avg_pool2d(mask_BHW[:, None], cells)[:, 0]
+    """Area average of the mask over the map's cells, exact where cells divide no pixels evenly."""
+    rows_hH = _overlaps(cells[0], mask_BHW.shape[1]).to(mask_BHW)
+    columns_wW = _overlaps(cells[1], mask_BHW.shape[2]).to(mask_BHW)
+    return torch.einsum("hH,bHW,wW->bhw", rows_hH, mask_BHW, columns_wW)
 
 
 def foreground_share(map_Bhw: Tensor, mask_Bhw: Tensor) -> Tensor:
@@ -35,3 +36,12 @@ def pointing(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
     column_B = ((largest_B % columns + 0.5) * width / columns).long()
     image_B = torch.arange(len(map_Bhw), device=map_Bhw.device)
     return mask_BHW[image_B, row_B, column_B] >= 0.5
+
+
+def _overlaps(cells: int, pixels: int) -> Tensor:
+    """(cells, pixels): each pixel's share of the cell's width."""
+    edges = torch.linspace(0, pixels, cells + 1, dtype=torch.float64)
+    pixel = torch.arange(pixels)
+    end = torch.minimum(pixel + 1, edges[1:, None])
+    start = torch.maximum(pixel, edges[:-1, None])
+    return (end - start).clamp(0) * cells / pixels
