@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -80,22 +82,32 @@ def numeric_policy(attribution: AttributionSettings) -> dict[str, str]:
 
 def count_shards(run: RunFolder) -> int:
     """The catalog is written with one row group a shard."""
-    count: int = pq.read_metadata(run.catalog).num_row_groups
+    count: int = _footer(run.catalog, run.catalog.stat().st_mtime_ns).num_row_groups
     return count
 
 
 def read_rows(run: RunFolder, shard: int) -> list[Row]:
     """The rows of one shard."""
-    columns = ["row_id", "image", "label", "mask"]
-    table = pq.ParquetFile(run.catalog).read_row_group(shard, columns=columns)
+    table = _read_shard(run, shard).select(["row_id", "image", "label", "mask"])
     return [Row(**row) for row in table.to_pylist()]
+
+
+def _read_shard(run: RunFolder, shard: int) -> pa.Table:
+    footer = _footer(run.catalog, run.catalog.stat().st_mtime_ns)
+    file = pq.ParquetFile(run.catalog, metadata=footer)
+    return file.read_row_group(shard, columns=schema.CATALOG.names)
+
+
+@lru_cache(maxsize=4)
+def _footer(path: Path, _: int) -> pq.FileMetaData:
+    """Parsed once in a process: it grows with the shards, and every shard needs it."""
+    return pq.read_metadata(path)
 
 
 def fingerprints(job: Job, shard: int) -> dict[str, str]:
     """Every part that this job wants of a shard, by stage, with its fingerprint."""
-    own = pq.ParquetFile(job.run.catalog).read_row_group(shard, columns=schema.CATALOG.names)
     identity = job.identity
-    rows = digest(own.to_pydict())
+    rows = digest(_read_shard(job.run, shard).to_pydict())
     model = [identity[key] for key in ("model", "classes", "preprocessing", "numeric")]
     ground = [identity["foreground"], identity["polarity"]]
     wanted = {

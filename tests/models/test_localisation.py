@@ -101,7 +101,7 @@ def test_pointing_looks_at_the_centre_of_the_largest_cell(cell: tuple[int, int])
 def test_cells_share_the_pixels_between_them(seed: int, rows: int, columns: int) -> None:
     """7 x 5 pixels: each one cut into whole pieces of cells gives the same area average."""
     mask_HW = np.random.default_rng(seed).random((7, 5))
-    pieces_HW = np.kron(mask_HW, np.ones((rows, columns)))
+    pieces_HW = mask_HW.repeat(rows, 0).repeat(columns, 1)
     cells_Bhw = to_cells(torch.from_numpy(mask_HW)[None], (rows, columns))
     expected_hw = oracles.to_cells(pieces_HW, rows, columns)
     np.testing.assert_allclose(cells_Bhw[0], expected_hw, atol=1e-12)

@@ -1,0 +1,69 @@
+"""An audit up to its attribute stage, for the benchmarks that drive that stage themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+from distributed import Client
+from safetensors.torch import save_file
+
+from models.architectures import OWN, ModelSettings
+from models.preprocessing import Preprocessing
+from tasks.catalog import DataSettings
+from tasks.cluster import ComputeSettings, open_client, with_model
+from tasks.drive import job_of
+from tasks.prepare import prepare_run
+from tasks.shard import AttributionSettings, Job, count_shards
+from tasks.store import OutputSettings
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A run folder with its catalog, and what drives its workers."""
+
+    job: Job
+    compute: ComputeSettings
+    shards: int
+
+
+def random_model(
+    address: str, folder: Path, preprocessing: Preprocessing | None = None
+) -> ModelSettings:
+    """A network of this address with seeded random weights, in a file as a user would have it."""
+    torch.manual_seed(0)
+    scheme, _, name = address.partition(":")
+    network = OWN[name](4) if scheme == "sightline" else torchvision.models.get_model(name)
+    weights = folder / f"{name}.safetensors"
+    save_file(network.state_dict(), weights)
+    return ModelSettings(address=address, weights=str(weights), preprocessing=preprocessing)
+
+
+def start_audit(
+    data: DataSettings,
+    model: ModelSettings,
+    attribution: AttributionSettings,
+    compute: ComputeSettings,
+    folder: Path,
+) -> Audited:
+    """What the flow does before its attribute stage."""
+    sections = {"data": data, "model": model, "attribution": attribution}
+    settings = {name: section.model_dump(mode="json") for name, section in sections.items()}
+    run = prepare_run(data, model, attribution, OutputSettings(run=str(folder)), settings)
+    return Audited(job_of(run, compute), compute, count_shards(run))
+
+
+@contextmanager
+def workers_of(audited: Audited) -> Iterator[Client]:
+    """The cluster of the audit with its model loaded, as tasks.drive opens it."""
+    job = audited.job
+    scratch = str(job.run.path.parent / "dask")
+    with (
+        open_client(audited.compute, scratch) as client,
+        with_model(client, job.model, job.identity["model"], job.attribution.memory_format),
+    ):
+        yield client
