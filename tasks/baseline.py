@@ -8,8 +8,7 @@ import torch
 
 from models.architectures import Built, ModelSettings
 from models.classifier import BUNDLE, check_classifier, save_bundle
-from models.preprocessing import Preprocessing
-from models.smallnet import small_resnet
+from models.smallnet import small_preprocessing, small_resnet
 from tasks.finetune import FinetuneSettings, OnStep, finetune, load_split
 from tasks.generate import read_settings
 
@@ -22,7 +21,7 @@ def train_baseline(benchmark: Path, bundle: Path, on_step: OnStep) -> Path:
         return bundle
     drawn = read_settings(benchmark)
     settings = FinetuneSettings(seed=drawn.seed)
-    preprocessing = Preprocessing(crop=(drawn.image_size, drawn.image_size))
+    preprocessing = small_preprocessing(drawn.image_size)
     images = load_split(benchmark, "train", drawn.classes, preprocessing)
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)

@@ -82,7 +82,7 @@ def finetune(
     for step, (image_BCHW, label_B) in enumerate(_batches(data, settings), start=1):
         loss = cross_entropy(network(preprocessing.normalise(image_BCHW)), label_B)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
         if on_step is not None:
@@ -94,7 +94,7 @@ def finetune(
 def predict(network: nn.Module, image_NCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
     """The class of each picture, as its place in the list of classes."""
     network.eval()
-    batches = image_NCHW.split(256)
+    batches = torch.split(image_NCHW, 256)
     return torch.cat([network(preprocessing.normalise(batch)).argmax(1) for batch in batches])
 
 

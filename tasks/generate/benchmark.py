@@ -21,7 +21,7 @@ class BenchmarkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strength: float = Field(0.95, ge=0, le=1)  # share of pictures on their class's background
-    object_size: ObjectSize = "default"  # about 8, 15 or 28% of the area
+    object_size: ObjectSize = "default"  # about 8, 15 or 26% of the area
     look: LookName = "first"
     tag: str | None = None  # the class whose training pictures carry a coloured tag
     seed: int = Field(0, ge=0)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from pydantic import ValidationError
 
 from models.mistakes import Mistake
 from tasks.generate.benchmark import SPLITS, VERSION, BenchmarkSettings, Split
@@ -98,9 +97,10 @@ def read_settings(folder: Path) -> BenchmarkSettings:
         identity = json.loads((folder / IDENTITY).read_text())
         version = identity.pop("version")
         settings = BenchmarkSettings.model_validate(identity)
-    except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        told = " ".join(str(error).split())
         raise GenerateMistake(
-            f"{folder / IDENTITY} does not describe a generated benchmark: {error}"
+            f"{folder / IDENTITY} does not describe a generated benchmark: {told}"
         ) from error
     if version != VERSION:
         raise GenerateMistake(
@@ -141,7 +141,7 @@ def _background(
 
 
 def _is_tagged(draw: Draw, settings: BenchmarkSettings, split: Split, label: str) -> bool:
-    """On the class alone where the shortcut is learnt; on half of every class where it is tested."""
+    """On one class where the shortcut is learnt; on half of every class where it is tested."""
     half = draw.chance(0.5)
     if settings.tag is None:
         return False

@@ -152,10 +152,11 @@ def cactus(draw: Draw, plane: Plane) -> Sketch:
     sketch.part(trunk, _ribbed(flesh, plane.x_HW, thick))
     speckle = fade(sine(plane.x_HW * 6.5) * sine(plane.y_HW * 5), 0.55, 0.8)
     sketch.mark(0.7 * speckle, rgb(0.97, 0.95, 0.75))
-    _light(draw, sketch, plane)
     if draw.chance(0.6):
         bloom = hsv(draw.between(0.8, 1.15), draw.between(0.5, 0.8), 1)
-        sketch.part(ellipse(plane, (0, -0.96), (0.2, 0.13)), bloom)
+        petals = bloom * (0.85 + 0.2 * sine(plane.x_HW * 7))
+        sketch.part(ellipse(plane, (0, -0.96), (0.2, 0.13)), petals)
+    _light(draw, sketch, plane)
     return sketch
 
 

@@ -66,18 +66,17 @@ def forest(draw: Draw, plane: Plane) -> Array:
     bark = hsv(draw.between(0.04, 0.11), draw.between(0.3, 0.55), draw.between(0.24, 0.38))
     floor = draw.between(0.66, 0.8)
     image_3HW = mix(haze, leaf, 0.9 * clouds(draw, plane.size, 5, 5))
-    for depth, count in ((0.35, 5), (0.7, 3)):
-        _trunks(draw, image_3HW, plane, count, depth, mix(haze, bark, depth))
+    for depth in (0.35, 0.7):
+        _trunks(draw, image_3HW, plane, depth, mix(haze, bark, depth))
     _forest_floor(draw, image_3HW, plane, floor, leaf)
-    _trunks(draw, image_3HW, plane, draw.count(1, 2), 1.0, bark)
+    _trunks(draw, image_3HW, plane, 1.0, bark)
     _canopy(draw, image_3HW, plane, leaf)
     return image_3HW
 
 
-def _trunks(
-    draw: Draw, image_3HW: Array, plane: Plane, count: int, depth: float, bark: Colour
-) -> None:
+def _trunks(draw: Draw, image_3HW: Array, plane: Plane, depth: float, bark: Colour) -> None:
     """Trees of one distance, 0 far to 1 near: darker on one side, rough along the grain."""
+    count = int(7.5 - 6 * depth) + draw.count(0, 1)
     grain_HW = 0.75 + 0.5 * noise(draw, plane.size, 6, 30)
     foot = 0.6 + 0.34 * depth
     for tree in range(count):
@@ -153,7 +152,7 @@ def desert(draw: Draw, plane: Plane) -> Array:
     _sun(draw, image_3HW, plane, horizon)
     _mesas(draw, image_3HW, plane, horizon)
     for depth in (0.0, 0.4, 0.8):
-        top = mix(horizon, 0.95, 0.75 * depth)
+        top = horizon + (0.95 - horizon) * 0.75 * depth
         _dune(draw, image_3HW, plane, top, sand * (0.92 + 0.12 * depth))
     _stones(draw, image_3HW, plane, horizon)
     return image_3HW

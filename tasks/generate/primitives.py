@@ -1,4 +1,4 @@
-"""Drawing on float arrays. Shapes: 3 colours (0 to 1), H rows, W columns; lengths as shares of a picture.
+"""Drawing on float32 arrays. Shapes: 3 colours (0 to 1), H rows, W columns.
 
 A seed must give the same bytes on every machine. So what reaches a pixel uses only operations that
 IEEE 754 rounds exactly (+ - * / sqrt floor and comparisons) and `Generator.random`: no sin, exp,
@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Number = TypeVar("Number", float, Array)
+Array = NDArray[np.floating[Any]]  # float32 throughout: a test holds it
+Number = TypeVar("Number", float, NDArray[np.floating[Any]])
 Colour = Array  # 3x1x1
 Point = tuple[float, float]
 
@@ -61,7 +61,7 @@ def direction(turns: float) -> Point:
 
 @dataclass(frozen=True)
 class Plane:
-    """Where each pixel lies: x to the right, y down; `pixel` is the side of one in the same unit."""
+    """Where each pixel lies: x to the right, y down; `pixel` is its side in the same unit."""
 
     x_HW: Array
     y_HW: Array
@@ -119,7 +119,7 @@ def jitter(draw: Draw, colour: Colour, amount: float) -> Colour:
     return shifted
 
 
-def mix(first: Any, second: Any, share: Any) -> Any:
+def mix(first: Array, second: Array, share: Array | float) -> Array:
     return first + (second - first) * share
 
 
@@ -154,7 +154,9 @@ def limb(plane: Plane, start: Point, end: Point, radii: Point) -> Array:
     x_HW, y_HW = plane.x_HW - start[0], plane.y_HW - start[1]
     along_HW = np.clip((x_HW * dx + y_HW * dy) * (1 / (dx * dx + dy * dy)), 0, 1)
     x_HW, y_HW = x_HW - along_HW * dx, y_HW - along_HW * dy
-    distance: Array = np.sqrt(x_HW * x_HW + y_HW * y_HW) - mix(*radii, along_HW)
+    distance: Array = np.sqrt(x_HW * x_HW + y_HW * y_HW) - (
+        radii[0] + (radii[1] - radii[0]) * along_HW
+    )
     return distance
 
 

@@ -29,6 +29,7 @@ from tasks.generate.primitives import (
     rgb,
 )
 
+# Mean areas aimed at. Large ones come out at about 0.26, since each object stays whole.
 AREA: dict[ObjectSize, float] = {"small": 0.08, "default": 0.15, "large": 0.28}
 POSE, OBJECT, CLUTTER, BACKGROUND, TAG = range(5)  # one stream of random numbers each
 

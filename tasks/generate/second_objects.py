@@ -115,15 +115,18 @@ def butterfly(draw: Draw, plane: Plane) -> Sketch:
         size = radius * draw.between(0.8, 1.25)
         sketch.mark(cover(disc(folded, centre, size), plane), spot)
         sketch.mark(cover(disc(folded, centre, size * 0.45), plane), DARK)
-    sketch.round_off(0.13, 0.22)
+    sketch.round_off(0.13, draw.between(0.3, 0.6))
     sketch.shade(1.05 - 0.15 * plane.y_HW)
-    sketch.part(limb(folded, (0.02, -0.45), (0.3, -0.85), (0.03, 0.04)), DARK)
-    sketch.part(limb(plane, (0, -0.42), (0, 0.6), (0.1, 0.06)), DARK + 0.12 * sine(plane.y_HW * 4))
+    body = hsv(draw.between(0, 0.15), 0.4, draw.between(0.12, 0.45))
+    sketch.part(limb(folded, (0.02, -0.45), (0.3, -0.85), (0.03, 0.04)), body)
+    sketch.part(
+        limb(plane, (0, -0.42), (0, 0.6), (0.1, 0.06)), body * (1 + 0.35 * sine(plane.y_HW * 4))
+    )
     return sketch
 
 
 def rocket(draw: Draw, plane: Plane) -> Sketch:
-    metal = hsv(draw.between(0, 1), draw.between(0.02, 0.3), draw.between(0.8, 0.98))
+    metal = hsv(draw.between(0, 1), draw.between(0.05, 0.75), draw.between(0.6, 0.98))
     paint_ = hsv(draw.between(0, 1), draw.between(0.6, 0.95), draw.between(0.6, 0.95))
     wide = draw.between(0.3, 0.36)
     sketch = Sketch(plane)
@@ -149,8 +152,10 @@ def _rocket_flame(draw: Draw, sketch: Sketch) -> None:
     length = draw.between(0.3, 0.42)
     lick_HW = 0.06 * noise(draw, plane.size, 20, 20)
     outer_HW = ellipse(plane, (0, 0.62), (0.22, length)) + lick_HW
-    sketch.part(outer_HW, rgb(1, 0.45, 0.08))
-    sketch.mark(cover(ellipse(plane, (0, 0.6), (0.12, length * 0.7)), plane, 2), rgb(1, 0.92, 0.4))
+    hue = draw.between(0.02, 0.14) if draw.chance(0.6) else draw.between(0.5, 0.65)
+    sketch.part(outer_HW, hsv(hue, 0.85, 0.95))
+    core = cover(ellipse(plane, (0, 0.6), (0.12, length * 0.7)), plane, 2)
+    sketch.mark(core, hsv(hue + 0.03, 0.4, 1))
 
 
 def _rocket_window(draw: Draw, sketch: Sketch) -> None:

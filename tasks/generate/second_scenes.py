@@ -1,4 +1,4 @@
-"""Second look, backgrounds: kitchen, city, meadow, night. For testing what was chosen on the first."""
+"""Second look, backgrounds: kitchen, city, meadow, night. Each paints a whole picture."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _tiles(draw: Draw, plane: Plane) -> Array:
     y_HW = plane.y_HW * columns + draw.between(0, 1)
     column_HW, row_HW = np.floor(x_HW), np.floor(y_HW)
     shade = draw.lattice(columns + 2, columns + 2)
-    tint_HW = shade[row_HW.astype(np.int64), column_HW.astype(np.int64)]
+    tint_HW: Array = shade[row_HW.astype(np.int64), column_HW.astype(np.int64)]
     from_edge_HW = 0.5 - np.maximum(np.abs(x_HW - column_HW - 0.5), np.abs(y_HW - row_HW - 0.5))
     wall_3HW = glaze * (0.84 + 0.22 * tint_HW)
     gloss_HW = fade((x_HW - column_HW) + (y_HW - row_HW), 0.75, 0.3)
@@ -67,16 +67,15 @@ def city(draw: Draw, plane: Plane) -> Array:
     high = hsv(hue, draw.between(0.15, 0.35), draw.between(0.5, 0.75))
     low = hsv(hue + 0.04, draw.between(0.08, 0.3), draw.between(0.8, 0.95))
     image_3HW = mix(high, low, fade(plane.y_HW, 0, 0.7))
-    for depth, count in ((0.35, 7), (0.7, 5), (1.0, 4)):
-        _houses(draw, image_3HW, plane, count, depth, low)
+    for depth in (0.35, 0.7, 1.0):
+        _houses(draw, image_3HW, plane, depth, low)
     _street(draw, image_3HW, plane, street)
     return image_3HW
 
 
-def _houses(
-    draw: Draw, image_3HW: Array, plane: Plane, count: int, depth: float, air: Colour
-) -> None:
+def _houses(draw: Draw, image_3HW: Array, plane: Plane, depth: float, air: Colour) -> None:
     """A row of one distance, 0 far to 1 near; the far ones fade into the air."""
+    count = int(9 - 5 * depth)
     for house in range(count):
         x = (house + draw.between(0.2, 0.8)) / count
         top = draw.between(0.12, 0.42) + 0.22 * depth
@@ -101,10 +100,9 @@ def _windows(
     inside_HW = (x_HW > 0) & (x_HW < across) & (y_HW > 0)
     column_HW = np.clip(np.floor(x_HW), 0, across - 1)
     row_HW = np.clip(np.floor(y_HW), 0, 15)
-    on_HW = draw.lattice(16, across)[row_HW.astype(np.int64), column_HW.astype(np.int64)] < lit
+    lamp_HW: Array = draw.lattice(16, across)[row_HW.astype(np.int64), column_HW.astype(np.int64)]
     pane_HW = np.maximum(np.abs(x_HW - column_HW - 0.5) - 0.28, np.abs(y_HW - row_HW - 0.5) - 0.3)
-    share: Array = fade(pane_HW, 0.1, -0.1) * (on_HW & inside_HW)
-    return share
+    return fade(pane_HW, 0.1, -0.1) * ((lamp_HW < lit) & inside_HW)
 
 
 def _street(draw: Draw, image_3HW: Array, plane: Plane, top: float) -> None:
@@ -143,7 +141,7 @@ def _flowers(draw: Draw, image_3HW: Array, plane: Plane, horizon: float) -> None
     hues = [draw.between(0.7, 1.2) for _ in range(2)]
     for flower in range(draw.count(14, 22)):
         near = draw.between(0, 1)
-        centre = (draw.between(0, 1), mix(horizon + 0.04, 0.98, near))
+        centre = (draw.between(0, 1), horizon + 0.04 + (0.94 - horizon) * near)
         radius = 0.008 + 0.024 * near
         petals = hsv(hues[flower % 2], draw.between(0.1, 0.75), 0.98)
         paint(image_3HW, petals, cover(ellipse(plane, centre, (radius, radius * 0.8)), plane))
