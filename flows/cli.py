@@ -42,7 +42,6 @@ def main() -> None:
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 @main.command()
