@@ -51,13 +51,8 @@ def audit(
 
 @task
 def catalog(settings: AuditSettings) -> RunFolder:
-    return prepare_run(
-        settings.data,
-        settings.model,
-        settings.attribution,
-        settings.output,
-        settings.model_dump(mode="json"),
-    )
+    chosen = settings.model_dump(mode="json")
+    return prepare_run(settings.data, settings.model, settings.attribution, settings.output, chosen)
 
 
 @task

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
+from dask.system import CPU_COUNT
 from prefect import flow, task
 
 from flows.audit import audit
@@ -39,8 +39,7 @@ def generate(folder: str) -> str:
         f"{settings.train + settings.validation + settings.test:,}",
         100 * settings.strength,
     )
-    processes = len(os.sched_getaffinity(0))
-    return str(write_benchmark(Path(folder) / "benchmark", settings, processes))
+    return str(write_benchmark(Path(folder) / "benchmark", settings, CPU_COUNT))
 
 
 @task

@@ -19,14 +19,12 @@ def print_summary(summary: Summary) -> None:
         console.print(_methods(summary))
     if summary.foreground.source != "none":
         console.print(_classes(summary))
-    for failure in summary.failures:
-        console.print(
-            Text(
-                f"{failure.count} x {failure.stage} ({failure.kind}): {failure.message}; "
-                f"{failure.remedy}"
-            )
-        )
-    console.print(Text(f"rule:    {summary.rule.sentence}"))
+    lines = [
+        f"{failure.count} x {failure.stage} ({failure.kind}): {failure.message}; {failure.remedy}"
+        for failure in summary.failures
+    ]
+    for line in (*lines, f"rule:    {summary.rule.sentence}"):
+        console.print(Text(line), soft_wrap=True)  # one line each, for those who search
 
 
 def told(rate: Rate) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 import dask
 import torch
+from dask.system import CPU_COUNT  # what the container and the affinity allow
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -192,12 +192,13 @@ def local_workers(compute: ComputeSettings) -> int:
     """Processes of a local cluster: what the user says, else one a GPU, else one a core."""
     if compute.workers is not None:
         return compute.workers
-    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
+    count: int = torch.cuda.device_count() or CPU_COUNT
+    return count
 
 
 def decode_threads(compute: ComputeSettings) -> int:
     """Threads that decode beside each worker's computing."""
-    return min(8, max(1, len(os.sched_getaffinity(0)) // local_workers(compute) - 1))
+    return min(8, max(1, CPU_COUNT // local_workers(compute) - 1))
 
 
 def _device_of(worker: Worker) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +14,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
 from distributed import LocalCluster
 from mlflow.tracking import MlflowClient
+from PIL import Image
+from prefect.client.orchestration import get_client
+from safetensors.torch import save_file
 
 from flows.cli import main
 from flows.settings import AuditSettings
+from models.factory import build_from_file
 from tasks.reader import open_run
 
 COMMAND = [str(Path(sys.executable).with_name("sightline"))]
@@ -75,6 +81,74 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     (logged,) = client.search_runs([client.get_experiment_by_name("sightline").experiment_id])
     assert logged.data.metrics["images"] == 64
     assert logged.data.tags["prefect.flow_run"] != "none"
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_prefect_has_a_progress_artifact_that_reached_the_end(options: list[str]) -> None:
+    assert invoke(*options, "--workers", "1").exit_code == 0
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts()
+    assert "maps of run: images done" in {artifact.description for artifact in artifacts}
+    assert {artifact.data for artifact in artifacts if artifact.type == "progress"} == {100.0}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A user's project with packages called models and tasks, as many have."""
+    files = {
+        "train.py": "from models.net import Net\n\ndef build():\n    return Net(4)\n",
+        "models/__init__.py": "",
+        "models/net.py": (
+            "from torch import nn\nfrom tasks import WIDTH\n\n"
+            "class Net(nn.Sequential):\n"
+            "    classes = ('fish', 'mushroom', 'balloon', 'cactus')\n"
+            "    preprocessing = {'crop': (64, 64)}\n"
+            "    def __init__(self, count):\n"
+            "        super().__init__(nn.Conv2d(3, WIDTH, 3, 2), nn.ReLU(),\n"
+            "            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, count))\n"
+        ),
+        "tasks/__init__.py": "WIDTH = 12\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / name).write_text(text)
+    return tmp_path / "project"
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_users_project_with_our_package_names_is_audited(
+    options: list[str], project: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = build_from_file(f"{project}/train.py:build")
+    save_file(network.state_dict(), tmp_path / "net.safetensors")
+    options[options.index("--model") + 1] = f"{project}/train.py:build"
+    done = invoke(*options, "--weights", str(tmp_path / "net.safetensors"), "--json")
+    assert done.exit_code == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["images"]["predicted"] == 64
+    assert summary["model"]["layer"] == "0"
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_broken_files_are_told_and_the_rest_is_audited(
+    options: list[str], benchmark_folder: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    Image.open(data / "images/test/00000.png").save(tmp_path / "whole.jpg")
+    truncated = (tmp_path / "whole.jpg").read_bytes()[:700]
+    (data / "images/test/00000.png").write_bytes(truncated)
+    Image.new("L", (64, 32), 255).save(data / "masks/test/00001.png")
+    options[options.index("--data") + 1] = str(data)
+    done = invoke(*options, "--workers", "1")
+    assert done.exit_code == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "63 predicted, 1 failed" in told
+    assert "1 x read (permanent): image" in told
+    assert "00000.png cannot be decoded" in told
+    assert "00001.png is 64x32, image" in told
+    assert "is 64x64: export it again or drop the row" in told
+    assert "2 of 64 images looked at will fail" in done.stderr
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -32,3 +32,9 @@ def test_the_demo_shows_a_shortcut_and_says_where_to_look(tmp_path: Path) -> Non
     assert "prefect server start" in done.stderr
     assert "mlflow ui" in done.stderr
     assert (tmp_path / "demo/run/report.html").stat().st_size > 100_000
+
+    again = subprocess.run(
+        [COMMAND, "demo", "--out", folder, "--json"], capture_output=True, text=True, check=True
+    )
+    cost = json.loads(again.stdout)["cost"]
+    assert (cost["computed"], cost["reused"]) == (0, 1280)
