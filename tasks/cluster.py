@@ -198,7 +198,8 @@ def local_workers(compute: ComputeSettings) -> int:
 
 def decode_threads(compute: ComputeSettings) -> int:
     """Threads that decode beside each worker's computing."""
-    return min(8, max(1, CPU_COUNT // local_workers(compute) - 1))
+    cores: int = CPU_COUNT // local_workers(compute)
+    return min(8, max(1, cores - 1))
 
 
 def _device_of(worker: Worker) -> str:
