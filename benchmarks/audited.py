@@ -64,6 +64,6 @@ def workers_of(audited: Audited) -> Iterator[Client]:
     scratch = str(job.run.path.parent / "dask")
     with (
         open_client(audited.compute, scratch) as client,
-        with_model(client, job.model, job.identity["model"], job.attribution.memory_format),
+        with_model(client, job),
     ):
         yield client

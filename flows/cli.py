@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,6 +122,9 @@ def one_line_errors() -> Iterator[None]:
         _leave(str(error), MISTAKE)
     except UnfinishedRun as error:
         _leave(str(error), FAILURE)
+    except Exception:  # ours: the traceback is for whoever mends it
+        traceback.print_exc()
+        _leave("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         _leave("stopped; what was computed is kept, and the same command continues", FAILURE)
 

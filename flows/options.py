@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flows.settings import SettingsMistake, spoken
+from flows.settings import SettingsMistake, plain_type, spoken
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,7 +47,7 @@ def _fields(kind: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
     name = spoken(dotted)
     flag = "--" + name.replace("_", "-")
-    kind = _plain(field)
+    kind = plain_type(field)
     shown: dict[str, Any] = {"help": field.description}
     if kind is bool:
         return click.option(flag, name, is_flag=True, default=None, **shown)
@@ -65,20 +64,12 @@ def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
 
 
 def _value(field: FieldInfo, given: Any) -> Any:
-    kind = _plain(field)
+    kind = plain_type(field)
     if get_origin(kind) is tuple:
         return [name.strip() for name in given.split(",")]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _read_json(Path(given))
     return given
-
-
-def _plain(field: FieldInfo) -> Any:
-    """The field's type without `| None`."""
-    annotation: Any = field.annotation
-    if isinstance(annotation, UnionType):
-        return next(kind for kind in get_args(annotation) if kind is not NoneType)
-    return annotation
 
 
 def _read_json(path: Path) -> Any:

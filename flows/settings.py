@@ -9,10 +9,12 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from models.architectures import ModelSettings
 from models.mistakes import Mistake, nearest
@@ -68,6 +70,14 @@ def spoken(dotted: str) -> str:
     return SPOKEN.get(dotted, dotted.rpartition(".")[2])
 
 
+def plain_type(field: FieldInfo) -> Any:
+    """The field's type without `| None`."""
+    annotation: Any = field.annotation
+    if isinstance(annotation, UnionType):
+        return next(kind for kind in get_args(annotation) if kind is not NoneType)
+    return annotation
+
+
 def home() -> Path:
     """Where the embedded servers keep their databases."""
     return Path(os.environ.get("SIGHTLINE_HOME", ".sightline")).absolute()
@@ -109,7 +119,12 @@ def compose(kind: type[AnySettings], file: Path | None, given: Mapping[str, Any]
     for dotted, value in given.items():
         if value is not None:
             section, _, key = dotted.partition(".")
-            values.setdefault(section, {})[key] = value
+            inner = values.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise SettingsMistake(
+                    f"setting {section} is {inner!r}: a section with keys is needed"
+                )
+            inner[key] = value
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -156,7 +171,5 @@ def _required(kind: type[BaseModel], section: str) -> str:
 
 def _keys(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:
     for name in path:
-        annotation = kind.model_fields[name].annotation
-        assert isinstance(annotation, type)
-        kind = annotation
+        kind = plain_type(kind.model_fields[name])
     return list(kind.model_fields)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 WIDTH = 64  # most numbers a vector keeps
 VERSION = 1  # of the projection
+NOTHING = 1e-3  # cells; what is left of a mask that covers all is rounding
 
 
 def pool(activation_BDhw: Tensor, weight_Bhw: Tensor | None = None) -> Tensor:
@@ -14,7 +15,8 @@ def pool(activation_BDhw: Tensor, weight_Bhw: Tensor | None = None) -> Tensor:
     if weight_Bhw is None:
         return activation_BDhw.mean((2, 3))
     total_B1 = weight_Bhw.sum((1, 2))[:, None]
-    return torch.einsum("bdhw,bhw->bd", activation_BDhw, weight_Bhw) / total_B1
+    mean_BD = torch.einsum("bdhw,bhw->bd", activation_BDhw, weight_Bhw) / total_B1
+    return torch.where(total_B1 > NOTHING, mean_BD, torch.nan)
 
 
 def project(features_BD: Tensor) -> Tensor:

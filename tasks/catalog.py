@@ -49,7 +49,7 @@ class DataSettings(BaseModel):
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
     """The catalog of a dataset; refuses what cannot be matched, sized or read at all."""
     columns = Columns(data.image_column, data.label_column, data.mask_column, data.key_column)
-    listing = list_images(Path(data.path), columns, data.split)
+    listing = list_images(Path(data.path).absolute(), columns, data.split)
     labels = match_labels(listing.label, classes, data.labels)
     rows = _chosen(labels, data)
     listing, labels = listing.take(rows), labels.take(rows)
@@ -117,7 +117,7 @@ def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
         order = generator.permutation(len(rows))
         names = np.asarray(pc.fill_null(labels, "").to_pylist(), dtype=object)[order]
         rank = np.empty(len(rows))
-        for name in set(names):
+        for name in sorted(set(names)):  # the order of a set is another one in each process
             of_label = np.flatnonzero(names == name)
             rank[of_label] = (np.arange(len(of_label)) + generator.random()) / len(of_label)
         rows = np.sort(order[np.argsort(rank, kind="stable")[: data.sample]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +15,10 @@ from dask.system import CPU_COUNT  # what the container and the affinity allow
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.architectures import ModelSettings
 from models.classifier import Classifier, load_classifier
 from models.mistakes import Mistake
 from tasks.attribute import ShardDone, attribute_shard
 from tasks.shard import Job
-
-MODEL = "sightline-model"
 
 # Dask gives every freed tensor's memory back at once, and the next batch asks for it again: with
 # these, a worker keeps up to half a GiB and computes 1.4 times as fast. Key by key: a mapping in
@@ -56,13 +54,11 @@ class ComputeSettings(BaseModel):
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
     """Loads the classifier once on each worker, also on one that is started again."""
 
-    name = MODEL
-
-    def __init__(self, settings: ModelSettings, digest: str, memory_format: str) -> None:
-        self.settings = settings
-        self.digest = digest
-        self.memory_format = memory_format
-        self.classifier: Classifier | None = None
+    def __init__(self, job: Job) -> None:
+        self.name = plugin_name(job)
+        self.settings = job.model
+        self.digest: str = job.identity["model"]
+        self.memory_format = job.attribution.memory_format
 
     def setup(self, worker: Worker) -> None:
         classifier = load_classifier(self.settings)
@@ -73,9 +69,12 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
             )
         place(classifier, _device_of(worker), self.memory_format)
         self.classifier = classifier
+        self.turn = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
 
-    def teardown(self, worker: Worker) -> None:
-        self.classifier = None
+
+def plugin_name(job: Job) -> str:
+    """One name a run: audits that share a cluster keep their models apart."""
+    return f"sightline {job.identity['model']} {job.run.path}"
 
 
 @dataclass
@@ -124,7 +123,7 @@ def attribute_shards(
             return
 
     try:
-        for _ in range(WINDOW * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))):
+        for _ in range(WINDOW * max(1, count_workers(client))):
             submit_one()
         for future in finished:
             try:
@@ -140,9 +139,9 @@ def attribute_shards(
 
 
 def _run_shard(job: Job, shard: int) -> ShardDone:
-    plugin = get_worker().plugins[MODEL]
-    assert plugin.classifier is not None
-    return attribute_shard(job, shard, plugin.classifier)
+    plugin: ModelPlugin = get_worker().plugins[plugin_name(job)]
+    with plugin.turn:
+        return attribute_shard(job, shard, plugin.classifier)
 
 
 @contextmanager
@@ -177,15 +176,18 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
 
 
 @contextmanager
-def with_model(
-    client: Client, settings: ModelSettings, digest: str, memory_format: str
-) -> Iterator[None]:
-    """The classifier on every worker inside; gone from them afterwards."""
-    client.register_plugin(ModelPlugin(settings, digest, memory_format))
+def with_model(client: Client, job: Job) -> Iterator[None]:
+    """The job's classifier on every worker inside; gone from them afterwards."""
+    client.register_plugin(ModelPlugin(job))
     try:
         yield
     finally:
-        client.unregister_worker_plugin(MODEL)
+        client.unregister_worker_plugin(plugin_name(job))
+
+
+def count_workers(client: Client) -> int:
+    """Workers of the cluster, also of somebody else's."""
+    return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def local_workers(compute: ComputeSettings) -> int:

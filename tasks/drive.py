@@ -12,8 +12,8 @@ from tasks.cluster import (
     ComputeSettings,
     Progress,
     attribute_shards,
+    count_workers,
     decode_threads,
-    local_workers,
     open_client,
     with_model,
 )
@@ -40,12 +40,13 @@ def attribute_run(
         else:
             unfinished.append(shard)
     told(progress)
-    start = time.perf_counter()
+    start, workers = time.perf_counter(), 0
     if unfinished:
         with (
             open_client(compute, scratch) as client,
-            with_model(client, job.model, job.identity["model"], job.attribution.memory_format),
+            with_model(client, job),
         ):
+            workers = count_workers(client)
             start = time.perf_counter()  # without the start of the workers
             attribute_shards(client, job, unfinished, progress, lambda: told(progress))
     if progress.broken:
@@ -59,7 +60,7 @@ def attribute_run(
         images_per_second=progress.computed / seconds if progress.computed else None,
         computed=progress.computed,
         reused=progress.reused,
-        workers=local_workers(compute),
+        workers=workers,
         devices=tuple(sorted(progress.devices)),
     )
 

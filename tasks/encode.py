@@ -88,7 +88,9 @@ def _tensors(value_Bhw: np.ndarray) -> pa.Array:
 
 
 def _vectors(value_BF: Tensor) -> pa.Array:
-    """One float16 list an image, null where a number is missing."""
+    """One float16 list an image, null where a number is missing or too large."""
     array_BF = value_BF.half().cpu().numpy()
-    rows: list[np.ndarray | None] = [None if np.isnan(row_F).any() else row_F for row_F in array_BF]
+    rows: list[np.ndarray | None] = [
+        row_F if np.isfinite(row_F).all() else None for row_F in array_BF
+    ]
     return pa.array(rows, pa.list_(pa.float16()))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import torch
 
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
 from tasks.attribute import attribute_shard
 from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings, decode_threads, local_workers
+from tasks.cluster import ComputeSettings, decode_threads, local_workers, place
 from tasks.prepare import checked_catalog
-from tasks.shard import AttributionSettings, Job, identity_of
+from tasks.shard import AttributionSettings, Job, count_shards, identity_of
 from tasks.store import RunFolder
 
 BATCHES = 2  # measured, after one that warms up
@@ -36,11 +39,13 @@ def estimate(
         identity = identity_of(catalog, classifier, data, attribution)
         threads = decode_threads(compute)
         job = Job(run, model, attribution, identity, data.polarity, size, threads)
-        attribute_shard(job, 0, classifier)
-        shards = range(1, pq.read_metadata(run.catalog).num_row_groups)
-        start = time.perf_counter()
-        measured = sum(attribute_shard(job, shard, classifier).computed for shard in shards)
-        seconds = time.perf_counter() - start
+        place(classifier, "cuda" if torch.cuda.is_available() else "cpu", attribution.memory_format)
+        with _one_thread():
+            attribute_shard(job, 0, classifier)
+            shards = range(1, count_shards(run))
+            start = time.perf_counter()
+            measured = sum(attribute_shard(job, shard, classifier).computed for shard in shards)
+            seconds = time.perf_counter() - start
         stored = sum(path.stat().st_size for path in run.path.rglob("*.parquet"))
     rows = min(len(catalog), (1 + BATCHES) * size)
     images, workers = len(catalog), local_workers(compute)
@@ -51,3 +56,14 @@ def estimate(
         f"{images * seconds / measured / workers:.0f} s on {workers} workers, "
         f"and {images * stored / rows / 1e6:.1f} MB"
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As many as each worker of a local cluster has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

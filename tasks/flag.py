@@ -23,17 +23,19 @@ class FlagSettings(BaseModel):
     )
 
 
-def rule_of(settings: FlagSettings, source: schema.ForegroundSource) -> schema.FlagRule:
+def rule_of(
+    settings: FlagSettings, source: schema.ForegroundSource, target: str
+) -> schema.FlagRule:
     """The rule as the report states it."""
     if source == "none":
         sentence = "Nothing is flagged: the data has no foreground (masks) to compare maps with."
     else:
         sentence = (
             f"An image is flagged rests_on_background when the {settings.method} map of its "
-            f"prediction puts less than {settings.threshold:g} times the energy on the foreground "
+            f"{target} puts less than {settings.threshold:g} times the energy on the foreground "
             f"that an even map would (lift < {settings.threshold:g}); it is undecided when the "
             f"foreground covers less than {SMALLEST:.0%} or more than {LARGEST:.0%} of it, "
-            "when it has no mask, or when the map is zero everywhere."
+            "when mask or map could not be had, or when the map is zero everywhere."
         )
     return schema.FlagRule(method=settings.method, threshold=settings.threshold, sentence=sentence)
 
@@ -63,7 +65,7 @@ def flag_rows(
 def flag_of(area: float | None, lift: float | None, threshold: float) -> tuple[schema.Flag, str]:
     """The flag of one image and its reason."""
     if area is None:
-        return "undecided", "no foreground to compare the map with"
+        return "undecided", "no foreground and map to compare"
     if area < SMALLEST:
         return "undecided", f"the foreground covers {area:.1%} of the picture, under {SMALLEST:.0%}"
     if area > LARGEST:

@@ -21,18 +21,21 @@ class LabelMistake(Mistake):
 def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
     """Each label as one of the model's class names, null where there is none.
 
-    `rule` is "name", "index" or the address of a file that maps labels to classes. Labels that are
-    integers in a table are indices: nothing else can be meant by them.
+    `rule` is "name", "index" or the address of a file that maps labels to classes. Integers of a
+    table are indices, unless the model has classes of these names.
     """
     if labels.null_count == len(labels):
         return pa.nulls(len(labels), pa.string())
     given = [value for value in pc.unique(labels).to_pylist() if value is not None]
-    if rule == BY_INDEX or (rule == BY_NAME and pa.types.is_integer(labels.type)):
+    names = [str(value) for value in given]
+    integers = pa.types.is_integer(labels.type)
+    if rule == BY_INDEX or (rule == BY_NAME and integers and not set(names) & set(classes)):
         meaning = {value: _class_at(value, classes) for value in given}
     elif rule == BY_NAME:
-        meaning = _by_name([str(value) for value in given], classes)
+        meaning = _by_name(names, classes)
+        labels = labels.cast(pa.string())
     else:
-        meaning = _by_file([str(value) for value in given], classes, Path(rule))
+        meaning = _by_file(names, classes, Path(rule))
         labels = labels.cast(pa.string())
     return pa.array(
         [None if value is None else meaning[value] for value in labels.to_pylist()], pa.string()

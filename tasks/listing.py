@@ -124,9 +124,13 @@ def _from_table(path: Path, columns: Columns, split: str | None) -> Listing:
             f"table {path} has columns {shown(table.column_names)}, none of them "
             f"{' or '.join(IMAGE_COLUMNS)}: name the one with the file names with --image-column"
         )
+    if table[image].null_count:
+        raise ListingMistake(f"table {path} has {table[image].null_count} rows without {image!r}")
     label = _column(table, columns.label, LABEL_COLUMNS, "label", path)
     mask = _column(table, columns.mask, MASK_COLUMNS, "mask", path)
     key = _column(table, columns.key, ("row_id",), "key", path) or image
+    if table[key].null_count:
+        raise ListingMistake(f"table {path} has {table[key].null_count} rows without {key!r}")
     used = {name for name in (image, label, mask, key) if name is not None}
     return Listing(
         path.parent,

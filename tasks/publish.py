@@ -42,15 +42,26 @@ def publish_run(
     summary = schema.Summary.model_validate_json(run_folder.summary.read_text())
     try:
         client = MlflowClient(tracking_uri=uri)
-        run_id = run_folder.read_state().get("mlflow_run") or _create(
-            client, experiment, artifacts, run_folder
-        )
-        run_folder.update_state(mlflow_run=run_id)  # before the upload: a second try continues here
+        run_id = _find_or_create(client, run_folder, uri, experiment, artifacts)
         _log(client, run_id, run_folder, summary, flow_run)
         client.set_terminated(run_id)
     except (MlflowException, OSError) as error:
         told = " ".join(str(error).split())[:300]
         raise PublishError(f"MLflow at {uri} did not take the run: {told}") from error
+    return run_id
+
+
+def _find_or_create(
+    client: MlflowClient, run_folder: RunFolder, uri: str, experiment: str, artifacts: str | None
+) -> str:
+    """The MLflow run of this folder and these settings; its parameters are written only once."""
+    state = run_folder.read_state()
+    wanted = {"uri": uri, "experiment": experiment, "configuration": digest(state["settings"])}
+    known: dict[str, str] = state.get("mlflow", {})
+    if {**known, **wanted} == known:
+        return known["run"]
+    run_id = _create(client, experiment, artifacts, run_folder)
+    run_folder.update_state(mlflow=wanted | {"run": run_id})  # a second try continues here
     return run_id
 
 

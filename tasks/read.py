@@ -75,10 +75,11 @@ def read_sample(row: Row, preprocessing: Preprocessing, polarity: str) -> Sample
         try:
             mask_CHW = decode_mask(row, (image_CHW.shape[2], image_CHW.shape[1]), polarity)
             mask_HW = preprocessing.place(mask_CHW)[0]
-        except (RuntimeError, OSError, ValueError, SyntaxError) as error:
-            message = _one_line(error)
+        except (RuntimeError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+            away = isinstance(e, OSError) and e.errno is not None  # the address, not the content
+            kind: Literal["permanent", "transient"] = "transient" if away else "permanent"
             remedy = "give a mask of the image's size, or none"
-            failure = Failure(row.row_id, "foreground", "permanent", message, remedy)
+            failure = Failure(row.row_id, "foreground", kind, _one_line(e), remedy)
     return Sample(row, content_id, picture_CHW, mask_HW, failure)
 
 
@@ -87,11 +88,15 @@ def decode(content: bytes) -> Tensor:
     try:
         content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         image_CHW: Tensor = decode_image(content_N, mode=ImageReadMode.RGB)
-        return image_CHW
     except (RuntimeError, ValueError):
         with Image.open(io.BytesIO(content)) as picture:
             array_HWC = np.array(picture.convert("RGB"))
         return torch.from_numpy(array_HWC).permute(2, 0, 1)
+    if image_CHW.ndim == 4:  # an animation: its first picture
+        image_CHW = image_CHW[0]
+    if image_CHW.dtype == torch.uint16:
+        image_CHW = (image_CHW.int() >> 8).to(torch.uint8)
+    return image_CHW
 
 
 def decode_mask(row: Row, size: tuple[int, int], polarity: str) -> Tensor:

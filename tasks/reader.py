@@ -67,10 +67,16 @@ class Run:
         return pq.read_table(path, columns=columns) if path.is_file() else None
 
     def table(self, method: str | None = None) -> pa.Table:
-        """Catalog, predictions and, for a method, its scores: a row an image, in catalog order."""
+        """Predictions, a method's scores and the catalog: a row a prediction, in catalog order.
+
+        A column of the user's with a name of ours is called `catalog.<name>`.
+        """
         self._know(method)
         shards = [self._joined(shard, method) for shard in self.shards]
-        return pa.concat_tables([shard for shard in shards if shard is not None])
+        there = [shard for shard in shards if shard is not None]
+        if not there:
+            raise ReaderMistake(f"run {self.folder.path} has no predictions yet")
+        return pa.concat_tables(there)
 
     def maps(
         self, row_ids: Sequence[str], method: str, size: tuple[int, int] | None = None
@@ -91,10 +97,12 @@ class Run:
         predictions = self.part("predictions", shard)
         if predictions is None:
             return None
-        rows = pq.ParquetFile(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
-        joined = _join(predictions, rows)
         scores = None if method is None else self.part(f"scores/{method}", shard)
-        return joined if scores is None else _join(joined, scores)
+        joined = predictions if scores is None else _join(predictions, scores)
+        rows = pq.ParquetFile(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
+        ours = set(joined.column_names) - {"row_id"}
+        names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
+        return _join(joined, rows.rename_columns(names))
 
     def _know(self, method: str | None) -> None:
         if method is not None and method not in self.methods:

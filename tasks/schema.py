@@ -45,7 +45,7 @@ _vector = pa.list_(pa.float16())  # of at most 64; Parquet loses nulls among fix
 FEATURES = pa.schema(  # pooled activations of the map layer
     [
         pa.field("row_id", pa.string(), nullable=False),
-        pa.field("whole", _vector, nullable=False),
+        pa.field("whole", _vector),
         pa.field("object", _vector),  # null without a foreground
         pa.field("background", _vector),
     ]

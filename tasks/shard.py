@@ -21,6 +21,8 @@ from tasks.catalog import DataSettings, foreground_source
 from tasks.read import Row
 from tasks.store import RunFolder, digest
 
+ROW = ["row_id", "image", "label", "mask"]  # a changed file keeps the run and changes its parts
+
 
 class AttributionSettings(BaseModel):
     """Which maps, of which class, in which numbers. More methods add parts and change none."""
@@ -62,7 +64,7 @@ def identity_of(
 ) -> dict[str, Any]:
     """What makes two runs the same: any other value gives other numbers or other parts."""
     return {
-        "catalog": digest(*(catalog[name].to_pylist() for name in schema.CATALOG.names)),
+        "catalog": digest(*(catalog[name].to_pylist() for name in ROW)),
         "model": classifier.digest,
         "classes": digest(classifier.classes),
         "preprocessing": classifier.preprocessing.model_dump(mode="json"),
@@ -88,7 +90,7 @@ def count_shards(run: RunFolder) -> int:
 
 def read_rows(run: RunFolder, shard: int) -> list[Row]:
     """The rows of one shard."""
-    table = _read_shard(run, shard).select(["row_id", "image", "label", "mask"])
+    table = _read_shard(run, shard).select(ROW)
     return [Row(**row) for row in table.to_pylist()]
 
 

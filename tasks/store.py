@@ -95,27 +95,30 @@ class RunFolder:
 
 def start_run(output: OutputSettings, identity: dict[str, Any], **state: object) -> RunFolder:
     """Create the run folder, or continue the same identity; another's is refused by field."""
-    run = RunFolder(Path(output.run))
-    path = run.path
-    if run.state.is_file() and not output.replace:
-        found = run.read_state().get("identity", {})
-        other = sorted(
-            key for key in identity.keys() | found.keys() if identity.get(key) != found.get(key)
-        )
-        if other:
-            fields = "; ".join(
-                f"{key} was {found.get(key)!r}, is {identity.get(key)!r}" for key in other
-            )
+    path = Path(output.run).absolute()
+    run = RunFolder(path)
+    if run.state.is_file():
+        other = _differences(run.read_state().get("identity", {}), identity)
+        if other and not output.replace:
             raise RunMistake(
-                f"{path} holds another run ({fields}): give another --out, or --replace"
+                f"{path} holds another run ({other}): give another --out, or --replace"
             )
-    elif path.exists() and any(path.iterdir()):
-        if not run.state.is_file():
-            raise RunMistake(f"{path} is not empty and no run folder: give an empty or a new --out")
-        shutil.rmtree(path)
+        if other:
+            shutil.rmtree(path)
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunMistake(f"{path} is not empty and no run folder: give an empty or a new --out")
     path.mkdir(parents=True, exist_ok=True)
     run.update_state(schema_version=schema.VERSION, identity=identity, **state)
     return run
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The fields in which two identities differ, with both values; empty when they are the same."""
+    return "; ".join(
+        f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}"
+        for key in sorted(found.keys() | wanted.keys())
+        if found.get(key) != wanted.get(key)
+    )
 
 
 def write_text(path: Path, text: str) -> None:

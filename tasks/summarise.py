@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
 from tasks import schema
-from tasks.flag import FlagSettings, flag_rows, rule_of
+from tasks.flag import LARGEST, SMALLEST, FlagSettings, flag_rows, rule_of
 from tasks.reader import Run, open_run
 from tasks.store import RunFolder, write_text, writing
 
@@ -81,7 +83,7 @@ def summarise(
     run = open_run(run_folder.path)
     counts = _count(run)
     identity, state = run.state["identity"], run.state
-    failures = _failures(run)
+    asked = state["settings"]["attribution"]["methods"]
     source: schema.ForegroundSource = identity["foreground"]
     total = pq.read_metadata(run_folder.catalog).num_rows
     summary = schema.Summary(
@@ -111,7 +113,7 @@ def summarise(
             classes=tuple(state["classes"]),
             preprocessing=identity["preprocessing"],
         ),
-        rule=rule_of(settings, source),
+        rule=rule_of(settings, source, identity["target"]),
         accuracy=schema.wilson(counts.correct, counts.labelled),
         flags={flag: schema.wilson(counts.flags[flag], counts.predicted) for flag in schema.FLAGS},
         flagged=_flagged(counts.flags),
@@ -119,8 +121,8 @@ def summarise(
         flagged_incorrect=_flagged(_of(counts.flags_by_correct, False)),
         by_label=_by_class(counts.correct_by_label, counts.flags_by_label),
         by_prediction=_by_class(counts.correct_by_prediction, counts.flags_by_prediction),
-        methods=tuple(_method(run, method) for method in run.methods),
-        failures=failures,
+        methods=tuple(_method(run, method) for method in asked),
+        failures=_failures(run, ("predictions", *asked)),
         cost=cost,
     )
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
@@ -165,10 +167,11 @@ def _by_class(
 
 def _method(run: Run, method: str) -> schema.MethodSummary:
     maps = sum(pq.read_metadata(path).num_rows for path in run.folder.parts(f"maps/{method}"))
-    columns = ["share", "lift", "pointing"]
+    columns = ["area", "share", "lift", "pointing"]
     parts = [run.part(f"scores/{method}", shard, columns) for shard in run.shards]
     scores = pa.concat_tables([schema.SCORES.empty_table().select(columns), *filter(None, parts)])
-    scores = scores.drop_null()
+    decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
+    scores = scores.drop_null().filter(decidable)  # a tiny foreground has a lift without bounds
     lifts = scores["lift"].to_numpy()
     low, high = _mean_interval(lifts)
     return schema.MethodSummary(
@@ -198,12 +201,12 @@ def _histogram(lifts: np.ndarray) -> schema.Histogram:
     return schema.Histogram(edges=tuple(map(float, edges)), counts=tuple(map(int, counts)))
 
 
-def _failures(run: Run) -> tuple[schema.FailureSummary, ...]:
+def _failures(run: Run, folders: Sequence[str]) -> tuple[schema.FailureSummary, ...]:
     """Failures by stage and kind, most first; the message is that of the first row."""
     first: dict[tuple[str, str, str], dict[str, str]] = {}
     counts: Counter[tuple[str, str, str]] = Counter()
-    for folder in sorted((run.folder.path / "failures").glob("*")):
-        for path in sorted(folder.glob("part-*.parquet")):
+    for folder in folders:
+        for path in run.folder.parts(f"failures/{folder}"):
             for row in pq.read_table(path).to_pylist():
                 key = (row["stage"], row["kind"], row["remedy"])
                 first.setdefault(key, row)

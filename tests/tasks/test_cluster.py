@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from tasks.cluster import (
-    MODEL,
     ClusterMistake,
     ComputeSettings,
     Progress,
@@ -19,9 +18,11 @@ from tasks.cluster import (
     decode_threads,
     local_workers,
     open_client,
+    plugin_name,
     with_model,
 )
 from tasks.drive import UnfinishedRun, attribute_run, job_of
+from tasks.shard import Job
 from tasks.store import RunFolder
 
 TWO = ComputeSettings(workers=2)
@@ -38,8 +39,9 @@ def copy(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
 
 
-def plugins(client: Client) -> list[bool]:
-    return list(client.run(lambda dask_worker: MODEL in dask_worker.plugins).values())
+def plugins(client: Client, job: Job) -> list[bool]:
+    name = plugin_name(job)
+    return list(client.run(lambda dask_worker: name in dask_worker.plugins).values())
 
 
 def test_workers_compute_shards_and_forget_the_model(client: Client, copy: RunFolder) -> None:
@@ -47,20 +49,47 @@ def test_workers_compute_shards_and_forget_the_model(client: Client, copy: RunFo
     job = job_of(copy, TWO)
     progress = Progress(total=64)
     told = []
-    with with_model(client, job.model, job.identity["model"], "channels_last"):
-        assert plugins(client) == [True, True]
+    with with_model(client, job):
+        assert plugins(client, job) == [True, True]
         attribute_shards(client, job, range(2), progress, lambda: told.append(progress.done))
     assert (progress.computed, progress.reused, progress.failed) == (64, 0, 0)
     assert told[-1] == 64
     assert progress.devices == {"cpu"}
-    assert plugins(client) == [False, False]
+    assert plugins(client, job) == [False, False]
+
+
+def test_audits_that_share_a_cluster_keep_their_models_apart(
+    client: Client, copy: RunFolder, tmp_path: Path
+) -> None:
+    other = RunFolder(Path(shutil.copytree(copy.path, tmp_path / "other")))
+    first, second = job_of(copy, TWO), job_of(other, TWO)
+    with with_model(client, first):
+        with with_model(client, second):
+            assert plugins(client, first) == plugins(client, second) == [True, True]
+        assert plugins(client, first) == [True, True]
+
+
+def test_threads_of_one_worker_take_turns(copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as crowded,
+        with_model(crowded, job),
+    ):
+        attribute_shards(crowded, job, range(2), progress, lambda: None)
+    assert progress.broken == []
+    assert progress.computed == 64
 
 
 def test_a_worker_that_reads_another_model_is_refused(client: Client, copy: RunFolder) -> None:
     job = job_of(copy, TWO)
     with (
         pytest.raises(ClusterMistake, match="reads another model at"),
-        with_model(client, job.model, "another digest", "channels_last"),
+        with_model(client, replace(job, identity=job.identity | {"model": "another digest"})),
     ):
         pytest.fail("the model was accepted")
 
@@ -73,7 +102,7 @@ def test_a_shard_that_raises_does_not_stop_the_others(client: Client, copy: RunF
     (copy.part("maps/grad_cam", 0) / "x").touch()
     job = job_of(copy, TWO)
     progress = Progress(total=64)
-    with with_model(client, job.model, job.identity["model"], "channels_last"):
+    with with_model(client, job):
         attribute_shards(client, job, range(2), progress, lambda: None)
     assert progress.computed == 24
     assert len(progress.broken) == 1

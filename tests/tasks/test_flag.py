@@ -18,7 +18,7 @@ from tasks.flag import FlagSettings, flag_of, flag_rows, rule_of
         (0.005, 0.1, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
         (0.97, 0.9, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
         (0.2, None, "undecided", "the map is zero everywhere"),
-        (None, None, "undecided", "no foreground to compare the map with"),
+        (None, None, "undecided", "no foreground and map to compare"),
     ],
 )
 def test_each_case_has_its_reason(
@@ -42,6 +42,6 @@ def test_rows_without_a_score_are_undecided() -> None:
 
 def test_the_rule_is_told_with_its_numbers() -> None:
     settings = FlagSettings(method="layer_cam", threshold=0.8)
-    assert "layer_cam map" in rule_of(settings, "annotated").sentence
-    assert "lift < 0.8" in rule_of(settings, "annotated").sentence
-    assert "no foreground" in rule_of(settings, "none").sentence
+    assert "layer_cam map" in rule_of(settings, "annotated", "prediction").sentence
+    assert "lift < 0.8" in rule_of(settings, "annotated", "prediction").sentence
+    assert "no foreground" in rule_of(settings, "none", "prediction").sentence

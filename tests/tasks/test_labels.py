@@ -76,3 +76,12 @@ def test_a_file_that_does_not_map_says_why(tmp_path: Path, text: str, told: str)
 def test_a_missing_file_says_what_is_allowed() -> None:
     with pytest.raises(LabelMistake, match="give 'name', 'index', or a JSON object or CSV"):
         match_labels(pa.array(["kitten"]), CLASSES, "nowhere.csv")
+
+
+def test_integers_are_names_where_the_model_has_such_names() -> None:
+    """ImageFolder sorts folders as text: the class at index 2 is called '10'."""
+    digits = ("0", "1", "10", "2")
+    assert match_labels(pa.array([10, 2]), digits, "name").to_pylist() == ["10", "2"]
+    assert match_labels(pa.array([3, 2]), digits, "index").to_pylist() == ["2", "10"]
+    with pytest.raises(LabelMistake, match="'3' unknown"):
+        match_labels(pa.array([3, 2]), digits, "name")

@@ -53,6 +53,17 @@ def test_publishing_again_continues_the_same_run(run: RunFolder, store: tuple[st
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
 
+def test_other_settings_or_another_server_are_another_run(
+    run: RunFolder, store: tuple[str, str], tmp_path: Path
+) -> None:
+    first = publish_run(run, store[0], "tests", store[1], None)
+    settings = run.read_state()["settings"]
+    run.update_state(settings=settings | {"flags": {"threshold": 0.9}})
+    second = publish_run(run, store[0], "tests", store[1], None)
+    third = publish_run(run, f"sqlite:///{tmp_path / 'other.db'}", "tests", store[1], None)
+    assert len({first, second, third}) == 3
+
+
 def test_mlflow_being_away_is_one_line(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(PublishError, match="did not take the run") as caught:

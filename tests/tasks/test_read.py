@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from models.preprocessing import Preprocessing
@@ -120,3 +121,27 @@ def test_reading_ahead_stays_within_its_window_and_leaves_no_thread() -> None:
     assert len(read_so_far) <= 6
     results.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+
+
+def test_sixteen_bits_are_brought_to_eight(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    sample = read(saved(tmp_path / "a.png", ramp))
+    assert isinstance(sample, Sample)
+    assert sample.picture_CHW.dtype == torch.uint8
+    np.testing.assert_array_equal(sample.picture_CHW[0], ramp >> 8)
+
+
+def test_an_animation_is_its_first_picture(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("white", "black", "red")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    sample = read(str(tmp_path / "a.gif"))
+    assert isinstance(sample, Sample)
+    assert sample.picture_CHW.shape == (3, 8, 8)
+    assert sample.picture_CHW.eq(255).all()
+
+
+def test_a_mask_that_is_away_is_transient(tmp_path: Path, image: str) -> None:
+    sample = read(image, str(tmp_path / "nowhere.png"))
+    assert isinstance(sample, Sample)
+    assert sample.failure is not None
+    assert sample.failure.kind == "transient"

@@ -83,6 +83,19 @@ def test_replacing_is_explicit(tmp_path: Path) -> None:
     assert run.read_state()["identity"] == {"model": "m2"}
 
 
+def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    (run.path / "kept").touch()
+    start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
+    assert (run.path / "kept").exists()
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(RunMistake, match="is not empty and no run folder"):
+        start_run(output(tmp_path / "run"), {"model": "m1"})
+
+
 def test_a_folder_with_other_things_is_never_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     for replace in (False, True):
