@@ -153,3 +153,16 @@ def test_another_run_in_the_folder_is_refused_and_kept(tmp_path: Path, options: 
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
     replaced = CliRunner().invoke(main, ["audit", *options, "--replace"])
     assert replaced.exit_code == 0
+
+
+def test_our_own_failure_shows_where_and_exits_with_3(
+    options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("flows.cli.compose", fails)
+    done = CliRunner().invoke(main, ["audit", *options])
+    assert done.exit_code == 3
+    assert "ZeroDivisionError" in done.stderr
+    assert "this is a failure of Sightline, not of yours" in done.stderr

@@ -39,6 +39,8 @@ def test_options_override_the_file(tmp_path: Path, name: str, text: str) -> None
         ("[flags]\nthreshold = 0\n", r"setting flags.threshold: .*greater than 0 \(found 0\)"),
         ('[data]\npolarity = "up"\n', "setting data.polarity: .*'foreground' or 'background'"),
         ("[data\n", "is not TOML or YAML"),
+        ('data = "photos"\n', "setting data is 'photos': a section with keys is needed"),
+        ("[model.preprocessing]\ncropp = 1\n", r"model.preprocessing.cropp \(did you mean 'crop'"),
     ],
 )
 def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: str) -> None:

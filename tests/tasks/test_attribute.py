@@ -130,6 +130,36 @@ def test_unreadable_images_are_failures_and_the_rest_goes_on(
     assert summary.flags["undecided"].count == 1
 
 
+def test_a_mended_file_continues_the_run_and_computes_its_shard(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    settings = DataSettings(path=str(data), split="test", limit=8)
+    model, attribution = ModelSettings(address=str(bundle)), AttributionSettings(shard_size=4)
+    (data / "images/test/00005.png").write_bytes(b"")
+    before = parts_of(run_here(tmp_path / "run", settings, model, attribution))
+    shutil.copy(benchmark_folder / "images/test/00005.png", data / "images/test/00005.png")
+    run = run_here(tmp_path / "run", settings, model, attribution)
+    summary = open_run(run.path).summary()
+    assert (summary.cost.computed, summary.cost.reused) == (4, 4)
+    assert summary.images.predicted == 8
+    after = parts_of(run)
+    assert {name for name in before if after.get(name) != before[name]} == {
+        name for name in before if name.endswith("part-00001.parquet")
+    }
+
+
+def test_only_what_was_asked_for_is_summarised(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = DataSettings(path=str(benchmark_folder), split="test", limit=8)
+    model = ModelSettings(address=str(bundle))
+    run_here(tmp_path / "run", data, model)
+    one = AttributionSettings(methods=("grad_cam_pp",))
+    run = run_here(tmp_path / "run", data, model, one)
+    assert [row.method for row in open_run(run.path).summary().methods] == ["grad_cam_pp"]
+
+
 def test_a_transient_failure_is_tried_again(
     benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
 ) -> None:

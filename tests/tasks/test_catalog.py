@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +73,26 @@ def test_a_sample_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
     assert (labels.count("cat"), labels.count("owl")) == (6, 3)
     assert catalog.equals(make_catalog(settings(tmp_path, sample=9), CLASSES))
     assert len(make_catalog(settings(tmp_path, limit=4), CLASSES)) == 4
+
+
+def test_a_sample_is_the_same_in_every_process(benchmark_folder: Path) -> None:
+    code = (
+        "from tasks.catalog import DataSettings, make_catalog\n"
+        f"data = DataSettings(path={str(benchmark_folder)!r}, sample=7)\n"
+        "classes = ('fish', 'mushroom', 'balloon', 'cactus')\n"
+        "print(make_catalog(data, classes)['row_id'].to_pylist())"
+    )
+    samples = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(samples) == 1
 
 
 def test_a_changed_file_changes_the_stamp(folder: Path) -> None:

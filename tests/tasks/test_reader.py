@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import run_here
 
+from models.architectures import ModelSettings
+from tasks.catalog import DataSettings
 from tasks.reader import ReaderMistake, enlarge, open_run
 from tasks.store import RunFolder, RunMistake
 
@@ -72,3 +77,24 @@ def test_a_summary_of_another_version_says_so(finished_run: RunFolder, tmp_path:
     (tmp_path / "summary.json").write_text('{"schema_version": 0}')
     with pytest.raises(ReaderMistake, match="written by another version of Sightline"):
         open_run(tmp_path).summary()
+
+
+def test_columns_of_the_user_with_our_names_keep_apart(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    lines = ["file_name,label,mask,area,lift"]
+    lines += [f"images/test/{i:05d}.png,fish,masks/test/{i:05d}.png,{i},x" for i in range(4)]
+    table = shutil.copytree(benchmark_folder, tmp_path / "data") / "own.csv"
+    table.write_text("\n".join(lines))
+    model = ModelSettings(address=str(bundle))
+    run = run_here(tmp_path / "run", DataSettings(path=str(table)), model)
+    columns = open_run(run.path).table("grad_cam")
+    assert columns["catalog.area"].to_pylist() == [0, 1, 2, 3]
+    assert columns["area"].type == pa.float32()
+
+
+def test_a_run_without_a_prediction_says_so(finished_run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(finished_run.state.read_text())
+    shutil.copy(finished_run.catalog, tmp_path)
+    with pytest.raises(ReaderMistake, match="has no predictions yet"):
+        open_run(tmp_path).table()
