@@ -42,13 +42,13 @@ def attribute_run(
     told(progress)
     start, workers = time.perf_counter(), 0
     if unfinished:
-        with (
-            open_client(compute, scratch) as client,
-            with_model(client, job),
-        ):
-            workers = count_workers(client)
-            start = time.perf_counter()  # without the start of the workers
-            attribute_shards(client, job, unfinished, progress, lambda: told(progress))
+        try:
+            with open_client(compute, scratch) as client, with_model(client, job):
+                workers = count_workers(client)
+                start = time.perf_counter()  # without the start of the workers
+                attribute_shards(client, job, unfinished, progress, lambda: told(progress))
+        finally:
+            run.sweep()
     if progress.broken:
         raise UnfinishedRun(
             f"{len(progress.broken)} of {len(unfinished)} shards failed ({progress.broken[0]}); "

@@ -75,6 +75,11 @@ class RunFolder:
     def parts(self, stage: str) -> list[Path]:
         return sorted((self.path / stage).glob("part-*.parquet"))
 
+    def sweep(self) -> None:
+        """Remove what killed writers left: temporary neighbours that took no file's place."""
+        for path in self.path.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
     def read_state(self) -> dict[str, Any]:
         if not self.state.is_file():
             raise RunMistake(

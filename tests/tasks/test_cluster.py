@@ -118,6 +118,15 @@ def test_a_run_that_is_not_finished_says_what_is_kept(copy: RunFolder, tmp_path:
         attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
 
 
+def test_what_killed_workers_left_is_swept(copy: RunFolder, tmp_path: Path) -> None:
+    copy.part("maps/grad_cam", 1).unlink()
+    left = copy.path / "maps/grad_cam/.part-00000.parquet.4711.tmp"
+    left.touch()
+    attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
+    assert not left.exists()
+    assert copy.part("maps/grad_cam", 1).exists()
+
+
 def test_a_finished_run_needs_no_cluster(copy: RunFolder) -> None:
     nowhere = ComputeSettings(dask="tcp://127.0.0.1:9")
     cost = attribute_run(copy, nowhere, "unused", lambda _: None)
