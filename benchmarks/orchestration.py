@@ -20,7 +20,7 @@ from tasks import schema
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings, Progress, attribute_shards
 from tasks.drive import attribute_run
-from tasks.shard import AttributionSettings, fingerprints
+from tasks.shard import AttributionSettings, marks_of, read_shard
 from tasks.store import write_part
 
 CHUNK = 50  # shards a round
@@ -56,9 +56,9 @@ def finished_audit(shards: int, folder: Path) -> Audited:
         folder / "audit",
     )
     for shard in range(shards):
-        for stage, fingerprint in fingerprints(audited.job, shard).items():
+        for stage, mark in marks_of(audited.job, read_shard(audited.job.run, shard)).items():
             path = audited.job.run.part(stage, shard)
-            write_part(path, schema.PREDICTIONS.empty_table(), fingerprint)
+            write_part(path, schema.PREDICTIONS.empty_table(), mark)
     return audited
 
 

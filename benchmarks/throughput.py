@@ -36,7 +36,7 @@ from models.classifier import Classifier, load_classifier
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings, Progress, attribute_shards, place
-from tasks.shard import AttributionSettings, read_rows
+from tasks.shard import AttributionSettings, read_shard, rows_of
 
 BATCH = 16
 FORMAT = "channels_last"
@@ -131,7 +131,7 @@ def _audit(client: Client, audited: Audited, shards: range) -> Turn:
 
 def _bare_loops(loops: Executor, audited: Audited, shards: range) -> Turn:
     """The bare loops' turn, each timed by itself; it ends when the last one is done."""
-    files = [[row.image for row in read_rows(audited.job.run, shard)] for shard in shards]
+    files = [[row.image for row in rows_of(read_shard(audited.job.run, shard))] for shard in shards]
     turns = list(loops.map(bare_loop, repeat(audited.job.model), files))
     return Turn(max(turn.wall for turn in turns), sum(turn.cpu for turn in turns))
 

@@ -21,7 +21,7 @@ from tasks.publish import TrackingSettings, publish_run
 from tasks.reader import open_run
 from tasks.schema import CostSummary
 from tasks.shard import AttributionSettings
-from tasks.store import OutputSettings, RunFolder, write_text
+from tasks.store import OutputSettings, RunFolder
 from tasks.summarise import summarise, write_flags
 
 log = logging.getLogger("sightline")
@@ -70,8 +70,7 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 @task
 def report(run: RunFolder, settings: AuditSettings) -> None:
     examples = examples_of(run, settings.flags.method)
-    write_text(run.report, render_page(open_run(run.path).summary(), examples))
-    run.update_state(state="finished")
+    run.finish(render_page(open_run(run.path).summary(), examples))
 
 
 @task(retries=2, retry_delay_seconds=2)

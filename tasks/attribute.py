@@ -15,8 +15,8 @@ from models.classifier import Classifier
 from tasks.encode import encode_failures
 from tasks.explain import Plan, explain
 from tasks.read import Failure, Row, Sample, read_ahead, read_sample
-from tasks.shard import Job, fingerprints, read_rows
-from tasks.store import is_finished, write_part
+from tasks.shard import Job, marks_of, read_shard, rows_of
+from tasks.store import Mark, is_finished, write_part
 
 AHEAD = 3  # batches decoded while one is computed
 
@@ -36,13 +36,14 @@ class ShardDone:
 def attribute_shard(job: Job, shard: int, classifier: Classifier) -> ShardDone:
     """Compute the missing parts of one shard; a shard whose parts are all there costs nothing."""
     start = time.perf_counter()
+    table = read_shard(job.run, shard)
     missing = {
-        stage: fingerprint
-        for stage, fingerprint in fingerprints(job, shard).items()
-        if not is_finished(job.run.part(stage, shard), fingerprint)
+        stage: mark
+        for stage, mark in marks_of(job, table).items()
+        if not is_finished(job.run.part(stage, shard), mark)
     }
     plan = Plan(classifier, job.attribution, frozenset(missing))
-    rows = read_rows(job.run, shard)
+    rows = rows_of(table)
     failures: list[Failure] = []
     if missing:
         parts = _compute(job, plan, rows, failures)
@@ -64,7 +65,7 @@ def _compute(
 ) -> dict[str, pa.Table]:
     """The table of each stage for all rows of a shard; adds to the failures."""
     batches: dict[str, list[pa.RecordBatch]] = defaultdict(list)
-    read = partial(read_sample, preprocessing=plan.classifier.preprocessing, polarity=job.polarity)
+    read = partial(read_sample, preprocessing=plan.classifier.preprocessing, ground=job.ground)
     samples = read_ahead(rows, read, job.decode_threads, AHEAD * job.batch_size)
     for batch in _in_batches(_readable(samples, failures), job.batch_size):
         explained, failed = explain(plan, batch)
@@ -80,22 +81,22 @@ def _compute(
 def _write(
     job: Job,
     shard: int,
-    missing: dict[str, str],
+    missing: dict[str, Mark],
     parts: dict[str, pa.Table],
     failures: Sequence[Failure],
 ) -> None:
     """Failures before the part that vouches for them: predictions, or the maps of a method."""
     transient = sum(failure.kind == "transient" for failure in failures)
-    for stage, fingerprint in missing.items():
+    for stage, mark in missing.items():
         if stage == "predictions" or stage.startswith("maps/"):
             method = stage.partition("/")[2]
             own = [failure for failure in failures if _method_of(failure) == method]
             path = job.run.part(f"failures/{method or stage}", shard)
             if own:
-                write_part(path, encode_failures(own), fingerprint)
+                write_part(path, encode_failures(own), mark)
             else:
                 path.unlink(missing_ok=True)
-        write_part(job.run.part(stage, shard), parts[stage], fingerprint, transient)
+        write_part(job.run.part(stage, shard), parts[stage], mark, transient)
 
 
 def _method_of(failure: Failure) -> str:
@@ -105,7 +106,7 @@ def _method_of(failure: Failure) -> str:
 
 def _blank(classifier: Classifier) -> Sample:
     picture_CHW = torch.zeros(3, *classifier.preprocessing.size, dtype=torch.uint8)
-    return Sample(Row("", "", classifier.classes[0], None), "", picture_CHW, None)
+    return Sample(Row("", "", classifier.classes[0]), "", picture_CHW, None)
 
 
 def _readable(read: Iterable[Sample | Failure], failures: list[Failure]) -> Iterator[Sample]:

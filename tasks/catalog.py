@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+import io
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.mistakes import Mistake, shown
 from tasks import schema
 from tasks.labels import BY_NAME, match_labels
-from tasks.listing import Columns, Listing, list_images, walk
+from tasks.listing import PICTURES, Columns, Listing, list_images
+from tasks.places import join, place, read_bytes, stamps, walk
 
 CHECKED = 256  # rows whose headers are read before work begins
 
@@ -33,6 +35,9 @@ class DataSettings(BaseModel):
     polarity: Literal["foreground", "background"] = Field(
         "foreground", description="What is not zero in a mask."
     )
+    orientation: Literal["upright", "stored"] = Field(
+        "upright", description="Turn pictures as their EXIF says, or leave them as stored."
+    )
     labels: str = Field(
         BY_NAME, description="How labels name the model's classes: name, index, or a mapping file."
     )
@@ -49,21 +54,23 @@ class DataSettings(BaseModel):
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
     """The catalog of a dataset; refuses what cannot be matched, sized or read at all."""
     columns = Columns(data.image_column, data.label_column, data.mask_column, data.key_column)
-    listing = list_images(Path(data.path).absolute(), columns, data.split)
+    listing = list_images(place(data.path), columns, data.split)
     labels = match_labels(listing.label, classes, data.labels)
     rows = _chosen(labels, data)
     listing, labels = listing.take(rows), labels.take(rows)
     _refuse_repeated(listing.key)
     _refuse_taken(listing.extra.column_names)
-    images = [str(listing.root / address) for address in listing.image.to_pylist()]
+    images = [join(listing.root, address) for address in listing.image.to_pylist()]
     masks = _masks(listing, data)
     table = pa.table(
         [
             listing.key,
             pa.array(images, pa.string()),
             labels,
-            pa.array(masks, pa.string()),
-            pa.array([_stamp(*pair) for pair in zip(images, masks, strict=True)], pa.string()),
+            pa.array([None if mask is None else [mask] for mask in masks]),
+            pa.nulls(len(images), pa.list_(pa.int32())),
+            pa.nulls(len(images), pa.string()),
+            pa.array(_stamps(images, masks), pa.string()),
         ],
         schema=schema.CATALOG,
     )
@@ -75,13 +82,13 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
 def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
     """Read the headers of a sample; returns warnings, refuses when nothing in the sample works."""
     step = max(1, len(catalog) // CHECKED)
-    rows = catalog.select(["image", "mask"]).take(list(range(0, len(catalog), step))[:CHECKED])
+    rows = catalog.select(["image", "masks"]).take(list(range(0, len(catalog), step))[:CHECKED])
     problems, coverage = [], []
     for row in rows.to_pylist():
         try:
             size = _size_of(row["image"])
-            if row["mask"] is not None:
-                coverage.append(_coverage(row["mask"], row["image"], size))
+            for mask in row["masks"] or ():
+                coverage.append(_coverage(mask, row["image"], size))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             problems.append(str(error))
     if len(problems) == len(rows):
@@ -106,7 +113,7 @@ def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
 
 def foreground_source(catalog: pa.Table) -> schema.ForegroundSource:
     """Where the foreground comes from: annotated masks, or none."""
-    return "annotated" if catalog["mask"].null_count < len(catalog) else "none"
+    return "annotated" if catalog["masks"].null_count < len(catalog) else "none"
 
 
 def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
@@ -128,12 +135,12 @@ def _masks(listing: Listing, data: DataSettings) -> list[str | None]:
     """Addresses of the masks: the table's column, or the same stem in the parallel folder."""
     if data.masks is None:
         return [
-            None if mask is None else str(listing.root / mask) for mask in listing.mask.to_pylist()
+            None if mask is None else join(listing.root, mask) for mask in listing.mask.to_pylist()
         ]
-    folder = Path(data.masks)
+    folder = place(data.masks)
     if not folder.is_dir():
         raise CatalogMistake(f"masks folder {folder} not found")
-    by_stem = {str(PurePosixPath(mask).with_suffix("")): mask for mask in walk(folder)}
+    by_stem = {str(PurePosixPath(mask).with_suffix("")): mask for mask in walk(folder, PICTURES)}
     images = listing.image.to_pylist()
     found = [by_stem.get(str(PurePosixPath(image).with_suffix(""))) for image in images]
     if not any(found):
@@ -141,7 +148,7 @@ def _masks(listing: Listing, data: DataSettings) -> list[str | None]:
             f"no mask in {folder} has the stem of an image: images are {shown(images, 2)}, "
             f"masks are {shown(by_stem.values(), 2)}"
         )
-    return [None if mask is None else str(folder / mask) for mask in found]
+    return [None if mask is None else join(folder, mask) for mask in found]
 
 
 def _refuse_repeated(keys: pa.Array) -> None:
@@ -163,26 +170,23 @@ def _refuse_taken(names: list[str]) -> None:
         )
 
 
-def _stamp(image: str, mask: str | None) -> str:
-    """Sizes and times of the files: tells a changed picture without reading it."""
-    return " ".join(_stamp_of(path) for path in (image, mask) if path is not None)
-
-
-def _stamp_of(path: str) -> str:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size}:{status.st_mtime_ns}"
+def _stamps(images: list[str], masks: list[str | None]) -> list[str]:
+    """Sizes and times of the files of each row: tells a changed picture without reading it."""
+    of_images = stamps(images)
+    of_masks = iter(stamps([mask for mask in masks if mask is not None]))
+    return [
+        image if mask is None else f"{image} {next(of_masks)}"
+        for image, mask in zip(of_images, masks, strict=True)
+    ]
 
 
 def _size_of(address: str) -> tuple[int, int]:
-    with Image.open(address) as picture:
+    with Image.open(io.BytesIO(read_bytes(address))) as picture:
         return picture.size
 
 
 def _coverage(mask: str, image: str, size: tuple[int, int]) -> float:
-    with Image.open(mask) as picture:
+    with Image.open(io.BytesIO(read_bytes(mask))) as picture:
         if picture.size != size:
             raise ValueError(mask_size_message(mask, picture.size, image, size))
         return float((np.asarray(picture) != 0).mean())

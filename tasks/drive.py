@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pyarrow.parquet as pq
-
 from models.architectures import ModelSettings
 from tasks.cluster import (
     ComputeSettings,
@@ -17,8 +15,9 @@ from tasks.cluster import (
     open_client,
     with_model,
 )
+from tasks.places import read_footer, sweep
 from tasks.schema import CostSummary
-from tasks.shard import AttributionSettings, Job, count_shards, fingerprints
+from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard
 from tasks.store import RunFolder, is_finished
 
 
@@ -31,11 +30,12 @@ def attribute_run(
 ) -> CostSummary:
     """Compute every part of the run that is not there; costs no cluster when all are."""
     job = job_of(run, compute)
-    catalog = pq.read_metadata(run.catalog)
+    catalog = read_footer(run.catalog)
     progress = Progress(total=catalog.num_rows)
     unfinished = []
     for shard in range(count_shards(run)):
-        if all(is_finished(run.part(*part), mark) for part, mark in _wanted(job, shard)):
+        marks = marks_of(job, read_shard(run, shard))
+        if all(is_finished(run.part(stage, shard), mark) for stage, mark in marks.items()):
             progress.reused += catalog.row_group(shard).num_rows
         else:
             unfinished.append(shard)
@@ -48,7 +48,7 @@ def attribute_run(
                 start = time.perf_counter()  # without the start of the workers
                 attribute_shards(client, job, unfinished, progress, lambda: told(progress))
         finally:
-            run.sweep()
+            sweep(run.path)
     if progress.broken:
         raise UnfinishedRun(
             f"{len(progress.broken)} of {len(unfinished)} shards failed ({progress.broken[0]}); "
@@ -73,11 +73,6 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         model=ModelSettings.model_validate(state["settings"]["model"]),
         attribution=AttributionSettings.model_validate(state["settings"]["attribution"]),
         identity=state["identity"],
-        polarity=state["identity"]["polarity"],
         batch_size=compute.batch_size,
         decode_threads=decode_threads(compute),
     )
-
-
-def _wanted(job: Job, shard: int) -> list[tuple[tuple[str, int], str]]:
-    return [((stage, shard), mark) for stage, mark in fingerprints(job, shard).items()]

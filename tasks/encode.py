@@ -30,6 +30,7 @@ def encode_predictions(
         [
             pa.array([sample.row.row_id for sample in samples], pa.string()),
             pa.array([sample.content_id for sample in samples], pa.string()),
+            pa.array([sample.foreground_id for sample in samples], pa.string()),
             names(indices, classes),
             names(predicted, classes),
             pa.array(confidence_B.cpu().numpy()),

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
@@ -34,11 +33,12 @@ def estimate(
     catalog = checked_catalog(data, classifier, attribution)
     size = compute.batch_size
     with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        pq.write_table(catalog.slice(0, (1 + BATCHES) * size), run.catalog, row_group_size=size)
+        run = RunFolder.at(folder)
+        first = catalog.slice(0, (1 + BATCHES) * size)
+        pq.write_table(first, str(run.catalog), row_group_size=size)
         identity = identity_of(catalog, classifier, data, attribution)
         threads = decode_threads(compute)
-        job = Job(run, model, attribution, identity, data.polarity, size, threads)
+        job = Job(run, model, attribution, identity, size, threads)
         place(classifier, "cuda" if torch.cuda.is_available() else "cpu", attribution.memory_format)
         with _one_thread():
             attribute_shard(job, 0, classifier)

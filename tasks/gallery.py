@@ -6,12 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from models.preprocessing import Preprocessing
 from tasks import schema
-from tasks.read import Row, Sample, read_sample
+from tasks.places import read_table
+from tasks.read import Ground, Sample, read_sample
 from tasks.reader import open_run
+from tasks.shard import rows_of
 from tasks.store import RunFolder
 
 SHOWN = 12
@@ -23,13 +24,14 @@ def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     preprocessing = Preprocessing.model_validate(run.state["identity"]["preprocessing"])
     flags = _flagged(run_folder) or _least_confident(run_folder)
     wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
-    rows = {row["row_id"]: row for row in run.catalog.filter(wanted).to_pylist()}
+    rows = {row.row_id: row for row in rows_of(read_table(run_folder.catalog, filters=wanted))}
+    identity = run.state["identity"]
+    ground = Ground(identity["polarity"], identity["orientation"])
     predicted = {row["row_id"]: row for row in _parts(run_folder, "predictions", wanted)}
     maps = run.maps(list(flags), method, preprocessing.size)
     examples = []
     for row_id in flags.keys() & maps.keys():
-        row = Row(**{key: rows[row_id][key] for key in ("row_id", "image", "label", "mask")})
-        sample = read_sample(row, preprocessing, run.state["identity"]["polarity"])
+        sample = read_sample(rows[row_id], preprocessing, ground)
         if isinstance(sample, Sample):
             examples.append(_example(sample, flags[row_id], predicted[row_id], maps[row_id]))
     order = list(flags)
@@ -38,7 +40,7 @@ def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
 
 def _flagged(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Rows of the flags table by row_id, the lowest lift first."""
-    flags = pq.read_table(run_folder.flags)
+    flags = read_table(run_folder.flags)
     flags = flags.filter(pc.equal(flags["flag"].cast(pa.string()), "rests_on_background"))
     flags = flags.sort_by([("lift", "ascending"), ("row_id", "ascending")]).slice(0, SHOWN)
     return {row["row_id"]: row for row in flags.to_pylist()}
@@ -47,10 +49,10 @@ def _flagged(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
 def _least_confident(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Rows of the flags table by row_id, the lowest confidence first."""
     columns = ["row_id", "confidence"]
-    least = [pq.read_table(path, columns=columns) for path in run_folder.parts("predictions")]
+    least = [read_table(path, columns=columns) for path in run_folder.parts("predictions")]
     keys = [("confidence", "ascending"), ("row_id", "ascending")]
     row_ids = pa.concat_tables(least).sort_by(keys)["row_id"].slice(0, SHOWN)
-    flags = pq.read_table(run_folder.flags, filters=pc.field("row_id").isin(row_ids))
+    flags = read_table(run_folder.flags, filters=pc.field("row_id").isin(row_ids))
     by_row = {row["row_id"]: row for row in flags.to_pylist()}
     return {row_id: by_row[row_id] for row_id in row_ids.to_pylist()}
 
@@ -59,7 +61,7 @@ def _parts(run_folder: RunFolder, stage: str, wanted: pc.Expression) -> list[dic
     return [
         row
         for path in run_folder.parts(stage)
-        for row in pq.read_table(path, filters=wanted).to_pylist()
+        for row in read_table(path, filters=wanted).to_pylist()
     ]
 
 

@@ -5,18 +5,17 @@ Nothing is opened here but the table itself; columns that are not ours stay as t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
-import pyarrow.parquet as pq
+from upath import UPath
 
 from models.mistakes import Mistake, nearest, shown
+from tasks.places import read_table, walk
 
 PICTURES = frozenset(  # torchvision's ImageFolder
     (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -49,7 +48,7 @@ class Columns:
 class Listing:
     """Images in order. Addresses are relative to the root; labels are the user's own values."""
 
-    root: Path
+    root: UPath
     key: pa.Array  # string
     image: pa.Array  # string
     label: pa.Array  # string or integer, null where unknown
@@ -67,7 +66,7 @@ class Listing:
         )
 
 
-def list_images(path: Path, columns: Columns, split: str | None = None) -> Listing:
+def list_images(path: UPath, columns: Columns, split: str | None = None) -> Listing:
     """List the dataset at a folder or a table; `split` keeps the rows with that value."""
     if not path.exists():
         raise ListingMistake(f"data {path} not found: give a folder of images or a table of them")
@@ -81,17 +80,8 @@ def list_images(path: Path, columns: Columns, split: str | None = None) -> Listi
     return _from_folder(path)
 
 
-def walk(root: Path) -> Iterator[str]:
-    """Addresses of all pictures under a folder, relative and sorted; hidden ones left out."""
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURES:
-                yield (Path(folder) / name).relative_to(root).as_posix()
-
-
-def _from_folder(root: Path) -> Listing:
-    images = list(walk(root))
+def _from_folder(root: UPath) -> Listing:
+    images = list(walk(root, PICTURES))
     if not images:
         raise NothingToAudit(
             f"folder {root} holds no images: looked for {' '.join(sorted(PICTURES))} at any depth"
@@ -114,7 +104,7 @@ def _from_folder(root: Path) -> Listing:
     )
 
 
-def _from_table(path: Path, columns: Columns, split: str | None) -> Listing:
+def _from_table(path: UPath, columns: Columns, split: str | None) -> Listing:
     table = _keep_split(_read_table(path), split, path)
     if table.num_rows == 0:
         raise NothingToAudit(f"table {path} holds no rows{f' of split {split!r}' if split else ''}")
@@ -142,30 +132,30 @@ def _from_table(path: Path, columns: Columns, split: str | None) -> Listing:
     )
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_table(path: UPath) -> pa.Table:
     if path.suffix not in TABLES:
         raise ListingMistake(f"data {path} is no folder and no table ({' '.join(TABLES)})")
     try:
         if path.suffix == ".csv":
             return _typed(path)
         if path.suffix == ".jsonl":
-            return pyarrow.json.read_json(path)
-        return pq.read_table(path)
+            with path.open("rb") as file:
+                return pyarrow.json.read_json(file)
+        return read_table(path)
     except (pa.ArrowException, OSError) as error:
         told = str(error).splitlines()[0]
         raise ListingMistake(f"table {path} cannot be read as {path.suffix}: {told}") from error
 
 
-def _typed(path: Path) -> pa.Table:
+def _typed(path: UPath) -> pa.Table:
     """A CSV with numbers where every value is one, and `007` left a text: nothing is lost."""
     with path.open("rb") as file:
         header = pyarrow.csv.open_csv(file).schema.names
-    texts = pyarrow.csv.read_csv(
-        path,
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-        ),
+    as_texts = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
     )
+    with path.open("rb") as file:
+        texts = pyarrow.csv.read_csv(file, convert_options=as_texts)
     return pa.table({name: _typed_column(texts[name]) for name in texts.column_names})
 
 
@@ -184,7 +174,7 @@ def _typed_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return texts
 
 
-def _keep_split(table: pa.Table, split: str | None, path: Path) -> pa.Table:
+def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
     if split is None:
         return table
     if "split" not in table.column_names:
@@ -199,7 +189,7 @@ def _keep_split(table: pa.Table, split: str | None, path: Path) -> pa.Table:
 
 
 def _column(
-    table: pa.Table, named: str | None, usual: tuple[str, ...], role: str, path: Path
+    table: pa.Table, named: str | None, usual: tuple[str, ...], role: str, path: UPath
 ) -> str | None:
     if named is None:
         return next((name for name in usual if name in table.column_names), None)
@@ -211,7 +201,7 @@ def _column(
     return named
 
 
-def _labels(column: pa.ChunkedArray, path: Path) -> pa.Array:
+def _labels(column: pa.ChunkedArray, path: UPath) -> pa.Array:
     column = column.combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

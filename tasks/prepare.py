@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from models.architectures import ModelSettings
 from models.classifier import Classifier, load_classifier
 from tasks.catalog import CatalogMistake, DataSettings, check_catalog, make_catalog
+from tasks.places import writing
 from tasks.shard import AttributionSettings, identity_of
-from tasks.store import OutputSettings, RunFolder, start_run, writing
+from tasks.store import OutputSettings, RunFolder, start_run
 
 log = logging.getLogger("sightline")
 
@@ -36,8 +37,8 @@ def prepare_run(
         classes=classifier.classes,
         state="running",
     )
-    with writing(run.catalog) as temporary:
-        pq.write_table(catalog, temporary, row_group_size=attribution.shard_size)
+    with writing(run.catalog) as file:
+        pq.write_table(catalog, file, row_group_size=attribution.shard_size)
     return run
 
 
@@ -63,7 +64,7 @@ def checked_catalog(
     log.info(
         "data: %s images, %s with a label, %s with a mask",
         *(f"{n:,}" for n in (len(catalog), len(catalog) - unlabelled)),
-        f"{len(catalog) - catalog['mask'].null_count:,}",
+        f"{len(catalog) - catalog['masks'].null_count:,}",
     )
     for warning in check_catalog(catalog, data):
         log.warning(warning)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from torchvision.io import ImageReadMode, decode_image
 
 from models.preprocessing import Preprocessing
 from tasks.catalog import mask_size_message
+from tasks.places import read_bytes
 
 Given = TypeVar("Given")
 Read = TypeVar("Read")
@@ -31,7 +31,17 @@ class Row:
     row_id: str
     image: str
     label: str | None
-    mask: str | None
+    masks: tuple[str, ...] | None = None  # addresses; their foregrounds are united
+    mask_values: tuple[int, ...] | None = None  # what the foreground is in them; None: all but zero
+    regions: str | None = None  # JSON: boxes, polygons and run lengths, in the image's pixels
+
+
+@dataclass(frozen=True)
+class Ground:
+    """How pictures and masks are read, the same for every row."""
+
+    polarity: str  # what a mask marks: foreground or background
+    orientation: str  # upright: pictures are turned as their EXIF says; stored: they are not
 
 
 @dataclass(frozen=True)
@@ -53,15 +63,16 @@ class Sample:
     content_id: str
     picture_CHW: Tensor
     mask_HW: Tensor | None  # uint8, 255 = foreground
+    foreground_id: str | None = None  # hash of masks' bytes, values and regions
     failure: Failure | None = None  # of the mask; the picture is fine
 
 
-def read_sample(row: Row, preprocessing: Preprocessing, polarity: str) -> Sample | Failure:
+def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sample | Failure:
     """Read, hash and decode one row; a picture that cannot be read is a failure with its reason."""
     try:
-        content = Path(row.image).read_bytes()
+        content = read_bytes(row.image)
     except OSError as error:
-        told = f"image {row.image} cannot be read ({error.strerror})"
+        told = f"image {row.image} cannot be read ({error.strerror or _one_line(error)})"
         return Failure(row.row_id, "read", "transient", told, "check the address, then run again")
     content_id = hashlib.blake2b(content, digest_size=16).hexdigest()
     try:
@@ -71,16 +82,16 @@ def read_sample(row: Row, preprocessing: Preprocessing, polarity: str) -> Sample
         told = f"image {row.image} cannot be decoded ({_one_line(error)})"
         return Failure(row.row_id, "read", "permanent", told, "export it again or drop the row")
     mask_HW, failure = None, None
-    if row.mask is not None:
+    if row.masks:
         try:
-            mask_CHW = decode_mask(row, (image_CHW.shape[2], image_CHW.shape[1]), polarity)
+            mask_CHW = decode_mask(row, (image_CHW.shape[2], image_CHW.shape[1]), ground)
             mask_HW = preprocessing.place(mask_CHW)[0]
         except (RuntimeError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
             away = isinstance(e, OSError) and e.errno is not None  # the address, not the content
             kind: Literal["permanent", "transient"] = "transient" if away else "permanent"
             remedy = "give a mask of the image's size, or none"
             failure = Failure(row.row_id, "foreground", kind, _one_line(e), remedy)
-    return Sample(row, content_id, picture_CHW, mask_HW, failure)
+    return Sample(row, content_id, picture_CHW, mask_HW, None, failure)
 
 
 def decode(content: bytes) -> Tensor:
@@ -99,17 +110,17 @@ def decode(content: bytes) -> Tensor:
     return image_CHW
 
 
-def decode_mask(row: Row, size: tuple[int, int], polarity: str) -> Tensor:
+def decode_mask(row: Row, size: tuple[int, int], ground: Ground) -> Tensor:
     """The mask as one uint8 channel, 255 = foreground; refuses another size than the image's."""
-    assert row.mask is not None
-    with Image.open(row.mask) as picture:
+    (mask,) = row.masks or ()
+    with Image.open(io.BytesIO(read_bytes(mask))) as picture:
         if picture.size != size:
-            raise ValueError(mask_size_message(row.mask, picture.size, row.image, size))
+            raise ValueError(mask_size_message(mask, picture.size, row.image, size))
         marked = np.asarray(picture) != 0
     if marked.ndim == 3:
         alpha = marked.shape[2] in (2, 4)  # the last band of these marks nothing
         marked = marked[..., :-1].any(-1) if alpha else marked.any(-1)
-    foreground_HW = marked if polarity == "foreground" else ~marked
+    foreground_HW = marked if ground.polarity == "foreground" else ~marked
     return torch.from_numpy(foreground_HW.astype(np.uint8) * 255)[None]
 
 

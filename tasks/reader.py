@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
 from models.mistakes import Mistake, nearest, shown
 from tasks import schema
-from tasks.store import RunFolder
+from tasks.places import open_parquet, read_footer, read_table
+from tasks.store import RunFolder, read_part
 
 
 class ReaderMistake(Mistake):
@@ -37,15 +37,15 @@ class Run:
 
     @cached_property
     def catalog(self) -> pa.Table:
-        return pq.read_table(self.folder.catalog)
+        return read_table(self.folder.catalog)
 
     @property
     def methods(self) -> list[str]:
-        return sorted(path.name for path in (self.folder.path / "maps").glob("*"))
+        return sorted(path.name for path in (self.folder.path / "maps").iterdir())
 
     @property
     def shards(self) -> range:
-        return range(pq.read_metadata(self.folder.catalog).num_row_groups)
+        return range(read_footer(self.folder.catalog).num_row_groups)
 
     def summary(self) -> schema.Summary:
         if not self.folder.summary.is_file():
@@ -63,8 +63,7 @@ class Run:
 
     def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
         """One part as it was written, or None where it is not there."""
-        path = self.folder.part(stage, shard)
-        return pq.read_table(path, columns=columns) if path.is_file() else None
+        return read_part(self.folder.part(stage, shard), columns)
 
     def table(self, method: str | None = None) -> pa.Table:
         """Predictions, a method's scores and the catalog: a row a prediction, in catalog order.
@@ -86,7 +85,7 @@ class Run:
         found = {}
         wanted = pa.array(list(row_ids), pa.string())
         for path in self.folder.parts(f"maps/{method}"):
-            part = pq.read_table(path, filters=pc.field("row_id").isin(wanted))
+            part = read_table(path, filters=pc.field("row_id").isin(wanted))
             if part.num_rows:
                 found.update(_scaled(part))
         if size is not None:
@@ -99,7 +98,7 @@ class Run:
             return None
         scores = None if method is None else self.part(f"scores/{method}", shard)
         joined = predictions if scores is None else _join(predictions, scores)
-        rows = pq.ParquetFile(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
+        rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
         return _join(joined, rows.rename_columns(names))
@@ -112,9 +111,9 @@ class Run:
             )
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | os.PathLike[str]) -> Run:
     """A run to read; refuses a folder that is none."""
-    run = Run(RunFolder(Path(path)))
+    run = Run(RunFolder.at(path))
     run.folder.read_state()
     return run
 

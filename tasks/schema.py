@@ -23,8 +23,10 @@ CATALOG = pa.schema(
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("image", pa.string(), nullable=False),  # address
         pa.field("label", pa.string()),  # the model's class name, null when unknown
-        pa.field("mask", pa.string()),  # address, null when there is none
-        pa.field("stamp", pa.string(), nullable=False),  # sizes and times of image and mask
+        pa.field("masks", pa.list_(pa.string())),  # addresses, united; null when there are none
+        pa.field("mask_values", pa.list_(pa.int32())),  # foreground's in them; null: all but zero
+        pa.field("regions", pa.string()),  # JSON: boxes, polygons, run lengths; null when none
+        pa.field("stamp", pa.string(), nullable=False),  # sizes and times of image and masks
     ]
 )
 """One row an image; every extra column of the user's table follows these, untouched."""
@@ -33,6 +35,7 @@ PREDICTIONS = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("content_id", pa.string(), nullable=False),  # hash of the image's bytes
+        pa.field("foreground_id", pa.string()),  # hash of masks' bytes, values and regions
         pa.field("label", _name),
         pa.field("prediction", _name, nullable=False),
         pa.field("confidence", pa.float32(), nullable=False),  # softmax of the prediction, 0 to 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from upath import UPath
 
 from models import features
 from models.architectures import ModelSettings
@@ -18,10 +17,18 @@ from models.classifier import Classifier
 from models.methods import METHODS, find_methods
 from tasks import schema, score
 from tasks.catalog import DataSettings, foreground_source
-from tasks.read import Row
-from tasks.store import RunFolder, digest
+from tasks.places import open_parquet, read_footer, stamps
+from tasks.read import Ground, Row
+from tasks.store import Mark, RunFolder, digest
 
-ROW = ["row_id", "image", "label", "mask"]  # a changed file keeps the run and changes its parts
+ROW = [
+    "row_id",
+    "image",
+    "label",
+    "masks",
+    "mask_values",
+    "regions",
+]  # a changed file keeps the run and changes its parts
 
 
 class AttributionSettings(BaseModel):
@@ -54,17 +61,24 @@ class Job:
     model: ModelSettings
     attribution: AttributionSettings
     identity: dict[str, Any]
-    polarity: str
     batch_size: int
     decode_threads: int
+
+    @property
+    def ground(self) -> Ground:
+        return Ground(self.identity["polarity"], self.identity["orientation"])
 
 
 def identity_of(
     catalog: pa.Table, classifier: Classifier, data: DataSettings, attribution: AttributionSettings
 ) -> dict[str, Any]:
     """What makes two runs the same: any other value gives other numbers or other parts."""
+    shards = range(0, len(catalog), attribution.shard_size)
+    rows = catalog.select(ROW)
     return {
-        "catalog": digest(*(catalog[name].to_pylist() for name in ROW)),
+        "catalog": digest(
+            *(digest(rows.slice(start, attribution.shard_size).to_pydict()) for start in shards)
+        ),
         "model": classifier.digest,
         "classes": digest(classifier.classes),
         "preprocessing": classifier.preprocessing.model_dump(mode="json"),
@@ -72,6 +86,7 @@ def identity_of(
         "target": attribution.target,
         "foreground": foreground_source(catalog),
         "polarity": data.polarity,
+        "orientation": data.orientation,
         "numeric": numeric_policy(attribution),
         "shard_size": attribution.shard_size,
     }
@@ -84,48 +99,59 @@ def numeric_policy(attribution: AttributionSettings) -> dict[str, str]:
 
 def count_shards(run: RunFolder) -> int:
     """The catalog is written with one row group a shard."""
-    count: int = _footer(run.catalog, run.catalog.stat().st_mtime_ns).num_row_groups
+    count: int = _footer(run.catalog, *stamps([str(run.catalog)])).num_row_groups
     return count
 
 
-def read_rows(run: RunFolder, shard: int) -> list[Row]:
-    """The rows of one shard."""
-    table = _read_shard(run, shard).select(ROW)
-    return [Row(**row) for row in table.to_pylist()]
+def read_shard(run: RunFolder, shard: int) -> pa.Table:
+    """The catalog's rows of one shard, in our own columns."""
+    footer = _footer(run.catalog, *stamps([str(run.catalog)]))
+    return open_parquet(run.catalog, footer).read_row_group(shard, columns=schema.CATALOG.names)
 
 
-def _read_shard(run: RunFolder, shard: int) -> pa.Table:
-    footer = _footer(run.catalog, run.catalog.stat().st_mtime_ns)
-    file = pq.ParquetFile(run.catalog, metadata=footer)
-    return file.read_row_group(shard, columns=schema.CATALOG.names)
+def rows_of(table: pa.Table) -> list[Row]:
+    """What workers read, from the catalog's columns."""
+    return [
+        Row(
+            **row
+            | {
+                key: None if row[key] is None else tuple(row[key])
+                for key in ("masks", "mask_values")
+            }
+        )
+        for row in table.select(ROW).to_pylist()
+    ]
 
 
 @lru_cache(maxsize=4)
-def _footer(path: Path, _: int) -> pq.FileMetaData:
+def _footer(path: UPath, _: str) -> pq.FileMetaData:
     """Parsed once in a process: it grows with the shards, and every shard needs it."""
-    return pq.read_metadata(path)
+    return read_footer(path)
 
 
-def fingerprints(job: Job, shard: int) -> dict[str, str]:
-    """Every part that this job wants of a shard, by stage, with its fingerprint."""
+def marks_of(job: Job, table: pa.Table) -> dict[str, Mark]:
+    """Every part that this job wants of a shard's catalog rows, by stage, with its mark."""
+    rows = digest(table.to_pydict())
+    return {
+        stage: Mark(specification, digest(specification, rows))
+        for stage, specification in specifications(job).items()
+    }
+
+
+def specifications(job: Job) -> dict[str, str]:
+    """By stage, what makes its numbers but the rows."""
     identity = job.identity
-    rows = digest(_read_shard(job.run, shard).to_pydict())
+    read = [schema.VERSION, identity["orientation"]]
     model = [identity[key] for key in ("model", "classes", "preprocessing", "numeric")]
     ground = [identity["foreground"], identity["polarity"]]
     wanted = {
-        "predictions": digest(schema.VERSION, rows, model),
-        "features": digest(
-            schema.VERSION, rows, model, identity["layer"], ground, features.VERSION
-        ),
+        "predictions": digest(read, model),
+        "features": digest(read, model, identity["layer"], ground, features.VERSION),
     }
-    for method in _versions(job):
-        maps = digest(schema.VERSION, rows, model, identity["layer"], identity["target"], method)
-        wanted[f"maps/{method[0]}"] = maps
-        if identity["foreground"] != "none":
-            wanted[f"scores/{method[0]}"] = digest(maps, ground, score.VERSION)
-    return wanted
-
-
-def _versions(job: Job) -> Iterator[tuple[str, int]]:
     for name in job.attribution.methods:
-        yield name, METHODS[name].version
+        method = [name, METHODS[name].version]
+        maps = digest(read, model, identity["layer"], identity["target"], method)
+        wanted[f"maps/{name}"] = maps
+        if identity["foreground"] != "none":
+            wanted[f"scores/{name}"] = digest(maps, ground, score.VERSION)
+    return wanted

@@ -1,25 +1,24 @@
-"""The run folder: where all of one audit lies, and how a part is written whole or not at all."""
+"""The run folder: where all of one audit lies, and what a part says of itself."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
+from upath import UPath
 
 from models.mistakes import Mistake
 from tasks import schema
+from tasks.places import open_parquet, place, read_footer, remove, write_text, writing
 
-FINGERPRINT = b"sightline.fingerprint"
+FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
+SPECIFICATION = b"sightline.specification"  # of all that makes a row's numbers but the row
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
 
 
@@ -43,42 +42,49 @@ def digest(*parts: object) -> str:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What a part must carry to be the wanted one."""
+
+    specification: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """Addresses inside a run folder; the only place that spells them."""
 
-    path: Path
+    path: UPath
+
+    @classmethod
+    def at(cls, address: object) -> RunFolder:
+        return cls(place(str(address)))
 
     @property
-    def state(self) -> Path:
+    def state(self) -> UPath:
         return self.path / "run.json"
 
     @property
-    def catalog(self) -> Path:
+    def catalog(self) -> UPath:
         return self.path / "catalog.parquet"
 
     @property
-    def flags(self) -> Path:
+    def flags(self) -> UPath:
         return self.path / "flags.parquet"
 
     @property
-    def summary(self) -> Path:
+    def summary(self) -> UPath:
         return self.path / "summary.json"
 
     @property
-    def report(self) -> Path:
+    def report(self) -> UPath:
         return self.path / "report.html"
 
-    def part(self, stage: str, index: int) -> Path:
+    def part(self, stage: str, index: int) -> UPath:
         """A stage is `predictions`, `features`, `maps/<method>`, `scores/<method>`, `failures/…`"""
         return self.path / stage / f"part-{index:05d}.parquet"
 
-    def parts(self, stage: str) -> list[Path]:
-        return sorted((self.path / stage).glob("part-*.parquet"))
-
-    def sweep(self) -> None:
-        """Remove what killed writers left: temporary neighbours that took no file's place."""
-        for path in self.path.rglob(".*.tmp"):
-            path.unlink(missing_ok=True)
+    def parts(self, stage: str) -> list[UPath]:
+        return sorted((self.path / stage).glob("part-*.parquet"), key=str)
 
     def read_state(self) -> dict[str, Any]:
         if not self.state.is_file():
@@ -93,6 +99,11 @@ class RunFolder:
             ) from error
         return state
 
+    def finish(self, report: str) -> None:
+        """The last word of a run: its page, and that all of it is there."""
+        write_text(self.report, report)
+        self.update_state(state="finished")
+
     def update_state(self, **changes: object) -> None:
         state = self.read_state() if self.state.is_file() else {}
         write_text(self.state, json.dumps(state | changes, indent=2, default=str) + "\n")
@@ -100,20 +111,22 @@ class RunFolder:
 
 def start_run(output: OutputSettings, identity: dict[str, Any], **state: object) -> RunFolder:
     """Create the run folder, or continue the same identity; another's is refused by field."""
-    path = Path(output.run).absolute()
-    run = RunFolder(path)
+    run = RunFolder.at(output.run)
+    known: dict[str, Any] = {"id": uuid4().hex}
     if run.state.is_file():
-        other = _differences(run.read_state().get("identity", {}), identity)
+        found = run.read_state()
+        other = _differences(found.get("identity", {}), identity)
         if other and not output.replace:
             raise RunMistake(
-                f"{path} holds another run ({other}): give another --out, or --replace"
+                f"{run.path} holds another run ({other}): give another --out, or --replace"
             )
         if other:
-            shutil.rmtree(path)
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunMistake(f"{path} is not empty and no run folder: give an empty or a new --out")
-    path.mkdir(parents=True, exist_ok=True)
-    run.update_state(schema_version=schema.VERSION, identity=identity, **state)
+            remove(run.path)
+        else:
+            known |= found
+    elif run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+        raise RunMistake(f"{run.path} is not empty and no run folder: give an empty or a new --out")
+    run.update_state(**known | state | {"schema_version": schema.VERSION, "identity": identity})
     return run
 
 
@@ -126,38 +139,37 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     )
 
 
-def write_text(path: Path, text: str) -> None:
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_part(path: Path, table: pa.Table, fingerprint: str, transient: int = 0) -> None:
-    """Write one part atomically, with its fingerprint in the schema's metadata."""
+def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> None:
+    """Write one part whole or not at all, with its mark in the schema's metadata."""
     metadata = {
         b"sightline.schema": str(schema.VERSION).encode(),
-        FINGERPRINT: fingerprint.encode(),
+        SPECIFICATION: mark.specification.encode(),
+        FINGERPRINT: mark.fingerprint.encode(),
         TRANSIENT: str(transient).encode(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+    with writing(path) as file:
+        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour that takes the file's place when all went well, else disappears."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def is_finished(path: UPath, mark: Mark) -> bool:
+    """Is this part there, whole, of this mark, and without rows that may still succeed?"""
+    metadata = read_metadata(path)
+    return (
+        metadata.get(FINGERPRINT) == mark.fingerprint.encode() and metadata.get(TRANSIENT) == b"0"
+    )
+
+
+def read_metadata(path: UPath) -> dict[bytes, bytes]:
+    """What a part says of itself; nothing when it is not there or not whole."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def is_finished(path: Path, fingerprint: str) -> bool:
-    """Is this part there, whole, of this fingerprint, and without rows that may still succeed?"""
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
+        return read_footer(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
-        return False
-    return metadata.get(FINGERPRINT) == fingerprint.encode() and metadata.get(TRANSIENT) == b"0"
+        return {}
+
+
+def read_part(path: UPath, columns: list[str] | None = None) -> pa.Table | None:
+    """A part, or None when it is not there."""
+    try:
+        return open_parquet(path).read(columns=columns)
+    except FileNotFoundError:
+        return None

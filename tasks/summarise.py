@@ -17,8 +17,9 @@ import torch
 
 from tasks import schema
 from tasks.flag import LARGEST, SMALLEST, FlagSettings, flag_rows, rule_of
+from tasks.places import open_parquet, read_footer, read_table, write_text, writing
 from tasks.reader import Run, open_run
-from tasks.store import RunFolder, write_text, writing
+from tasks.store import RunFolder
 
 BINS = 24
 
@@ -63,8 +64,8 @@ def write_flags(run_folder: RunFolder, settings: FlagSettings) -> None:
     """Write flags.parquet: a row for each prediction, a row group a shard."""
     run = open_run(run_folder.path)
     with (
-        writing(run_folder.flags) as temporary,
-        pq.ParquetWriter(temporary, schema.FLAGS_TABLE, compression="zstd") as writer,
+        writing(run_folder.flags) as file,
+        pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
     ):
         for shard in run.shards:
             predictions = run.part("predictions", shard, ["row_id"])
@@ -85,7 +86,7 @@ def summarise(
     identity, state = run.state["identity"], run.state
     asked = state["settings"]["attribution"]["methods"]
     source: schema.ForegroundSource = identity["foreground"]
-    total = pq.read_metadata(run_folder.catalog).num_rows
+    total = read_footer(run_folder.catalog).num_rows
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -131,7 +132,7 @@ def summarise(
 
 def _count(run: Run) -> _Counts:
     counts = _Counts()
-    flags = pq.ParquetFile(run.folder.flags)
+    flags = open_parquet(run.folder.flags)
     group = 0
     for shard in run.shards:
         predictions = run.part("predictions", shard, ["label", "prediction", "correct"])
@@ -166,7 +167,7 @@ def _by_class(
 
 
 def _method(run: Run, method: str) -> schema.MethodSummary:
-    maps = sum(pq.read_metadata(path).num_rows for path in run.folder.parts(f"maps/{method}"))
+    maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
     columns = ["area", "share", "lift", "pointing"]
     parts = [run.part(f"scores/{method}", shard, columns) for shard in run.shards]
     scores = pa.concat_tables([schema.SCORES.empty_table().select(columns), *filter(None, parts)])
@@ -207,7 +208,7 @@ def _failures(run: Run, folders: Sequence[str]) -> tuple[schema.FailureSummary, 
     counts: Counter[tuple[str, str, str]] = Counter()
     for folder in folders:
         for path in run.folder.parts(f"failures/{folder}"):
-            for row in pq.read_table(path).to_pylist():
+            for row in read_table(path).to_pylist():
                 key = (row["stage"], row["kind"], row["remedy"])
                 first.setdefault(key, row)
                 counts[key] += 1

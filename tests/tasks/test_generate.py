@@ -194,7 +194,7 @@ def test_the_table_renders_its_files_again(folder: Path) -> None:
 def test_the_catalog_reads_it_as_any_other_dataset(folder: Path) -> None:
     catalog = make_catalog(DataSettings(path=str(folder), split="test"), FEW.classes)
     assert len(catalog) == 16
-    assert catalog["mask"].null_count == 0
+    assert catalog["masks"].null_count == 0
     assert set(catalog["label"].to_pylist()) == set(FEW.classes)
     assert {"group", "background", "split"} <= set(catalog.column_names)
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from models.preprocessing import Preprocessing
-from tasks.read import Failure, Row, Sample, read_ahead, read_sample
+from tasks.read import Failure, Ground, Row, Sample, read_ahead, read_sample
 
 PREPARED = Preprocessing(resize=(8, 8))
 
@@ -35,7 +35,11 @@ def half(rows: int = 16, columns: int = 24, mark: int = 255) -> np.ndarray:
 
 
 def read(image: str, mask: str | None = None, polarity: str = "foreground") -> Sample | Failure:
-    return read_sample(Row("a", image, None, mask), PREPARED, polarity)
+    return read_sample(
+        Row("a", image, None, None if mask is None else (mask,)),
+        PREPARED,
+        Ground(polarity, "upright"),
+    )
 
 
 def test_the_content_id_is_the_hash_of_the_bytes(image: str) -> None:

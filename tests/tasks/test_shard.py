@@ -9,8 +9,8 @@ import pytest
 
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of
-from tasks.shard import AttributionSettings, Job, count_shards, fingerprints, read_rows
-from tasks.store import RunFolder
+from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard, rows_of
+from tasks.store import Mark, RunFolder
 
 ALL = {"predictions", "features", "maps/grad_cam", "scores/grad_cam"}
 
@@ -21,11 +21,15 @@ def job(finished_run: RunFolder) -> Job:
     return replace(job, attribution=AttributionSettings(methods=("grad_cam",)))
 
 
+def marks(job: Job, shard: int) -> dict[str, Mark]:
+    return marks_of(job, read_shard(job.run, shard))
+
+
 def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
     rows = [
         row.row_id
         for shard in range(count_shards(finished_run))
-        for row in read_rows(finished_run, shard)
+        for row in rows_of(read_shard(finished_run, shard))
     ]
     assert len(rows) == 64
     assert rows == sorted(rows)
@@ -40,6 +44,7 @@ def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
         ("numeric", {"dtype": "float32", "memory_format": "contiguous"}, ALL),
         ("layer", "stage2", ALL - {"predictions"}),
         ("target", "label", {"maps/grad_cam", "scores/grad_cam"}),
+        ("orientation", "stored", ALL),
         ("polarity", "background", {"features", "scores/grad_cam"}),
     ],
 )
@@ -47,19 +52,22 @@ def test_a_field_changes_the_parts_that_it_makes(
     job: Job, field: str, value: Any, changed: set[str]
 ) -> None:
     other = replace(job, identity=job.identity | {field: value})
-    before, after = fingerprints(job, 0), fingerprints(other, 0)
+    before, after = marks(job, 0), marks(other, 0)
     assert {stage for stage in before if before[stage] != after[stage]} == changed
 
 
 def test_shards_have_fingerprints_of_their_own(job: Job) -> None:
-    assert set(fingerprints(job, 0).values()).isdisjoint(fingerprints(job, 1).values())
+    first, second = marks(job, 0), marks(job, 1)
+    for stage, mark in first.items():
+        assert mark.fingerprint != second[stage].fingerprint
+        assert mark.specification == second[stage].specification
 
 
 def test_where_the_work_is_done_is_no_part_of_it(job: Job) -> None:
     other = replace(job, batch_size=3, decode_threads=7)
-    assert fingerprints(job, 0) == fingerprints(other, 0)
+    assert marks(job, 0) == marks(other, 0)
 
 
 def test_more_methods_leave_the_others_as_they_are(job: Job) -> None:
     more = replace(job, attribution=AttributionSettings(methods=("grad_cam", "layer_cam")))
-    assert fingerprints(job, 0).items() <= fingerprints(more, 0).items()
+    assert marks(job, 0).items() <= marks(more, 0).items()

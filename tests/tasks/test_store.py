@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.places import writing
 from tasks.store import (
+    Mark,
     OutputSettings,
     RunFolder,
     RunMistake,
@@ -17,9 +19,9 @@ from tasks.store import (
     is_finished,
     start_run,
     write_part,
-    writing,
 )
 
+ONE, TWO = Mark("s", "f1"), Mark("s", "f2")
 TABLE = pa.table({"row_id": ["a", "b"]})
 
 
@@ -29,15 +31,15 @@ def output(path: Path, replace: bool = False) -> OutputSettings:
 
 def test_a_part_is_finished_only_with_its_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "maps" / "part-00000.parquet"
-    assert not is_finished(path, "f1")
-    write_part(path, TABLE, "f1")
-    assert is_finished(path, "f1")
-    assert not is_finished(path, "f2")
+    assert not is_finished(path, ONE)
+    write_part(path, TABLE, ONE)
+    assert is_finished(path, ONE)
+    assert not is_finished(path, TWO)
 
 
 def test_a_part_with_transient_failures_is_computed_again(tmp_path: Path) -> None:
-    write_part(tmp_path / "part.parquet", TABLE, "f1", transient=1)
-    assert not is_finished(tmp_path / "part.parquet", "f1")
+    write_part(tmp_path / "part.parquet", TABLE, ONE, transient=1)
+    assert not is_finished(tmp_path / "part.parquet", ONE)
 
 
 @given(kept=st.floats(0, 0.999))
@@ -45,17 +47,17 @@ def test_a_truncated_part_is_never_finished(
     tmp_path_factory: pytest.TempPathFactory, kept: float
 ) -> None:
     path = tmp_path_factory.mktemp("parts") / "part.parquet"
-    write_part(path, TABLE, "f1")
+    write_part(path, TABLE, ONE)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    assert not is_finished(path, "f1")
+    assert not is_finished(path, ONE)
 
 
 def test_a_broken_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), writing(path) as temporary:
-        temporary.write_text("half")
+    with pytest.raises(ZeroDivisionError), writing(path) as file:
+        file.write(b"half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

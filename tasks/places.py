@@ -1,0 +1,197 @@
+"""Where bytes lie: local paths and every fsspec address, in pathlib's words.
+
+The only file that knows that there are two kinds: a local file is written beside its place and
+renamed, a remote one is one put.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from models.mistakes import Mistake, told
+
+REMOTE = "://"
+TEMPORARY = ".tmp"
+
+
+class PlaceMistake(Mistake):
+    """An address of a kind that cannot be reached."""
+
+
+def place(address: str | os.PathLike[str]) -> UPath:
+    """A local path, made absolute, or a remote one whose listings are never remembered."""
+    text = str(address)
+    if REMOTE not in text:
+        return UPath(Path(text).absolute())
+    try:
+        remote = UPath(text, use_listings_cache=False)
+        _ = remote.fs  # imports what the protocol needs
+    except ImportError as error:
+        raise PlaceMistake(
+            f"{text} needs a package that is not here ({error}): pip install 'sightline[s3]' "
+            "for s3://, or fsspec's own for other protocols"
+        ) from error
+    except ValueError as error:
+        raise PlaceMistake(f"{text} is no address that fsspec knows ({error})") from error
+    return UPath(remote.path) if text.startswith(("file://", "local://")) else remote
+
+
+def is_local(address: str | os.PathLike[str]) -> bool:
+    return REMOTE not in str(address)
+
+
+def join(root: str | os.PathLike[str], address: str) -> str:
+    """An address relative to a root; one that is absolute stays as it is."""
+    if not is_local(address):
+        return address
+    if is_local(root):
+        return str(Path(root) / address)
+    return address if address.startswith("/") else f"{str(root).rstrip('/')}/{address}"
+
+
+def read_bytes(address: str) -> bytes:
+    """All bytes at an address; whatever a remote place answers instead is an OSError."""
+    if is_local(address):
+        return Path(address).read_bytes()
+    try:
+        content: bytes = place(address).read_bytes()
+    except OSError:
+        raise
+    except Exception as error:  # each client library has exceptions of its own
+        raise OSError(told(error)) from error
+    return content
+
+
+def walk(root: UPath, suffixes: frozenset[str]) -> Iterator[str]:
+    """Files under a folder, relative and in order, hidden ones left out, with these suffixes."""
+    for name in _local_names(root) if is_local(root) else _remote_names(root):
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if not hidden and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
+            yield name
+
+
+def stamps(addresses: Sequence[str]) -> list[str]:
+    """Size and time of each file: tells a changed one without reading it; `missing` for none."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for address in addresses:
+        if not is_local(address):
+            folders[address.rpartition("/")[0]].append(address)
+    remote = {
+        name: stamp
+        for folder, wanted in folders.items()
+        for name, stamp in _remote_stamps(folder, wanted).items()
+    }
+    return [
+        _local_stamp(address) if is_local(address) else remote.get(address, "missing")
+        for address in addresses
+    ]
+
+
+@contextmanager
+def writing(target: UPath) -> Iterator[IO[bytes]]:
+    """A file that takes the target's place when all went well, and else never was."""
+    if not is_local(target):
+        with _putting(target) as file:
+            yield file
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: UPath, text: str) -> None:
+    with writing(target) as file:
+        file.write(text.encode())
+
+
+def sweep(folder: UPath) -> None:
+    """Remove what killed writers left: temporary neighbours that took no file's place."""
+    if is_local(folder):
+        for path in folder.rglob(f".*{TEMPORARY}"):
+            path.unlink(missing_ok=True)
+
+
+def remove(folder: UPath) -> None:
+    """Delete a folder with all that lies in it."""
+    folder.fs.rm(folder.path, recursive=True)
+
+
+def read_footer(target: UPath) -> pq.FileMetaData:
+    return pq.read_metadata(_source(target))
+
+
+def open_parquet(target: UPath, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    return pq.ParquetFile(_source(target), metadata=footer)
+
+
+def read_table(
+    target: UPath, columns: list[str] | None = None, filters: pa.compute.Expression | None = None
+) -> pa.Table:
+    return pq.read_table(_source(target), columns=columns, filters=filters)
+
+
+def _source(target: UPath) -> Any:
+    """What pyarrow reads: its own local files are quicker than Python's."""
+    return str(target) if is_local(target) else target.open("rb")
+
+
+@contextmanager
+def _putting(target: UPath) -> Iterator[IO[bytes]]:
+    file = target.fs.open(target.path, "wb", autocommit=False)
+    try:
+        yield file
+        file.close()
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+
+
+def _local_names(root: UPath) -> Iterator[str]:
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _remote_names(root: UPath) -> Iterator[str]:
+    base = root.path.rstrip("/") + "/"
+    for name in sorted(root.fs.find(root.path)):
+        yield name.removeprefix(base)
+
+
+def _local_stamp(address: str) -> str:
+    try:
+        status = os.stat(address)  # noqa: PTH116  # half the time of pathlib's, for every image
+    except OSError:
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _remote_stamps(folder: str, addresses: Sequence[str]) -> dict[str, str]:
+    """One listing for all files of a folder: a question for each would take hours."""
+    try:
+        listed = place(folder).fs.ls(place(folder).path, detail=True)
+    except Exception:  # a place that cannot be listed, or is not there: the reading will tell
+        return dict.fromkeys(addresses, "unknown")
+    known = {entry["name"].rpartition("/")[2]: _stamp_of(entry) for entry in listed}
+    return {address: known.get(address.rpartition("/")[2], "missing") for address in addresses}
+
+
+def _stamp_of(entry: dict[str, Any]) -> str:
+    marks = ("ETag", "LastModified", "mtime", "created")
+    return f"{entry['size']}:{next((entry[mark] for mark in marks if entry.get(mark)), '')}"
