@@ -13,7 +13,7 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, table
 
-NAMES = ("cams", "throughput", "orchestration", "shortcut")
+NAMES = ("cams", "fused", "throughput", "orchestration", "memory", "reuse", "shortcut")
 HEADER = "| date | figure | value | 95% interval | goal | holds |\n|---|---|---|---|---|---|"
 
 

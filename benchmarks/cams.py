@@ -19,9 +19,10 @@ from torch.nn import functional
 from benchmarks.figures import Figure, main
 from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
 from models.capture import capture
-from models.methods import METHODS, find_methods
+from models.grid import Grid
+from models.methods import LAYER_METHODS, find_methods
 
-LAYER = "layer4"
+GRID = Grid("layer4", 7, 7)
 FULL_SIZE = 224  # pixels a side; smaller pictures are not judged by the goals
 RIVALS = {"grad_cam": GradCAM, "grad_cam_pp": GradCAMPlusPlus, "layer_cam": LayerCAM}
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -59,7 +60,7 @@ def compare(subject: Subject, rounds: int) -> list[Figure]:
     speed = f"{subject.name}: predictions and 3 CAMs, times faster than pytorch-grad-cam's 3 calls"
     return [
         _cost(subject, seconds),
-        at_least(_goal(7, subject), speed, ratios(seconds["rival"], seconds["three"])),
+        at_least(goal_of(7, subject), speed, ratios(seconds["rival"], seconds["three"])),
     ]
 
 
@@ -84,13 +85,13 @@ def predict(subject: Subject) -> Tensor:
 
 def four_maps(subject: Subject) -> list[Tensor]:
     """Our pass, as the audit makes it: predictions and every map at the layer's own resolution."""
-    seen = capture(subject.network, LAYER, subject.image_BCHW)
-    return [seen.target_B, *(method.map_Bhw(seen) for method in METHODS.values())]
+    seen = capture(subject.network, GRID, subject.image_BCHW)
+    return [seen.target_B, *(method.map_Bhw(seen) for method in find_methods(LAYER_METHODS))]
 
 
 def three_pictures(subject: Subject) -> list[object]:
     """Our pass, brought to what the rival's three calls return."""
-    seen = capture(subject.network, LAYER, subject.image_BCHW)
+    seen = capture(subject.network, GRID, subject.image_BCHW)
     size = subject.image_BCHW.shape[2:]
     maps = [_as_pictures(method.map_Bhw(seen), size) for method in find_methods(list(RIVALS))]
     return [seen.target_B.numpy(), *maps]
@@ -99,11 +100,16 @@ def three_pictures(subject: Subject) -> list[object]:
 def three_calls(subject: Subject) -> list[object]:
     """The rival as its README uses it; no targets means the predicted class, as with us."""
     maps = []
-    last_block = list(subject.network.get_submodule(LAYER).children())[-1]
+    last_block = list(subject.network.get_submodule(GRID.layer).children())[-1]
     for rival in RIVALS.values():
         with rival(model=subject.network, target_layers=[last_block]) as cam:
             maps.append(cam(input_tensor=subject.image_BCHW, targets=None))
     return maps
+
+
+def goal_of(goal: float, subject: Subject) -> float | None:
+    """The goal, for pictures of full size."""
+    return goal if subject.image_BCHW.shape[2] == FULL_SIZE else None
 
 
 def _own_ways(subject: Subject) -> dict[str, Callable[[], object]]:
@@ -112,11 +118,7 @@ def _own_ways(subject: Subject) -> dict[str, Callable[[], object]]:
 
 def _cost(subject: Subject, seconds: dict[str, list[float]]) -> Figure:
     name = f"{subject.name}: predictions and 4 CAMs, times a bare forward pass"
-    return at_most(_goal(1.05, subject), name, ratios(seconds["four"], seconds["bare"]))
-
-
-def _goal(goal: float, subject: Subject) -> float | None:
-    return goal if subject.image_BCHW.shape[2] == FULL_SIZE else None
+    return at_most(goal_of(1.05, subject), name, ratios(seconds["four"], seconds["bare"]))
 
 
 def _as_pictures(map_Bhw: Tensor, size: torch.Size) -> object:

@@ -1,17 +1,18 @@
-"""One forward and one backward that stops at a layer: all that predictions and CAMs need.
+"""One forward and one backward: all that predictions, CAMs and the maps of pixels need.
 
 Shapes: B images, C colours, H W pixels, K classes, D feature channels, h w cells of the layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from models.grid import Grid
 from models.mistakes import Mistake
 
 
@@ -27,6 +28,13 @@ class Capture:
     target_B: Tensor  # the class explained
     activation_BDhw: Tensor
     gradient_BDhw: Tensor  # of the target's logit with respect to the activation
+    image_BCHW: Tensor | None = None  # as the network got it; only where its gradient was asked for
+    image_gradient_BCHW: Tensor | None = None
+
+    def only(self, kept_B: Tensor) -> Capture:
+        """The same of some of the images."""
+        there = {name: value for name, value in vars(self).items() if value is not None}
+        return Capture(**{name: value[kept_B] for name, value in there.items()})
 
 
 @contextmanager
@@ -46,19 +54,19 @@ def as_found(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def cut_at(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Start the graph at the layer's output: the trunk before it builds none and keeps nothing.
+def output_of(layer: nn.Module, *, cut: bool) -> Iterator[list[Tensor]]:
+    """The layer's outputs; with `cut` the graph starts there, and the trunk keeps nothing.
 
     Yields the list that the forward fills; emptied on leaving, so that no tensor outlives the pass.
     """
     outputs: list[Tensor] = []
 
-    def cut(_: nn.Module, __: object, output: Tensor) -> Tensor:
-        leaf = output.detach().requires_grad_(True)
-        outputs.append(leaf)
-        return leaf.clone()  # what follows may work in place (DenseNet's last ReLU does)
+    def take(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        is_start = cut or not output.requires_grad
+        outputs.append(output.detach().requires_grad_(True) if is_start else output)
+        return outputs[-1].clone()  # what follows may work in place (DenseNet's last ReLU does)
 
-    handle = layer.register_forward_hook(cut)
+    handle = layer.register_forward_hook(take)
     try:
         yield outputs
     finally:
@@ -67,27 +75,48 @@ def cut_at(layer: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def capture(
-    network: nn.Module, layer: str, image_BCHW: Tensor, target_B: Tensor | None = None
+    network: nn.Module,
+    grid: Grid,
+    image_BCHW: Tensor,
+    target_B: Tensor | None = None,
+    *,
+    to_image: bool = False,
 ) -> Capture:
-    """Logits, activations and gradients of one batch; the target is the prediction unless given."""
-    with as_found(network), cut_at(network.get_submodule(layer)) as outputs, torch.enable_grad():
-        logits_BK = network(image_BCHW)
+    """Logits, activations and gradients of one batch; the target is the prediction unless given.
+
+    The backward stops at the grid's layer, or with `to_image` goes on to the image (twice as dear).
+    """
+    layer = network.get_submodule(grid.layer)
+    with as_found(network), output_of(layer, cut=not to_image) as outputs, torch.enable_grad():
+        image_BCHW = image_BCHW.detach().requires_grad_(to_image)
+        # A copy where the image is needed afterwards: some networks scale theirs in place.
+        logits_BK = network(image_BCHW.clone() if to_image else image_BCHW)
         if not outputs:
             raise CaptureMistake(
-                f"layer {layer!r} does not run in this network: name another --layer"
+                f"layer {grid.layer!r} does not run in this network: name another --layer"
             )
         target_B = logits_BK.argmax(1) if target_B is None else target_B
         score = logits_BK.gather(1, target_B[:, None]).sum()  # images do not mix in evaluation mode
-        activation_BDhw = outputs[-1]
-        gradient_BDhw = _gradient(score, activation_BDhw, layer)
-        return Capture(logits_BK.detach(), target_B, activation_BDhw.detach(), gradient_BDhw)
+        sources = {f"layer {grid.layer!r} by a gradient: name another --layer": outputs[-1]}
+        if to_image:
+            sources["the picture by a gradient: choose other --methods"] = image_BCHW
+        gradient, *image_gradient = _gradients(score, sources)
+        return Capture(
+            logits_BK.detach(),
+            target_B,
+            grid.arrange(outputs[-1].detach()),
+            grid.arrange(gradient),
+            image_BCHW.detach() if to_image else None,
+            *image_gradient,
+        )
 
 
-def _gradient(score: Tensor, activation_BDhw: Tensor, layer: str) -> Tensor:
+def _gradients(score: Tensor, sources: Mapping[str, Tensor]) -> list[Tensor]:
+    """Of the score, with respect to each source; the names end the line that refuses one."""
+    found: Sequence[Tensor | None] = [None] * len(sources)
     if score.requires_grad:
-        (gradient_BDhw,) = torch.autograd.grad(score, activation_BDhw, allow_unused=True)
-        if gradient_BDhw is not None:
-            return gradient_BDhw
-    raise CaptureMistake(
-        f"the logits do not follow from layer {layer!r} by a gradient: name another --layer"
-    )
+        found = torch.autograd.grad(score, list(sources.values()), allow_unused=True)
+    for name, gradient in zip(sources, found, strict=True):
+        if gradient is None:
+            raise CaptureMistake(f"the logits do not follow from {name}")
+    return [gradient for gradient in found if gradient is not None]

@@ -1,11 +1,14 @@
-"""Finding the layer whose maps explain a convolution network: its last one with spatial cells."""
+"""The layer whose maps explain a network: the last one with cells that the logits follow from."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from models.capture import as_found
+from models.grid import Grid, distortion, read_grid
 from models.mistakes import Mistake, nearest
 
 
@@ -13,74 +16,141 @@ class LayerMistake(Mistake):
     """No layer, or not the layer, that spatial maps can be taken from."""
 
 
-def find_layer(network: nn.Module, image_BCHW: Tensor) -> str:
-    """The outermost module that ends last, holds a convolution and gives (B, D, h, w) cells."""
-    finished = _outputs_in_order(network, image_BCHW)
-    convolutions = [i for i, (_, module, _) in enumerate(finished) if _is_convolution(module)]
-    after = finished[convolutions[-1] :] if convolutions else []
-    mixers = sum(_mixes_tokens(module, output) for _, module, output in after)
-    spatial = [
-        name
-        for name, module, output in finished
-        if name and _is_spatial(output) and any(map(_is_convolution, module.modules()))
-    ]
-    # Transformers convolve at the start, to cut patches: that is no layer to explain with.
-    if not spatial or mixers > len(convolutions):
-        raise LayerMistake(
-            f"found no last convolution layer in {type(network).__name__}: "
-            "name a layer with output (batch, channels, rows, columns) with --layer"
+@dataclass(frozen=True)
+class _Output:
+    name: str
+    module: nn.Module
+    value: object
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one forward pass of one picture gave, in the order in which the modules finished."""
+
+    finished: list[_Output]
+    logits_1K: Tensor
+    picture: tuple[int, int]
+
+    def grid(self, output: _Output) -> Grid | None:
+        convolved = {
+            (value.shape[2], value.shape[3])
+            for value in (other.value for other in self.finished if _is_convolution(other.module))
+            if isinstance(value, Tensor) and value.ndim == 4
+        }
+        return read_grid(output.name, output.value, self.picture, convolved)
+
+    def reaches(self, output: _Output, grid: Grid) -> bool:
+        """Does a gradient come to every cell? NaN is sent back, which no zero weight can hide."""
+        value = output.value
+        if not (isinstance(value, Tensor) and value.requires_grad and self.logits_1K.requires_grad):
+            return False
+        sent_1K = torch.full_like(self.logits_1K, torch.nan)
+        (gradient,) = torch.autograd.grad(
+            self.logits_1K, value, sent_1K, retain_graph=True, allow_unused=True
         )
-    return spatial[-1]
+        if gradient is None or not _has_tokens(grid):
+            return gradient is not None
+        return bool(grid.arrange(gradient).isnan().any(1).all())
 
 
-def cells_of(network: nn.Module, layer: str, image_BCHW: Tensor) -> tuple[int, int]:
-    """Rows and columns of the layer's maps; refuses a layer that is not there or has no cells."""
+def find_grid(network: nn.Module, image_BCHW: Tensor) -> Grid:
+    """The last layer that holds weights and gives cells, to all of which a gradient comes.
+
+    That is the last stage of a convolution network, and the last normalisation of a transformer
+    that averages its tokens. Where the head reads a class token, nothing comes back to the cells
+    after the last attention, so it is the normalisation before that, as users of pytorch-grad-cam
+    choose by hand. It has to be that and not the block before: what only a normalisation reads has
+    a product of activation and gradient that sums to zero in each cell, since its length does not
+    matter. Queries, keys and values (linear layers of their own) are parts, not layers.
+    """
+    seen = _look(network, image_BCHW)
+    for index, output in reversed(list(enumerate(seen.finished))):
+        grid = seen.grid(output) if output.name else None
+        if grid and _is_layer(output.module, grid, seen.picture) and seen.reaches(output, grid):
+            if _is_late(seen.finished, index):
+                return grid
+            break
+    raise LayerMistake(
+        f"found no last layer with cells in {type(network).__name__}: name one that gives "
+        "(batch, channels, rows, columns) or (batch, tokens, channels) with --layer"
+    )
+
+
+def grid_of(network: nn.Module, layer: str, image_BCHW: Tensor) -> Grid:
+    """The grid of a named layer; refuses one that is not there or has no cells that are read."""
     names = [name for name, _ in network.named_modules() if name]
     if layer not in names:
         raise LayerMistake(
             f"no layer {layer!r} in the network{nearest(layer, names)}: name another --layer"
         )
-    outputs = [out for name, _, out in _outputs_in_order(network, image_BCHW) if name == layer]
-    if not outputs:
+    seen = _look(network, image_BCHW)
+    runs = [output for output in seen.finished if output.name == layer]
+    if not runs:
         raise LayerMistake(f"layer {layer!r} does not run in this network: name another --layer")
-    output = outputs[-1]
-    if not isinstance(output, Tensor) or not _is_spatial(output):
-        found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    grid, value = seen.grid(runs[-1]), runs[-1].value
+    if grid is None:
+        found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise LayerMistake(
-            f"layer {layer!r} gives {found}; a map needs (batch, channels, rows, columns) "
-            "with more than one cell: name another --layer"
+            f"layer {layer!r} gives {found}; a map needs (batch, channels, rows, columns), "
+            "(batch, rows, columns, channels) or (batch, tokens, channels) with more than one "
+            "cell: name another --layer"
         )
-    return output.shape[2], output.shape[3]
+    if _has_tokens(grid) and not seen.reaches(runs[-1], grid):
+        raise LayerMistake(
+            f"no gradient comes to the {grid.rows}x{grid.columns} cells of layer {layer!r}, "
+            "the logits follow from its other tokens alone: name an earlier --layer"
+        )
+    return grid
 
 
-def _outputs_in_order(
-    network: nn.Module, image_BCHW: Tensor
-) -> list[tuple[str, nn.Module, object]]:
-    """(name, module, output) in the order in which the modules finish."""
-    finished: list[tuple[str, nn.Module, object]] = []
+def _look(network: nn.Module, image_BCHW: Tensor) -> _Pass:
+    finished: list[_Output] = []
     names = {module: name for name, module in network.named_modules()}
 
     def note(module: nn.Module, _: object, output: object) -> None:
-        finished.append((names[module], module, output))
+        finished.append(_Output(names[module], module, output))
 
     handles = [module.register_forward_hook(note) for module in network.modules()]
     try:
-        with as_found(network), torch.no_grad():
-            network(image_BCHW)
+        with as_found(network), torch.enable_grad():
+            image_1CHW = image_BCHW[:1].detach().requires_grad_(True)
+            logits_1K = network(image_1CHW.clone())  # a copy: some networks scale theirs in place
     finally:
         for handle in handles:
             handle.remove()
-    return finished
+    return _Pass(finished, logits_1K, (image_BCHW.shape[2], image_BCHW.shape[3]))
+
+
+def _is_layer(module: nn.Module, grid: Grid, picture: tuple[int, int]) -> bool:
+    """Not pooling, not a linear part of an attention, and no heads and tokens taken for cells."""
+    if isinstance(module, nn.Linear) or next(module.parameters(), None) is None:
+        return False
+    is_fine = grid.rows > picture[0] or grid.columns > picture[1]
+    looks_so = distortion((grid.rows, grid.columns), picture) <= 2 and not is_fine
+    return looks_so or any(map(_is_convolution, module.modules()))
+
+
+def _is_late(finished: list[_Output], index: int) -> bool:
+    """Does no more of the network follow on cells than went before?
+
+    A transformer whose tokens we cannot read has cells at its start only, where it cuts patches.
+    """
+    before = sum(
+        isinstance(output.module, nn.Linear | nn.Conv2d) for output in finished[: index + 1]
+    )
+    after = sum(_is_linear_on_cells(output) for output in finished[index + 1 :])
+    return after <= before
 
 
 def _is_convolution(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d)
 
 
-def _mixes_tokens(module: nn.Module, output: object) -> bool:
-    """A linear layer on every cell, as in transformers; a classifier's head gives (B, K)."""
-    return isinstance(module, nn.Linear) and isinstance(output, Tensor) and output.ndim > 2
+def _is_linear_on_cells(output: _Output) -> bool:
+    """As in transformers; a classifier's head gives (B, K)."""
+    value = output.value
+    return isinstance(output.module, nn.Linear) and isinstance(value, Tensor) and value.ndim > 2
 
 
-def _is_spatial(output: object) -> bool:
-    return isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1
+def _has_tokens(grid: Grid) -> bool:
+    return grid.layout in ("BTD", "TBD")

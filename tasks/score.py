@@ -17,7 +17,7 @@ def score_maps(row_ids: list[str], map_Bhw: Tensor, mask_BHW: Tensor) -> pa.Reco
     cells_Bhw = localisation.to_cells(mask_BHW, (map_Bhw.shape[1], map_Bhw.shape[2]))
     area_B = cells_Bhw.mean((1, 2))
     share_B = localisation.foreground_share(map_Bhw, cells_Bhw)
-    pointing_B = localisation.pointing(map_Bhw, mask_BHW)
+    pointing_B = localisation.pointing(map_Bhw.abs(), mask_BHW)  # energy, as in the share
     unknown_B = share_B.isnan().cpu().numpy()
     return pa.record_batch(
         [

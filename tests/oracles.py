@@ -73,6 +73,28 @@ def layer_cam(activation_Dhw: Array, gradient_Dhw: Array) -> Array:
     return rectified(map_hw)
 
 
+def saliency(gradient_CHW: Array) -> Array:
+    """Simonyan et al. 2014, section 3.1: M_ij = max_c |w_h(i,j,c)|."""
+    colours, height, width = gradient_CHW.shape
+    map_HW = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            for c in range(colours):
+                map_HW[y, x] = max(map_HW[y, x], abs(gradient_CHW[c, y, x]))
+    return map_HW
+
+
+def input_x_gradient(image_CHW: Array, gradient_CHW: Array) -> Array:
+    """Shrikumar et al. 2016 (arXiv 1605.01713), with the contributions of the colours added up."""
+    colours, height, width = image_CHW.shape
+    map_HW = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            for c in range(colours):
+                map_HW[y, x] += image_CHW[c, y, x] * gradient_CHW[c, y, x]
+    return map_HW
+
+
 def rectified(map_hw: Array) -> Array:
     return np.where(map_hw > 0, map_hw, 0.0)
 

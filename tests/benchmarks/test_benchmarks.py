@@ -18,7 +18,9 @@ from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, median_wi
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("name", "count"), [("cams", 5), ("throughput", 4), ("orchestration", 3)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("cams", 5), ("fused", 4), ("throughput", 4), ("orchestration", 3)]
+)
 def test_quick_benchmark_tells_rows(name: str, count: int) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -9,19 +9,21 @@ import oracles
 import pytest
 import pytorch_grad_cam as rival
 import torch
-from captum.attr import LayerGradCam
+from captum.attr import LayerGradCam, LayerGradientXActivation
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import random_images, torchvision_net
+from networks import network_and_images
 from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import Tensor, nn
 
 from models import cam
 from models.capture import capture
-from models.methods import METHODS
+from models.grid import Grid
+from models.layers import grid_of
+from models.methods import LAYER_METHODS, METHODS
 
 Cam = Callable[[Tensor, Tensor], Tensor]
-CAMS: dict[str, Cam] = {name: getattr(cam, name) for name in METHODS}
+CAMS: dict[str, Cam] = {name: getattr(cam, name) for name in LAYER_METHODS}
 SEEDS = st.integers(0, 2**31)
 SHAPES = st.tuples(
     st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)
@@ -174,6 +176,17 @@ PLACES = [
 ]
 
 
+TOKENS = [
+    ("vit", "encoder.layers.encoder_layer_2.ln_1"),
+    ("vit", "encoder.layers.encoder_layer_0"),
+    ("vit_registers", "blocks.2.norm1"),
+    ("vit_first", "encoder.layers.2.norm1"),
+    ("swin", "norm"),
+    ("swin", "features.1"),
+    ("convnext", "features"),
+]
+
+
 class Louder(nn.Module):
     """Logits times 100,000: pytorch-grad-cam adds 1e-6 to Grad-CAM++'s denominator, as large as the
     squared gradients of a random network; both sides see the same louder network."""
@@ -187,26 +200,27 @@ class Louder(nn.Module):
         return logits_BK
 
 
-@pytest.mark.parametrize(("architecture", "layer"), PLACES)
+@pytest.mark.parametrize(("architecture", "layer"), PLACES + TOKENS)
 def test_all_cams_agree_with_pytorch_grad_cam(architecture: str, layer: str) -> None:
-    network = Louder(torchvision_net(architecture)).eval()
-    image_BCHW = random_images(3, 96)
-    seen = capture(network, f"network.{layer}", image_BCHW)
+    network, image_BCHW = network_and_images(architecture, count=3, size=96)
+    network = Louder(network).eval()
+    grid = grid_of(network, f"network.{layer}", image_BCHW)
+    seen = capture(network, grid, image_BCHW)
+    place, size = [network.get_submodule(grid.layer)], image_BCHW.shape[2:]
     for name, theirs in RIVALS.items():
-        with theirs(network, [network.get_submodule(f"network.{layer}")]) as explainer:
+        with theirs(network, place, reshape_transform=grid.arrange) as explainer:
             expected_BHW = explainer(image_BCHW, targets=None)
         ours_Bhw = METHODS[name].map_Bhw(seen).numpy()
-        ours_BHW = scale_cam_image(ours_Bhw, (96, 96))  # their normalisation and enlargement
+        ours_BHW = scale_cam_image(ours_Bhw, size)  # their normalisation and enlargement
         assert ours_Bhw.max() > 0, name
         np.testing.assert_allclose(scale_cam_image(ours_BHW), expected_BHW, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(("architecture", "layer"), PLACES)
 def test_grad_cam_agrees_with_captum(architecture: str, layer: str) -> None:
-    network = torchvision_net(architecture)
-    image_BCHW = random_images(3, 96)
+    network, image_BCHW = network_and_images(architecture, count=3, size=96)
     target_B = torch.tensor([1, 5, 1])
-    seen = capture(network, layer, image_BCHW, target_B)
+    seen = capture(network, grid_of(network, layer, image_BCHW), image_BCHW, target_B)
     theirs = LayerGradCam(network, network.get_submodule(layer))
     expected_B1hw = theirs.attribute(image_BCHW, target=target_B, relu_attributions=True)
     torch.testing.assert_close(
@@ -214,4 +228,60 @@ def test_grad_cam_agrees_with_captum(architecture: str, layer: str) -> None:
         normalised(expected_B1hw[:, 0].detach()),
         rtol=0,
         atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize(("name", "layer"), TOKENS)
+def test_all_cams_on_tokens_are_what_their_papers_say(name: str, layer: str) -> None:
+    """From the gradient that the ordinary graph gives, token by token."""
+    network, image_BCHW = network_and_images(name)
+    grid = grid_of(network, layer, image_BCHW)
+    target_B = torch.tensor([3, 1])
+    seen = capture(network, grid, image_BCHW, target_B)
+    kept: list[Tensor] = []
+    handle = network.get_submodule(layer).register_forward_hook(lambda *call: kept.append(call[2]))
+    logits_BK = network(image_BCHW)
+    handle.remove()
+    (gradient,) = torch.autograd.grad(logits_BK[0, 3] + logits_BK[1, 1], kept[0])
+    for index in range(2):
+        activation_Dhw, gradient_Dhw = (
+            _cells(value.detach(), grid, index).double().numpy() for value in (kept[0], gradient)
+        )
+        for method in LAYER_METHODS:
+            expected_hw = getattr(oracles, method)(activation_Dhw, gradient_Dhw)
+            ours_hw = METHODS[method].map_Bhw(seen)[index]
+            np.testing.assert_allclose(
+                ours_hw, expected_hw, rtol=1e-3, atol=1e-5 * expected_hw.max(), err_msg=method
+            )
+
+
+def _cells(output: Tensor, grid: Grid, index: int) -> Tensor:
+    """One image's (D, h, w), cell by cell."""
+    if grid.layout == "BDhw":
+        return output[index]
+    cells_Dhw = torch.zeros(output.shape[-1], grid.rows, grid.columns)
+    for row in range(grid.rows):
+        for column in range(grid.columns):
+            token = grid.prefix + row * grid.columns + column
+            if grid.layout == "BhwD":
+                cells_Dhw[:, row, column] = output[index, row, column]
+            elif grid.layout == "BTD":
+                cells_Dhw[:, row, column] = output[index, token]
+            else:
+                cells_Dhw[:, row, column] = output[token, index]
+    return cells_Dhw
+
+
+@pytest.mark.parametrize(("name", "layer"), TOKENS)
+def test_hires_cam_on_tokens_agrees_with_captum(name: str, layer: str) -> None:
+    network, image_BCHW = network_and_images(name, count=3)
+    grid = grid_of(network, layer, image_BCHW)
+    target_B = torch.tensor([1, 0, 3])
+    theirs = LayerGradientXActivation(network, network.get_submodule(layer))
+    product = theirs.attribute(image_BCHW, target=target_B).detach()
+    torch.testing.assert_close(
+        METHODS["hires_cam"].map_Bhw(capture(network, grid, image_BCHW, target_B)),
+        grid.arrange(product).sum(1).relu(),
+        rtol=1e-4,
+        atol=1e-5,
     )

@@ -1,0 +1,87 @@
+"""Where the cells of a layer's maps lie in its output.
+
+Shapes: B images, D feature channels, h w cells, T tokens of which the last h*w are the cells'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+Layout = Literal["BDhw", "BhwD", "BTD", "TBD"]
+Size = tuple[int, int]  # rows and columns
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A layer and how to find (B, D, h, w) in what it gives."""
+
+    layer: str
+    rows: int
+    columns: int
+    layout: Layout = "BDhw"
+    prefix: int = 0  # tokens before those of the cells: class, distillation, registers
+
+    def arrange(self, output: Tensor) -> Tensor:
+        """The layer's output, or its gradient, as (B, D, h, w)."""
+        if self.layout == "BDhw":
+            return output
+        if self.layout == "BhwD":
+            return output.permute(0, 3, 1, 2)
+        token_BTD = output.transpose(0, 1) if self.layout == "TBD" else output
+        batch, _, depth = token_BTD.shape
+        cell_BDT = token_BTD[:, self.prefix :].transpose(1, 2)
+        return cell_BDT.reshape(batch, depth, self.rows, self.columns)
+
+
+def read_grid(
+    layer: str, output: object, picture: Size, convolved: Collection[Size]
+) -> Grid | None:
+    """The grid in a layer's output for one picture; None where there is not more than one cell.
+
+    `convolved` are the grids that the network's convolutions gave, the patches of a transformer
+    among them.
+    """
+    if not isinstance(output, Tensor) or not output.numel():
+        return None
+    if output.ndim == 4 and len(output) == 1:
+        return _in_planes(layer, output.shape, picture)
+    if output.ndim == 3 and 1 in output.shape[:2]:
+        return _in_tokens(layer, output.shape, picture, convolved)
+    return None
+
+
+def distortion(cells: Size, picture: Size) -> float:
+    """How many times longer one side of a cell is than the other, in pixels; 1 is square."""
+    return math.exp(abs(math.log(cells[0] * picture[1] / (cells[1] * picture[0]))))
+
+
+def _in_planes(layer: str, shape: tuple[int, ...], picture: Size) -> Grid | None:
+    """Channels first, unless the cells are squarer when they are read as channels last."""
+    first, last = (shape[2], shape[3]), (shape[1], shape[2])
+    is_last = distortion(last, picture) < distortion(first, picture)
+    rows, columns = last if is_last else first
+    return Grid(layer, rows, columns, "BhwD" if is_last else "BDhw") if rows * columns > 1 else None
+
+
+def _in_tokens(
+    layer: str, shape: tuple[int, ...], picture: Size, convolved: Collection[Size]
+) -> Grid | None:
+    layout: Layout = "BTD" if shape[0] == 1 else "TBD"
+    count = max(shape[:2])
+    cut = [cells for cells in convolved if _fills(cells, count)]
+    whole = [(picture[0] // pixels, picture[1] // pixels) for pixels in range(1, min(picture) + 1)]
+    fitting = cut or [cells for cells in whole if _fills(cells, count)]
+    if not fitting:
+        return None
+    rows, columns = max(fitting, key=math.prod)
+    return Grid(layer, rows, columns, layout, prefix=count - rows * columns)
+
+
+def _fills(cells: Size, count: int) -> bool:
+    """Are most of so many tokens, and more than one, the cells'?"""
+    return max(1, count / 2) < math.prod(cells) <= count
