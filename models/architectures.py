@@ -1,7 +1,8 @@
-"""The ways to build a network: torchvision's by name, our own small ones, and the user's code."""
+"""The ways to build a network: torchvision's, timm's and our own by name, and the user's code."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from models import weights as weight_files
+from models.addresses import is_remote
 from models.factory import build_from_file, split_address
 from models.mistakes import Mistake, nearest, shown, told
 from models.preprocessing import Preprocessing
@@ -33,7 +35,8 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str = Field(
-        description="torchvision:NAME, a bundle (model.json) or path/to/file.py:function."
+        description="torchvision:NAME, timm:NAME, a bundle (model.json), path/to/file.py:function "
+        "or mlflow:models:/NAME@ALIAS."
     )
     weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
     classes: str | None = Field(
@@ -43,6 +46,12 @@ class ModelSettings(BaseModel):
         None, description="JSON file with resize, crop, mean and std."
     )
     layer: str | None = Field(None, description="Layer that maps are taken from; found by itself.")
+    architecture: str | None = Field(
+        None, description="Network of a model in MLflow that is no bundle of ours, as --model's."
+    )
+    weights_artifact: str | None = Field(
+        None, description="Path of that model's weights among its files or its run's."
+    )
     allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
     allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
 
@@ -60,17 +69,19 @@ class Built:
 
 
 def build(settings: ModelSettings) -> Built:
-    """The network of a `torchvision:`, `sightline:` or `file.py:function` address."""
+    """The network of a `torchvision:`, `timm:`, `sightline:` or `file.py:function` address."""
     scheme, _, name = settings.address.partition(":")
     if scheme == "torchvision":
         return _torchvision(name, settings)
+    if scheme == "timm":
+        return _timm(name, settings)
     if scheme == "sightline":
         return _own(name, settings)
     if ".py:" in settings.address:
         return _from_factory(settings)
     raise ModelMistake(
-        f"model {settings.address!r} is not understood: give torchvision:NAME, a bundle "
-        "(model.json or its folder) or path/to/file.py:function"
+        f"model {settings.address!r} is not understood: give torchvision:NAME, timm:NAME, "
+        "a bundle (model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS"
     )
 
 
@@ -95,12 +106,12 @@ def _torchvision(name: str, settings: ModelSettings) -> Built:
             preprocessing=_of_transforms(name, entry.transforms()),
         )
     path = Path(settings.weights)
-    if not path.suffix and not path.is_file():
+    if not is_remote(settings.weights) and not path.suffix and not path.is_file():
         raise ModelMistake(
             f"weights {settings.weights!r} are no file and no torchvision weights"
             f"{nearest(settings.weights, choices)}; known are {shown(choices)}"
         )
-    state = weight_files.read_state(path, settings.allow_pickle)
+    state = weight_files.read_state(settings.weights, settings.allow_pickle)
     return Built(
         _fill_torchvision(name, state, settings.weights),
         settings.address,
@@ -166,6 +177,68 @@ def _of_transforms(name: str, transforms: Any) -> Preprocessing:
     )
 
 
+def _timm(name: str, settings: ModelSettings) -> Built:
+    try:
+        import timm
+    except ImportError as error:
+        raise ModelMistake(
+            f"timm:{name} needs timm, which is not here: pip install 'sightline[timm]'"
+        ) from error
+    plain, _, tag = name.partition(".")
+    known = timm.list_models()
+    if plain not in known:
+        raise ModelMistake(f"timm has no network {plain!r}{nearest(plain, known)}")
+    tags = timm.list_pretrained(f"{plain}.*")
+    if tag and name not in tags:
+        raise ModelMistake(f"timm has no {name!r}{nearest(name, tags)}; known are {shown(tags)}")
+    if settings.weights is None:
+        raise ModelMistake(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
+    state = weight_files.read_state(settings.weights, settings.allow_pickle)
+    network = _filled(partial(_build_timm, name), state, settings.weights)
+    return Built(
+        network,
+        settings.address,
+        preprocessing=_of_timm(timm.data.resolve_data_config(model=network)),
+    )
+
+
+def _build_timm(name: str, num_classes: int) -> nn.Module:
+    import timm
+
+    network: Any = timm.create_model(name, pretrained=False, num_classes=num_classes)
+    heads = network.pretrained_cfg["classifier"] or ()
+    heads = (heads,) if isinstance(heads, str) else heads
+    state = network.state_dict()
+    if not heads or not all(f"{head}.weight" in state for head in heads):
+        raise ModelMistake(
+            f"timm:{name} is no classifier: it has no head that answers with classes"
+        )
+    classifier: nn.Module = network
+    return classifier
+
+
+def _of_timm(config: dict[str, Any]) -> Preprocessing | None:
+    """timm's transform for evaluation as our preprocessing; None where ours cannot do the same.
+
+    `crop_pct` is the share of the resized picture that the crop keeps. `squash` gives up the
+    picture's proportions; `border` pads, which we do not.
+    """
+    _, rows, columns = config["input_size"]
+    whole = tuple(math.floor(side / config["crop_pct"]) for side in (rows, columns))
+    resize: int | tuple[int, int] = (whole[0], whole[1])
+    if config["crop_mode"] == "center" and rows == columns:
+        resize = whole[0]
+    elif config["crop_mode"] != "squash":
+        return None
+    return Preprocessing(
+        resize=resize,
+        crop=(rows, columns),
+        mean=config["mean"],
+        std=config["std"],
+        interpolation=config["interpolation"],
+    )
+
+
 def _own(name: str, settings: ModelSettings) -> Built:
     if name not in OWN:
         raise ModelMistake(
@@ -173,7 +246,7 @@ def _own(name: str, settings: ModelSettings) -> Built:
         )
     if settings.weights is None:
         raise ModelMistake(f"sightline:{name} needs --weights FILE")
-    state = weight_files.read_state(Path(settings.weights), settings.allow_pickle)
+    state = weight_files.read_state(settings.weights, settings.allow_pickle)
     return Built(_filled(OWN[name], state, settings.weights), settings.address)
 
 
@@ -181,7 +254,7 @@ def _from_factory(settings: ModelSettings) -> Built:
     """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
     network = build_from_file(settings.address)
     if settings.weights is not None:
-        state = weight_files.read_state(Path(settings.weights), settings.allow_pickle)
+        state = weight_files.read_state(settings.weights, settings.allow_pickle)
         weight_files.fill(network, state, settings.weights)
     classes = getattr(network, "classes", None)
     preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)

@@ -1,7 +1,8 @@
 """A classifier with all that travels with it, and the ways to get one.
 
-Addresses: `torchvision:NAME` with weights, `path/to/model.json` (our bundle, or its folder),
-`path/to/file.py:function` (the user's code), `sightline:NAME` (our own small networks).
+Addresses: `torchvision:NAME` and `timm:NAME` with weights, `path/to/model.json` (our bundle, or
+its folder; also on s3:// and the like), `path/to/file.py:function` (the user's code) and
+`sightline:NAME` (our own small networks). models/registered.py brings those of MLflow here.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models.addresses import is_remote, located, read_text, replacing
 from models.architectures import Built, ModelMistake, ModelSettings, build, first_of, unique
 from models.capture import as_found, capture
-from models.layers import cells_of, find_layer
+from models.grid import Grid
+from models.layers import find_grid, grid_of
 from models.mistakes import shown, told
 from models.preprocessing import Preprocessing
 from models.weights import digest_of
@@ -33,10 +36,18 @@ class Classifier:
     network: nn.Module
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    layer: str
-    cells: tuple[int, int]  # rows and columns of the layer's maps
+    grid: Grid  # the layer of the maps, and their cells in its output
     architecture: str  # the address that builds the network; a bundle's own differs from its path
     digest: str
+
+    @property
+    def layer(self) -> str:
+        return self.grid.layer
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the layer's maps."""
+        return self.grid.rows, self.grid.columns
 
 
 class Bundle(BaseModel):
@@ -69,23 +80,21 @@ def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
     example_BCHW = torch.zeros(1, 3, *preprocessing.size)
     count = _count_logits(network, example_BCHW, settings.address)
     classes = _name_classes(settings, built.classes, count)
-    layer = settings.layer or built.layer or find_layer(network, example_BCHW)
-    cells = cells_of(network, layer, example_BCHW)
-    capture(network, layer, example_BCHW)  # refuses a layer that the logits do not follow from
+    layer = settings.layer or built.layer
+    found = grid_of(network, layer, example_BCHW) if layer else find_grid(network, example_BCHW)
+    capture(network, found, example_BCHW)  # refuses a layer that the logits do not follow from
     return Classifier(
         network=network,
         classes=classes,
         preprocessing=preprocessing,
-        layer=layer,
-        cells=cells,
+        grid=found,
         architecture=built.architecture,
         digest=digest_of(network, built.architecture, built.source),
     )
 
 
 def save_bundle(folder: Path, classifier: Classifier) -> Path:
-    """Write model.json and model.safetensors; `load_classifier` reads them back."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write model.json and model.safetensors, whole or not; `load_classifier` reads them back."""
     bundle = Bundle(
         architecture=classifier.architecture,
         classes=classifier.classes,
@@ -94,29 +103,39 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
     )
     state = classifier.network.state_dict()
     # Copies, since safetensors refuses tied weights and other memory formats.
-    save_file(
-        {name: value.contiguous().clone() for name, value in state.items()}, folder / bundle.weights
-    )
-    (folder / BUNDLE).write_text(bundle.model_dump_json(indent=2) + "\n")
+    numbers = {name: value.contiguous().clone() for name, value in state.items()}
+    with replacing(folder / bundle.weights) as file:
+        save_file(numbers, file)
+        (folder / BUNDLE).unlink(missing_ok=True)  # never an old one beside new weights
+    with replacing(folder / BUNDLE) as file:
+        file.write_text(bundle.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return folder / BUNDLE
 
 
+def read_bundle(address: str | Path) -> Bundle:
+    """The content of a model.json, or what is wrong with it."""
+    text = read_text(address)
+    if text is None:
+        raise ModelMistake(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
+    try:
+        return Bundle.model_validate(json.loads(text))
+    except ValidationError as error:
+        raise ModelMistake(first_of(error, f"model bundle {address}")) from error
+    except ValueError as error:
+        raise ModelMistake(f"model bundle {address} is not JSON ({error})") from error
+
+
 def _build(settings: ModelSettings) -> Built:
-    path = Path(settings.address)
-    if path.is_dir() or path.suffix == ".json":
-        return _from_bundle(path / BUNDLE if path.is_dir() else path, settings)
+    if is_remote(settings.address) or Path(settings.address).is_dir():
+        path = located(settings.address)
+        return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
+    if settings.address.endswith(".json"):
+        return _from_bundle(located(settings.address), settings)
     return build(settings)
 
 
 def _from_bundle(path: Path, settings: ModelSettings) -> Built:
-    if not path.is_file():
-        raise ModelMistake(f"no model bundle at {path}: a bundle is a folder with {BUNDLE}")
-    try:
-        bundle = Bundle.model_validate(json.loads(path.read_text()))
-    except ValidationError as error:
-        raise ModelMistake(first_of(error, f"model bundle {path}")) from error
-    except ValueError as error:
-        raise ModelMistake(f"model bundle {path} is not JSON ({error})") from error
+    bundle = read_bundle(path)
     if ".py:" in bundle.architecture and not settings.allow_factory:
         raise ModelMistake(
             f"model bundle {path} names code to run ({bundle.architecture}): "

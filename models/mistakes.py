@@ -30,3 +30,9 @@ def shown(names: Iterable[str], most: int = 8) -> str:
     listed = list(names)
     rest = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(repr(name) for name in listed[:most]) + rest
+
+
+def one_line(name: str, most: int = 300) -> str:
+    """A name as it is where it can be printed, else as Python writes it; cut where it is long."""
+    short = name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
+    return short if short.isprintable() else repr(short)

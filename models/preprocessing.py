@@ -14,6 +14,14 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as geometry
 
+from models.mistakes import Mistake
+
+LARGEST = 200_000_000  # pixels of a picture, before and after it is resized
+
+
+class GeometryMistake(Mistake):
+    """A picture that the preprocessing would make too large."""
+
 
 class Preprocessing(BaseModel):
     """Travels with the model: resize (shorter side, or rows and columns), centre crop, values."""
@@ -51,6 +59,7 @@ class Preprocessing(BaseModel):
     def place(self, picture_CHW: Tensor) -> Tensor:
         """Resize and centre-crop a uint8 picture or mask to `size`; still uint8."""
         if self.resize is not None:
+            self._refuse_growth(*picture_CHW.shape[-2:])
             target = [self.resize] if isinstance(self.resize, int) else list(self.resize)
             picture_CHW = geometry.resize(
                 picture_CHW, target, InterpolationMode(self.interpolation), antialias=self.antialias
@@ -58,6 +67,18 @@ class Preprocessing(BaseModel):
         if self.crop is not None:
             picture_CHW = geometry.center_crop(picture_CHW, list(self.crop))
         return picture_CHW
+
+    def _refuse_growth(self, rows: int, columns: int) -> None:
+        """A line of pixels whose shorter side is resized would grow without end."""
+        if isinstance(self.resize, int):
+            shorter, longer = sorted((rows, columns))
+            length = self.resize * longer // shorter
+            if self.resize * length > LARGEST:
+                raise GeometryMistake(
+                    f"its {columns}x{rows} pixels, resized to {self.resize} on the shorter side, "
+                    f"would be {length} on the longer: at most {LARGEST // 10**6} million "
+                    "pixels are allowed"
+                )
 
     def normalise(self, picture_BCHW: Tensor) -> Tensor:
         """uint8 pictures as the network reads them: float32, (x / 255 - mean) / std."""

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.addresses import local_copy
 from models.mistakes import Mistake, shown, told
 
 State = dict[str, Tensor]
@@ -24,22 +25,35 @@ class WeightsMistake(Mistake):
     """A weights file that cannot be read, must not be read, or does not fit the network."""
 
 
-def read_state(path: Path, allow_pickle: bool = False) -> State:
+def read_state(address: str | Path, allow_pickle: bool = False) -> State:
     """Tensors by name from a safetensors file or a state dict; never runs code unless allowed."""
-    if not path.is_file():
-        raise WeightsMistake(f"weights {path} not found: give a .safetensors file or a state dict")
-    if path.suffix == ".safetensors":
-        try:
-            return _strip_parallel(dict(load_file(path)))
-        except SafetensorError as error:
+    with local_copy(address) as path:
+        if path is None:
             raise WeightsMistake(
-                f"weights {path} ({path.stat().st_size} bytes) are not readable safetensors "
-                f"({told(error)}): write or copy the file again"
-            ) from error
-    return _strip_parallel(_unwrap(_load_torch(path, allow_pickle), path))
+                f"weights {address} not found: give a .safetensors file or a state dict"
+            )
+        name = f"weights {address}"
+        if path.suffix == ".safetensors":
+            return _strip_parallel(_load_safetensors(path, name))
+        return _strip_parallel(_unwrap(_load_torch(path, name, allow_pickle), name))
 
 
-def _load_torch(path: Path, allow_pickle: bool) -> object:
+def _load_safetensors(path: Path, name: str) -> State:
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise WeightsMistake(
+            f"{name} ({path.stat().st_size} bytes) are not readable safetensors "
+            f"({told(error)}): write or copy the file again"
+        ) from error
+
+
+def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
+    if path.suffix == ".pt2":
+        raise WeightsMistake(
+            f"{name} are an exported program, whose layers cannot be looked into: "
+            "save the state dict instead (torch.save(model.state_dict(), path))"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's hints on odd files: our line says what to do
@@ -47,12 +61,12 @@ def _load_torch(path: Path, allow_pickle: bool) -> object:
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError... for broken files
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
             raise WeightsMistake(
-                f"weights {path} are a pickle that can run code: save the state dict instead "
+                f"{name} are a pickle that can run code: save the state dict instead "
                 "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust it"
             ) from error
         why = f"{told(error)}; " if allow_pickle else ""  # else torch's words on `weights_only`
         raise WeightsMistake(
-            f"weights {path} ({path.stat().st_size} bytes) cannot be read as a state dict: {why}"
+            f"{name} ({path.stat().st_size} bytes) cannot be read as a state dict: {why}"
             "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
         ) from error
 
@@ -63,7 +77,7 @@ def _is_pickle(path: Path) -> bool:
         return file.read(4).startswith((b"\x80", b"PK\x03\x04"))
 
 
-def _unwrap(loaded: object, path: Path) -> State:
+def _unwrap(loaded: object, name: str) -> State:
     if isinstance(loaded, nn.Module):  # only with allow_pickle
         return dict(loaded.state_dict())
     if isinstance(loaded, Mapping):
@@ -71,13 +85,12 @@ def _unwrap(loaded: object, path: Path) -> State:
             return dict(loaded)
         for key in WRAPPERS:
             if key in loaded:
-                return _unwrap(loaded[key], path)
+                return _unwrap(loaded[key], name)
         found = shown(map(str, loaded)) or "nothing"
     else:
         found = f"a {type(loaded).__name__}"
     raise WeightsMistake(
-        f"weights {path} hold {found}, not a state dict: "
-        f"save one, bare or under one of {shown(WRAPPERS)}"
+        f"{name} hold {found}, not a state dict: save one, bare or under one of {shown(WRAPPERS)}"
     )
 
 

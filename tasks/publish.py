@@ -1,22 +1,41 @@
-"""A finished run as an MLflow run: parameters, metrics, dataset, tables, report and tags."""
+"""A finished run as an MLflow run: parameters, metrics, dataset, tables, report and tags.
+
+Exactly one for a run folder and its settings, however often a try died: the MLflow run is created
+with tags that say whose it is, and looked up by them. What is written twice is the same twice.
+"""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
+from upath import UPath
 
+from models.mistakes import told
 from tasks import schema
-from tasks.store import RunFolder, digest
+from tasks.places import is_local
+from tasks.reader import open_run
+from tasks.store import RunFolder, RunMistake, digest
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only publishing needs it
-    from mlflow.entities import DatasetInput
+    from mlflow.entities import DatasetInput, Run
     from mlflow.tracking import MlflowClient
 
 LONGEST = 500  # characters of a parameter that every MLflow store takes
+# Tags: the run folder's own id, digests of the settings that make its figures and of its summary
+RUN_ID, CONFIGURATION, PUBLISHED = (
+    "sightline.run_id",
+    "sightline.configuration",
+    "sightline.published",
+)
 
 
 class TrackingSettings(BaseModel):
@@ -29,89 +48,143 @@ class TrackingSettings(BaseModel):
 
 
 class PublishError(RuntimeError):
-    """MLflow could not take the run; the run folder is complete without it."""
+    """MLflow could not take something; what was computed is kept without it."""
 
 
-def publish_run(
-    run_folder: RunFolder, uri: str, experiment: str, artifacts: str | None, flow_run: str | None
-) -> str:
-    """Log the run, into the MLflow run that it already has if any; returns the MLflow run's id."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
+@dataclass(frozen=True)
+class Tracking:
+    """One experiment of one MLflow."""
 
-    summary = schema.Summary.model_validate_json(run_folder.summary.read_text())
-    try:
-        client = MlflowClient(tracking_uri=uri)
-        run_id = _find_or_create(client, run_folder, uri, experiment, artifacts)
-        _log(client, run_id, run_folder, summary, flow_run)
-        client.set_terminated(run_id)
-    except (MlflowException, OSError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise PublishError(f"MLflow at {uri} did not take the run: {told}") from error
+    uri: str
+    experiment: str
+    artifacts: str | None = None  # where a new experiment's files go; None: as the server says
+
+
+def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None = None) -> str:
+    """Log the run into the one MLflow run that it has there; returns the MLflow run's id."""
+    summary = open_run(run_folder.path).summary()
+    if not run_folder.report.is_file():
+        raise RunMistake(
+            f"{run_folder.path} has no report yet: run the same audit again, it continues"
+        )
+    whose = _tags_of(run_folder)
+    done = digest(summary.model_dump(mode="json"))
+    with answering(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=tracking.uri)
+        run = _find_or_create(client, tracking, run_folder.path.name, whose)
+        if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != done:
+            _log(client, run, run_folder, summary, flow_run)
+            client.set_terminated(run.info.run_id)
+            client.set_tag(run.info.run_id, PUBLISHED, done)
+    run_id: str = run.info.run_id
+    run_folder.update_state(
+        mlflow={"uri": tracking.uri, "experiment": tracking.experiment, "run": run_id}
+    )
     return run_id
+
+
+@contextmanager
+def answering(uri: str, remedy: str) -> Iterator[None]:
+    """MLflow being away, or failing in the middle, as one line."""
+    try:
+        yield
+    except Exception as error:  # MLflow's own, and those of every store that it keeps files in
+        raise PublishError(f"MLflow at {uri} failed ({told(error)[:300]}); {remedy}") from error
+
+
+def find_experiment(client: MlflowClient, tracking: Tracking) -> str:
+    """The experiment's id; created when there is none, also when another does so meanwhile."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(tracking.experiment)
+    if found is None:
+        try:
+            client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        found = client.get_experiment_by_name(tracking.experiment)
+    experiment_id: str = found.experiment_id
+    return experiment_id
+
+
+def _tags_of(run_folder: RunFolder) -> dict[str, str]:
+    """Whose MLflow run it is. Other workers or another server are no other result."""
+    state = run_folder.read_state()
+    if "id" not in state:
+        run_folder.update_state(id=uuid4().hex)
+        state = run_folder.read_state()
+    settings = state["settings"]
+    what = {key: settings[key] for key in settings.keys() - {"compute", "output", "tracking"}}
+    return {RUN_ID: state["id"], CONFIGURATION: digest(what)}
 
 
 def _find_or_create(
-    client: MlflowClient, run_folder: RunFolder, uri: str, experiment: str, artifacts: str | None
-) -> str:
-    """The MLflow run of this folder and these settings; its parameters are written only once."""
-    state = run_folder.read_state()
-    wanted = {"uri": uri, "experiment": experiment, "configuration": digest(state["settings"])}
-    known: dict[str, str] = state.get("mlflow", {})
-    if {**known, **wanted} == known:
-        return known["run"]
-    run_id = _create(client, experiment, artifacts, run_folder)
-    run_folder.update_state(mlflow=wanted | {"run": run_id})  # a second try continues here
-    return run_id
+    client: MlflowClient, tracking: Tracking, name: str, whose: dict[str, str]
+) -> Run:
+    experiment_id = find_experiment(client, tracking)
+    if not _find(client, experiment_id, whose):
+        client.create_run(experiment_id, run_name=name, tags=whose)
+    # A request whose answer was lost is sent again, and two publishers may meet: the first stays.
+    first, *others = _find(client, experiment_id, whose)
+    for other in others:
+        client.delete_run(other.info.run_id)
+    return first
 
 
-def _create(
-    client: MlflowClient, experiment: str, artifacts: str | None, run_folder: RunFolder
-) -> str:
-    found = client.get_experiment_by_name(experiment)
-    experiment_id = (
-        found.experiment_id
-        if found is not None
-        else client.create_experiment(experiment, artifact_location=artifacts)
-    )
-    run_id: str = client.create_run(experiment_id, run_name=run_folder.path.name).info.run_id
-    return run_id
+def _find(client: MlflowClient, experiment_id: str, whose: dict[str, str]) -> list[Run]:
+    """The MLflow runs with these tags, the same first one for all who ask."""
+    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in whose.items())
+    found = client.search_runs([experiment_id], wanted)
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def _log(
     client: MlflowClient,
-    run_id: str,
+    run: Run,
     run_folder: RunFolder,
     summary: schema.Summary,
     flow_run: str | None,
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    state = run_folder.read_state()
-    now = int(time.time() * 1000)
+    state, run_id = run_folder.read_state(), run.info.run_id
+    # The summary's own time: the same point twice is one, and a newer summary's is the latest.
+    then = int(datetime.fromisoformat(summary.created).timestamp() * 1000)
     tags = {
-        "sightline.configuration": digest(state["settings"]),
         "sightline.identity": digest(state["identity"]),
         "sightline.model": summary.model.digest,
         "sightline.run_folder": summary.run,
         "prefect.flow_run": flow_run or "none",
-    }
+    } | {f"sightline.model_{key}": value for key, value in state.get("model_origin", {}).items()}
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, now, 0) for name, value in metrics_of(summary).items()],
+        metrics=[Metric(name, value, then, 0) for name, value in metrics_of(summary).items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
-    )
-    parameters = dict(_flat(state["settings"]))
-    logged = client.get_run(run_id).data.params  # a parameter is written once
-    client.log_batch(
-        run_id,
-        params=[
-            Param(key, value[:LONGEST]) for key, value in parameters.items() if key not in logged
+        params=[  # a parameter is written once
+            Param(key, value[:LONGEST])
+            for key, value in _flat(state["settings"])
+            if key not in run.data.params
         ],
     )
     client.log_inputs(run_id, [_dataset(summary, state["identity"]["catalog"])])
     for path in (run_folder.catalog, run_folder.flags, run_folder.summary, run_folder.report):
-        client.log_artifact(run_id, str(path))
+        with _local(path) as file:
+            client.log_artifact(run_id, str(file))
+
+
+@contextmanager
+def _local(path: UPath) -> Iterator[Path]:
+    """The file, or a copy of it: MLflow takes files of this machine only."""
+    if is_local(path):
+        yield Path(path)
+        return
+    with TemporaryDirectory(prefix="sightline-") as folder:
+        copy = Path(folder) / path.name
+        path.fs.get_file(path.path, str(copy))
+        yield copy
 
 
 def metrics_of(summary: schema.Summary) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import urllib.error
 from collections.abc import Callable
 from functools import partial
@@ -10,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torchvision
 from networks import torchvision_net
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.transforms.functional import InterpolationMode
+from torchvision.transforms.functional import InterpolationMode, pil_to_tensor
+from upath import UPath
 
-from models.architectures import ModelMistake, ModelSettings, build, unique
+from models.addresses import AddressMistake
+from models.architectures import ModelMistake, ModelSettings, _of_timm, build, unique
 from models.mistakes import Mistake
 from models.preprocessing import Preprocessing
 from models.smallnet import small_resnet
@@ -197,8 +202,8 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         (
             "resnet50",
             None,
-            "model 'resnet50' is not understood: give torchvision:NAME, a bundle "
-            "(model.json or its folder) or path/to/file.py:function",
+            "model 'resnet50' is not understood: give torchvision:NAME, timm:NAME, a bundle "
+            "(model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS",
         ),
     ],
 )
@@ -282,3 +287,114 @@ def test_a_factorys_preprocessing_that_is_none_is_refused(tmp_path: Path) -> Non
 
 def test_only_names_that_stand_twice_carry_their_index() -> None:
     assert unique(["crane", "dog", "crane"]) == ("crane [0]", "dog", "crane [2]")
+
+
+TIMM = ["resnet18", "mobilenetv3_small_050", "deit_tiny_distilled_patch16_224", "levit_128s"]
+
+
+@pytest.mark.parametrize("name", [*TIMM, "convnext_atto.d2_in1k"])
+def test_timms_networks_are_the_ones_that_were_saved(name: str, tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = timm.create_model(name, num_classes=5).eval()
+    torch.save({"epoch": 2, "state_dict": theirs.state_dict()}, tmp_path / "last.pth.tar")
+    settings = ModelSettings(address=f"timm:{name}", weights=str(tmp_path / "last.pth.tar"))
+    built = build(settings)
+    assert built.preprocessing is not None
+    image_BCHW = torch.rand(1, 3, *built.preprocessing.size)
+    with torch.no_grad():
+        torch.testing.assert_close(built.network.eval()(image_BCHW), theirs(image_BCHW))
+    assert theirs(image_BCHW).shape == (1, 5)
+    assert built.architecture == f"timm:{name}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18.a1_in1k",  # bicubic, crop 0.95
+        "resnet18.tv_in1k",  # bilinear, crop 0.875
+        "efficientnet_b0.ra_in1k",
+        "vit_base_patch16_clip_224.openai_ft_in1k",  # other means
+        "vit_medium_patch16_gap_256.sw_in12k_ft_in1k",
+        "beitv2_base_patch16_224.in1k_ft_in1k",
+        "nextvit_small.bd_ssld_6m_in1k_384",
+        "convnext_base.clip_laion2b_augreg_ft_in12k_in1k_384",  # squashed, all of it kept
+    ],
+)
+def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
+    """Against timm's own transform, which reads PIL pictures: within two grey levels."""
+    config = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
+    prepared = _of_timm(config)
+    assert prepared is not None
+    pixels_HWC = torch.randint(
+        0, 256, (60, 80, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    ).numpy()
+    picture = Image.fromarray(pixels_HWC).resize((320, 240), Image.Resampling.BICUBIC)
+    theirs_CHW = timm.data.create_transform(**config, is_training=False)(picture)
+    ours_BCHW = prepared.normalise(prepared.place(pil_to_tensor(picture))[None])
+    assert ours_BCHW.shape[1:] == theirs_CHW.shape
+    levels = (ours_BCHW[0] - theirs_CHW).abs().amax((1, 2)) * torch.tensor(config["std"]) * 255
+    assert levels.max() <= 2
+
+
+def test_a_preprocessing_of_timms_that_ours_cannot_do_must_be_given() -> None:
+    config = timm.data.resolve_data_config({"crop_mode": "border"})
+    assert _of_timm(config) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("timm:resnet18", "timm:resnet18 needs --weights FILE: a safetensors file or a state dict"),
+        ("timm:resnet188", "timm has no network 'resnet188' (did you mean 'resnet"),
+        ("timm:hf-hub:somebody/net", "timm has no network 'hf-hub:somebody/net'"),
+        (
+            "timm:resnet18.a1_in2k",
+            "timm has no 'resnet18.a1_in2k' (did you mean 'resnet18.a1_in1k'?); known are 'resnet",
+        ),
+    ],
+)
+def test_a_timm_address_that_is_not_understood_says_what_is(address: str, line: str) -> None:
+    assert refused(ModelSettings(address=address)).startswith(line)
+
+
+def test_a_network_of_timms_without_a_head_is_refused(tmp_path: Path) -> None:
+    weights = saved(tmp_path, {"merger.fc2.bias": torch.zeros(3)})
+    line = refused(ModelSettings(address="timm:qwen3_vit_88m_enc", weights=weights))
+    assert (
+        line == "timm:qwen3_vit_88m_enc is no classifier: it has no head that answers with classes"
+    )
+
+
+def test_timm_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)  # as import sees what is not installed
+    line = refused(ModelSettings(address="timm:resnet18", weights="w.pt"))
+    assert line == "timm:resnet18 needs timm, which is not here: pip install 'sightline[timm]'"
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
+def test_weights_may_lie_on_any_filesystem(name: str, tmp_path: Path) -> None:
+    network = small_resnet(6)
+    if name == "w.pt":
+        torch.save(network.state_dict(), tmp_path / name)
+    else:
+        saved(tmp_path, network.state_dict())
+    there = UPath(f"memory://weights/{name}")
+    there.write_bytes((tmp_path / name).read_bytes())
+    built = build(ModelSettings(address="sightline:small_resnet", weights=str(there)))
+    torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind", "line"),
+    [
+        ("memory://nowhere/w.pt", WeightsMistake, "weights memory://nowhere/w.pt not found: give"),
+        ("nofs://w.pt", AddressMistake, "nofs://w.pt cannot be read (ValueError: "),
+        ("gs://bucket/w.pt", AddressMistake, "gs://bucket/w.pt needs a package that is not here ("),
+    ],
+)
+def test_weights_that_cannot_be_reached_are_one_line(
+    weights: str, kind: type[Mistake], line: str
+) -> None:
+    settings = ModelSettings(address="torchvision:resnet18", weights=weights)
+    assert refused(settings, kind).startswith(line)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 import torch
+from moto.server import ThreadedMotoServer
 from networks import TinyNet, random_images, tiny_net, torchvision_net
 from torch import Tensor, nn
+from upath import UPath
 
 from models.architectures import Built, ModelMistake, ModelSettings
 from models.capture import CaptureMistake
@@ -91,6 +94,63 @@ def test_a_bundle_can_be_moved(torchvision_settings: ModelSettings, tmp_path: Pa
     save_bundle(tmp_path / "here", classifier)
     (tmp_path / "here").rename(tmp_path / "there")
     same(load_classifier(ModelSettings(address=str(tmp_path / "there"))), classifier, size=64)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """S3 on loopback, and what boto's clients find it by."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("models")
+        yield "s3://models"
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_a_bundle_may_lie_on_s3(
+    given: str, bucket: str, torchvision_settings: ModelSettings
+) -> None:
+    classifier = load_classifier(torchvision_settings)
+    path = save_bundle(UPath(f"{bucket}/{given}"), classifier)
+    address = str(path if given == "file" else path.parent)
+    assert address.startswith("s3://models/")
+    same(load_classifier(ModelSettings(address=address)), classifier, size=64)
+
+
+def test_a_bundle_that_is_not_on_s3_is_one_line(bucket: str) -> None:
+    line = refused(lambda: load_classifier(ModelSettings(address=f"{bucket}/nowhere")))
+    assert line.startswith("no model bundle at s3://models/nowhere/model.json: ")
+    there = f"{bucket}-of-others/model.json"
+    assert refused(lambda: load_classifier(ModelSettings(address=there)), Mistake).startswith(
+        f"no model bundle at {there}: "
+    )
+
+
+def test_a_bundle_is_written_whole_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the weights and model.json, an older bundle is gone rather than mixed."""
+    classifier = checked(tiny_net())
+    save_bundle(tmp_path, classifier)
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.classifier.save_file", fails)
+        with pytest.raises(OSError, match="No space"):
+            save_bundle(tmp_path, classifier)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "model.safetensors"}
+    with monkeypatch.context() as patch:
+        patch.setattr("models.classifier.Bundle.model_dump_json", fails)
+        with pytest.raises(OSError, match="No space"):
+            save_bundle(tmp_path, classifier)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors"}
 
 
 class Tied(TinyNet):

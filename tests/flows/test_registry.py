@@ -1,0 +1,341 @@
+"""A real MLflow server on loopback: models in and out, and runs that arrive exactly once."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from flows.cli import main
+from models.smallnet import small_resnet
+from tasks.publish import PublishError, Tracking, metrics_of, publish_run
+from tasks.reader import open_run
+from tasks.store import RunFolder
+
+MLFLOW = str(Path(sys.executable).with_name("mlflow"))
+
+
+@dataclass
+class Server:
+    """`mlflow server` on SQLite with its files beside it; it can be killed and started again."""
+
+    folder: Path
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        if not self.port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+        store = ("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}")
+        files = ("--artifacts-destination", str(self.folder / "artifacts"))
+        where = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1")
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [MLFLOW, "server", *store, *files, *where],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # it starts processes of its own
+            )
+        for _ in range(240):
+            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                return
+            time.sleep(0.25)
+        pytest.fail((self.folder / "server.log").read_text())
+
+    def kill(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+            self.process = None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@dataclass
+class Line:
+    """A way to the server on which the answer to one request, the nth, is lost."""
+
+    server: Server
+    lost: int | None = None  # counted from 0
+    cut: bool = False  # and nothing passes afterwards
+    passed: int = 0
+    port: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def number(self) -> int:
+        with self.lock:
+            self.passed += 1
+            return self.passed - 1
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        number = self.number()
+        lost = self.lost if self.lost is not None else sys.maxsize
+        if self.cut and number > lost:
+            request.close_connection = True
+            return
+        length = int(request.headers.get("Content-Length") or 0)
+        server = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        server.request(
+            request.command, request.path, request.rfile.read(length), dict(request.headers)
+        )
+        answer = server.getresponse()
+        content = answer.read()
+        server.close()
+        request.close_connection = True
+        if number != lost:
+            request.send_response(answer.status)
+            request.send_header("Content-Type", answer.headers.get("Content-Type", ""))
+            request.send_header("Content-Length", str(len(content)))
+            request.end_headers()
+            request.wfile.write(content)
+
+
+@contextmanager
+def line_to(server: Server, lost: int | None = None, *, cut: bool = False) -> Iterator[Line]:
+    line = Line(server, lost, cut)
+
+    class Handler(BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            line.answer(self)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        line.port = proxy.server_address[1]
+        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread.start()
+        yield line
+        proxy.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A finished run of its own, which nothing has published."""
+    run = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "run"))
+    run.report.write_text("<html></html>")
+    state = run.read_state()
+    run.update_state(id=tmp_path.name, settings=state["settings"])
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+
+
+def logged_runs(server: Server, run: RunFolder, experiment: str) -> list[Run]:
+    client = MlflowClient(tracking_uri=server.uri)
+    found = client.get_experiment_by_name(experiment)
+    whose = f"tags.`sightline.run_id` = '{run.read_state()['id']}'"
+    return list(client.search_runs([found.experiment_id], whose))
+
+
+def is_whole(server: Server, run: RunFolder, experiment: str) -> None:
+    """There is one MLflow run, and it has everything."""
+    (logged,) = logged_runs(server, run, experiment)
+    client = MlflowClient(tracking_uri=server.uri)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics == pytest.approx(metrics_of(open_run(run.path).summary()))
+    assert logged.data.params["data.split"] == "test"
+    for name in metrics_of(open_run(run.path).summary()):
+        assert len(client.get_metric_history(logged.info.run_id, name)) == 1
+    assert len(logged.inputs.dataset_inputs) == 1
+    files = {file.path: file.file_size for file in client.list_artifacts(logged.info.run_id)}
+    paths = (run.catalog, run.flags, run.summary, run.report)
+    assert files == {path.name: path.stat().st_size for path in paths}
+
+
+def requests_of(server: Server, run: RunFolder, experiment: str) -> int:
+    with line_to(server) as line:
+        publish_run(run, Tracking(line.uri, experiment))
+    return line.passed
+
+
+def test_a_run_arrives_whole(server: Server, run: RunFolder) -> None:
+    assert 10 <= requests_of(server, run, "whole") <= 20
+    is_whole(server, run, "whole")
+
+
+@pytest.mark.parametrize("lost", [1, 4, 5, 6, 7, 9, 12])
+def test_a_try_that_died_anywhere_leaves_one_run_after_the_next(
+    lost: int, server: Server, run: RunFolder
+) -> None:
+    experiment = f"died-{lost}"
+    with line_to(server, lost, cut=True) as line:
+        with suppress(PublishError):  # the last ones are past the end
+            publish_run(run, Tracking(line.uri, experiment))
+        line.cut, line.lost = False, None
+        publish_run(run, Tracking(line.uri, experiment))
+    is_whole(server, run, experiment)
+
+
+@pytest.mark.parametrize("lost", [1, 4, 6, 7, 10])
+def test_an_answer_that_is_lost_anywhere_doubles_nothing(
+    lost: int, server: Server, run: RunFolder
+) -> None:
+    """The client sends the request again, which the server has already done."""
+    experiment = f"lost-{lost}"
+    with line_to(server, lost) as line:
+        publish_run(run, Tracking(line.uri, experiment))
+    is_whole(server, run, experiment)
+
+
+def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run: RunFolder) -> None:
+    count = requests_of(server, run, "first")
+    with line_to(server, count // 2, cut=True) as line, pytest.raises(PublishError):
+        publish_run(run, Tracking(line.uri, "killed"))
+    server.kill()
+    done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
+    assert done.exit_code == 3
+    (told,) = done.stderr.splitlines()
+    assert told.startswith(f"sightline: MLflow at {server.uri} failed (")
+    assert told.endswith(f"; it is kept; later: sightline publish {run.path}")
+    server.start()
+    for _ in range(2):
+        done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
+        assert done.exit_code == 0, done.stderr
+        run_id = run.read_state()["mlflow"]["run"]
+        assert done.stdout == f"{run_id} in experiment killed of MLflow at {server.uri}\n"
+    is_whole(server, run, "killed")
+
+
+def test_two_publishers_at_once_leave_one_run(server: Server, run: RunFolder) -> None:
+    tracking = Tracking(server.uri, "together")
+    copies = [f"{run.path}-{index}" for index in range(4)]
+    for copy in copies:
+        shutil.copytree(run.path, copy)
+    with ThreadPoolExecutor(len(copies)) as pool:
+        told = list(pool.map(lambda copy: publish_or_not(copy, tracking), copies))
+    assert any(told)
+    publish_run(run, tracking)
+    is_whole(server, run, "together")
+
+
+def publish_or_not(folder: str, tracking: Tracking) -> bool:
+    """One whose MLflow run another took for a double may fail; the next try finds the other."""
+    try:
+        publish_run(RunFolder.at(folder), tracking)
+    except PublishError:
+        return False
+    return True
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
+    done = invoke("publish", str(tmp_path))
+    assert done.exit_code == 2
+    assert "is no run folder (it has no run.json)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--name", "a/b"), "setting registry.name: String should match pattern"),
+        (("--name", "birds", "--alias", "v3"), "MLflow keeps latest and v1, v2, … for itself"),
+        ((), "setting registry.name is missing: give --name"),
+    ],
+)
+def test_a_name_that_mlflow_would_refuse_is_refused_first(
+    options: tuple[str, ...], told: str, bundle: Path
+) -> None:
+    done = invoke("log", "--model", str(bundle), *options)
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+def test_logging_while_mlflow_is_away_is_one_line(bundle: Path) -> None:
+    done = invoke(
+        "log", "--model", str(bundle), "--name", "birds", "--mlflow", "http://127.0.0.1:9"
+    )
+    assert done.exit_code == 3
+    assert "no version was registered, or its alias is not set" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_logged_model_is_audited_by_its_alias(
+    server: Server, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "classes.txt").write_text("fish\nmushroom\nballoon\ncactus\n")
+    (tmp_path / "pictures.json").write_text('{"crop": [64, 64]}')
+    addresses = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        torch.save({"state_dict": small_resnet(4).state_dict()}, tmp_path / "last.pt")
+        logged = invoke(
+            *("log", "--model", "sightline:small_resnet", "--weights", str(tmp_path / "last.pt")),
+            *("--classes", str(tmp_path / "classes.txt"), "--layer", "stage2"),
+            *("--preprocessing", str(tmp_path / "pictures.json")),
+            *("--name", "scenes", "--alias", "champion", "--mlflow", server.uri),
+        )
+        assert logged.exit_code == 0, logged.stderr
+        addresses.append(logged.stdout)
+        audited = audit(server, benchmark_folder, tmp_path)
+        if seed == 0:
+            assert audited.exit_code == 0, audited.stderr
+    assert addresses == ["mlflow:models:/scenes/1\n", "mlflow:models:/scenes/2\n"]
+    assert audited.exit_code == 2  # the alias moved meanwhile
+    assert "holds another run (model was " in audited.stderr
+    shutil.rmtree(tmp_path / "run" / "model")  # version 1 is fetched again, computes nothing
+    again = audit(server, benchmark_folder, tmp_path, "mlflow:models:/scenes/1")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["cost"]["computed"] == 0
+
+    state = open_run(tmp_path / "run").state
+    version = MlflowClient(tracking_uri=server.uri).get_model_version("scenes", "1")
+    assert state["model_origin"]["address"] == "models:/scenes/1"
+    assert state["model_origin"]["run"] == version.run_id
+    assert state["model"]["address"] == str(tmp_path / "run" / "model")
+    assert json.loads((tmp_path / "run/model/model.json").read_text())["layer"] == "stage2"
+    assert state["identity"]["layer"] == "stage2"
+
+
+def audit(server: Server, data: Path, folder: Path, model: str | None = None) -> Result:
+    return invoke(
+        *("audit", "--data", str(data), "--split", "test", "--out", str(folder / "run")),
+        *("--model", model or "mlflow:models:/scenes@champion"),
+        *("--mlflow", server.uri, "--workers", "1", "--json"),
+    )
