@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from models.architectures import OWN, ModelSettings
 from models.preprocessing import Preprocessing
+from models.registered import Fetched
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings, open_client, with_model
 from tasks.drive import job_of
@@ -53,7 +54,7 @@ def start_audit(
     """What the flow does before its attribute stage."""
     sections = {"data": data, "model": model, "attribution": attribution}
     settings = {name: section.model_dump(mode="json") for name, section in sections.items()}
-    run = prepare_run(data, model, attribution, OutputSettings(run=str(folder)), settings)
+    run = prepare_run(data, Fetched(model), attribution, OutputSettings(run=str(folder)), settings)
     return Audited(job_of(run, compute), compute, count_shards(run))
 
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from models.classifier import Classifier
 from tasks.encode import encode_failures
-from tasks.explain import Plan, explain
+from tasks.explain import Plan, explain, explain_in_memory
+from tasks.narrow import Care, note
 from tasks.read import Failure, Row, Sample, read_ahead, read_sample
+from tasks.reuse import Taken, take_rows
 from tasks.shard import Job, marks_of, read_shard, rows_of
-from tasks.store import Mark, is_finished, write_part
+from tasks.store import Mark, failures_beside, is_finished, write_part
 
 AHEAD = 3  # batches decoded while one is computed
+UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
+BEFORE_MAPS = (*UNREAD, "foreground", "predict")
+
+Tables = dict[str, pa.Table]  # by stage
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,18 @@ class ShardDone:
     seconds: float
 
 
-def attribute_shard(job: Job, shard: int, classifier: Classifier) -> ShardDone:
+@dataclass(frozen=True)
+class _Work:
+    """What is left to compute of one shard."""
+
+    job: Job
+    shard: int
+    plan: Plan
+    rows: Sequence[Row]
+    care: Care
+
+
+def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = Care()) -> ShardDone:
     """Compute the missing parts of one shard; a shard whose parts are all there costs nothing."""
     start = time.perf_counter()
     table = read_shard(job.run, shard)
@@ -42,56 +61,91 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier) -> ShardDone:
         for stage, mark in marks_of(job, table).items()
         if not is_finished(job.run.part(stage, shard), mark)
     }
+    taken = Taken()
+    if missing and job.reuse is not None:
+        taken = take_rows(job.run, job.reuse, shard, table, missing)
+    rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
     plan = Plan(classifier, job.attribution, frozenset(missing))
-    rows = rows_of(table)
-    failures: list[Failure] = []
+    failures = list(taken.failures)
     if missing:
-        parts = _compute(job, plan, rows, failures)
-        _write(job, shard, missing, parts, failures)
-    failed = sum(failure.stage == "read" for failure in failures)
-    computed = len(rows) - failed if missing else 0
+        computed = _compute(_Work(job, shard, plan, rows, care), failures)
+        _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), failures)
+    failed = sum(failure.stage in UNREAD for failure in failures)
+    lost = failed - sum(failure.stage in UNREAD for failure in taken.failures)
     return ShardDone(
         shard,
-        computed,
-        reused=0 if missing else len(rows),
+        computed=len(rows) - lost,
+        reused=len(table) - len(rows) - (failed - lost),
         failed=failed,
         device=str(plan.device),
         seconds=time.perf_counter() - start,
     )
 
 
-def _compute(
-    job: Job, plan: Plan, rows: Sequence[Row], failures: list[Failure]
-) -> dict[str, pa.Table]:
-    """The table of each stage for all rows of a shard; adds to the failures."""
-    batches: dict[str, list[pa.RecordBatch]] = defaultdict(list)
-    read = partial(read_sample, preprocessing=plan.classifier.preprocessing, ground=job.ground)
-    samples = read_ahead(rows, read, job.decode_threads, AHEAD * job.batch_size)
-    for batch in _in_batches(_readable(samples, failures), job.batch_size):
-        explained, failed = explain(plan, batch)
-        failures += failed
-        for stage, record in explained.items():
-            batches[stage].append(record)
-    if not batches:  # nothing could be read: parts with the right columns and no rows
-        explained, _ = explain(plan, [_blank(plan.classifier)])
-        batches |= {stage: [record[:0]] for stage, record in explained.items()}
-    return {stage: pa.Table.from_batches(records) for stage, records in batches.items()}
+def _compute(work: _Work, failures: list[Failure]) -> Tables:
+    """The table of each stage for the rows that are left; adds to the failures."""
+    records: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+    failures += work.care.failures(work.rows)
+    for batch in _read_batches(work):
+        failures += [item for item in batch if isinstance(item, Failure)]
+        samples = [item for item in batch if isinstance(item, Sample)]
+        for explained, failed in explain_in_memory(work.plan, samples):
+            failures += failed
+            for stage, record in explained.items():
+                records[stage].append(record)
+    if not records:  # nothing could be read: parts with the right columns and no rows
+        explained, _ = explain(work.plan, [_blank(work.plan.classifier)])
+        records |= {stage: [record[:0]] for stage, record in explained.items()}
+    return {stage: pa.Table.from_batches(found) for stage, found in records.items()}
+
+
+def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
+    """Batches in order, some read ahead; with care, one by one, each noted before it is read."""
+    job = work.job
+    read = partial(read_sample, preprocessing=work.plan.classifier.preprocessing, ground=job.ground)
+    batches = list(work.care.batches(work.rows, job.batch_size))
+    ahead = AHEAD * job.batch_size
+    if not work.care.noted:
+        stream = read_ahead(chain.from_iterable(batches), read, job.decode_threads, ahead)
+        for batch in batches:
+            yield list(islice(stream, len(batch)))
+        return
+    for batch in batches:
+        note(job.run, work.shard, batch)
+        yield list(read_ahead(batch, read, job.decode_threads, ahead))
+
+
+def _joined(
+    row_ids: pa.ChunkedArray, missing: Mapping[str, Mark], computed: Tables, taken: Taken
+) -> Tables:
+    """For each missing stage, rows computed and rows taken, in the catalog's order."""
+    tables = {}
+    for stage in missing:
+        table = computed[stage]
+        if taken.parts[stage]:
+            done = pa.array(sorted(taken.done[stage]), pa.string())
+            new = table.filter(pc.invert(pc.is_in(table["row_id"], done)))
+            table = pa.concat_tables([new, *taken.parts[stage]]).unify_dictionaries()
+            found = pc.index_in(row_ids, table["row_id"].combine_chunks()).drop_null()
+            table = table.take(found)
+        tables[stage] = table
+    return tables
 
 
 def _write(
     job: Job,
     shard: int,
-    missing: dict[str, Mark],
-    parts: dict[str, pa.Table],
+    missing: Mapping[str, Mark],
+    parts: Tables,
     failures: Sequence[Failure],
 ) -> None:
     """Failures before the part that vouches for them: predictions, or the maps of a method."""
     transient = sum(failure.kind == "transient" for failure in failures)
     for stage, mark in missing.items():
-        if stage == "predictions" or stage.startswith("maps/"):
-            method = stage.partition("/")[2]
-            own = [failure for failure in failures if _method_of(failure) == method]
-            path = job.run.part(f"failures/{method or stage}", shard)
+        folder = failures_beside(stage)
+        if folder is not None:
+            own = [failure for failure in failures if _folder_of(failure) == folder]
+            path = job.run.part(f"failures/{folder}", shard)
             if own:
                 write_part(path, encode_failures(own), mark)
             else:
@@ -99,31 +153,11 @@ def _write(
         write_part(job.run.part(stage, shard), parts[stage], mark, transient)
 
 
-def _method_of(failure: Failure) -> str:
-    """The method whose map failed; empty for what fails before any map."""
-    return "" if failure.stage in ("read", "foreground", "predict") else failure.stage
+def _folder_of(failure: Failure) -> str:
+    """Where a failure lies: with the method whose map failed, or with the predictions."""
+    return "predictions" if failure.stage in BEFORE_MAPS else failure.stage
 
 
 def _blank(classifier: Classifier) -> Sample:
     picture_CHW = torch.zeros(3, *classifier.preprocessing.size, dtype=torch.uint8)
     return Sample(Row("", "", classifier.classes[0]), "", picture_CHW, None)
-
-
-def _readable(read: Iterable[Sample | Failure], failures: list[Failure]) -> Iterator[Sample]:
-    """The samples that could be read; the others are added to the failures as they come."""
-    for item in read:
-        if isinstance(item, Failure):
-            failures.append(item)
-        else:
-            yield item
-
-
-def _in_batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    batch: list[Sample] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -7,18 +7,31 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import dask
 import torch
 from dask.system import CPU_COUNT  # what the container and the affinity allow
-from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed import (
+    Client,
+    Future,
+    KilledWorker,
+    LocalCluster,
+    Worker,
+    WorkerPlugin,
+    as_completed,
+    get_worker,
+)
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.classifier import Classifier, load_classifier
-from models.mistakes import Mistake
+from models.mistakes import Mistake, told
 from tasks.attribute import ShardDone, attribute_shard
+from tasks.narrow import Care, Suspicion
 from tasks.shard import Job
+
+log = logging.getLogger("sightline")
 
 # Dask gives every freed tensor's memory back at once, and the next batch asks for it again: with
 # these, a worker keeps up to half a GiB and computes 1.4 times as fast. Key by key: a mapping in
@@ -30,6 +43,9 @@ ALLOCATOR = {
 }
 WORKERS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # it stops every thread again and again
+    # A death is told at once, to narrow down its cause; and only what runs is blamed for it.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-saturation": 1.0,
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
 WINDOW = 3  # shards under way for each worker: none waits, and the coordinator holds few
@@ -49,6 +65,9 @@ class ComputeSettings(BaseModel):
     )
     dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
     batch_size: int = Field(16, ge=1, description="Images a forward pass.")
+    max_failures: int | None = Field(
+        None, ge=0, description="Stop, with everything so far kept, after more failures than this."
+    )
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
@@ -86,11 +105,21 @@ class Progress:
     reused: int = 0
     failed: int = 0
     devices: set[str] = field(default_factory=set)
-    broken: list[str] = field(default_factory=list)  # shards that raised, with the reason
+    broken: int = 0  # shards that raised
+    reason: str = ""  # of the first of them
 
     @property
     def done(self) -> int:
         return self.computed + self.reused + self.failed
+
+    def lose(self, error: Exception) -> None:
+        """A shard that could not be computed: told at the end, the other shards go on."""
+        self.broken += 1
+        if self.broken > 1:
+            return
+        self.reason = told(error)
+        if not isinstance(error, OSError | KilledWorker):  # ours: for whoever mends it
+            log.error("a shard failed", exc_info=error)
 
     def add(self, shard: ShardDone) -> None:
         self.computed += shard.computed
@@ -110,38 +139,70 @@ def attribute_shards(
     client: Client, job: Job, shards: Iterable[int], progress: Progress, told: Callable[[], None]
 ) -> None:
     """Run the shards on the cluster, a few at a time, and keep only what they say of themselves."""
-    resources = {"GPU": 1} if _has_gpus(client) else None
+    crew = _Crew(client, job)
     waiting = iter(shards)
-    finished = as_completed(loop=client.loop)
-    running: set[Future] = set()
-
-    def submit_one() -> None:
-        for shard in waiting:
-            future = client.submit(_run_shard, job, shard, pure=False, resources=resources)
-            running.add(future)
-            finished.add(future)
-            return
-
     try:
-        for _ in range(WINDOW * max(1, count_workers(client))):
-            submit_one()
-        for future in finished:
-            try:
-                progress.add(future.result())
-            except Exception as error:  # of the worker: told at the end, the other shards go on
-                progress.broken.append(f"{type(error).__name__}: {error}".splitlines()[0])
-            running.discard(future)
-            submit_one()
+        for shard in islice(waiting, WINDOW * max(1, count_workers(client))):
+            crew.submit(shard)
+        for shard, result in crew.results():
+            if isinstance(result, ShardDone):
+                progress.add(result)
+            elif not (isinstance(result, KilledWorker) and crew.submit_again(shard)):
+                progress.lose(result)
+            if not crew.has(shard):
+                for following in islice(waiting, 1):
+                    crew.submit(following)
             told()
     except BaseException:
-        client.cancel(list(running), force=True)
+        crew.cancel()
         raise
 
 
-def _run_shard(job: Job, shard: int) -> ShardDone:
+class _Crew:
+    """Shards under way: which future is which, and what is known of those that killed a worker."""
+
+    def __init__(self, client: Client, job: Job) -> None:
+        self.client, self.job = client, job
+        self.resources = {"GPU": 1} if _has_gpus(client) else None
+        self.running: dict[Future, int] = {}
+        self.suspicions: dict[int, Suspicion] = {}
+        self.finished = as_completed(loop=client.loop)
+
+    def submit(self, shard: int, care: Care = Care()) -> None:
+        future = self.client.submit(
+            _run_shard, self.job, shard, care, pure=False, resources=self.resources
+        )
+        self.running[future] = shard
+        self.finished.add(future)
+
+    def submit_again(self, shard: int) -> bool:
+        """Try a shard whose worker died with more care; False when that is of no use."""
+        suspicion = self.suspicions.setdefault(shard, Suspicion())
+        care = suspicion.after_death(self.job.run, shard)
+        if care is not None:
+            self.submit(shard, care)
+        return care is not None
+
+    def has(self, shard: int) -> bool:
+        return shard in self.running.values()
+
+    def results(self) -> Iterator[tuple[int, ShardDone | Exception]]:
+        """Each shard that ended, as it ends, with what it says or the exception of its worker."""
+        for future in self.finished:
+            shard = self.running.pop(future)
+            try:
+                yield shard, future.result()
+            except Exception as error:
+                yield shard, error
+
+    def cancel(self) -> None:
+        self.client.cancel(list(self.running), force=True)
+
+
+def _run_shard(job: Job, shard: int, care: Care) -> ShardDone:
     plugin: ModelPlugin = get_worker().plugins[plugin_name(job)]
     with plugin.turn:
-        return attribute_shard(job, shard, plugin.classifier)
+        return attribute_shard(job, shard, plugin.classifier, care)
 
 
 @contextmanager
@@ -168,7 +229,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
             dashboard_address="127.0.0.1:0",  # else any address and a fixed port
             local_directory=scratch,
             resources={"GPU": 1} if torch.cuda.is_available() else None,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,  # what fails is told by us, once
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

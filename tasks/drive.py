@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from models.architectures import ModelSettings
 from tasks.cluster import (
@@ -15,6 +15,7 @@ from tasks.cluster import (
     open_client,
     with_model,
 )
+from tasks.narrow import forget_notes
 from tasks.places import read_footer, sweep
 from tasks.schema import CostSummary
 from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard
@@ -30,28 +31,28 @@ def attribute_run(
 ) -> CostSummary:
     """Compute every part of the run that is not there; costs no cluster when all are."""
     job = job_of(run, compute)
-    catalog = read_footer(run.catalog)
-    progress = Progress(total=catalog.num_rows)
-    unfinished = []
-    for shard in range(count_shards(run)):
-        marks = marks_of(job, read_shard(run, shard))
-        if all(is_finished(run.part(stage, shard), mark) for stage, mark in marks.items()):
-            progress.reused += catalog.row_group(shard).num_rows
-        else:
-            unfinished.append(shard)
-    told(progress)
+    sweep(run.path)
+    progress = Progress(total=read_footer(run.catalog).num_rows)
+    unfinished = list(_unfinished(job, progress))
+
+    def seen() -> None:
+        told(progress)
+        _stop_at(compute.max_failures, progress)
+
+    seen()
     start, workers = time.perf_counter(), 0
     if unfinished:
         try:
             with open_client(compute, scratch) as client, with_model(client, job):
                 workers = count_workers(client)
                 start = time.perf_counter()  # without the start of the workers
-                attribute_shards(client, job, unfinished, progress, lambda: told(progress))
+                attribute_shards(client, job, unfinished, progress, seen)
         finally:
             sweep(run.path)
+            forget_notes(run)
     if progress.broken:
         raise UnfinishedRun(
-            f"{len(progress.broken)} of {len(unfinished)} shards failed ({progress.broken[0]}); "
+            f"{progress.broken} of {len(unfinished)} shards failed ({progress.reason}); "
             f"{progress.done} of {progress.total} images are kept, and the same command continues"
         )
     seconds = time.perf_counter() - start
@@ -70,9 +71,32 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
     state = run.read_state()
     return Job(
         run=run,
-        model=ModelSettings.model_validate(state["settings"]["model"]),
+        model=ModelSettings.model_validate(state["model"]),
         attribution=AttributionSettings.model_validate(state["settings"]["attribution"]),
         identity=state["identity"],
         batch_size=compute.batch_size,
         decode_threads=decode_threads(compute),
+        reuse=state.get("reuse"),
     )
+
+
+def _unfinished(job: Job, progress: Progress) -> Iterator[int]:
+    """The shards with a part that is not there; those that are finished count as reused."""
+    for shard in range(count_shards(job.run)):
+        table = read_shard(job.run, shard)
+        marks = marks_of(job, table)
+        if all(is_finished(job.run.part(stage, shard), mark) for stage, mark in marks.items()):
+            predicted = read_footer(job.run.part("predictions", shard)).num_rows
+            progress.reused += predicted
+            progress.failed += len(table) - predicted
+        else:
+            yield shard
+
+
+def _stop_at(most: int | None, progress: Progress) -> None:
+    if most is not None and progress.failed > most:
+        raise UnfinishedRun(
+            f"{progress.failed} images failed, more than --max-failures {most}: see failures/ in "
+            f"the run folder; {progress.done} of {progress.total} images are kept, and the same "
+            "command continues with a larger limit or with mended files"
+        )

@@ -5,7 +5,7 @@ Shapes: B images, C=3 channels, H W pixels, K classes, D features, h w cells of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from torch import Tensor
 from models.capture import Capture, capture
 from models.classifier import Classifier
 from models.localisation import to_cells
-from models.methods import Method, find_methods
+from models.methods import Method, find_methods, reads_image
 from tasks import encode
 from tasks.read import Failure, Sample
 from tasks.score import score_maps
@@ -57,7 +57,7 @@ def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]
     seen = _capture(plan, samples)
     finite_B = seen.logits_BK.isfinite().all(1)
     failures += _not_finite(samples, finite_B, "predict", "the model's logits are not finite")
-    samples, seen = _only(samples, finite_B), Capture(*(t[finite_B] for t in vars(seen).values()))
+    samples, seen = _only(samples, finite_B), seen.only(finite_B)
     batch = _Batch(samples, seen, _masks(plan, samples))
     rows = _rows_of_pass(plan, batch)
     for method in plan.methods:
@@ -65,6 +65,38 @@ def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]
         rows |= mapped
         failures += failed
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
+
+
+def explain_in_memory(
+    plan: Plan, samples: Sequence[Sample]
+) -> Iterator[tuple[Rows, list[Failure]]]:
+    """A batch that does not fit the memory is halved; an image that does not, alone, is missing."""
+    if not samples:
+        return
+    explained = None
+    try:
+        explained = explain(plan, samples)
+    except (RuntimeError, MemoryError) as error:
+        if not _lacks_memory(error):
+            raise
+    if explained is not None:
+        yield explained
+        return
+    if len(samples) == 1:
+        row = samples[0].row
+        told = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
+        remedy = "free memory there, then run again"
+        yield {}, [Failure(row.row_id, "read", "transient", told, remedy)]
+        return
+    half = len(samples) // 2
+    yield from explain_in_memory(plan, samples[:half])
+    yield from explain_in_memory(plan, samples[half:])
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Of a card (OutOfMemoryError), of Python, or of torch's allocator, which has no own error."""
+    lacking = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in lacking)
 
 
 def row_ids(samples: Sequence[Sample]) -> list[str]:
@@ -82,7 +114,8 @@ def _capture(plan: Plan, samples: Sequence[Sample]) -> Capture:
         labels = [sample.row.label for sample in samples]
         indices = [classifier.classes.index(label) for label in labels if label is not None]
         target_B = torch.tensor(indices, device=plan.device)
-    return capture(classifier.network, classifier.layer, image_BCHW, target_B)
+    network, grid, to_image = classifier.network, classifier.grid, reads_image(plan.methods)
+    return capture(network, grid, image_BCHW, target_B, to_image=to_image)
 
 
 def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:

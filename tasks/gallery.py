@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 
 from models.preprocessing import Preprocessing
 from tasks import schema
-from tasks.places import read_table
+from tasks.places import open_parquet, read_table
 from tasks.read import Ground, Sample, read_sample
 from tasks.reader import open_run
 from tasks.shard import rows_of
@@ -40,21 +41,34 @@ def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
 
 def _flagged(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Rows of the flags table by row_id, the lowest lift first."""
-    flags = read_table(run_folder.flags)
-    flags = flags.filter(pc.equal(flags["flag"].cast(pa.string()), "rests_on_background"))
-    flags = flags.sort_by([("lift", "ascending"), ("row_id", "ascending")]).slice(0, SHOWN)
-    return {row["row_id"]: row for row in flags.to_pylist()}
+    flags = open_parquet(run_folder.flags)
+    groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
+    flagged = (
+        group.filter(pc.equal(group["flag"].cast(pa.string()), "rests_on_background"))
+        for group in groups
+    )
+    return {row["row_id"]: row for row in _first(flagged, "lift")}
 
 
 def _least_confident(run_folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Rows of the flags table by row_id, the lowest confidence first."""
     columns = ["row_id", "confidence"]
-    least = [read_table(path, columns=columns) for path in run_folder.parts("predictions")]
-    keys = [("confidence", "ascending"), ("row_id", "ascending")]
-    row_ids = pa.concat_tables(least).sort_by(keys)["row_id"].slice(0, SHOWN)
-    flags = read_table(run_folder.flags, filters=pc.field("row_id").isin(row_ids))
-    by_row = {row["row_id"]: row for row in flags.to_pylist()}
-    return {row_id: by_row[row_id] for row_id in row_ids.to_pylist()}
+    parts = (read_table(path, columns) for path in run_folder.parts("predictions"))
+    row_ids = [row["row_id"] for row in _first(parts, "confidence")]
+    wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
+    by_row = {
+        row["row_id"]: row for row in read_table(run_folder.flags, filters=wanted).to_pylist()
+    }
+    return {row_id: by_row[row_id] for row_id in row_ids}
+
+
+def _first(tables: Iterable[pa.Table], by: str) -> list[dict[str, Any]]:
+    """The rows with the smallest values of all tables, which pass by one after the other."""
+    first = None
+    for table in tables:
+        both = table if first is None else pa.concat_tables([first, table])
+        first = both.sort_by([(by, "ascending"), ("row_id", "ascending")]).slice(0, SHOWN)
+    return [] if first is None else first.to_pylist()
 
 
 def _parts(run_folder: RunFolder, stage: str, wanted: pc.Expression) -> list[dict[str, Any]]:
@@ -79,6 +93,6 @@ def _example(
         share=flag["share"],
         lift=flag["lift"],
         picture_HW3=sample.picture_CHW.permute(1, 2, 0).numpy(),
-        map_HW=map_hw,
+        map_HW=abs(map_hw),  # a signed map's energy, which its scores are of
         mask_HW=None if sample.mask_HW is None else sample.mask_HW.numpy() >= 128,
     )

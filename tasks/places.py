@@ -6,7 +6,9 @@ renamed, a remote one is one put.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from models.mistakes import Mistake, told
 
 REMOTE = "://"
 TEMPORARY = ".tmp"
+LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
 
 
 class PlaceMistake(Mistake):
@@ -29,9 +32,11 @@ class PlaceMistake(Mistake):
 
 def place(address: str | os.PathLike[str]) -> UPath:
     """A local path, made absolute, or a remote one whose listings are never remembered."""
-    text = str(address)
+    text = str(address).removeprefix("file://").removeprefix("local://")
     if REMOTE not in text:
         return UPath(Path(text).absolute())
+    if text.startswith(REMOTE):
+        raise PlaceMistake(f"{text} is no address: it needs a protocol, such as s3://")
     try:
         remote = UPath(text, use_listings_cache=False)
         _ = remote.fs  # imports what the protocol needs
@@ -42,7 +47,7 @@ def place(address: str | os.PathLike[str]) -> UPath:
         ) from error
     except ValueError as error:
         raise PlaceMistake(f"{text} is no address that fsspec knows ({error})") from error
-    return UPath(remote.path) if text.startswith(("file://", "local://")) else remote
+    return remote
 
 
 def is_local(address: str | os.PathLike[str]) -> bool:
@@ -61,9 +66,17 @@ def join(root: str | os.PathLike[str], address: str) -> str:
 def read_bytes(address: str) -> bytes:
     """All bytes at an address; whatever a remote place answers instead is an OSError."""
     if is_local(address):
+        status = os.stat(address)  # noqa: PTH116  # half the time of pathlib's
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+            raise OSError(errno.EINVAL, "it is no file", address)
+        if status.st_size > LARGEST_FILE:
+            raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE >> 30} GiB", address)
         return Path(address).read_bytes()
+    target = place(address)
+    if is_local(target):  # file://
+        return read_bytes(str(target))
     try:
-        content: bytes = place(address).read_bytes()
+        content: bytes = target.read_bytes()
     except OSError:
         raise
     except Exception as error:  # each client library has exceptions of its own
@@ -177,7 +190,7 @@ def _remote_names(root: UPath) -> Iterator[str]:
 def _local_stamp(address: str) -> str:
     try:
         status = os.stat(address)  # noqa: PTH116  # half the time of pathlib's, for every image
-    except OSError:
+    except (OSError, ValueError):  # a zero byte in it
         return "missing"
     return f"{status.st_size}:{status.st_mtime_ns}"
 

@@ -14,7 +14,7 @@ from upath import UPath
 from models import features
 from models.architectures import ModelSettings
 from models.classifier import Classifier
-from models.methods import METHODS, find_methods
+from models.methods import LAYER_METHODS, METHODS, find_methods
 from tasks import schema, score
 from tasks.catalog import DataSettings, foreground_source
 from tasks.places import open_parquet, read_footer, stamps
@@ -37,7 +37,7 @@ class AttributionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[str, ...] = Field(
-        tuple(METHODS), min_length=1, description="Attribution methods, separated by commas."
+        LAYER_METHODS, min_length=1, description="Attribution methods, separated by commas."
     )
     target: Literal["prediction", "label"] = Field(
         "prediction", description="The class that maps explain."
@@ -63,6 +63,7 @@ class Job:
     identity: dict[str, Any]
     batch_size: int
     decode_threads: int
+    reuse: str | None = None  # run folder whose rows are taken where nothing changed
 
     @property
     def ground(self) -> Ground:

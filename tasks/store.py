@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from upath import UPath
 
 from models.mistakes import Mistake
@@ -19,6 +19,7 @@ from tasks.places import open_parquet, place, read_footer, remove, write_text, w
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
 SPECIFICATION = b"sightline.specification"  # of all that makes a row's numbers but the row
+LOCK = "lock"  # folder of the claims on a run
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
 
 
@@ -31,8 +32,26 @@ class OutputSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: str = Field(description="Run folder to write.")
+    run: str | None = Field(None, description="Run folder to write.")
+    series: str | None = Field(
+        None, description="Folder of a series: each run gets a folder of its own in it."
+    )
     replace: bool = Field(False, description="Delete another run that lies there.")
+    reuse: str | None = Field(
+        None, description="Previous run: rows that are the same there are taken, not computed."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> OutputSettings:
+        if (self.run is None) == (self.series is None):
+            raise ValueError("one folder is needed: give --out FOLDER or --series FOLDER")
+        return self
+
+    @property
+    def folder(self) -> str:
+        """The run folder; a series has one for each run (tasks/series.py)."""
+        assert self.run is not None
+        return self.run
 
 
 def digest(*parts: object) -> str:
@@ -109,9 +128,15 @@ class RunFolder:
         write_text(self.state, json.dumps(state | changes, indent=2, default=str) + "\n")
 
 
+def failures_beside(stage: str) -> str | None:
+    """The folder of failures that a stage vouches for: its own, of predictions and of maps."""
+    kind, _, method = stage.partition("/")
+    return {"predictions": "predictions", "maps": method}.get(kind)
+
+
 def start_run(output: OutputSettings, identity: dict[str, Any], **state: object) -> RunFolder:
     """Create the run folder, or continue the same identity; another's is refused by field."""
-    run = RunFolder.at(output.run)
+    run = RunFolder.at(output.folder)
     known: dict[str, Any] = {"id": uuid4().hex}
     if run.state.is_file():
         found = run.read_state()
@@ -121,13 +146,23 @@ def start_run(output: OutputSettings, identity: dict[str, Any], **state: object)
                 f"{run.path} holds another run ({other}): give another --out, or --replace"
             )
         if other:
-            remove(run.path)
+            _empty(run)
         else:
             known |= found
-    elif run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+    elif run.path.exists() and (not run.path.is_dir() or _content(run)):
         raise RunMistake(f"{run.path} is not empty and no run folder: give an empty or a new --out")
     run.update_state(**known | state | {"schema_version": schema.VERSION, "identity": identity})
     return run
+
+
+def _content(run: RunFolder) -> list[UPath]:
+    """All that lies in a run folder but its lock, which is the caller's."""
+    return [path for path in run.path.iterdir() if path.name != LOCK]
+
+
+def _empty(run: RunFolder) -> None:
+    for path in _content(run):
+        remove(path)
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
 from tasks import schema
+from tasks.compare import compare_with_reused
 from tasks.flag import LARGEST, SMALLEST, FlagSettings, flag_rows, rule_of
+from tasks.moments import Moments
 from tasks.places import open_parquet, read_footer, read_table, write_text, writing
 from tasks.reader import Run, open_run
 from tasks.store import RunFolder
-
-BINS = 24
 
 
 @dataclass
@@ -126,6 +124,7 @@ def summarise(
         failures=_failures(run, ("predictions", *asked)),
         cost=cost,
     )
+    summary = summary.model_copy(update={"moved": compare_with_reused(run, summary)})
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
     return summary
 
@@ -168,38 +167,27 @@ def _by_class(
 
 def _method(run: Run, method: str) -> schema.MethodSummary:
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
+    lifts, shares, pointing = Moments(), Moments(), 0
     columns = ["area", "share", "lift", "pointing"]
-    parts = [run.part(f"scores/{method}", shard, columns) for shard in run.shards]
-    scores = pa.concat_tables([schema.SCORES.empty_table().select(columns), *filter(None, parts)])
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
-    scores = scores.drop_null().filter(decidable)  # a tiny foreground has a lift without bounds
-    lifts = scores["lift"].to_numpy()
-    low, high = _mean_interval(lifts)
+    for shard in run.shards:
+        scores = run.part(f"scores/{method}", shard, columns)
+        if scores is not None:  # a tiny foreground has a lift without bounds
+            scores = scores.drop_null().filter(decidable)
+            lifts.add(scores["lift"].to_numpy())
+            shares.add(scores["share"].to_numpy())
+            pointing += sum(scores["pointing"].to_pylist())
+    low, high = lifts.interval()
     return schema.MethodSummary(
         method=method,
         maps=maps,
-        mean_share=float(scores["share"].to_numpy().mean()) if len(lifts) else None,
-        mean_lift=float(lifts.mean()) if len(lifts) else None,
+        mean_share=shares.mean,
+        mean_lift=lifts.mean,
         mean_lift_low=low,
         mean_lift_high=high,
-        pointing=schema.wilson(sum(scores["pointing"].to_pylist()), len(lifts)),
-        lift=_histogram(lifts),
+        pointing=schema.wilson(pointing, lifts.count),
+        lift=lifts.histogram(),
     )
-
-
-def _mean_interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """95% normal interval of the mean; None below two values."""
-    if len(values) < 2:
-        return None, None
-    mean, half = float(values.mean()), 1.959964 * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return mean - half, mean + half
-
-
-def _histogram(lifts: np.ndarray) -> schema.Histogram:
-    """Bins of one width from 0 to a round number that 99% of the lifts stay below, at least 2."""
-    top = max(2.0, math.ceil(float(np.quantile(lifts, 0.99)) * 2) / 2) if len(lifts) else 2.0
-    counts, edges = np.histogram(np.minimum(lifts, top), bins=BINS, range=(0.0, top))
-    return schema.Histogram(edges=tuple(map(float, edges)), counts=tuple(map(int, counts)))
 
 
 def _failures(run: Run, folders: Sequence[str]) -> tuple[schema.FailureSummary, ...]:

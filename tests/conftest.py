@@ -13,6 +13,7 @@ import torch
 from models.architectures import Built, ModelSettings
 from models.classifier import check_classifier, load_classifier, save_bundle
 from models.preprocessing import Preprocessing
+from models.registered import Fetched
 from models.smallnet import small_resnet
 from tasks.attribute import attribute_shard
 from tasks.catalog import DataSettings
@@ -81,7 +82,7 @@ def run_here(
         "model": model.model_dump(mode="json"),
         "attribution": attribution.model_dump(mode="json"),
     }
-    run = prepare_run(data, model, attribution, OutputSettings(run=str(folder)), settings)
+    run = prepare_run(data, Fetched(model), attribution, OutputSettings(run=str(folder)), settings)
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
     done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]

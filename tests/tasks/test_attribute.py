@@ -14,7 +14,6 @@ from conftest import run_here
 
 from models.architectures import ModelSettings
 from models.classifier import Classifier, load_classifier
-from models.methods import METHODS
 from tasks import schema
 from tasks.attribute import attribute_shard
 from tasks.catalog import CatalogMistake, DataSettings
@@ -49,7 +48,7 @@ def test_every_part_has_its_schema_and_its_rows(finished_run: RunFolder) -> None
         predictions = pq.read_table(finished_run.part("predictions", shard))
         assert predictions.schema.equals(schema.PREDICTIONS)
         assert predictions.num_rows == rows
-        for method in METHODS:
+        for method in AttributionSettings().methods:
             maps = pq.read_table(finished_run.part(f"maps/{method}", shard))
             assert maps.schema.equals(schema.maps_schema(8, 8))
             scores = pq.read_table(finished_run.part(f"scores/{method}", shard))

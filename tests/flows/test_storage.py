@@ -1,0 +1,102 @@
+"""Everything on object storage: a real S3 server on loopback, workers in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+from moto.server import ThreadedMotoServer
+from upath import UPath
+
+from flows.cli import main
+from tasks.lock import held
+from tasks.places import place
+from tasks.reader import open_run
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[UPath]:
+    """An empty bucket of a server of its own; its address is in the environment, as users have."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            patch.delenv(name, raising=False)
+        bucket = place("s3://pictures")
+        bucket.fs.mkdir("pictures")
+        yield bucket
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def data(bucket: UPath, benchmark_folder: Path) -> UPath:
+    """The benchmark's test pictures, masks and table, as objects."""
+    for path in benchmark_folder.rglob("*"):
+        if path.is_file() and "train" not in path.parts:
+            (bucket / path.relative_to(benchmark_folder).as_posix()).write_bytes(path.read_bytes())
+    return bucket
+
+
+def audit(*words: str) -> Result:
+    return CliRunner().invoke(main, ["audit", *words], catch_exceptions=False)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_an_audit_lives_on_object_storage(data: UPath, bundle: Path, tmp_path: Path) -> None:
+    how = ("--model", str(bundle), "--shard-size", "32", "--workers", "1")
+    where = ("--mlflow", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    first = ("--data", "s3://pictures", "--split", "test", "--out", "s3://pictures/runs/first")
+    done = audit(*first, *how, *where)
+    assert done.exit_code == 0, done.stderr
+    run = open_run("s3://pictures/runs/first")
+    assert run.summary().images.predicted == 64
+    assert run.summary().images.scored == 64
+    assert len(run.maps(["images/test/00003.png"], "grad_cam")) == 1
+    assert b"<html" in (data / "runs/first/report.html").read_bytes()
+    names = [path.name for path in (data / "runs/first").rglob("*") if path.is_file()]
+    assert not [name for name in names if name.startswith(".")]
+    assert not (data / "runs/first/lock").exists()
+
+    again = audit(*first, *how, *where, "--json")
+    assert json.loads(again.stdout)["cost"]["reused"] == 64
+
+    second = ("--data", "s3://pictures", "--split", "test", "--out", "s3://pictures/runs/second")
+    taken = audit(*second, *how, *where, "--reuse", "s3://pictures/runs/first", "--json")
+    assert taken.exit_code == 0, taken.stderr
+    assert json.loads(taken.stdout)["cost"]["computed"] == 0
+
+    listed = CliRunner().invoke(main, ["runs", "s3://pictures/runs", "--json"])
+    assert {entry["state"] for entry in json.loads(listed.stdout)} == {"finished"}
+    removed = CliRunner().invoke(main, ["remove", "s3://pictures/runs/second", "--yes"])
+    assert removed.exit_code == 0, removed.stderr
+    assert not (data / "runs/second/run.json").exists()
+
+    local = tmp_path / "part.parquet"
+    local.write_bytes((data / "runs/first/predictions/part-00000.parquet").read_bytes())
+    assert duckdb.sql(f"select count(*) from '{local}'").fetchall() == [(32,)]
+
+
+def test_a_lock_on_object_storage_refuses_the_second(data: UPath) -> None:
+    with (
+        held(str(data / "runs/locked")),
+        pytest.raises(ValueError, match=f"process {os.getpid()}"),
+        held(str(data / "runs/locked")),
+    ):
+        pytest.fail("two writers")
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bundle: Path, bucket: UPath) -> None:
+    del bucket
+    done = audit("--data", "s3://nowhere/x", "--model", str(bundle), "--out", "s3://pictures/r")
+    assert done.exit_code == 2
+    assert "Traceback" not in done.stderr
