@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
 
+from models.mistakes import Mistake, one_line
 from models.preprocessing import Preprocessing
-from tasks.catalog import mask_size_message
+from tasks.decode import decode, turned
+from tasks.foreground import Frame, Marks, draw_foreground
 from tasks.places import read_bytes
 
+Kind = Literal["permanent", "transient"]
 Given = TypeVar("Given")
 Read = TypeVar("Read")
+
+
+class RowMistake(Mistake):
+    """Why a row cannot be read: becomes its failure."""
+
+    def __init__(self, message: str, remedy: str, kind: Kind = "permanent") -> None:
+        super().__init__(message)
+        self.remedy, self.kind = remedy, kind
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Failure:
 
     row_id: str
     stage: str  # read, foreground, or a method's name
-    kind: Literal["permanent", "transient"]
+    kind: Kind
     message: str
     remedy: str
 
@@ -69,59 +76,83 @@ class Sample:
 
 def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sample | Failure:
     """Read, hash and decode one row; a picture that cannot be read is a failure with its reason."""
+    upright = ground.orientation == "upright"
+    name = f"image {one_line(row.image)}"
     try:
-        content = read_bytes(row.image)
+        content = _fetch("image", row.image)
+        with _refused(f"{name} cannot be decoded"):
+            decoded = decode(content)
+        with _refused(f"{name} cannot be resized", "crop it or drop the row"):
+            shown_CHW = turned(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
+            picture_CHW = preprocessing.place(shown_CHW)
+    except RowMistake as mistake:
+        return _failure(row, "read", mistake)
+    sample = Sample(row, _hash(content), picture_CHW, None)
+    if not row.masks and row.regions is None:
+        return sample
+    rows, columns = decoded.image_CHW.shape[1:]
+    frame = Frame(rows, columns, decoded.turn, upright)
+    return _with_foreground(sample, frame, preprocessing, ground)
+
+
+def identify(row: Row) -> tuple[str, str | None]:
+    """content_id and foreground_id of a row, from its bytes alone; OSError where one is away."""
+    try:
+        content_id = _hash(read_bytes(row.image))
+        masks = [(mask, read_bytes(mask)) for mask in row.masks or ()]
+    except ValueError as error:  # no address at all
+        raise OSError(_words(error)) from error
+    if not masks and row.regions is None:
+        return content_id, None
+    return content_id, Marks(row.image, tuple(masks), row.mask_values, row.regions).foreground_id
+
+
+def _with_foreground(
+    sample: Sample, frame: Frame, preprocessing: Preprocessing, ground: Ground
+) -> Sample:
+    """The sample with its mask in the picture's geometry, or with the reason why there is none."""
+    row = sample.row
+    try:
+        masks = tuple((mask, _fetch("mask", mask)) for mask in row.masks or ())
+        marks = Marks(row.image, masks, row.mask_values, row.regions)
+        sample = replace(sample, foreground_id=marks.foreground_id)
+        with _refused("", "mend the masks or regions of this row"):
+            mask_HW = draw_foreground(marks, frame, ground.polarity)
+            return replace(sample, mask_HW=preprocessing.place(mask_HW[None])[0])
+    except RowMistake as mistake:
+        return replace(sample, failure=_failure(row, "foreground", mistake))
+
+
+def _fetch(what: str, address: str) -> bytes:
+    try:
+        return read_bytes(address)
     except OSError as error:
-        told = f"image {row.image} cannot be read ({error.strerror or _one_line(error)})"
-        return Failure(row.row_id, "read", "transient", told, "check the address, then run again")
-    content_id = hashlib.blake2b(content, digest_size=16).hexdigest()
+        told = f"{what} {one_line(address)} cannot be read ({error.strerror or _words(error)})"
+        raise RowMistake(told, "check the address, then run again", "transient") from error
+    except ValueError as error:  # a protocol that nobody knows, a zero byte
+        told = f"{what} {one_line(address)} cannot be read ({_words(error)})"
+        raise RowMistake(told, "mend the address or drop the row") from error
+
+
+@contextmanager
+def _refused(what: str, remedy: str = "drop the row") -> Iterator[None]:
+    """Bytes of no use are this row's mistake; where memory is short, they are tried again."""
     try:
-        image_CHW = decode(content)
-        picture_CHW = preprocessing.place(image_CHW)
-    except (RuntimeError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        told = f"image {row.image} cannot be decoded ({_one_line(error)})"
-        return Failure(row.row_id, "read", "permanent", told, "export it again or drop the row")
-    mask_HW, failure = None, None
-    if row.masks:
-        try:
-            mask_CHW = decode_mask(row, (image_CHW.shape[2], image_CHW.shape[1]), ground)
-            mask_HW = preprocessing.place(mask_CHW)[0]
-        except (RuntimeError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-            away = isinstance(e, OSError) and e.errno is not None  # the address, not the content
-            kind: Literal["permanent", "transient"] = "transient" if away else "permanent"
-            remedy = "give a mask of the image's size, or none"
-            failure = Failure(row.row_id, "foreground", kind, _one_line(e), remedy)
-    return Sample(row, content_id, picture_CHW, mask_HW, None, failure)
+        yield
+    except Mistake as error:
+        told = f"{what} ({_words(error)})" if what else _words(error)
+        raise RowMistake(told, getattr(error, "remedy", remedy)) from error
+    except (MemoryError, RuntimeError) as error:  # the latter is torch's
+        told = f"{what or 'the foreground cannot be drawn'} ({_words(error)})"
+        raise RowMistake(told, "give workers more memory, then run again", "transient") from error
 
 
-def decode(content: bytes) -> Tensor:
-    """uint8 RGB picture; what torchvision's decoders do not know or accept is left to PIL."""
-    try:
-        content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        image_CHW: Tensor = decode_image(content_N, mode=ImageReadMode.RGB)
-    except (RuntimeError, ValueError):
-        with Image.open(io.BytesIO(content)) as picture:
-            array_HWC = np.array(picture.convert("RGB"))
-        return torch.from_numpy(array_HWC).permute(2, 0, 1)
-    if image_CHW.ndim == 4:  # an animation: its first picture
-        image_CHW = image_CHW[0]
-    if image_CHW.dtype == torch.uint16:
-        image_CHW = (image_CHW.int() >> 8).to(torch.uint8)
-    return image_CHW
+def _failure(row: Row, stage: str, mistake: RowMistake) -> Failure:
+    return Failure(row.row_id, stage, mistake.kind, str(mistake), mistake.remedy)
 
 
-def decode_mask(row: Row, size: tuple[int, int], ground: Ground) -> Tensor:
-    """The mask as one uint8 channel, 255 = foreground; refuses another size than the image's."""
-    (mask,) = row.masks or ()
-    with Image.open(io.BytesIO(read_bytes(mask))) as picture:
-        if picture.size != size:
-            raise ValueError(mask_size_message(mask, picture.size, row.image, size))
-        marked = np.asarray(picture) != 0
-    if marked.ndim == 3:
-        alpha = marked.shape[2] in (2, 4)  # the last band of these marks nothing
-        marked = marked[..., :-1].any(-1) if alpha else marked.any(-1)
-    foreground_HW = marked if ground.polarity == "foreground" else ~marked
-    return torch.from_numpy(foreground_HW.astype(np.uint8) * 255)[None]
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def read_ahead(
@@ -142,5 +173,5 @@ def read_ahead(
                 future.cancel()
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _words(error: Exception) -> str:
+    return one_line(" ".join(str(error).split()) or type(error).__name__, 1000)

@@ -1,4 +1,4 @@
-"""From the parts to flags.parquet and summary.json, shard by shard: no table is held whole."""
+"""From the parts to the flags, the duplicates and summary.json: no table is held whole."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 
 from tasks import schema
 from tasks.compare import compare_with_reused
+from tasks.duplicates import write_duplicates
 from tasks.flag import LARGEST, SMALLEST, FlagSettings, flag_rows, rule_of
 from tasks.moments import Moments
 from tasks.places import open_parquet, read_footer, read_table, write_text, writing
@@ -122,6 +123,7 @@ def summarise(
         by_prediction=_by_class(counts.correct_by_prediction, counts.flags_by_prediction),
         methods=tuple(_method(run, method) for method in asked),
         failures=_failures(run, ("predictions", *asked)),
+        duplicates=write_duplicates(run),
         cost=cost,
     )
     summary = summary.model_copy(update={"moved": compare_with_reused(run, summary)})

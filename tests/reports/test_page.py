@@ -21,7 +21,9 @@ from reports import page as reports_page
 from reports.page import render_page
 from tasks.schema import (
     ClassSummary,
+    Copy,
     CostSummary,
+    DuplicateSummary,
     Example,
     FailureSummary,
     FlagRule,
@@ -35,6 +37,7 @@ from tasks.schema import (
 )
 
 NOTHING = wilson(0, 0)
+NO_DUPLICATES = DuplicateSummary(pictures=0, rows=0, contradictions=0, first=())
 SPITEFUL = "<script>alert(1)</script>\"'&\n\u202egnp.exe\u0000\udcff</style></title>{{ 7*7 }}"
 LONG = "a_very_long_name_without_any_space_" * 12
 NAMES = (SPITEFUL, LONG, "שועל אדום", "<img src=x onerror=alert(1)>", "{% raw %}", "")
@@ -91,6 +94,7 @@ def summary(**changes: Any) -> Summary:
         "by_prediction": classes,
         "methods": (method("gradcam++"), method("layercam")),
         "failures": (failure("truncated image"),),
+        "duplicates": NO_DUPLICATES,
         "cost": CostSummary(
             seconds=161.2,
             images_per_second=7.4,
@@ -168,6 +172,14 @@ def hostile_summary() -> Summary:
         by_prediction=classes,
         methods=tuple(method(name) for name in NAMES),
         failures=tuple(failure(name).model_copy(update=fail) for name in NAMES),
+        duplicates=DuplicateSummary(
+            pictures=len(NAMES),
+            rows=2 * len(NAMES),
+            contradictions=len(NAMES),
+            first=tuple(
+                (Copy(row_id=name, label=name), Copy(row_id="b", label=None)) for name in NAMES
+            ),
+        ),
     )
 
 
@@ -490,3 +502,12 @@ def test_a_stamp_is_shown_in_utc() -> None:
     assert reports_page.when("2026-08-04T02:00:11+00:00") == "4 August 2026, 02:00 UTC"
     assert reports_page.when("2026-08-04T02:00:11+02:00") == "4 August 2026, 00:00 UTC"
     assert reports_page.when("yesterday") == "yesterday"
+
+
+def test_pictures_with_two_labels_are_listed() -> None:
+    copies = (Copy(row_id="a.png", label="cat"), Copy(row_id="b.png", label="owl"))
+    found = DuplicateSummary(pictures=1, rows=2, contradictions=1, first=(copies,))
+    words = read(summary(duplicates=found)).words
+    assert "1 picture has different labels" in words
+    assert "b.png" in words
+    assert "byte for byte" not in read(summary()).words

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import oracles
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,12 +15,13 @@ from networks import TRANSFORMERS
 
 from models.architectures import ModelSettings
 from models.capture import CaptureMistake, capture
-from models.classifier import load_classifier, save_bundle
+from models.classifier import Classifier, load_classifier, save_bundle
 from models.methods import LAYER_METHODS, METHODS
 from models.preprocessing import Preprocessing
 from tasks import schema
 from tasks.catalog import DataSettings
-from tasks.read import Ground, Sample, read_sample
+from tasks.explain import Plan, explain, explain_in_memory
+from tasks.read import Ground, Row, Sample, read_sample
 from tasks.reader import open_run
 from tasks.shard import AttributionSettings, read_shard, rows_of
 from tasks.store import RunFolder
@@ -173,3 +175,79 @@ def test_a_network_without_a_gradient_of_the_picture_is_refused_before_the_first
         "the logits do not follow from the picture by a gradient: choose other --methods"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_halved(
+    benchmark_folder: Path, bundle: Path
+) -> None:
+    """As torch's allocators say it, when more than three pictures come at once."""
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    samples = readable(benchmark_folder, classifier, 8)
+    plan = Plan(classifier, AttributionSettings(), frozenset(("predictions", "maps/grad_cam")))
+    whole, _ = explain(plan, samples)
+    sizes: list[int] = []
+
+    def narrow(_: object, given: tuple[torch.Tensor, ...]) -> None:
+        sizes.append(len(given[0]))
+        if len(given[0]) > 3:
+            torch.empty(1 << 60)  # the allocator's own refusal
+
+    handle = classifier.network.register_forward_pre_hook(narrow)
+    try:
+        parts = list(explain_in_memory(plan, samples))
+    finally:
+        handle.remove()
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    assert all(failures == [] for _, failures in parts)
+    joined = pa.Table.from_batches([rows["predictions"] for rows, _ in parts])
+    assert joined["row_id"].to_pylist() == whole["predictions"]["row_id"].to_pylist()
+
+
+def test_an_image_that_does_not_fit_alone_is_tried_again_later(
+    benchmark_folder: Path, bundle: Path
+) -> None:
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    samples = readable(benchmark_folder, classifier, 2)
+    plan = Plan(classifier, AttributionSettings(), frozenset(("predictions",)))
+
+    def never(*_: object) -> None:
+        raise MemoryError
+
+    handle = classifier.network.register_forward_pre_hook(never)
+    try:
+        parts = list(explain_in_memory(plan, samples))
+    finally:
+        handle.remove()
+    assert [rows for rows, _ in parts] == [{}, {}]
+    failures = [failure for _, failed in parts for failure in failed]
+    assert [failure.kind for failure in failures] == ["transient", "transient"]
+    assert "does not fit the memory of cpu" in failures[0].message
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    benchmark_folder: Path, bundle: Path
+) -> None:
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    samples = readable(benchmark_folder, classifier, 2)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    handle = classifier.network.register_forward_pre_hook(broken)
+    plan = Plan(classifier, AttributionSettings(), frozenset(("predictions",)))
+    try:
+        with pytest.raises(RuntimeError, match="shapes do not match"):
+            list(explain_in_memory(plan, samples))
+    finally:
+        handle.remove()
+
+
+def readable(benchmark: Path, classifier: Classifier, count: int) -> list[Sample]:
+    """The first pictures of the benchmark, as a worker reads them."""
+    samples = []
+    for index in range(count):
+        row = Row(str(index), str(benchmark / f"images/test/{index:05d}.png"), None)
+        sample = read_sample(row, classifier.preprocessing, GROUND)
+        assert isinstance(sample, Sample)
+        samples.append(sample)
+    return samples

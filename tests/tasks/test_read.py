@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from PIL import Image
 
 from models.preprocessing import Preprocessing
-from tasks.read import Failure, Ground, Row, Sample, read_ahead, read_sample
+from tasks.read import Failure, Ground, Row, Sample, identify, read_ahead, read_sample
 
 PREPARED = Preprocessing(resize=(8, 8))
 
@@ -149,3 +151,114 @@ def test_a_mask_that_is_away_is_transient(tmp_path: Path, image: str) -> None:
     assert isinstance(sample, Sample)
     assert sample.failure is not None
     assert sample.failure.kind == "transient"
+    assert "nowhere.png cannot be read (No such file or directory)" in sample.failure.message
+    assert sample.failure.remedy == "check the address, then run again"
+
+
+def test_a_row_is_identified_as_it_is_read(tmp_path: Path, image: str) -> None:
+    masks = tuple(saved(tmp_path / f"{n}.png", half(mark=n)) for n in (1, 2))
+    rows = [
+        Row("a", image, None),
+        Row("a", image, None, masks),
+        Row("a", image, None, masks[::-1]),
+        Row("a", image, None, masks, (2,)),
+        Row("a", image, None, masks, (2,), "[]"),
+        Row("a", image, None, None, None, "[]"),
+        Row("a", image, None, (), None, "nonsense"),
+    ]
+    samples = [read_sample(row, PREPARED, Ground("foreground", "upright")) for row in rows]
+    ids = []
+    for row, sample in zip(rows, samples, strict=True):
+        assert isinstance(sample, Sample)
+        assert identify(row) == (sample.content_id, sample.foreground_id)
+        ids.append(sample.foreground_id)
+    assert ids[0] is None
+    assert len(set(ids)) == len(ids)
+    with pytest.raises(OSError, match="nowhere"):
+        identify(Row("a", image, None, (str(tmp_path / "nowhere.png"),)))
+
+
+def test_one_mask_that_is_away_leaves_no_part_of_a_foreground(tmp_path: Path, image: str) -> None:
+    masks = (saved(tmp_path / "m.png", half()), str(tmp_path / "nowhere.png"))
+    sample = read_sample(Row("a", image, None, masks), PREPARED, Ground("foreground", "upright"))
+    assert isinstance(sample, Sample)
+    assert sample.mask_HW is None
+    assert sample.foreground_id is None
+
+
+@pytest.mark.parametrize("orientation", ["upright", "stored"])
+def test_picture_mask_and_regions_turn_together(tmp_path: Path, orientation: str) -> None:
+    """The upper half is white; EXIF says that the camera was turned: shown, it is the right one."""
+    pixels = np.zeros((16, 24), np.uint8)
+    pixels[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    mask = saved(tmp_path / "m.png", pixels)
+    region = '[{"box": [8, 0, 8, 24]}]'
+    for row in (
+        Row("a", str(tmp_path / "a.png"), None, (mask,)),
+        Row("a", str(tmp_path / "a.png"), None, None, None, region),
+    ):
+        sample = read_sample(row, PREPARED, Ground("foreground", orientation))
+        assert isinstance(sample, Sample)
+        assert sample.mask_HW is not None
+        white_HW = sample.mask_HW if orientation == "stored" else sample.mask_HW.flip(1).T
+        assert white_HW[:3].eq(255).all()
+        assert white_HW[5:].eq(0).all()
+        assert torch.equal(sample.picture_CHW[0], sample.mask_HW)
+
+
+def test_regions_that_cannot_be_drawn_cost_the_foreground(image: str) -> None:
+    row = Row("a", image, None, None, None, '[{"box": [1, 2, 3, 4]}, {"box": [30, 2, 3, 4]}]')
+    sample = read_sample(row, PREPARED, Ground("foreground", "upright"))
+    assert isinstance(sample, Sample)
+    assert sample.failure is not None
+    assert (sample.failure.stage, sample.failure.kind) == ("foreground", "permanent")
+    assert sample.failure.message == (
+        "region 2: it lies at x 30 to 33, y 2 to 6, outside of the picture's 24x16 pixels"
+    )
+    assert sample.failure.remedy == "mend the masks or regions of this row"
+
+
+def test_a_picture_that_would_grow_without_end_is_a_failure(tmp_path: Path) -> None:
+    line = saved(tmp_path / "line.png", np.zeros((1, 100_000), np.uint8))
+    prepared = Preprocessing(resize=256, crop=(224, 224))
+    failure = read_sample(Row("a", line, None), prepared, Ground("foreground", "upright"))
+    assert isinstance(failure, Failure)
+    assert failure.kind == "permanent"
+    assert "line.png cannot be resized (its 100000x1 pixels" in failure.message
+    assert failure.remedy == "crop it or drop the row"
+
+
+def test_a_name_that_would_break_the_line_is_written_as_python_does(tmp_path: Path) -> None:
+    failure = read(str(tmp_path / "a\nb\x1b[31m.jpg"))
+    assert isinstance(failure, Failure)
+    assert failure.message.isprintable()
+    assert r"a\nb\x1b[31m.jpg' cannot be read (No such file or directory)" in failure.message
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from models.preprocessing import Preprocessing
+from tasks.read import Ground, Row, read_sample
+prepared, ground = Preprocessing(resize=(8, 8)), Ground("foreground", "upright")
+read_sample(Row("a", sys.argv[1], None), prepared, ground)  # what it loads, it loads now
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20),) * 2)
+for large in sys.argv[2:]:
+    print(read_sample(Row("a", large, None), prepared, ground))
+"""
+
+
+def test_where_memory_is_short_a_picture_is_tried_again(tmp_path: Path, image: str) -> None:
+    large = [str(tmp_path / name) for name in ("large.jpg", "large.png")]
+    for name in large:
+        Image.new("RGB", (6000, 5000)).save(name)
+    command = [sys.executable, "-W", "ignore", "-c", SHORT_OF_MEMORY, image, *large]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name, told in zip(large, done.stdout.splitlines(), strict=True):
+        assert f"{name} cannot be decoded (" in told
+        assert "kind='transient'" in told
+        assert "give workers more memory, then run again" in told

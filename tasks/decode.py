@@ -1,0 +1,250 @@
+"""From the bytes of any picture to uint8 RGB, or one line that says why not.
+
+Sizes are checked before a pixel is unpacked, and no decoder is asked that runs other programs.
+Shapes: C=3 colours, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageFile
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from models.mistakes import Mistake
+from models.preprocessing import LARGEST
+from tasks import header
+
+Image.init()  # registers what this Pillow knows
+FORMATS = tuple(  # of the many that PIL knows, those that run nothing: EPS would call Ghostscript
+    name
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+    if name in Image.OPEN
+)
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # chunks that a picture needs
+SCANS = 10 * LARGEST  # pixels that all scans of a progressive JPEG may visit
+UNKNOWN = (  # formats that cannot be read: their place, their mark, their name
+    (0, b"%PDF", "a PDF"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"ftypavif", "AVIF, which this Pillow does not read"),
+    (4, b"ftyp", "HEIC or a video"),
+)
+MARKUP = ((b"<svg", "SVG"), (b"<html", "an HTML page"), (b"<!doctype html", "an HTML page"))
+REMEDY = "export it again or drop the row"
+EXPORT = "export it as JPEG or PNG, or drop the row"
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # failures say it, once
+
+
+class PictureMistake(Mistake):
+    """Bytes that are no picture, or none that can be audited."""
+
+    def __init__(self, message: str, remedy: str = REMEDY) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture as it is stored, and how EXIF would turn it."""
+
+    image_CHW: Tensor  # uint8
+    turn: int  # 1 to 8
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture whose header has been read and found sound."""
+
+    picture: Image.Image
+    turn: int  # 1 to 8
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns as stored."""
+        columns, rows = self.picture.size
+        swapped = self.picture.format == "TIFF" and self.turn >= 5
+        return (columns, rows) if swapped else (rows, columns)
+
+    def stored(self, pixels: Tensor) -> Tensor:
+        """Its loaded pixels as they are stored: PIL turns TIFFs by itself."""
+        if self.picture.format == "TIFF":
+            return turned(pixels, untwist(self.turn))
+        return pixels
+
+
+def decode(content: bytes) -> Decoded:
+    """uint8 RGB picture of any bytes, as stored; alpha is dropped, 16 bits keep the high byte."""
+    if content.startswith(header.START):
+        read = header.read_jpeg(content)
+        if read is not None:
+            _refuse_jpeg(read, content)
+        if read is not None and read.bits == 8 and read.bands in (1, 3):
+            try:
+                content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+                return Decoded(decode_jpeg(content_N, mode=ImageReadMode.RGB), read.turn)
+            except RuntimeError:
+                pass  # PIL's words for it are better, and some oddities it accepts
+    opened = open_picture(content)
+    rgb_HWC = torch.from_numpy(_loaded(opened))
+    return Decoded(opened.stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
+
+
+def open_picture(content: bytes) -> Opened:
+    """Read no more than the header, by content and never by name; refuses what is too large."""
+    with _refusing():
+        picture = _opened(content)
+        _refuse_size(*picture.size)
+        return Opened(picture, _turn_of(picture, content))
+
+
+def load(opened: Opened) -> None:
+    """Unpack the pixels; a truncated picture is refused, never half of it grey."""
+    with _refusing():
+        opened.picture.load()
+
+
+def turned(pixels: Tensor, turn: int) -> Tensor:
+    """Pixels (..., H, W) turned as EXIF's orientation 1 to 8 says."""
+    if turn >= 5:
+        pixels = pixels.transpose(-2, -1)
+    axes = {2: (-1,), 3: (-2, -1), 4: (-2,), 6: (-1,), 7: (-2, -1), 8: (-2,)}.get(turn)
+    return pixels if axes is None else pixels.flip(axes)
+
+
+def untwist(turn: int) -> int:
+    """The turn that takes another one back."""
+    return {6: 8, 8: 6}.get(turn, turn)
+
+
+def _opened(content: bytes) -> Image.Image:
+    """PIL's reader for these bytes; `Image.open` would warn, and refuse by a size of its own."""
+    for name in FORMATS:
+        factory, accept = Image.OPEN[name]
+        if accept is not None and accept(content[:16].ljust(16, b"\0")) is True:
+            file = io.BytesIO(_stripped(content) if name == "PNG" else content)
+            try:
+                return factory(file, "")
+            except SyntaxError as error:  # how PIL's readers say so
+                raise PictureMistake(f"its {name} header is broken") from error
+    raise PictureMistake(*_told(content))
+
+
+def _stripped(content: bytes) -> bytes:
+    """A PNG without texts, profiles and animation: nothing but its pixels can be unpacked."""
+    kept = [content[at:end] for kind, at, end in _chunks(content) if kind in PNG_PIXELS]
+    return b"".join([PNG_START, *kept])
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each chunk of a PNG, and where it begins and ends."""
+    at = len(PNG_START)
+    while at + 8 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        yield content[at + 4 : at + 8], at, end
+        at = end
+
+
+def _turn_of(picture: Image.Image, content: bytes) -> int:
+    if content.startswith(header.START):
+        read = header.read_jpeg(content)
+        return 1 if read is None else read.turn
+    if picture.format == "PNG":  # PIL would unpack the pixels to look behind them
+        found = (content[at + 8 : end - 4] for kind, at, end in _chunks(content) if kind == b"eXIf")
+        return header.read_turn(next(found, b""))
+    try:
+        turn = picture.getexif().get(header.ORIENTATION)
+    except Exception:  # broken EXIF turns nothing
+        return 1
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def _loaded(opened: Opened) -> np.ndarray:
+    """RGB of a picture of any mode, H W C."""
+    load(opened)
+    picture = opened.picture
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        high_HW = (np.asarray(picture) >> 8).astype(np.uint8)
+        return np.repeat(high_HW[..., None], 3, axis=2)
+    if picture.mode in ("I", "F"):
+        told = "its pixels are numbers of 32 bits, signed, or no integers"
+        raise PictureMistake(told, "export it with 8 or 16 bits a pixel, or drop the row")
+    picture.info.pop("transparency", None)  # dropped like every alpha
+    with _refusing(EXPORT):
+        return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def _refuse_size(columns: int, rows: int) -> None:
+    if not columns or not rows:
+        raise PictureMistake(f"its header says {columns}x{rows} pixels")
+    if columns * rows > LARGEST:
+        raise PictureMistake(
+            f"its header says {columns}x{rows} pixels, more than {LARGEST // 10**6} million",
+            "make it smaller or drop the row",
+        )
+
+
+def _refuse_jpeg(read: header.JpegHeader, content: bytes) -> None:
+    _refuse_size(read.columns, read.rows)
+    if read.progressive:
+        scans = content.count(bytes((0xFF, header.SCAN)))
+        if scans * read.columns * read.rows > SCANS:
+            raise PictureMistake(
+                f"its {scans} scans of {read.columns}x{read.rows} pixels take too long",
+                "export it as a JPEG that is not progressive, or drop the row",
+            )
+
+
+def _told(content: bytes) -> tuple[str, str]:
+    """What bytes of no readable format are, and what to do."""
+    if not content:
+        return "it is empty", REMEDY
+    for at, mark, name in UNKNOWN:
+        if content.startswith(mark, at):
+            return f"it is {name}", EXPORT
+    start = content[:1024].lower()
+    for mark, name in MARKUP:
+        if mark in start:
+            return f"it is {name}", EXPORT
+    kind = "it is text" if start.isascii() and b"\0" not in start else "it is of no known format"
+    return kind, REMEDY
+
+
+@contextmanager
+def _refusing(remedy: str = REMEDY) -> Iterator[None]:
+    """PIL raises all kinds of errors for broken bytes; they are one kind here."""
+    _set_pil()
+    try:
+        yield
+    except (PictureMistake, MemoryError):
+        raise
+    except Exception as error:
+        raise PictureMistake(_one_line(error), remedy) from error
+
+
+def _set_pil() -> None:
+    """Again and again, since a factory's training code in the same process may set it otherwise."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a picture in grey
+    known = warnings.filters[:1]  # what PIL would warn of is in the failure, or of no use
+    if not known or known[0][0] != "ignore" or getattr(known[0][3], "pattern", "") != "PIL":
+        warnings.filterwarnings("ignore", module="PIL")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

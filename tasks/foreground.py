@@ -1,0 +1,186 @@
+"""Masks and regions of a row, read and united to one mask. Shapes: H rows, W columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.mistakes import Mistake, one_line
+from tasks.decode import Opened, PictureMistake, load, open_picture, turned, untwist
+from tasks.regions import RegionMistake, draw_region, read_regions
+
+LOSSY = ("JPEG", "MPO", "AVIF")
+LOSSLESS_WEBP = b"VP8L"  # a chunk of the container
+BRIGHT = 128  # of a lossy mask: compression leaves noise around zero
+PNG_BITS = 24  # where a PNG's header has them
+TO_COLOURS = {"CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
+AS_PNG = "export it as a PNG or drop the row"
+
+
+class ForegroundMistake(Mistake):
+    """Masks or regions that cannot be used for their picture."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """All that a row says of its foreground, read and not yet decoded."""
+
+    image: str  # for messages, like the masks' addresses
+    masks: tuple[tuple[str, bytes], ...]  # address and bytes
+    values: tuple[int, ...] | None
+    regions: str | None
+
+    @property
+    def foreground_id(self) -> str:
+        """Hash of the masks' bytes, the values and the regions."""
+        of_masks = [hashlib.blake2b(mask, digest_size=16).hexdigest() for _, mask in self.masks]
+        said = json.dumps([of_masks, self.values, self.regions])
+        return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a picture lies: its stored size, EXIF's turn, and whether it is shown turned."""
+
+    rows: int
+    columns: int
+    turn: int
+    upright: bool
+
+    def size(self, upright: bool) -> tuple[int, int]:
+        """Rows and columns, turned or as stored."""
+        swapped = upright and self.turn >= 5
+        return (self.columns, self.rows) if swapped else (self.rows, self.columns)
+
+    def shown(self, marked_HW: Tensor, upright: bool) -> Tensor | None:
+        """A mask of the turned or the stored size, as the picture is shown; where both sizes are
+        the same, `upright` says which it is. None: it has neither."""
+        for drawn in (upright, not upright):
+            if tuple(marked_HW.shape) == self.size(drawn):
+                if drawn == self.upright:
+                    return marked_HW
+                return turned(marked_HW, self.turn if self.upright else untwist(self.turn))
+        return None
+
+
+def draw_foreground(marks: Marks, frame: Frame, polarity: str) -> Tensor:
+    """uint8, 255 = foreground, as the picture is shown: the union, inverted for backgrounds."""
+    marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
+    for address, content in marks.masks:
+        marked_HW |= _mask(address, content, marks, frame)
+    if marks.regions is not None:
+        marked_HW |= _regions(marks.regions, frame)
+    if polarity == "background":
+        marked_HW = ~marked_HW
+    return marked_HW.to(torch.uint8) * 255
+
+
+def mask_size_message(
+    mask: str, mask_size: tuple[int, int], image: str, size: tuple[int, int]
+) -> str:
+    """The one line for a mask that is not as large as its image; sizes are (columns, rows)."""
+    return (
+        f"mask {one_line(mask)} is {mask_size[0]}x{mask_size[1]}, "
+        f"image {one_line(image)} is {size[0]}x{size[1]}: export it again or drop the row"
+    )
+
+
+def decode_mask(content: bytes, values: tuple[int, ...] | None = None) -> tuple[Tensor, int]:
+    """bool H W, what a mask of any mode marks, as it is stored; and its own EXIF turn."""
+    opened = open_picture(content)
+    lossy = opened.picture.format in LOSSY or (
+        opened.picture.format == "WEBP" and LOSSLESS_WEBP not in content
+    )
+    if lossy and values is not None:
+        told = f"a {opened.picture.format} that was compressed with loss keeps no exact values"
+        raise PictureMistake(told, AS_PNG)
+    bands = _bands(opened, content)
+    if lossy:
+        bands = bands >= BRIGHT
+    marked_HW = _marked(bands) if values is None else np.isin(_codes(bands), values)
+    return opened.stored(torch.from_numpy(marked_HW)), opened.turn
+
+
+def _mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
+    try:
+        marked_HW, turn = decode_mask(content, marks.values)
+    except PictureMistake as error:
+        told = f"mask {one_line(address)} cannot be decoded ({error}): {error.remedy}"
+        raise ForegroundMistake(told) from error
+    if frame.upright:
+        marked_HW = turned(marked_HW, turn)
+    shown_HW = frame.shown(marked_HW, frame.upright)
+    if shown_HW is None:
+        rows, columns = frame.size(frame.upright)
+        size = marked_HW.shape[1], marked_HW.shape[0]
+        told = mask_size_message(address, size, marks.image, (columns, rows))
+        raise ForegroundMistake(told)
+    return shown_HW
+
+
+def _regions(text: str, frame: Frame) -> Tensor:
+    """The union of all regions; coordinates are those of the upright picture."""
+    marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
+    for number, region in enumerate(read_regions(text), 1):
+        try:
+            drawn = draw_region(region, *frame.size(True))
+            shown_HW = frame.shown(torch.from_numpy(np.ascontiguousarray(drawn)), True)
+        except RegionMistake as error:
+            raise ForegroundMistake(f"region {number}: {error}") from error
+        if shown_HW is None:
+            rows, columns = frame.size(True)
+            told = f"region {number} is of {drawn.shape[1]}x{drawn.shape[0]} pixels, "
+            raise ForegroundMistake(f"{told}the picture is {columns}x{rows}")
+        marked_HW |= shown_HW
+    return marked_HW
+
+
+def _bands(opened: Opened, content: bytes) -> np.ndarray:
+    """Values of a mask, H W or H W C with alpha last, in numbers that lose nothing."""
+    picture = opened.picture
+    if picture.mode == "F" or (_is_wide(picture, content) and not picture.mode.startswith("I")):
+        told = "its values are no integers of 8 bits a colour or 16 bits of grey"
+        raise PictureMistake(told, AS_PNG)
+    load(opened)
+    mode = TO_COLOURS.get(picture.mode)
+    return np.asarray(picture if mode is None else picture.convert(mode))
+
+
+def _is_wide(picture: Image.Image, content: bytes) -> bool:
+    """16 bits a band: of colours, PIL keeps the high byte, and instance 7 would be background."""
+    if picture.format == "PNG":
+        return content[PNG_BITS] == 16
+    return any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+
+
+def _marked(bands: np.ndarray) -> np.ndarray:
+    """What is not zero in any colour; alpha counts where the colours are one and the same."""
+    if bands.ndim == 2:
+        return bands.astype(bool)
+    has_alpha = bands.shape[2] != 3
+    colours = bands[..., :-1] if has_alpha else bands
+    cut_out = has_alpha and _is_flat(colours) and not _is_flat(bands[..., -1:])
+    told = bands[..., -1:] if cut_out else colours
+    marked_HW: np.ndarray = told.astype(bool).max(2)
+    return marked_HW
+
+
+def _is_flat(bands: np.ndarray) -> bool:
+    return bool((bands == bands[0, 0]).all())
+
+
+def _codes(bands: np.ndarray) -> np.ndarray:
+    """One number a pixel: the palette's index, the grey value or 0xRRGGBB; alpha is ignored."""
+    if bands.ndim == 2:
+        return bands.astype(np.int32)
+    if bands.shape[2] == 2:
+        return bands[..., 0].astype(np.int32)
+    red, green, blue = (bands[..., c].astype(np.int32) for c in range(3))
+    codes_HW: np.ndarray = red << 16 | green << 8 | blue
+    return codes_HW

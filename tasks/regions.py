@@ -1,0 +1,152 @@
+"""Boxes, polygons and run lengths to one mask. Shapes: H rows, W columns, in the picture's pixels.
+
+Polygons are drawn by COCO's own code, whose arithmetic trusts its input: all is checked before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco
+
+from models.mistakes import Mistake
+
+OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each five times
+KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or counts with their size"
+
+
+class RegionMistake(Mistake):
+    """Regions that cannot be drawn on their picture."""
+
+
+def read_regions(text: str) -> list[dict[str, Any]]:
+    """The regions of a row, each a box, polygons or run lengths."""
+    try:
+        regions = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RegionMistake(f"regions are no JSON ({error})") from error
+    if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
+        raise RegionMistake(f"regions are no list of objects: each is {KINDS}")
+    return regions
+
+
+def draw_region(region: dict[str, Any], rows: int, columns: int) -> np.ndarray:
+    """A region as bool, H W: at the picture's rows and columns; run lengths say their own."""
+    keys = frozenset(region)
+    if keys == {"counts", "size"}:
+        return _runs(region["counts"], region["size"], rows * columns)
+    draw = _DRAWN.get(keys)
+    if draw is None:
+        raise RegionMistake(f"its keys are {sorted(keys)}: it must be {KINDS}")
+    return draw(next(iter(region.values())), rows, columns)
+
+
+def _box(box: Any, rows: int, columns: int) -> np.ndarray:
+    """Pixels whose centre lies in the box, which is clipped to the picture."""
+    x, y, width, height = _numbers(box, 4)
+    if width <= 0 or height <= 0:
+        raise RegionMistake(f"its box {box} has no area")
+    _refuse_outside((x, x + width), (y, y + height), rows, columns)
+    drawn_HW = np.zeros((rows, columns), bool)
+    drawn_HW[_centres(y, height, rows), _centres(x, width, columns)] = True
+    return drawn_HW
+
+
+def _centres(start: float, length: float, most: int) -> slice:
+    first, last = (min(max(end, 0.0), most) for end in (start, start + length))
+    return slice(math.ceil(first - 0.5), math.ceil(last - 0.5))
+
+
+def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
+    """The union of polygons, as COCO draws them."""
+    if not isinstance(polygons, list) or not polygons:
+        raise RegionMistake("its polygons are no list of lists of numbers")
+    points = [_points(polygon) for polygon in polygons]
+    steps = sum(np.abs(np.roll(p, -1, 0) - p).max(1).sum() for p in points)
+    if steps > OUTLINE:
+        raise RegionMistake(f"its outline is {steps:.3g} pixels long, more than {OUTLINE}")
+    for x, y in (point.T for point in points):
+        _refuse_outside((x.min(), x.max()), (y.min(), y.max()), rows, columns)
+    flat = [point.ravel().tolist() for point in points]
+    drawn = coco.merge(coco.frPyObjects(flat, rows, columns))
+    return _runs(drawn["counts"].decode(), [rows, columns], rows * columns)
+
+
+def _points(polygon: Any) -> np.ndarray:
+    numbers = _numbers(polygon)
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise RegionMistake(
+            f"a polygon has {len(numbers)} numbers: at least three points of x and y are needed"
+        )
+    return np.array(numbers).reshape(-1, 2)
+
+
+def _runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
+    """Lengths of zeros and ones in turn, column by column, as numbers or as COCO's text."""
+    rows, columns = (_whole(number) for number in _sized(size))
+    lengths = _lengths(counts) if isinstance(counts, str) else _sized(counts, None)
+    runs = [_whole(length) for length in lengths]
+    if rows * columns != pixels or sum(runs) != pixels:
+        raise RegionMistake(
+            f"its run lengths cover {sum(runs)} pixels and its size says {columns}x{rows}: "
+            f"the picture has {pixels} pixels"
+        )
+    ones = np.arange(len(runs)) % 2 == 1
+    drawn_WH: np.ndarray = np.repeat(ones, runs).reshape(columns, rows)
+    return drawn_WH.T
+
+
+def _lengths(text: str) -> list[int]:
+    """COCO's text: five bits a character, the sixth says that more follow; differences to the
+    length before last from the fourth one on."""
+    lengths: list[int] = []
+    value = shift = 0
+    for code in (ord(character) - 48 for character in text):
+        if not 0 <= code < 64 or shift > 60:
+            raise RegionMistake("its counts are no text of COCO's")
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            value -= (code & 16) << (shift - 4)  # the last five bits carry the sign
+            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+            value = shift = 0
+    return lengths
+
+
+def _refuse_outside(
+    x: tuple[float, float], y: tuple[float, float], rows: int, columns: int
+) -> None:
+    if x[1] <= 0 or y[1] <= 0 or x[0] >= columns or y[0] >= rows:
+        raise RegionMistake(
+            f"it lies at x {x[0]:g} to {x[1]:g}, y {y[0]:g} to {y[1]:g}, outside of the picture's "
+            f"{columns}x{rows} pixels"
+        )
+
+
+def _numbers(values: Any, count: int | None = None) -> list[float]:
+    listed = _sized(values, count)
+    if not all(type(value) in (int, float) and abs(value) < 1e9 for value in listed):
+        raise RegionMistake("its coordinates are no numbers of pixels")
+    return [float(value) for value in listed]
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 40:
+        raise RegionMistake(f"its counts or size hold {str(value)[:40]}, no number of pixels")
+    return value
+
+
+def _sized(values: Any, count: int | None = 2) -> Sequence[Any]:
+    if not isinstance(values, list) or (count is not None and len(values) != count):
+        raise RegionMistake(f"a list of {count or 'some'} numbers is missing: it must be {KINDS}")
+    return values
+
+
+_DRAWN: dict[frozenset[str], Callable[[Any, int, int], np.ndarray]] = {
+    frozenset({"box"}): _box,
+    frozenset({"polygons"}): _polygons,
+}
