@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.mistakes import Mistake, shown
+from models.mistakes import Mistake, one_line, shown
 from tasks import schema
+from tasks.coco import annotate
+from tasks.glance import MISSING, look_at
+from tasks.instances import united
 from tasks.labels import BY_NAME, match_labels
-from tasks.listing import PICTURES, Columns, Listing, list_images
-from tasks.places import join, place, read_bytes, stamps, walk
-
-CHECKED = 256  # rows whose headers are read before work begins
+from tasks.listed import BoxFormat, Columns, Listing
+from tasks.listing import list_images
+from tasks.masks import BATCH, joined, lists_of, masks_of
+from tasks.places import REMOTE, place, stamps
+from tasks.values import NONZERO, foreground_values
 
 
 class CatalogMistake(Mistake):
@@ -30,10 +31,28 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(description="Folder of images, or a CSV, JSONL or Parquet table of them.")
-    masks: str | None = Field(None, description="Folder with a mask of each image's stem.")
+    path: str = Field(
+        description="Folder of images, a CSV, JSONL or Parquet table of them, COCO's annotations "
+        "(JSON), or torchvision:NAME."
+    )
+    images: str | None = Field(
+        None,
+        description="Folder that the names in a table or in COCO's annotations are relative to, "
+        "or that torchvision's dataset lies in.",
+    )
+    annotations: str | None = Field(
+        None, description="COCO's annotations (JSON) of the images: polygons, run lengths, boxes."
+    )
+    masks: str | None = Field(
+        None, description="Folder with a mask, or a folder of masks, of each image's stem."
+    )
+    mask_values: str | None = Field(
+        None,
+        description="What a mask marks: nonzero, values (1,3 or #ff0000), voc, or a file of "
+        "values by label; as the dataset says, else nonzero.",
+    )
     polarity: Literal["foreground", "background"] = Field(
-        "foreground", description="What is not zero in a mask."
+        "foreground", description="What masks and regions mark."
     )
     orientation: Literal["upright", "stored"] = Field(
         "upright", description="Turn pictures as their EXIF says, or leave them as stored."
@@ -44,33 +63,49 @@ class DataSettings(BaseModel):
     image_column: str | None = Field(None, description="Column with the images' addresses.")
     label_column: str | None = Field(None, description="Column with the labels.")
     mask_column: str | None = Field(None, description="Column with the masks' addresses.")
+    box_columns: tuple[str, ...] | None = Field(
+        None, description="Four columns that make a box, or one that holds boxes."
+    )
+    box_format: BoxFormat = Field(
+        "xywh", description="A box's numbers: x, y, width, height, or the corners x, y, x, y."
+    )
     key_column: str | None = Field(None, description="Column with a unique key for each row.")
-    split: str | None = Field(None, description="Only rows with this value in the column 'split'.")
+    split: str | None = Field(
+        None, description="Only this split: of the column 'split', of split folders, of a dataset."
+    )
     sample: int | None = Field(None, ge=1, description="So many images, stratified by label.")
     limit: int | None = Field(None, ge=1, description="Only the first so many images.")
     seed: int = Field(0, description="Seed of the sample.")
 
+    @field_validator("box_columns")
+    @classmethod
+    def _make_a_box(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(names) not in (1, 4):
+            raise ValueError("four columns make a box, or one that holds boxes")
+        return names
+
 
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
     """The catalog of a dataset; refuses what cannot be matched, sized or read at all."""
-    columns = Columns(data.image_column, data.label_column, data.mask_column, data.key_column)
-    listing = list_images(place(data.path), columns, data.split)
+    listing = _list(data)
     labels = match_labels(listing.label, classes, data.labels)
-    rows = _chosen(labels, data)
-    listing, labels = listing.take(rows), labels.take(rows)
+    if data.sample is not None or data.limit is not None:
+        rows = _chosen(labels, data)
+        listing, labels = listing.take(rows), labels.take(rows)
     _refuse_repeated(listing.key)
     _refuse_taken(listing.extra.column_names)
-    images = [join(listing.root, address) for address in listing.image.to_pylist()]
-    masks = _masks(listing, data)
+    images = joined(listing.root, listing.image)
+    masks = masks_of(listing, data.masks)
+    rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
     table = pa.table(
         [
             listing.key,
-            pa.array(images, pa.string()),
+            images,
             labels,
-            pa.array([None if mask is None else [mask] for mask in masks]),
-            pa.nulls(len(images), pa.list_(pa.int32())),
-            pa.nulls(len(images), pa.string()),
-            pa.array(_stamps(images, masks), pa.string()),
+            masks,
+            foreground_values(rule, listing.label, labels, masks),
+            united(listing.instances, labels, classes, data.labels),
+            _stamps(images, masks),
         ],
         schema=schema.CATALOG,
     )
@@ -80,40 +115,67 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
 
 
 def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
-    """Read the headers of a sample; returns warnings, refuses when nothing in the sample works."""
-    step = max(1, len(catalog) // CHECKED)
-    rows = catalog.select(["image", "masks"]).take(list(range(0, len(catalog), step))[:CHECKED])
-    problems, coverage = [], []
-    for row in rows.to_pylist():
-        try:
-            size = _size_of(row["image"])
-            for mask in row["masks"] or ():
-                coverage.append(_coverage(mask, row["image"], size))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            problems.append(str(error))
-    if len(problems) == len(rows):
+    """Look at a sample of the files; returns warnings, refuses when nothing in it works."""
+    missing = catalog["image"].filter(pc.starts_with(catalog["stamp"], MISSING))
+    if len(missing) == len(catalog):
         raise CatalogMistake(
-            f"none of {len(rows)} images looked at can be used; first: {problems[0]}"
+            f"none of {len(catalog):,} images is there; first: {one_line(missing[0].as_py())}: "
+            "check the addresses, or name the folder that they are relative to with --images"
+        )
+    looks = look_at(catalog, data.orientation)
+    problems = [look.problem for look in looks if look.problem is not None]
+    if len(problems) == len(looks):
+        raise CatalogMistake(
+            f"none of {len(looks)} images looked at can be used; first: {problems[0]}"
         )
     warnings = []
+    if len(missing):
+        warnings.append(
+            f"{len(missing):,} of {len(catalog):,} images are not there; "
+            f"first: {one_line(missing[0].as_py())}"
+        )
     if problems:
         warnings.append(
-            f"{len(problems)} of {len(rows)} images looked at will fail; first: {problems[0]}"
+            f"{len(problems)} of {len(looks)} images looked at will fail; first: {problems[0]}"
         )
+    coverage = [look.coverage for look in looks if look.coverage is not None]
+    return warnings + _suspected(coverage, data)
+
+
+def _suspected(coverage: list[float], data: DataSettings) -> list[str]:
+    """A warning where masks mark so much that they may be the wrong way round."""
     covered = float(np.mean(coverage)) if coverage else 0.0
     share = covered if data.polarity == "foreground" else 1 - covered
-    if share > 0.5:
-        other = "background" if data.polarity == "foreground" else "foreground"
-        warnings.append(
-            f"masks call {share:.0%} of the picture foreground on average: "
-            f"if that is the wrong way round, use --polarity {other}"
-        )
-    return warnings
+    if not coverage or share <= 0.5:
+        return []
+    other = "background" if data.polarity == "foreground" else "foreground"
+    values = "" if data.mask_values is None else " or other --mask-values"
+    return [
+        f"masks call {share:.0%} of the picture foreground on average: "
+        f"if that is the wrong way round, use --polarity {other}{values}"
+    ]
 
 
 def foreground_source(catalog: pa.Table) -> schema.ForegroundSource:
-    """Where the foreground comes from: annotated masks, or none."""
-    return "annotated" if catalog["masks"].null_count < len(catalog) else "none"
+    """Where the foreground comes from: masks and outlines, boxes alone, or nothing."""
+    regions = catalog["regions"]
+    outlined = pc.match_substring_regex(regions, '"(polygons|counts)":')
+    if catalog["masks"].null_count < len(catalog) or pc.any(outlined).as_py():
+        return "annotated"
+    return "box" if regions.null_count < len(catalog) else "none"
+
+
+def _list(data: DataSettings) -> Listing:
+    columns = Columns(
+        data.image_column,
+        data.label_column,
+        data.mask_column,
+        data.key_column,
+        data.box_columns or (),
+        data.box_format,
+    )
+    listing = list_images(data.path, columns, data.split, data.images)
+    return listing if data.annotations is None else annotate(listing, place(data.annotations))
 
 
 def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
@@ -129,26 +191,6 @@ def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
             rank[of_label] = (np.arange(len(of_label)) + generator.random()) / len(of_label)
         rows = np.sort(order[np.argsort(rank, kind="stable")[: data.sample]])
     return pa.array(rows[: data.limit])
-
-
-def _masks(listing: Listing, data: DataSettings) -> list[str | None]:
-    """Addresses of the masks: the table's column, or the same stem in the parallel folder."""
-    if data.masks is None:
-        return [
-            None if mask is None else join(listing.root, mask) for mask in listing.mask.to_pylist()
-        ]
-    folder = place(data.masks)
-    if not folder.is_dir():
-        raise CatalogMistake(f"masks folder {folder} not found")
-    by_stem = {str(PurePosixPath(mask).with_suffix("")): mask for mask in walk(folder, PICTURES)}
-    images = listing.image.to_pylist()
-    found = [by_stem.get(str(PurePosixPath(image).with_suffix(""))) for image in images]
-    if not any(found):
-        raise CatalogMistake(
-            f"no mask in {folder} has the stem of an image: images are {shown(images, 2)}, "
-            f"masks are {shown(by_stem.values(), 2)}"
-        )
-    return [None if mask is None else join(folder, mask) for mask in found]
 
 
 def _refuse_repeated(keys: pa.Array) -> None:
@@ -170,33 +212,22 @@ def _refuse_taken(names: list[str]) -> None:
         )
 
 
-def _stamps(images: list[str], masks: list[str | None]) -> list[str]:
+def _stamps(images: pa.Array, masks: pa.Array) -> pa.Array:
     """Sizes and times of the files of each row: tells a changed picture without reading it."""
-    of_images = stamps(images)
-    of_masks = iter(stamps([mask for mask in masks if mask is not None]))
-    return [
-        image if mask is None else f"{image} {next(of_masks)}"
-        for image, mask in zip(of_images, masks, strict=True)
-    ]
-
-
-def _size_of(address: str) -> tuple[int, int]:
-    with Image.open(io.BytesIO(read_bytes(address))) as picture:
-        return picture.size
-
-
-def _coverage(mask: str, image: str, size: tuple[int, int]) -> float:
-    with Image.open(io.BytesIO(read_bytes(mask))) as picture:
-        if picture.size != size:
-            raise ValueError(mask_size_message(mask, picture.size, image, size))
-        return float((np.asarray(picture) != 0).mean())
-
-
-def mask_size_message(
-    mask: str, mask_size: tuple[int, int], image: str, size: tuple[int, int]
-) -> str:
-    """The one line for a mask that is not as large as its image; sizes are (columns, rows)."""
-    return (
-        f"mask {mask} is {mask_size[0]}x{mask_size[1]}, "
-        f"image {image} is {size[0]}x{size[1]}: export it again or drop the row"
+    of_images = _stamped(images)
+    if masks.null_count == len(masks):
+        return of_images
+    of_masks = _stamped(pc.list_flatten(masks))
+    lists = lists_of(of_masks, pc.fill_null(pc.list_value_length(masks), 0))
+    return pc.binary_join_element_wise(
+        of_images, pc.binary_join(lists, " "), " ", null_handling="skip"
     )
+
+
+def _stamped(addresses: pa.Array) -> pa.Array:
+    """Batch by batch where each file is asked; a remote folder is listed once, for all of it."""
+    remote = pc.any(pc.match_substring(addresses, REMOTE)).as_py()
+    size = len(addresses) if remote else BATCH
+    starts = range(0, len(addresses), max(1, size))
+    parts = [pa.array(stamps(addresses.slice(at, size).to_pylist()), pa.string()) for at in starts]
+    return pa.concat_arrays([*parts, pa.array([], pa.string())])

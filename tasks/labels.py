@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from models.mistakes import Mistake, shown
+from models.mistakes import Mistake, nearest, shown
+from tasks.places import place
 
 BY_NAME, BY_INDEX = "name", "index"
 
@@ -26,23 +25,58 @@ def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Ar
     """
     if labels.null_count == len(labels):
         return pa.nulls(len(labels), pa.string())
-    given = [value for value in pc.unique(labels).to_pylist() if value is not None]
+    coded = labels.dictionary_encode()
+    given = coded.dictionary.to_pylist()
     names = [str(value) for value in given]
-    integers = pa.types.is_integer(labels.type)
-    if rule == BY_INDEX or (rule == BY_NAME and integers and not set(names) & set(classes)):
-        meaning = {value: _class_at(value, classes) for value in given}
+    if _are_indices(coded.dictionary, classes, rule):
+        meaning = [_class_at(value, classes) for value in given]
     elif rule == BY_NAME:
         meaning = _by_name(names, classes)
-        labels = labels.cast(pa.string())
     else:
-        meaning = _by_file(names, classes, Path(rule))
-        labels = labels.cast(pa.string())
-    return pa.array(
-        [None if value is None else meaning[value] for value in labels.to_pylist()], pa.string()
-    )
+        meaning = _by_file(names, classes, rule)
+    return pa.array(meaning, pa.string()).take(coded.indices)
 
 
-def _by_name(given: list[str], classes: tuple[str, ...]) -> dict[object, str]:
+def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
+    """Each category of an annotation as a class name, null where it is none of the classes.
+
+    As labels are matched, but a data set may annotate more than the model knows.
+    """
+    if categories.null_count == len(categories):
+        return pa.nulls(len(categories), pa.string())
+    coded = categories.dictionary_encode()
+    given = coded.dictionary.to_pylist()
+    if pa.types.is_integer(categories.type) and _are_indices(coded.dictionary, classes, rule):
+        meaning = [classes[value] if 0 <= value < len(classes) else None for value in given]
+    else:
+        table = {} if rule in (BY_NAME, BY_INDEX) else read_mapping(rule)
+        meaning = [_category(str(value), table, classes, rule) for value in given]
+    if not any(meaning):
+        names = [str(value) for value in given]
+        hints = [hint for name in names if (hint := nearest(name, classes))]
+        raise LabelMistake(
+            f"none of the annotations' categories {shown(names)} is one of the model's classes "
+            f"{shown(classes)}{hints[0] if hints else ''}: map them with --labels FILE "
+            "(category,class)"
+        )
+    return pa.array(meaning, pa.string()).take(coded.indices)
+
+
+def _are_indices(given: pa.Array, classes: tuple[str, ...], rule: str) -> bool:
+    """Integers of a table are indices, unless the model has classes of these names."""
+    if rule == BY_INDEX:
+        return True
+    names = {str(value) for value in given.to_pylist()}
+    return rule == BY_NAME and pa.types.is_integer(given.type) and not names & set(classes)
+
+
+def _category(name: str, table: dict[str, str], classes: tuple[str, ...], rule: str) -> str | None:
+    if name in table:
+        return _class_named(table[name], classes, rule)
+    return name if name in classes else None
+
+
+def _by_name(given: list[str], classes: tuple[str, ...]) -> list[str]:
     unknown = sorted(set(given) - set(classes))
     if unknown:
         raise LabelMistake(
@@ -51,7 +85,7 @@ def _by_name(given: list[str], classes: tuple[str, ...]) -> dict[object, str]:
             "map them with --labels FILE (label,class), or, if the labels are the model's "
             "indices, with --labels index"
         )
-    return {name: name for name in given}
+    return given
 
 
 def _class_at(value: object, classes: tuple[str, ...]) -> str:
@@ -67,32 +101,34 @@ def _class_at(value: object, classes: tuple[str, ...]) -> str:
     return classes[index]
 
 
-def _by_file(given: list[str], classes: tuple[str, ...], path: Path) -> dict[object, str]:
-    table = _read_mapping(path)
+def _by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]:
+    table = read_mapping(path)
     missing = sorted(set(given) - table.keys())
     if missing:
         raise LabelMistake(f"labels file {path} does not map {shown(missing)}: add a line for each")
-    return {value: _class_named(table[value], classes, path) for value in given}
+    return [_class_named(table[value], classes, path) for value in given]
 
 
-def _read_mapping(path: Path) -> dict[str, str]:
-    if not path.is_file():
+def read_mapping(path: str) -> dict[str, str]:
+    """What a JSON object or a CSV of two columns maps, as texts."""
+    file = place(path)
+    if not file.is_file():
         raise LabelMistake(
             f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV "
             "that maps labels to the model's classes"
         )
     try:
-        if path.suffix == ".json":
-            return {str(label): str(name) for label, name in json.loads(path.read_text()).items()}
-        with path.open(newline="") as file:
-            return {row[0]: row[1] for row in csv.reader(file) if row}
+        text = file.read_text(encoding="utf-8-sig")
+        if file.suffix == ".json":
+            return {str(label): str(name) for label, name in json.loads(text).items()}
+        return {row[0]: row[1] for row in csv.reader(text.splitlines(keepends=True)) if row}
     except (ValueError, AttributeError, IndexError) as error:
         raise LabelMistake(
             f"labels file {path} is not a mapping ({error}): write lines label,class or JSON"
         ) from error
 
 
-def _class_named(name: str, classes: tuple[str, ...], path: Path) -> str:
+def _class_named(name: str, classes: tuple[str, ...], path: str) -> str:
     if name in classes:
         return name
     if name.isdigit():

@@ -1,223 +1,133 @@
-"""What the user has, as addresses: class folders, a flat folder, or a CSV, JSONL or Parquet table.
+"""What the user has, as addresses: folders of images here, every other form in a room of its own.
 
-Nothing is opened here but the table itself; columns that are not ours stay as they are.
+Nothing is opened here but the table or annotation file itself; no picture is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+import os
+from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
 from upath import UPath
 
-from models.mistakes import Mistake, nearest, shown
-from tasks.places import read_table, walk
-
-PICTURES = frozenset(  # torchvision's ImageFolder
-    (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+from models.mistakes import nearest, shown
+from tasks import builtin, coco, voc
+from tasks.listed import (
+    PICTURES,
+    SPLITS,
+    Columns,
+    Listing,
+    ListingMistake,
+    NothingToAudit,
+    split_names,
+    texts,
+    unlabelled,
 )
-TABLES = (".csv", ".jsonl", ".parquet")
-IMAGE_COLUMNS = ("file_name", "image")  # found by themselves; any other is named by the user
-LABEL_COLUMNS = ("label",)
-MASK_COLUMNS = ("mask",)
+from tasks.places import place, walk
+from tasks.tables import TABLES, list_table
+
+__all__ = ["Columns", "Listing", "ListingMistake", "NothingToAudit", "list_images"]
 
 
-class ListingMistake(Mistake):
-    """A dataset that cannot be listed as it was given."""
+def list_images(
+    address: str | os.PathLike[str],
+    columns: Columns,
+    split: str | None = None,
+    images: str | None = None,
+) -> Listing:
+    """List a dataset in any of its forms; file names are relative to the folder `images`.
 
-
-class NothingToAudit(Mistake):
-    """A dataset without a single image."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of the user's columns; None looks for the usual ones."""
-
-    image: str | None = None
-    label: str | None = None
-    mask: str | None = None
-    key: str | None = None
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Images in order. Addresses are relative to the root; labels are the user's own values."""
-
-    root: UPath
-    key: pa.Array  # string
-    image: pa.Array  # string
-    label: pa.Array  # string or integer, null where unknown
-    mask: pa.Array  # string, null where there is none
-    extra: pa.Table  # the user's further columns
-
-    def take(self, rows: pa.Array) -> Listing:
-        return Listing(
-            self.root,
-            self.key.take(rows),
-            self.image.take(rows),
-            self.label.take(rows),
-            self.mask.take(rows),
-            self.extra.take(rows),
-        )
-
-
-def list_images(path: UPath, columns: Columns, split: str | None = None) -> Listing:
-    """List the dataset at a folder or a table; `split` keeps the rows with that value."""
+    Without `images` they are relative to the table's or annotation file's own folder.
+    """
+    if str(address).startswith(builtin.PREFIX):
+        _refuse_columns(address, columns)
+        return builtin.list_builtin(str(address), images, split)
+    path = place(address)
     if not path.exists():
-        raise ListingMistake(f"data {path} not found: give a folder of images or a table of them")
+        raise ListingMistake(
+            f"data {path} not found: give a folder of images, a table of them "
+            f"({' '.join(TABLES)}), a COCO annotation file, or {builtin.PREFIX}NAME"
+        )
     if path.is_file():
-        return _from_table(path, columns, split)
-    for name in (f"metadata{suffix}" for suffix in TABLES):
-        if (path / name).is_file():
-            return _from_table(path / name, columns, split)
+        return _from_file(path, columns, split, images)
+    if images is not None:
+        raise ListingMistake(
+            f"data {path} is a folder and --images is for tables, annotation files and "
+            "torchvision's datasets: drop --images"
+        )
+    return _from_folder(path, columns, split)
+
+
+def _from_file(path: UPath, columns: Columns, split: str | None, images: str | None) -> Listing:
+    root = path.parent if images is None else place(images)
+    if not root.is_dir():
+        raise ListingMistake(f"images folder {root} not found")
+    if path.suffix != coco.SUFFIX:
+        return list_table(path, columns, split, root)
     if split is not None:
-        raise ListingMistake(f"folder {path} has no split column: give a table, or drop --split")
-    return _from_folder(path)
+        raise ListingMistake(f"annotations {path} have no splits: drop --split")
+    _refuse_columns(path, columns)
+    return coco.list_annotated(path, root)
 
 
-def _from_folder(root: UPath) -> Listing:
-    images = list(walk(root, PICTURES))
-    if not images:
+def _from_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
+    for name in (f"metadata{suffix}" for suffix in TABLES):
+        if (root / name).is_file():
+            return list_table(root / name, columns, split, root)
+    if voc.is_voc(root):
+        _refuse_columns(root, columns)
+        return voc.list_voc(root, split)
+    images = texts(walk(root, PICTURES))
+    if len(images) == 0:
         raise NothingToAudit(
             f"folder {root} holds no images: looked for {' '.join(sorted(PICTURES))} at any depth"
         )
-    in_classes = [len(PurePosixPath(image).parts) > 1 for image in images]
-    if any(in_classes) and not all(in_classes):
-        loose = images[in_classes.index(False)]
+    tops = _tops(images)
+    known = sorted({top for top in tops if top is not None})
+    if None not in tops and set(known) <= {name for names in SPLITS for name in names}:
+        return _from_folder(root / _chosen_split(root, known, split), columns, None)
+    _refuse_columns(root, columns)
+    if split is not None:
+        raise ListingMistake(
+            f"folder {root} has no split column and no folders "
+            f"{', '.join(names[0] for names in SPLITS)}: give a table, or drop --split"
+        )
+    if None in tops and known:
+        loose = images[tops.index(None)].as_py()
         raise ListingMistake(
             f"folder {root} mixes class folders with loose images (such as {loose!r}): "
             "move the loose ones into a class folder, or give a table"
         )
-    labels = [PurePosixPath(image).parts[0] if all(in_classes) else None for image in images]
-    return Listing(
-        root,
-        key=pa.array(images, pa.string()),
-        image=pa.array(images, pa.string()),
-        label=pa.array(labels, pa.string()),
-        mask=pa.nulls(len(images), pa.string()),
-        extra=pa.table({}),
-    )
+    return replace(unlabelled(root, images), label=pa.array(tops, pa.string()))
 
 
-def _from_table(path: UPath, columns: Columns, split: str | None) -> Listing:
-    table = _keep_split(_read_table(path), split, path)
-    if table.num_rows == 0:
-        raise NothingToAudit(f"table {path} holds no rows{f' of split {split!r}' if split else ''}")
-    image = _column(table, columns.image, IMAGE_COLUMNS, "image", path)
-    if image is None:
-        raise ListingMistake(
-            f"table {path} has columns {shown(table.column_names)}, none of them "
-            f"{' or '.join(IMAGE_COLUMNS)}: name the one with the file names with --image-column"
-        )
-    if table[image].null_count:
-        raise ListingMistake(f"table {path} has {table[image].null_count} rows without {image!r}")
-    label = _column(table, columns.label, LABEL_COLUMNS, "label", path)
-    mask = _column(table, columns.mask, MASK_COLUMNS, "mask", path)
-    key = _column(table, columns.key, ("row_id",), "key", path) or image
-    if table[key].null_count:
-        raise ListingMistake(f"table {path} has {table[key].null_count} rows without {key!r}")
-    used = {name for name in (image, label, mask, key) if name is not None}
-    return Listing(
-        path.parent,
-        key=_strings(table[key]),
-        image=_strings(table[image]),
-        label=_labels(table[label], path) if label else pa.nulls(table.num_rows, pa.string()),
-        mask=_nulled(_strings(table[mask])) if mask else pa.nulls(table.num_rows, pa.string()),
-        extra=table.drop_columns(sorted(used)),
-    )
+def _refuse_columns(data: object, columns: Columns) -> None:
+    """Columns that are named for a dataset without any are a misunderstanding."""
+    options = {"image": "image-column", "label": "label-column", "mask": "mask-column"}
+    options |= {"key": "key-column", "boxes": "box-columns"}
+    given = [f"--{option}" for name, option in options.items() if getattr(columns, name)]
+    if given:
+        raise ListingMistake(f"data {data} is no table: drop {' '.join(given)}, or give a table")
 
 
-def _read_table(path: UPath) -> pa.Table:
-    if path.suffix not in TABLES:
-        raise ListingMistake(f"data {path} is no folder and no table ({' '.join(TABLES)})")
-    try:
-        if path.suffix == ".csv":
-            return _typed(path)
-        if path.suffix == ".jsonl":
-            with path.open("rb") as file:
-                return pyarrow.json.read_json(file)
-        return read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        told = str(error).splitlines()[0]
-        raise ListingMistake(f"table {path} cannot be read as {path.suffix}: {told}") from error
+def _tops(images: pa.Array) -> list[str | None]:
+    """The folder at the root that each image lies in, None for one that lies in the root."""
+    return [
+        top if below else None
+        for top, below, _ in (image.as_py().partition("/") for image in images)
+    ]
 
 
-def _typed(path: UPath) -> pa.Table:
-    """A CSV with numbers where every value is one, and `007` left a text: nothing is lost."""
-    with path.open("rb") as file:
-        header = pyarrow.csv.open_csv(file).schema.names
-    as_texts = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-    )
-    with path.open("rb") as file:
-        texts = pyarrow.csv.read_csv(file, convert_options=as_texts)
-    return pa.table({name: _typed_column(texts[name]) for name in texts.column_names})
-
-
-def _typed_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    values = pc.if_else(pc.equal(texts, ""), None, texts)
-    if values.null_count == len(values):
-        return texts
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            numbers = values.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-        if kind == pa.float64() or numbers.cast(pa.string()).equals(values):
-            return numbers
-        return texts
-    return texts
-
-
-def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
+def _chosen_split(root: UPath, known: list[str], split: str | None) -> str:
     if split is None:
-        return table
-    if "split" not in table.column_names:
-        raise ListingMistake(f"table {path} has no column 'split': drop --split")
-    splits = table["split"].cast(pa.string())
-    if not pc.any(pc.equal(splits, split)).as_py():
-        known = [str(value) for value in pc.unique(splits).to_pylist()]
         raise ListingMistake(
-            f"table {path} has no split {split!r}{nearest(split, known)}; it has {shown(known)}"
+            f"folder {root} holds the splits {shown(known)}: name one with --split, "
+            "or give its folder as --data"
         )
-    return table.filter(pc.equal(splits, split))
-
-
-def _column(
-    table: pa.Table, named: str | None, usual: tuple[str, ...], role: str, path: UPath
-) -> str | None:
-    if named is None:
-        return next((name for name in usual if name in table.column_names), None)
-    if named not in table.column_names:
+    found = next((name for name in split_names(split) if name in known), None)
+    if found is None:
         raise ListingMistake(
-            f"table {path} has no {role} column {named!r}{nearest(named, table.column_names)}; "
-            f"it has {shown(table.column_names)}"
+            f"folder {root} has no split {split!r}{nearest(split, known)}; it has {shown(known)}"
         )
-    return named
-
-
-def _labels(column: pa.ChunkedArray, path: UPath) -> pa.Array:
-    column = column.combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_integer(column.type):
-        return column
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return _nulled(column.cast(pa.string()))
-    raise ListingMistake(
-        f"table {path} has labels of type {column.type}: one class name or index an image is "
-        "allowed; several labels an image cannot be audited"
-    )
-
-
-def _strings(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks().cast(pa.string())
-
-
-def _nulled(texts: pa.Array) -> pa.Array:
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+    return found

@@ -20,6 +20,8 @@ from tasks.catalog import (
     foreground_source,
     make_catalog,
 )
+from tasks.masks import MasksMistake
+from tasks.pairing import PairingMistake
 
 CLASSES = ("cat", "owl")
 
@@ -117,7 +119,7 @@ def test_columns_with_our_names_are_refused(tmp_path: Path) -> None:
 
 def test_a_mask_folder_that_pairs_with_nothing_shows_both(folder: Path, tmp_path: Path) -> None:
     picture(tmp_path / "other" / "zebra.png")
-    with pytest.raises(CatalogMistake, match=r"no mask in .* has the stem of an image"):
+    with pytest.raises(MasksMistake, match=r"no mask in .* has the stem of an image"):
         make_catalog(settings(folder, masks=str(tmp_path / "other")), CLASSES)
 
 
@@ -133,7 +135,10 @@ def test_headers_are_checked_before_work_begins(folder: Path) -> None:
 def test_nothing_readable_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\nnowhere.jpg\n")
     data = settings(tmp_path / "t.csv")
-    with pytest.raises(CatalogMistake, match="none of 1 images looked at can be used"):
+    with pytest.raises(
+        CatalogMistake,
+        match=r"none of 1 images is there; first: .*nowhere.jpg: check the addresses",
+    ):
         check_catalog(make_catalog(data, CLASSES), data)
 
 
@@ -144,6 +149,94 @@ def test_inverted_masks_are_suspected(folder: Path) -> None:
     data = settings(folder, masks=str(masks))
     (warning,) = check_catalog(make_catalog(data, CLASSES), data)
     assert "--polarity background" in warning
+
+
+def test_a_folder_and_a_mask_of_one_stem_are_united(folder: Path) -> None:
+    masks = folder.parent / "masks"
+    picture(masks / "cat" / "1" / "tail.png")
+    picture(masks / "cat" / "1" / "ear.png")
+    catalog = make_catalog(settings(folder, masks=str(masks)), CLASSES)
+    found = [[Path(mask).name for mask in row] for row in catalog["masks"].to_pylist()]
+    assert found == [["1.png", "ear.png", "tail.png"], ["2.png"], ["1.png"]]
+    assert len(catalog["stamp"][0].as_py().split()) == 4
+
+
+def test_two_masks_of_one_stem_are_refused(folder: Path) -> None:
+    masks = folder.parent / "masks"
+    picture(masks / "cat" / "1.bmp")
+    told = r"has 'cat/1.bmp' and 'cat/1.png': keep one .* into a folder 'cat/1'"
+    with pytest.raises(MasksMistake, match=told):
+        make_catalog(settings(folder, masks=str(masks)), CLASSES)
+
+
+def test_masks_of_absolute_addresses_are_found_by_their_last_parts(folder: Path) -> None:
+    table = folder.parent / "t.csv"
+    names = ("cat/1", "owl/1")
+    table.write_text("\n".join(["file_name", *(f"{folder}/{name}.jpg" for name in names)]))
+    masks = folder.parent / "masks"
+    catalog = make_catalog(settings(table, masks=str(masks)), CLASSES)
+    assert catalog["masks"].to_pylist() == [[str(masks / f"{name}.png")] for name in names]
+
+
+def test_masks_that_could_be_of_two_images_are_refused(folder: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "flat" / "1.png")
+    with pytest.raises(PairingMistake, match="'1' may belong to 'cat/1' or to 'owl/1'"):
+        make_catalog(settings(folder, masks=str(tmp_path / "flat")), CLASSES)
+
+
+def test_a_changed_mask_changes_the_stamp(folder: Path) -> None:
+    data = settings(folder, masks=str(folder.parent / "masks"))
+    before = make_catalog(data, CLASSES)["stamp"].to_pylist()
+    picture(folder.parent / "masks/owl/1.png", size=(9, 9), value=200)
+    after = make_catalog(data, CLASSES)["stamp"].to_pylist()
+    assert [old != new for old, new in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_a_mask_lies_as_the_turned_picture_or_as_the_stored_one(tmp_path: Path) -> None:
+    for stem, size in (("stored", (8, 6)), ("upright", (6, 8)), ("neither", (8, 8))):
+        path = picture(tmp_path / "data" / f"{stem}.jpg", size=(8, 6))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        with Image.open(path) as stored:
+            stored.save(path, exif=exif)
+        mask = picture(tmp_path / "masks" / f"{stem}.png", size=size, value=0)
+        assert mask.exists()
+    data = settings(tmp_path / "data", masks=str(tmp_path / "masks"))
+    (warning,) = check_catalog(make_catalog(data, CLASSES), data)
+    assert "1 of 3 images looked at will fail; first: mask" in warning
+    assert "neither.png is 8x8" in warning
+
+
+def test_values_count_when_masks_are_suspected(folder: Path) -> None:
+    masks = folder.parent / "masks"
+    for mask in masks.rglob("*.png"):
+        index_HW = np.full((8, 8), 2, np.uint8)
+        index_HW[0] = 1
+        Image.fromarray(index_HW).save(mask)
+    for values, warned in (("nonzero", True), ("1", False), ("2", True)):
+        data = settings(folder, masks=str(masks), mask_values=values)
+        warnings = check_catalog(make_catalog(data, CLASSES), data)
+        assert ["--polarity background or other --mask-values" in w for w in warnings] == (
+            [True] * warned
+        )
+
+
+def test_large_boxes_are_no_inverted_masks(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_text("file_name,bbox\na.jpg,0 0 8 8\n")
+    data = settings(tmp_path / "t.csv", box_columns=("bbox",))
+    catalog = make_catalog(data, CLASSES)
+    assert foreground_source(catalog) == "box"
+    assert check_catalog(catalog, data) == []
+
+
+def test_regions_that_cannot_be_drawn_are_found_before_work_begins(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "t.csv").write_text("file_name,bbox\na.jpg,0 0 8 8\nb.jpg,5 5 -3 2\n")
+    data = settings(tmp_path / "t.csv", box_columns=("bbox",))
+    (warning,) = check_catalog(make_catalog(data, CLASSES), data)
+    assert "1 of 2 images looked at will fail; first: region 1" in warning
 
 
 def test_unlabelled_rows_stay(tmp_path: Path) -> None:

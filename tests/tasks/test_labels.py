@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.labels import LabelMistake, match_labels
+from tasks.labels import LabelMistake, match_categories, match_labels
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -85,3 +85,15 @@ def test_integers_are_names_where_the_model_has_such_names() -> None:
     assert match_labels(pa.array([3, 2]), digits, "index").to_pylist() == ["2", "10"]
     with pytest.raises(LabelMistake, match="'3' unknown"):
         match_labels(pa.array([3, 2]), digits, "name")
+
+
+def test_categories_may_be_more_than_the_model_knows() -> None:
+    categories = pa.array(["owl", "tree", None, "cat"])
+    assert match_categories(categories, CLASSES, "name").to_pylist() == ["owl", None, None, "cat"]
+    assert match_categories(categories, CLASSES, "index").to_pylist() == ["owl", None, None, "cat"]
+    assert match_categories(pa.array([2, 7]), CLASSES, "name").to_pylist() == ["owl", None]
+
+
+def test_categories_of_no_class_show_both_sides() -> None:
+    with pytest.raises(LabelMistake, match=r"categories 'Cat', 'x' .* \(did you mean 'cat'\?\)"):
+        match_categories(pa.array(["Cat", "x"]), CLASSES, "name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,7 +49,7 @@ def test_tables_of_each_kind_give_the_same_listing(tmp_path: Path, suffix: str) 
     assert listing.root == tmp_path
     assert listing.image.to_pylist() == ["a.jpg", "b.jpg"]
     assert listing.label.to_pylist() == ["cat", "owl"]
-    assert listing.mask.to_pylist() == ["a.png", None]
+    assert listing.masks.to_pylist() == [["a.png"], None]
     assert listing.extra.to_pydict() == {"site": ["x", "y"]}
 
 
@@ -82,7 +83,7 @@ def test_a_folder_with_a_table_is_read_by_it(benchmark_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "split", "told"),
     [
-        ("path,label\na,b\n", Columns(), None, "name the one with the file names"),
+        ("picture,label\na,b\n", Columns(), None, "name the one with the file names"),
         ("file_name,klass\na,b\n", Columns(label="class"), None, "did you mean 'klass'?"),
         ("file_name,split\na,train\n", Columns(), "tain", "did you mean 'train'?"),
         ("file_name\na\n", Columns(), "test", "has no column 'split'"),
@@ -120,3 +121,50 @@ def test_nothing_is_not_a_dataset(tmp_path: Path) -> None:
 def test_class_folders_and_loose_images_do_not_mix(tmp_path: Path) -> None:
     with pytest.raises(ListingMistake, match=r"mixes class folders with loose images \(such as 'b"):
         list_images(touch(tmp_path, "a/1.jpg", "b.jpg"), Columns())
+
+
+def test_split_folders_are_chosen_by_split(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.jpg", "validation/cat/2.jpg", "validation/owl/3.jpg")
+    for split in ("val", "validation"):
+        listing = list_images(tmp_path, Columns(), split)
+        assert listing.root == tmp_path / "validation"
+        assert listing.image.to_pylist() == ["cat/2.jpg", "owl/3.jpg"]
+        assert listing.label.to_pylist() == ["cat", "owl"]
+    with pytest.raises(ListingMistake, match=r"holds the splits 'train', 'validation': name one"):
+        list_images(tmp_path, Columns())
+    with pytest.raises(ListingMistake, match=r"no split 'tran' \(did you mean 'train'\?\)"):
+        list_images(tmp_path, Columns(), "tran")
+
+
+def test_a_split_folder_may_hold_a_table(tmp_path: Path) -> None:
+    touch(tmp_path, "train/1.jpg", "test/2.jpg")
+    (tmp_path / "test" / "metadata.csv").write_text("file_name,label\n2.jpg,owl\n")
+    assert list_images(tmp_path, Columns(), "test").label.to_pylist() == ["owl"]
+
+
+def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
+    touch(tmp_path, "train/1.jpg", "bus/2.jpg")
+    assert list_images(tmp_path, Columns()).label.to_pylist() == ["bus", "train"]
+    with pytest.raises(ListingMistake, match="no split column and no folders train, val, test"):
+        list_images(tmp_path, Columns(), "train")
+
+
+def test_what_is_no_dataset_says_what_is(tmp_path: Path) -> None:
+    with pytest.raises(ListingMistake, match=r"COCO annotation file, or torchvision:NAME"):
+        list_images(tmp_path / "nowhere", Columns())
+    (tmp_path / "t.xlsx").touch()
+    with pytest.raises(ListingMistake, match=r"no table \(.csv .jsonl .parquet\)"):
+        list_images(tmp_path / "t.xlsx", Columns())
+
+
+def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    with pytest.raises(ListingMistake, match=r"caf.*jpg' is not UTF-8: rename the file"):
+        list_images(tmp_path, Columns())
+
+
+def test_columns_of_what_is_no_table_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    columns = Columns(label="species", boxes=("bbox",))
+    with pytest.raises(ListingMistake, match="is no table: drop --label-column --box-columns"):
+        list_images(tmp_path, columns)

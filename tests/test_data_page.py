@@ -1,0 +1,186 @@
+"""docs/data.md is executed: each example's files are made, listed and read as its command says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+from conftest import run_here
+from PIL import Image
+
+from flows.cli import main
+from flows.options import given_settings
+from flows.settings import AuditSettings, compose
+from models.architectures import Built, ModelSettings
+from models.classifier import check_classifier, save_bundle
+from models.preprocessing import Preprocessing
+from models.smallnet import small_resnet
+from tasks.builtin import READERS
+from tasks.catalog import DataSettings, check_catalog, foreground_source, make_catalog
+from tasks.listed import PICTURES
+from tasks.read import Ground, Sample, read_sample
+from tasks.reader import open_run
+from tasks.shard import rows_of
+from tasks.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
+
+PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
+CLASSES = ("cat", "dog", "owl", "Abyssinian")
+GROUND = Ground("foreground", "upright")
+SMALL = Preprocessing(resize=(8, 8), crop=(8, 8))
+PARTS = re.compile(
+    r"(?:^`(?P<path>[^`\n]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
+)
+NAME = re.compile(rf"[\w./-]+(?:{'|'.join(re.escape(suffix) for suffix in sorted(PICTURES))})")
+EXPECTED: dict[
+    str, tuple[str, list[str | None]]
+] = {  # what the page says of each example, as (source of the foreground, labels)
+    "folders": ("none", ["cat", "cat", "owl"]),
+    "flat": ("none", [None, None]),
+    "val": ("none", ["cat", "owl"]),
+    "table": ("none", ["cat", "owl"]),
+    "monday": ("none", ["owl", None]),
+    "metadata": ("none", ["cat", "dog"]),
+    "waterbirds": ("none", ["dog"]),
+    "pets": ("annotated", ["Abyssinian"]),
+    "german": ("none", ["owl", "cat"]),
+    "masks": ("annotated", ["cat", "owl"]),
+    "several": ("annotated", ["cat", "owl", "owl"]),
+    "values": ("annotated", [None]),
+    "labelled": ("annotated", ["cat", "owl"]),
+    "boxes": ("box", ["cat", "owl"]),
+    "bbox": ("box", ["cat", "owl"]),
+    "objects": ("box", ["cat", "owl"]),
+    "coco": ("annotated", ["cat", "owl"]),
+    "instances": ("box", ["cat", None]),
+    "voc": ("annotated", ["cat"]),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Files with their text, pictures, and one command."""
+
+    files: tuple[tuple[str, str], ...]
+    pictures: tuple[str, ...]
+    command: str
+
+    @property
+    def name(self) -> str:
+        return self.command.rpartition("runs/")[2]
+
+
+def examples() -> list[Example]:
+    """Between two commands stand the files of the second."""
+    found: list[Example] = []
+    files: list[tuple[str, str]] = []
+    pictures: list[str] = []
+    for part in PARTS.finditer(PAGE):
+        path, kind, text = part["path"], part["kind"], part["text"]
+        if kind == "sh":
+            found.append(Example(tuple(files), tuple(pictures), text.strip()))
+            files, pictures = [], []
+        elif path is None:
+            pictures += text.split()
+        else:
+            files.append((path, text))
+    return found
+
+
+EXAMPLES = {example.name: example for example in examples()}
+
+
+def settings_of(command: str) -> DataSettings:
+    """The command's options through the command line's own reading."""
+    _, name, *words = shlex.split(command)
+    with main.commands[name].make_context(name, words) as context:
+        assert isinstance(context, click.Context)
+        return compose(AuditSettings, None, given_settings(AuditSettings, context.params)).data
+
+
+def build(example: Example, data: DataSettings) -> None:
+    """The example's files in the current folder, with small pictures and masks."""
+    for path, text in example.files:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+        folder = data.images if data.images is not None else str(Path(path).parent)
+        for name in NAME.findall(text) if path.endswith((".csv", ".jsonl")) else ():
+            draw(Path(folder) / name)
+    for picture in example.pictures:
+        draw(Path(picture))
+
+
+def draw(path: Path) -> None:
+    """A mask has a row of each value that the page speaks of, most of it zero or background."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if re.search("masks|trimaps|SegmentationClass", str(path)):
+        background = 2 if "trimaps" in str(path) else 0
+        values_H = np.array([background] * 4 + [1, 3, 8, 255], np.uint8)
+        Image.fromarray(np.tile(values_H[:, None], (1, 8))).save(path)
+    else:
+        Image.new("RGB", (8, 8), (90, 120, 30)).save(path)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_example_is_listed_and_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = settings_of(EXAMPLES[name].command)
+    build(EXAMPLES[name], data)
+    catalog = make_catalog(data, CLASSES)
+    source, labels = EXPECTED[name]
+    assert catalog["label"].to_pylist() == labels
+    assert foreground_source(catalog) == source
+    assert check_catalog(catalog, data) == []
+    for row in rows_of(catalog):
+        sample = read_sample(row, SMALL, GROUND)
+        assert isinstance(sample, Sample), sample
+        assert sample.failure is None
+        assert (sample.mask_HW is not None) == (row.masks is not None or row.regions is not None)
+        if sample.mask_HW is not None:
+            assert 0 < float((sample.mask_HW > 0).float().mean()) < 1
+
+
+def test_the_page_has_no_other_examples() -> None:
+    assert list(EXAMPLES) == list(EXPECTED)
+
+
+@pytest.mark.parametrize("name", ["coco", "several"])
+def test_examples_run_to_the_end(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = "sightline:small_resnet"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = small_resnet(len(CLASSES))
+    prepared = Preprocessing(resize=(32, 32), crop=(32, 32))
+    built = Built(network, address, classes=CLASSES, preprocessing=prepared)
+    save_bundle(Path("model"), check_classifier(built, ModelSettings(address=address)))
+    data = settings_of(EXAMPLES[name].command)
+    build(EXAMPLES[name], data)
+    summary = open_run(run_here(Path("run"), data, ModelSettings(address="model")).path).summary()
+    assert summary.images.predicted == len(EXPECTED[name][1])
+    assert summary.images.scored == 2
+    assert summary.failures == ()
+
+
+def test_what_is_known_by_itself_is_on_the_page() -> None:
+    for name in (*IMAGE_COLUMNS, *LABEL_COLUMNS, *MASK_COLUMNS):
+        assert f"`{name}`" in PAGE, name
+    for name in READERS:
+        assert re.search(rf"\b{name}\b", PAGE), name
+
+
+def test_every_setting_of_forms_is_on_the_page() -> None:
+    others = {"path", "orientation", "sample", "limit", "seed"}  # how, not what
+    for name in DataSettings.model_fields.keys() - others:
+        assert f"`--{name.replace('_', '-')}" in PAGE or f"--{name.replace('_', '-')} " in PAGE, (
+            name
+        )
