@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.mistakes import Mistake, one_line, shown
 from tasks import schema
-from tasks.coco import annotate
-from tasks.glance import MISSING, look_at
-from tasks.instances import united
-from tasks.labels import BY_NAME, match_labels
-from tasks.listed import BoxFormat, Columns, Listing
-from tasks.listing import list_images
-from tasks.masks import BATCH, joined, lists_of, masks_of
+from tasks.inputs.coco import annotate
+from tasks.inputs.glance import MISSING, look_at
+from tasks.inputs.instances import united
+from tasks.inputs.labels import BY_NAME, match_labels
+from tasks.inputs.listed import BoxFormat, Columns, Listing
+from tasks.inputs.listing import list_images
+from tasks.inputs.masks import BATCH, joined, lists_of, masks_of
+from tasks.inputs.values import NONZERO, foreground_values
 from tasks.places import REMOTE, place, stamps
-from tasks.values import NONZERO, foreground_values
 
 
 class CatalogMistake(Mistake):

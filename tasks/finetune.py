@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from models.mistakes import Mistake, nearest, shown
 from models.preprocessing import Preprocessing
-from tasks.listing import Columns, list_images
+from tasks.inputs.listing import Columns, list_images
 
 OnStep = Callable[[int, int, float], None]  # step from 1, number of steps, loss
 

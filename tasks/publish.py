@@ -207,6 +207,11 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
         figures[f"{method.method}.mean_lift"] = method.mean_lift
         figures[f"{method.method}.mean_share"] = method.mean_share
         figures[f"{method.method}.pointing"] = method.pointing.value
+    if summary.moved is not None:
+        figures["moved.predictions"] = summary.moved.predictions_changed.value
+        for move in summary.moved.figures:
+            name = f"moved.{move.figure}"
+            figures |= {name: move.change, f"{name}_low": move.low, f"{name}_high": move.high}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 

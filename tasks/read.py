@@ -14,8 +14,8 @@ from torch import Tensor
 
 from models.mistakes import Mistake, one_line
 from models.preprocessing import Preprocessing
-from tasks.decode import decode, turned
-from tasks.foreground import Frame, Marks, draw_foreground
+from tasks.pictures.decode import decode, turned
+from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.places import read_bytes
 
 Kind = Literal["permanent", "transient"]

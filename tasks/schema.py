@@ -87,6 +87,16 @@ FLAGS_TABLE = pa.schema(
 )
 
 
+DUPLICATES = pa.schema(
+    [
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("labels", pa.int32(), nullable=False),  # different ones among the copies
+    ]
+)
+
+
 def maps_schema(height: int, width: int) -> pa.Schema:
     """Maps at the method's native resolution, divided by `scale`, their largest magnitude."""
     return pa.schema(
@@ -115,11 +125,10 @@ class Rate(Value):
     of: int
 
 
-def wilson(count: int, of: int) -> Rate:
-    """Rate with its 95% Wilson score interval."""
+def wilson(count: int, of: int, z: float = 1.959964) -> Rate:
+    """Rate with its Wilson score interval, of 95% unless another quantile is given."""
     if of == 0:
         return Rate(value=None, low=None, high=None, count=0, of=0)
-    z = 1.959964
     p = count / of
     centre = (p + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
@@ -187,6 +196,22 @@ class FailureSummary(Value):
     count: int
 
 
+class Copy(Value):
+    """One row that holds a picture which other rows hold too."""
+
+    row_id: str
+    label: str | None
+
+
+class DuplicateSummary(Value):
+    """duplicates.parquet in short."""
+
+    pictures: int  # that are there more than once
+    rows: int  # that hold them
+    contradictions: int  # pictures whose copies have different labels
+    first: tuple[tuple[Copy, ...], ...]  # the first pictures, contradictions before others
+
+
 class CostSummary(Value):
     seconds: float
     images_per_second: float | None  # of the images computed in this run
@@ -194,6 +219,47 @@ class CostSummary(Value):
     reused: int
     workers: int
     devices: tuple[str, ...]
+
+
+class Difference(Value):
+    """Something in which two runs differ beside their images."""
+
+    field: str
+    before: str
+    now: str
+
+
+class Move(Value):
+    """A figure in two runs and its change, with an interval that knows the images they share."""
+
+    figure: str  # accuracy, flagged, undecided, mean_lift
+    name: str | None  # the predicted class; null for all images
+    before: float
+    now: float
+    change: float  # now - before
+    low: float
+    high: float
+    of_before: int  # images that the figure stands on, then and now
+    of: int
+    shared: int  # the same images among both
+    moved: bool  # the interval excludes 0
+    sentence: str
+
+
+class Comparison(Value):
+    """What moved between a run and the one before it."""
+
+    before: str  # run folder
+    created: str  # its summary's
+    differs: tuple[Difference, ...]  # any of these may be why a figure moved
+    same: int  # images with the same bytes in both, predicted in both
+    changed: int  # with other bytes
+    added: int
+    removed: int
+    predictions_changed: Rate  # among the same images
+    figures: tuple[Move, ...]  # 95% each
+    classes: tuple[Move, ...]  # flagged by predicted class, where enough images are decided
+    confidence: float  # of each class's interval, so that all hold together with 95%
 
 
 class Summary(Value):
@@ -220,7 +286,9 @@ class Summary(Value):
     by_prediction: tuple[ClassSummary, ...]
     methods: tuple[MethodSummary, ...]
     failures: tuple[FailureSummary, ...]
+    duplicates: DuplicateSummary
     cost: CostSummary
+    moved: Comparison | None = None  # since the night before
 
 
 @dataclass(frozen=True)

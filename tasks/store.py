@@ -91,6 +91,10 @@ class RunFolder:
         return self.path / "flags.parquet"
 
     @property
+    def duplicates(self) -> UPath:
+        return self.path / "duplicates.parquet"
+
+    @property
     def summary(self) -> UPath:
         return self.path / "summary.json"
 

@@ -21,13 +21,13 @@ from models.architectures import Built, ModelSettings
 from models.classifier import check_classifier, save_bundle
 from models.preprocessing import Preprocessing
 from models.smallnet import small_resnet
-from tasks.builtin import READERS
 from tasks.catalog import DataSettings, check_catalog, foreground_source, make_catalog
-from tasks.listed import PICTURES
+from tasks.inputs.builtin import READERS
+from tasks.inputs.listed import PICTURES
+from tasks.inputs.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 from tasks.read import Ground, Sample, read_sample
 from tasks.reader import open_run
 from tasks.shard import rows_of
-from tasks.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
 CLASSES = ("cat", "dog", "owl", "Abyssinian")

@@ -24,7 +24,8 @@ from tasks.reader import open_run
 from tasks.store import RunFolder
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/reference.md")]
+NAMES = ("README.md", "CONTRIBUTING.md", "docs/reference.md", "docs/schedule.md")
+PAGES = [ROOT / name for name in NAMES]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
 ELSEWHERE = (  # what runs these commands
     "make demo",  # test_demo.py runs the command behind it
@@ -117,6 +118,7 @@ def test_every_metric_method_and_column_is_described(finished_run: RunFolder) ->
         schema.FEATURES,
         schema.FAILURES,
         schema.FLAGS_TABLE,
+        schema.DUPLICATES,
     )
     for column in {name for table in tables for name in table.names}:
         assert f"`{column}`" in REFERENCE, column

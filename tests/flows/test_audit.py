@@ -248,6 +248,8 @@ def test_the_deployment_names_a_flow_and_settings_that_exist() -> None:
     for deployment in deployments:
         module, _, name = deployment["entrypoint"].partition(":")
         flow = getattr(__import__(module, fromlist=[name]), name)
-        assert flow.name == deployment["name"] == "audit"
+        assert flow.name == "audit"
         AuditSettings.model_validate(deployment["parameters"])
+        environment = deployment["work_pool"]["job_variables"]["env"]
+        assert {name: os.environ[name] for name in environment} == environment  # as the command
         flow.validate_parameters(deployment["parameters"])

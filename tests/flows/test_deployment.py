@@ -1,83 +1,257 @@
-"""prefect.yaml against a real Prefect server on loopback: deployed, and run by a worker."""
+"""prefect.yaml against a real Prefect server on loopback: scheduled, run, killed and retried."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
+import psutil
 import pytest
+
+from tasks.series import MOMENT
 
 ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))
+PAGES = ("README.md", "docs/schedule.md")
+CROWD = 3008  # more pictures on the night that is killed
+SHARDS = (64 + CROWD) // 256
+STAGES = 10  # parts of a shard: predictions, features, maps and scores of four methods
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+SERVER = "prefect server start --host 127.0.0.1 --port 4200"
+POOL = "prefect work-pool create sightline --type process"
+DEPLOY = "prefect --no-prompt deploy --all"
+BY_HAND = "prefect deployment run audit/nightly"
+WORKER = "prefect worker start --pool sightline --limit 1"
+ONCE = "prefect worker start --pool sightline --run-once"
+RETRY = "prefect flow-run retry ID"
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A server with a database of its own; yields the environment that reaches it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    process = subprocess.Popen(
-        [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/api/health")
-        yield environment
-    finally:
-        process.terminate()
-        process.wait(30)
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 
-def _wait_for(address: str) -> None:
-    for _ in range(240):
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"no server at {address}")
+@dataclass
+class Site:
+    """A folder that was deployed from, and the server that knows of it."""
 
+    folder: Path
+    environment: dict[str, str]
+    api: httpx.Client
 
-def test_the_deployment_runs_on_a_worker(
-    server: dict[str, str], benchmark_folder: Path, bundle: Path, tmp_path: Path
-) -> None:
-    place = tmp_path / "place"
-    shutil.copytree(benchmark_folder, place / "demo/benchmark")
-    shutil.copytree(bundle, place / "demo/model")
-    shutil.copy(ROOT / "prefect.yaml", place)
-    for command in (
-        "work-pool create sightline --type process",
-        "--no-prompt deploy --all",
-        "deployment run audit/audit",
-        "worker start --pool sightline --run-once",
-    ):
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs/nightly"
+
+    def prefect(self, command: str) -> None:
         done = subprocess.run(
-            [PREFECT, *command.split()],
-            cwd=place,
-            env=server,
+            [PREFECT, *command.split()[1:]],
+            cwd=self.folder,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-    summary = json.loads((place / "runs/audit/summary.json").read_text())
-    assert summary["images"]["predicted"] == 64
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [PREFECT, *command.split()[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, path: str, **question: Any) -> Any:
+        answer = self.api.post(path, json=question)
+        answer.raise_for_status()
+        return answer.json()
+
+    def nights(self, *, scheduled: bool = True) -> list[dict[str, Any]]:
+        """Flow runs that the schedule made, or a hand, and nothing has started; soonest first."""
+        found = self.ask(
+            "/flow_runs/filter",
+            deployments={"name": {"any_": ["nightly"]}},
+            flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}},
+        )
+        made = [run for run in found if run["auto_scheduled"] == scheduled]
+        return sorted(made, key=lambda run: str(run["expected_start_time"]))
+
+    def state(self, run: dict[str, Any]) -> str:
+        answer = self.api.get(f"/flow_runs/{run['id']}")
+        return str(answer.json()["state_name"])
+
+    def make_due(self, run: dict[str, Any]) -> Path:
+        """Night falls: the run waits for a worker. Its folder is that of its own time."""
+        now = datetime.now(UTC).isoformat()
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": now}}
+        self.ask(f"/flow_runs/{run['id']}/set_state", state=state, force=True)
+        time_of = datetime.fromisoformat(run["expected_start_time"])
+        return self.runs / time_of.strftime(MOMENT)
+
+
+@pytest.fixture(scope="module")
+def site(
+    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    home = tmp_path_factory.mktemp("site")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = home / "place"
+    shutil.copytree(benchmark_folder, folder / "demo/benchmark")
+    shutil.copytree(bundle, folder / "demo/model")
+    shutil.copy(ROOT / "prefect.yaml", folder)
+    environment = os.environ | {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "SIGHTLINE_HOME": str(home / "sightline"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    with httpx.Client(base_url=environment["PREFECT_API_URL"], timeout=30) as api:
+        site = Site(folder, environment, api)
+        server = site.start(SERVER.replace("4200", str(port)))
+        try:
+            until(lambda: answers(api))
+            site.prefect(POOL)
+            site.prefect(DEPLOY)
+            yield site
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def answers(api: httpx.Client) -> bool:
+    try:
+        return api.get("/health").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def until(condition: Callable[[], object], seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def summary_of(run: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return summary
+
+
+def stamps(run: Path) -> dict[str, int]:
+    return {str(p.relative_to(run)): p.stat().st_mtime_ns for p in run.rglob("part-*.parquet")}
+
+
+def test_the_commands_of_the_pages_are_those_that_run_here() -> None:
+    text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL))
+    told = {line for line in blocks.splitlines() if line.startswith("prefect ")}
+    assert told == {SERVER, POOL, DEPLOY, BY_HAND, WORKER, ONCE, RETRY}
+
+
+def test_nights_are_scheduled(site: Site) -> None:
+    """With SQLAlchemy 2.1 all else works, and no run is ever made."""
+    until(lambda: len(site.nights()) > 1)
+    times = [datetime.fromisoformat(run["expected_start_time"]) for run in site.nights()]
+    assert {(time.hour, time.minute) for time in times} == {(2, 0)}
+    assert times[1] - times[0] == timedelta(days=1)
+    assert times[0] > datetime.now(UTC)
+
+
+def test_a_night_is_compared_with_the_night_before(site: Site) -> None:
+    until(lambda: len(site.nights()) > 1)
+    first, second = site.nights()[:2]
+    folders = []
+    for night in (first, second):
+        folders.append(site.make_due(night))
+        site.prefect(ONCE)
+        assert site.state(night) == "Completed"
+    assert sorted(site.runs.iterdir()) == folders
+    summaries = [summary_of(folder) for folder in folders]
+    assert [summary["images"]["predicted"] for summary in summaries] == [64, 64]
+    assert summaries[0]["moved"] is None
+    moved = summaries[1]["moved"]
+    assert moved["before"] == str(folders[0])
+    assert (moved["same"], moved["changed"], moved["added"], moved["removed"]) == (64, 0, 0, 0)
+    assert summaries[1]["cost"]["computed"] == 0
+
+
+def test_a_killed_night_continues_in_its_folder_when_it_is_retried(
+    site: Site, benchmark_folder: Path
+) -> None:
+    add_pictures(site.folder / "demo/benchmark", CROWD)
+    until(site.nights)
+    night = site.nights()[0]
+    folder = site.make_due(night)
+    worker = site.start(ONCE)
+    until(lambda: len(list(folder.glob("predictions/part-*"))) > 2)
+    flow_process_of(worker).send_signal(signal.SIGKILL)
+    worker.wait(120)
+    until(lambda: site.state(night) == "Crashed")
+    kept = whole_shards(stamps(folder))
+    assert 0 < len(kept) < STAGES * SHARDS
+    site.prefect(RETRY.replace("ID", night["id"]))
+    site.prefect(ONCE)
+    assert site.state(night) == "Completed"
+    assert kept.items() <= stamps(folder).items()
+    summary = summary_of(folder)
+    assert summary["images"]["predicted"] == 64 + CROWD
+    assert summary["cost"]["reused"] >= 256 * len(kept) // STAGES
+    assert summary["moved"]["added"] == CROWD
+
+
+def whole_shards(parts: dict[str, int]) -> dict[str, int]:
+    """The parts of shards that have all of theirs."""
+    count = Counter(name.rpartition("/")[2] for name in parts)
+    return {name: at for name, at in parts.items() if count[name.rpartition("/")[2]] == STAGES}
+
+
+def add_pictures(benchmark: Path, count: int) -> None:
+    """As many rows more, of pictures that are the old ones by other names."""
+    lines = (benchmark / "metadata.csv").read_text().splitlines()
+    header, rows = lines[0], [line for line in lines[1:] if "images/test/" in line]
+    fields = header.split(",")
+    for number in range(count):
+        row = dict(zip(fields, rows[number % len(rows)].split(","), strict=True))
+        name = f"images/test/more-{number:05d}.png"
+        os.link(benchmark / row["file_name"], benchmark / name)
+        lines.append(",".join(row[field] if field != "file_name" else name for field in fields))
+    (benchmark / "metadata.csv").write_text("\n".join(lines) + "\n")
+
+
+def flow_process_of(worker: subprocess.Popen[bytes]) -> psutil.Process:
+    """The process that the worker runs the flow in."""
+    return psutil.Process(worker.pid).children()[0]
+
+
+def test_two_runs_at_once_run_one_after_the_other(site: Site) -> None:
+    for _ in range(2):
+        site.prefect(BY_HAND)
+    nights = site.nights(scheduled=False)
+    assert len(nights) == 2
+    worker = site.start(WORKER)
+    try:
+        until(lambda: all(site.state(night) == "Completed" for night in nights), 300)
+    finally:
+        worker.kill()
+        worker.wait(60)
+    spans = sorted(
+        (run["start_time"], run["end_time"])
+        for run in (site.api.get(f"/flow_runs/{night['id']}").json() for night in nights)
+    )
+    assert spans[0][1] <= spans[1][0]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings, check_catalog, make_catalog
-from tasks.listed import ListingMistake
+from tasks.inputs.listed import ListingMistake
 from tasks.places import join, place
 from tasks.read import Ground, Sample, read_sample
 from tasks.shard import rows_of

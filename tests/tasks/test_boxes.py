@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.catalog import DataSettings, foreground_source, make_catalog
-from tasks.listed import ListingMistake
+from tasks.inputs.listed import ListingMistake
 
 CLASSES = ("cat", "owl")
 

@@ -13,9 +13,9 @@ from scipy.io import savemat
 from test_voc import write_voc
 from torchvision import datasets
 
-from tasks.builtin import READERS, list_builtin
 from tasks.catalog import DataSettings, check_catalog, make_catalog
-from tasks.listed import ListingMistake
+from tasks.inputs.builtin import READERS, list_builtin
+from tasks.inputs.listed import ListingMistake
 
 Builder = Callable[[Path], None]
 

@@ -20,8 +20,8 @@ from tasks.catalog import (
     foreground_source,
     make_catalog,
 )
-from tasks.masks import MasksMistake
-from tasks.pairing import PairingMistake
+from tasks.inputs.masks import MasksMistake
+from tasks.inputs.pairing import PairingMistake
 
 CLASSES = ("cat", "owl")
 

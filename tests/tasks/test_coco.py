@@ -19,9 +19,9 @@ from tasks.catalog import (
     foreground_source,
     make_catalog,
 )
-from tasks.labels import LabelMistake
-from tasks.listed import ListingMistake, NothingToAudit
-from tasks.pairing import PairingMistake
+from tasks.inputs.labels import LabelMistake
+from tasks.inputs.listed import ListingMistake, NothingToAudit
+from tasks.inputs.pairing import PairingMistake
 from tasks.read import Ground, Sample, read_sample
 from tasks.shard import rows_of
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, ImageOps
 from torchvision.io import ImageReadMode, decode_image
 
 from models.preprocessing import LARGEST, GeometryMistake, Preprocessing
-from tasks.decode import FORMATS, PictureMistake, decode, open_picture, turned, untwist
+from tasks.pictures.decode import FORMATS, PictureMistake, decode, open_picture, turned, untwist
 
 
 def pixels(content: bytes) -> np.ndarray:

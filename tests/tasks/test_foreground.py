@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from tasks.decode import PictureMistake, turned
-from tasks.foreground import ForegroundMistake, Frame, Marks, decode_mask, draw_foreground
+from tasks.pictures.decode import PictureMistake, turned
+from tasks.pictures.foreground import ForegroundMistake, Frame, Marks, decode_mask, draw_foreground
 
 ROWS, COLUMNS = 16, 24
 FLAT = Frame(ROWS, COLUMNS, 1, True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tasks.catalog import DataSettings, make_catalog
-from tasks.glance import look_at
+from tasks.inputs.glance import look_at
 
 
 def jpeg() -> bytes:

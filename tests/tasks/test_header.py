@@ -7,7 +7,7 @@ import struct
 import pictures
 import pytest
 
-from tasks.header import read_jpeg, read_turn
+from tasks.pictures.header import read_jpeg, read_turn
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

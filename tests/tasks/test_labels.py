@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.labels import LabelMistake, match_categories, match_labels
+from tasks.inputs.labels import LabelMistake, match_categories, match_labels
 
 CLASSES = ("cat", "dog", "owl")
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.listing import Columns, ListingMistake, NothingToAudit, list_images
+from tasks.inputs.listing import Columns, ListingMistake, NothingToAudit, list_images
 
 
 def touch(root: Path, *addresses: str) -> Path:

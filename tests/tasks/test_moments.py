@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,6 +15,10 @@ from tasks.moments import BINS, Moments
 VALUES = st.lists(st.floats(0, 100, width=32), max_size=60)
 
 
+def joined(pieces: list[list[float]]) -> np.ndarray:
+    return np.asarray(list(chain.from_iterable(pieces)), np.float32)
+
+
 def summed(pieces: list[list[float]]) -> Moments:
     moments = Moments()
     for piece in pieces:
@@ -23,7 +28,10 @@ def summed(pieces: list[list[float]]) -> Moments:
 
 @given(pieces=st.lists(VALUES, max_size=6))
 def test_pieces_have_the_moments_of_the_whole(pieces: list[list[float]]) -> None:
-    moments, whole = summed(pieces), np.asarray(sum(pieces, []), np.float32).astype(float)
+    moments, whole = (
+        summed(pieces),
+        joined(pieces).astype(float),
+    )
     assert moments.count == len(whole)
     if len(whole) == 0:
         assert moments.mean is None
@@ -40,7 +48,10 @@ def test_pieces_have_the_moments_of_the_whole(pieces: list[list[float]]) -> None
 
 @given(pieces=st.lists(VALUES, max_size=6))
 def test_the_histogram_counts_every_value_once(pieces: list[list[float]]) -> None:
-    histogram, whole = summed(pieces).histogram(), np.asarray(sum(pieces, []), np.float32)
+    histogram, whole = (
+        summed(pieces).histogram(),
+        joined(pieces),
+    )
     assert len(histogram.counts) == BINS
     assert sum(histogram.counts) == len(whole)
     top = histogram.edges[-1]

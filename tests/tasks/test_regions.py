@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pictures import COLUMNS, ROWS
 from pycocotools import mask as coco
 
-from tasks.regions import RegionMistake, draw_region
+from tasks.pictures.regions import RegionMistake, draw_region
 
 
 def in_box(box: tuple[float, float, float, float], rows: int, columns: int) -> np.ndarray:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.listed import Columns, ListingMistake
-from tasks.listing import list_images
+from tasks.inputs.listed import Columns, ListingMistake
+from tasks.inputs.listing import list_images
 
 WATERBIRDS = (
     "img_id,img_filename,y,split,place,place_filename\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.values import VOC_NAMES, ValuesMistake, foreground_values
+from tasks.inputs.values import VOC_NAMES, ValuesMistake, foreground_values
 
 MASKS = pa.array([["a.png"], ["b.png"], None, ["d.png"]])
 LABELS = pa.array(["cat", "dog", "cat", None])

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from models.mistakes import Mistake, one_line
-from tasks.decode import Opened, PictureMistake, load, open_picture, turned, untwist
-from tasks.regions import RegionMistake, draw_region, read_regions
+from tasks.pictures.decode import Opened, PictureMistake, load, open_picture, turned, untwist
+from tasks.pictures.regions import RegionMistake, draw_region, read_regions
 
 LOSSY = ("JPEG", "MPO", "AVIF")
 LOSSLESS_WEBP = b"VP8L"  # a chunk of the container

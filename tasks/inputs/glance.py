@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.decode import Opened, open_picture
-from tasks.foreground import Frame, Marks, draw_foreground
+from tasks.pictures.decode import Opened, open_picture
+from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.places import REMOTE, read_bytes
 
 CHECKED = 256  # rows that are looked at where files are near

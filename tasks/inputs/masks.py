@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from models.mistakes import Mistake, shown
-from tasks.listed import PICTURES, Listing, texts
-from tasks.pairing import pair
+from tasks.inputs.listed import PICTURES, Listing, texts
+from tasks.inputs.pairing import pair
 from tasks.places import join, place, walk
 
 BATCH = 8192  # rows that are Python's at a time

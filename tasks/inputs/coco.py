@@ -11,10 +11,10 @@ import pyarrow as pa
 from upath import UPath
 
 from models.mistakes import shown, told
-from tasks.boxes import region
-from tasks.instances import Instance, instances_of
-from tasks.listed import Listing, ListingMistake, NothingToAudit, unlabelled
-from tasks.pairing import pair
+from tasks.inputs.boxes import region
+from tasks.inputs.instances import Instance, instances_of
+from tasks.inputs.listed import Listing, ListingMistake, NothingToAudit, unlabelled
+from tasks.inputs.pairing import pair
 from tasks.places import read_bytes
 
 SUFFIX = ".json"

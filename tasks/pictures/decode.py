@@ -21,7 +21,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from models.mistakes import Mistake
 from models.preprocessing import LARGEST
-from tasks import header
+from tasks.pictures import header
 
 Image.init()  # registers what this Pillow knows
 FORMATS = tuple(  # of the many that PIL knows, those that run nothing: EPS would call Ghostscript

@@ -12,8 +12,8 @@ import pyarrow as pa
 from upath import UPath
 
 from models.mistakes import nearest, shown
-from tasks import builtin, coco, voc
-from tasks.listed import (
+from tasks.inputs import builtin, coco, voc
+from tasks.inputs.listed import (
     PICTURES,
     SPLITS,
     Columns,
@@ -24,8 +24,8 @@ from tasks.listed import (
     texts,
     unlabelled,
 )
+from tasks.inputs.tables import TABLES, list_table
 from tasks.places import place, walk
-from tasks.tables import TABLES, list_table
 
 __all__ = ["Columns", "Listing", "ListingMistake", "NothingToAudit", "list_images"]
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from upath import UPath
 
 from models.mistakes import nearest, shown
-from tasks.listed import PICTURES, Listing, ListingMistake, NothingToAudit, unlabelled
+from tasks.inputs.listed import PICTURES, Listing, ListingMistake, NothingToAudit, unlabelled
+from tasks.inputs.values import BY_VOC
 from tasks.places import join, read_bytes, walk
-from tasks.values import BY_VOC
 
 IMAGES, MASKS, OBJECTS = "JPEGImages", "SegmentationClass", "Annotations"
 LISTS = "ImageSets/Segmentation"

@@ -12,8 +12,8 @@ import pyarrow as pa
 from upath import UPath
 
 from models.mistakes import nearest, shown
-from tasks.instances import Instance, instances_of
-from tasks.listed import BoxFormat, Columns, ListingMistake
+from tasks.inputs.instances import Instance, instances_of
+from tasks.inputs.listed import BoxFormat, Columns, ListingMistake
 
 OBJECTS = "objects"  # Hugging Face: {bbox: [[x, y, width, height], …], category: […]}
 CATEGORIES = ("category", "categories", "label", "labels")

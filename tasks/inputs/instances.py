@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.labels import match_categories
-from tasks.listed import Listing, instances_type
+from tasks.inputs.labels import match_categories
+from tasks.inputs.listed import Listing, instances_type
 
 
 class Instance(NamedTuple):

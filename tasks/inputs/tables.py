@@ -12,9 +12,9 @@ import pyarrow.json
 from upath import UPath
 
 from models.mistakes import nearest, shown
-from tasks.boxes import boxes_of
-from tasks.instances import gathered
-from tasks.listed import (
+from tasks.inputs.boxes import boxes_of
+from tasks.inputs.instances import gathered
+from tasks.inputs.listed import (
     SPLITS,
     Columns,
     Listing,
@@ -23,7 +23,7 @@ from tasks.listed import (
     instances_type,
     split_names,
 )
-from tasks.masks import lists_of
+from tasks.inputs.masks import lists_of
 from tasks.places import is_local, read_bytes, read_table
 
 TABLES = (".csv", ".jsonl", ".parquet")

@@ -1,0 +1,251 @@
+"""What moved between two nights equals what a reader would count with pandas."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from conftest import BENCHMARK, run_here
+from pydantic import ValidationError
+from torchvision.io import decode_image
+
+from models.architectures import Built, ModelSettings
+from models.classifier import check_classifier, save_bundle
+from models.preprocessing import Preprocessing
+from models.smallnet import small_resnet
+from tasks import match, schema
+from tasks.catalog import DataSettings
+from tasks.change import Crossing
+from tasks.compare import ENOUGH, compare_runs
+from tasks.flag import FlagSettings
+from tasks.match import match_images
+from tasks.places import place
+from tasks.publish import metrics_of
+from tasks.reader import open_run
+from tasks.reuse import plan_reuse
+from tasks.series import previous_of, settled
+from tasks.shard import AttributionSettings
+from tasks.store import OutputSettings, RunFolder
+from tasks.summarise import summarise
+
+METHODS = ("grad_cam_pp",)
+LOST, NEW, TOUCHED = 3, 5, 2
+
+
+def audit(folder: Path, data: Path, model: Path, shard_size: int = 24) -> RunFolder:
+    """A finished run of a labelled table."""
+    run = run_here(
+        folder,
+        DataSettings(path=str(data)),
+        ModelSettings(address=str(model)),
+        AttributionSettings(methods=METHODS, shard_size=shard_size),
+    )
+    run.finish("<html></html>")
+    return run
+
+
+@pytest.fixture(scope="module")
+def other_model(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network whose logits are balanced over the pictures: it predicts every class."""
+    folder = tmp_path_factory.mktemp("other")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = small_resnet(len(BENCHMARK.classes)).eval()
+    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
+    image_BCHW = torch.stack([decode_image(str(path)) / 127.5 - 1 for path in pictures])
+    with torch.no_grad():
+        network.fc.bias -= network(image_BCHW).mean(0)
+    address = "sightline:small_resnet"
+    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
+    built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nights(
+    benchmark_folder: Path,
+    bundle: Path,
+    other_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[RunFolder, RunFolder]:
+    """Two runs in which images are lost, new and changed, the model is another, so are shards."""
+    folder = tmp_path_factory.mktemp("nights")
+    data = shutil.copytree(benchmark_folder, folder / "data")
+    table = pd.read_csv(data / "metadata.csv")
+    table = table[table["split"] == "test"].reset_index(drop=True)
+    table.iloc[:-NEW].to_parquet(data / "night-1.parquet")
+    before = audit(folder / "series/1", data / "night-1.parquet", bundle)
+    pictures = [data / name for name in table["file_name"]]
+    for index in range(TOUCHED):
+        shutil.copy(pictures[20 + index], pictures[10 + index])
+    table.iloc[LOST:].sample(frac=1, random_state=0).to_parquet(data / "night-2.parquet")
+    return before, audit(folder / "series/2", data / "night-2.parquet", other_model, shard_size=17)
+
+
+@pytest.fixture(scope="module")
+def moved(nights: tuple[RunFolder, RunFolder]) -> schema.Comparison:
+    before, now = (open_run(run.path) for run in nights)
+    return compare_runs(now, now.summary(), before)
+
+
+@pytest.fixture(scope="module")
+def both(nights: tuple[RunFolder, RunFolder]) -> pd.DataFrame:
+    """The rows of both nights side by side, those with the same bytes."""
+    sides = []
+    for run in nights:
+        rows = open_run(run.path).table(METHODS[0]).to_pandas()
+        flags = pd.read_parquet(run.flags)[["row_id", "flag"]]
+        wanted = ["row_id", "content_id", "prediction", "correct", "lift", "flag"]
+        sides.append(rows.merge(flags, on="row_id")[wanted])
+    joined = sides[0].merge(sides[1], on="row_id", suffixes=("_then", "_now"))
+    return joined[joined["content_id_then"] == joined["content_id_now"]].astype(
+        {"prediction_then": str, "prediction_now": str}
+    )
+
+
+def crossing(then: pd.Series, now: pd.Series) -> Crossing:
+    return Crossing(
+        int((then & now).sum()),
+        int((then & ~now).sum()),
+        int((~then & now).sum()),
+        int((~then & ~now).sum()),
+    )
+
+
+def test_images_are_counted(moved: schema.Comparison, both: pd.DataFrame) -> None:
+    assert (moved.added, moved.removed, moved.changed) == (NEW, LOST, TOUCHED)
+    assert moved.same == len(both) == 64 - NEW - LOST - TOUCHED
+    other = (both["prediction_then"] != both["prediction_now"]).sum()
+    assert 0 < other < len(both)
+    assert moved.predictions_changed == schema.wilson(int(other), len(both))
+
+
+@pytest.mark.parametrize("block", [1, 1 << 16])
+def test_shared_images_are_matched_by_key_whatever_the_shards(
+    nights: tuple[RunFolder, RunFolder],
+    both: pd.DataFrame,
+    block: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(match, "BLOCK", block)
+    shared = match_images(*(open_run(run.path) for run in nights), BENCHMARK.classes)
+    right = both["correct_then"].astype(bool), both["correct_now"].astype(bool)
+    assert shared.correct == crossing(*right)
+    decided = both[(both["flag_then"] != "undecided") & (both["flag_now"] != "undecided")]
+    flagged = [decided[f"flag_{night}"] == "rests_on_background" for night in ("then", "now")]
+    assert shared.flagged == crossing(*flagged)
+    assert shared.lift.count == len(decided)
+    assert shared.lift.value == pytest.approx(decided["lift_then"].cov(decided["lift_now"]))
+    for name, found in zip(BENCHMARK.classes, shared.by_class, strict=True):
+        own = (decided["prediction_then"] == name) & (decided["prediction_now"] == name)
+        assert found == crossing(*(side[own] for side in flagged))
+
+
+def test_figures_are_those_of_the_summaries(
+    moved: schema.Comparison, nights: tuple[RunFolder, RunFolder]
+) -> None:
+    first, last = (open_run(run.path).summary() for run in nights)
+    figures = {move.figure: move for move in moved.figures}
+    assert set(figures) == {"accuracy", "flagged", "undecided", "mean_lift"}
+    assert (figures["accuracy"].before, figures["accuracy"].now) == (
+        first.accuracy.value,
+        last.accuracy.value,
+    )
+    assert figures["flagged"].of_before == first.flagged.of
+    assert figures["mean_lift"].now == last.methods[0].mean_lift
+    for move in (*moved.figures, *moved.classes):
+        assert move.low <= move.change <= move.high
+        assert move.change == pytest.approx(move.now - move.before)
+        assert move.moved == (move.low > 0 or move.high < 0)
+        assert move.sentence.startswith("moved by" if move.moved else "no change that these")
+
+
+def test_classes_with_enough_images_share_one_error(
+    moved: schema.Comparison, nights: tuple[RunFolder, RunFolder]
+) -> None:
+    first, last = (open_run(run.path).summary() for run in nights)
+    counts = [
+        {row.name: row.flagged.of for row in summary.by_prediction} for summary in (first, last)
+    ]
+    enough = {name for name in counts[0] if min(side.get(name, 0) for side in counts) >= ENOUGH}
+    assert {move.name for move in moved.classes} == enough
+    assert moved.confidence == pytest.approx(1 - 0.05 / max(1, len(enough)))
+
+
+def test_what_else_differs_is_said(moved: schema.Comparison) -> None:
+    assert [difference.field for difference in moved.differs] == ["model", "data"]
+    assert moved.differs[1].before.endswith("night-1.parquet")
+
+
+def test_a_night_like_the_last_shows_no_change(nights: tuple[RunFolder, RunFolder]) -> None:
+    now = open_run(nights[1].path)
+    moved = compare_runs(now, now.summary(), now)
+    assert moved.differs == ()
+    assert (moved.added, moved.removed, moved.changed) == (0, 0, 0)
+    assert moved.predictions_changed.count == 0
+    assert not any(move.moved for move in (*moved.figures, *moved.classes))
+    lift = moved.figures[-1]
+    assert lift.sentence == "no change that these numbers can show (0.000 to 0.000)"
+
+
+def test_a_run_that_reuses_another_is_compared_with_it(
+    nights: tuple[RunFolder, RunFolder], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, now = (
+        RunFolder.at(shutil.copytree(run.path, tmp_path / run.path.name)) for run in nights
+    )
+    plan_reuse(now, str(before.path))
+    cost = open_run(now.path).summary().cost
+    moved = summarise(now, FlagSettings(), cost).moved
+    assert moved is not None
+    assert moved.before == str(before.path)
+    assert open_run(now.path).summary().moved == moved
+    metrics = metrics_of(open_run(now.path).summary())
+    flagged = next(move for move in moved.figures if move.figure == "flagged")
+    assert metrics["moved.flagged"] == flagged.change
+    assert metrics["moved.flagged_low"] <= flagged.change <= metrics["moved.flagged_high"]
+    assert metrics["moved.predictions"] == moved.predictions_changed.value
+    before.summary.unlink()
+    assert summarise(now, FlagSettings(), cost).moved is None
+    assert "not compared with the run before" in caplog.text
+
+
+def test_the_previous_run_is_the_last_finished_one_before(
+    nights: tuple[RunFolder, RunFolder], tmp_path: Path
+) -> None:
+    series = tmp_path / "nightly"
+    times = [datetime(2026, 11, day, 2, tzinfo=UTC) for day in range(18, 23)]
+    output = OutputSettings(series=str(tmp_path))
+    assert settled(output, "nightly", times[0]).reuse is None
+    folders = [settled(output, "nightly", time).folder for time in times]
+    assert folders[0] == str(series / "2026-11-18T02-00-00Z")
+    for folder in (folders[0], folders[1], folders[4]):
+        shutil.copytree(nights[0].path, folder)
+    half = RunFolder.at(shutil.copytree(nights[0].path, folders[2]))
+    half.update_state(state="running")
+    (series / "2026-11-20 notes").mkdir()
+    (series / "2026-11-20.txt").write_text("no run")
+    assert settled(output, "nightly", times[3]).reuse == folders[1]
+    assert settled(output, "nightly", times[0]).reuse is None
+    assert previous_of(place(series), folders[1]) == folders[0]
+
+
+def test_a_time_means_one_folder_in_every_zone() -> None:
+    output = OutputSettings(series="runs", replace=True, reuse="other")
+    berlin = datetime(2026, 11, 21, 3, 0, 0, 123456, timezone(timedelta(hours=1)))
+    found = settled(output, None, berlin)
+    assert found.folder == str(Path("runs/by-hand/2026-11-21T02-00-00Z").absolute())
+    assert (found.replace, found.reuse) == (True, "other")
+    alone = OutputSettings(run="here")
+    assert settled(alone, "nightly", berlin) is alone
+
+
+@pytest.mark.parametrize("given", [{}, {"run": "a", "series": "b"}])
+def test_one_folder_is_named(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="give --out FOLDER or --series FOLDER"):
+        OutputSettings(**given)  # type: ignore[arg-type]
