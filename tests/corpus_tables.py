@@ -52,6 +52,7 @@ def tables(marker: Path) -> Files:
     yield "nested.jsonl", b'{"file_name": {"a": 1}, "label": ["cat"]}\n'
     yield "mixed.jsonl", b'{"file_name": "a.png"}\n{"file_name": 7}\n'
     yield "nulls.jsonl", b'{"file_name": null, "label": null}\n'
+    yield "deadly deep.jsonl", b'{"file_name": ' + b"[" * 50_000 + b"]" * 50_000 + b"}\n"
     yield "deep.jsonl", b'{"file_name": ' + b"[" * 500 + b"]" * 500 + b"}\n"
     yield "twice.jsonl", b'{"file_name": "a.png", "file_name": "b.png"}\n'
     yield "surrogate.jsonl", b'{"file_name": "\\ud800.png"}\n'

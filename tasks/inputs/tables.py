@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ KEY_COLUMNS = ("row_id",)
 SEVERAL = "|"  # between the masks of one image in a CSV
 LARGEST_WHOLE = 2.0**53  # up to which a float64 counts every integer
 LONGEST_LINE = 1 << 26  # bytes of a JSONL line
+DEEPEST = 64  # brackets open at once in a JSONL line
 
 
 def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) -> Listing:
@@ -82,6 +84,7 @@ def _read(path: UPath) -> pa.Table:
 def _typed_by_itself(path: UPath) -> pa.Table:
     if path.suffix.lower() == ".parquet":
         return read_table(path)
+    _refuse_deep(path)
     blocks = pyarrow.json.ReadOptions(block_size=LONGEST_LINE)
     table = pyarrow.json.read_json(_source(path), read_options=blocks)
     try:
@@ -92,6 +95,24 @@ def _typed_by_itself(path: UPath) -> pa.Table:
             "leave nulls out of them, or write the table as Parquet"
         ) from error
     return table
+
+
+def _refuse_deep(path: UPath) -> None:
+    """Arrow's reader calls itself for each level, and ends the process when the stack does."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.count(b"[") + line.count(b"{") > DEEPEST < _depth(line):
+                raise ListingMistake(
+                    f"table {path} has lists in lists more than {DEEPEST} deep in line {number}: "
+                    "write plain values"
+                )
+
+
+def _depth(line: bytes) -> int:
+    """The most brackets that are open at once, those inside of texts left out."""
+    brackets = np.frombuffer(re.sub(rb'"(?:\\.|[^"\\])*"|[^][{}]', b"", line), np.uint8)
+    opening = np.isin(brackets, np.frombuffer(b"[{", np.uint8))
+    return int(np.cumsum(np.where(opening, 1, -1)).max(initial=0))
 
 
 def _typed(path: UPath) -> pa.Table:

@@ -21,6 +21,7 @@ from tasks.reader import open_run
 
 BIN = Path(sys.executable).parent
 IMAGES = 1500
+IMPATIENT = "from flows import server; server.PATIENCE = 3; from flows.cli import main; main()"
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -85,12 +86,16 @@ def crowd(benchmark_folder: Path, tmp_path: Path) -> Path:
 
 
 def start(
-    crowd: Path, bundle: Path, run: Path, environment: dict[str, str]
+    crowd: Path,
+    bundle: Path,
+    run: Path,
+    environment: dict[str, str],
+    command: tuple[str | Path, ...] = (BIN / "sightline",),
 ) -> subprocess.Popen[str]:
     where = ("--data", str(crowd), "--model", str(bundle), "--out", str(run))
     how = ("--shard-size", "25", "--workers", "1", "--json")
     return subprocess.Popen(
-        [BIN / "sightline", "audit", *where, *how],
+        [*command, "audit", *where, *how],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -130,8 +135,9 @@ def test_a_server_that_stays_away_costs_no_result(
     server: Server, crowd: Path, bundle: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    impatient = server.environment | {"PREFECT_CLIENT_MAX_RETRIES": "2"}
-    audit = start(crowd, bundle, run, impatient)
+    impatient = (sys.executable, "-c", IMPATIENT)
+    environment = server.environment | {"PREFECT_CLIENT_MAX_RETRIES": "1"}
+    audit = start(crowd, bundle, run, environment, impatient)
     wait_for_parts(audit, run)
     server.kill()
     _, told = audit.communicate(timeout=400)
@@ -141,7 +147,7 @@ def test_a_server_that_stays_away_costs_no_result(
     assert "Traceback" not in told
     assert open_run(run).state["state"] == "finished"
     stamps = {path: path.stat().st_mtime_ns for path in parts(run)}
-    again = start(crowd, bundle, run, impatient)
+    again = start(crowd, bundle, run, environment)
     _, told = again.communicate(timeout=120)
     assert again.returncode == 3, told  # still away: said at once
     assert "Prefect at http://127.0.0.1:" in told.splitlines()[-1]

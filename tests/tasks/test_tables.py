@@ -13,6 +13,8 @@ import pytest
 
 from tasks.inputs.listed import Columns, ListingMistake
 from tasks.inputs.listing import list_images
+from tasks.inputs.tables import list_table
+from tasks.places import place
 
 WATERBIRDS = (
     "img_id,img_filename,y,split,place,place_filename\n"
@@ -191,3 +193,14 @@ def test_names_are_relative_to_another_folder_where_told(tmp_path: Path) -> None
     (tmp_path / "t.csv").write_text("file_name\na.jpg\n")
     listing = list_images(tmp_path / "t.csv", Columns(), images=str(tmp_path / "pictures"))
     assert listing.root == tmp_path / "pictures"
+
+
+def test_brackets_are_counted_where_they_nest(tmp_path: Path) -> None:
+    """Many boxes beside each other, and brackets in texts, are no deep nesting."""
+    boxes = ", ".join(["[1, 2, 3, 4]"] * 300)
+    line = f'{{"file_name": "a.png", "note": "{"[" * 300}\\"{"[" * 300}", "boxes": [{boxes}]}}'
+    (tmp_path / "a.jsonl").write_text(line + "\n")
+    assert len(list_table(place(tmp_path / "a.jsonl"), Columns(), None, place(tmp_path)).key) == 1
+    (tmp_path / "b.jsonl").write_text('{"file_name": ' + "[" * 65 + "]" * 65 + "}\n")
+    with pytest.raises(ListingMistake, match="more than 64 deep in line 1"):
+        list_table(place(tmp_path / "b.jsonl"), Columns(), None, place(tmp_path))
