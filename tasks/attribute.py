@@ -61,31 +61,30 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
         for stage, mark in marks_of(job, table).items()
         if not is_finished(job.run.part(stage, shard), mark)
     }
-    taken = Taken()
-    if missing and job.reuse is not None:
-        taken = take_rows(job.run, job.reuse, shard, table, missing)
+    if not missing:
+        return ShardDone(shard, 0, len(table), 0, "", time.perf_counter() - start)
+    taken = take_rows(job.run, job.reuse, shard, table, missing)
     rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
     plan = Plan(classifier, job.attribution, frozenset(missing))
-    failures = list(taken.failures)
-    if missing:
-        computed = _compute(_Work(job, shard, plan, rows, care), failures)
-        _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), failures)
-    failed = sum(failure.stage in UNREAD for failure in failures)
-    lost = failed - sum(failure.stage in UNREAD for failure in taken.failures)
+    computed, failures = _compute(_Work(job, shard, plan, rows, care))
+    told = _by_folder(failures, taken, missing)
+    _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
+    lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
+    failed = lost | {f.row_id for f in taken.failures["predictions"] if f.stage in UNREAD}
     return ShardDone(
         shard,
-        computed=len(rows) - lost,
-        reused=len(table) - len(rows) - (failed - lost),
-        failed=failed,
+        computed=len(rows) - len(lost),
+        reused=len(table) - len(rows) - len(failed - lost),
+        failed=len(failed),
         device=str(plan.device),
         seconds=time.perf_counter() - start,
     )
 
 
-def _compute(work: _Work, failures: list[Failure]) -> Tables:
-    """The table of each stage for the rows that are left; adds to the failures."""
+def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
+    """The table of each stage for the rows that are left, and what failed."""
     records: dict[str, list[pa.RecordBatch]] = defaultdict(list)
-    failures += work.care.failures(work.rows)
+    failures = work.care.failures(work.rows)
     for batch in _read_batches(work):
         failures += [item for item in batch if isinstance(item, Failure)]
         samples = [item for item in batch if isinstance(item, Sample)]
@@ -96,7 +95,8 @@ def _compute(work: _Work, failures: list[Failure]) -> Tables:
     if not records:  # nothing could be read: parts with the right columns and no rows
         explained, _ = explain(work.plan, [_blank(work.plan.classifier)])
         records |= {stage: [record[:0]] for stage, record in explained.items()}
-    return {stage: pa.Table.from_batches(found) for stage, found in records.items()}
+    tables = {stage: pa.Table.from_batches(found) for stage, found in records.items()}
+    return tables, failures
 
 
 def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
@@ -132,30 +132,45 @@ def _joined(
     return tables
 
 
+def _by_folder(
+    failures: Sequence[Failure], taken: Taken, missing: Mapping[str, Mark]
+) -> dict[str, list[Failure]]:
+    """Failures where they lie: with the predictions, or with the maps that they cost.
+
+    A row whose prediction stands, and that now only lacked maps, keeps its prediction.
+    """
+    told = defaultdict(list, {folder: list(found) for folder, found in taken.failures.items()})
+    predicted = taken.done["predictions"] if "predictions" in missing else None  # None: all
+    methods = [stage.partition("/")[2] for stage in missing if stage.startswith("maps/")]
+    for failure in failures:
+        if failure.stage not in BEFORE_MAPS:
+            told[failure.stage].append(failure)
+        elif predicted is not None and failure.row_id not in predicted:
+            told["predictions"].append(failure)
+        else:
+            for method in methods:
+                told[method].append(failure)
+    return told
+
+
 def _write(
     job: Job,
     shard: int,
     missing: Mapping[str, Mark],
     parts: Tables,
-    failures: Sequence[Failure],
+    told: Mapping[str, Sequence[Failure]],
 ) -> None:
     """Failures before the part that vouches for them: predictions, or the maps of a method."""
-    transient = sum(failure.kind == "transient" for failure in failures)
+    transient = sum(failure.kind == "transient" for own in told.values() for failure in own)
     for stage, mark in missing.items():
         folder = failures_beside(stage)
         if folder is not None:
-            own = [failure for failure in failures if _folder_of(failure) == folder]
             path = job.run.part(f"failures/{folder}", shard)
-            if own:
-                write_part(path, encode_failures(own), mark)
+            if told[folder]:
+                write_part(path, encode_failures(told[folder]), mark)
             else:
                 path.unlink(missing_ok=True)
         write_part(job.run.part(stage, shard), parts[stage], mark, transient)
-
-
-def _folder_of(failure: Failure) -> str:
-    """Where a failure lies: with the method whose map failed, or with the predictions."""
-    return "predictions" if failure.stage in BEFORE_MAPS else failure.stage
 
 
 def _blank(classifier: Classifier) -> Sample:

@@ -48,6 +48,7 @@ WORKERS: dict[str, Any] = {
     "distributed.scheduler.worker-saturation": 1.0,
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
+PATIENCE = 30  # seconds for the first worker of somebody else's cluster
 WINDOW = 3  # shards under way for each worker: none waits, and the coordinator holds few
 
 
@@ -80,6 +81,14 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
         self.memory_format = job.attribution.memory_format
 
     def setup(self, worker: Worker) -> None:
+        self.turn = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
+        self.classifier: Classifier | None = None
+        self.load(worker)
+
+    def load(self, worker: Worker) -> Classifier:
+        """The classifier; again by the next shard where a restarted worker could not read it."""
+        if self.classifier is not None:
+            return self.classifier
         classifier = load_classifier(self.settings)
         if classifier.digest != self.digest:
             raise ClusterMistake(
@@ -88,7 +97,7 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
             )
         place(classifier, _device_of(worker), self.memory_format)
         self.classifier = classifier
-        self.turn = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
+        return classifier
 
 
 def plugin_name(job: Job) -> str:
@@ -200,9 +209,10 @@ class _Crew:
 
 
 def _run_shard(job: Job, shard: int, care: Care) -> ShardDone:
-    plugin: ModelPlugin = get_worker().plugins[plugin_name(job)]
+    worker = get_worker()
+    plugin: ModelPlugin = worker.plugins[plugin_name(job)]
     with plugin.turn:
-        return attribute_shard(job, shard, plugin.classifier, care)
+        return attribute_shard(job, shard, plugin.load(worker), care)
 
 
 @contextmanager
@@ -217,6 +227,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
                 "or leave --dask out for a local cluster"
             ) from error
         with client:
+            _await_workers(client, compute.dask)
             yield client
         return
     with (
@@ -234,6 +245,16 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+def _await_workers(client: Client, address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise ClusterMistake(
+            f"the Dask scheduler at {address} has had no worker for {PATIENCE} s: start one "
+            f"(dask worker {address} --nthreads 1), or leave --dask out for a local cluster"
+        ) from error
 
 
 @contextmanager

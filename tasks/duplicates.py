@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,30 +14,42 @@ from tasks.places import writing
 from tasks.reader import Run
 
 SHOWN = 20  # pictures in the summary
+COPIES = 5  # of each of them
 COLUMNS = ["content_id", "row_id", "label"]
+_EMPTY = schema.DUPLICATES.empty_table().select(COLUMNS)
 
 
 def write_duplicates(run: Run) -> schema.DuplicateSummary:
     """Write duplicates.parquet, pictures with several labels first, and return what it holds."""
-    rows: dict[str, list[schema.Copy]] = defaultdict(list)
-    for part in _repeated(run):
-        for row in part.to_pylist():
-            rows[row["content_id"]].append(schema.Copy(row_id=row["row_id"], label=row["label"]))
-    pictures = {picture: copies for picture, copies in rows.items() if len(copies) > 1}
-    order = sorted(pictures, key=lambda picture: (-_labels(pictures[picture]), picture))
-    table = [
-        {"content_id": picture, **copy.model_dump(), "labels": _labels(pictures[picture])}
-        for picture in order
-        for copy in pictures[picture]
-    ]
-    with writing(run.folder.duplicates) as file:
-        pq.write_table(pa.Table.from_pylist(table, schema=schema.DUPLICATES), file)
-    return schema.DuplicateSummary(
-        pictures=len(pictures),
-        rows=len(table),
-        contradictions=sum(_labels(copies) > 1 for copies in pictures.values()),
-        first=tuple(tuple(pictures[picture]) for picture in order[:SHOWN]),
+    copies = pa.concat_tables([_EMPTY, *_repeated(run)]).sort_by(
+        [("content_id", "ascending"), ("row_id", "ascending")]
     )
+    each = copies.group_by("content_id").aggregate(
+        [("row_id", "count"), ("label", "count_distinct", pc.CountOptions(mode="only_valid"))]
+    )
+    each = each.filter(pc.greater(each["row_id_count"], 1))  # others had half of a hash in common
+    place = pc.index_in(copies["content_id"], each["content_id"].combine_chunks())
+    table = copies.append_column("labels", each["label_count_distinct"].take(place).cast("int32"))
+    table = table.filter(pc.is_valid(table["labels"])).sort_by(
+        [("labels", "descending"), ("content_id", "ascending"), ("row_id", "ascending")]
+    )
+    with writing(run.folder.duplicates) as file:
+        pq.write_table(table.cast(schema.DUPLICATES), file)
+    return schema.DuplicateSummary(
+        pictures=len(each),
+        rows=len(table),
+        contradictions=pc.sum(pc.greater(each["label_count_distinct"], 1)).as_py() or 0,
+        first=tuple(_first(table)),
+    )
+
+
+def _first(table: pa.Table) -> Iterator[tuple[schema.Copy, ...]]:
+    """A few copies of each of the first pictures."""
+    for picture in pc.unique(table["content_id"]).slice(0, SHOWN).to_pylist():
+        own = table.filter(pc.equal(table["content_id"], picture)).slice(0, COPIES)
+        yield tuple(
+            schema.Copy(row_id=row["row_id"], label=row["label"]) for row in own.to_pylist()
+        )
 
 
 def _repeated(run: Run) -> Iterator[pa.Table]:
@@ -48,7 +59,8 @@ def _repeated(run: Run) -> Iterator[pa.Table]:
     twice = values[counts > 1]
     if len(twice):
         for part in _parts(run, COLUMNS):
-            yield part.filter(pa.array(np.isin(_hashes(part), twice)))
+            kept = part.filter(pa.array(np.isin(_hashes(part), twice)))
+            yield kept.cast(_EMPTY.schema)
 
 
 def _parts(run: Run, columns: list[str]) -> Iterator[pa.Table]:
@@ -60,8 +72,3 @@ def _hashes(part: pa.Table | None) -> np.ndarray:
     """The first 64 bits of each content's hash: two that collide are told apart afterwards."""
     ids = [] if part is None else pc.utf8_slice_codeunits(part["content_id"], 0, 16).to_pylist()
     return np.array([int(digits, 16) for digits in ids], np.uint64)
-
-
-def _labels(copies: list[schema.Copy]) -> int:
-    """How many different labels the copies of a picture have."""
-    return len({copy.label for copy in copies} - {None})

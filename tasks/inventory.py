@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from upath import UPath
 
 from models.mistakes import Mistake
 from tasks.lock import owner_of
-from tasks.places import place, read_footer, remove
-from tasks.store import RunFolder
+from tasks.places import is_local, place, read_footer
+from tasks.store import RunFolder, RunMistake, is_run
 
 State = Literal["running", "finished", "stopped"]
 DEEPEST = 4  # folders between the one that is asked for and a run
@@ -45,22 +46,29 @@ def find_runs(folder: str) -> Iterator[Entry]:
 
 def entry_of(folder: str) -> Entry:
     """The run that lies there; refuses what is none."""
-    return _entry(RunFolder.at(folder))
+    run = RunFolder.at(folder)
+    if not is_run(run):
+        run.read_state()
+    return _entry(run)
 
 
 def remove_run(folder: str) -> None:
     """Delete a run with all that it wrote; refuses one that is being written."""
     run = RunFolder.at(folder)
-    run.read_state()  # refuses what is no run: only what we wrote is ours to delete
+    if not is_run(run):
+        run.read_state()  # says why it is none
     owner = owner_of(run.path)
     if owner is not None:
         raise InventoryMistake(f"{folder} is being written by {owner.told()}: stop it first")
-    remove(run.path)
+    run.erase()
+    if is_local(run.path):
+        with suppress(OSError):  # what is not ours stays, and so does the folder then
+            run.path.rmdir()
 
 
 def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
     run = RunFolder(folder)
-    if run.state.is_file():
+    if is_run(run):
         yield run
     elif depth:
         for inner in sorted(folder.iterdir(), key=str):
@@ -69,7 +77,9 @@ def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
 
 
 def _entry(run: RunFolder) -> Entry:
-    state = run.read_state()
+    state: dict[str, Any] = {}
+    with suppress(RunMistake):  # a broken run.json
+        state = run.read_state()
     settings = state.get("settings", {})
     return Entry(
         path=str(run.path),

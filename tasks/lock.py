@@ -25,7 +25,7 @@ import psutil
 from upath import UPath
 
 from models.mistakes import Mistake
-from tasks.places import is_local, place, write_text
+from tasks.places import answering, is_local, place, write_text
 from tasks.store import LOCK
 
 log = logging.getLogger("sightline")
@@ -81,19 +81,23 @@ def held(run: str) -> Iterator[None]:
     finally:
         done.set()
         beating.join()
-        _withdraw(path)
+        with suppress(OSError), answering():  # storage that is away: the claim goes stale
+            _withdraw(path)
 
 
 def _beat(path: UPath, claim: Claim, done: threading.Event) -> None:
     """Signs of life; a claim that somebody else took for a dead one's ends this process."""
     while not done.wait(BEAT):
-        with suppress(OSError):  # storage that is away for a while
-            if path.exists():
+        try:
+            with answering():
+                path.stat()
                 _write(path, replace(claim, beat=time.time()))
-                continue
+        except FileNotFoundError:
             log.error("%s was taken over by another run: this one stops", path.parent.parent)
             os.kill(os.getpid(), signal.SIGTERM)
             return
+        except OSError as error:  # storage that is away for a while
+            log.debug("no sign of life: %s", error)
 
 
 def owner_of(run: UPath) -> Claim | None:
@@ -138,7 +142,15 @@ def _claims(run: UPath) -> Iterator[tuple[UPath, Claim]]:
     if folder.is_dir():
         for path in folder.glob("*.json"):
             with suppress(FileNotFoundError):  # withdrawn meanwhile
-                yield path, Claim(**json.loads(path.read_text()))
+                yield path, _read(path)
+
+
+def _read(path: UPath) -> Claim:
+    try:
+        return Claim(**json.loads(path.read_text()))
+    except (ValueError, TypeError):  # half written when its machine died, or of another version
+        when = path.stat().st_mtime
+        return Claim(path.stem, "an unknown host", "", 0, 0.0, since=when, beat=when, holding=True)
 
 
 def _write(path: UPath, claim: Claim) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,7 @@ from models.mistakes import Mistake, told
 
 REMOTE = "://"
 TEMPORARY = ".tmp"
+CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # whose errors are no OSError
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
 
 
@@ -48,6 +50,17 @@ def place(address: str | os.PathLike[str]) -> UPath:
     except ValueError as error:
         raise PlaceMistake(f"{text} is no address that fsspec knows ({error})") from error
     return remote
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """What the client of a remote place raises, as the OSError that it is."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in CLIENTS:
+            raise OSError(told(error)) from error
+        raise
 
 
 def is_local(address: str | os.PathLike[str]) -> bool:
@@ -109,6 +122,11 @@ def stamps(addresses: Sequence[str]) -> list[str]:
     ]
 
 
+def tells(stamp: str) -> bool:
+    """Would another file have another stamp? Places without sizes or times cannot say."""
+    return not any(mark in f"{stamp} " for mark in ("unknown ", "missing ", ": ", "None:"))
+
+
 @contextmanager
 def writing(target: UPath) -> Iterator[IO[bytes]]:
     """A file that takes the target's place when all went well, and else never was."""
@@ -116,7 +134,7 @@ def writing(target: UPath) -> Iterator[IO[bytes]]:
         with _putting(target) as file:
             yield file
         return
-    temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}{TEMPORARY}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as file:
@@ -127,8 +145,12 @@ def writing(target: UPath) -> Iterator[IO[bytes]]:
 
 
 def write_text(target: UPath, text: str) -> None:
+    """A small file that others wait for: on the disk before it takes its place."""
     with writing(target) as file:
         file.write(text.encode())
+        if is_local(target):
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def sweep(folder: UPath) -> None:
@@ -206,5 +228,5 @@ def _remote_stamps(folder: str, addresses: Sequence[str]) -> dict[str, str]:
 
 
 def _stamp_of(entry: dict[str, Any]) -> str:
-    marks = ("ETag", "LastModified", "mtime", "created")
+    marks = ("ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
     return f"{entry['size']}:{next((entry[mark] for mark in marks if entry.get(mark)), '')}"

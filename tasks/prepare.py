@@ -17,7 +17,7 @@ from models.methods import check_methods, find_methods
 from models.registered import Fetched
 from tasks.catalog import CatalogMistake, DataSettings, check_catalog, make_catalog
 from tasks.places import writing
-from tasks.reuse import plan_reuse
+from tasks.reuse import plan_reuse, previous_run
 from tasks.shard import AttributionSettings, identity_of
 from tasks.store import OutputSettings, RunFolder, start_run
 
@@ -34,6 +34,8 @@ def prepare_run(
     """Read the model and list the data; refuse what cannot work; write run.json and the catalog."""
     classifier = load_classifier(model.settings)
     catalog = checked_catalog(data, classifier, attribution)
+    target = RunFolder.at(output.folder)
+    before = None if output.reuse is None else previous_run(output.reuse, target)
     run = start_run(
         output,
         identity_of(catalog, classifier, data, attribution),
@@ -41,12 +43,13 @@ def prepare_run(
         settings=settings,
         classes=classifier.classes,
         state="running",
+        reuse=None if before is None else str(before.path),
     )
     _keep_model(run, model, classifier)
     with writing(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=attribution.shard_size)
-    if output.reuse is not None:
-        plan_reuse(run, output.reuse)
+    if before is not None:
+        plan_reuse(run, before)
     return run
 
 

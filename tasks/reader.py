@@ -85,9 +85,10 @@ class Run:
         found = {}
         wanted = pa.array(list(row_ids), pa.string())
         for path in self.folder.parts(f"maps/{method}"):
-            part = read_table(path, filters=pc.field("row_id").isin(wanted))
-            if part.num_rows:
-                found.update(_scaled(part))
+            file = open_parquet(path)  # maps of pixels are large: only parts that hold a row
+            if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], wanted)).as_py():
+                part = file.read()
+                found.update(_scaled(part.filter(pc.is_in(part["row_id"], wanted))))
         if size is not None:
             found = {row_id: enlarge(map_hw, size) for row_id, map_hw in found.items()}
         return found

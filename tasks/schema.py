@@ -209,7 +209,7 @@ class DuplicateSummary(Value):
     pictures: int  # that are there more than once
     rows: int  # that hold them
     contradictions: int  # pictures whose copies have different labels
-    first: tuple[tuple[Copy, ...], ...]  # the first pictures, contradictions before others
+    first: tuple[tuple[Copy, ...], ...]  # a few pictures, contradictions first, a few copies each
 
 
 class CostSummary(Value):

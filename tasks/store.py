@@ -19,6 +19,11 @@ from tasks.places import open_parquet, place, read_footer, remove, write_text, w
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
 SPECIFICATION = b"sightline.specification"  # of all that makes a row's numbers but the row
+OURS = (
+    *("catalog.parquet", "flags.parquet", "duplicates.parquet", "patterns.parquet"),
+    *("summary.json", "report.html", "reuse.parquet", "notes", "model"),
+    *("predictions", "features", "maps", "scores", "failures", "interventions"),
+)
 LOCK = "lock"  # folder of the claims on a run
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
 
@@ -115,12 +120,28 @@ class RunFolder:
                 f"{self.path} is no run folder (it has no run.json): give --out of an audit"
             )
         try:
-            state: dict[str, Any] = json.loads(self.state.read_text())
+            state = json.loads(self.state.read_text())
         except ValueError as error:
             raise RunMistake(
-                f"{self.state} is not JSON ({error}): the run must start anew"
+                f"{self.state} is broken ({error}): delete the run (sightline remove), or --replace"
             ) from error
+        if not (isinstance(state, dict) and {"identity", "schema_version"} <= state.keys()):
+            raise RunMistake(
+                f"{self.path} is no run folder (its run.json is not Sightline's): "
+                "give --out of an audit"
+            )
         return state
+
+    def erase(self) -> None:
+        """Delete what is ours, run.json last: what is left before that is still a run."""
+        for name in (*OURS, self.state.name):
+            if (self.path / name).exists():
+                remove(self.path / name)
+
+    def restart(self) -> None:
+        """Forget what follows from the parts: they may change from here on."""
+        for path in (self.flags, self.duplicates, self.summary, self.report):
+            path.unlink(missing_ok=True)
 
     def finish(self, report: str) -> None:
         """The last word of a run: its page, and that all of it is there."""
@@ -142,31 +163,49 @@ def start_run(output: OutputSettings, identity: dict[str, Any], **state: object)
     """Create the run folder, or continue the same identity; another's is refused by field."""
     run = RunFolder.at(output.folder)
     known: dict[str, Any] = {"id": uuid4().hex}
+    if _is_broken(run) and output.replace:
+        run.erase()
     if run.state.is_file():
         found = run.read_state()
-        other = _differences(found.get("identity", {}), identity)
+        other = _differences(found["identity"], identity)
         if other and not output.replace:
             raise RunMistake(
                 f"{run.path} holds another run ({other}): give another --out, or --replace"
             )
         if other:
-            _empty(run)
+            run.erase()
         else:
             known |= found
-    elif run.path.exists() and (not run.path.is_dir() or _content(run)):
+            run.restart()
+    elif run.path.exists() and not (run.path.is_dir() and _only_lock(run)):
         raise RunMistake(f"{run.path} is not empty and no run folder: give an empty or a new --out")
     run.update_state(**known | state | {"schema_version": schema.VERSION, "identity": identity})
     return run
 
 
-def _content(run: RunFolder) -> list[UPath]:
-    """All that lies in a run folder but its lock, which is the caller's."""
-    return [path for path in run.path.iterdir() if path.name != LOCK]
+def is_run(run: RunFolder) -> bool:
+    """Does a run lie there, be its run.json broken or not?"""
+    try:
+        run.read_state()
+    except RunMistake:
+        return _is_broken(run)
+    return True
 
 
-def _empty(run: RunFolder) -> None:
-    for path in _content(run):
-        remove(path)
+def _is_broken(run: RunFolder) -> bool:
+    """A run.json of ours that a crash of the machine left half written: nothing else lies there."""
+    if not run.state.is_file():
+        return False
+    try:
+        json.loads(run.state.read_text())
+    except ValueError:
+        return {path.name for path in run.path.iterdir()} <= {*OURS, run.state.name, LOCK}
+    return False
+
+
+def _only_lock(run: RunFolder) -> bool:
+    """The lock is the caller's own."""
+    return all(path.name == LOCK for path in run.path.iterdir())
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +14,11 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 from upath import UPath
 
 from flows.cli import main
+from tasks import lock
 from tasks.lock import held
 from tasks.places import place
 from tasks.reader import open_run
@@ -93,6 +98,33 @@ def test_a_lock_on_object_storage_refuses_the_second(data: UPath) -> None:
         held(str(data / "runs/locked")),
     ):
         pytest.fail("two writers")
+
+
+def test_a_lock_outlives_a_storage_that_is_away(
+    bucket: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No sign of life can be given for a while: that is no reason to stop, and none to fail."""
+    del bucket
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(lock, "BEAT", 0.1)
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    S3FileSystem.clear_instance_cache()  # else it still talks to the other server
+    try:
+        run = place("s3://others/run")
+        run.fs.mkdir("others")
+        with held(str(run)):
+            server.stop()
+            time.sleep(1)
+            assert any(thread.name == "lock" for thread in threading.enumerate())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        S3FileSystem.clear_instance_cache()
+    assert stopped == []
 
 
 def test_a_bucket_that_is_not_there_is_one_line(bundle: Path, bucket: UPath) -> None:

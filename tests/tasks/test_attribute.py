@@ -19,8 +19,9 @@ from tasks.attribute import attribute_shard
 from tasks.catalog import CatalogMistake, DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of
+from tasks.narrow import Care
 from tasks.reader import open_run
-from tasks.shard import AttributionSettings, Job
+from tasks.shard import AttributionSettings, Job, read_shard, rows_of
 from tasks.store import RunFolder
 
 ALONE = ComputeSettings(workers=1)
@@ -168,7 +169,8 @@ def test_a_transient_failure_is_tried_again(
     settings = DataSettings(path=str(data), split="test", limit=8)
     run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
     (tmp_path / "away.png").rename(away)
-    assert attribute_shard(job_of(run, ALONE), 0, classifier).computed == 8
+    done = attribute_shard(job_of(run, ALONE), 0, classifier)
+    assert (done.computed, done.reused) == (1, 7)  # the others are taken from their own parts
     assert not run.part("failures/predictions", 0).exists()
     assert pq.read_table(run.part("maps/grad_cam", 0)).num_rows == 8
 
@@ -272,3 +274,21 @@ def test_a_job_travels_to_a_worker(finished_run: RunFolder) -> None:
     again = deserialize(*serialize(job))
     assert isinstance(again, Job)
     assert again == job
+
+
+def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_told(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    settings = DataSettings(path=str(data), split="test", limit=4)
+    model = ModelSettings(address=str(bundle))
+    run = run_here(tmp_path / "run", settings, model, AttributionSettings(methods=("grad_cam",)))
+    job = replace(job_of(run, ALONE), attribution=AttributionSettings(methods=("layer_cam",)))
+    guilty = rows_of(read_shard(run, 0))[1].row_id
+    attribute_shard(job, 0, classifier, Care(noted=True, guilty=frozenset({guilty})))
+    reader = open_run(run.path)
+    assert len(reader.table()) == 4
+    assert pq.read_table(run.part("maps/layer_cam", 0)).num_rows == 3
+    (failure,) = pq.read_table(run.part("failures/layer_cam", 0)).to_pylist()
+    assert (failure["row_id"], failure["stage"]) == (guilty, "worker")
+    assert not run.part("failures/predictions", 0).exists()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from conftest import BENCHMARK, run_here
-from pydantic import ValidationError
 from torchvision.io import decode_image
 
 from models.architectures import Built, ModelSettings
@@ -23,13 +21,10 @@ from tasks.change import Crossing
 from tasks.compare import ENOUGH, compare_runs
 from tasks.flag import FlagSettings
 from tasks.match import match_images
-from tasks.places import place
 from tasks.publish import metrics_of
 from tasks.reader import open_run
-from tasks.reuse import plan_reuse
-from tasks.series import previous_of, settled
 from tasks.shard import AttributionSettings
-from tasks.store import OutputSettings, RunFolder
+from tasks.store import RunFolder
 from tasks.summarise import summarise
 
 METHODS = ("grad_cam_pp",)
@@ -57,8 +52,10 @@ def other_model(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory
         network = small_resnet(len(BENCHMARK.classes)).eval()
     pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
     image_BCHW = torch.stack([decode_image(str(path)) / 127.5 - 1 for path in pictures])
+    weights = network.state_dict()
     with torch.no_grad():
-        network.fc.bias -= network(image_BCHW).mean(0)
+        weights["fc.bias"] = weights["fc.bias"] - network(image_BCHW).mean(0)
+    network.load_state_dict(weights)
     address = "sightline:small_resnet"
     prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
     built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
@@ -133,7 +130,8 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(match, "BLOCK", block)
-    shared = match_images(*(open_run(run.path) for run in nights), BENCHMARK.classes)
+    before, now = (open_run(run.path) for run in nights)
+    shared = match_images(before, now, BENCHMARK.classes)
     right = both["correct_then"].astype(bool), both["correct_now"].astype(bool)
     assert shared.correct == crossing(*right)
     decided = both[(both["flag_then"] != "undecided") & (both["flag_now"] != "undecided")]
@@ -199,7 +197,7 @@ def test_a_run_that_reuses_another_is_compared_with_it(
     before, now = (
         RunFolder.at(shutil.copytree(run.path, tmp_path / run.path.name)) for run in nights
     )
-    plan_reuse(now, str(before.path))
+    now.update_state(reuse=str(before.path))
     cost = open_run(now.path).summary().cost
     moved = summarise(now, FlagSettings(), cost).moved
     assert moved is not None
@@ -213,39 +211,3 @@ def test_a_run_that_reuses_another_is_compared_with_it(
     before.summary.unlink()
     assert summarise(now, FlagSettings(), cost).moved is None
     assert "not compared with the run before" in caplog.text
-
-
-def test_the_previous_run_is_the_last_finished_one_before(
-    nights: tuple[RunFolder, RunFolder], tmp_path: Path
-) -> None:
-    series = tmp_path / "nightly"
-    times = [datetime(2026, 11, day, 2, tzinfo=UTC) for day in range(18, 23)]
-    output = OutputSettings(series=str(tmp_path))
-    assert settled(output, "nightly", times[0]).reuse is None
-    folders = [settled(output, "nightly", time).folder for time in times]
-    assert folders[0] == str(series / "2026-11-18T02-00-00Z")
-    for folder in (folders[0], folders[1], folders[4]):
-        shutil.copytree(nights[0].path, folder)
-    half = RunFolder.at(shutil.copytree(nights[0].path, folders[2]))
-    half.update_state(state="running")
-    (series / "2026-11-20 notes").mkdir()
-    (series / "2026-11-20.txt").write_text("no run")
-    assert settled(output, "nightly", times[3]).reuse == folders[1]
-    assert settled(output, "nightly", times[0]).reuse is None
-    assert previous_of(place(series), folders[1]) == folders[0]
-
-
-def test_a_time_means_one_folder_in_every_zone() -> None:
-    output = OutputSettings(series="runs", replace=True, reuse="other")
-    berlin = datetime(2026, 11, 21, 3, 0, 0, 123456, timezone(timedelta(hours=1)))
-    found = settled(output, None, berlin)
-    assert found.folder == str(Path("runs/by-hand/2026-11-21T02-00-00Z").absolute())
-    assert (found.replace, found.reuse) == (True, "other")
-    alone = OutputSettings(run="here")
-    assert settled(alone, "nightly", berlin) is alone
-
-
-@pytest.mark.parametrize("given", [{}, {"run": "a", "series": "b"}])
-def test_one_folder_is_named(given: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="give --out FOLDER or --series FOLDER"):
-        OutputSettings(**given)  # type: ignore[arg-type]

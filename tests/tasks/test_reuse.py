@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 import tasks.attribute
+import tasks.catalog
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
 from models.registered import Fetched
@@ -44,26 +45,35 @@ class World:
     def audit(
         self,
         name: str,
+        *,
         reuse: RunFolder | None = None,
         methods: tuple[str, ...] = METHODS,
         shard_size: int = 24,
         limit: int | None = None,
+        data: Path | None = None,
+        replace: bool = False,
+        killed: bool = False,
     ) -> tuple[RunFolder, list[ShardDone]]:
-        data = DataSettings(
-            path=str(self.folder / "data/images/test"),
-            masks=str(self.folder / "data/masks/test"),
+        """A run, and what its shards say; killed: before the first of them."""
+        pictures = DataSettings(
+            path=str(data or self.folder / "data/images/test"),
+            masks=None if data else str(self.folder / "data/masks/test"),
             limit=limit,
         )
         model = ModelSettings(address=str(self.bundle))
         attribution = AttributionSettings(methods=methods, shard_size=shard_size)
-        sections = {"data": data, "model": model, "attribution": attribution}
+        sections = {"data": pictures, "model": model, "attribution": attribution}
         settings = {key: value.model_dump(mode="json") for key, value in sections.items()}
         output = OutputSettings(
-            run=str(self.folder / name), reuse=None if reuse is None else str(reuse.path)
+            run=str(self.folder / name),
+            reuse=None if reuse is None else str(reuse.path),
+            replace=replace,
         )
-        run = prepare_run(data, Fetched(model), attribution, output, settings)
+        run = prepare_run(pictures, Fetched(model), attribution, output, settings)
         self.read.clear()
-        job = replace(job_of(run, ComputeSettings(workers=1)), decode_threads=1)
+        if killed:
+            return run, []
+        job = dataclasses.replace(job_of(run, ComputeSettings(workers=1)), decode_threads=1)
         classifier = load_classifier(model)
         return run, [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
 
@@ -183,3 +193,56 @@ def test_what_is_no_other_run_is_refused(world: World) -> None:
         world.audit("before", reuse=run)
     with pytest.raises(ValueError, match="is no run folder"):
         world.audit("run", reuse=RunFolder(run.path / "maps"))
+
+
+def test_a_previous_run_that_was_continued_and_killed_gives_no_old_rows(world: World) -> None:
+    """Its catalog knows the new picture, its parts still hold the old one."""
+    before, _ = world.audit("before")
+    shutil.copy(world.pictures[3], world.pictures[5])
+    world.audit("before", killed=True)
+    run, _ = world.audit("run", reuse=before)
+    fresh, _ = world.audit("fresh")
+    for name in ("row_id", "content_id"):
+        found = rows_of(run, "predictions")[name].to_pylist()
+        assert found == rows_of(fresh, "predictions")[name].to_pylist()
+
+
+def test_other_labels_are_other_rows(world: World) -> None:
+    table = world.folder / "table.csv"
+    for name, label in (("before", "fish"), ("run", "cactus")):
+        lines = [
+            f"{path},{label if path.name == '00003.png' else 'fish'}" for path in world.pictures
+        ]
+        table.write_text("file_name,label\n" + "\n".join(lines) + "\n")
+        before = None if name == "before" else RunFolder.at(world.folder / "before")
+        run, _ = world.audit(name, reuse=before, data=table)
+    assert [Path(name).name for name in world.read] == ["00003.png"]
+    assert "cactus" in rows_of(run, "predictions")["label"].to_pylist()
+
+
+def test_stamps_that_tell_nothing_are_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a web server that tells neither sizes nor times."""
+    monkeypatch.setattr(tasks.catalog, "stamps", lambda addresses: ["unknown"] * len(addresses))
+    before, _ = world.audit("before")
+    shutil.copy(world.pictures[3], world.pictures[5])
+    _, done = world.audit("run", reuse=before)
+    assert world.read == [world.pictures[5].name]
+    assert sum(shard.reused for shard in done) == 63
+
+
+def test_a_wrong_previous_run_is_refused_before_anything_is_deleted(world: World) -> None:
+    run, _ = world.audit("run")
+    kept = sorted(run.path.rglob("*.parquet"))
+    with pytest.raises(ValueError, match="is no run folder"):
+        world.audit("run", reuse=RunFolder(run.path / "maps"), shard_size=7, replace=True)
+    assert sorted(run.path.rglob("*.parquet")) == kept
+
+
+def test_a_run_continues_when_the_previous_one_is_gone(world: World) -> None:
+    before, _ = world.audit("before")
+    world.audit("run", reuse=before, killed=True)
+    shutil.rmtree(before.path)
+    _, done = world.audit("run")
+    assert sum(shard.computed for shard in done) == 64

@@ -17,6 +17,7 @@ from tasks.store import (
     RunMistake,
     digest,
     is_finished,
+    is_run,
     start_run,
     write_part,
 )
@@ -79,9 +80,11 @@ def test_another_identity_is_refused_naming_the_fields(tmp_path: Path) -> None:
 
 def test_replacing_is_explicit(tmp_path: Path) -> None:
     run = start_run(output(tmp_path / "run"), {"model": "m1"})
-    (run.path / "old").touch()
+    run.flags.touch()
+    (run.path / "thesis").mkdir()
     start_run(output(tmp_path / "run", replace=True), {"model": "m2"})
-    assert not (run.path / "old").exists()
+    assert not run.flags.exists()
+    assert (run.path / "thesis").exists()  # not ours
     assert run.read_state()["identity"] == {"model": "m2"}
 
 
@@ -110,10 +113,38 @@ def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunMistake, match="is no run folder"):
         RunFolder(tmp_path).read_state()
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(RunMistake, match="is not JSON"):
+    with pytest.raises(RunMistake, match=r"run\.json is broken"):
         RunFolder(tmp_path).read_state()
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": "1"})
+
+
+def test_somebody_elses_run_json_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"scripts": 1}')
+    (tmp_path / "thesis").mkdir()
+    for replace in (False, True):
+        with pytest.raises(RunMistake, match=r"its run\.json is not Sightline's"):
+            start_run(output(tmp_path, replace), {"model": "m1"})
+    assert not is_run(RunFolder.at(tmp_path))
+    assert (tmp_path / "thesis").exists()
+
+
+def test_a_run_whose_state_was_half_written_can_be_replaced(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    run.state.write_text("")
+    assert is_run(run)
+    with pytest.raises(RunMistake, match="--replace"):
+        start_run(output(tmp_path / "run"), {"model": "m1"})
+    start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
+    assert run.read_state()["identity"] == {"model": "m1"}
+
+
+def test_continuing_forgets_what_follows_from_the_parts(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    run.finish("<html>")
+    start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    assert not run.report.exists()
+    assert run.read_state()["state"] == "running"
