@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from prefect import flow, task
-from prefect.runtime import flow_run
+from prefect import flow, runtime, task
 
 from flows.progress import watched
-from flows.settings import AuditSettings, home, tracking_uri
+from flows.schedule import mlflow_away, undisturbed
+from flows.settings import AuditSettings, home, tracking_of
 from models.architectures import ModelSettings
+from models.registered import fetched
 from reports.page import render_page
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
@@ -39,20 +40,22 @@ def audit(
 ) -> str:
     """Catalog, attribute, flag, report, publish. Returns the run folder."""
     settings = AuditSettings(**locals())
-    run = catalog(settings)
-    cost = attribute(run, settings)
-    flag(run, settings, cost)
-    report(run, settings)
-    published = publish(run, settings, return_state=True)
+    with undisturbed(settings) as settings:
+        run = catalog(settings)
+        cost = attribute(run, settings)
+        flag(run, settings, cost)
+        report(run, settings)
+        published = publish(run, settings, return_state=True)
     if published.is_failed():  # MLflow being away costs no computed result
         log.warning("not published: %s", published.message)
     return str(run.path)
 
 
-@task
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def catalog(settings: AuditSettings) -> RunFolder:
     chosen = settings.model_dump(mode="json")
-    return prepare_run(settings.data, settings.model, settings.attribution, settings.output, chosen)
+    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+        return prepare_run(settings.data, model, settings.attribution, settings.output, chosen)
 
 
 @task
@@ -69,11 +72,9 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 
 @task
 def report(run: RunFolder, settings: AuditSettings) -> None:
-    examples = examples_of(run, settings.flags.method)
-    run.finish(render_page(open_run(run.path).summary(), examples))
+    run.finish(render_page(open_run(run.path).summary(), examples_of(run, settings.flags.method)))
 
 
-@task(retries=2, retry_delay_seconds=2)
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def publish(run: RunFolder, settings: AuditSettings) -> None:
-    uri, artifacts = tracking_uri(settings.tracking)
-    publish_run(run, uri, settings.tracking.experiment, artifacts, flow_run.get_id())
+    publish_run(run, tracking_of(settings.tracking), runtime.flow_run.get_id())

@@ -6,23 +6,30 @@ Exit codes: 0 done, 2 the user's mistake, 3 our failure or a run that could not 
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
+from flows import registry
 from flows.options import given_settings, settings_options
-from flows.settings import AuditSettings, compose, home, prepare_environment
-from models.mistakes import Mistake
+from flows.registry import LogSettings, PublishSettings
+from flows.settings import AuditSettings, compose, home, prepare_environment, tracking_of
+from flows.warden import nothing_left_behind
+from models.mistakes import Mistake, told
 from tasks.drive import UnfinishedRun
-from tasks.listing import NothingToAudit
+from tasks.inputs.listing import NothingToAudit
+from tasks.places import answering
+from tasks.publish import PublishError
 
 MISTAKE, FAILURE, NOTHING = 2, 3, 4
 
@@ -43,6 +50,7 @@ def main() -> None:
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False
+    logging.raiseExceptions = False  # Prefect's log handler complains, without an end of line
 
 
 @main.command()
@@ -52,29 +60,81 @@ def main() -> None:
 @json_option
 def audit(config: Path | None, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Predict and explain every image, flag what rests on the background, report."""
-    with one_line_errors():
+    with one_line_errors(), nothing_left_behind():
         settings = compose(AuditSettings, config, given_settings(AuditSettings, options))
-        if dry_run:
-            from tasks.estimate import estimate
-
-            click.echo(
-                estimate(settings.data, settings.model, settings.attribution, settings.compute)
-            )
-            return
         prepare_environment()
+        if dry_run:
+            click.echo(_estimate(settings))
+            return
         from flows.audit import audit as run_audit
+        from flows.server import prefect_answering
 
-        run = run_audit(**dict(settings))
-        _print_run(Path(run), as_json)
+        with prefect_answering():
+            run = run_audit(**dict(settings))
+        _print_run(run, as_json)
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @json_option
-def show(run: Path, as_json: bool) -> None:
+def show(run: str, as_json: bool) -> None:
     """Print the figures of a finished run."""
     with one_line_errors():
         _print_run(run, as_json)
+
+
+@main.command()
+@click.argument("folder", default=".")
+@json_option
+def runs(folder: str, as_json: bool) -> None:
+    """List the runs under a folder, with their state and size."""
+    with one_line_errors():
+        from flows.show import print_runs
+        from tasks.inventory import find_runs
+
+        found = list(find_runs(folder))
+        if as_json:
+            click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        else:
+            print_runs(found)
+
+
+@main.command()
+@click.argument("run")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(run: str, yes: bool) -> None:
+    """Delete a run and all that it wrote, after asking."""
+    with one_line_errors():
+        from flows.show import told_size
+        from tasks.inventory import entry_of, remove_run
+
+        entry = entry_of(run)
+        size = told_size(entry.size)
+        question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
+        if not yes and not click.confirm(question):
+            click.echo("nothing was deleted")
+            return
+        remove_run(run)
+        click.echo(f"deleted {entry.path} ({size})")
+
+
+@main.command()
+@click.argument("run")
+@click.argument("before")
+@json_option
+def compare(run: str, before: str, as_json: bool) -> None:
+    """Print what moved between two finished runs."""
+    with one_line_errors():
+        from flows.moved import print_comparison
+        from tasks.compare import compare_runs
+        from tasks.reader import open_run
+
+        now = open_run(run)
+        moved = compare_runs(now, now.summary(), open_run(before))
+        if as_json:
+            click.echo(moved.model_dump_json(indent=2))
+        else:
+            print_comparison(moved)
 
 
 @main.command()
@@ -88,17 +148,47 @@ def show(run: Path, as_json: bool) -> None:
 @json_option
 def demo(out: Path, as_json: bool) -> None:
     """Generate a benchmark with a shortcut, train a classifier on it, audit it."""
-    with one_line_errors():
+    with one_line_errors(), nothing_left_behind():
         prepare_environment()
         from flows.demo import demo as run_demo
+        from flows.server import prefect_answering
 
-        run = run_demo(str(out))
-        _print_run(Path(run), as_json)
+        with prefect_answering():
+            run = run_demo(str(out))
+        _print_run(run, as_json)
         log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
         log.info("         mlflow ui --backend-store-uri sqlite:///%s", home() / "mlflow.db")
 
 
-def _print_run(path: Path, as_json: bool) -> None:
+@main.command("log")
+@settings_options(LogSettings)
+def log_model(**options: Any) -> None:
+    """Register a trained model in MLflow as a bundle, and print the address to audit it by."""
+    with one_line_errors():
+        prepare_environment()
+        settings = compose(LogSettings, None, given_settings(LogSettings, options))
+        click.echo(registry.log_model(settings))
+
+
+@main.command()
+@click.argument("run")
+@settings_options(PublishSettings)
+def publish(run: str, **options: Any) -> None:
+    """Send a finished run to MLflow, if it is not there yet."""
+    with one_line_errors():
+        prepare_environment()
+        click.echo(registry.publish_later(run, given_settings(PublishSettings, options)))
+
+
+def _estimate(settings: AuditSettings) -> str:
+    from models.registered import fetched
+    from tasks.estimate import estimate
+
+    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+        return estimate(settings.data, model.settings, settings.attribution, settings.compute)
+
+
+def _print_run(path: str, as_json: bool) -> None:
     from flows.show import print_summary
     from tasks.reader import open_run
 
@@ -107,7 +197,7 @@ def _print_run(path: Path, as_json: bool) -> None:
         click.echo(run.summary().model_dump_json(indent=2))
     else:
         print_summary(run.summary())
-        click.echo(f"report:  {run.folder.report.absolute()}")
+        click.echo(f"report:  {run.folder.report}")
 
 
 @contextmanager
@@ -115,13 +205,18 @@ def one_line_errors() -> Iterator[None]:
     """A mistake is one line and exit code 2; only our own failures show where they happened."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        yield
+        with answering():
+            yield
     except NothingToAudit as error:
         _leave(str(error), NOTHING)
     except Mistake as error:
         _leave(str(error), MISTAKE)
-    except UnfinishedRun as error:
+    except (UnfinishedRun, PublishError) as error:
         _leave(str(error), FAILURE)
+    except click.Abort:  # a question and nobody to answer it
+        _leave("nothing was done: answer the question, or pass --yes", MISTAKE)
+    except OSError as error:  # a full disk, storage that is away
+        _leave(f"{told(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is for whoever mends it
         traceback.print_exc()
         _leave("this is a failure of Sightline, not of yours", FAILURE)

@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flows.server import Artifact
 from tasks import cluster
 
 log = logging.getLogger("sightline")
@@ -27,9 +26,7 @@ class Watch:
         self.what, self.unit, self.bar = what, unit, bar
         self.line = bar.add_task(what, total=None, told="")
         self.start = self.last = time.monotonic()
-        artifact = create_progress_artifact(progress=0.0, description=f"{what}: {unit} done")
-        assert isinstance(artifact, UUID)  # called outside of a coroutine
-        self.artifact = artifact
+        self.artifact = Artifact(f"{what}: {unit} done")
 
     def tell(self, done: int, total: int, free: int = 0, more: str = "") -> None:
         """`done` of `total` so far, `free` of them without work; `more` stands behind."""
@@ -40,7 +37,7 @@ class Watch:
         if now - self.last < EVERY and done < total:
             return
         self.last = now
-        update_progress_artifact(self.artifact, progress=100.0 * done / total)
+        self.artifact.tell(100.0 * done / total)
         if self.bar.disable:
             left = f", {(total - done) / rate:.0f} s left" if done < total and rate else ""
             log.info("%s: %d of %d %s, %s%s", self.what, done, total, self.unit, told, left)
@@ -71,4 +68,8 @@ def _watch(what: str, unit: str) -> Iterator[Watch]:
     )
     silent = not sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), disable=silent) as bar:
-        yield Watch(what, unit, bar)
+        watch = Watch(what, unit, bar)
+        try:
+            yield watch
+        finally:
+            watch.artifact.close()

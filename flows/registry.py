@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from flows.settings import compose, tracking_of
+from flows.settings import compose, secrets_refused, tracking_of
+from models.addresses import without_secrets
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
 from models.registered import fetched
@@ -22,19 +23,23 @@ log = logging.getLogger("sightline")
 class LogSettings(BaseModel):
     """Everything that logging a model is told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     model: ModelSettings
     registry: RegistrySettings
     tracking: TrackingSettings = TrackingSettings()
 
+    _without_secrets = model_validator(mode="after")(secrets_refused)
+
 
 class PublishSettings(BaseModel):
     """Where a finished run goes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(secrets_refused)
 
 
 def log_model(settings: LogSettings) -> str:
@@ -59,4 +64,5 @@ def publish_later(run: str, given: dict[str, Any]) -> str:
     tracking = tracking_of(compose(PublishSettings, None, told).tracking)
     with held(run):
         run_id = publish_run(folder, tracking)
-    return f"{run_id} in experiment {tracking.experiment} of MLflow at {tracking.uri}"
+    uri = without_secrets(tracking.uri)
+    return f"{run_id} in experiment {tracking.experiment} of MLflow at {uri}"

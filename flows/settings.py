@@ -16,12 +16,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from models.addresses import has_password, without_secrets
 from models.architectures import ModelSettings
 from models.mistakes import Mistake, nearest
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.flag import FlagSettings
-from tasks.publish import TrackingSettings
+from tasks.publish import Tracking, TrackingSettings, flat
 from tasks.shard import AttributionSettings
 from tasks.store import OutputSettings
 
@@ -32,10 +33,22 @@ class SettingsMistake(Mistake):
     """A setting that is unknown, missing or out of range."""
 
 
+def secrets_refused(settings: AnySettings) -> AnySettings:
+    """The settings, none of which says a password: they are kept in run.json and in MLflow."""
+    for name, text in flat(settings.model_dump()):
+        if has_password(text):
+            raise ValueError(
+                f"setting {name} (--{spoken(name)}) holds a password, which would be kept with the "
+                "run: give it in the environment (MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI; AWS_... for storage)"
+            )
+    return settings
+
+
 class AuditSettings(BaseModel):
     """Everything that an audit is told; the parameters of the flow, by the same names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     data: DataSettings
     model: ModelSettings
@@ -44,6 +57,8 @@ class AuditSettings(BaseModel):
     compute: ComputeSettings = ComputeSettings()
     flags: FlagSettings = FlagSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(secrets_refused)
 
     @model_validator(mode="after")
     def _flags_have_maps(self) -> AuditSettings:
@@ -94,6 +109,12 @@ def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
     return uri, (folder / "mlflow-artifacts").as_uri()
 
 
+def tracking_of(settings: TrackingSettings) -> Tracking:
+    """The experiment that the settings, and for what they leave open the environment, name."""
+    uri, artifacts = tracking_uri(settings)
+    return Tracking(uri, settings.experiment, artifacts)
+
+
 def prepare_environment() -> None:
     """Defaults for the embedded servers; must run before Prefect is imported. Set ones stay."""
     defaults = {
@@ -102,11 +123,17 @@ def prepare_environment() -> None:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # The command says in one line what went wrong; the traceback goes to the flow run's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for each event not taken
         "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # not a line for each migration of its database
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where our results go
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # A server that is away is given up after 20 seconds, not after 15 minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
@@ -115,15 +142,15 @@ def prepare_environment() -> None:
 
 def compose(kind: type[AnySettings], file: Path | None, given: Mapping[str, Any]) -> AnySettings:
     """Settings of a kind from a TOML or YAML file; `given` ({"section.key": value}) overrides."""
-    values = {} if file is None else _read(file)
+    values: dict[str, Any] = {section: {} for section in kind.model_fields}
+    values |= {} if file is None else _read(file)
     for dotted, value in given.items():
         if value is not None:
             section, _, key = dotted.partition(".")
             inner = values.setdefault(section, {})
             if not isinstance(inner, dict):
-                raise SettingsMistake(
-                    f"setting {section} is {inner!r}: a section with keys is needed"
-                )
+                told = without_secrets(repr(inner))
+                raise SettingsMistake(f"setting {section} is {told}: a section with keys is needed")
             inner[key] = value
     try:
         return kind.model_validate(values)
@@ -138,7 +165,7 @@ def _read(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        told = " ".join(str(error).split())
+        told = without_secrets(" ".join(str(error).split()))
         raise SettingsMistake(f"configuration {file} is not TOML or YAML: {told}") from error
     if not isinstance(values, dict):
         raise SettingsMistake(f"configuration {file} holds no sections (data, model, output, …)")
@@ -151,22 +178,13 @@ def _told(error: ValidationError, kind: type[BaseModel]) -> str:
     path = tuple(map(str, first["loc"]))
     where = ".".join(path)
     if first["type"] == "missing":
-        key = where if len(path) > 1 else f"{where}.{_required(kind, where)}"
-        return f"setting {key} is missing: give --{spoken(key)} (or {key} in --config)"
+        return f"setting {where} is missing: give --{spoken(where)} (or {where} in --config)"
     if first["type"] == "extra_forbidden":
         known = _keys(kind, path[:-1])
         return f"unknown setting {where}{nearest(path[-1], known)}; known are {', '.join(known)}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"setting {where}: {message} (found {first['input']!r})" if where else message
-
-
-def _required(kind: type[BaseModel], section: str) -> str:
-    """The first key that a section cannot do without."""
-    annotation = kind.model_fields[section].annotation
-    assert isinstance(annotation, type)
-    assert issubclass(annotation, BaseModel)
-    fields = annotation.model_fields.items()
-    return next(key for key, field in fields if field.is_required())
+    found = without_secrets(repr(first["input"]))
+    return f"setting {where}: {message} (found {found})" if where else message
 
 
 def _keys(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:

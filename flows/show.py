@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.schema import Rate, Summary
+from flows.moved import print_comparison
+from tasks.inventory import Entry
+from tasks.schema import DuplicateSummary, Rate, Summary
 
 WORST = 10  # classes shown
 
@@ -19,12 +23,35 @@ def print_summary(summary: Summary) -> None:
         console.print(_methods(summary))
     if summary.foreground.source != "none":
         console.print(_classes(summary))
+    if summary.moved is not None:
+        print_comparison(summary.moved)
     lines = [
         f"{failure.count} x {failure.stage} ({failure.kind}): {failure.message}; {failure.remedy}"
         for failure in summary.failures
     ]
+    if summary.duplicates.pictures:
+        lines.append(_duplicates(summary.duplicates))
     for line in (*lines, f"rule:    {summary.rule.sentence}"):
         console.print(Text(line), soft_wrap=True)  # one line each, for those who search
+
+
+def print_runs(entries: Sequence[Entry]) -> None:
+    """A line a run: where, its state, how far it is, its size, and what it audits."""
+    table = Table("run", "state", "images", "size", "model", "data")
+    for entry in entries:
+        images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
+        texts = (entry.path, entry.state, images, told_size(entry.size), entry.model, entry.data)
+        table.add_row(*map(Text, texts))
+    Console(highlight=False, emoji=False).print(table)
+
+
+def told_size(size: int) -> str:
+    """Bytes for people: 12.3 MB."""
+    amount, units = float(size), iter(("B", "KB", "MB", "GB", "TB"))
+    unit = next(units)
+    while amount >= 1000 and unit != "TB":
+        amount, unit = amount / 1000, next(units)
+    return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def told(rate: Rate) -> str:
@@ -35,6 +62,14 @@ def told(rate: Rate) -> str:
         f"{rate.value:.1%} ({100 * rate.low:.1f} to {100 * rate.high:.1f}; "
         f"{rate.count:,} of {rate.of:,})"
     )
+
+
+def _duplicates(found: DuplicateSummary) -> str:
+    told = f"{found.rows:,} images hold {found.pictures:,} pictures more than once"
+    if not found.contradictions:
+        return f"{told}, never with two labels: see duplicates.parquet"
+    copies = " and ".join(f"{copy.row_id} ({copy.label})" for copy in found.first[0][:2])
+    return f"{told}, {found.contradictions:,} with different labels, such as {copies}"
 
 
 def _headline(summary: Summary) -> Table:

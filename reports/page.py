@@ -24,6 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 FEW = 20  # a rate of fewer images is shown with a note
 CLASSES = 30  # bars a chart; a model with 1,000 classes stays readable
 FAILURES = 30  # kinds listed
+DUPLICATES = 10  # pictures listed
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -126,6 +127,8 @@ def _environment() -> Environment:
         colour_scale=_address(colour_scale()),
         few=FEW,
         most_failures=FAILURES,
+        most_duplicates=DUPLICATES,
+        most_classes=CLASSES,
         apart=_apart,
         charts=charts,
     )

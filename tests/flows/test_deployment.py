@@ -191,9 +191,7 @@ def test_a_night_is_compared_with_the_night_before(site: Site) -> None:
     assert summaries[1]["cost"]["computed"] == 0
 
 
-def test_a_killed_night_continues_in_its_folder_when_it_is_retried(
-    site: Site, benchmark_folder: Path
-) -> None:
+def test_a_killed_night_continues_in_its_folder_when_it_is_retried(site: Site) -> None:
     add_pictures(site.folder / "demo/benchmark", CROWD)
     until(site.nights)
     night = site.nights()[0]
