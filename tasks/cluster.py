@@ -43,6 +43,9 @@ ALLOCATOR = {
 }
 WORKERS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # it stops every thread again and again
+    "distributed.admin.tick.interval": "500ms",  # what watches the loops costs more than they do
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.active-memory-manager.start": False,  # no result stays on a worker
     # A death is told at once, to narrow down its cause; and only what runs is blamed for it.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
