@@ -28,7 +28,7 @@ from flows.warden import nothing_left_behind
 from models.mistakes import Mistake, told
 from tasks.drive import UnfinishedRun
 from tasks.inputs.listing import NothingToAudit
-from tasks.places import answering
+from tasks.places import answering, place
 from tasks.publish import PublishError
 
 MISTAKE, FAILURE, NOTHING = 2, 3, 4
@@ -96,7 +96,7 @@ def runs(folder: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
         else:
-            print_runs(found)
+            print_runs(found, str(place(folder)))
 
 
 @main.command()

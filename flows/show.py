@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from flows.moved import print_comparison
@@ -35,13 +35,14 @@ def print_summary(summary: Summary) -> None:
         console.print(Text(line), soft_wrap=True)  # one line each, for those who search
 
 
-def print_runs(entries: Sequence[Entry]) -> None:
-    """A line a run: where, its state, how far it is, its size, and what it audits."""
-    table = Table("run", "state", "images", "size", "model", "data")
+def print_runs(entries: Sequence[Entry], folder: str) -> None:
+    """A line a run: where under the folder, its state, how far it is, its size, its model."""
+    run, model = Column("run", overflow="fold"), Column("model", overflow="fold")
+    table = Table(run, "state", "images", "size", model, box=None)
     for entry in entries:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
-        texts = (entry.path, entry.state, images, told_size(entry.size), entry.model, entry.data)
-        table.add_row(*map(Text, texts))
+        name = entry.path.removeprefix(folder.rstrip("/") + "/")
+        table.add_row(*map(Text, (name, entry.state, images, told_size(entry.size), entry.model)))
     Console(highlight=False, emoji=False).print(table)
 
 
