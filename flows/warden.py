@@ -28,7 +28,8 @@ def nothing_left_behind() -> Iterator[None]:
         return
     mark = os.environ[MARK] = uuid4().hex
     warden = subprocess.Popen(
-        [sys.executable, "-m", __name__, mark],
+        # This file, and no `flows` or `psutil.py` of the folder that the user stands in.
+        [sys.executable, "-P", __file__, mark],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

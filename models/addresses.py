@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,10 @@ from upath import UPath
 from models.mistakes import Mistake, told
 
 REMOTE = "://"
+# A password after a user's name; digits and a slash are a port, and :: chains fsspec's addresses.
+PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
+USER = re.compile(rf"://(?:[^/?#\s]*|{PASSWORD})@")
+QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
 
 
 class AddressMistake(Mistake):
@@ -22,6 +28,22 @@ class AddressMistake(Mistake):
 
 def is_remote(address: object) -> bool:
     return REMOTE in str(address) and not str(address).startswith("file://")
+
+
+def has_password(text: str) -> bool:
+    """Does an address in the text say `user:password@`?"""
+    return re.search(f"://{PASSWORD}@", text) is not None
+
+
+def without_secrets(text: str) -> str:
+    """An address, or words about one, that may be written and told: no user, password or query."""
+    return QUERY.sub(r"\1", USER.sub("://", text))
+
+
+def told_safely(error: Exception) -> tuple[str, Exception | None]:
+    """Somebody else's exception in one line; and itself, unless its traceback tells a secret."""
+    whole = "".join(traceback.format_exception(error))
+    return without_secrets(told(error)), None if USER.search(whole) else error
 
 
 def located(address: object) -> Path:
@@ -55,7 +77,11 @@ def local_copy(address: object) -> Iterator[Path | None]:
 def read_text(address: object) -> str | None:
     """A text file's content; None when there is no file."""
     with local_copy(address) as path:
-        return None if path is None else path.read_text(encoding="utf-8")
+        content = None if path is None else path.read_bytes()
+    try:
+        return None if content is None else content.decode("utf-8-sig")  # Windows marks it so
+    except UnicodeDecodeError as error:
+        raise AddressMistake(f"{address} is no UTF-8 text ({error}): save it as UTF-8") from error
 
 
 @contextmanager

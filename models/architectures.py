@@ -16,7 +16,7 @@ from torch import nn
 
 from models import weights as weight_files
 from models.addresses import is_remote
-from models.factory import build_from_file, split_address
+from models.factory import build_from_file
 from models.mistakes import Mistake, nearest, shown, told
 from models.preprocessing import Preprocessing
 from models.smallnet import small_resnet
@@ -62,10 +62,15 @@ class Built:
 
     network: nn.Module
     architecture: str  # its address
-    source: str = ""  # the user's code, which makes the numbers together with the weights
+    source: str = ""  # digests of the user's code, which makes the numbers with the weights
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     layer: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The architecture on any machine: of a factory, the file and the function."""
+        return Path(self.architecture).name if self.source else self.architecture
 
 
 def build(settings: ModelSettings) -> Built:
@@ -252,7 +257,7 @@ def _own(name: str, settings: ModelSettings) -> Built:
 
 def _from_factory(settings: ModelSettings) -> Built:
     """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
-    network = build_from_file(settings.address)
+    network, source = build_from_file(settings.address)
     if settings.weights is not None:
         state = weight_files.read_state(settings.weights, settings.allow_pickle)
         weight_files.fill(network, state, settings.weights)
@@ -262,11 +267,10 @@ def _from_factory(settings: ModelSettings) -> Built:
         prepared = preprocessing and Preprocessing.model_validate(preprocessing)
     except ValidationError as error:
         raise ModelMistake(first_of(error, f"preprocessing of {settings.address}")) from error
-    path, _ = split_address(settings.address)
     return Built(
         network,
         settings.address,
-        source=path.read_text(),
+        source=source,
         classes=tuple(map(str, classes)) if isinstance(classes, list | tuple) else None,
         preprocessing=prepared,
     )

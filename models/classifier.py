@@ -89,7 +89,7 @@ def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
         preprocessing=preprocessing,
         grid=found,
         architecture=built.architecture,
-        digest=digest_of(network, built.architecture, built.source),
+        digest=digest_of(network, built.name, built.source),
     )
 
 
@@ -192,10 +192,10 @@ def _name_classes(
     """The names that the model answers with: the user's file, the model's own, or the indices."""
     classes = built
     if settings.classes is not None:
-        path = Path(settings.classes)
-        if not path.is_file():
-            raise ModelMistake(f"classes file {path} not found: one class name a line")
-        classes = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+        text = read_text(settings.classes)
+        if text is None:
+            raise ModelMistake(f"classes file {settings.classes} not found: one class name a line")
+        classes = tuple(line.strip() for line in text.splitlines() if line.strip())
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from models.addresses import told_safely, without_secrets
 from models.architectures import ModelSettings
 from models.classifier import BUNDLE, read_bundle
-from models.mistakes import Mistake, nearest, shown, told
+from models.mistakes import Mistake, nearest, shown
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it
     from mlflow.tracking import MlflowClient
@@ -57,7 +58,8 @@ class Version:
 
     @property
     def origin(self) -> dict[str, str]:
-        return {"address": self.address, "files": self.files, "run": self.run or ""}
+        files = without_secrets(self.files)
+        return {"address": self.address, "files": files, "run": self.run or ""}
 
 
 @contextmanager
@@ -239,7 +241,8 @@ def _told_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
     except Mistake:
         raise
     except Exception as error:  # MLflow's own, and those of every store that it keeps files in
+        words, cause = told_safely(error)
         raise RegistryAway(
-            f"MLflow at {tracking_uri} does not give {address} ({told(error)[:300]}): "
+            f"MLflow at {without_secrets(tracking_uri)} does not give {address} ({words[:300]}): "
             "check that it is there and answers, or give another --mlflow"
-        ) from error
+        ) from cause

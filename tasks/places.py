@@ -198,9 +198,17 @@ def _putting(target: UPath) -> Iterator[IO[bytes]]:
 
 def _local_names(root: UPath) -> Iterator[str]:
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        visible = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in visible if not _leads_back(Path(folder) / name))
         for name in sorted(files):
             yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _leads_back(folder: Path) -> bool:
+    """A link to a folder on the way to it, whose files would be there again and again."""
+    return folder.is_symlink() and any(
+        parent.resolve().is_relative_to(folder.resolve()) for parent in folder.parents
+    )
 
 
 def _remote_names(root: UPath) -> Iterator[str]:

@@ -19,7 +19,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
-from models.mistakes import told
+from models.addresses import told_safely, without_secrets
 from tasks import schema
 from tasks.places import is_local
 from tasks.reader import open_run
@@ -79,9 +79,8 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
             client.set_terminated(run.info.run_id)
             client.set_tag(run.info.run_id, PUBLISHED, done)
     run_id: str = run.info.run_id
-    run_folder.update_state(
-        mlflow={"uri": tracking.uri, "experiment": tracking.experiment, "run": run_id}
-    )
+    uri = without_secrets(tracking.uri)
+    run_folder.update_state(mlflow={"uri": uri, "experiment": tracking.experiment, "run": run_id})
     return run_id
 
 
@@ -91,7 +90,10 @@ def answering(uri: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # MLflow's own, and those of every store that it keeps files in
-        raise PublishError(f"MLflow at {uri} failed ({told(error)[:300]}); {remedy}") from error
+        words, cause = told_safely(error)
+        raise PublishError(
+            f"MLflow at {without_secrets(uri)} failed ({words[:300]}); {remedy}"
+        ) from cause
 
 
 def find_experiment(client: MlflowClient, tracking: Tracking) -> str:
@@ -165,7 +167,7 @@ def _log(
         tags=[RunTag(key, value) for key, value in tags.items()],
         params=[  # a parameter is written once
             Param(key, value[:LONGEST])
-            for key, value in _flat(state["settings"])
+            for key, value in flat(state["settings"])
             if key not in run.data.params
         ],
     )
@@ -229,10 +231,10 @@ def _dataset(summary: schema.Summary, catalog_digest: str) -> DatasetInput:
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "audit")])
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as `data.path = …`; what is not set is left out."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", str(value)

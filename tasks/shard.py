@@ -17,6 +17,7 @@ from models.classifier import Classifier
 from models.methods import LAYER_METHODS, METHODS, find_methods
 from tasks import schema, score
 from tasks.catalog import DataSettings, foreground_source
+from tasks.pictures import decode, foreground
 from tasks.places import open_parquet, read_footer, stamps
 from tasks.read import Ground, Row
 from tasks.store import Mark, RunFolder, digest
@@ -142,9 +143,9 @@ def marks_of(job: Job, table: pa.Table) -> dict[str, Mark]:
 def specifications(job: Job) -> dict[str, str]:
     """By stage, what makes its numbers but the rows."""
     identity = job.identity
-    read = [schema.VERSION, identity["orientation"]]
+    read = [schema.VERSION, decode.VERSION, identity["orientation"]]
     model = [identity[key] for key in ("model", "classes", "preprocessing", "numeric")]
-    ground = [identity["foreground"], identity["polarity"]]
+    ground = [foreground.VERSION, identity["foreground"], identity["polarity"]]
     wanted = {
         "predictions": digest(read, model),
         "features": digest(read, model, identity["layer"], ground, features.VERSION),

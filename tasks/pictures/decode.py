@@ -23,6 +23,8 @@ from models.mistakes import Mistake
 from models.preprocessing import LARGEST
 from tasks.pictures import header
 
+VERSION = 1  # of the pixels that bytes give: raised, with CHANGELOG, when any picture's change
+
 Image.init()  # registers what this Pillow knows
 FORMATS = tuple(  # of the many that PIL knows, those that run nothing: EPS would call Ghostscript
     name

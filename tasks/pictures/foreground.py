@@ -15,6 +15,8 @@ from models.mistakes import Mistake, one_line
 from tasks.pictures.decode import Opened, PictureMistake, load, open_picture, turned, untwist
 from tasks.pictures.regions import RegionMistake, draw_region, read_regions
 
+VERSION = 1  # of what masks and regions mark: raised, with CHANGELOG, when any row's changes
+
 LOSSY = ("JPEG", "MPO", "AVIF")
 LOSSLESS_WEBP = b"VP8L"  # a chunk of the container
 BRIGHT = 128  # of a lossy mask: compression leaves noise around zero

@@ -18,8 +18,17 @@ from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, median_wi
 ROOT = Path(__file__).parents[2]
 
 
+SLOWER = (("throughput", 4), ("memory", 5), ("reuse", 1))
+
+
 @pytest.mark.parametrize(
-    ("name", "count"), [("cams", 5), ("fused", 4), ("throughput", 4), ("orchestration", 3)]
+    ("name", "count"),
+    [
+        ("cams", 5),
+        ("fused", 4),
+        ("orchestration", 3),
+        *(pytest.param(*row, marks=pytest.mark.full) for row in SLOWER),
+    ],
 )
 def test_quick_benchmark_tells_rows(name: str, count: int) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json"]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +28,11 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from flows.cli import main
+from flows.settings import tracking_uri
+from models.architectures import ModelSettings
+from models.registered import RegistryAway, fetched
 from models.smallnet import small_resnet
-from tasks.publish import PublishError, Tracking, metrics_of, publish_run
+from tasks.publish import PublishError, Tracking, TrackingSettings, metrics_of, publish_run
 from tasks.reader import open_run
 from tasks.store import RunFolder
 
@@ -221,6 +225,7 @@ def test_an_answer_that_is_lost_anywhere_doubles_nothing(
     is_whole(server, run, experiment)
 
 
+@pytest.mark.full
 def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run: RunFolder) -> None:
     count = requests_of(server, run, "first")
     with line_to(server, count // 2, cut=True) as line, pytest.raises(PublishError):
@@ -293,6 +298,37 @@ def test_logging_while_mlflow_is_away_is_one_line(bundle: Path) -> None:
     )
     assert done.exit_code == 3
     assert "no version was registered, or its alias is not set" in done.stderr.splitlines()[-1]
+
+
+def test_a_password_in_the_environment_works_and_is_nowhere(
+    server: Server, run: RunFolder, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri.replace("//", "//me:s3cret@"))
+    logged = invoke("log", "--model", str(bundle), "--name", "kept")
+    assert logged.exit_code == 0, logged.stderr
+    done = invoke("publish", str(run.path), "--experiment", "secret")
+    assert done.stdout.endswith(f" in experiment secret of MLflow at {server.uri}\n"), done.stderr
+    is_whole(server, run, "secret")
+    assert json.loads(run.state.read_text())["mlflow"]["uri"] == server.uri
+    uri, _ = tracking_uri(TrackingSettings())
+    with fetched(ModelSettings(address="mlflow:models:/kept/1"), uri) as model:
+        assert "s3cret" not in str(model)
+    files = [path for folder in (run.path, server.folder) for path in Path(folder).rglob("*")]
+    assert not [path for path in files if path.is_file() and b"s3cret" in path.read_bytes()]
+    assert not any("s3cret" in text for text in (done.output, logged.output))
+
+
+def test_a_password_is_not_told_when_mlflow_is_away(run: RunFolder) -> None:
+    uri = "http://me:s3cret@127.0.0.1:9"
+    with pytest.raises(PublishError) as published:
+        publish_run(run, Tracking(uri, "tests"))
+    settings = ModelSettings(address="mlflow:models:/scenes/1")
+    with pytest.raises(RegistryAway) as asked, fetched(settings, uri):
+        pass
+    for error in (published.value, asked.value):
+        assert str(error).startswith("MLflow at http://127.0.0.1:9 ")
+        # The flow's log has the traceback.
+        assert "s3cret" not in "".join(traceback.format_exception(error))
 
 
 @pytest.mark.usefixtures("prefect_server")

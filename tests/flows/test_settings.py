@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from flows.options import given_settings
+from flows.registry import LogSettings, PublishSettings
 from flows.settings import AuditSettings, SettingsMistake, compose, spoken, tracking_uri
 from tasks.publish import TrackingSettings
 
@@ -48,6 +51,58 @@ def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: st
     with pytest.raises(SettingsMistake, match=told) as caught:
         compose(AuditSettings, tmp_path / "audit.toml", LEAST)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "option"),
+    [
+        ("tracking.uri", "--mlflow"),
+        ("data.path", "--data"),
+        ("output.run", "--out"),
+        ("model.weights", "--weights"),
+    ],
+)
+def test_a_password_is_refused_and_not_told(key: str, option: str) -> None:
+    """Settings are kept in run.json, in MLflow and in Prefect."""
+    secret = uuid4().hex  # a traceback has this line, too
+    with pytest.raises(SettingsMistake) as caught:
+        compose(AuditSettings, None, LEAST | {key: f"https://me:{secret}@there/it"})
+    assert str(caught.value) == (
+        f"setting {key} ({option}) holds a password, which would be kept with the run: give it in "
+        "the environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+        "MLFLOW_TRACKING_URI; AWS_... for storage)"
+    )
+    assert secret not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("kind", [LogSettings, PublishSettings])
+def test_no_command_takes_a_password(kind: type[LogSettings | PublishSettings]) -> None:
+    given = {"tracking.uri": "https://me:s3cret@there"}
+    if kind is LogSettings:
+        given |= {"model.address": "m", "registry.name": "n"}
+    with pytest.raises(
+        SettingsMistake, match=r"tracking.uri \(--mlflow\) holds a password"
+    ) as told:
+        compose(kind, None, given)
+    assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("audit.toml", 'tracking = "https://me:s3cret@there"\n'),
+        ("audit.toml", '[tracking]\nuri = ["https://me:s3cret@there"]\n'),
+        ("audit.toml", '[tracking]\nexperiment = 3\nuri = {at = "https://me:s3cret@there"}\n'),
+        ("audit.yaml", "tracking: {uri: https://me:s3cret@there: x}\n"),
+    ],
+)
+def test_a_password_in_the_wrong_place_is_not_told_either(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsMistake) as caught:
+        compose(AuditSettings, tmp_path / name, LEAST)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_missing_file_or_setting_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 import urllib.error
@@ -257,7 +258,9 @@ def test_a_factory_may_say_its_classes_and_preprocessing(tmp_path: Path) -> None
     built = build(factory(tmp_path, "['a', 'b', 'c', 'd']", "{'crop': [8, 6]}"))
     assert built.classes == ("a", "b", "c", "d")
     assert built.preprocessing == Preprocessing(crop=(8, 6))
-    assert built.source == (tmp_path / "net.py").read_text()
+    digest = hashlib.sha256((tmp_path / "net.py").read_bytes()).hexdigest()
+    assert built.source == f"net.py {digest}"
+    assert built.name == "net.py:build"
 
 
 def test_a_factory_need_not_say_them(tmp_path: Path) -> None:

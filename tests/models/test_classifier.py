@@ -15,6 +15,7 @@ from networks import TinyNet, random_images, tiny_net, torchvision_net
 from torch import Tensor, nn
 from upath import UPath
 
+from models.addresses import AddressMistake
 from models.architectures import Built, ModelMistake, ModelSettings
 from models.capture import CaptureMistake
 from models.classifier import Classifier, check_classifier, load_classifier, save_bundle
@@ -213,6 +214,26 @@ def test_the_digest_changes_with_a_weight_and_with_the_factorys_text(
     assert len({first, text, weight}) == 3
 
 
+def test_the_digest_knows_the_code_that_the_factory_imports_and_not_where_it_lies(
+    tmp_path: Path,
+) -> None:
+    def written(folder: str, way: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "net.py").write_text(
+            "import block, torch\ndef build():\n    torch.manual_seed(0)\n    return block.Net()"
+        )
+        (tmp_path / folder / "block.py").write_text(
+            "from networks import TinyNet\n\nclass Net(TinyNet):\n"
+            f"    def forward(self, image):\n        return super().forward({way})\n"
+        )
+        address = f"{tmp_path / folder / 'net.py'}:build"
+        return load_classifier(ModelSettings(address=address, preprocessing=PREPARED)).digest
+
+    first = written("here", "image")
+    assert written("elsewhere", "image") == first
+    assert written("here", "image * 2") != first  # the weights are the same
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -227,6 +248,16 @@ def test_a_damaged_bundle_is_refused(text: str, words: str, tmp_path: Path) -> N
     path.write_text(text)
     line = refused(lambda: load_classifier(ModelSettings(address=str(path))))
     assert line == f"model bundle {path}{words}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_bundle_of_another_encoding_is_one_line(encoding: str, tmp_path: Path) -> None:
+    """As a Windows shell writes what it redirects."""
+    (tmp_path / "model.json").write_text('{"classes": ["Vögel"]}', encoding=encoding)
+    settings = ModelSettings(address=str(tmp_path))
+    line = refused(lambda: load_classifier(settings), AddressMistake)
+    assert line.startswith(f"{tmp_path / 'model.json'} is no UTF-8 text ('utf-8' codec can't")
+    assert line.endswith(": save it as UTF-8")
 
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
@@ -377,6 +408,22 @@ def test_a_missing_classes_file_is_named(tmp_path: Path) -> None:
     path = str(tmp_path / "classes.txt")
     line = refused(lambda: checked(tiny_net(), classes=path))
     assert line == f"classes file {path} not found: one class name a line"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_class_names_are_utf_8(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("Kräne\n鳥\nCañón\n", encoding=encoding)
+    assert checked(tiny_net(), classes=str(path)).classes == ("Kräne", "鳥", "Cañón")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_class_names_of_another_encoding_are_one_line(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("Kräne\nVögel\nCañón\n", encoding=encoding)
+    line = refused(lambda: checked(tiny_net(), classes=str(path)), AddressMistake)
+    assert line.startswith(f"{path} is no UTF-8 text ('utf-8' codec can't decode byte 0x")
+    assert line.endswith(": save it as UTF-8")
 
 
 def test_class_names_that_stand_twice_get_their_index(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def shapes(network: nn.Module) -> list[tuple[int, ...]]:
 
 
 def test_a_project_with_its_own_models_and_tasks_is_built(tmp_path: Path) -> None:
-    network = build_from_file(project(tmp_path, width=5, classes=7))
+    network, _ = build_from_file(project(tmp_path, width=5, classes=7))
     assert shapes(network) == [(5, 3, 3, 3), (7, 5)]
     assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 7)  # its code works on, out of sight
 
@@ -85,8 +85,8 @@ def test_our_modules_and_the_path_are_as_they_were(tmp_path: Path) -> None:
 
 
 def test_two_projects_do_not_see_each_other(tmp_path: Path) -> None:
-    first = build_from_file(project(tmp_path / "first", width=5, classes=7))
-    second = build_from_file(project(tmp_path / "second", width=6, classes=2))
+    first, _ = build_from_file(project(tmp_path / "first", width=5, classes=7))
+    second, _ = build_from_file(project(tmp_path / "second", width=6, classes=2))
     assert shapes(first) == [(5, 3, 3, 3), (7, 5)]
     assert shapes(second) == [(6, 3, 3, 3), (2, 6)]
 
@@ -96,7 +96,8 @@ def test_a_path_from_where_the_user_stands_works(
 ) -> None:
     project(tmp_path, width=5, classes=7)
     monkeypatch.chdir(tmp_path.parent)
-    assert shapes(build_from_file(f"{tmp_path.name}/net.py:build"))[0] == (5, 3, 3, 3)
+    network, _ = build_from_file(f"{tmp_path.name}/net.py:build")
+    assert shapes(network)[0] == (5, 3, 3, 3)
 
 
 def test_the_users_own_changes_of_the_path_are_undone(tmp_path: Path) -> None:
@@ -114,9 +115,66 @@ def test_the_users_own_changes_of_the_path_are_undone(tmp_path: Path) -> None:
             """,
         },
     )
-    before = list(sys.path)
-    assert shapes(build_from_file(f"{tmp_path / 'net.py'}:build")) == [(2, 4)]
-    assert sys.path == before
+    before = sight()
+    network, sources = build_from_file(f"{tmp_path / 'net.py'}:build")
+    assert shapes(network) == [(2, 4)]
+    assert names(sources) == ["far", "net.py"]
+    assert sight() == before
+
+
+def names(sources: str) -> list[str]:
+    return [line.partition(" ")[0] for line in sources.splitlines()]
+
+
+def test_the_code_of_a_network_is_told_by_every_file_of_the_users(tmp_path: Path) -> None:
+    _, sources = build_from_file(project(tmp_path, width=5, classes=7))
+    assert names(sources) == ["helper", "lib.deep", "models", "models.parts", "net.py", "tasks"]
+
+
+def test_the_same_code_elsewhere_is_the_same_and_stays_so(tmp_path: Path) -> None:
+    _, first = build_from_file(project(tmp_path / "first", width=5, classes=7))
+    _, elsewhere = build_from_file(project(tmp_path / "second", width=5, classes=7))
+    _, again = build_from_file(f"{tmp_path}/first/net.py:build")
+    assert first == elsewhere == again
+
+
+@pytest.mark.parametrize("changed", ["net.py", "helper.py", "models/parts.py", "lib/deep.py"])
+def test_a_change_of_any_of_its_files_changes_it(tmp_path: Path, changed: str) -> None:
+    address = project(tmp_path, width=5, classes=7)
+    _, before = build_from_file(address)
+    with (tmp_path / changed).open("a") as file:
+        file.write("\n# another thought\n")
+    _, after = build_from_file(address)
+    assert names(after) == names(before)
+    assert len(set(after.splitlines()) - set(before.splitlines())) == 1
+
+
+def test_what_lies_beside_the_folder_counts_where_the_users_code_puts_it_on_the_path(
+    tmp_path: Path,
+) -> None:
+    """As experiments/net.py does that uses the project's package; a path of the venv's does not."""
+    write(
+        tmp_path,
+        {
+            "project/__init__.py": "",
+            "project/blocks.py": "from .deep import WIDTH",
+            "project/deep.py": "WIDTH = 3",
+            "venv/site-packages/theirs.py": "",
+            "experiments/net.py": """
+                import sys, wave
+                from pathlib import Path
+                root = Path(__file__).parent.parent
+                sys.path += [str(root), str(root / "venv" / "site-packages")]
+                import theirs
+                from project.blocks import WIDTH
+                from torch import nn
+                build = lambda: nn.Linear(WIDTH, 2)
+            """,
+        },
+    )
+    _, sources = build_from_file(f"{tmp_path / 'experiments' / 'net.py'}:build")
+    assert names(sources) == ["net.py", "project", "project.blocks", "project.deep"]
+    del sys.modules["theirs"]
 
 
 FAILING = {
