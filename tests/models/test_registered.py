@@ -242,7 +242,7 @@ def given(weights: str) -> dict[str, str]:
     return {"architecture": f"torchvision:{THEIRS}", "weights_artifact": weights}
 
 
-@pytest.mark.parametrize("name", ["exported", "pickled"])
+@pytest.mark.parametrize("name", [pytest.param("exported", marks=pytest.mark.full), "pickled"])
 def test_somebody_elses_model_says_the_way_in(name: str, store: Store, theirs: str) -> None:
     line = refused(store, f"models:/{name}/latest")
     assert line.startswith(f"models:/{name}/1 is no bundle of ours (it holds 'MLmodel'")
