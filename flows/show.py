@@ -66,7 +66,8 @@ def told(rate: Rate) -> str:
 
 
 def _duplicates(found: DuplicateSummary) -> str:
-    told = f"{found.rows:,} images hold {found.pictures:,} pictures more than once"
+    pictures = "1 picture" if found.pictures == 1 else f"{found.pictures:,} pictures"
+    told = f"{found.rows:,} images hold {pictures} more than once"
     if not found.contradictions:
         return f"{told}, never with two labels: see duplicates.parquet"
     copies = " and ".join(f"{copy.row_id} ({copy.label})" for copy in found.first[0][:2])

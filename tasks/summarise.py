@@ -85,7 +85,6 @@ def summarise(
     identity, state = run.state["identity"], run.state
     asked = state["settings"]["attribution"]["methods"]
     source: schema.ForegroundSource = identity["foreground"]
-    total = read_footer(run_folder.catalog).num_rows
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,25 +93,13 @@ def summarise(
         data=state["settings"]["data"]["path"],
         target=identity["target"],
         numeric=identity["numeric"],
-        images=schema.ImageCounts(
-            total=total,
-            predicted=counts.predicted,
-            failed=total - counts.predicted,
-            labelled=counts.labelled,
-            scored=counts.scored,
-        ),
+        images=_images(counts, read_footer(run_folder.catalog).num_rows),
         foreground=schema.ForegroundSummary(
             source=source,
             polarity=identity["polarity"],
             mean_area=counts.area / counts.scored if counts.scored else None,
         ),
-        model=schema.ModelSummary(
-            address=state["settings"]["model"]["address"],
-            digest=identity["model"],
-            layer=identity["layer"],
-            classes=tuple(state["classes"]),
-            preprocessing=identity["preprocessing"],
-        ),
+        model=_model(state),
         rule=rule_of(settings, source, identity["target"]),
         accuracy=schema.wilson(counts.correct, counts.labelled),
         flags={flag: schema.wilson(counts.flags[flag], counts.predicted) for flag in schema.FLAGS},
@@ -129,6 +116,27 @@ def summarise(
     summary = summary.model_copy(update={"moved": compare_with_reused(run, summary)})
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def _images(counts: _Counts, total: int) -> schema.ImageCounts:
+    return schema.ImageCounts(
+        total=total,
+        predicted=counts.predicted,
+        failed=total - counts.predicted,
+        labelled=counts.labelled,
+        scored=counts.scored,
+    )
+
+
+def _model(state: dict[str, Any]) -> schema.ModelSummary:
+    identity = state["identity"]
+    return schema.ModelSummary(
+        address=state["settings"]["model"]["address"],
+        digest=identity["model"],
+        layer=identity["layer"],
+        classes=tuple(state["classes"]),
+        preprocessing=identity["preprocessing"],
+    )
 
 
 def _count(run: Run) -> _Counts:
