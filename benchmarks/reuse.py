@@ -31,7 +31,7 @@ NEW = 0.1  # share of the rows that is new, spread over the catalog
 
 def run(quick: bool) -> list[Figure]:
     """Seconds with reuse / seconds without, rounds alternating."""
-    count, rounds = (300, 1) if quick else (5_000, 2)
+    count, rounds = (300, 1) if quick else (10_000, 2)
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
