@@ -1,4 +1,7 @@
-"""Where models lie: local paths and every fsspec address, in the words of pathlib."""
+"""Where things lie: local paths and every fsspec address, in the words of pathlib.
+
+A local file is written beside its place and renamed, a remote one is one put.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
 from upath import UPath
 
 from models.mistakes import Mistake, told
 
 REMOTE = "://"
+TEMPORARY = ".tmp"
 # A password after a user's name; digits and a slash are a port, and :: chains fsspec's addresses.
 PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
 USER = re.compile(rf"://(?:[^/?#\s]*|{PASSWORD})@")
@@ -26,8 +32,8 @@ class AddressMistake(Mistake):
     """An address that cannot be reached."""
 
 
-def is_remote(address: object) -> bool:
-    return REMOTE in str(address) and not str(address).startswith("file://")
+def is_local(address: str | os.PathLike[str]) -> bool:
+    return REMOTE not in str(address)
 
 
 def has_password(text: str) -> bool:
@@ -46,35 +52,58 @@ def told_safely(error: Exception) -> tuple[str, Exception | None]:
     return without_secrets(told(error)), None if USER.search(whole) else error
 
 
-def located(address: object) -> Path:
-    """A local path, or a remote one that behaves like it."""
-    if not is_remote(address):
-        return Path(str(address).removeprefix("file://"))
-    with _reaching(address):
-        place = UPath(str(address), use_listings_cache=False)
-        _ = place.fs  # imports what the protocol needs
-    remote: Path = place
+def place(address: str | os.PathLike[str]) -> UPath:
+    """A local path, made absolute, or a remote one whose listings are never remembered."""
+    text = str(address).removeprefix("file://").removeprefix("local://")
+    if is_local(text):
+        return UPath(Path(text).absolute())
+    if text.startswith(REMOTE):
+        raise AddressMistake(f"{text} is no address: it needs a protocol, such as s3://")
+    try:
+        remote = UPath(text, use_listings_cache=False)
+        _ = remote.fs  # imports what the protocol needs
+    except ImportError as error:
+        raise AddressMistake(
+            f"{text} needs a package that is not here ({error}): pip install 'sightline[s3]' "
+            "for s3://, or fsspec's own for other protocols"
+        ) from error
+    except ValueError as error:
+        raise AddressMistake(f"{text} is no address that fsspec knows ({error})") from error
     return remote
 
 
 @contextmanager
-def local_copy(address: object) -> Iterator[Path | None]:
+def reaching(address: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever a remote place raises, as one line."""
+    try:
+        yield
+    except AddressMistake:
+        raise
+    except Exception as error:  # each client library has exceptions of its own
+        raise AddressMistake(
+            f"{address} cannot be read ({told(error)}): check the address and the credentials"
+        ) from error
+
+
+@contextmanager
+def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
     """The file itself, or what a remote address holds as long as it is read; None for no file."""
-    place = located(address)
-    if not is_remote(address):
-        yield place if place.is_file() else None
+    with reaching(address):
+        source = place(address)
+    if is_local(source):
+        yield Path(source) if source.is_file() else None
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-        copy = Path(folder) / place.name
-        with _reaching(address):
-            found = place.is_file()
+        copy = Path(folder) / source.name
+        with reaching(address):
+            found = source.is_file()
             if found:
-                with place.open("rb") as theirs, copy.open("wb") as ours:
+                with source.open("rb") as theirs, copy.open("wb") as ours:
                     shutil.copyfileobj(theirs, ours)
         yield copy if found else None
 
 
-def read_text(address: object) -> str | None:
+def read_text(address: str | os.PathLike[str]) -> str | None:
     """A text file's content; None when there is no file."""
     with local_copy(address) as path:
         content = None if path is None else path.read_bytes()
@@ -85,33 +114,29 @@ def read_text(address: object) -> str | None:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A local file to write, which takes the target's place when all went well."""
-    if not is_remote(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            yield temporary
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+def writing(target: UPath) -> Iterator[IO[bytes]]:
+    """A file that takes the target's place when all went well, and else never was."""
+    if not is_local(target):
+        with _putting(target) as file:
+            yield file
         return
-    with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-        written = Path(folder) / target.name
-        yield written
-        located(target).fs.put_file(str(written), located(target).path)  # type: ignore[attr-defined]
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}{TEMPORARY}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _reaching(address: object) -> Iterator[None]:
+def _putting(target: UPath) -> Iterator[IO[bytes]]:
+    file = target.fs.open(target.path, "wb", autocommit=False)
     try:
-        yield
-    except ImportError as error:
-        raise AddressMistake(
-            f"{address} needs a package that is not here ({error}): pip install 'sightline[s3]' "
-            "for s3://, or fsspec's own for other protocols"
-        ) from error
-    except Exception as error:  # each client library has exceptions of its own
-        raise AddressMistake(
-            f"{address} cannot be read ({told(error)}): check the address and the credentials"
-        ) from error
+        yield file
+        file.close()
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise

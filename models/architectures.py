@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from models import weights as weight_files
-from models.addresses import is_remote
+from models.addresses import is_local
 from models.factory import build_from_file
 from models.mistakes import Mistake, nearest, shown, told
 from models.preprocessing import Preprocessing
@@ -111,7 +111,7 @@ def _torchvision(name: str, settings: ModelSettings) -> Built:
             preprocessing=_of_transforms(name, entry.transforms()),
         )
     path = Path(settings.weights)
-    if not is_remote(settings.weights) and not path.suffix and not path.is_file():
+    if is_local(settings.weights) and not path.suffix and not path.is_file():
         raise ModelMistake(
             f"weights {settings.weights!r} are no file and no torchvision weights"
             f"{nearest(settings.weights, choices)}; known are {shown(choices)}"

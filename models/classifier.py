@@ -14,10 +14,10 @@ from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.addresses import is_remote, located, read_text, replacing
+from models.addresses import is_local, place, reaching, read_text, writing
 from models.architectures import Built, ModelMistake, ModelSettings, build, first_of, unique
 from models.capture import as_found, capture
 from models.grid import Grid
@@ -104,11 +104,11 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
     state = classifier.network.state_dict()
     # Copies, since safetensors refuses tied weights and other memory formats.
     numbers = {name: value.contiguous().clone() for name, value in state.items()}
-    with replacing(folder / bundle.weights) as file:
-        save_file(numbers, file)
+    with writing(folder / bundle.weights) as file:
+        file.write(save(numbers))
         (folder / BUNDLE).unlink(missing_ok=True)  # never an old one beside new weights
-    with replacing(folder / BUNDLE) as file:
-        file.write_text(bundle.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with writing(folder / BUNDLE) as file:
+        file.write(bundle.model_dump_json(indent=2).encode() + b"\n")
     return folder / BUNDLE
 
 
@@ -126,12 +126,12 @@ def read_bundle(address: str | Path) -> Bundle:
 
 
 def _build(settings: ModelSettings) -> Built:
-    if is_remote(settings.address) or Path(settings.address).is_dir():
-        path = located(settings.address)
-        return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
-    if settings.address.endswith(".json"):
-        return _from_bundle(located(settings.address), settings)
-    return build(settings)
+    address = settings.address
+    if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
+        return build(settings)
+    with reaching(address):
+        path = place(address)
+    return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
 
 
 def _from_bundle(path: Path, settings: ModelSettings) -> Built:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.addresses import writing
 from tasks import schema
-from tasks.places import writing
 from tasks.reader import Run
 
 SHOWN = 20  # pictures in the summary

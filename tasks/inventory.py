@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from upath import UPath
 
+from models.addresses import is_local, place
 from models.mistakes import Mistake
 from tasks.lock import owner_of
-from tasks.places import is_local, place, read_footer
+from tasks.places import read_footer
 from tasks.store import RunFolder, RunMistake, is_run
 
 State = Literal["running", "finished", "stopped"]

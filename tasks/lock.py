@@ -24,8 +24,9 @@ from uuid import uuid4
 import psutil
 from upath import UPath
 
+from models.addresses import is_local, place
 from models.mistakes import Mistake
-from tasks.places import answering, is_local, place, write_text
+from tasks.places import answering, write_text
 from tasks.store import LOCK
 
 log = logging.getLogger("sightline")

@@ -1,7 +1,6 @@
-"""Where bytes lie: local paths and every fsspec address, in pathlib's words.
+"""What lies at many addresses: bytes, folders, stamps and tables, read as quickly as each allows.
 
-The only file that knows that there are two kinds: a local file is written beside its place and
-renamed, a remote one is one put.
+With models/addresses.py the only files that know that there are local and remote ones.
 """
 
 from __future__ import annotations
@@ -13,43 +12,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-from uuid import uuid4
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from models.mistakes import Mistake, told
+from models.addresses import TEMPORARY, is_local, place, writing
+from models.mistakes import told
 
-REMOTE = "://"
-TEMPORARY = ".tmp"
 CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # whose errors are no OSError
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
-
-
-class PlaceMistake(Mistake):
-    """An address of a kind that cannot be reached."""
-
-
-def place(address: str | os.PathLike[str]) -> UPath:
-    """A local path, made absolute, or a remote one whose listings are never remembered."""
-    text = str(address).removeprefix("file://").removeprefix("local://")
-    if REMOTE not in text:
-        return UPath(Path(text).absolute())
-    if text.startswith(REMOTE):
-        raise PlaceMistake(f"{text} is no address: it needs a protocol, such as s3://")
-    try:
-        remote = UPath(text, use_listings_cache=False)
-        _ = remote.fs  # imports what the protocol needs
-    except ImportError as error:
-        raise PlaceMistake(
-            f"{text} needs a package that is not here ({error}): pip install 'sightline[s3]' "
-            "for s3://, or fsspec's own for other protocols"
-        ) from error
-    except ValueError as error:
-        raise PlaceMistake(f"{text} is no address that fsspec knows ({error})") from error
-    return remote
 
 
 @contextmanager
@@ -61,10 +34,6 @@ def answering() -> Iterator[None]:
         if type(error).__module__.partition(".")[0] in CLIENTS:
             raise OSError(told(error)) from error
         raise
-
-
-def is_local(address: str | os.PathLike[str]) -> bool:
-    return REMOTE not in str(address)
 
 
 def join(root: str | os.PathLike[str], address: str) -> str:
@@ -127,23 +96,6 @@ def tells(stamp: str) -> bool:
     return not any(mark in f"{stamp} " for mark in ("unknown ", "missing ", ": ", "None:"))
 
 
-@contextmanager
-def writing(target: UPath) -> Iterator[IO[bytes]]:
-    """A file that takes the target's place when all went well, and else never was."""
-    if not is_local(target):
-        with _putting(target) as file:
-            yield file
-        return
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}{TEMPORARY}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_text(target: UPath, text: str) -> None:
     """A small file that others wait for: on the disk before it takes its place."""
     with writing(target) as file:
@@ -182,18 +134,6 @@ def read_table(
 def _source(target: UPath) -> Any:
     """What pyarrow reads: its own local files are quicker than Python's."""
     return str(target) if is_local(target) else target.open("rb")
-
-
-@contextmanager
-def _putting(target: UPath) -> Iterator[IO[bytes]]:
-    file = target.fs.open(target.path, "wb", autocommit=False)
-    try:
-        yield file
-        file.close()
-        file.commit()
-    except BaseException:
-        file.discard()
-        raise
 
 
 def _local_names(root: UPath) -> Iterator[str]:

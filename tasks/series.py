@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from upath import UPath
 
+from models.addresses import place
 from models.mistakes import Mistake
-from tasks.places import place
 from tasks.store import OutputSettings, RunFolder
 
 BY_HAND = "by-hand"  # runs that no deployment started

@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from models.addresses import is_local, place
 from models.mistakes import nearest, shown, told
 from tasks.inputs.listed import Listing, ListingMistake, NothingToAudit, unlabelled
 from tasks.inputs.voc import list_voc
-from tasks.places import is_local, place
 
 PREFIX = "torchvision:"
 TRIMAP_VALUES = "1,3"  # the animal and its uncertain edge; 2 is the background

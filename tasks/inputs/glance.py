@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.addresses import REMOTE
 from tasks.pictures.decode import Opened, open_picture
-from tasks.pictures.foreground import Frame, Marks, draw_foreground
-from tasks.places import REMOTE, read_bytes
+from tasks.pictures.foreground import ForegroundMistake, Frame, Marks, draw_foreground
+from tasks.places import read_bytes
 
 CHECKED = 256  # rows that are looked at where files are near
 CHECKED_FAR = 32  # and where each costs a question over the network
@@ -53,6 +54,8 @@ def _look(row: dict[str, Any], orientation: str) -> Look:
         marks = Marks(row["image"], masks, _tuple(row["mask_values"]), row["regions"])
         frame = Frame(rows, columns, opened.turn, orientation == "upright")
         marked_HW = draw_foreground(marks, frame, "foreground")
+    except ForegroundMistake as error:
+        return Look(" ".join(f"{error}: {error.remedy}".split()))
     except (OSError, ValueError) as error:
         return Look(" ".join(str(error).split()))
     return Look(None, float(marked_HW.float().mean()) / 255 if masks else None)

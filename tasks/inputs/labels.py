@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
-
 import pyarrow as pa
 
 from models.mistakes import Mistake, nearest, shown
-from tasks.places import place
+from tasks.inputs.mapping import MappingMistake, read_mapping
 
 BY_NAME, BY_INDEX = "name", "index"
 
@@ -49,7 +46,7 @@ def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) 
     if pa.types.is_integer(categories.type) and _are_indices(coded.dictionary, classes, rule):
         meaning = [classes[value] if 0 <= value < len(classes) else None for value in given]
     else:
-        table = {} if rule in (BY_NAME, BY_INDEX) else read_mapping(rule)
+        table = {} if rule in (BY_NAME, BY_INDEX) else _read(rule)
         meaning = [_category(str(value), table, classes, rule) for value in given]
     if not any(meaning):
         names = [str(value) for value in given]
@@ -102,27 +99,23 @@ def _class_at(value: object, classes: tuple[str, ...]) -> str:
 
 
 def _by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]:
-    table = read_mapping(path)
+    table = _read(path)
     missing = sorted(set(given) - table.keys())
     if missing:
         raise LabelMistake(f"labels file {path} does not map {shown(missing)}: add a line for each")
     return [_class_named(table[value], classes, path) for value in given]
 
 
-def read_mapping(path: str) -> dict[str, str]:
-    """What a JSON object or a CSV of two columns maps, as texts."""
-    file = place(path)
-    if not file.is_file():
+def _read(path: str) -> dict[str, str]:
+    """The class that a file names for each label; of several columns the first counts."""
+    try:
+        return {label: str(cells[0]) for label, cells in read_mapping(path).items()}
+    except FileNotFoundError as error:
         raise LabelMistake(
             f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV "
             "that maps labels to the model's classes"
-        )
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        if file.suffix == ".json":
-            return {str(label): str(name) for label, name in json.loads(text).items()}
-        return {row[0]: row[1] for row in csv.reader(text.splitlines(keepends=True)) if row}
-    except (ValueError, AttributeError, IndexError) as error:
+        ) from error
+    except (MappingMistake, IndexError) as error:
         raise LabelMistake(
             f"labels file {path} is not a mapping ({error}): write lines label,class or JSON"
         ) from error

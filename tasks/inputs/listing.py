@@ -11,6 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 from upath import UPath
 
+from models.addresses import place
 from models.mistakes import nearest, shown
 from tasks.inputs import builtin, coco, voc
 from tasks.inputs.listed import (
@@ -25,7 +26,7 @@ from tasks.inputs.listed import (
     unlabelled,
 )
 from tasks.inputs.tables import TABLES, list_table
-from tasks.places import place, walk
+from tasks.places import walk
 
 __all__ = ["Columns", "Listing", "ListingMistake", "NothingToAudit", "list_images"]
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from upath import UPath
 
+from models.addresses import place
 from models.mistakes import Mistake, shown
 from tasks.inputs.listed import PICTURES, Listing, texts
 from tasks.inputs.pairing import pair
-from tasks.places import join, place, walk
+from tasks.places import join, walk
 
 BATCH = 8192  # rows that are Python's at a time
 

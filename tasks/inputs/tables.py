@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.json
 from upath import UPath
 
+from models.addresses import is_local
 from models.mistakes import nearest, shown
 from tasks.inputs.boxes import boxes_of
 from tasks.inputs.instances import gathered
@@ -25,7 +26,7 @@ from tasks.inputs.listed import (
     split_names,
 )
 from tasks.inputs.masks import lists_of
-from tasks.places import is_local, read_bytes, read_table
+from tasks.places import read_bytes, read_table
 
 TABLES = (".csv", ".jsonl", ".parquet")
 IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # found by themselves, in this order

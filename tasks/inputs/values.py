@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from typing import Any
 
@@ -11,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.mistakes import Mistake, nearest, shown
-from tasks.places import place
+from tasks.inputs.mapping import MappingMistake, read_mapping
 
 NONZERO = "nonzero"
 BY_VOC = "voc"
@@ -94,29 +92,25 @@ def _voc() -> Values:
 
 
 def _read(path: str) -> Values:
-    file = place(path)
-    if not file.is_file():
+    try:
+        return {label: _values(cells) for label, cells in read_mapping(path).items()}
+    except FileNotFoundError as error:
         raise ValuesMistake(
             f"mask values {path!r} are no value and no file: give nonzero, voc, values (1,3 or "
             "#ff0000), or a JSON object or CSV (label,value)"
-        )
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        if file.suffix == ".json":
-            given = json.loads(text).items()
-        else:
-            given = [(row[0], row[1:]) for row in csv.reader(text.splitlines(True)) if row]
-        return {str(label): _values(values) for label, values in given}
-    except (ValueError, AttributeError) as error:
+        ) from error
+    except MappingMistake as error:
         raise ValuesMistake(
             f"mask values {path} are not a mapping ({error}): write lines label,value or JSON"
         ) from error
 
 
-def _values(given: Any) -> list[int]:
+def _values(cells: list[Any]) -> list[int]:
+    """Of a line's columns, or of a JSON value, which may itself be a list."""
+    given = cells[0] if len(cells) == 1 else cells
     values = [_value(str(each).strip()) for each in (given if isinstance(given, list) else [given])]
     if not values or None in values:
-        raise ValueError(f"{given!r} is no value from 0 to {HIGHEST} and no #rrggbb")
+        raise MappingMistake(f"{given!r} is no value from 0 to {HIGHEST} and no #rrggbb")
     return [value for value in values if value is not None]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from models.mistakes import Mistake, one_line
-from tasks.pictures.decode import Opened, PictureMistake, load, open_picture, turned, untwist
+from tasks.pictures.decode import (
+    REMEDY,
+    Opened,
+    PictureMistake,
+    load,
+    open_picture,
+    turned,
+    untwist,
+)
 from tasks.pictures.regions import RegionMistake, draw_region, read_regions
 
 VERSION = 1  # of what masks and regions mark: raised, with CHANGELOG, when any row's changes
@@ -23,10 +32,15 @@ BRIGHT = 128  # of a lossy mask: compression leaves noise around zero
 PNG_BITS = 24  # where a PNG's header has them
 TO_COLOURS = {"CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
 AS_PNG = "export it as a PNG or drop the row"
+MEND = "mend the regions of this row"
 
 
 class ForegroundMistake(Mistake):
-    """Masks or regions that cannot be used for their picture."""
+    """A mask or a region that cannot be used for its picture."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -83,16 +97,6 @@ def draw_foreground(marks: Marks, frame: Frame, polarity: str) -> Tensor:
     return marked_HW.to(torch.uint8) * 255
 
 
-def mask_size_message(
-    mask: str, mask_size: tuple[int, int], image: str, size: tuple[int, int]
-) -> str:
-    """The one line for a mask that is not as large as its image; sizes are (columns, rows)."""
-    return (
-        f"mask {one_line(mask)} is {mask_size[0]}x{mask_size[1]}, "
-        f"image {one_line(image)} is {size[0]}x{size[1]}: export it again or drop the row"
-    )
-
-
 def decode_mask(content: bytes, values: tuple[int, ...] | None = None) -> tuple[Tensor, int]:
     """bool H W, what a mask of any mode marks, as it is stored; and its own EXIF turn."""
     opened = open_picture(content)
@@ -113,34 +117,43 @@ def _mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
     try:
         marked_HW, turn = decode_mask(content, marks.values)
     except PictureMistake as error:
-        told = f"mask {one_line(address)} cannot be decoded ({error}): {error.remedy}"
-        raise ForegroundMistake(told) from error
+        told = f"mask {one_line(address)} cannot be decoded ({error})"
+        raise ForegroundMistake(told, error.remedy) from error
     if frame.upright:
         marked_HW = turned(marked_HW, turn)
     shown_HW = frame.shown(marked_HW, frame.upright)
     if shown_HW is None:
-        rows, columns = frame.size(frame.upright)
-        size = marked_HW.shape[1], marked_HW.shape[0]
-        told = mask_size_message(address, size, marks.image, (columns, rows))
-        raise ForegroundMistake(told)
+        size = _size(*frame.size(frame.upright))
+        told = f"mask {one_line(address)} is {_size(*marked_HW.shape)}, image "
+        raise ForegroundMistake(f"{told}{one_line(marks.image)} is {size}", REMEDY)
     return shown_HW
 
 
 def _regions(text: str, frame: Frame) -> Tensor:
     """The union of all regions; coordinates are those of the upright picture."""
     marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
-    for number, region in enumerate(read_regions(text), 1):
+    for number, region in enumerate(_listed(text), 1):
         try:
             drawn = draw_region(region, *frame.size(True))
             shown_HW = frame.shown(torch.from_numpy(np.ascontiguousarray(drawn)), True)
         except RegionMistake as error:
-            raise ForegroundMistake(f"region {number}: {error}") from error
+            raise ForegroundMistake(f"region {number}: {error}", MEND) from error
         if shown_HW is None:
-            rows, columns = frame.size(True)
-            told = f"region {number} is of {drawn.shape[1]}x{drawn.shape[0]} pixels, "
-            raise ForegroundMistake(f"{told}the picture is {columns}x{rows}")
+            told = f"region {number} is of {_size(*drawn.shape)} pixels, "
+            raise ForegroundMistake(f"{told}the picture is {_size(*frame.size(True))}", MEND)
         marked_HW |= shown_HW
     return marked_HW
+
+
+def _listed(text: str) -> list[dict[str, Any]]:
+    try:
+        return read_regions(text)
+    except RegionMistake as error:
+        raise ForegroundMistake(str(error), MEND) from error
+
+
+def _size(rows: int, columns: int) -> str:
+    return f"{columns}x{rows}"
 
 
 def _bands(opened: Opened, content: bytes) -> np.ndarray:

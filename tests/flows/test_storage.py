@@ -18,9 +18,9 @@ from s3fs import S3FileSystem
 from upath import UPath
 
 from flows.cli import main
+from models.addresses import place
 from tasks import lock
 from tasks.lock import held
-from tasks.places import place
 from tasks.reader import open_run
 
 

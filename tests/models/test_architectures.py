@@ -392,7 +392,7 @@ def test_weights_may_lie_on_any_filesystem(name: str, tmp_path: Path) -> None:
     ("weights", "kind", "line"),
     [
         ("memory://nowhere/w.pt", WeightsMistake, "weights memory://nowhere/w.pt not found: give"),
-        ("nofs://w.pt", AddressMistake, "nofs://w.pt cannot be read (ValueError: "),
+        ("nofs://w.pt", AddressMistake, "nofs://w.pt is no address that fsspec knows ("),
         ("gs://bucket/w.pt", AddressMistake, "gs://bucket/w.pt needs a package that is not here ("),
     ],
 )

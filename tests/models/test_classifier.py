@@ -87,6 +87,7 @@ def test_a_bundle_gives_the_same_classifier_again(
     address = str(path if given == "file" else path.parent)
     again = load_classifier(ModelSettings(address=address))
     same(again, classifier, size=64)
+    same(load_classifier(ModelSettings(address=f"file://{address}")), classifier, size=64)
     assert again.classes == ("bird", "boat", "car")
 
 
@@ -143,7 +144,7 @@ def test_a_bundle_is_written_whole_or_not(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.classifier.save_file", fails)
+        patch.setattr("models.classifier.save", fails)
         with pytest.raises(OSError, match="No space"):
             save_bundle(tmp_path, classifier)
     assert {path.name for path in tmp_path.iterdir()} == {"model.json", "model.safetensors"}

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.addresses import place
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings, check_catalog, make_catalog
 from tasks.inputs.listed import ListingMistake
-from tasks.places import join, place
-from tasks.read import Ground, Sample, read_sample
-from tasks.shard import rows_of
+from tasks.places import join
+from tasks.read import Ground, Sample, read_sample, rows_of
 
 CLASSES = ("cat", "owl")
 STEMS = (

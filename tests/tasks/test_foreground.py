@@ -189,12 +189,17 @@ def test_a_mask_is_turned_by_its_own_exif() -> None:
 
 
 def test_a_mask_of_another_size_is_named() -> None:
-    with pytest.raises(
-        ForegroundMistake, match=r"^mask 0.png is 9x5, image a.jpg is 24x16: export"
-    ):
+    with pytest.raises(ForegroundMistake, match=r"^mask 0.png is 9x5, image a.jpg is 24x16$") as it:
         drawn(pictures.encoded(Image.new("L", (9, 5)), "png"))
-    with pytest.raises(ForegroundMistake, match=r"mask 0.png cannot be decoded \(it is empty\)"):
+    assert it.value.remedy == "export it again or drop the row"
+
+
+def test_a_mask_that_is_no_picture_says_what_to_do_once() -> None:
+    with pytest.raises(ForegroundMistake, match=r"^mask 0.png cannot be decoded \(it is empty\)$"):
         drawn(b"")
+    with pytest.raises(ForegroundMistake, match=r"cannot be decoded \(it is a PDF\)$") as caught:
+        drawn(b"%PDF")
+    assert caught.value.remedy == "export it as JPEG or PNG, or drop the row"
 
 
 def test_run_lengths_keep_holes() -> None:

@@ -42,3 +42,15 @@ def test_few_rows_are_looked_at_where_files_are_far() -> None:
     looks = look_at(catalog, "upright")
     assert len(looks) == 32
     assert all(look.problem for look in looks)
+
+
+def test_a_mask_that_does_not_fit_is_one_line_with_what_to_do(tmp_path: Path) -> None:
+    for name, size in (("photos/cat/1.jpg", (8, 8)), ("masks/cat/1.png", (8, 6))):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.new("L", size, 255).save(tmp_path / name)
+    data = DataSettings(path=str(tmp_path / "photos"), masks=str(tmp_path / "masks"))
+    (look,) = look_at(make_catalog(data, ("cat",)), "upright")
+    mask, photo = tmp_path / "masks/cat/1.png", tmp_path / "photos/cat/1.jpg"
+    assert look.problem == (
+        f"mask {mask} is 8x6, image {photo} is 8x8: export it again or drop the row"
+    )

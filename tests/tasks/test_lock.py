@@ -18,9 +18,9 @@ import psutil
 import pytest
 from upath import UPath
 
+from models.addresses import place
 from tasks import lock
 from tasks.lock import Claim, LockMistake, held, owner_of
-from tasks.places import place
 
 HOLD = """
 import sys, time

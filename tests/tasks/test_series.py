@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tasks.places import place
+from models.addresses import place
 from tasks.series import previous_of, settled
 from tasks.store import OutputSettings, RunFolder
 

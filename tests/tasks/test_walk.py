@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.places import place, walk
+from models.addresses import place
+from tasks.places import walk
 
 
 def listed(root: Path) -> list[str]:
