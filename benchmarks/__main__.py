@@ -13,7 +13,10 @@ from importlib import import_module
 
 from benchmarks.figures import Figure, table
 
-NAMES = ("cams", "fused", "throughput", "orchestration", "memory", "reuse", "shortcut")
+NAMES = (
+    *("cams", "fused", "interventions", "throughput", "orchestration", "memory", "reuse"),
+    *("shortcut", "segment", "evidence"),
+)
 HEADER = "| date | figure | value | 95% interval | goal | holds |\n|---|---|---|---|---|---|"
 
 

@@ -17,9 +17,10 @@ from models.preprocessing import Preprocessing
 from models.registered import Fetched
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings, open_client, with_model
+from tasks.donors import InterventionSettings
 from tasks.drive import job_of
 from tasks.prepare import prepare_run
-from tasks.shard import AttributionSettings, Job, count_shards
+from tasks.shard import Asked, AttributionSettings, Job, count_shards
 from tasks.store import OutputSettings
 
 
@@ -52,9 +53,9 @@ def start_audit(
     folder: Path,
 ) -> Audited:
     """What the flow does before its attribute stage."""
-    sections = {"data": data, "model": model, "attribution": attribution}
-    settings = {name: section.model_dump(mode="json") for name, section in sections.items()}
-    run = prepare_run(data, Fetched(model), attribution, OutputSettings(run=str(folder)), settings)
+    asked = Asked(data, attribution, InterventionSettings(choice="none"))  # these are of maps
+    output = OutputSettings(run=str(folder))
+    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
     return Audited(job_of(run, compute), compute, count_shards(run))
 
 

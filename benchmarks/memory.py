@@ -27,7 +27,7 @@ from tasks.drive import attribute_run
 from tasks.flag import FlagSettings
 from tasks.gallery import examples_of
 from tasks.shard import AttributionSettings
-from tasks.summarise import summarise, write_flags
+from tasks.summarise import summarise
 
 PICTURES = 64
 WORKERS = 2
@@ -122,7 +122,6 @@ def audit(rows: int, folder: Path) -> tuple[dict[str, float], float]:
     if cost.computed != rows:
         raise RuntimeError(f"not every row was computed: {cost}")
     with watching() as seen:
-        write_flags(run, FlagSettings(method=METHOD))
         summarise(run, FlagSettings(method=METHOD), cost)
         examples_of(run, METHOD)
     peaks["flag and report"] = seen.peak

@@ -21,9 +21,9 @@ from tasks.cluster import ComputeSettings
 from tasks.drive import attribute_run
 from tasks.flag import FlagSettings
 from tasks.prepare import prepare_run
-from tasks.shard import AttributionSettings
+from tasks.shard import Asked
 from tasks.store import OutputSettings
-from tasks.summarise import summarise, write_flags
+from tasks.summarise import summarise
 
 WORKERS = 2
 NEW = 0.1  # share of the rows that is new, spread over the catalog
@@ -61,14 +61,11 @@ def audit(data: Path, model: ModelSettings, run: Path, reuse: Path | None) -> fl
     """Seconds from the settings to summary.json."""
     start = time.perf_counter()
     settings = DataSettings(path=str(data))
-    attribution = AttributionSettings()
-    sections = {"data": settings, "model": model, "attribution": attribution}
-    chosen = {name: section.model_dump(mode="json") for name, section in sections.items()}
+    asked = Asked(settings)
     output = OutputSettings(run=str(run), reuse=None if reuse is None else str(reuse))
-    folder = prepare_run(settings, Fetched(model), attribution, output, chosen)
+    folder = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
     compute = ComputeSettings(workers=WORKERS)
     cost = attribute_run(folder, compute, f"{run}-dask", lambda _: None)
-    write_flags(folder, FlagSettings())
     summarise(folder, FlagSettings(), cost)
     return time.perf_counter() - start
 

@@ -36,7 +36,8 @@ from models.classifier import Classifier, load_classifier
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings, Progress, attribute_shards, place
-from tasks.shard import AttributionSettings, read_shard, rows_of
+from tasks.read import rows_of
+from tasks.shard import AttributionSettings, read_shard
 
 BATCH = 16
 FORMAT = "channels_last"

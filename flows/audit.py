@@ -14,7 +14,9 @@ from models.registered import fetched
 from reports.page import render_page
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
+from tasks.donors import InterventionSettings
 from tasks.drive import attribute_run
+from tasks.estimator import ForegroundSettings
 from tasks.flag import FlagSettings
 from tasks.gallery import examples_of
 from tasks.prepare import prepare_run
@@ -23,9 +25,7 @@ from tasks.reader import open_run
 from tasks.schema import CostSummary
 from tasks.shard import AttributionSettings
 from tasks.store import OutputSettings, RunFolder
-from tasks.summarise import summarise, write_flags
-
-log = logging.getLogger("sightline")
+from tasks.summarise import summarise
 
 
 @flow(name="audit")
@@ -34,6 +34,8 @@ def audit(
     model: ModelSettings,
     output: OutputSettings,
     attribution: AttributionSettings = AttributionSettings(),
+    interventions: InterventionSettings = InterventionSettings(),
+    foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
     flags: FlagSettings = FlagSettings(),
     tracking: TrackingSettings = TrackingSettings(),
@@ -47,15 +49,14 @@ def audit(
         report(run, settings)
         published = publish(run, settings, return_state=True)
     if published.is_failed():  # MLflow being away costs no computed result
-        log.warning("not published: %s", published.message)
+        logging.getLogger("sightline").warning("not published: %s", published.message)
     return str(run.path)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def catalog(settings: AuditSettings) -> RunFolder:
-    chosen = settings.model_dump(mode="json")
     with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
-        return prepare_run(settings.data, model, settings.attribution, settings.output, chosen)
+        return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
 
 
 @task
@@ -66,7 +67,6 @@ def attribute(run: RunFolder, settings: AuditSettings) -> CostSummary:
 
 @task
 def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
-    write_flags(run, settings.flags)
     summarise(run, settings.flags, cost)
 
 

@@ -25,10 +25,11 @@ from flows.options import given_settings, settings_options
 from flows.registry import LogSettings, PublishSettings
 from flows.settings import AuditSettings, compose, home, prepare_environment, tracking_of
 from flows.warden import nothing_left_behind
+from models.addresses import place
 from models.mistakes import Mistake, told
 from tasks.drive import UnfinishedRun
 from tasks.inputs.listing import NothingToAudit
-from tasks.places import answering, place
+from tasks.places import answering
 from tasks.publish import PublishError
 
 MISTAKE, FAILURE, NOTHING = 2, 3, 4
@@ -185,7 +186,7 @@ def _estimate(settings: AuditSettings) -> str:
     from tasks.estimate import estimate
 
     with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
-        return estimate(settings.data, model.settings, settings.attribution, settings.compute)
+        return estimate(settings.asked, model.settings, settings.compute)
 
 
 def _print_run(path: str, as_json: bool) -> None:

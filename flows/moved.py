@@ -14,6 +14,7 @@ WORDS = {
     "accuracy": "accuracy",
     "flagged": "rests on background",
     "undecided": "undecided",
+    "excess": "excess over the null",
     "mean_lift": "mean lift",
 }
 MOST = 10  # classes shown

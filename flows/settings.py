@@ -21,9 +21,11 @@ from models.architectures import ModelSettings
 from models.mistakes import Mistake, nearest
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
+from tasks.donors import InterventionSettings
+from tasks.estimator import ForegroundSettings
 from tasks.flag import FlagSettings
 from tasks.publish import Tracking, TrackingSettings, flat
-from tasks.shard import AttributionSettings
+from tasks.shard import Asked, AttributionSettings
 from tasks.store import OutputSettings
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -54,11 +56,26 @@ class AuditSettings(BaseModel):
     model: ModelSettings
     output: OutputSettings
     attribution: AttributionSettings = AttributionSettings()
+    interventions: InterventionSettings = InterventionSettings()
+    foreground: ForegroundSettings = ForegroundSettings()
     compute: ComputeSettings = ComputeSettings()
     flags: FlagSettings = FlagSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     _without_secrets = model_validator(mode="after")(secrets_refused)
+
+    @model_validator(mode="after")
+    def _flags_are_of_predictions(self) -> AuditSettings:
+        if self.attribution.target == "label" and self.interventions.choice != "none":
+            raise ValueError(
+                "flags judge predictions, and --target label makes maps of labels: leave it out, "
+                "or ask for maps alone with --interventions none"
+            )
+        return self
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.data, self.attribution, self.interventions, self.foreground)
 
     @model_validator(mode="after")
     def _flags_have_maps(self) -> AuditSettings:
@@ -75,6 +92,11 @@ SPOKEN = {
     "data.path": "data",
     "model.address": "model",
     "output.run": "out",
+    "interventions.choice": "interventions",
+    "foreground.source": "foreground",
+    "foreground.weights": "foreground_weights",
+    "foreground.pickle": "foreground_allow_pickle",
+    "foreground.confidence": "foreground_confidence",
     "flags.method": "flag_method",
     "tracking.uri": "mlflow",
 }

@@ -9,8 +9,18 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flows.moved import print_comparison
+from reports.groups import ranked, stands_out
+from reports.words import chance, points, points_interval
 from tasks.inventory import Entry
-from tasks.schema import DuplicateSummary, Rate, Summary
+from tasks.schema import (
+    DuplicateSummary,
+    EvidenceSummary,
+    Excess,
+    ForegroundSummary,
+    Interval,
+    Rate,
+    Summary,
+)
 
 WORST = 10  # classes shown
 
@@ -21,7 +31,7 @@ def print_summary(summary: Summary) -> None:
     console.print(_headline(summary))
     if summary.methods:
         console.print(_methods(summary))
-    if summary.foreground.source != "none":
+    if summary.flagged.of:
         console.print(_classes(summary))
     if summary.moved is not None:
         print_comparison(summary.moved)
@@ -82,10 +92,13 @@ def _headline(summary: Summary) -> Table:
         "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
         "accuracy": told(summary.accuracy),
         "rests on background": told(summary.flagged),
+        "  if backgrounds did not matter": told(summary.null),
+        "  excess, points": _headline_excess(summary),
         "  among correct": told(summary.flagged_correct),
         "  among incorrect": told(summary.flagged_incorrect),
         "undecided": told(summary.flags["undecided"]),
-        "foreground": summary.foreground.source,
+        **({} if summary.evidence is None else _evidence(summary.evidence)),
+        "foreground": _foreground(summary.foreground),
         "computed now": f"{summary.cost.computed:,} images in {summary.cost.seconds:.1f} s"
         + (f" ({speed:.0f} a second)" if speed else "")
         + f", {summary.cost.reused:,} reused",
@@ -95,26 +108,80 @@ def _headline(summary: Summary) -> Table:
     return table
 
 
+def _evidence(evidence: EvidenceSummary) -> dict[str, str]:
+    """What other backgrounds do, beside what backgrounds of the own kind or class do: the floor."""
+    flips, accuracy = (
+        (evidence.flips_across, evidence.flips_within),
+        (evidence.accuracy_across, evidence.accuracy_within),
+    )
+    return {
+        "changed on other backgrounds": "{}, own kind {}".format(*map(_figure, flips)),
+        "accuracy on other classes' backgrounds": "{}, own class {}".format(
+            *map(_figure, accuracy)
+        ),
+    }
+
+
+def _figure(figure: Interval | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure.value:.1%} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
+def _headline_excess(summary: Summary) -> str:
+    if summary.excess is None:
+        return "too few images to judge" if summary.flagged.of else "-"
+    return _excess(summary.excess)
+
+
+def _excess(excess: Excess) -> str:
+    return f"{points(excess.value)} ({points_interval(excess)})"
+
+
+def _foreground(foreground: ForegroundSummary) -> str:
+    estimates = foreground.estimates
+    if estimates is None:
+        return foreground.source
+    return (
+        f"{foreground.source}, {estimates.estimated:,} images estimated by {estimates.source}, "
+        f"{estimates.unsure:,} of them too unsure"
+    )
+
+
 def _methods(summary: Summary) -> Table:
-    table = Table("method", "mean share", "mean lift", "pointing", title_justify="left")
+    names = ("method", "mean share", "mean lift", "against other masks", "pointing")
+    table = Table(*names, title_justify="left")
     for method in summary.methods:
-        lift = "-" if method.mean_lift is None else f"{method.mean_lift:.2f}"
+        lift = _decimal(method.mean_lift)
         if method.mean_lift_low is not None:
             lift += f" ({method.mean_lift_low:.2f} to {method.mean_lift_high:.2f})"
         share = "-" if method.mean_share is None else f"{method.mean_share:.3f}"
-        table.add_row(method.method, share, lift, told(method.pointing))
+        centred = _decimal(method.mean_centred_lift)
+        table.add_row(method.method, share, lift, centred, told(method.pointing))
     return table
 
 
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
 def _classes(summary: Summary) -> Table:
-    shown = sorted(summary.by_prediction, key=lambda row: -(row.flagged.value or 0))[:WORST]
+    """The classes that surely stand out come first, with a mark."""
+    shown = ranked(summary.by_prediction)[:WORST]
     left = len(summary.by_prediction) - len(shown)
     table = Table(
         "predicted class",
         "rests on background",
+        "null",
+        "excess, points",
+        "q",
         "right when predicted",
         caption=f"and {left} more classes" if left else None,
     )
     for row in shown:
-        table.add_row(Text(row.name), told(row.flagged), told(row.accuracy))
+        name = Text(f"{'* ' if stands_out(row) else ''}{row.name}")
+        null = "-" if row.null.value is None else f"{row.null.value:.1%}"
+        excess = _excess(row.excess) if row.excess else "too few"
+        q = "-" if row.q is None else chance(row.q)
+        table.add_row(name, told(row.flagged), null, excess, q, told(row.accuracy))
     return table

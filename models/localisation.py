@@ -27,6 +27,13 @@ def lift(share_B: Tensor, area_B: Tensor) -> Tensor:
     return torch.where(area_B > 0, share_B / area_B, torch.nan)
 
 
+def lift_elsewhere(map_Bhw: Tensor, other_Mhw: Tensor) -> Tensor:
+    """Mean lift of each map on the masks of M other images: what the middle of a picture gives."""
+    energy_Bhw = map_Bhw.abs()
+    share_BM = torch.einsum("bhw,mhw->bm", energy_Bhw, other_Mhw) / energy_Bhw.sum((1, 2))[:, None]
+    return (share_BM / other_Mhw.mean((1, 2))).mean(1)
+
+
 def pointing(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
     """Does the centre of the map's largest cell lie in the foreground?"""
     rows, columns = map_Bhw.shape[1:]

@@ -11,34 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from tasks.schema import FLAGS, Histogram, Rate
+from reports.words import interval, percent, plain
+from tasks.schema import FLAGS, Histogram, Interval, Rate
 
 ROW = 36  # height of an interval bar, px: rows touch, so that the reference runs through
+METER = 4  # height, px
 PLOT = 116  # height of a histogram's bars, px
 SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # where an axis of rates may end
-
-
-def percent(value: float | None) -> str:
-    """A share for reading. Never rounds something to nothing, or nearly all to all."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if 0 < value < 0.0005:
-        return "<0.1%"
-    if 0.9995 <= value < 1:
-        return ">99.9%"
-    return f"{100 * value:.1f}%"
-
-
-def interval(rate: Rate) -> str:
-    """`32.2 to 37.7%`, or nothing where there is no rate."""
-    if rate.low is None or rate.high is None:
-        return ""
-    return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}%"
-
-
-def plain(flag: str) -> str:
-    """The flag in words."""
-    return flag.replace("rests_on_", "rests on the ")
 
 
 def scale_of(rates: Sequence[Rate]) -> float:
@@ -47,8 +26,15 @@ def scale_of(rates: Sequence[Rate]) -> float:
     return next((end for end in SCALES if highest <= end), 1.0)
 
 
-def interval_bar(rate: Rate, name: str, end: float = 1.0, reference: float | None = None) -> Markup:
-    """One bar from 0 to the rate with its interval as a whisker; a dashed line at `reference`."""
+def interval_bar(
+    rate: Rate | Interval,
+    name: str,
+    end: float = 1.0,
+    reference: float | None = None,
+    null: Rate | None = None,
+) -> Markup:
+    """One bar from 0 to the rate, its interval as a whisker, what the null predicts as a mark; a
+    dashed line at `reference`."""
     drawn = Markup()
     if rate.value is not None and rate.low is not None and rate.high is not None:
         low, value, high = (_place(part, end) for part in (rate.low, rate.value, rate.high))
@@ -57,10 +43,19 @@ def interval_bar(rate: Rate, name: str, end: float = 1.0, reference: float | Non
         "interval-bar",
         ROW,
         f"{name}: {percent(rate.value)}",
-        f"{rate.count:,} of {rate.of:,}; 95% interval {interval(rate) or 'none'}; "
-        f"the axis ends at {percent(end)}",
-        _line("axis", 0, 0, ROW) + drawn + _reference(reference, end),
+        (f"{rate.count:,} of " if isinstance(rate, Rate) else "")
+        + f"{rate.of:,}; 95% interval {interval(rate) or 'none'}; "
+        + ("" if null is None else f"the null {percent(null.value)}; ")
+        + f"the axis ends at {percent(end)}",
+        _line("axis", 0, 0, ROW) + drawn + _reference(reference, end) + _null(null, end),
     )
+
+
+def meter(share: float, name: str) -> Markup:
+    """A thin bar that is full at 1."""
+    track = _box("track", 0, 100, 0, METER)
+    filled = _box("bar", 0, 100 * share, 0, METER)
+    return _svg("meter", METER, name, percent(share), track + filled)
 
 
 def rate_axis(end: float) -> Markup:
@@ -85,74 +80,40 @@ def flag_strip(flags: Mapping[str, Rate]) -> Markup:
     return _svg("flag-strip", 28, "Predictions by flag", words, Markup().join(boxes))
 
 
-def lift_histogram(histogram: Histogram, name: str, threshold: float | None = None) -> Markup:
-    """Counts by lift, with the line of chance at 1 and the threshold of the flag's method."""
+def lift_histogram(histogram: Histogram, name: str) -> Markup:
+    """Counts by lift, with the line of chance at 1."""
     edges = _finite(histogram.edges)
     start, end = edges[0], edges[-1]
     tallest = max(histogram.counts, default=0) or 1
     bars = Markup().join(
-        _bin(low, high, count / tallest, threshold, (start, end))
+        _bin(_along(low, (start, end)), _along(high, (start, end)), count / tallest)
         for low, high, count in zip(edges, edges[1:], histogram.counts, strict=False)
         if count
     )
-    lines = _lines_at(threshold, start, end)
     return _svg(
         "histogram",
         PLOT + 42,
         f"Distribution of lift, {name}",
-        _histogram_words(histogram, threshold),
-        _line_across(PLOT + 20) + bars + lines + _lift_ticks(start, end),
+        f"{sum(histogram.counts):,} maps; 1 is chance",
+        _line_across(PLOT + 20) + bars + _chance(start, end) + _lift_ticks(start, end),
     )
 
 
-def _histogram_words(histogram: Histogram, threshold: float | None) -> str:
-    words = f"{sum(histogram.counts):,} maps; 1 is chance"
-    return words if threshold is None else f"{words}; threshold of the flag {threshold:g}"
-
-
-def _bin(
-    low: float, high: float, share: float, threshold: float | None, ends: tuple[float, float]
-) -> Markup:
-    """One bin; where the threshold runs through it, each side takes its own colour."""
-    cut = high if threshold is None else min(max(threshold, low), high)
-    sides = [("count", low, high)] if threshold is None else []
-    if threshold is not None:
-        sides = [("below", low, cut), ("above", cut, high)]
+def _bin(left: float, right: float, share: float) -> Markup:
     height = max(1.0, PLOT * share)  # one image among thousands is still seen
-    boxes = []
-    for kind, left, right in sides:
-        x, width = _along(left, ends), _along(right, ends) - _along(left, ends)
-        if width > 0:
-            boxes.append(_box(kind, x, width, 20 + PLOT - height, height))
-    return Markup().join(boxes)
+    return _box("count", left, right - left, 20 + PLOT - height, height)
 
 
-def _lines_at(threshold: float | None, start: float, end: float) -> Markup:
-    """Chance and threshold; their words stand on outer sides so that they never meet."""
-    if threshold is None or math.isclose(threshold, 1.0):
-        words = "chance" if threshold is None else "threshold = chance"
-        marks = [("chance" if threshold is None else "threshold", 1.0, words, "start")]
-    else:
-        sides = ("end", "start") if threshold > 1 else ("start", "end")
-        marks = [
-            ("chance", 1.0, "chance", sides[0]),
-            ("threshold", threshold, f"threshold {threshold:g}", sides[1]),
-        ]
-    drawn = Markup()
-    for kind, value, words, anchor in marks:
-        if start <= value <= end:
-            x = _along(value, (start, end))
-            drawn += _line(kind, x, 4, 20 + PLOT) + _beside(f"{kind}-word", x, words, anchor)
-    return drawn
-
-
-def _beside(kind: str, x: float, words: str, anchor: str) -> Markup:
-    """Words next to a line, turned to the other side where they would leave the picture."""
-    anchor = "start" if x < 16 else "end" if x > 84 else anchor
-    gap = 5 if anchor == "start" else -5
-    return Markup('<text class="{}" x="{:.2f}%" dx="{}" y="13" text-anchor="{}">{}</text>').format(
-        kind, x, gap, anchor, words
+def _chance(start: float, end: float) -> Markup:
+    """Its word stands on the other side where it would leave the picture."""
+    if not start <= 1.0 <= end:
+        return Markup()
+    x = _along(1.0, (start, end))
+    gap, anchor = (-5, "end") if x > 84 else (5, "start")
+    word = Markup(
+        '<text class="chance-word" x="{:.2f}%" dx="{}" y="13" text-anchor="{}">chance</text>'
     )
+    return _line("chance", x, 4, 20 + PLOT) + word.format(x, gap, anchor)
 
 
 def _lift_ticks(start: float, end: float) -> Markup:
@@ -191,6 +152,12 @@ def _reference(value: float | None, end: float) -> Markup:
     if value is None or value > end:
         return Markup()
     return _line("reference", _place(value, end), 0, ROW)
+
+
+def _null(rate: Rate | None, end: float) -> Markup:
+    if rate is None or rate.value is None:
+        return Markup()
+    return _line("null", _place(rate.value, end), ROW / 2 - 10, ROW / 2 + 10)
 
 
 def _whisker(low: float, high: float) -> Markup:

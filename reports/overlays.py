@@ -18,6 +18,7 @@ Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 SMALLEST = 256  # longest side that a person sees well beside others; smaller pictures are enlarged
+SMALL = 192  # longest side of one of many
 LARGEST = 448  # enough for a sharp gallery; larger ones would only make the page heavy
 
 # Inferno (matplotlib, CC0) at equal steps: perceptually even, from black to pale yellow.
@@ -51,15 +52,24 @@ def overlay(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> Picture:
     return _outlined(heated_HW3, _resized_mask(mask_HW, height, width))
 
 
-def fitted(picture_HW3: Picture) -> Picture:
+def fitted(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
     """The picture at gallery size: small ones by whole pixels, large ones averaged down."""
     height, width = picture_HW3.shape[:2]
     longest = max(height, width)
-    if longest > LARGEST:
-        size = (max(1, width * LARGEST // longest), max(1, height * LARGEST // longest))
+    if longest > largest:
+        size = (max(1, width * largest // longest), max(1, height * largest // longest))
         return np.asarray(Image.fromarray(picture_HW3).resize(size, Image.Resampling.LANCZOS))
-    times = math.ceil(SMALLEST / longest)
+    times = math.ceil(min(SMALLEST, largest) / longest)
     return picture_HW3.repeat(times, 0).repeat(times, 1)
+
+
+def thumbnail(picture_HW3: Picture) -> bytes:
+    """A small JPEG of a picture that stands beside many others."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(fitted(picture_HW3, SMALL))).save(
+        file, "JPEG", quality=90, subsampling=0
+    )
+    return file.getvalue()
 
 
 def png(image_HW3: Picture) -> bytes:

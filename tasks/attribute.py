@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
 
 import pyarrow as pa
@@ -14,13 +13,16 @@ import pyarrow.compute as pc
 import torch
 
 from models.classifier import Classifier
+from tasks.donors import read_donors
 from tasks.encode import encode_failures
 from tasks.explain import Plan, explain, explain_in_memory
+from tasks.intervene import Interventions
 from tasks.narrow import Care, note
-from tasks.read import Failure, Row, Sample, read_ahead, read_sample
+from tasks.read import Failure, Row, Sample, read_ahead, rows_of
 from tasks.reuse import Taken, take_rows
-from tasks.shard import Job, marks_of, read_shard, rows_of
+from tasks.shard import Job, marks_of, read_shard
 from tasks.store import Mark, failures_beside, is_finished, write_part
+from tasks.vote import write_votes
 
 AHEAD = 3  # batches decoded while one is computed
 UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
@@ -55,6 +57,8 @@ class _Work:
 def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = Care()) -> ShardDone:
     """Compute the missing parts of one shard; a shard whose parts are all there costs nothing."""
     start = time.perf_counter()
+    if shard == 0:
+        write_votes(job, classifier)
     table = read_shard(job.run, shard)
     missing = {
         stage: mark
@@ -65,7 +69,7 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
         return ShardDone(shard, 0, len(table), 0, "", time.perf_counter() - start)
     taken = take_rows(job.run, job.reuse, shard, table, missing)
     rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
-    plan = Plan(classifier, job.attribution, frozenset(missing))
+    plan = Plan(classifier, job.attribution, frozenset(missing), _interventions(job, missing))
     computed, failures = _compute(_Work(job, shard, plan, rows, care))
     told = _by_folder(failures, taken, missing)
     _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
@@ -79,6 +83,13 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
         device=str(plan.device),
         seconds=time.perf_counter() - start,
     )
+
+
+def _interventions(job: Job, missing: Mapping[str, Mark]) -> Interventions | None:
+    needed = any("interventions" in stage or "scores/" in stage for stage in missing)
+    if not needed or job.donors is None or job.interventions is None:
+        return None
+    return Interventions(job.interventions, read_donors(job.run, job.reader.preprocessing.size))
 
 
 def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
@@ -102,7 +113,7 @@ def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
 def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
     """Batches in order, some read ahead; with care, one by one, each noted before it is read."""
     job = work.job
-    read = partial(read_sample, preprocessing=work.plan.classifier.preprocessing, ground=job.ground)
+    read = job.reader
     batches = list(work.care.batches(work.rows, job.batch_size))
     ahead = AHEAD * job.batch_size
     if not work.care.noted:
@@ -141,15 +152,15 @@ def _by_folder(
     """
     told = defaultdict(list, {folder: list(found) for folder, found in taken.failures.items()})
     predicted = taken.done["predictions"] if "predictions" in missing else None  # None: all
-    methods = [stage.partition("/")[2] for stage in missing if stage.startswith("maps/")]
+    folders = {failures_beside(stage) or "" for stage in missing} - {"predictions", ""}
     for failure in failures:
         if failure.stage not in BEFORE_MAPS:
             told[failure.stage].append(failure)
         elif predicted is not None and failure.row_id not in predicted:
             told["predictions"].append(failure)
         else:
-            for method in methods:
-                told[method].append(failure)
+            for folder in folders:
+                told[folder].append(failure)
     return told
 
 

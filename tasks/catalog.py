@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.addresses import REMOTE, place
 from models.mistakes import Mistake, one_line, shown
 from tasks import schema
 from tasks.inputs.coco import annotate
@@ -19,7 +20,9 @@ from tasks.inputs.listed import BoxFormat, Columns, Listing
 from tasks.inputs.listing import list_images
 from tasks.inputs.masks import BATCH, joined, lists_of, masks_of
 from tasks.inputs.values import NONZERO, foreground_values
-from tasks.places import REMOTE, place, stamps
+from tasks.places import stamps
+
+OUTLINED = '"(polygons|counts)":'  # regions that are more than boxes
 
 
 class CatalogMistake(Mistake):
@@ -159,10 +162,20 @@ def _suspected(coverage: list[float], data: DataSettings) -> list[str]:
 def foreground_source(catalog: pa.Table) -> schema.ForegroundSource:
     """Where the foreground comes from: masks and outlines, boxes alone, or nothing."""
     regions = catalog["regions"]
-    outlined = pc.match_substring_regex(regions, '"(polygons|counts)":')
+    outlined = pc.match_substring_regex(regions, OUTLINED)
     if catalog["masks"].null_count < len(catalog) or pc.any(outlined).as_py():
         return "annotated"
     return "box" if regions.null_count < len(catalog) else "none"
+
+
+def sources_of(catalog: pa.Table) -> pa.Table:
+    """row_id and, for each row, where its foreground comes from (column `foreground`)."""
+    outlined = pc.fill_null(pc.match_substring_regex(catalog["regions"], OUTLINED), False)
+    annotated = pc.or_(catalog["masks"].is_valid(), outlined)
+    boxed = pc.if_else(catalog["regions"].is_valid(), "box", "none")
+    return pa.table(
+        {"row_id": catalog["row_id"], "foreground": pc.if_else(annotated, "annotated", boxed)}
+    )
 
 
 def _list(data: DataSettings) -> Listing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 
 from models.mistakes import Mistake
@@ -83,6 +84,8 @@ def _headline(before: schema.Summary, now: schema.Summary, shared: Shared) -> It
     for figure, pair in rates.items():
         if pair.before.of and pair.now.of:
             yield _rate_move(figure, pair)
+    if before.excess is not None and now.excess is not None:
+        yield _excess_move(before, now, shared)
     then, today = _mean_lift(before), _mean_lift(now)
     if before.rule.method == now.rule.method and then is not None and today is not None:
         yield _lift_move(then, today, change_of_mean(then, today, shared.lift), shared.lift.count)
@@ -117,6 +120,31 @@ def _rate_move(
         of_before=before.of,
         of=now.of,
         shared=rates.crossing.shared,
+        moved=change.excludes_zero,
+        sentence=_sentence(change, 100, 1, " points"),
+    )
+
+
+def _excess_move(before: schema.Summary, now: schema.Summary, shared: Shared) -> schema.Move:
+    """As if no image were shared, which makes the interval too wide rather than too narrow."""
+    first, last = before.excess, now.excess
+    assert first is not None
+    assert last is not None
+    value = last.value - first.value
+    down = math.hypot(last.value - last.low, first.high - first.value)
+    up = math.hypot(last.high - last.value, first.value - first.low)
+    change = Change(value, value - down, value + up)
+    return schema.Move(
+        figure="excess",
+        name=None,
+        before=first.value,
+        now=last.value,
+        change=change.value,
+        low=change.low,
+        high=change.high,
+        of_before=before.null.of,
+        of=now.null.of,
+        shared=shared.flagged.shared,
         moved=change.excludes_zero,
         sentence=_sentence(change, 100, 1, " points"),
     )
@@ -183,10 +211,17 @@ def _described(run: Run, summary: schema.Summary) -> dict[str, str]:
         "data": summary.data,
         **{name: _plain(identity.get(name)) for name in FIELDS},
         "flag method": summary.rule.method,
-        "flag threshold": f"{summary.rule.threshold:g}",
+        "estimated foregrounds": _estimator(summary),
+        "false alarm rate": f"{summary.rule.false_alarm:g}",
+        "donor pool": summary.evidence.digest[:12] if summary.evidence else "none",
         "sightline": summary.sightline,
         "torch": summary.torch,
     }
+
+
+def _estimator(summary: schema.Summary) -> str:
+    estimates = summary.foreground.estimates
+    return "none" if estimates is None else f"{estimates.source} ({estimates.digest[:24]})"
 
 
 def _plain(value: object) -> str:

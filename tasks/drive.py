@@ -15,11 +15,14 @@ from tasks.cluster import (
     open_client,
     with_model,
 )
+from tasks.donors import InterventionSettings, donors_mark
+from tasks.estimator import ForegroundSettings
 from tasks.narrow import forget_notes
 from tasks.places import read_footer, sweep
 from tasks.schema import CostSummary
 from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard
 from tasks.store import RunFolder, is_finished
+from tasks.vote import has_votes
 
 
 class UnfinishedRun(RuntimeError):
@@ -77,6 +80,9 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         batch_size=compute.batch_size,
         decode_threads=decode_threads(compute),
         reuse=state.get("reuse"),
+        interventions=InterventionSettings.model_validate(state["settings"]["interventions"]),
+        foreground=ForegroundSettings.model_validate(state["settings"]["foreground"]),
+        donors=donors_mark(run),
     )
 
 
@@ -85,7 +91,8 @@ def _unfinished(job: Job, progress: Progress) -> Iterator[int]:
     for shard in range(count_shards(job.run)):
         table = read_shard(job.run, shard)
         marks = marks_of(job, table)
-        if all(is_finished(job.run.part(stage, shard), mark) for stage, mark in marks.items()):
+        voted = shard > 0 or has_votes(job)
+        if voted and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
             predicted = read_footer(job.run.part("predictions", shard)).num_rows
             progress.reused += predicted
             progress.failed += len(table) - predicted

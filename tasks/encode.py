@@ -13,6 +13,8 @@ from models import features
 from tasks import schema
 from tasks.read import Failure, Sample
 
+HALF = 128  # of a mask's 255
+
 
 def encode_predictions(
     samples: Sequence[Sample], logits_BK: Tensor, classes: tuple[str, ...]
@@ -67,6 +69,29 @@ def encode_features(
     )
     vectors = [_vectors(features.project(value_BD)) for value_BD in pooled]
     return pa.record_batch([pa.array(row_ids, pa.string()), *vectors], schema=schema.FEATURES)
+
+
+def encode_foregrounds(samples: Sequence[Sample]) -> pa.RecordBatch:
+    """How sure each estimate is, and how well it meets the annotation; schema.FOREGROUNDS."""
+    rows = [
+        {
+            "row_id": sample.row.row_id,
+            "confidence": sample.estimate.confidence,
+            "iou": None if sample.estimated or sample.mask_HW is None else _iou(sample),
+        }
+        for sample in samples
+        if sample.estimate is not None
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=schema.FOREGROUNDS)
+
+
+def _iou(sample: Sample) -> float | None:
+    """Of estimate and annotation; None where neither marks anything."""
+    assert sample.estimate is not None
+    assert sample.mask_HW is not None
+    estimated_HW, annotated_HW = sample.estimate.mask_HW >= HALF, sample.mask_HW >= HALF
+    union = int((estimated_HW | annotated_HW).sum())
+    return int((estimated_HW & annotated_HW).sum()) / union if union else None
 
 
 def encode_failures(failures: Sequence[Failure]) -> pa.Table:

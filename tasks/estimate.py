@@ -12,50 +12,64 @@ import torch
 
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
+from tasks import schema
 from tasks.attribute import attribute_shard
-from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings, decode_threads, local_workers, place
-from tasks.prepare import checked_catalog
-from tasks.shard import AttributionSettings, Job, count_shards, identity_of
+from tasks.cluster import ComputeSettings, local_workers, place
+from tasks.drive import job_of
+from tasks.prepare import checked_catalog, keep_donors
+from tasks.shard import Asked, count_shards, identity_of
 from tasks.store import RunFolder
 
 BATCHES = 2  # measured, after one that warms up
 
 
-def estimate(
-    data: DataSettings,
-    model: ModelSettings,
-    attribution: AttributionSettings,
-    compute: ComputeSettings,
-) -> str:
+def estimate(asked: Asked, model: ModelSettings, compute: ComputeSettings) -> str:
     """Check everything that an audit checks first, measure, and say time and storage in words."""
     classifier = load_classifier(model)
-    catalog = checked_catalog(data, classifier, attribution)
+    catalog = checked_catalog(asked, classifier)
     size = compute.batch_size
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
-        first = catalog.slice(0, (1 + BATCHES) * size)
+        first = catalog.take(_spread(len(catalog), (1 + BATCHES) * size))  # of all classes
         pq.write_table(first, str(run.catalog), row_group_size=size)
-        identity = identity_of(catalog, classifier, data, attribution)
-        threads = decode_threads(compute)
-        job = Job(run, model, attribution, identity, size, threads)
-        place(classifier, "cuda" if torch.cuda.is_available() else "cpu", attribution.memory_format)
+        identity = identity_of(catalog, classifier, asked)
+        run.update_state(
+            schema_version=schema.VERSION,
+            identity=identity,
+            settings=asked.sections(),
+            model=model.model_dump(),
+        )
+        keep_donors(run, asked)
+        job = job_of(run, compute)
+        place(classifier, _device(), asked.attribution.memory_format)
         with _one_thread():
             attribute_shard(job, 0, classifier)
             shards = range(1, count_shards(run))
             start = time.perf_counter()
             measured = sum(attribute_shard(job, shard, classifier).computed for shard in shards)
             seconds = time.perf_counter() - start
-        stored = sum(path.stat().st_size for path in run.path.rglob("*.parquet"))
+        once = run.donors.stat().st_size if run.donors.exists() else 0
+        stored = sum(path.stat().st_size for path in run.path.rglob("*.parquet")) - once
     rows = min(len(catalog), (1 + BATCHES) * size)
     images, workers = len(catalog), local_workers(compute)
+    donors = min(images, asked.interventions.pool)
     if not measured:
         return f"{images:,} images; too few to estimate a time"
     return (
         f"{images:,} images, {measured / seconds:.1f} a second on one worker: about "
         f"{images * seconds / measured / workers:.0f} s on {workers} workers, "
-        f"and {images * stored / rows / 1e6:.1f} MB"
+        f"and {(images * stored + donors * once) / rows / 1e6:.1f} MB"
     )
+
+
+def _spread(rows: int, count: int) -> list[int]:
+    """So many row numbers, even over all of them."""
+    count = min(rows, count)
+    return [number * rows // count for number in range(count)]
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Shapes: B images, C=3 channels, H W pixels, K classes, D features, h w cells of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import torch
@@ -17,6 +17,7 @@ from models.classifier import Classifier
 from models.localisation import to_cells
 from models.methods import Method, find_methods, reads_image
 from tasks import encode
+from tasks.intervene import Interventions, Subjects
 from tasks.read import Failure, Sample
 from tasks.score import score_maps
 from tasks.shard import AttributionSettings
@@ -30,12 +31,27 @@ class Plan:
 
     classifier: Classifier
     attribution: AttributionSettings
-    stages: frozenset[str]  # predictions, features, maps/<method>, scores/<method>
+    stages: frozenset[str]  # predictions, features, maps/<method>, scores/<method>, interventions
+    interventions: Interventions | None = None
+
+    @property
+    def intervenes(self) -> bool:
+        return bool(self.stages & {"interventions", "estimated/interventions"})
+
+    @property
+    def judges_estimates(self) -> bool:
+        return any(stage.startswith(("foregrounds", "estimated/")) for stage in self.stages)
 
     @property
     def methods(self) -> tuple[Method, ...]:
-        named = {stage.partition("/")[2] for stage in self.stages}
+        named = {stage.rpartition("/")[2] for stage in self.stages}
         return find_methods([name for name in self.attribution.methods if name in named])
+
+    def other_masks(self, cells: tuple[int, int]) -> Tensor | None:
+        """Some donors' masks on a map's cells."""
+        if self.interventions is None:
+            return None
+        return self.interventions.pool.masks_on(cells).to(self.device)
 
     @property
     def device(self) -> torch.device:
@@ -47,6 +63,7 @@ class _Batch:
     """Images with finite logits, what the pass left of them, and their masks (NaN where none)."""
 
     samples: Sequence[Sample]
+    image_BCHW: Tensor
     seen: Capture
     mask_BHW: Tensor
 
@@ -54,17 +71,58 @@ class _Batch:
 def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
     """Rows by stage, and the failures of masks, logits and maps."""
     failures = [sample.failure for sample in samples if sample.failure is not None]
-    seen = _capture(plan, samples)
+    image_BCHW = _images(plan, samples)
+    seen = _capture(plan, samples, image_BCHW)
     finite_B = seen.logits_BK.isfinite().all(1)
     failures += _not_finite(samples, finite_B, "predict", "the model's logits are not finite")
     samples, seen = _only(samples, finite_B), seen.only(finite_B)
-    batch = _Batch(samples, seen, _masks(plan, samples))
+    batch = _Batch(samples, image_BCHW[finite_B], seen, _masks(plan, samples))
     rows = _rows_of_pass(plan, batch)
-    for method in plan.methods:
-        mapped, failed = _rows_of_method(plan, batch, method)
-        rows |= mapped
+    for found, failed in (_changed(plan, batch), *_mapped(plan, batch)):
+        rows |= found
         failures += failed
+    if plan.judges_estimates:
+        rows |= _rows_of_estimates(plan, batch)
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
+
+
+def _changed(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
+    """What interventions make of the batch."""
+    if plan.interventions is None or not plan.intervenes:
+        return {}, []
+    subjects = Subjects(batch.samples, batch.image_BCHW, batch.mask_BHW, batch.seen.logits_BK)
+    rows, failures = plan.interventions.apply(plan.classifier, subjects)
+    return {"interventions": rows}, failures
+
+
+def _mapped(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
+    return (_rows_of_method(plan, batch, method) for method in plan.methods)
+
+
+def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
+    """How sure estimates are and, for annotated images, what they would say in place of masks."""
+    has_both = [s.estimate is not None and not s.estimated for s in batch.samples]
+    kept_B = torch.tensor(has_both, dtype=torch.bool)
+    annotated_B = kept_B.to(plan.device) & ~batch.mask_BHW[:, 0, 0].isnan()
+    samples = [
+        replace(sample, mask_HW=sample.estimate.mask_HW)
+        for sample in _only(batch.samples, annotated_B)
+        if sample.estimate is not None
+    ]
+    again = _Batch(
+        samples,
+        batch.image_BCHW[annotated_B],
+        batch.seen.only(annotated_B),
+        _masks(plan, samples),
+    )
+    rows = [_changed(plan, again)[0], *(found for found, _ in _mapped(plan, again))]
+    judged = {
+        f"estimated/{stage}": found
+        for stages in rows
+        for stage, found in stages.items()
+        if not stage.startswith("maps/")
+    }
+    return judged | {"foregrounds": encode.encode_foregrounds(batch.samples)}
 
 
 def explain_in_memory(
@@ -77,7 +135,7 @@ def explain_in_memory(
     try:
         explained = explain(plan, samples)
     except (RuntimeError, MemoryError) as error:
-        if not _lacks_memory(error):
+        if not lacks_memory(error):
             raise
     if explained is not None:
         yield explained
@@ -93,7 +151,7 @@ def explain_in_memory(
     yield from explain_in_memory(plan, samples[half:])
 
 
-def _lacks_memory(error: Exception) -> bool:
+def lacks_memory(error: Exception) -> bool:
     """Of a card (OutOfMemoryError), of Python, or of torch's allocator, which has no own error."""
     lacking = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in lacking)
@@ -103,12 +161,18 @@ def row_ids(samples: Sequence[Sample]) -> list[str]:
     return [sample.row.row_id for sample in samples]
 
 
-def _capture(plan: Plan, samples: Sequence[Sample]) -> Capture:
-    classifier = plan.classifier
+def _images(plan: Plan, samples: Sequence[Sample]) -> Tensor:
     picture_BCHW = torch.stack([sample.picture_CHW for sample in samples]).to(plan.device)
-    image_BCHW = classifier.preprocessing.normalise(picture_BCHW)
+    image_BCHW = plan.classifier.preprocessing.normalise(picture_BCHW)
     if plan.attribution.memory_format == "channels_last":
         image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+    return image_BCHW
+
+
+def _capture(plan: Plan, samples: Sequence[Sample], image_BCHW: Tensor) -> Capture:
+    classifier = plan.classifier
+    if plan.interventions is not None:  # some networks scale what they get in place
+        image_BCHW = image_BCHW.clone()
     target_B = None
     if plan.attribution.target == "label":
         labels = [sample.row.label for sample in samples]
@@ -146,9 +210,12 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
     mapped = row_ids(_only(batch.samples, finite_B))
     scored = row_ids(_only(batch.samples, scored_B))
     targets = encode.names(batch.seen.target_B[finite_B].tolist(), plan.classifier.classes)
+    other_Mhw = plan.other_masks((map_Bhw.shape[1], map_Bhw.shape[2]))
     rows = {
         f"maps/{method.name}": encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
-        f"scores/{method.name}": score_maps(scored, map_Bhw[scored_B], batch.mask_BHW[scored_B]),
+        f"scores/{method.name}": score_maps(
+            scored, map_Bhw[scored_B], batch.mask_BHW[scored_B], other_Mhw
+        ),
     }
     told = f"the {method.name} map is not finite"
     return rows, _not_finite(batch.samples, finite_B, method.name, told)

@@ -11,46 +11,74 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
+from models.addresses import writing
 from models.architectures import ModelSettings
 from models.classifier import BUNDLE, Classifier, load_classifier, save_bundle
 from models.methods import check_methods, find_methods
 from models.registered import Fetched
-from tasks.catalog import CatalogMistake, DataSettings, check_catalog, make_catalog
-from tasks.places import writing
+from tasks.catalog import CatalogMistake, check_catalog, make_catalog
+from tasks.donors import (
+    SPECIFICATION,
+    choose_donors,
+    donors_mark,
+    named_pool,
+    specification_of,
+    take_pool,
+)
 from tasks.reuse import plan_reuse, previous_run
-from tasks.shard import AttributionSettings, identity_of
+from tasks.shard import Asked, has_foreground, identity_of, reader_of, reading
 from tasks.store import OutputSettings, RunFolder, start_run
 
 log = logging.getLogger("sightline")
 
 
 def prepare_run(
-    data: DataSettings,
-    model: Fetched,
-    attribution: AttributionSettings,
-    output: OutputSettings,
-    settings: dict[str, Any],
+    asked: Asked, model: Fetched, output: OutputSettings, settings: dict[str, Any]
 ) -> RunFolder:
-    """Read the model and list the data; refuse what cannot work; write run.json and the catalog."""
+    """Read the model and list the data; refuse what cannot work; write run.json, the catalog and
+    the donor pool. The settings are all of the audit's, for whoever reads the run."""
     classifier = load_classifier(model.settings)
-    catalog = checked_catalog(data, classifier, attribution)
+    catalog = checked_catalog(asked, classifier)
+    identity = identity_of(catalog, classifier, asked)
     target = RunFolder.at(output.folder)
     before = None if output.reuse is None else previous_run(output.reuse, target)
+    donors = named_pool(asked.interventions, _specification(asked, identity), target)
     run = start_run(
         output,
-        identity_of(catalog, classifier, data, attribution),
+        identity,
         sightline=version("sightline"),
-        settings=settings,
+        settings=settings | asked.sections(),
         classes=classifier.classes,
         state="running",
         reuse=None if before is None else str(before.path),
     )
     _keep_model(run, model, classifier)
     with writing(run.catalog) as file:
-        pq.write_table(catalog, file, row_group_size=attribution.shard_size)
+        pq.write_table(catalog, file, row_group_size=asked.attribution.shard_size)
     if before is not None:
         plan_reuse(run, before)
+    keep_donors(run, asked, donors or before)
     return run
+
+
+def keep_donors(run: RunFolder, asked: Asked, other: RunFolder | None = None) -> None:
+    """The run's donor pool: what is there, another run's, or a new one; none where nothing is
+    exchanged, and then nothing stays of exchanges that were asked for before."""
+    identity = run.read_state()["identity"]
+    if asked.interventions.choice == "none" or not has_foreground(identity):
+        run.forget_interventions()
+        return
+    wanted = _specification(asked, identity)
+    if asked.interventions.donors is None and donors_mark(run, SPECIFICATION) == wanted:
+        return
+    if other is not None and donors_mark(other, SPECIFICATION) == wanted:
+        take_pool(run, other)
+    else:
+        choose_donors(run, asked.interventions, reader_of(identity, asked.foreground), wanted)
+
+
+def _specification(asked: Asked, identity: dict[str, Any]) -> str:
+    return specification_of(asked.interventions, reading(identity))
 
 
 def _keep_model(run: RunFolder, model: Fetched, classifier: Classifier) -> None:
@@ -64,10 +92,9 @@ def _keep_model(run: RunFolder, model: Fetched, classifier: Classifier) -> None:
     run.update_state(model=settings.model_dump(mode="json"), model_origin=model.origin)
 
 
-def checked_catalog(
-    data: DataSettings, classifier: Classifier, attribution: AttributionSettings
-) -> pa.Table:
+def checked_catalog(asked: Asked, classifier: Classifier) -> pa.Table:
     """The catalog, with all that can be known before the first image is computed said aloud."""
+    data, attribution = asked.data, asked.attribution
     log.info(
         "model: %s, %d classes, maps from layer %s (%dx%d cells), pictures %s",
         classifier.architecture,

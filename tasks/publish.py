@@ -19,9 +19,8 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
-from models.addresses import told_safely, without_secrets
+from models.addresses import is_local, told_safely, without_secrets
 from tasks import schema
-from tasks.places import is_local
 from tasks.reader import open_run
 from tasks.store import RunFolder, RunMistake, digest
 
@@ -194,6 +193,7 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
     rates = {
         "accuracy": summary.accuracy,
         "flagged": summary.flagged,
+        "null": summary.null,
         "flagged_correct": summary.flagged_correct,
         "flagged_incorrect": summary.flagged_incorrect,
         "undecided": summary.flags["undecided"],
@@ -205,7 +205,9 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
     }
     for name, rate in rates.items():
         figures |= {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}
+    figures |= _excess(summary) | _evidence(summary)
     for method in summary.methods:
+        figures[f"{method.method}.mean_centred_lift"] = method.mean_centred_lift
         figures[f"{method.method}.mean_lift"] = method.mean_lift
         figures[f"{method.method}.mean_share"] = method.mean_share
         figures[f"{method.method}.pointing"] = method.pointing.value
@@ -215,6 +217,29 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
             name = f"moved.{move.figure}"
             figures |= {name: move.change, f"{name}_low": move.low, f"{name}_high": move.high}
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def _excess(summary: schema.Summary) -> dict[str, float | None]:
+    excess = summary.excess
+    if excess is None:
+        return {}
+    return {"excess": excess.value, "excess_low": excess.low, "excess_high": excess.high}
+
+
+def _evidence(summary: schema.Summary) -> dict[str, float | None]:
+    """Every figure of the interventions, and the quality of estimated foregrounds."""
+    evidence, estimates = summary.evidence, summary.foreground.estimates
+    found = {} if evidence is None else dict(evidence)
+    if evidence is not None and evidence.worst_group is not None:
+        found["worst_group"] = evidence.worst_group.accuracy
+    if estimates is not None:
+        found["iou"] = estimates.iou
+    return {
+        f"evidence.{name}{end}": value
+        for name, figure in found.items()
+        if isinstance(figure, schema.Interval)
+        for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
+    }
 
 
 def _dataset(summary: schema.Summary, catalog_digest: str) -> DatasetInput:

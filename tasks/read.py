@@ -10,13 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+import pyarrow as pa
 from torch import Tensor
 
 from models.mistakes import Mistake, one_line
 from models.preprocessing import Preprocessing
+from tasks.estimator import Estimator
 from tasks.pictures.decode import decode, turned
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
+from tasks.pictures.segment import Estimate
 from tasks.places import read_bytes
+
+ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # of the catalog's columns
 
 Kind = Literal["permanent", "transient"]
 Given = TypeVar("Given")
@@ -41,6 +46,20 @@ class Row:
     masks: tuple[str, ...] | None = None  # addresses; their foregrounds are united
     mask_values: tuple[int, ...] | None = None  # what the foreground is in them; None: all but zero
     regions: str | None = None  # JSON: boxes, polygons and run lengths, in the image's pixels
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """What workers read, from the catalog's columns."""
+    return [
+        Row(
+            **row
+            | {
+                key: None if row[key] is None else tuple(row[key])
+                for key in ("masks", "mask_values")
+            }
+        )
+        for row in table.select(ROW).to_pylist()
+    ]
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,8 @@ class Sample:
     mask_HW: Tensor | None  # uint8, 255 = foreground
     foreground_id: str | None = None  # hash of masks' bytes, values and regions
     failure: Failure | None = None  # of the mask; the picture is fine
+    estimate: Estimate | None = None  # the mask, where none is annotated; else to judge it by
+    estimated: bool = False  # is the mask an estimate?
 
 
 def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sample | Failure:
@@ -93,6 +114,29 @@ def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sampl
     rows, columns = decoded.image_CHW.shape[1:]
     frame = Frame(rows, columns, decoded.turn, upright)
     return _with_foreground(sample, frame, preprocessing, ground)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How rows become samples, the same for all rows of a run."""
+
+    preprocessing: Preprocessing
+    ground: Ground
+    estimator: Estimator | None = None
+
+    def __call__(self, row: Row) -> Sample | Failure:
+        sample = read_sample(row, self.preprocessing, self.ground)
+        if isinstance(sample, Failure) or self.estimator is None:
+            return sample
+        try:
+            with _refused("the foreground cannot be estimated", "mark it or drop the row"):
+                estimate = self.estimator.estimate(sample.picture_CHW)
+        except Exception as error:  # a segmenter is the user's code
+            mistake = error if isinstance(error, RowMistake) else _of_segmenter(error)
+            return replace(sample, failure=_failure(row, "foreground", mistake))
+        if sample.mask_HW is not None or sample.failure is not None:
+            return replace(sample, estimate=estimate)
+        return replace(sample, estimate=estimate, mask_HW=estimate.mask_HW, estimated=True)
 
 
 def identify(row: Row) -> tuple[str, str | None]:
@@ -145,6 +189,11 @@ def _refused(what: str, remedy: str = "drop the row") -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:  # the latter is torch's
         told = f"{what or 'the foreground cannot be drawn'} ({_words(error)})"
         raise RowMistake(told, "give workers more memory, then run again", "transient") from error
+
+
+def _of_segmenter(error: Exception) -> RowMistake:
+    told = f"the foreground cannot be estimated ({type(error).__name__}: {_words(error)})"
+    return RowMistake(told, "mend the segmenter, then --replace")
 
 
 def _failure(row: Row, stage: str, mistake: RowMistake) -> Failure:

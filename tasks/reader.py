@@ -98,11 +98,11 @@ class Run:
         if predictions is None:
             return None
         scores = None if method is None else self.part(f"scores/{method}", shard)
-        joined = predictions if scores is None else _join(predictions, scores)
+        joined = predictions if scores is None else join(predictions, scores)
         rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
-        return _join(joined, rows.rename_columns(names))
+        return join(joined, rows.rename_columns(names))
 
     def _know(self, method: str | None) -> None:
         if method is not None and method not in self.methods:
@@ -134,7 +134,7 @@ def _scaled(part: pa.Table) -> dict[str, np.ndarray]:
     return dict(zip(part["row_id"].to_pylist(), maps * scales, strict=True))
 
 
-def _join(left: pa.Table, right: pa.Table) -> pa.Table:
+def join(left: pa.Table, right: pa.Table) -> pa.Table:
     """Left outer join on row_id that keeps the left's order and takes any type of column."""
     place = pc.index_in(left["row_id"], right["row_id"].combine_chunks())
     for name in right.column_names:

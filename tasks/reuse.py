@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.addresses import place, writing
 from models.mistakes import Mistake
 from tasks import schema
-from tasks.places import open_parquet, place, read_footer, read_table, stamps, tells, writing
-from tasks.read import Failure, Row, identify
-from tasks.shard import rows_of
+from tasks.places import open_parquet, read_footer, read_table, stamps, tells
+from tasks.read import Failure, Row, identify, rows_of
 from tasks.store import (
     FINGERPRINT,
     SPECIFICATION,

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor
 
 from models import localisation
 from tasks import schema
 
-VERSION = 1  # of the scores
+VERSION = 2  # of the scores
 
 
-def score_maps(row_ids: list[str], map_Bhw: Tensor, mask_BHW: Tensor) -> pa.RecordBatch:
-    """Scores of float32 maps for images with a foreground (mask: its share of each pixel)."""
+def score_maps(
+    row_ids: list[str], map_Bhw: Tensor, mask_BHW: Tensor, other_Mhw: Tensor | None = None
+) -> pa.RecordBatch:
+    """Scores of float32 maps for images with a foreground (mask: its share of each pixel).
+
+    Other images' masks say what the same maps give where objects lie in pictures in general.
+    """
     cells_Bhw = localisation.to_cells(mask_BHW, (map_Bhw.shape[1], map_Bhw.shape[2]))
     area_B = cells_Bhw.mean((1, 2))
     share_B = localisation.foreground_share(map_Bhw, cells_Bhw)
+    lift_B = localisation.lift(share_B, area_B)
     pointing_B = localisation.pointing(map_Bhw.abs(), mask_BHW)  # energy, as in the share
     unknown_B = share_B.isnan().cpu().numpy()
     return pa.record_batch(
@@ -24,11 +31,18 @@ def score_maps(row_ids: list[str], map_Bhw: Tensor, mask_BHW: Tensor) -> pa.Reco
             pa.array(row_ids, pa.string()),
             pa.array(area_B.cpu().numpy()),
             _nullable(share_B),
-            _nullable(localisation.lift(share_B, area_B)),
+            _nullable(lift_B),
+            _nullable(_centred(lift_B, map_Bhw, other_Mhw)),
             pa.array(pointing_B.cpu().numpy(), mask=unknown_B),
         ],
         schema=schema.SCORES,
     )
+
+
+def _centred(lift_B: Tensor, map_Bhw: Tensor, other_Mhw: Tensor | None) -> Tensor:
+    if other_Mhw is None or not len(other_Mhw):
+        return torch.full_like(lift_B, torch.nan)
+    return lift_B / localisation.lift_elsewhere(map_Bhw, other_Mhw)
 
 
 def _nullable(value_B: Tensor) -> pa.Array:

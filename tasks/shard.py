@@ -11,25 +11,19 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from upath import UPath
 
-from models import features
+from models import exchange, features
 from models.architectures import ModelSettings
 from models.classifier import Classifier
 from models.methods import LAYER_METHODS, METHODS, find_methods
-from tasks import schema, score
+from models.preprocessing import Preprocessing
+from tasks import intervene, schema, score
 from tasks.catalog import DataSettings, foreground_source
+from tasks.donors import InterventionSettings
+from tasks.estimator import ForegroundSettings, known_estimator, load_estimator
 from tasks.pictures import decode, foreground
 from tasks.places import open_parquet, read_footer, stamps
-from tasks.read import Ground, Row
+from tasks.read import ROW, Ground, Reader
 from tasks.store import Mark, RunFolder, digest
-
-ROW = [
-    "row_id",
-    "image",
-    "label",
-    "masks",
-    "mask_values",
-    "regions",
-]  # a changed file keeps the run and changes its parts
 
 
 class AttributionSettings(BaseModel):
@@ -55,6 +49,20 @@ class AttributionSettings(BaseModel):
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What an audit is asked of which data: all that its figures depend on but the model."""
+
+    data: DataSettings
+    attribution: AttributionSettings = AttributionSettings()
+    interventions: InterventionSettings = InterventionSettings()
+    foreground: ForegroundSettings = ForegroundSettings()
+
+    def sections(self) -> dict[str, Any]:
+        """As run.json keeps them."""
+        return {name: section.model_dump(mode="json") for name, section in vars(self).items()}
+
+
+@dataclass(frozen=True)
 class Job:
     """All that a worker is told: small values and addresses, no tensors."""
 
@@ -65,16 +73,19 @@ class Job:
     batch_size: int
     decode_threads: int
     reuse: str | None = None  # run folder whose rows are taken where nothing changed
+    interventions: InterventionSettings | None = None
+    foreground: ForegroundSettings = ForegroundSettings()
+    donors: str | None = None  # digest of the pool; None where nothing is exchanged
 
     @property
-    def ground(self) -> Ground:
-        return Ground(self.identity["polarity"], self.identity["orientation"])
+    def reader(self) -> Reader:
+        return reader_of(self.identity, self.foreground)
 
 
-def identity_of(
-    catalog: pa.Table, classifier: Classifier, data: DataSettings, attribution: AttributionSettings
-) -> dict[str, Any]:
+def identity_of(catalog: pa.Table, classifier: Classifier, asked: Asked) -> dict[str, Any]:
     """What makes two runs the same: any other value gives other numbers or other parts."""
+    data, attribution, foreground = asked.data, asked.attribution, asked.foreground
+    estimator = load_estimator(foreground, classifier.preprocessing.size)
     shards = range(0, len(catalog), attribution.shard_size)
     rows = catalog.select(ROW)
     return {
@@ -89,9 +100,30 @@ def identity_of(
         "foreground": foreground_source(catalog),
         "polarity": data.polarity,
         "orientation": data.orientation,
+        "estimator": estimator and estimator.digest,
         "numeric": numeric_policy(attribution),
         "shard_size": attribution.shard_size,
     }
+
+
+def has_foreground(identity: dict[str, Any]) -> bool:
+    """Is there any, annotated or estimated?"""
+    return identity["foreground"] != "none" or identity["estimator"] is not None
+
+
+def reader_of(identity: dict[str, Any], foreground: ForegroundSettings) -> Reader:
+    """How a run reads its rows; refuses an estimator that is not the one of the identity."""
+    preprocessing = Preprocessing.model_validate(identity["preprocessing"])
+    estimator = known_estimator(foreground, preprocessing.size, identity["estimator"])
+    return Reader(preprocessing, Ground(identity["polarity"], identity["orientation"]), estimator)
+
+
+def reading(identity: dict[str, Any]) -> str:
+    """What makes a picture and its foreground what they are, but the row."""
+    return digest(
+        [schema.VERSION, decode.VERSION, identity["orientation"], identity["preprocessing"]],
+        _ground(identity),
+    )
 
 
 def numeric_policy(attribution: AttributionSettings) -> dict[str, str]:
@@ -109,20 +141,6 @@ def read_shard(run: RunFolder, shard: int) -> pa.Table:
     """The catalog's rows of one shard, in our own columns."""
     footer = _footer(run.catalog, *stamps([str(run.catalog)]))
     return open_parquet(run.catalog, footer).read_row_group(shard, columns=schema.CATALOG.names)
-
-
-def rows_of(table: pa.Table) -> list[Row]:
-    """What workers read, from the catalog's columns."""
-    return [
-        Row(
-            **row
-            | {
-                key: None if row[key] is None else tuple(row[key])
-                for key in ("masks", "mask_values")
-            }
-        )
-        for row in table.select(ROW).to_pylist()
-    ]
 
 
 @lru_cache(maxsize=4)
@@ -145,7 +163,7 @@ def specifications(job: Job) -> dict[str, str]:
     identity = job.identity
     read = [schema.VERSION, decode.VERSION, identity["orientation"]]
     model = [identity[key] for key in ("model", "classes", "preprocessing", "numeric")]
-    ground = [foreground.VERSION, identity["foreground"], identity["polarity"]]
+    ground = _ground(identity)
     wanted = {
         "predictions": digest(read, model),
         "features": digest(read, model, identity["layer"], ground, features.VERSION),
@@ -154,6 +172,32 @@ def specifications(job: Job) -> dict[str, str]:
         method = [name, METHODS[name].version]
         maps = digest(read, model, identity["layer"], identity["target"], method)
         wanted[f"maps/{name}"] = maps
-        if identity["foreground"] != "none":
-            wanted[f"scores/{name}"] = digest(maps, ground, score.VERSION)
+        if has_foreground(identity):
+            wanted[f"scores/{name}"] = digest(maps, ground, job.donors, score.VERSION)
+    if job.donors is not None and job.interventions is not None:
+        done = [intervene.VERSION, exchange.VERSION, job.donors, job.interventions.done]
+        wanted["interventions"] = digest(read, model, ground, done)
+    if identity["estimator"] is not None:
+        wanted["foregrounds"] = digest(read, identity["preprocessing"], ground)
+        wanted |= _estimated(wanted)
     return wanted
+
+
+def _estimated(wanted: dict[str, str]) -> dict[str, str]:
+    """Stages in which the foregrounds of annotated images are estimated too, to judge estimates."""
+    judged = [stage for stage in wanted if stage.startswith(("scores/", "interventions"))]
+    return {f"estimated/{stage}": digest("estimated", wanted[stage]) for stage in judged}
+
+
+def vote_mark(job: Job) -> Mark | None:
+    """Of what the donors say by themselves; None without donors."""
+    if job.donors is None:
+        return None
+    model = [job.identity[key] for key in ("model", "classes", "preprocessing", "numeric")]
+    said = digest(intervene.VERSION, exchange.VERSION, model, job.donors)
+    return Mark(said, said)
+
+
+def _ground(identity: dict[str, Any]) -> list[Any]:
+    drawn = [foreground.VERSION, identity["foreground"], identity["polarity"]]
+    return [*drawn, identity["estimator"]]

@@ -13,17 +13,30 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from upath import UPath
 
+from models.addresses import place, writing
 from models.mistakes import Mistake
 from tasks import schema
-from tasks.places import open_parquet, place, read_footer, remove, write_text, writing
+from tasks.places import open_parquet, read_footer, remove, write_text
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
 SPECIFICATION = b"sightline.specification"  # of all that makes a row's numbers but the row
 OURS = (
     *("catalog.parquet", "flags.parquet", "duplicates.parquet", "patterns.parquet"),
+    "donors.parquet",
     *("summary.json", "report.html", "reuse.parquet", "notes", "model"),
-    *("predictions", "features", "maps", "scores", "failures", "interventions"),
+    *(
+        "predictions",
+        "features",
+        "maps",
+        "scores",
+        "failures",
+        "interventions",
+        "votes",
+        "foregrounds",
+        "estimated",
+    ),
 )
+INTERVENTIONS = ("donors.parquet", "interventions", "votes", "estimated/interventions")
 LOCK = "lock"  # folder of the claims on a run
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
 
@@ -96,6 +109,10 @@ class RunFolder:
         return self.path / "flags.parquet"
 
     @property
+    def donors(self) -> UPath:
+        return self.path / "donors.parquet"
+
+    @property
     def duplicates(self) -> UPath:
         return self.path / "duplicates.parquet"
 
@@ -143,6 +160,12 @@ class RunFolder:
         for path in (self.flags, self.duplicates, self.summary, self.report):
             path.unlink(missing_ok=True)
 
+    def forget_interventions(self) -> None:
+        """Delete what earlier tries changed and predicted again."""
+        for name in (*INTERVENTIONS, "failures/interventions"):
+            if (self.path / name).exists():
+                remove(self.path / name)
+
     def finish(self, report: str) -> None:
         """The last word of a run: its page, and that all of it is there."""
         write_text(self.report, report)
@@ -154,9 +177,10 @@ class RunFolder:
 
 
 def failures_beside(stage: str) -> str | None:
-    """The folder of failures that a stage vouches for: its own, of predictions and of maps."""
+    """The folder of failures that a stage vouches for; scores and features have none."""
     kind, _, method = stage.partition("/")
-    return {"predictions": "predictions", "maps": method}.get(kind)
+    own = {"predictions": "predictions", "interventions": "interventions", "maps": method}
+    return own.get(kind)
 
 
 def start_run(output: OutputSettings, identity: dict[str, Any], **state: object) -> RunFolder:

@@ -3,88 +3,88 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
 from tasks import schema
 from tasks.compare import compare_with_reused
+from tasks.donors import donors_mark
 from tasks.duplicates import write_duplicates
-from tasks.flag import LARGEST, SMALLEST, FlagSettings, flag_rows, rule_of
+from tasks.flag import FlagSettings, write_flags
+from tasks.intervene import LARGEST, SMALLEST
 from tasks.moments import Moments
-from tasks.places import open_parquet, read_footer, read_table, write_text, writing
-from tasks.reader import Run, open_run
+from tasks.outcome import measure, worst_group
+from tasks.places import open_parquet, read_footer, read_table, write_text
+from tasks.quality import estimates_of, summarise_estimates
+from tasks.reader import Run, join, open_run
+from tasks.shard import has_foreground
 from tasks.store import RunFolder
+from tasks.tally import ENOUGH, Groups, Tally
+
+MOST = 50  # values of a column that makes groups
+GROUP = "group"  # the column whose worst group is named
 
 
 @dataclass
 class _Counts:
-    """What is added up while the shards go by. Names end in what they are counted by."""
+    """What is added up while the shards go by."""
 
     predicted: int = 0
-    labelled: int = 0
-    correct: int = 0
     scored: int = 0
     area: float = 0.0
     flags: Counter[str] = field(default_factory=Counter)
-    flags_by_correct: Counter[tuple[bool, str]] = field(default_factory=Counter)
-    correct_by_label: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    correct_by_prediction: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    flags_by_label: Counter[tuple[str, str]] = field(default_factory=Counter)
-    flags_by_prediction: Counter[tuple[str, str]] = field(default_factory=Counter)
+    every: Tally = field(default_factory=Tally)
+    right: Tally = field(default_factory=Tally)
+    wrong: Tally = field(default_factory=Tally)
+    groups: Groups = field(default_factory=Groups)
 
-    def add(self, predictions: dict[str, list[Any]], flags: pa.Table) -> None:
-        """Add one shard: predictions and flags in the same order."""
-        found = flags["flag"].to_pylist()
-        columns = (predictions["label"], predictions["prediction"], predictions["correct"])
-        for label, prediction, correct, flag in zip(*columns, found, strict=True):
-            self.flags[flag] += 1
-            self.flags_by_prediction[prediction, flag] += 1
-            if label is not None:
-                self.correct_by_label[label, correct] += 1
-                self.correct_by_prediction[prediction, correct] += 1
-                self.flags_by_label[label, flag] += 1
-                self.flags_by_correct[correct, flag] += 1
-        self.predicted += len(found)
-        self.labelled += sum(label is not None for label in columns[0])
-        self.correct += sum(correct is True for correct in columns[2])
-        areas = [area for area in flags["area"].to_pylist() if area is not None]
-        self.scored += len(areas)
-        self.area += sum(areas)
+    def add(self, columns: dict[str, list[Any]], correct: list[bool | None], flags: _Flags) -> None:
+        """Add one shard: the values of each column of groups, correctness and flags, in order."""
+        outcomes = list(zip(correct, flags.flag, flags.by_null, strict=True))
+        for outcome in outcomes:
+            self.every.add(*outcome)
+            if outcome[0] is not None:
+                (self.right if outcome[0] else self.wrong).add(*outcome)
+        self.groups.add(columns, outcomes)
+        self.flags.update(flags.flag)
+        self.predicted += len(outcomes)
+        self.scored += len(flags.area)
+        self.area += sum(flags.area)
 
 
-def write_flags(run_folder: RunFolder, settings: FlagSettings) -> None:
-    """Write flags.parquet: a row for each prediction, a row group a shard."""
-    run = open_run(run_folder.path)
-    with (
-        writing(run_folder.flags) as file,
-        pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
-    ):
-        for shard in run.shards:
-            predictions = run.part("predictions", shard, ["row_id"])
-            if predictions is None:
-                continue
-            scores = run.part(f"scores/{settings.method}", shard)
-            by_row = {row["row_id"]: row for row in scores.to_pylist()} if scores else {}
-            table = flag_rows(predictions["row_id"].to_pylist(), by_row, settings)
-            writer.write_table(table, row_group_size=max(1, table.num_rows))
+@dataclass(frozen=True)
+class _Flags:
+    """The flags of one shard, and what the null's score would have flagged (None: unknown)."""
+
+    flag: list[str]
+    by_null: list[bool | None]
+    area: list[float]  # of those that have one
+
+    @classmethod
+    def of(cls, table: pa.Table, threshold: float | None) -> _Flags:
+        by_null: list[bool | None] = [None] * len(table)
+        if threshold is not None:
+            by_null = pc.greater(table["null_score"], threshold).to_pylist()
+        area = [value for value in table["area"].to_pylist() if value is not None]
+        return cls(table["flag"].to_pylist(), by_null, area)
 
 
 def summarise(
     run_folder: RunFolder, settings: FlagSettings, cost: schema.CostSummary
 ) -> schema.Summary:
-    """Write summary.json from the parts and flags.parquet, and return it."""
+    """From the parts to flags.parquet and summary.json, which is returned."""
     run = open_run(run_folder.path)
-    counts = _count(run)
+    rule, interval = write_flags(run_folder, settings)
+    counts = _count(run, rule)
+    groups = counts.groups.summaries()
     identity, state = run.state["identity"], run.state
     asked = state["settings"]["attribution"]["methods"]
-    source: schema.ForegroundSource = identity["foreground"]
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,21 +95,27 @@ def summarise(
         numeric=identity["numeric"],
         images=_images(counts, read_footer(run_folder.catalog).num_rows),
         foreground=schema.ForegroundSummary(
-            source=source,
+            source="estimated" if _only_estimates(identity) else identity["foreground"],
             polarity=identity["polarity"],
             mean_area=counts.area / counts.scored if counts.scored else None,
+            estimates=_estimates(run, rule),
         ),
         model=_model(state),
-        rule=rule_of(settings, source, identity["target"]),
-        accuracy=schema.wilson(counts.correct, counts.labelled),
+        rule=rule,
+        accuracy=counts.every.accuracy,
         flags={flag: schema.wilson(counts.flags[flag], counts.predicted) for flag in schema.FLAGS},
-        flagged=_flagged(counts.flags),
-        flagged_correct=_flagged(_of(counts.flags_by_correct, True)),
-        flagged_incorrect=_flagged(_of(counts.flags_by_correct, False)),
-        by_label=_by_class(counts.correct_by_label, counts.flags_by_label),
-        by_prediction=_by_class(counts.correct_by_prediction, counts.flags_by_prediction),
+        flagged=counts.every.rate,
+        null=counts.every.null,
+        excess=_excess(counts.every, interval),
+        flagged_correct=counts.right.rate,
+        flagged_incorrect=counts.wrong.rate,
+        by_label=groups.pop("label", ()),
+        by_prediction=groups.pop("prediction", ()),
+        by_column=groups,
+        smallest_group=ENOUGH,
+        evidence=_evidence(run, groups),
         methods=tuple(_method(run, method) for method in asked),
-        failures=_failures(run, ("predictions", *asked)),
+        failures=_failures(run, ("predictions", "interventions", *asked)),
         duplicates=write_duplicates(run),
         cost=cost,
     )
@@ -118,12 +124,50 @@ def summarise(
     return summary
 
 
+def _excess(every: Tally, interval: tuple[float, float] | None) -> schema.Excess | None:
+    """Of all images, with the interval that knows how uncertain the threshold is."""
+    excess = every.excess
+    if excess is None or interval is None:
+        return None
+    low, high = interval
+    return excess.model_copy(
+        update={"low": min(low, excess.value), "high": max(high, excess.value)}
+    )
+
+
+def _only_estimates(identity: dict[str, Any]) -> bool:
+    return identity["foreground"] == "none" and has_foreground(identity)
+
+
+def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None:
+    estimates = estimates_of(run)
+    return None if estimates is None else summarise_estimates(run, estimates, rule)
+
+
+def _evidence(
+    run: Run, by_column: Mapping[str, Sequence[schema.GroupSummary]]
+) -> schema.EvidenceSummary | None:
+    """What the interventions say of all images; None where there were none."""
+    if not run.folder.donors.is_file():
+        return None
+    images, figures = measure(run)
+    donors = read_table(run.folder.donors, ["label"])
+    return schema.EvidenceSummary(
+        images=images,
+        donors=len(donors),
+        digest=donors_mark(run.folder) or "",
+        labelled=donors["label"].null_count < len(donors),
+        **figures,
+        worst_group=worst_group(by_column.get(GROUP, ())),
+    )
+
+
 def _images(counts: _Counts, total: int) -> schema.ImageCounts:
     return schema.ImageCounts(
         total=total,
         predicted=counts.predicted,
         failed=total - counts.predicted,
-        labelled=counts.labelled,
+        labelled=counts.every.labelled,
         scored=counts.scored,
     )
 
@@ -139,54 +183,55 @@ def _model(state: dict[str, Any]) -> schema.ModelSummary:
     )
 
 
-def _count(run: Run) -> _Counts:
+def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     counts = _Counts()
     flags = open_parquet(run.folder.flags)
+    extra = _grouping(run)
     group = 0
     for shard in run.shards:
-        predictions = run.part("predictions", shard, ["label", "prediction", "correct"])
+        predictions = run.part("predictions", shard, ["row_id", "label", "prediction", "correct"])
         if predictions is None:
             continue
-        counts.add(predictions.to_pydict(), flags.read_row_group(group))
+        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *extra])
+        columns = join(predictions, rows).to_pydict()
+        correct = columns.pop("correct")
+        del columns["row_id"]
+        counts.add(columns, correct, _Flags.of(flags.read_row_group(group), rule.threshold))
         group += 1
     return counts
 
 
-def _of(counter: Counter[tuple[Any, str]], key: object) -> Counter[str]:
-    """The flags of one class, or of the correct ones."""
-    return Counter({flag: count for (name, flag), count in counter.items() if name == key})
+def _grouping(run: Run) -> list[str]:
+    """The user's columns that make groups: of few values, and more than one."""
+    columns = open_parquet(run.folder.catalog).schema_arrow
+    ours = {*schema.CATALOG.names, "prediction", "correct"}
+    plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
+    return [name for name in plain if name not in ours and 1 < _values(run, name) <= MOST]
 
 
-def _flagged(flags: Counter[str]) -> schema.Rate:
-    """rests_on_background among the images that could be decided."""
-    return schema.wilson(flags["rests_on_background"], flags.total() - flags["undecided"])
+def _is_plain(kind: pa.DataType) -> bool:
+    plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean)
+    return any(is_such(kind) for is_such in plain)
 
 
-def _by_class(
-    correct: Counter[tuple[str, bool]], flags: Counter[tuple[str, str]]
-) -> tuple[schema.ClassSummary, ...]:
-    return tuple(
-        schema.ClassSummary(
-            name=name,
-            accuracy=schema.wilson(correct[name, True], correct[name, True] + correct[name, False]),
-            flagged=_flagged(_of(flags, name)),
-        )
-        for name in sorted({name for name, _ in flags})
-    )
+def _values(run: Run, column: str) -> int:
+    count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
+    return count
 
 
 def _method(run: Run, method: str) -> schema.MethodSummary:
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
-    lifts, shares, pointing = Moments(), Moments(), 0
-    columns = ["area", "share", "lift", "pointing"]
+    lifts, shares, centred, pointing = Moments(), Moments(), Moments(), 0
+    columns = ["area", "share", "lift", "pointing", "centred_lift"]
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
     for shard in run.shards:
         scores = run.part(f"scores/{method}", shard, columns)
         if scores is not None:  # a tiny foreground has a lift without bounds
-            scores = scores.drop_null().filter(decidable)
+            scores = scores.filter(decidable & pc.field("share").is_valid())
             lifts.add(scores["lift"].to_numpy())
             shares.add(scores["share"].to_numpy())
             pointing += sum(scores["pointing"].to_pylist())
+            centred.add(scores["centred_lift"].drop_null().to_numpy())
     low, high = lifts.interval()
     return schema.MethodSummary(
         method=method,
@@ -195,6 +240,7 @@ def _method(run: Run, method: str) -> schema.MethodSummary:
         mean_lift=lifts.mean,
         mean_lift_low=low,
         mean_lift_high=high,
+        mean_centred_lift=centred.mean,
         pointing=schema.wilson(pointing, lifts.count),
         lift=lifts.histogram(),
     )

@@ -19,13 +19,14 @@ from tasks.attribute import attribute_shard
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of
+from tasks.finetune import load_split
 from tasks.flag import FlagSettings
 from tasks.generate import BenchmarkSettings, write_benchmark
 from tasks.prepare import prepare_run
 from tasks.schema import CostSummary
-from tasks.shard import AttributionSettings, count_shards
+from tasks.shard import Asked, AttributionSettings, count_shards
 from tasks.store import OutputSettings, RunFolder
-from tasks.summarise import summarise, write_flags
+from tasks.summarise import summarise
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
 
@@ -57,7 +58,7 @@ def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained small network for the benchmark, as our bundle; seeded, so always the same."""
     folder = tmp_path_factory.mktemp("model")
     with torch.random.fork_rng():
@@ -65,9 +66,22 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = small_resnet(len(BENCHMARK.classes))
     address = "sightline:small_resnet"
     prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
+    _spread(network, benchmark_folder, prepared)
     built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
     save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
     return folder
+
+
+def _spread(network: torch.nn.Module, folder: Path, preprocessing: Preprocessing) -> None:
+    """Scale the head, so that the network predicts every class: fresh ones predict one."""
+    images = load_split(folder, "train", BENCHMARK.classes, preprocessing)
+    head = network.get_submodule("fc")
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        logits_NK = network.eval()(preprocessing.normalise(images.image_NCHW))
+        scale_K = 2 / logits_NK.std(0)
+        head.weight *= scale_K[:, None]
+        head.bias.copy_((head.bias - logits_NK.mean(0)) * scale_K)
 
 
 def run_here(
@@ -75,18 +89,14 @@ def run_here(
     data: DataSettings,
     model: ModelSettings,
     attribution: AttributionSettings = AttributionSettings(),
+    asked: Asked | None = None,
 ) -> RunFolder:
     """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    settings = {
-        "data": data.model_dump(mode="json"),
-        "model": model.model_dump(mode="json"),
-        "attribution": attribution.model_dump(mode="json"),
-    }
-    run = prepare_run(data, Fetched(model), attribution, OutputSettings(run=str(folder)), settings)
+    asked, output = asked or Asked(data, attribution), OutputSettings(run=str(folder))
+    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
     done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
-    write_flags(run, FlagSettings())
     cost = CostSummary(
         seconds=sum(shard.seconds for shard in done),
         images_per_second=None,

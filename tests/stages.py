@@ -18,9 +18,9 @@ from tasks.drive import UnfinishedRun, attribute_run
 from tasks.flag import FlagSettings
 from tasks.lock import held
 from tasks.prepare import prepare_run
-from tasks.shard import AttributionSettings
+from tasks.shard import Asked, AttributionSettings
 from tasks.store import OutputSettings
-from tasks.summarise import summarise, write_flags
+from tasks.summarise import summarise
 
 SHARD = 20
 METHODS = ("grad_cam_pp", "layer_cam")
@@ -30,17 +30,15 @@ def main(images: str, masks: str, model: str, run: str) -> int:
     data = DataSettings(path=images, masks=masks)
     address = ModelSettings(address=model)
     attribution = AttributionSettings(methods=METHODS, shard_size=SHARD)
-    sections = {"data": data, "model": address, "attribution": attribution}
-    chosen = {key: value.model_dump(mode="json") for key, value in sections.items()}
+    asked, output = Asked(data, attribution), OutputSettings(run=run)
     with held(run):
-        folder = prepare_run(data, Fetched(address), attribution, OutputSettings(run=run), chosen)
+        folder = prepare_run(asked, Fetched(address), output, {"model": address.model_dump()})
         try:
             compute = ComputeSettings(workers=2)
             cost = attribute_run(folder, compute, f"{Path(run).parent}/dask", lambda _: None)
         except UnfinishedRun as error:
             print(error, file=sys.stderr)  # noqa: T201
             return 3
-        write_flags(folder, FlagSettings())
         summarise(folder, FlagSettings(), cost)
     return 0
 

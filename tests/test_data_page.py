@@ -25,9 +25,8 @@ from tasks.catalog import DataSettings, check_catalog, foreground_source, make_c
 from tasks.inputs.builtin import READERS
 from tasks.inputs.listed import PICTURES
 from tasks.inputs.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
-from tasks.read import Ground, Sample, read_sample
+from tasks.read import Ground, Sample, read_sample, rows_of
 from tasks.reader import open_run
-from tasks.shard import rows_of
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
 CLASSES = ("cat", "dog", "owl", "Abyssinian")

@@ -69,7 +69,7 @@ def test_the_pages_commands_and_queries_work(
         assert len(names["maps"]) == 4  # type: ignore[arg-type]
     for number, file in enumerate(blocks("toml")):
         Path(f"{number}.toml").write_text(file)
-        assert compose(AuditSettings, Path(f"{number}.toml"), {}).flags.threshold == 0.9
+        assert compose(AuditSettings, Path(f"{number}.toml"), {}).flags.false_alarm == 0.1
 
 
 def _photos_for_resnet50(benchmark: Path, folder: Path) -> None:

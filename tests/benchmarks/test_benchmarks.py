@@ -26,6 +26,7 @@ SLOWER = (("throughput", 4), ("memory", 5), ("reuse", 1))
     [
         ("cams", 5),
         ("fused", 4),
+        ("interventions", 1),
         ("orchestration", 3),
         *(pytest.param(*row, marks=pytest.mark.full) for row in SLOWER),
     ],

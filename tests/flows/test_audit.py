@@ -147,7 +147,7 @@ def test_broken_files_are_told_and_the_rest_is_audited(
     assert "1 x read (permanent): image" in told
     assert "00000.png cannot be decoded" in told
     assert "00001.png is 64x32, image" in told
-    assert "is 64x64: export it again or drop the row" in told
+    assert "is 64x64; export it again or drop the row" in told
     assert "1 of 64 images looked at will fail" in done.stderr
 
 

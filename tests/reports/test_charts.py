@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from reports import charts
-from tasks.schema import Histogram, Rate, wilson
+from tasks.schema import Histogram, Interval, Rate, wilson
 
 SPITEFUL = '<script>alert("1")</script>&\''
 NOTHING = wilson(0, 0)
@@ -31,28 +31,6 @@ def at(element: ElementTree.Element, name: str) -> float:
     return float(value.removesuffix("%"))
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (None, "–"),
-        (math.nan, "–"),
-        (0.0, "0.0%"),
-        (0.0001, "<0.1%"),
-        (0.349, "34.9%"),
-        (0.9999, ">99.9%"),
-        (1.0, "100.0%"),
-    ],
-)
-def test_a_share_is_never_rounded_to_nothing_or_to_all(value: float | None, words: str) -> None:
-    assert charts.percent(value) == words
-
-
-def test_an_interval_in_words() -> None:
-    rate = Rate(value=0.5, low=0.322, high=0.677, count=1, of=2)
-    assert charts.interval(rate) == "32.2 to 67.7%"
-    assert charts.interval(NOTHING) == ""
-
-
 @pytest.mark.parametrize(("high", "end"), [(0.03, 0.05), (0.05, 0.05), (0.2, 0.25), (0.51, 1.0)])
 def test_the_axis_is_the_smallest_that_holds_the_intervals(high: float, end: float) -> None:
     rate = Rate(value=high / 2, low=0.0, high=high, count=1, of=2)
@@ -69,6 +47,27 @@ def test_a_bar_ends_at_its_rate_and_its_whisker_at_its_interval() -> None:
     assert at(kinds(root, "reference")[0], "x1") == pytest.approx(50)
     assert root.findtext("title") == "tent: 20.0%"
     assert "2 of 10" in str(root.findtext("desc"))
+
+
+def test_the_null_is_a_mark_on_the_bar_and_a_word() -> None:
+    rate, null = wilson(50, 100), wilson(5, 100)
+    root = parsed(charts.interval_bar(rate, "tent", end=0.5, null=null))
+    assert at(kinds(root, "null")[0], "x1") == pytest.approx(10)
+    assert "the null 5.0%" in str(root.findtext("desc"))
+    assert not kinds(parsed(charts.interval_bar(rate, "tent", null=NOTHING)), "null")
+
+
+def test_a_figure_over_images_is_drawn_like_a_rate() -> None:
+    figure = Interval(value=0.467, low=0.447, high=0.486, of=1280)
+    root = parsed(charts.interval_bar(figure, "flips"))
+    assert at(kinds(root, "bar")[0], "width") == pytest.approx(46.7)
+    assert "1,280; 95% interval 44.7 to 48.6%" in str(root.findtext("desc"))
+
+
+def test_a_meter_is_filled_by_its_share() -> None:
+    root = parsed(charts.meter(0.25, SPITEFUL))
+    assert [at(box, "width") for box in root.findall("rect")] == [100, 25]
+    assert SPITEFUL in str(root.findtext("title"))
 
 
 def test_no_images_no_bar() -> None:
@@ -105,28 +104,16 @@ def test_bins_stand_on_the_axis_with_heights_as_their_counts() -> None:
     assert {at(box, "y") + at(box, "height") for box in boxes} == {charts.PLOT + 20}
 
 
-def test_the_threshold_parts_the_bins() -> None:
-    root = parsed(charts.lift_histogram(LIFTS, "gradcam", threshold=0.75))
-    below = [(at(box, "x"), at(box, "width")) for box in kinds(root, "below")]
-    above = [(at(box, "x"), at(box, "width")) for box in kinds(root, "above")]
-    assert below == [(0, 25), (25, 12.5)]
-    assert above == [(37.5, 12.5), (75, 25)]
-    assert at(kinds(root, "threshold")[0], "x1") == 37.5
-    assert at(kinds(root, "chance")[0], "x1") == 50
+@pytest.mark.parametrize(("end", "anchor"), [(2.0, "start"), (1.1, "end")])
+def test_chance_is_a_line_with_its_word_inside(end: float, anchor: str) -> None:
+    root = parsed(charts.lift_histogram(Histogram(edges=(0.0, end), counts=(3,)), "gradcam"))
+    assert at(kinds(root, "chance")[0], "x1") == pytest.approx(100 / end, abs=0.01)
+    assert kinds(root, "chance-word")[0].get("text-anchor") == anchor
 
 
-@pytest.mark.parametrize("threshold", [0.8, 1.2])
-def test_the_words_of_chance_and_threshold_stand_on_outer_sides(threshold: float) -> None:
-    root = parsed(charts.lift_histogram(LIFTS, "gradcam", threshold))
-    words = {element.get("class"): element.get("text-anchor") for element in root.findall("text")}
-    left, right = ("threshold-word", "chance-word")[:: 1 if threshold < 1 else -1]
-    assert (words[left], words[right]) == ("end", "start")
-
-
-def test_a_threshold_at_chance_is_one_line() -> None:
-    root = parsed(charts.lift_histogram(LIFTS, "gradcam", threshold=1.0))
-    assert not kinds(root, "chance")
-    assert [word.text for word in kinds(root, "threshold-word")] == ["threshold = chance"]
+def test_chance_beyond_the_axis_is_not_drawn() -> None:
+    histogram = Histogram(edges=(0.0, 0.5), counts=(3,))
+    assert not kinds(parsed(charts.lift_histogram(histogram, "gradcam")), "chance")
 
 
 def test_the_last_bin_says_that_it_holds_everything_above() -> None:
@@ -144,7 +131,7 @@ def test_the_last_bin_says_that_it_holds_everything_above() -> None:
     ],
 )
 def test_odd_histograms_are_drawn(histogram: Histogram) -> None:
-    svg = charts.lift_histogram(histogram, "gradcam", 0.8)
+    svg = charts.lift_histogram(histogram, "gradcam")
     parsed(svg)
     assert "inf" not in svg
     assert "nan" not in svg
@@ -153,7 +140,7 @@ def test_odd_histograms_are_drawn(histogram: Histogram) -> None:
 def test_what_the_user_named_stays_text() -> None:
     for svg in (
         charts.interval_bar(wilson(1, 2), SPITEFUL),
-        charts.lift_histogram(LIFTS, SPITEFUL, 0.8),
+        charts.lift_histogram(LIFTS, SPITEFUL),
     ):
         root = parsed(svg)
         assert SPITEFUL in str(root.findtext("title"))

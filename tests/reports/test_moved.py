@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_page import OURS, SPITEFUL, read, summary
+from html_page import OURS, read
+from specimens import SPITEFUL, summary
 
 from flows.moved import print_comparison
 from tasks.schema import Comparison, Difference, Move, wilson

@@ -20,8 +20,9 @@ from tasks.catalog import CatalogMistake, DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of
 from tasks.narrow import Care
+from tasks.read import rows_of
 from tasks.reader import open_run
-from tasks.shard import AttributionSettings, Job, read_shard, rows_of
+from tasks.shard import AttributionSettings, Job, read_shard
 from tasks.store import RunFolder
 
 ALONE = ComputeSettings(workers=1)
@@ -127,7 +128,7 @@ def test_unreadable_images_are_failures_and_the_rest_goes_on(
     assert pq.read_table(run.part("scores/grad_cam", 0)).num_rows == 9
     summary = open_run(run.path).summary()
     assert (summary.images.predicted, summary.images.failed) == (10, 2)
-    assert summary.flags["undecided"].count == 1
+    assert summary.flags["undecided"].count == 10  # too few to calibrate a threshold on
 
 
 def test_a_mended_file_continues_the_run_and_computes_its_shard(

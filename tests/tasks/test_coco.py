@@ -22,8 +22,7 @@ from tasks.catalog import (
 from tasks.inputs.labels import LabelMistake
 from tasks.inputs.listed import ListingMistake, NothingToAudit
 from tasks.inputs.pairing import PairingMistake
-from tasks.read import Ground, Sample, read_sample
-from tasks.shard import rows_of
+from tasks.read import Ground, Sample, read_sample, rows_of
 
 CLASSES = ("cat", "owl")
 SQUARE = [2, 2, 6, 2, 6, 6, 2, 6]

@@ -149,7 +149,7 @@ def test_figures_are_those_of_the_summaries(
 ) -> None:
     first, last = (open_run(run.path).summary() for run in nights)
     figures = {move.figure: move for move in moved.figures}
-    assert set(figures) == {"accuracy", "flagged", "undecided", "mean_lift"}
+    assert set(figures) == {"accuracy", "flagged", "excess", "undecided", "mean_lift"}
     assert (figures["accuracy"].before, figures["accuracy"].now) == (
         first.accuracy.value,
         last.accuracy.value,
@@ -176,7 +176,8 @@ def test_classes_with_enough_images_share_one_error(
 
 
 def test_what_else_differs_is_said(moved: schema.Comparison) -> None:
-    assert [difference.field for difference in moved.differs] == ["model", "data"]
+    fields = [difference.field for difference in moved.differs]
+    assert fields == ["model", "data", "donor pool"]
     assert moved.differs[1].before.endswith("night-1.parquet")
 
 

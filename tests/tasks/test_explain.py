@@ -21,9 +21,9 @@ from models.preprocessing import Preprocessing
 from tasks import schema
 from tasks.catalog import DataSettings
 from tasks.explain import Plan, explain, explain_in_memory
-from tasks.read import Ground, Row, Sample, read_sample
+from tasks.read import Ground, Row, Sample, read_sample, rows_of
 from tasks.reader import open_run
-from tasks.shard import AttributionSettings, read_shard, rows_of
+from tasks.shard import AttributionSettings, read_shard
 from tasks.store import RunFolder
 
 FACTORY = """

@@ -24,9 +24,9 @@ from models.mistakes import Mistake
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings, check_catalog, make_catalog
 from tasks.places import read_table
-from tasks.read import Failure, Ground, Row, Sample, identify, read_sample
+from tasks.read import Failure, Ground, Row, Sample, identify, read_sample, rows_of
 from tasks.schema import FAILURES
-from tasks.shard import AttributionSettings, rows_of
+from tasks.shard import AttributionSettings
 
 PREPARED = Preprocessing(resize=32, crop=(32, 32))
 GROUND = Ground("foreground", "upright")

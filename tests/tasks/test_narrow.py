@@ -16,7 +16,7 @@ from tasks.narrow import SILENT, Care, Suspicion, note, take_note
 from tasks.prepare import prepare_run
 from tasks.read import Row
 from tasks.reader import open_run
-from tasks.shard import AttributionSettings
+from tasks.shard import Asked, AttributionSettings
 from tasks.store import OutputSettings, RunFolder
 
 ROWS = [Row(str(index), f"{index}.png", None) for index in range(10)]
@@ -92,12 +92,8 @@ def deadly(tmp_path: Path) -> tuple[Path, str]:
 def prepared(folder: Path, model: str, run: Path, limit: int | None = None) -> RunFolder:
     data, settings = DataSettings(path=str(folder), limit=limit), ModelSettings(address=model)
     attribution = AttributionSettings(methods=("grad_cam",), shard_size=8)
-    chosen = {
-        "data": data.model_dump(mode="json"),
-        "model": settings.model_dump(mode="json"),
-        "attribution": attribution.model_dump(mode="json"),
-    }
-    return prepare_run(data, Fetched(settings), attribution, OutputSettings(run=str(run)), chosen)
+    asked, output = Asked(data, attribution), OutputSettings(run=str(run))
+    return prepare_run(asked, Fetched(settings), output, {"model": settings.model_dump()})
 
 
 def test_the_guilty_image_is_found_and_the_others_are_computed(

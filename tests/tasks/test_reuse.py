@@ -10,23 +10,24 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-import tasks.attribute
 import tasks.catalog
+import tasks.read
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
 from models.registered import Fetched
 from tasks.attribute import ShardDone, attribute_shard
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
+from tasks.donors import InterventionSettings
 from tasks.drive import job_of
 from tasks.prepare import prepare_run
 from tasks.read import Row, read_sample
 from tasks.reader import open_run
 from tasks.reuse import ReuseMistake
-from tasks.shard import AttributionSettings, count_shards
+from tasks.shard import Asked, AttributionSettings, count_shards
 from tasks.store import OutputSettings, RunFolder
 
-STAGES = ("predictions", "features", "maps/grad_cam", "scores/grad_cam")
+STAGES = ("predictions", "features", "maps/grad_cam", "scores/grad_cam", "interventions")
 METHODS = ("grad_cam",)
 
 
@@ -53,6 +54,7 @@ class World:
         data: Path | None = None,
         replace: bool = False,
         killed: bool = False,
+        donors: RunFolder | None = None,
     ) -> tuple[RunFolder, list[ShardDone]]:
         """A run, and what its shards say; killed: before the first of them."""
         pictures = DataSettings(
@@ -62,14 +64,15 @@ class World:
         )
         model = ModelSettings(address=str(self.bundle))
         attribution = AttributionSettings(methods=methods, shard_size=shard_size)
-        sections = {"data": pictures, "model": model, "attribution": attribution}
-        settings = {key: value.model_dump(mode="json") for key, value in sections.items()}
         output = OutputSettings(
             run=str(self.folder / name),
             reuse=None if reuse is None else str(reuse.path),
             replace=replace,
         )
-        run = prepare_run(pictures, Fetched(model), attribution, output, settings)
+        asked = Asked(
+            pictures, attribution, InterventionSettings(donors=donors and str(donors.path))
+        )
+        run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump()})
         self.read.clear()
         if killed:
             return run, []
@@ -84,11 +87,11 @@ def world(
 ) -> World:
     world = World(tmp_path, benchmark_folder, bundle)
 
-    def counted(row: Row, **how: object) -> object:
+    def counted(row: Row, *how: object) -> object:
         world.read.append(Path(row.image).name)
-        return read_sample(row, **how)  # type: ignore[arg-type]
+        return read_sample(row, *how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tasks.attribute, "read_sample", counted)
+    monkeypatch.setattr(tasks.read, "read_sample", counted)
     return world
 
 
@@ -98,12 +101,16 @@ def rows_of(run: RunFolder, stage: str) -> pa.Table:
     return pa.concat_tables(part for part in parts if part is not None).combine_chunks()
 
 
+def _is_floats(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, float) for item in value)
+
+
 def close(left: pa.Table, right: pa.Table) -> None:
     """Equal but for the last digits, which depend on who shared a batch."""
     assert left["row_id"].to_pylist() == right["row_id"].to_pylist()
     for mine, other in zip(left.to_pylist(), right.to_pylist(), strict=True):
         for name, value in mine.items():
-            number = isinstance(value, float | list)
+            number = isinstance(value, float) or _is_floats(value)
             wanted = pytest.approx(other[name], rel=2e-3, abs=2e-3) if number else other[name]
             assert value == wanted, name
 
@@ -121,7 +128,7 @@ def test_new_rows_are_computed_and_old_ones_taken_in_the_order_of_the_catalog(
     assert sorted(world.read) == sorted(picture.name for picture in added)
     assert sum(shard.computed for shard in done) == 4
     assert sum(shard.reused for shard in done) == 60
-    fresh, _ = world.audit("fresh")
+    fresh, _ = world.audit("fresh", donors=run)
     for stage in STAGES:
         close(rows_of(run, stage), rows_of(fresh, stage))
         assert rows_of(run, stage).schema.equals(rows_of(fresh, stage).schema)

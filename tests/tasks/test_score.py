@@ -16,9 +16,28 @@ def test_a_map_on_the_object_scores_one_and_an_even_map_lifts_one() -> None:
     map_Bhw[0, :2, :2] = 3.0
     map_Bhw[1] = 1.0
     rows = score_maps(["on", "even"], map_Bhw, mask_BHW).to_pylist()
-    assert rows[0] == {"row_id": "on", "area": 0.25, "share": 1.0, "lift": 4.0, "pointing": True}
+    on = {"row_id": "on", "area": 0.25, "share": 1.0, "lift": 4.0, "pointing": True}
+    assert rows[0] == on | {"centred_lift": None}
     assert rows[1]["share"] == 0.25
     assert rows[1]["lift"] == 1.0
+
+
+def test_lift_is_compared_with_that_of_other_images_masks() -> None:
+    """A map of the middle, where objects stand in every picture, has lift and says nothing."""
+    middle_HW, corner_HW = torch.zeros(8, 8), torch.zeros(8, 8)
+    middle_HW[2:6, 2:6] = 1
+    corner_HW[:2, :2] = 1
+    other_Mhw = torch.stack([middle_HW, middle_HW, corner_HW])
+    middle, both = score_maps(
+        ["middle", "both"],
+        torch.stack([middle_HW, middle_HW + corner_HW]),
+        torch.stack([middle_HW, corner_HW]),
+        other_Mhw,
+    ).to_pylist()
+    assert middle["lift"] == pytest.approx(4)
+    assert middle["centred_lift"] == pytest.approx(4 / ((4 + 4 + 0) / 3))
+    on_middle, on_corner = 16 / 20 / 0.25, 4 / 20 / 0.0625
+    assert both["centred_lift"] == pytest.approx(on_corner / ((2 * on_middle + on_corner) / 3))
 
 
 def test_a_map_of_zeros_has_no_share() -> None:

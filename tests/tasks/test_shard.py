@@ -9,7 +9,8 @@ import pytest
 
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of
-from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard, rows_of
+from tasks.read import rows_of
+from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard
 from tasks.store import Mark, RunFolder
 
 ALL = {"predictions", "features", "maps/grad_cam", "scores/grad_cam"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.places import writing
+from models.addresses import writing
 from tasks.store import (
     Mark,
     OutputSettings,

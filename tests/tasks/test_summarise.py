@@ -66,6 +66,7 @@ def test_the_file_is_plain_json(finished_run: RunFolder) -> None:
         "source": "annotated",
         "polarity": "foreground",
         "mean_area": pytest.approx(0.15, abs=0.02),
+        "estimates": None,
     }
 
 

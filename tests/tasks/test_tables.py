@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.addresses import place
 from tasks.inputs.listed import Columns, ListingMistake
 from tasks.inputs.listing import list_images
 from tasks.inputs.tables import list_table
-from tasks.places import place
 
 WATERBIRDS = (
     "img_id,img_filename,y,split,place,place_filename\n"

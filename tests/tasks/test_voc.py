@@ -11,8 +11,7 @@ from PIL import Image
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings, check_catalog, make_catalog
 from tasks.inputs.listed import ListingMistake, NothingToAudit
-from tasks.read import Ground, Sample, read_sample
-from tasks.shard import rows_of
+from tasks.read import Ground, Sample, read_sample, rows_of
 
 CLASSES = ("bird", "cat")
 

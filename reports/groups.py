@@ -1,0 +1,66 @@
+"""Which groups of images a table shows, and in which order: those that surely stand out first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reports.charts import scale_of
+from tasks.schema import GroupSummary
+
+MOST = 30  # rows a table; a model with 1,000 classes stays readable
+COLUMNS = 12  # of the user's that get a table
+LEVEL = 0.05  # of the corrected chance below which a group is marked
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """The groups of one column, on one axis."""
+
+    title: str
+    rows: tuple[GroupSummary, ...]
+    left_out: int
+    end: float  # of the axis
+
+    @property
+    def marked(self) -> int:
+        return sum(map(stands_out, self.rows))
+
+
+def flagged_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
+    """Groups with a decided image: first those that are surely flagged more than the null."""
+    rows = ranked(groups)[:MOST]
+    drawn = [rate for row in rows for rate in (row.flagged, row.null)]
+    return GroupTable(title, tuple(rows), len(groups) - len(rows), scale_of(drawn))
+
+
+def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
+    """Groups with a labelled image: first those that are surely often wrong."""
+    known = [group for group in groups if group.accuracy.of]
+    rows = sorted(known, key=lambda group: group.accuracy.high or 0.0)[:MOST]
+    end = scale_of([row.accuracy for row in rows])
+    return GroupTable(title, tuple(rows), len(groups) - len(rows), end)
+
+
+def column_tables(by_column: Mapping[str, Sequence[GroupSummary]]) -> list[GroupTable]:
+    """A table for each column with a decided image, those with a group that stands out first."""
+    tables = [flagged_table(column, groups) for column, groups in by_column.items()]
+    shown = [table for table in tables if table.rows]
+    return sorted(shown, key=lambda table: table.marked == 0)
+
+
+def ranked(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
+    """Groups with a decided image; one flagged image of one does not lead the list."""
+    return sorted((group for group in groups if group.flagged.of), key=_surely, reverse=True)
+
+
+def stands_out(group: GroupSummary) -> bool:
+    """Is it flagged more than the null, also when all groups are looked at?"""
+    if group.excess is None or group.q is None:
+        return False
+    return group.q <= LEVEL and group.excess.low > 0
+
+
+def _surely(group: GroupSummary) -> tuple[bool, float, float]:
+    least = -1.0 if group.excess is None else group.excess.low
+    return stands_out(group), least, group.flagged.low or 0.0

@@ -1,0 +1,134 @@
+"""Figures and the users' words for reading."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from tasks.schema import Excess, Interval, Rate
+
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def percent(value: float | None) -> str:
+    """A share for reading. Never rounds something to nothing, or nearly all to all."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if 0 < value < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= value < 1:
+        return ">99.9%"
+    return f"{100 * value:.1f}%"
+
+
+def roughly(value: float) -> str:
+    """A share inside of a sentence: `93%`."""
+    if 0 < value < 0.005:
+        return "under 1%"
+    return "over 99%" if 0.995 <= value < 1 else f"{100 * value:.0f}%"
+
+
+def interval(rate: Rate | Interval) -> str:
+    """`32.2 to 37.7%`, or nothing where there is no rate."""
+    if rate.low is None or rate.high is None:
+        return ""
+    return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}%"
+
+
+def points(value: float) -> str:
+    """A difference of two shares: `+43.4`."""
+    rounded = round(100 * value, 1)
+    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
+    return f"{sign}{abs(rounded):.1f}"
+
+
+def points_interval(difference: Excess | Interval) -> str:
+    """`+40.7 to +46.1`."""
+    return f"{points(difference.low)} to {points(difference.high)}"
+
+
+def chance(q: float | None) -> str:
+    """A corrected probability, as far as it matters."""
+    if q is None:
+        return "–"
+    return "<0.001" if q < 0.001 else f"{q:.3f}"
+
+
+def plain(flag: str) -> str:
+    """The flag in words."""
+    return flag.replace("rests_on_", "rests on the ")
+
+
+def visible(text: str) -> str:
+    """Line ends as an arrow; what is unprintable or would turn the reading order as a mark."""
+    lines = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", " ")
+    return "".join("\ufffd" if _hidden(character) else character for character in lines)
+
+
+def _hidden(character: str) -> bool:
+    """Controls, lone surrogates (a path that is no UTF-8), overrides that disguise an ending."""
+    return unicodedata.category(character) in {"Cc", "Cs"} or character in TURNING
+
+
+def short(text: str, longest: int = 90) -> str:
+    """The two ends of a long name: files differ at the end, folders at the start."""
+    if len(text) <= longest:
+        return text
+    tail = longest * 2 // 5
+    return f"{text[: longest - tail - 1]}…{text[-tail:]}"
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:,.0f}"
+
+
+def decimal(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:,.2f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 image`, `1,200 images`."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `2 min 41 s`, `3 h 2 min`."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def when(stamp: str) -> str:
+    """`4 August 2026, 02:00 UTC`; a stamp that is no date is shown as it is."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    if moment.tzinfo:
+        moment = moment.astimezone(UTC)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def setting(value: object) -> str:
+    """A value of the configuration as it would stand in a file."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (
+        *(chance, counted, decimal, duration, interval, number, percent, plain, points),
+        *(points_interval, setting, short, visible, when),
+    )
+}

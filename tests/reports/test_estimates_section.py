@@ -1,0 +1,59 @@
+"""Foregrounds that were estimated are named, and so is how good they are."""
+
+from __future__ import annotations
+
+from html_page import read
+from specimens import SPITEFUL, figure, summary
+
+from tasks.schema import EstimateSummary, ForegroundSummary, Summary, wilson
+
+
+def estimated(**changes: object) -> Summary:
+    ordinary: dict[str, object] = {
+        "source": "estimate",
+        "digest": "classical 1",
+        "estimated": 300,
+        "unsure": 41,
+        "least": 0.62,
+        "calibrated": True,
+        "annotated": 880,
+        "iou": figure(0.71, 880),
+        "good": wilson(792, 880),
+        "flagged_annotated": wilson(310, 850),
+        "flagged_estimated": wilson(330, 850),
+        "agreement": wilson(790, 850),
+    }
+    estimates = EstimateSummary.model_validate({**ordinary, **changes})
+    return summary(
+        foreground=ForegroundSummary(
+            source="annotated", polarity="white", mean_area=0.15, estimates=estimates
+        )
+    )
+
+
+def test_estimates_are_compared_with_annotations() -> None:
+    page = read(estimated())
+    assert "Foreground annotated, 15.0% of the picture on average, 300 estimated" in page.text
+    assert "300 images without an annotation were judged by an estimate" in page.text
+    assert "41 images, less sure than 0.62 (calibrated on annotated images)" in page.text
+    assert "Overlap (IoU), mean 0.71 (0.69 to 0.73)" in page.text
+    assert "With an overlap of at least 0.5 90.0%" in page.text
+    assert "Flagged alike 92.9%" in page.text
+    assert "An estimated foreground may be another object." in page.text
+    assert ("a", {"href": "#estimates"}) in page.elements
+
+
+def test_estimates_that_nobody_can_check() -> None:
+    nothing = wilson(0, 0)
+    rates = dict.fromkeys(("good", "flagged_annotated", "flagged_estimated", "agreement"), nothing)
+    words = read(estimated(annotated=0, iou=None, calibrated=False, source=SPITEFUL, **rates)).text
+    assert "nobody knows how good such estimates are here" in words
+    assert "(not calibrated on this data)" in words
+    assert "Overlap (IoU)" not in words
+    assert "<script>alert(1)</script>" in words
+
+
+def test_without_estimates_there_is_no_such_section() -> None:
+    page = read(summary())
+    assert "Estimated foregrounds" not in page.text
+    assert ("a", {"href": "#estimates"}) not in page.elements

@@ -1,0 +1,113 @@
+"""Classes and groups: what stands out comes first and is marked, small groups are not judged."""
+
+from __future__ import annotations
+
+import re
+
+from html_page import Page, read
+from specimens import class_summary, excess_of, few_images, summary, without_foreground
+
+from reports.groups import COLUMNS, column_tables, ranked, stands_out
+from tasks.schema import GroupSummary, wilson
+
+
+def without_null(name: str) -> GroupSummary:
+    """Decided often enough, but no donor is predicted as these images are."""
+    nothing = {"null": wilson(0, 0), "excess": None, "q": None}
+    return class_summary(name, 30, 60).model_copy(update=nothing)
+
+
+def section(page: Page) -> str:
+    """The words of the tables."""
+    return page.text.partition("Share of decided predictions")[2].partition("Distribution of lift")[
+        0
+    ]
+
+
+def test_a_group_is_flagged_beside_its_null_with_excess_and_q() -> None:
+    words = section(read(summary()))
+    assert "tent 61.5% 91 of 148 4.7% +56.8 +48.8 to +64.8 <0.001" in words
+    assert all(title in words for title in ("By label", "By predicted class", "By site"))
+
+
+def test_small_groups_are_too_few_instead_of_an_excess() -> None:
+    page = read(summary(by_prediction=(), by_column={}))
+    assert "teapot 22.2% 2 of 9 0.0% too few" in section(page)
+    assert len(page.of("groups")) == 1
+
+
+def test_a_group_without_a_null_says_so() -> None:
+    groups = (without_null("kiln"),)
+    assert "kiln 50.0% 30 of 60 – no null" in section(read(summary(by_label=groups)))
+
+
+def test_what_stands_out_comes_first_and_is_marked() -> None:
+    certain, doubtful = class_summary("tent", 50, 148), class_summary("bus", 14, 148)
+    alone = class_summary("one image of one", 1, 1)
+    untested = without_null("kiln")
+    # Alone it would stand out; among so many groups it does not.
+    chance = class_summary("owl", 60, 148).model_copy(update={"q": 0.07})
+    groups = (alone, untested, doubtful, chance, certain)
+    assert [group.name for group in ranked(groups)] == ["tent", "owl", "bus", "kiln", alone.name]
+    assert [group.name for group in groups if stands_out(group)] == ["tent"]
+    page = read(summary(by_label=groups, by_prediction=(), by_column={}))
+    rows = [
+        attributes["class"].split()
+        for tag, attributes in page.elements
+        if tag == "tr" and "class" in attributes
+    ]
+    assert sum("marked" in row for row in rows) == 1
+
+
+def test_a_rate_below_the_null_is_never_marked() -> None:
+    below = class_summary("bus", 1, 148).model_copy(
+        update={"excess": excess_of(-0.2, 0.01), "q": 0.0001}
+    )
+    assert not stands_out(below)
+
+
+def test_a_thousand_classes_show_the_thirty_that_surely_stand_out() -> None:
+    names = [f"species {number}" for number in range(1000)]
+    classes = tuple(class_summary(name, place % 40, 50) for place, name in enumerate(names))
+    alone = class_summary("one image of one", 1, 1)
+    page = read(summary(by_label=(alone, *classes), by_prediction=classes, by_column={}))
+    assert len(page.of("interval-bar")) == 60 + EVIDENCE_BARS
+    assert "971 more classes are not drawn" in page.words
+    assert "one image of one" not in page.words
+    assert "78.0%" in page.words
+
+
+EVIDENCE_BARS = 8  # flips and accuracies in the section above
+
+
+def test_many_columns_are_cut_with_those_that_stand_out_first() -> None:
+    quiet, loud = (class_summary("a", 6, 100),), (class_summary("b", 90, 100),)
+    columns = {**{f"column {number}": quiet for number in range(40)}, "the last": loud}
+    assert column_tables(columns)[0].title == "the last"
+    words = read(summary(by_column=columns)).words
+    assert "By the last" in words
+    assert len(re.findall("By column", words)) == COLUMNS - 1
+    assert "29 more columns of the table are in summary.json" in words
+
+
+def test_groups_without_a_decided_image_are_counted_not_drawn() -> None:
+    none = class_summary("tent", 1, 40).model_copy(
+        update={"name": "bus", "flagged": wilson(0, 0), "null": wilson(0, 0), "excess": None}
+    )
+    page = read(summary(by_label=(none, class_summary("tent", 1, 40))))
+    assert "1 more class is not drawn" in page.words
+
+
+def test_few_images_judge_no_group() -> None:
+    words = read(few_images()).text
+    assert "tent 10.0% 1 of 10 0.0% too few" in words
+
+
+def test_without_a_foreground_classes_are_drawn_by_accuracy() -> None:
+    page = read(without_foreground())
+    assert "This is the accuracy by class" in page.words
+    assert "teapot few images" in page.words
+    assert "tent few images" not in page.words
+    assert len(page.of("few-images")) == 1
+    assert not page.of("groups")
+    assert "By site" not in page.words
