@@ -18,7 +18,7 @@ from tasks import schema
 from tasks.evidence import Scores, excess_of, threshold_of
 from tasks.intervene import LARGEST, SMALLEST
 from tasks.judge import Judged, judged_shards
-from tasks.quality import estimates_of
+from tasks.quality import least_of
 from tasks.reader import Run, open_run
 from tasks.shard import has_foreground
 from tasks.store import RunFolder
@@ -46,8 +46,7 @@ def write_flags(
     Returns the rule and the 95% interval of the excess that it finds; None without a threshold.
     """
     run = open_run(run_folder.path)
-    estimates = estimates_of(run)
-    least = 0.0 if estimates is None else estimates.least
+    least = least_of(run)
     pairs = [judged.paired(least) for judged in judged_shards(run, settings.method)]
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
     rule = _rule(run, settings, null_N, least)

@@ -27,11 +27,14 @@ FIGURES = (
 )
 
 
-def measure(run: Run) -> tuple[int, dict[str, Interval | None]]:
-    """The number of images that were intervened on, and every figure over them."""
+def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
+    """The number of images that were intervened on, and every figure over them; estimates of the
+    foreground that are less sure than `least` are left out."""
     votes = read_votes(run.folder)
     places = {name: place for place, name in enumerate(run.state["classes"])}
-    shards = [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run)]
+    shards = (
+        [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
+    )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
     return len(value_NF), dict(zip(FIGURES, bootstrap(value_NF), strict=True))
 
@@ -73,13 +76,22 @@ def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
     return WorstGroup(name=worst.name, accuracy=accuracy, groups=len(known))
 
 
-def _tables(run: Run) -> Iterator[pa.Table]:
+def _tables(run: Run, least: float) -> Iterator[pa.Table]:
     """Interventions with label and prediction, shard by shard."""
     for shard in run.shards:
         predictions = run.part("predictions", shard, ["row_id", *COLUMNS])
         interventions = run.part("interventions", shard)
         if predictions is not None and interventions is not None:
-            yield join(interventions, predictions)
+            yield join(_sure(run, shard, interventions, least), predictions)
+
+
+def _sure(run: Run, shard: int, interventions: pa.Table, least: float) -> pa.Table:
+    estimates = run.part("foregrounds", shard)
+    if estimates is None:
+        return interventions
+    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
+    wanted = pc.invert(pc.is_in(interventions["row_id"], unsure["row_id"].combine_chunks()))
+    return interventions.filter(wanted)
 
 
 def _of_shard(table: pa.Table, votes: Votes, places: Mapping[str, int]) -> np.ndarray:

@@ -47,6 +47,12 @@ def estimates_of(run: Run) -> Estimates | None:
     return Estimates(pair_N2, 1.0 if least is None else least, True)
 
 
+def least_of(run: Run) -> float:
+    """The confidence that a run's estimates need; 0 without estimates."""
+    estimates = estimates_of(run)
+    return 0.0 if estimates is None else estimates.least
+
+
 def summarise_estimates(
     run: Run, estimates: Estimates, rule: schema.FlagRule
 ) -> schema.EstimateSummary:

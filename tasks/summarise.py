@@ -21,7 +21,7 @@ from tasks.intervene import LARGEST, SMALLEST
 from tasks.moments import Moments
 from tasks.outcome import measure, worst_group
 from tasks.places import open_parquet, read_footer, read_table, write_text
-from tasks.quality import estimates_of, summarise_estimates
+from tasks.quality import estimates_of, least_of, summarise_estimates
 from tasks.reader import Run, join, open_run
 from tasks.shard import has_foreground
 from tasks.store import RunFolder
@@ -150,7 +150,7 @@ def _evidence(
     """What the interventions say of all images; None where there were none."""
     if not run.folder.donors.is_file():
         return None
-    images, figures = measure(run)
+    images, figures = measure(run, least_of(run))
     donors = read_table(run.folder.donors, ["label"])
     return schema.EvidenceSummary(
         images=images,
@@ -210,8 +210,10 @@ def _grouping(run: Run) -> list[str]:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean)
-    return any(is_such(kind) for is_such in plain)
+    """Numbers with gaps are floats, and categories dictionaries, in the tables of many."""
+    types = pa.types
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
+    return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
 def _values(run: Run, column: str) -> int:

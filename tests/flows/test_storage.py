@@ -56,6 +56,7 @@ def audit(*words: str) -> Result:
     return CliRunner().invoke(main, ["audit", *words], catch_exceptions=False)
 
 
+@pytest.mark.full  # 40 seconds; locks and addresses on object storage are in make test
 @pytest.mark.usefixtures("prefect_server")
 def test_an_audit_lives_on_object_storage(data: UPath, bundle: Path, tmp_path: Path) -> None:
     how = ("--model", str(bundle), "--shard-size", "32", "--workers", "1")
