@@ -207,7 +207,9 @@ def _judged(name: str, run: RunFolder, truth: dict[str, bool]) -> Cell:
 
 
 def _interval(score_N: np.ndarray, truth_N: np.ndarray, group_N: np.ndarray) -> Cell:
-    """95% bootstrap intervals over images."""
+    """95% bootstrap intervals over images; none where all images are of one kind."""
+    if truth_N.all() or not truth_N.any():
+        return {}
     generator = np.random.default_rng(0)
     drawn = [generator.integers(len(score_N), size=len(score_N)) for _ in range(DRAWS)]
     overall = [auroc(score_N[row_N], truth_N[row_N]) for row_N in drawn]

@@ -44,7 +44,7 @@ def test_a_series_by_hand_compares_each_run_with_the_one_before(
     assert json.loads(compared.stdout) == summaries[1]["moved"]
     told = invoke("compare", str(second), str(first)).stdout
     assert f"since:   {first}" in told
-    assert "no change that these numbers can show" in " ".join(told.split())
+    assert "no change" in told
     assert told in invoke("show", str(second)).stdout
 
 

@@ -113,7 +113,7 @@ def test_the_headline_in_words_and_figures() -> None:
     assert "Rests on the background 34.9% 32.2 to 37.7% 412 of 1,180 decided" in page.words
     assert "If backgrounds did not matter 5.0% 3.9 to 6.4% 59 of 1,180 of the same" in page.words
     assert "Excess, in points +29.9 +26.9 to +32.9 clear" in page.words
-    assert "backgrounds 46.7% 44.7 to 48.7% 12.1% on backgrounds of the own class" in page.words
+    assert "backgrounds 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own kind" in page.words
     assert "Accuracy 78.2% 75.8 to 80.4% 936 of 1,197 labelled" in page.words
     assert "Failures 3 images without a prediction" in page.words
     assert sum(tag == "h1" for tag, _ in page.elements) == 1

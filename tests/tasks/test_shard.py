@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tasks.cluster import ComputeSettings
+from tasks.donors import InterventionSettings
 from tasks.drive import job_of
 from tasks.read import rows_of
 from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard
 from tasks.store import Mark, RunFolder
 
-ALL = {"predictions", "features", "maps/grad_cam", "scores/grad_cam"}
+ALL = {"predictions", "features", "maps/grad_cam", "scores/grad_cam", "interventions"}
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
         ("classes", "another", ALL),
         ("preprocessing", {"crop": [32, 32]}, ALL),
         ("numeric", {"dtype": "float32", "memory_format": "contiguous"}, ALL),
-        ("layer", "stage2", ALL - {"predictions"}),
+        ("layer", "stage2", ALL - {"predictions", "interventions"}),
         ("target", "label", {"maps/grad_cam", "scores/grad_cam"}),
         ("orientation", "stored", ALL),
-        ("polarity", "background", {"features", "scores/grad_cam"}),
+        ("polarity", "background", {"features", "scores/grad_cam", "interventions"}),
     ],
 )
 def test_a_field_changes_the_parts_that_it_makes(
@@ -55,6 +56,28 @@ def test_a_field_changes_the_parts_that_it_makes(
     other = replace(job, identity=job.identity | {field: value})
     before, after = marks(job, 0), marks(other, 0)
     assert {stage for stage in before if before[stage] != after[stage]} == changed
+
+
+def test_an_estimator_changes_what_needs_a_foreground_and_judges_estimates(job: Job) -> None:
+    one, other = (
+        marks(replace(job, identity=job.identity | {"estimator": name}), 0) for name in "ab"
+    )
+    changed = {"features", "scores/grad_cam", "interventions", "foregrounds"}
+    changed |= {"estimated/scores/grad_cam", "estimated/interventions"}
+    assert {stage for stage in one if one[stage] != other[stage]} == changed
+    assert one.keys() == ALL | changed
+
+
+def test_donors_and_what_is_done_with_them_change_what_they_make(job: Job) -> None:
+    settings = InterventionSettings(others=2)
+    for other, changed in (
+        (replace(job, donors="another"), {"interventions", "scores/grad_cam"}),
+        (replace(job, interventions=settings), {"interventions"}),
+        (replace(job, interventions=InterventionSettings(pool=8)), set()),
+    ):
+        before, after = marks(job, 0), marks(other, 0)
+        assert {stage for stage in before if before[stage] != after[stage]} == changed
+    assert marks(replace(job, donors=None), 0).keys() == ALL - {"interventions"}
 
 
 def test_shards_have_fingerprints_of_their_own(job: Job) -> None:
