@@ -10,6 +10,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from models.mistakes import Mistake
 from tasks import schema
@@ -104,25 +105,41 @@ def _classes_with_enough(
     }
 
 
-def _rate_move(
-    figure: str, rates: Rates, name: str | None = None, confidence: float = 0.95
-) -> schema.Move:
-    change = change_of_rate(rates, confidence)
-    before, now = rates.before, rates.now
+@dataclass(frozen=True)
+class _Side:
+    """A figure in one of the runs, and the images that it stands on."""
+
+    value: float
+    of: int
+
+
+def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) -> schema.Move:
+    """A figure of all images in both runs; rates are told in points, the lift as it is."""
+    before, now = sides
+    told = (1, 3, "") if figure == "mean_lift" else (100, 1, " points")
     return schema.Move(
         figure=figure,
-        name=name,
-        before=before.count / before.of,
-        now=now.count / now.of,
+        name=None,
+        before=before.value,
+        now=now.value,
         change=change.value,
         low=change.low,
         high=change.high,
         of_before=before.of,
         of=now.of,
-        shared=rates.crossing.shared,
+        shared=shared,
         moved=change.excludes_zero,
-        sentence=_sentence(change, 100, 1, " points"),
+        sentence=_sentence(change, *told),
     )
+
+
+def _rate_move(
+    figure: str, rates: Rates, name: str | None = None, confidence: float = 0.95
+) -> schema.Move:
+    before, now = (_Side(rate.count / rate.of, rate.of) for rate in (rates.before, rates.now))
+    change = change_of_rate(rates, confidence)
+    move = _move(figure, (before, now), change, rates.crossing.shared)
+    return move.model_copy(update={"name": name})
 
 
 def _excess_move(before: schema.Summary, now: schema.Summary, shared: Shared) -> schema.Move:
@@ -133,38 +150,13 @@ def _excess_move(before: schema.Summary, now: schema.Summary, shared: Shared) ->
     value = last.value - first.value
     down = math.hypot(last.value - last.low, first.high - first.value)
     up = math.hypot(last.high - last.value, first.value - first.low)
-    change = Change(value, value - down, value + up)
-    return schema.Move(
-        figure="excess",
-        name=None,
-        before=first.value,
-        now=last.value,
-        change=change.value,
-        low=change.low,
-        high=change.high,
-        of_before=before.null.of,
-        of=now.null.of,
-        shared=shared.flagged.shared,
-        moved=change.excludes_zero,
-        sentence=_sentence(change, 100, 1, " points"),
-    )
+    sides = _Side(first.value, before.null.of), _Side(last.value, now.null.of)
+    return _move("excess", sides, Change(value, value - down, value + up), shared.flagged.shared)
 
 
 def _lift_move(before: Mean, now: Mean, change: Change, shared: int) -> schema.Move:
-    return schema.Move(
-        figure="mean_lift",
-        name=None,
-        before=before.value,
-        now=now.value,
-        change=change.value,
-        low=change.low,
-        high=change.high,
-        of_before=before.count,
-        of=now.count,
-        shared=shared,
-        moved=change.excludes_zero,
-        sentence=_sentence(change, 1, 3, ""),
-    )
+    sides = _Side(before.value, before.count), _Side(now.value, now.count)
+    return _move("mean_lift", sides, change, shared)
 
 
 def _mean_lift(summary: schema.Summary) -> Mean | None:
