@@ -17,7 +17,7 @@ from torch import nn
 from models import weights as weight_files
 from models.addresses import is_local
 from models.factory import build_from_file
-from models.mistakes import Mistake, nearest, shown, told
+from models.mistakes import Mistake, nearest, shown
 from models.preprocessing import Preprocessing
 from models.smallnet import small_resnet
 
@@ -105,7 +105,7 @@ def _torchvision(name: str, settings: ModelSettings) -> Built:
     if settings.weights in named.__members__:
         entry = named[settings.weights]
         return Built(
-            _fill_torchvision(name, _download(entry), settings.weights),
+            _fill_torchvision(name, weight_files.download(entry), settings.weights),
             settings.address,
             classes=unique(entry.meta["categories"]),
             preprocessing=_of_transforms(name, entry.transforms()),
@@ -151,16 +151,6 @@ def _build_torchvision(name: str, num_classes: int) -> nn.Module:
         name, weights=None, num_classes=num_classes, **extra
     )
     return network
-
-
-def _download(entry: Any) -> weight_files.State:
-    try:
-        return dict(entry.get_state_dict(check_hash=True, weights_only=True))
-    except (OSError, RuntimeError) as error:  # no network; a file with another hash
-        raise ModelMistake(
-            f"torchvision's weights {entry} cannot be downloaded ({told(error)}): "
-            "go online once, or give --weights FILE"
-        ) from error
 
 
 def _of_transforms(name: str, transforms: Any) -> Preprocessing:

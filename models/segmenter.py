@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 import torchvision
@@ -136,7 +135,7 @@ def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Modul
             f"{shown([*named.__members__, 'DEFAULT'])}"
         )
     if weights in named.__members__:
-        state = _download(named[weights])
+        state = weight_files.download(named[weights])
     else:
         state = weight_files.read_state(weights, allow_pickle)
     state = {key: value for key, value in state.items() if not key.startswith(AUXILIARY)}
@@ -153,13 +152,3 @@ def _empty(name: str, num_classes: int) -> nn.Module:
         name, weights=None, weights_backbone=None, num_classes=num_classes, aux_loss=False
     )
     return network
-
-
-def _download(entry: Any) -> weight_files.State:
-    try:
-        return dict(entry.get_state_dict(check_hash=True, weights_only=True))
-    except (OSError, RuntimeError) as error:  # no network; a file with another hash
-        raise SegmenterMistake(
-            f"torchvision's weights {entry} cannot be downloaded ({told(error)}): "
-            "go online once, or give a file of weights"
-        ) from error

@@ -7,6 +7,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -45,6 +46,17 @@ def _load_safetensors(path: Path, name: str) -> State:
         raise WeightsMistake(
             f"{name} ({path.stat().st_size} bytes) are not readable safetensors "
             f"({told(error)}): write or copy the file again"
+        ) from error
+
+
+def download(entry: Any) -> State:
+    """Weights that torchvision names, kept by torch where it keeps downloads."""
+    try:
+        return dict(entry.get_state_dict(check_hash=True, weights_only=True))
+    except (OSError, RuntimeError) as error:  # no network; a file with another hash
+        raise WeightsMistake(
+            f"torchvision's weights {entry} cannot be downloaded ({told(error)}): "
+            "go online once, or give a file of weights"
         ) from error
 
 

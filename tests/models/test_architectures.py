@@ -170,7 +170,7 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
     offline(monkeypatch, fail)
     line = refused(ModelSettings(address="torchvision:resnet18", weights="IMAGENET1K_V1"))
     assert line.startswith("torchvision's weights ResNet18_Weights.IMAGENET1K_V1 cannot be downl")
-    assert line.endswith("go online once, or give --weights FILE")
+    assert line.endswith("go online once, or give a file of weights")
 
 
 @pytest.mark.parametrize(
