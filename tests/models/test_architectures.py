@@ -168,7 +168,10 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         raise error
 
     offline(monkeypatch, fail)
-    line = refused(ModelSettings(address="torchvision:resnet18", weights="IMAGENET1K_V1"))
+    settings = ModelSettings(address="torchvision:resnet18", weights="IMAGENET1K_V1")
+    with pytest.raises(WeightsMistake) as raised:
+        build(settings)
+    line = str(raised.value)
     assert line.startswith("torchvision's weights ResNet18_Weights.IMAGENET1K_V1 cannot be downl")
     assert line.endswith("go online once, or give a file of weights")
 
