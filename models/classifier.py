@@ -21,7 +21,7 @@ from models.addresses import is_local, place, reaching, read_text, writing
 from models.architectures import Built, ModelMistake, ModelSettings, build, first_of, unique
 from models.capture import as_found, capture
 from models.grid import Grid
-from models.layers import find_grid, grid_of
+from models.layers import LayerMistake, find_grid, grid_of
 from models.mistakes import shown, told
 from models.preprocessing import Preprocessing
 from models.weights import digest_of
@@ -36,18 +36,17 @@ class Classifier:
     network: nn.Module
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    grid: Grid  # the layer of the maps, and their cells in its output
+    grid: Grid | None  # the layer of the maps, and their cells in its output; None: has no such
     architecture: str  # the address that builds the network; a bundle's own differs from its path
     digest: str
 
     @property
-    def layer(self) -> str:
-        return self.grid.layer
+    def layer(self) -> str | None:
+        return None if self.grid is None else self.grid.layer
 
     @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of the layer's maps."""
-        return self.grid.rows, self.grid.columns
+    def device(self) -> torch.device:
+        return device_of(self.network)
 
 
 class Bundle(BaseModel):
@@ -60,7 +59,7 @@ class Bundle(BaseModel):
     weights: str = "model.safetensors"
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    layer: str
+    layer: str | None = None
 
 
 def load_classifier(settings: ModelSettings) -> Classifier:
@@ -81,7 +80,7 @@ def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
     count = _count_logits(network, example_BCHW, settings.address)
     classes = _name_classes(settings, built.classes, count)
     layer = settings.layer or built.layer
-    found = grid_of(network, layer, example_BCHW) if layer else find_grid(network, example_BCHW)
+    found = grid_of(network, layer, example_BCHW) if layer else _grid(network, example_BCHW)
     capture(network, found, example_BCHW)  # refuses a layer that the logits do not follow from
     return Classifier(
         network=network,
@@ -91,6 +90,20 @@ def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
         architecture=built.architecture,
         digest=digest_of(network, built.name, built.source),
     )
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where its weights are; a network without any computes on the CPU."""
+    weight = next(network.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
+
+
+def _grid(network: nn.Module, example_BCHW: Tensor) -> Grid | None:
+    """Of the last layer with cells; None where there is none to be found, as in a bare function."""
+    try:
+        return find_grid(network, example_BCHW)
+    except LayerMistake:
+        return None
 
 
 def save_bundle(folder: Path, classifier: Classifier) -> Path:
@@ -153,6 +166,13 @@ def _from_bundle(path: Path, settings: ModelSettings) -> Built:
 
 def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int:
     """How many classes the network answers with; refuses what is not one class of several."""
+    precise = {weight.dtype for weight in network.parameters()} - {torch.float32}
+    if precise:
+        kind = str(precise.pop()).removeprefix("torch.")
+        raise ModelMistake(
+            f"model {address} computes in {kind}, and maps are made in float32: "
+            "return network.float() from the factory"
+        )
     with as_found(network), torch.enable_grad():
         image_BCHW = example_BCHW.clone().requires_grad_(True)
         try:

@@ -10,12 +10,12 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from models.mistakes import Mistake, nearest, told
 
@@ -27,6 +27,17 @@ PACKAGES = {"site-packages", "dist-packages"}  # folders of what others wrote
 
 class FactoryMistake(Mistake):
     """A factory that cannot be loaded or does not build a network."""
+
+
+class Bare(nn.Module):
+    """A function of pictures in a network's place: nothing inside it can be seen or moved."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        return self.function(image_BCHW)
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,13 @@ def build_from_file(address: str) -> tuple[nn.Module, str]:
     with _as_its_author(path.resolve().parent) as before:
         network = _build(path, name)
         sources = {path.name: path, **before.loaded()}
-    if not isinstance(network, nn.Module):
+    if not callable(network) or isinstance(network, type):
         raise FactoryMistake(
-            f"{address} gives a {type(network).__name__}: return the torch.nn.Module"
+            f"{address} gives a {type(network).__name__}: return the torch.nn.Module, or a "
+            "function of pictures (batch, 3, rows, columns) that gives logits (batch, classes)"
         )
+    if not isinstance(network, nn.Module):
+        network = Bare(network)
     return network, _told_sources(sources)
 
 

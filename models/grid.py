@@ -1,6 +1,7 @@
 """Where the cells of a layer's maps lie in its output.
 
-Shapes: B images, D feature channels, h w cells, T tokens of which the last h*w are the cells'.
+Shapes: B images, N copies of them, D feature channels, h w cells, T tokens of which the last h*w
+are the cells'.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Layout = Literal["BDhw", "BhwD", "BTD", "TBD"]
@@ -36,6 +38,22 @@ class Grid:
         batch, _, depth = token_BTD.shape
         cell_BDT = token_BTD[:, self.prefix :].transpose(1, 2)
         return cell_BDT.reshape(batch, depth, self.rows, self.columns)
+
+    def lay_back(self, cell_NDhw: Tensor, output: Tensor) -> Tensor:
+        """The inverse of `arrange`: the layer's output with these cells in place of its own.
+
+        N is B, or a multiple of it: copies of the whole batch, one after another. Tokens before
+        the cells stay as they are in the output.
+        """
+        if self.layout == "BDhw":
+            return cell_NDhw
+        if self.layout == "BhwD":
+            return cell_NDhw.permute(0, 2, 3, 1)
+        token_BTD = output.transpose(0, 1) if self.layout == "TBD" else output
+        copies = len(cell_NDhw) // len(token_BTD)
+        prefix_NTD = token_BTD[:, : self.prefix].repeat(copies, 1, 1)
+        token_NTD = torch.cat([prefix_NTD, cell_NDhw.flatten(2).transpose(1, 2)], 1)
+        return token_NTD.transpose(0, 1) if self.layout == "TBD" else token_NTD
 
 
 def read_grid(

@@ -5,8 +5,14 @@ A mask holds the foreground's share of each pixel or cell, 0 to 1; energy is the
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+LEAST_HEAT = 0.1  # of the largest; what is cooler is no heat
+QUANTILES = 11  # of the heat left
 
 
 def to_cells(mask_BHW: Tensor, cells: tuple[int, int]) -> Tensor:
@@ -43,6 +49,70 @@ def pointing(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
     column_B = ((largest_B % columns + 0.5) * width / columns).long()
     image_B = torch.arange(len(map_Bhw), device=map_Bhw.device)
     return mask_BHW[image_B, row_B, column_B] >= 0.5
+
+
+def top_k(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
+    """Share of the k hottest pixels that are foreground, which has k pixels (Schulz et al. 2020).
+
+    NaN for an empty foreground and for a map that is the same everywhere.
+    """
+    heat_BN = enlarged(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1)
+    inside_BN = mask_BHW.flatten(1) >= 0.5
+    pixels_B1 = inside_BN.sum(1, keepdim=True)
+    hits_B = (inside_BN & (ranks(heat_BN) < pixels_B1)).sum(1)
+    return (hits_B / pixels_B1[:, 0]).where(is_ordered(map_Bhw.abs()), torch.nan)
+
+
+def effective_heat_ratio(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
+    """Heat inside the foreground / hot pixels, over ever hotter pixels (Zhang et al. 2021).
+
+    Heat is the magnitude / its largest. NaN for an empty foreground and for a map of zeros.
+    """
+    energy_BN = enlarged(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1).double()
+    heat_BN = energy_BN / energy_BN.amax(1, keepdim=True)
+    heat_BN = heat_BN.masked_fill(heat_BN < LEAST_HEAT, 0)  # what is no number stays so
+    inside_BN = mask_BHW.flatten(1) >= 0.5
+    ratio_QB = torch.stack(
+        [
+            (heat_BN * (is_hot_BN & inside_BN)).sum(1) / is_hot_BN.sum(1)
+            for is_hot_BN in (heat_BN >= least_B1 for least_B1 in _thresholds(heat_BN))
+        ]
+    )
+    ratio_B = torch.trapezoid(ratio_QB, dx=1 / (QUANTILES - 1), dim=0).to(map_Bhw)
+    return ratio_B.where(inside_BN.any(1), torch.nan)
+
+
+def enlarged(map_Bhw: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinearly, to so many rows and columns."""
+    return functional.interpolate(map_Bhw[:, None], tuple(size), mode="bilinear")[:, 0]
+
+
+def ranks(value_BN: Tensor) -> Tensor:
+    """How many come before each: the larger ones, and equal ones at earlier places."""
+    order_BN = value_BN.argsort(dim=1, descending=True, stable=True)
+    place_BN = torch.arange(value_BN.shape[1], device=value_BN.device).expand_as(order_BN)
+    return torch.empty_like(order_BN).scatter_(1, order_BN, place_BN)
+
+
+def is_ordered(map_Bhw: Tensor) -> Tensor:
+    """Not where all cells are alike, nor where one is not a number."""
+    cell_BN = map_Bhw.flatten(1)
+    return cell_BN.isfinite().all(1) & (cell_BN.amax(1) > cell_BN.amin(1))
+
+
+def _thresholds(heat_BN: Tensor) -> Iterator[Tensor]:
+    """(B, 1) for each quantile of the heat that is not zero, at most 0.99 of the largest."""
+    rising_BN = heat_BN.sort(1).values
+    zeros_B1 = (heat_BN == 0).sum(1, keepdim=True).clamp(max=heat_BN.shape[1] - 1)
+    for step in range(QUANTILES):
+        tenths_B1 = step * (heat_BN.shape[1] - 1 - zeros_B1)  # integers, so that ties stay ties
+        place_B1, rest_B1 = tenths_B1 // (QUANTILES - 1), tenths_B1 % (QUANTILES - 1)
+        low_B1, high_B1 = (
+            rising_BN.gather(1, zeros_B1 + place_B1 + more_B1)
+            for more_B1 in (torch.zeros_like(rest_B1), rest_B1.sign())
+        )
+        weight_B1 = (rest_B1 / (QUANTILES - 1)).to(heat_BN)
+        yield torch.lerp(low_B1, high_B1, weight_B1).clamp(max=0.99)
 
 
 def _overlaps(cells: int, pixels: int) -> Tensor:

@@ -1,21 +1,42 @@
-"""The registry of attribution methods: name, version, sign rule and a function of one capture."""
+"""The registry of attribution methods: name, version, sign rule, cost, and what makes the map.
+
+A method is named as it is typed: `grad_cam`, `rise:masks=500`, `captum:GuidedBackprop`. Arguments
+that have their default value are no part of the name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from models import cam, gradients
-from models.capture import Capture, capture
+from models import cam, foreign, gradients
+from models.bottleneck import Iba, iba
+from models.capture import Capture, as_found, capture
+from models.full_grad import biased_layers, full_grad
 from models.grid import Grid
+from models.ibisa import Ibisa, ibisa
 from models.mistakes import Mistake, nearest, shown
+from models.paths import IntegratedGradients, SmoothGrad, integrated_gradients, smooth_grad
+from models.question import Question
+from models.rise import Rise, rise
+from models.vjp import Vjp, vjp
+
+CAPTUM = "captum"  # prefix of Captum's attributions
 
 
 class MethodMistake(Mistake):
-    """A method that the registry does not hold."""
+    """A method that the registry does not hold, or that the network cannot serve."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Passes of the whole network that one image takes."""
+
+    forwards: float
+    backwards: float
 
 
 @dataclass(frozen=True)
@@ -25,59 +46,320 @@ class Method:
     name: str
     version: int
     sign: Literal["relu", "absolute"]  # energy: maps are never negative, or magnitudes count
-    reads: Literal["layer", "image"]  # whose gradient; that of the image costs a longer backward
+    cost: Cost | None  # None where nobody said
+
+    @property
+    def specification(self) -> list[object]:
+        """What makes its numbers."""
+        return [self.name, self.version]
+
+
+@dataclass(frozen=True)
+class PassMethod(Method):
+    """A map that follows from the one pass in which the image is predicted."""
+
+    reads: Literal["layer", "image", "biases"]  # whose gradient; all but the layer's cost more
     map_Bhw: Callable[[Capture], Tensor]
 
 
-def _of_layer(function: Callable[[Tensor, Tensor], Tensor]) -> Method:
-    return Method(
+@dataclass(frozen=True)
+class NetworkMethod(Method):
+    """A map for which the method runs the network by itself."""
+
+    settings: Any  # a frozen dataclass
+    map_Bhw: Callable[[Question], Tensor]
+    looks_inside: bool = False  # needs a layer with cells
+    layer: str = ""  # another one than the classifier's
+    surveys: bool = False  # needs the statistics of the layer's activations over the data
+    follows: bool = True  # needs a gradient of the logits with respect to the picture
+
+    @property
+    def specification(self) -> list[object]:
+        return [*super().specification, asdict(self.settings)]
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A method that takes arguments: how its settings are spelt and what becomes of them."""
+
+    settings: type[Any]
+    make: Callable[[str, Any], NetworkMethod]
+
+
+def _of_layer(function: Callable[[Tensor, Tensor], Tensor]) -> PassMethod:
+    return PassMethod(
         name=function.__name__,
         version=1,
         sign="relu",
+        cost=Cost(1, 0),  # the backward stops at the last layer
         reads="layer",
         map_Bhw=lambda seen: function(seen.activation_BDhw, seen.gradient_BDhw),
     )
 
 
-def _of_image(function: Callable[[Tensor, Tensor], Tensor]) -> Method:
+def _of_image(function: Callable[[Tensor, Tensor], Tensor]) -> PassMethod:
     def map_BHW(seen: Capture) -> Tensor:
-        if seen.image_BCHW is None or seen.image_gradient_BCHW is None:
-            raise ValueError(f"{function.__name__} needs a capture with to_image=True")
-        return function(seen.image_BCHW, seen.image_gradient_BCHW)
+        return function(*_image(seen, function.__name__))
 
-    return Method(
-        name=function.__name__, version=1, sign="absolute", reads="image", map_Bhw=map_BHW
+    return PassMethod(
+        name=function.__name__,
+        version=1,
+        sign="absolute",
+        cost=Cost(1, 1),
+        reads="image",
+        map_Bhw=map_BHW,
     )
 
 
-METHODS: dict[str, Method] = {
+def _full_grad(seen: Capture) -> Tensor:
+    return full_grad(*_image(seen, "full_grad"), seen.terms)
+
+
+def _image(seen: Capture, name: str) -> tuple[Tensor, Tensor]:
+    if seen.image_BCHW is None or seen.image_gradient_BCHW is None:
+        raise ValueError(f"{name} needs a capture with to_image=True")
+    return seen.image_BCHW, seen.image_gradient_BCHW
+
+
+PASS_METHODS: dict[str, PassMethod] = {
     method.name: method
     for method in (
         *map(_of_layer, (cam.grad_cam, cam.grad_cam_pp, cam.hires_cam, cam.layer_cam)),
         *map(_of_image, (gradients.saliency, gradients.input_x_gradient)),
+        PassMethod("full_grad", 1, "relu", Cost(1, 1), "biases", _full_grad),
     )
 }
 # What one short backward gives; maps of pixels are dearer to compute and to store.
-LAYER_METHODS = tuple(name for name, method in METHODS.items() if method.reads == "layer")
+LAYER_METHODS = tuple(name for name, method in PASS_METHODS.items() if method.reads == "layer")
+
+
+def _integrated_gradients(name: str, settings: IntegratedGradients) -> NetworkMethod:
+    cost = Cost(settings.steps, settings.steps)
+    return NetworkMethod(
+        name, 1, "absolute", cost, settings, lambda asked: integrated_gradients(asked, settings)
+    )
+
+
+def _smooth_grad(name: str, settings: SmoothGrad) -> NetworkMethod:
+    cost = Cost(settings.draws, settings.draws)
+    return NetworkMethod(
+        name, 1, "relu", cost, settings, lambda asked: smooth_grad(asked, settings)
+    )
+
+
+def _vjp(name: str, settings: Vjp) -> NetworkMethod:
+    return NetworkMethod(
+        name, 1, "absolute", Cost(1, 1), settings, lambda asked: vjp(asked, settings)
+    )
+
+
+def _rise(name: str, settings: Rise) -> NetworkMethod:
+    return NetworkMethod(
+        name,
+        1,
+        "relu",
+        Cost(settings.masks, 0),
+        settings,
+        lambda asked: rise(asked, settings),
+        follows=False,
+    )
+
+
+def _ibisa(name: str, settings: Ibisa) -> NetworkMethod:
+    return NetworkMethod(
+        name,
+        1,
+        "relu",
+        Cost(settings.steps, settings.steps),
+        settings,
+        lambda asked: ibisa(asked, settings),
+    )
+
+
+def _iba(name: str, settings: Iba) -> NetworkMethod:
+    return NetworkMethod(
+        name,
+        1,
+        "relu",
+        Cost(1, 0),  # all else runs the head alone
+        settings,
+        lambda asked: iba(asked, settings),
+        looks_inside=True,
+        layer=settings.layer,
+        surveys=True,
+        follows=False,
+    )
+
+
+FAMILIES: dict[str, _Family] = {
+    "integrated_gradients": _Family(IntegratedGradients, _integrated_gradients),
+    "smooth_grad": _Family(SmoothGrad, _smooth_grad),
+    "vjp": _Family(Vjp, _vjp),
+    "rise": _Family(Rise, _rise),
+    "iba": _Family(Iba, _iba),
+    "ibisa": _Family(Ibisa, _ibisa),
+}
+NAMES = (*PASS_METHODS, *FAMILIES)
 
 
 def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
     """The methods of these names, in this order."""
-    for name in names:
-        if name not in METHODS:
+    return tuple(map(find_method, names))
+
+
+def find_method(name: str) -> Method:
+    """`rise:masks=500` as a method; its own name is the shortest that means the same."""
+    family, _, rest = name.partition(":")
+    if family == CAPTUM:
+        return _of_captum(rest)
+    if family in PASS_METHODS:
+        if rest:
+            raise MethodMistake(f"method {family} takes no arguments, found {rest!r}: drop them")
+        return PASS_METHODS[family]
+    if family not in FAMILIES:
+        raise MethodMistake(
+            f"unknown method {name!r}{nearest(name, NAMES)}; known are {shown(NAMES)}, "
+            "and captum:NAME"
+        )
+    settings = _parsed(family, arguments_of(rest))
+    told = [
+        f"{field.name}={getattr(settings, field.name)}"
+        for field in fields(settings)
+        if getattr(settings, field.name) != field.default
+    ]
+    return FAMILIES[family].make(":".join([family, *told]), settings)
+
+
+def split_names(text: str) -> list[str]:
+    """Names that are separated by commas."""
+    return [name.strip() for name in text.split(",")]
+
+
+def arguments_of(text: str) -> dict[str, str]:
+    """`masks=500:seed=1` by name."""
+    found = {}
+    for part in text.split(":") if text else ():
+        key, equals, value = part.partition("=")
+        if not (key and equals and value) or key in found:
             raise MethodMistake(
-                f"unknown method {name!r}{nearest(name, METHODS)}; known are {shown(METHODS)}"
+                f"arguments {text!r} are not understood at {part!r}: "
+                "write each once, as name=value, with colons between them"
             )
-    return tuple(METHODS[name] for name in names)
+        found[key] = value
+    return found
+
+
+def _parsed(family: str, given: Mapping[str, str]) -> Any:
+    """The settings of a family, from words."""
+    kind = FAMILIES[family].settings
+    known: dict[str, type[Any]] = {field.name: type(field.default) for field in fields(kind)}
+    values = {}
+    for key, text in given.items():
+        if key not in known:
+            raise MethodMistake(
+                f"method {family} has no argument {key!r}{nearest(key, known)}; "
+                f"it takes {shown(known)}"
+            )
+        try:
+            values[key] = known[key](text)
+        except ValueError as error:
+            raise MethodMistake(
+                f"method {family}: {key}={text} is no {known[key].__name__}"
+            ) from error
+    return kind(**values)
+
+
+def _of_captum(rest: str) -> NetworkMethod:
+    name, _, arguments = rest.partition(":")
+    given = arguments_of(arguments)
+    asked_for = foreign.captum_method(name, given)
+    return NetworkMethod(
+        ":".join([CAPTUM, name, *(f"{key}={given[key]}" for key in sorted(given))]),
+        1,
+        "absolute",
+        None,
+        asked_for,
+        lambda asked: foreign.explain(asked, asked_for),
+        looks_inside=asked_for.looks_inside,
+        follows=False,  # those that need a gradient say so when they are tried
+    )
+
+
+def pass_methods(methods: Sequence[Method]) -> list[PassMethod]:
+    """Those that follow from the one pass."""
+    return [method for method in methods if isinstance(method, PassMethod)]
+
+
+def network_methods(methods: Sequence[Method]) -> list[NetworkMethod]:
+    """Those that run the network by themselves."""
+    return [method for method in methods if isinstance(method, NetworkMethod)]
 
 
 def reads_image(methods: Sequence[Method]) -> bool:
     """Does the pass for these methods have to go back to the image?"""
-    return any(method.reads == "image" for method in methods)
+    return any(method.reads != "layer" for method in pass_methods(methods))
+
+
+def reads_biases(methods: Sequence[Method]) -> bool:
+    """Does the pass have to keep the gradients of all layers with a bias?"""
+    return any(method.reads == "biases" for method in pass_methods(methods))
+
+
+def capture_for(
+    methods: Sequence[Method],
+    network: nn.Module,
+    grid: Grid | None,
+    image_BCHW: Tensor,
+    target_B: Tensor | None = None,
+) -> Capture:
+    """The one pass with all that these methods read of it."""
+    return capture(
+        network,
+        grid,
+        image_BCHW,
+        target_B,
+        to_image=reads_image(methods),
+        biases=reads_biases(methods),
+    )
+
+
+def explain(method: Method, asked: Question) -> Tensor:
+    """The method's maps alone, of any network: what a comparison and a sanity check ask."""
+    if isinstance(method, PassMethod):
+        network, grid = asked.network, asked.grid
+        seen = capture_for([method], network, grid, asked.image_BCHW, asked.target_B)
+        return method.map_Bhw(seen)
+    assert isinstance(method, NetworkMethod)
+    with as_found(asked.network):
+        return method.map_Bhw(asked)
+
+
+def _needs_layer(method: Method) -> bool:
+    if isinstance(method, PassMethod):
+        return method.reads == "layer"
+    return isinstance(method, NetworkMethod) and method.looks_inside and not method.layer
 
 
 def check_methods(
-    methods: Sequence[Method], network: nn.Module, grid: Grid, image_BCHW: Tensor
+    methods: Sequence[Method], network: nn.Module, grid: Grid | None, image_BCHW: Tensor
 ) -> None:
-    """Refuse methods whose gradient does not come through the network; one pass."""
-    capture(network, grid, image_BCHW, to_image=reads_image(methods))
+    """Refuse methods that the network cannot serve; a pass or two."""
+    for method in methods:
+        if grid is None and _needs_layer(method):
+            raise MethodMistake(
+                f"method {method.name} needs a layer with cells, and none was found in the model: "
+                f"name one with --layer, or --methods that need none, such as ibisa or rise"
+            )
+    if reads_biases(methods) and not biased_layers(network):
+        raise MethodMistake(
+            "method full_grad needs layers with a bias, and none is seen in the model: "
+            "choose other --methods, such as saliency or ibisa"
+        )
+    seen = capture_for(methods, network, grid, image_BCHW)
+    asked = Question(network, image_BCHW, seen.target_B, grid=grid)
+    with as_found(network):
+        if any(method.follows for method in network_methods(methods)):
+            asked.gradient_of(image_BCHW, seen.target_B)
+        for method in network_methods(methods):
+            if method.name.startswith(CAPTUM):  # nobody knows beforehand
+                method.map_Bhw(asked)

@@ -20,7 +20,7 @@ from models import cam
 from models.capture import capture
 from models.grid import Grid
 from models.layers import grid_of
-from models.methods import LAYER_METHODS, METHODS
+from models.methods import LAYER_METHODS, PASS_METHODS
 
 Cam = Callable[[Tensor, Tensor], Tensor]
 CAMS: dict[str, Cam] = {name: getattr(cam, name) for name in LAYER_METHODS}
@@ -210,7 +210,7 @@ def test_all_cams_agree_with_pytorch_grad_cam(architecture: str, layer: str) -> 
     for name, theirs in RIVALS.items():
         with theirs(network, place, reshape_transform=grid.arrange) as explainer:
             expected_BHW = explainer(image_BCHW, targets=None)
-        ours_Bhw = METHODS[name].map_Bhw(seen).numpy()
+        ours_Bhw = PASS_METHODS[name].map_Bhw(seen).numpy()
         ours_BHW = scale_cam_image(ours_Bhw, size)  # their normalisation and enlargement
         assert ours_Bhw.max() > 0, name
         np.testing.assert_allclose(scale_cam_image(ours_BHW), expected_BHW, atol=1e-4, err_msg=name)
@@ -224,7 +224,7 @@ def test_grad_cam_agrees_with_captum(architecture: str, layer: str) -> None:
     theirs = LayerGradCam(network, network.get_submodule(layer))
     expected_B1hw = theirs.attribute(image_BCHW, target=target_B, relu_attributions=True)
     torch.testing.assert_close(
-        normalised(METHODS["grad_cam"].map_Bhw(seen)),
+        normalised(PASS_METHODS["grad_cam"].map_Bhw(seen)),
         normalised(expected_B1hw[:, 0].detach()),
         rtol=0,
         atol=1e-4,
@@ -249,7 +249,7 @@ def test_all_cams_on_tokens_are_what_their_papers_say(name: str, layer: str) -> 
         )
         for method in LAYER_METHODS:
             expected_hw = getattr(oracles, method)(activation_Dhw, gradient_Dhw)
-            ours_hw = METHODS[method].map_Bhw(seen)[index]
+            ours_hw = PASS_METHODS[method].map_Bhw(seen)[index]
             np.testing.assert_allclose(
                 ours_hw, expected_hw, rtol=1e-3, atol=1e-5 * expected_hw.max(), err_msg=method
             )
@@ -280,7 +280,7 @@ def test_hires_cam_on_tokens_agrees_with_captum(name: str, layer: str) -> None:
     theirs = LayerGradientXActivation(network, network.get_submodule(layer))
     product = theirs.attribute(image_BCHW, target=target_B).detach()
     torch.testing.assert_close(
-        METHODS["hires_cam"].map_Bhw(capture(network, grid, image_BCHW, target_B)),
+        PASS_METHODS["hires_cam"].map_Bhw(capture(network, grid, image_BCHW, target_B)),
         grid.arrange(product).sum(1).relu(),
         rtol=1e-4,
         atol=1e-5,

@@ -19,6 +19,7 @@ from models.addresses import AddressMistake
 from models.architectures import Built, ModelMistake, ModelSettings
 from models.capture import CaptureMistake
 from models.classifier import Classifier, check_classifier, load_classifier, save_bundle
+from models.grid import Grid
 from models.layers import LayerMistake
 from models.mistakes import Mistake
 from models.preprocessing import Preprocessing
@@ -67,13 +68,13 @@ def same(ours: Classifier, theirs: Classifier, size: int) -> None:
     image_BCHW = random_images(2, size)
     with torch.no_grad():
         assert torch.equal(ours.network(image_BCHW), theirs.network(image_BCHW))
-    for field in ("classes", "preprocessing", "layer", "cells", "architecture", "digest"):
+    for field in ("classes", "preprocessing", "grid", "architecture", "digest"):
         assert getattr(ours, field) == getattr(theirs, field), field
 
 
 def test_a_classifier_is_completed_by_a_look_at_it() -> None:
     classifier = checked(tiny_net())
-    assert (classifier.layer, classifier.cells) == ("last", (8, 8))
+    assert classifier.grid == Grid("last", 8, 8)
     assert classifier.classes == ("0", "1", "2")
     assert not classifier.network.training
 
@@ -184,7 +185,7 @@ def test_settings_go_before_what_a_bundle_says(
             classes=str(tmp_path / "other.txt"),
         )
     )
-    assert (other.layer, other.cells) == ("stage4", (3, 2))
+    assert other.grid == Grid("stage4", 3, 2)
     assert other.preprocessing == prepared
     assert other.classes == ("eins", "zwei", "drei")
 

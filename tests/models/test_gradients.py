@@ -14,7 +14,7 @@ from models import gradients
 from models.capture import Capture, capture
 from models.grid import Grid
 from models.layers import find_grid
-from models.methods import METHODS
+from models.methods import PASS_METHODS
 
 NETWORKS = ["resnet18", "mobilenet_v3_small", "densenet121", *TRANSFORMERS]
 TARGET_B = torch.tensor([1, 3])
@@ -50,9 +50,9 @@ def test_maps_of_pixels_agree_with_captum(name: str) -> None:
     theirs_BCHW = image_BCHW.clone().requires_grad_(True)
     saliency_BCHW = Saliency(network).attribute(theirs_BCHW, target=TARGET_B)
     product_BCHW = InputXGradient(network).attribute(theirs_BCHW, target=TARGET_B)
-    ours_BHW = METHODS["saliency"].map_Bhw(seen)
+    ours_BHW = PASS_METHODS["saliency"].map_Bhw(seen)
     assert relative(ours_BHW, saliency_BCHW.amax(1)) < 1e-5
-    ours_BHW = METHODS["input_x_gradient"].map_Bhw(seen)
+    ours_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(seen)
     assert relative(ours_BHW, product_BCHW.sum(1).detach()) < 1e-5
 
 
@@ -68,8 +68,8 @@ def test_maps_of_pixels_explain_the_prediction_unless_told_otherwise(name: str) 
 @pytest.mark.parametrize("method", ["saliency", "input_x_gradient"])
 def test_an_image_does_not_depend_on_its_batch(name: str, method: str) -> None:
     network, image_BCHW = network_and_images(name)
-    together_BHW = METHODS[method].map_Bhw(look(network, image_BCHW, TARGET_B))
-    alone_BHW = METHODS[method].map_Bhw(look(network, image_BCHW[1:], TARGET_B[1:]))
+    together_BHW = PASS_METHODS[method].map_Bhw(look(network, image_BCHW, TARGET_B))
+    alone_BHW = PASS_METHODS[method].map_Bhw(look(network, image_BCHW[1:], TARGET_B[1:]))
     assert relative(together_BHW[1:], alone_BHW) < 1e-4
 
 
@@ -86,7 +86,7 @@ def test_products_of_a_linear_network_add_up_to_its_logit() -> None:
     network, image_BCHW = linear(), random_images(3, 16)
     seen = look(network, image_BCHW)
     logit_B = seen.logits_BK.gather(1, seen.target_B[:, None])[:, 0]
-    product_BHW = METHODS["input_x_gradient"].map_Bhw(seen)
+    product_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(seen)
     torch.testing.assert_close(product_BHW.sum((1, 2)), logit_B, rtol=1e-4, atol=1e-5)
 
 
@@ -94,14 +94,14 @@ def test_a_picture_twice_as_bright_has_the_saliency_of_a_linear_network_unchange
     network, image_BCHW = linear(), random_images(2, 16)
     once, twice = look(network, image_BCHW, TARGET_B), look(network, 2 * image_BCHW, TARGET_B)
     for name, times in (("saliency", 1), ("input_x_gradient", 2)):
-        method = METHODS[name]
+        method = PASS_METHODS[name]
         torch.testing.assert_close(method.map_Bhw(twice), times * method.map_Bhw(once))
 
 
 def test_the_gradient_does_not_depend_on_the_layer_that_is_taken_along() -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
     maps = [
-        METHODS["saliency"].map_Bhw(
+        PASS_METHODS["saliency"].map_Bhw(
             capture(network, Grid(layer, 8, 8), image_BCHW, TARGET_B - 1, to_image=True)
         )
         for layer in ("stem", "last")

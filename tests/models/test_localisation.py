@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import oracles
 import pytest
@@ -10,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.localisation import foreground_share, lift, pointing, to_cells
+from models.localisation import (
+    effective_heat_ratio,
+    enlarged,
+    foreground_share,
+    is_ordered,
+    lift,
+    pointing,
+    ranks,
+    to_cells,
+    top_k,
+)
 
 SEEDS = st.integers(0, 2**31)
 few = settings(max_examples=40, deadline=None)
@@ -105,3 +117,109 @@ def test_cells_share_the_pixels_between_them(seed: int, rows: int, columns: int)
     cells_Bhw = to_cells(torch.from_numpy(mask_HW)[None], (rows, columns))
     expected_hw = oracles.to_cells(pieces_HW, rows, columns)
     np.testing.assert_allclose(cells_Bhw[0], expected_hw, atol=1e-12)
+
+
+def literal_enlarged(map_hw: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear, with the centres of cells and pixels where they are; edges go on as they are."""
+    rows, columns = map_hw.shape
+    map_HW = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            v = min(max((y + 0.5) * rows / height - 0.5, 0), rows - 1)
+            u = min(max((x + 0.5) * columns / width - 0.5, 0), columns - 1)
+            for i, row in ((int(v), 1 - v % 1), (min(int(v) + 1, rows - 1), v % 1)):
+                for j, column in ((int(u), 1 - u % 1), (min(int(u) + 1, columns - 1), u % 1)):
+                    map_HW[y, x] += row * column * map_hw[i, j]
+    return map_HW
+
+
+def literal_top_k(heat_HW: np.ndarray, mask_HW: np.ndarray) -> float:
+    """Schulz et al. 2020, section 4.4 (their boxes): share of the k hottest pixels inside."""
+    places = sorted(np.ndindex(heat_HW.shape), key=lambda place: -heat_HW[place])
+    inside = [bool(mask_HW[place] >= 0.5) for place in places]
+    return sum(inside[: sum(inside)]) / sum(inside)
+
+
+def literal_heat_ratio(heat_HW: np.ndarray, mask_HW: np.ndarray) -> float:
+    """Zhang et al. 2021, appendix: heat in the region / points, over quantiles of the heat."""
+    unit_HW = heat_HW / heat_HW.max()
+    hot_HW = np.where(unit_HW >= 0.1, unit_HW, 0)
+    rising = sorted(hot_HW[hot_HW > 0].tolist())
+    ratios = []
+    for step in range(11):
+        place, rest = divmod(step * (len(rising) - 1), 10)
+        above = rising[min(place + 1, len(rising) - 1)]
+        least = min(rising[place] + rest / 10 * (above - rising[place]), 0.99)
+        inside, points = 0.0, 0
+        for at in np.ndindex(hot_HW.shape):
+            if hot_HW[at] >= least:
+                points += 1
+                inside += float(hot_HW[at]) if mask_HW[at] >= 0.5 else 0
+        ratios.append(inside / points)
+    return float(np.trapezoid(ratios, dx=0.1))
+
+
+@given(seed=SEEDS, rows=st.integers(2, 5), columns=st.integers(2, 5), pixels=st.integers(1, 4))
+@few
+def test_hottest_pixels_score_what_their_definitions_say(
+    seed: int, rows: int, columns: int, pixels: int
+) -> None:
+    map_Bhw, mask_BHW = draw(seed, (rows, columns), pixels)
+    mask_BHW[:, 0, 0] = 1  # never empty
+    before = map_Bhw.clone(), mask_BHW.clone()
+    top_B, ratio_B = top_k(map_Bhw, mask_BHW), effective_heat_ratio(map_Bhw, mask_BHW)
+    for b in range(2):
+        heat_HW = enlarged(map_Bhw.abs(), mask_BHW.shape[1:])[b].numpy()
+        np.testing.assert_allclose(top_B[b], literal_top_k(heat_HW, mask_BHW[b].numpy()), rtol=1e-6)
+        expected = literal_heat_ratio(heat_HW, mask_BHW[b].numpy())
+        np.testing.assert_allclose(ratio_B[b], expected, rtol=1e-6)
+    assert torch.equal(map_Bhw, before[0]) and torch.equal(mask_BHW, before[1])
+
+
+def test_maps_are_enlarged_bilinearly() -> None:
+    map_Bhw, _ = draw(0, (3, 4), 1)
+    for height, width in ((3, 4), (12, 12), (7, 10)):
+        large_BHW = enlarged(map_Bhw, (height, width))
+        for b in range(2):
+            expected_HW = literal_enlarged(map_Bhw[b].numpy(), height, width)
+            np.testing.assert_allclose(large_BHW[b], expected_HW, atol=1e-12)
+
+
+def test_the_foreground_itself_is_the_perfect_map() -> None:
+    mask_BHW = torch.zeros(2, 16, 16)
+    mask_BHW[0, 4:9, 2:13] = 1
+    mask_BHW[1, 3, 7] = 0.5
+    map_BHW = torch.tensor([2.0, -7.0])[:, None, None] * mask_BHW  # magnitudes count
+    assert top_k(map_BHW, mask_BHW).tolist() == [1, 1]
+    assert effective_heat_ratio(map_BHW, mask_BHW).tolist() == [1, 1]
+    outside_BHW = (mask_BHW < 0.5).float()
+    assert top_k(outside_BHW, mask_BHW).tolist() == [0, 0]
+    assert effective_heat_ratio(outside_BHW, mask_BHW).tolist() == [0, 0]
+
+
+def test_an_even_map_has_the_heat_ratio_of_the_area_and_no_hottest_pixels() -> None:
+    mask_BHW = torch.zeros(1, 8, 8)
+    mask_BHW[:, :2] = 1
+    assert effective_heat_ratio(torch.full((1, 4, 4), 0.3), mask_BHW).item() == 0.25
+    assert top_k(torch.full((1, 4, 4), 0.3), mask_BHW).isnan().item()
+
+
+@pytest.mark.parametrize("score", [top_k, effective_heat_ratio])
+@pytest.mark.parametrize("cell", [None, float("nan"), float("inf")])
+def test_no_heat_and_no_foreground_have_no_score_and_spoil_no_other(
+    score: Callable[[Tensor, Tensor], Tensor], cell: float | None
+) -> None:
+    map_Bhw, mask_BHW = torch.rand(4, 3, 3), (torch.rand(4, 9, 9) > 0.5).float()
+    expected_B = score(map_Bhw, mask_BHW)
+    map_Bhw[0] = 0 if cell is None else map_Bhw[0]
+    map_Bhw[0, 1, 2] = cell or 0
+    mask_BHW[1], mask_BHW[2] = 0, torch.nan
+    found_B = score(map_Bhw, mask_BHW)
+    assert found_B.isnan().tolist() == [True, True, True, False]
+    assert found_B[3] == expected_B[3]
+
+
+def test_equal_cells_keep_their_places_in_the_ranks() -> None:
+    value_BN = torch.tensor([[1.0, 3, 1, 3, 2], [0, 0, 0, 0, 0]])
+    assert ranks(value_BN).tolist() == [[3, 0, 4, 1, 2], [0, 1, 2, 3, 4]]
+    assert is_ordered(value_BN[:, None]).tolist() == [True, False]
