@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, table
 
 NAMES = (
     *("cams", "fused", "interventions", "throughput", "orchestration", "memory", "reuse"),
-    *("shortcut", "segment", "evidence"),
+    *("shortcut", "segment", "evidence", "explained", "pace", "curves", "compared"),
 )
 HEADER = "| date | figure | value | 95% interval | goal | holds |\n|---|---|---|---|---|---|"
 

@@ -20,7 +20,7 @@ from benchmarks.figures import Figure, main
 from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
 from models.capture import capture
 from models.grid import Grid
-from models.methods import LAYER_METHODS, find_methods
+from models.methods import LAYER_METHODS, PASS_METHODS
 
 GRID = Grid("layer4", 7, 7)
 FULL_SIZE = 224  # pixels a side; smaller pictures are not judged by the goals
@@ -86,14 +86,14 @@ def predict(subject: Subject) -> Tensor:
 def four_maps(subject: Subject) -> list[Tensor]:
     """Our pass, as the audit makes it: predictions and every map at the layer's own resolution."""
     seen = capture(subject.network, GRID, subject.image_BCHW)
-    return [seen.target_B, *(method.map_Bhw(seen) for method in find_methods(LAYER_METHODS))]
+    return [seen.target_B, *(PASS_METHODS[name].map_Bhw(seen) for name in LAYER_METHODS)]
 
 
 def three_pictures(subject: Subject) -> list[object]:
     """Our pass, brought to what the rival's three calls return."""
     seen = capture(subject.network, GRID, subject.image_BCHW)
     size = subject.image_BCHW.shape[2:]
-    maps = [_as_pictures(method.map_Bhw(seen), size) for method in find_methods(list(RIVALS))]
+    maps = [_as_pictures(PASS_METHODS[name].map_Bhw(seen), size) for name in RIVALS]
     return [seen.target_B.numpy(), *maps]
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from benchmarks.cams import GRID, Subject, goal_of, make_subject, predict
 from benchmarks.figures import Figure, main
 from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
-from models.capture import as_found, capture
-from models.methods import METHODS
+from models.capture import as_found
+from models.methods import PASS_METHODS, capture_for
 
+SIX = tuple(name for name in PASS_METHODS if name != "full_grad")
 SIZES = {"quick": (64, 3), "full": (224, 20)}  # pixels a side, rounds
 
 
@@ -33,7 +34,8 @@ def compare(subject: Subject, rounds: int) -> list[Figure]:
     ways = {
         "predict": lambda: predict(subject),
         "gradient": lambda: picture_gradient(subject),
-        "fused": lambda: every_map(subject),
+        "fused": lambda: every_map(subject, SIX),
+        "seven": lambda: every_map(subject, tuple(PASS_METHODS)),
     }
     seconds = cpu_seconds_in_turns(ways, rounds)
     name = f"{subject.name}: predictions, 4 CAMs, saliency and input x gradient, times a bare"
@@ -43,6 +45,12 @@ def compare(subject: Subject, rounds: int) -> list[Figure]:
     return [
         at_most(goal, f"{name} forward and gradient of the picture", over_gradient),
         at_most(None, f"{name} forward pass", over_forward),
+        at_most(
+            None,
+            f"{subject.name}: the same with FullGrad, times a bare forward and gradient of the "
+            "picture",
+            ratios(seconds["seven"], seconds["gradient"]),
+        ),
     ]
 
 
@@ -56,10 +64,11 @@ def picture_gradient(subject: Subject) -> list[Tensor]:
     return [class_B, gradient_BCHW]
 
 
-def every_map(subject: Subject) -> list[Tensor]:
+def every_map(subject: Subject, names: tuple[str, ...]) -> list[Tensor]:
     """Our pass, as the audit makes it when a method that reads the picture is asked for."""
-    seen = capture(subject.network, GRID, subject.image_BCHW, to_image=True)
-    return [seen.target_B, *(method.map_Bhw(seen) for method in METHODS.values())]
+    methods = [PASS_METHODS[name] for name in names]
+    seen = capture_for(methods, subject.network, GRID, subject.image_BCHW)
+    return [seen.target_B, *(method.map_Bhw(seen) for method in methods)]
 
 
 if __name__ == "__main__":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 from prefect import flow, runtime, task
 
 from flows.progress import watched
-from flows.schedule import mlflow_away, undisturbed
+from flows.schedule import mlflow_away, undisturbed, warn_unpublished
 from flows.settings import AuditSettings, home, tracking_of
 from models.architectures import ModelSettings
 from models.registered import fetched
@@ -48,8 +46,7 @@ def audit(
         flag(run, settings, cost)
         report(run, settings)
         published = publish(run, settings, return_state=True)
-    if published.is_failed():  # MLflow being away costs no computed result
-        logging.getLogger("sightline").warning("not published: %s", published.message)
+    warn_unpublished(published)
     return str(run.path)
 
 
@@ -72,7 +69,8 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 
 @task
 def report(run: RunFolder, settings: AuditSettings) -> None:
-    run.finish(render_page(open_run(run.path).summary(), examples_of(run, settings.flags.method)))
+    examples = examples_of(run, settings.flags.method)
+    run.finish(run.report, render_page(open_run(run.path).summary(), examples))
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)

@@ -16,14 +16,21 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows import registry
 from flows.options import given_settings, settings_options
 from flows.registry import LogSettings, PublishSettings
-from flows.settings import AuditSettings, compose, home, prepare_environment, tracking_of
+from flows.settings import (
+    AuditSettings,
+    CompareMethodsSettings,
+    compose,
+    home,
+    prepare_environment,
+    tracking_of,
+)
 from flows.warden import nothing_left_behind
 from models.addresses import place
 from models.mistakes import Mistake, told
@@ -31,6 +38,9 @@ from tasks.drive import UnfinishedRun
 from tasks.inputs.listing import NothingToAudit
 from tasks.places import answering
 from tasks.publish import PublishError
+
+if TYPE_CHECKING:
+    from tasks.reader import Run
 
 MISTAKE, FAILURE, NOTHING = 2, 3, 4
 
@@ -72,6 +82,24 @@ def audit(config: Path | None, dry_run: bool, as_json: bool, **options: Any) -> 
 
         with prefect_answering():
             run = run_audit(**dict(settings))
+        _print_run(run, as_json)
+
+
+@main.command("compare-methods")
+@settings_options(CompareMethodsSettings)
+@config_option
+@json_option
+def compare_methods(config: Path | None, as_json: bool, **options: Any) -> None:
+    """Measure attribution methods on a sample of the data, and recommend one."""
+    with one_line_errors(), nothing_left_behind():
+        given = given_settings(CompareMethodsSettings, options)
+        settings = compose(CompareMethodsSettings, config, given)
+        prepare_environment()
+        from flows.compare_methods import compare_methods as run_comparison
+        from flows.server import prefect_answering
+
+        with prefect_answering():
+            run = run_comparison(**dict(settings))
         _print_run(run, as_json)
 
 
@@ -194,11 +222,23 @@ def _print_run(path: str, as_json: bool) -> None:
     from tasks.reader import open_run
 
     run = open_run(path)
-    if as_json:
+    if run.compares_methods:
+        _print_methods(run, as_json)
+    elif as_json:
         click.echo(run.summary().model_dump_json(indent=2))
     else:
         print_summary(run.summary())
         click.echo(f"report:  {run.folder.report}")
+
+
+def _print_methods(run: Run, as_json: bool) -> None:
+    from flows.show_methods import print_methods
+
+    if as_json:
+        click.echo(run.rivals().model_dump_json(indent=2))
+    else:
+        print_methods(run.rivals())
+        click.echo(f"report:  {run.folder.methods_page}")
 
 
 @contextmanager

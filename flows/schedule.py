@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import State, runtime
 
 from flows.server import wait_for_prefect
-from flows.settings import AuditSettings
+from flows.settings import RunSettings
 from models.registered import RegistryAway
 from tasks.lock import held
 from tasks.publish import PublishError
 from tasks.series import settled
 
+log = logging.getLogger("sightline")
+
+AnyRun = TypeVar("AnyRun", bound=RunSettings)
+
 
 @contextmanager
-def undisturbed(settings: AuditSettings) -> Iterator[AuditSettings]:
+def undisturbed(settings: AnyRun) -> Iterator[AnyRun]:
     """The settings with the one run folder that they mean, which nobody else writes meanwhile.
 
     Prefect sets the time that a flow run was scheduled for once: a retry has the same folder. A
@@ -35,3 +40,9 @@ def undisturbed(settings: AuditSettings) -> Iterator[AuditSettings]:
 def mlflow_away(_task: object, _run: object, state: State[Any]) -> bool:
     """Is it worth another try? Only where MLflow did not answer: numbers stay what they are."""
     return isinstance(state.data, PublishError | RegistryAway)
+
+
+def warn_unpublished(published: State[Any]) -> None:
+    """MLflow being away costs no computed result: it is told, and the run stands."""
+    if published.is_failed():
+        log.warning("not published: %s", published.message)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from models.addresses import has_password, without_secrets
@@ -25,8 +26,13 @@ from tasks.donors import InterventionSettings
 from tasks.estimator import ForegroundSettings
 from tasks.flag import FlagSettings
 from tasks.publish import Tracking, TrackingSettings, flat
-from tasks.shard import Asked, AttributionSettings
+from tasks.shard import Asked, AttributionSettings, ComparisonSettings
 from tasks.store import OutputSettings
+
+RIVALS = (
+    *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "integrated_gradients"),
+    *("rise:masks=500", "iba", "ibisa"),
+)
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
@@ -47,8 +53,8 @@ def secrets_refused(settings: AnySettings) -> AnySettings:
     return settings
 
 
-class AuditSettings(BaseModel):
-    """Everything that an audit is told; the parameters of the flow, by the same names."""
+class RunSettings(BaseModel):
+    """What every occasion is told that fills a run folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -59,13 +65,12 @@ class AuditSettings(BaseModel):
     interventions: InterventionSettings = InterventionSettings()
     foreground: ForegroundSettings = ForegroundSettings()
     compute: ComputeSettings = ComputeSettings()
-    flags: FlagSettings = FlagSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     _without_secrets = model_validator(mode="after")(secrets_refused)
 
     @model_validator(mode="after")
-    def _flags_are_of_predictions(self) -> AuditSettings:
+    def _interventions_are_of_predictions(self) -> Self:
         if self.attribution.target == "label" and self.interventions.choice != "none":
             raise ValueError(
                 "flags judge predictions, and --target label makes maps of labels: leave it out, "
@@ -77,14 +82,49 @@ class AuditSettings(BaseModel):
     def asked(self) -> Asked:
         return Asked(self.data, self.attribution, self.interventions, self.foreground)
 
+
+class AuditSettings(RunSettings):
+    """Everything that an audit is told; the parameters of the flow, by the same names."""
+
+    flags: FlagSettings = FlagSettings()
+
     @model_validator(mode="after")
-    def _flags_have_maps(self) -> AuditSettings:
+    def _flags_have_maps(self) -> Self:
         if self.flags.method not in self.attribution.methods:
             raise ValueError(
                 f"flags need the maps of {self.flags.method}: add it to --methods "
                 f"({', '.join(self.attribution.methods)}), or name one of these with --flag-method"
             )
         return self
+
+
+class SampledData(DataSettings):
+    """A part of the data is enough to compare methods."""
+
+    sample: int | None = Field(64, ge=1, description="So many images, stratified by label.")
+
+
+class RivalSettings(AttributionSettings):
+    """Methods to compare, in small shards: some methods take a second an image."""
+
+    methods: tuple[str, ...] = Field(
+        RIVALS,
+        min_length=1,
+        description="Methods to compare, separated by commas; arguments as in rise:masks=500.",
+    )
+    shard_size: int = Field(8, ge=1, description="Images a shard, the unit of scheduling.")
+
+
+class CompareMethodsSettings(RunSettings):
+    """Everything that a comparison of methods is told."""
+
+    data: SampledData
+    attribution: RivalSettings = RivalSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+
+    @property
+    def asked(self) -> Asked:
+        return replace(super().asked, comparison=self.comparison)
 
 
 # Options whose setting's own name would not say enough without its section.

@@ -52,6 +52,21 @@ def overlay(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> Picture:
     return _outlined(heated_HW3, _resized_mask(mask_HW, height, width))
 
 
+def outlined(picture_HW3: Picture, mask_HW: Mask | None) -> Picture:
+    """The picture at gallery size, its colours as they are, the mask outlined."""
+    fitted_HW3 = fitted(picture_HW3)
+    if mask_HW is None:
+        return fitted_HW3
+    _refuse_other_sizes(picture_HW3, None, mask_HW)
+    return _outlined(fitted_HW3, _resized_mask(mask_HW, *fitted_HW3.shape[:2]))
+
+
+def enlarged(map_hw: Map, height: int, width: int) -> Map:
+    """A map of few cells, bilinearly at the size of a picture."""
+    image = Image.fromarray(np.asarray(map_hw, dtype=np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
 def fitted(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
     """The picture at gallery size: small ones by whole pixels, large ones averaged down."""
     height, width = picture_HW3.shape[:2]
@@ -85,7 +100,7 @@ def colour_scale(width: int = 240, height: int = 12) -> Picture:
     return _heated(grey_HW3, np.tile(np.linspace(0, 1, width), (height, 1)))
 
 
-def _refuse_other_sizes(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> None:
+def _refuse_other_sizes(picture_HW3: Picture, map_HW: Map | None, mask_HW: Mask | None) -> None:
     size = picture_HW3.shape[:2]
     for name, other_HW in (("map", map_HW), ("mask", mask_HW)):
         if other_HW is not None and other_HW.shape != size:

@@ -52,7 +52,7 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
     table = groups.flagged_table if judged else groups.accuracy_table
     columns = groups.column_tables(summary.by_column)
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             s=summary,
@@ -107,8 +107,9 @@ def _apart(one: Rate, other: Rate) -> bool:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """What the templates of every page share."""
+    shared = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -116,8 +117,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(FILTERS)
-    environment.globals.update(
+    shared.filters.update(FILTERS)
+    shared.globals.update(
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # ours, no user's word
         colour_scale=_address(colour_scale()),
         most_failures=FAILURES,
@@ -128,7 +129,7 @@ def _environment() -> Environment:
         apart=_apart,
         charts=charts,
     )
-    return environment
+    return shared
 
 
 def _shown(value: Any) -> Any:

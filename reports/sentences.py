@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
@@ -28,6 +29,13 @@ def why(example: Example) -> Markup:
     removed = next((it for it in example.changes if it.change == "object_removed"), None)
     exchanged = _exchanged(example, others) if others else Markup()
     return start + exchanged + (_without(example, removed) if removed else Markup()) + "."
+
+
+def breakable(text: str, longest: int = 48) -> Markup:
+    """A method's name for narrow places: lines may end where its parts do."""
+    parts = re.split(r"(?<=[_:=,.+-])(?=[^_:=,.+-])", short(visible(text), longest))
+    shown = Markup("<wbr>").join(parts) if text.strip() else "(empty)"
+    return Markup('<bdi class="name">{}</bdi>').format(shown)
 
 
 def named(text: str, longest: int = 40) -> Markup:

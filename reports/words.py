@@ -89,6 +89,18 @@ def decimal(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:,.2f}"
 
 
+def digits(value: float | None) -> str:
+    """About three digits, for figures of different kinds in one table: `0.423`, `12.5`, `4,000`."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if 0 < value < 0.0005:
+        return "<0.001"
+    size = abs(value)
+    places = 3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0
+    shown = f"{value:,.{places}f}".replace("-", "−")
+    return shown.removeprefix("−") if not float(f"{value:.{places}f}") else shown
+
+
 def counted(count: int, noun: str) -> str:
     """`1 image`, `1,200 images`."""
     plural = noun + ("es" if noun.endswith("s") else "s")
@@ -128,7 +140,7 @@ def setting(value: object) -> str:
 FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
-        *(chance, counted, decimal, duration, interval, number, percent, plain, points),
+        *(chance, counted, decimal, digits, duration, interval, number, percent, plain, points),
         *(points_interval, setting, short, visible, when),
     )
 }

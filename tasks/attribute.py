@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import pyarrow as pa
@@ -13,15 +13,20 @@ import pyarrow.compute as pc
 import torch
 
 from models.classifier import Classifier
+from tasks import schema
 from tasks.donors import read_donors
 from tasks.encode import encode_failures
-from tasks.explain import Plan, explain, explain_in_memory
+from tasks.explain import explain, explain_in_memory
 from tasks.intervene import Interventions
+from tasks.memory import room_of
 from tasks.narrow import Care, note
+from tasks.plan import Plan
 from tasks.read import Failure, Row, Sample, read_ahead, rows_of
 from tasks.reuse import Taken, take_rows
 from tasks.shard import Job, marks_of, read_shard
 from tasks.store import Mark, failures_beside, is_finished, write_part
+from tasks.survey import read_statistics, surveyed_layers
+from tasks.trial import is_tested
 from tasks.vote import write_votes
 
 AHEAD = 3  # batches decoded while one is computed
@@ -69,7 +74,7 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
         return ShardDone(shard, 0, len(table), 0, "", time.perf_counter() - start)
     taken = take_rows(job.run, job.reuse, shard, table, missing)
     rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
-    plan = Plan(classifier, job.attribution, frozenset(missing), _interventions(job, missing))
+    plan = _plan(job, shard, classifier, missing)
     computed, failures = _compute(_Work(job, shard, plan, rows, care))
     told = _by_folder(failures, taken, missing)
     _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
@@ -82,6 +87,17 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
         failed=len(failed),
         device=str(plan.device),
         seconds=time.perf_counter() - start,
+    )
+
+
+def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[str, Mark]) -> Plan:
+    plan = Plan(classifier, job.attribution, frozenset(missing), _interventions(job, missing))
+    layers = surveyed_layers(plan.methods, classifier.layer)
+    return replace(
+        plan,
+        statistics={layer: read_statistics(job, layer) for layer in layers},
+        room=room_of(classifier.network, classifier.preprocessing.size, classifier.device),
+        tested=is_tested(job, shard),
     )
 
 
@@ -107,7 +123,8 @@ def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
         explained, _ = explain(work.plan, [_blank(work.plan.classifier)])
         records |= {stage: [record[:0]] for stage, record in explained.items()}
     tables = {stage: pa.Table.from_batches(found) for stage, found in records.items()}
-    return tables, failures
+    nothing = {stage: schema.columns_of(stage).empty_table() for stage in work.plan.stages}
+    return nothing | tables, failures
 
 
 def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -30,6 +30,7 @@ from models.mistakes import Mistake, told
 from tasks.attribute import ShardDone, attribute_shard
 from tasks.narrow import Care, Suspicion
 from tasks.shard import Job
+from tasks.survey import survey_part
 
 log = logging.getLogger("sightline")
 
@@ -158,7 +159,7 @@ def attribute_shards(
             crew.submit(shard)
         for shard, result in crew.results():
             if isinstance(result, ShardDone):
-                progress.add(result)
+                progress.add(crew.settled(result))
             elif not (isinstance(result, KilledWorker) and crew.submit_again(shard)):
                 progress.lose(result)
             if not crew.has(shard):
@@ -167,6 +168,23 @@ def attribute_shards(
             told()
     except BaseException:
         crew.cancel()
+        raise
+
+
+def survey_layers(client: Client, job: Job, wanted: Sequence[tuple[str, int]]) -> None:
+    """Survey the activations that methods must know before the first shard."""
+    resources = {"GPU": 1} if _has_gpus(client) else None
+    futures = [
+        client.submit(_run_survey, job, layer, part, pure=False, resources=resources)
+        for layer, part in wanted
+    ]
+    if futures:
+        log.info("surveying the activations of %s", ", ".join(sorted({name for name, _ in wanted})))
+    try:
+        for future in futures:
+            future.result()
+    except BaseException:
+        client.cancel(futures, force=True)
         raise
 
 
@@ -195,6 +213,12 @@ class _Crew:
             self.submit(shard, care)
         return care is not None
 
+    def settled(self, done: ShardDone) -> ShardDone:
+        """A shard that its worker had finished when it died is no less computed by this command."""
+        if done.shard in self.suspicions and not done.computed:
+            return replace(done, computed=done.reused, reused=0)
+        return done
+
     def has(self, shard: int) -> bool:
         return shard in self.running.values()
 
@@ -209,6 +233,13 @@ class _Crew:
 
     def cancel(self) -> None:
         self.client.cancel(list(self.running), force=True)
+
+
+def _run_survey(job: Job, layer: str, part: int) -> None:
+    worker = get_worker()
+    plugin: ModelPlugin = worker.plugins[plugin_name(job)]
+    with plugin.turn:
+        survey_part(job, layer, part, plugin.load(worker))
 
 
 def _run_shard(job: Job, shard: int, care: Care) -> ShardDone:

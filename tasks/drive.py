@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from models.architectures import ModelSettings
+from models.methods import find_methods
 from tasks.cluster import (
     ComputeSettings,
     Progress,
@@ -13,6 +14,7 @@ from tasks.cluster import (
     count_workers,
     decode_threads,
     open_client,
+    survey_layers,
     with_model,
 )
 from tasks.donors import InterventionSettings, donors_mark
@@ -20,8 +22,16 @@ from tasks.estimator import ForegroundSettings
 from tasks.narrow import forget_notes
 from tasks.places import read_footer, sweep
 from tasks.schema import CostSummary
-from tasks.shard import AttributionSettings, Job, count_shards, marks_of, read_shard
+from tasks.shard import (
+    AttributionSettings,
+    ComparisonSettings,
+    Job,
+    count_shards,
+    marks_of,
+    read_shard,
+)
 from tasks.store import RunFolder, is_finished
+from tasks.survey import count_parts, is_surveyed, survey_mark, surveyed_layers
 from tasks.vote import has_votes
 
 
@@ -49,6 +59,7 @@ def attribute_run(
             with open_client(compute, scratch) as client, with_model(client, job):
                 workers = count_workers(client)
                 start = time.perf_counter()  # without the start of the workers
+                survey_layers(client, job, list(unsurveyed(job)))
                 attribute_shards(client, job, unfinished, progress, seen)
         finally:
             sweep(run.path)
@@ -72,6 +83,7 @@ def attribute_run(
 def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
     """What workers are told, from what the run folder says of itself."""
     state = run.read_state()
+    comparison = state["settings"].get("comparison")
     return Job(
         run=run,
         model=ModelSettings.model_validate(state["model"]),
@@ -83,7 +95,18 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         interventions=InterventionSettings.model_validate(state["settings"]["interventions"]),
         foreground=ForegroundSettings.model_validate(state["settings"]["foreground"]),
         donors=donors_mark(run),
+        survey=survey_mark(run),
+        comparison=comparison and ComparisonSettings.model_validate(comparison),
     )
+
+
+def unsurveyed(job: Job) -> Iterator[tuple[str, int]]:
+    """Layers, and parts of the survey, whose moments are not there."""
+    methods = find_methods(job.attribution.methods)
+    for layer in surveyed_layers(methods, job.identity["layer"]):
+        for part in range(count_parts(job.run)):
+            if not is_surveyed(job, layer, part):
+                yield layer, part
 
 
 def _unfinished(job: Job, progress: Progress) -> Iterator[int]:

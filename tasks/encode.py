@@ -99,6 +99,12 @@ def encode_failures(failures: Sequence[Failure]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.FAILURES)
 
 
+def nullable(value_B: Tensor) -> pa.Array:
+    """Null where it is NaN."""
+    values: np.ndarray = value_B.float().cpu().numpy()
+    return pa.array(values, mask=np.isnan(values))
+
+
 def names(indices: Sequence[int | None], classes: tuple[str, ...]) -> pa.Array:
     """Class names as a dictionary column: every part carries the same dictionary."""
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(classes))

@@ -5,57 +5,25 @@ Shapes: B images, C=3 channels, H W pixels, K classes, D features, h w cells of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import torch
 from torch import Tensor
 
-from models.capture import Capture, capture
-from models.classifier import Classifier
+from models.capture import Capture, as_found
 from models.localisation import to_cells
-from models.methods import Method, find_methods, reads_image
+from models.methods import Method, capture_for, network_methods, pass_methods, reads_image
 from tasks import encode
-from tasks.intervene import Interventions, Subjects
+from tasks.intervene import Subjects
+from tasks.merit import Shown, rows_of_merits
+from tasks.plan import Plan
 from tasks.read import Failure, Sample
 from tasks.score import score_maps
-from tasks.shard import AttributionSettings
+from tasks.trial import rows_of_trials
 
 Rows = dict[str, pa.RecordBatch]  # by stage
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is wanted of each batch."""
-
-    classifier: Classifier
-    attribution: AttributionSettings
-    stages: frozenset[str]  # predictions, features, maps/<method>, scores/<method>, interventions
-    interventions: Interventions | None = None
-
-    @property
-    def intervenes(self) -> bool:
-        return bool(self.stages & {"interventions", "estimated/interventions"})
-
-    @property
-    def judges_estimates(self) -> bool:
-        return any(stage.startswith(("foregrounds", "estimated/")) for stage in self.stages)
-
-    @property
-    def methods(self) -> tuple[Method, ...]:
-        named = {stage.rpartition("/")[2] for stage in self.stages}
-        return find_methods([name for name in self.attribution.methods if name in named])
-
-    def other_masks(self, cells: tuple[int, int]) -> Tensor | None:
-        """Some donors' masks on a map's cells."""
-        if self.interventions is None:
-            return None
-        return self.interventions.pool.masks_on(cells).to(self.device)
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.classifier.network.parameters()).device
 
 
 @dataclass(frozen=True)
@@ -66,6 +34,7 @@ class _Batch:
     image_BCHW: Tensor
     seen: Capture
     mask_BHW: Tensor
+    maps: Mapping[str, Tensor]  # by method, each (B, h, w); NaN where none could be made
 
 
 def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
@@ -75,14 +44,22 @@ def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]
     seen = _capture(plan, samples, image_BCHW)
     finite_B = seen.logits_BK.isfinite().all(1)
     failures += _not_finite(samples, finite_B, "predict", "the model's logits are not finite")
+    if not finite_B.any():
+        return {}, failures
     samples, seen = _only(samples, finite_B), seen.only(finite_B)
-    batch = _Batch(samples, image_BCHW[finite_B], seen, _masks(plan, samples))
+    image_BCHW = image_BCHW[finite_B]
+    maps = _maps(plan, image_BCHW, seen)
+    batch = _Batch(samples, image_BCHW, seen, _masks(plan, samples), maps)
     rows = _rows_of_pass(plan, batch)
     for found, failed in (_changed(plan, batch), *_mapped(plan, batch)):
         rows |= found
         failures += failed
     if plan.judges_estimates:
         rows |= _rows_of_estimates(plan, batch)
+    if plan.wants("merits"):
+        shown = Shown(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
+        rows |= rows_of_merits(plan, shown, maps)
+        rows |= rows_of_trials(plan, shown, maps)
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
 
 
@@ -114,6 +91,7 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
         batch.image_BCHW[annotated_B],
         batch.seen.only(annotated_B),
         _masks(plan, samples),
+        {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
     )
     rows = [_changed(plan, again)[0], *(found for found, _ in _mapped(plan, again))]
     judged = {
@@ -130,6 +108,10 @@ def explain_in_memory(
 ) -> Iterator[tuple[Rows, list[Failure]]]:
     """A batch that does not fit the memory is halved; an image that does not, alone, is missing."""
     if not samples:
+        return
+    if reads_image(plan.methods) and len(samples) > plan.room:  # known without trying
+        yield from explain_in_memory(plan, samples[: plan.room])
+        yield from explain_in_memory(plan, samples[plan.room :])
         return
     explained = None
     try:
@@ -178,8 +160,17 @@ def _capture(plan: Plan, samples: Sequence[Sample], image_BCHW: Tensor) -> Captu
         labels = [sample.row.label for sample in samples]
         indices = [classifier.classes.index(label) for label in labels if label is not None]
         target_B = torch.tensor(indices, device=plan.device)
-    network, grid, to_image = classifier.network, classifier.grid, reads_image(plan.methods)
-    return capture(network, grid, image_BCHW, target_B, to_image=to_image)
+    network, grid = classifier.network, classifier.grid
+    return capture_for(plan.methods, network, grid, image_BCHW, target_B)
+
+
+def _maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tensor]:
+    """By method: from the pass that is made already, or from passes of the method's own."""
+    maps = {method.name: method.map_Bhw(seen) for method in pass_methods(plan.methods)}
+    with as_found(plan.classifier.network):
+        for method in network_methods(plan.methods):
+            maps[method.name] = method.map_Bhw(plan.question(method, image_BCHW, seen.target_B))
+    return maps
 
 
 def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
@@ -195,16 +186,17 @@ def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
 def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
     """What needs no method: predictions and features."""
     classifier, seen = plan.classifier, batch.seen
-    cells_Bhw = to_cells(batch.mask_BHW, classifier.cells)
-    return {
-        "predictions": encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes),
-        "features": encode.encode_features(row_ids(batch.samples), seen.activation_BDhw, cells_Bhw),
-    }
+    predictions = encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes)
+    if classifier.grid is None:
+        return {"predictions": predictions}
+    cells_Bhw = to_cells(batch.mask_BHW, (classifier.grid.rows, classifier.grid.columns))
+    features = encode.encode_features(row_ids(batch.samples), seen.activation_BDhw, cells_Bhw)
+    return {"predictions": predictions, "features": features}
 
 
 def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, list[Failure]]:
     """Maps of the images where they are finite, scores where there is a foreground too."""
-    map_Bhw = method.map_Bhw(batch.seen)
+    map_Bhw = batch.maps[method.name]
     finite_B = map_Bhw.isfinite().all(2).all(1)
     scored_B = finite_B & ~batch.mask_BHW[:, 0, 0].isnan()
     mapped = row_ids(_only(batch.samples, finite_B))

@@ -11,9 +11,10 @@ import math
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.addresses import writing
+from models.methods import find_method
 from tasks import schema
 from tasks.evidence import Scores, excess_of, threshold_of
 from tasks.intervene import LARGEST, SMALLEST
@@ -36,6 +37,11 @@ class FlagSettings(BaseModel):
         lt=0.5,
         description="Share of the images that is flagged where backgrounds are of no consequence.",
     )
+
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return find_method(name).name
 
 
 def write_flags(

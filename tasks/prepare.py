@@ -6,6 +6,7 @@ import logging
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ import torch
 from models.addresses import writing
 from models.architectures import ModelSettings
 from models.classifier import BUNDLE, Classifier, load_classifier, save_bundle
+from models.grid import Grid
 from models.methods import check_methods, find_methods
 from models.registered import Fetched
 from tasks.catalog import CatalogMistake, check_catalog, make_catalog
@@ -27,7 +29,8 @@ from tasks.donors import (
 )
 from tasks.reuse import plan_reuse, previous_run
 from tasks.shard import Asked, has_foreground, identity_of, reader_of, reading
-from tasks.store import OutputSettings, RunFolder, start_run
+from tasks.store import OutputSettings, RunFolder, digest, start_run
+from tasks.survey import keep_survey, surveyed_layers
 
 log = logging.getLogger("sightline")
 
@@ -58,6 +61,8 @@ def prepare_run(
     if before is not None:
         plan_reuse(run, before)
     keep_donors(run, asked, donors or before)
+    if surveyed_layers(find_methods(asked.attribution.methods), classifier.layer):
+        keep_survey(run, digest(identity["model"], reading(identity)), before)
     return run
 
 
@@ -92,21 +97,33 @@ def _keep_model(run: RunFolder, model: Fetched, classifier: Classifier) -> None:
     run.update_state(model=settings.model_dump(mode="json"), model_origin=model.origin)
 
 
+def _mixed(catalog: pa.Table) -> pa.Table:
+    """In an order that has nothing to do with classes: whole shards are tried and shown."""
+    return catalog.take(np.random.default_rng(0).permutation(len(catalog)))
+
+
+def _told_layer(grid: Grid | None) -> str:
+    if grid is None:
+        return "no layer with cells"
+    return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
+
+
 def checked_catalog(asked: Asked, classifier: Classifier) -> pa.Table:
     """The catalog, with all that can be known before the first image is computed said aloud."""
     data, attribution = asked.data, asked.attribution
     log.info(
-        "model: %s, %d classes, maps from layer %s (%dx%d cells), pictures %s",
+        "model: %s, %d classes, %s, pictures %s",
         classifier.architecture,
         len(classifier.classes),
-        classifier.layer,
-        *classifier.cells,
+        _told_layer(classifier.grid),
         classifier.preprocessing.told(),
     )
     example_BCHW = torch.zeros(1, 3, *classifier.preprocessing.size)
     methods = find_methods(attribution.methods)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
     catalog = make_catalog(data, classifier.classes)
+    if asked.comparison is not None:
+        catalog = _mixed(catalog)
     unlabelled = catalog["label"].null_count
     if attribution.target == "label" and unlabelled:
         raise CatalogMistake(

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
 from models.addresses import is_local, told_safely, without_secrets
-from tasks import schema
+from tasks.metrics import metrics_of, metrics_of_methods
 from tasks.reader import open_run
 from tasks.store import RunFolder, RunMistake, digest
 
@@ -59,28 +59,54 @@ class Tracking:
     artifacts: str | None = None  # where a new experiment's files go; None: as the server says
 
 
+@dataclass(frozen=True)
+class _Results:
+    """What MLflow is told of a run."""
+
+    created: str
+    digest: str  # of all figures
+    metrics: dict[str, float]
+    profile: dict[str, Any]  # of the data
+    files: tuple[UPath, ...]
+
+
 def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None = None) -> str:
     """Log the run into the one MLflow run that it has there; returns the MLflow run's id."""
-    summary = open_run(run_folder.path).summary()
-    if not run_folder.report.is_file():
-        raise RunMistake(
-            f"{run_folder.path} has no report yet: run the same audit again, it continues"
-        )
+    results = _results_of(run_folder)
     whose = _tags_of(run_folder)
-    done = digest(summary.model_dump(mode="json"))
     with answering(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=tracking.uri)
         run = _find_or_create(client, tracking, run_folder.path.name, whose)
-        if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != done:
-            _log(client, run, run_folder, summary, flow_run)
+        if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != results.digest:
+            _log(client, run, run_folder, results, flow_run)
             client.set_terminated(run.info.run_id)
-            client.set_tag(run.info.run_id, PUBLISHED, done)
+            client.set_tag(run.info.run_id, PUBLISHED, results.digest)
     run_id: str = run.info.run_id
     uri = without_secrets(tracking.uri)
     run_folder.update_state(mlflow={"uri": uri, "experiment": tracking.experiment, "run": run_id})
     return run_id
+
+
+def _results_of(run_folder: RunFolder) -> _Results:
+    """Of an audit, or of a comparison of methods; refuses a run that is not finished."""
+    run = open_run(run_folder.path)
+    if run.compares_methods:
+        rivals = run.rivals()
+        files: tuple[UPath, ...] = (run_folder.methods, run_folder.methods_page)
+        metrics, profile = metrics_of_methods(rivals), {"total": rivals.images}
+        created, done = rivals.created, digest(rivals.model_dump(mode="json"))
+    else:
+        summary = run.summary()
+        files = (run_folder.flags, run_folder.summary, run_folder.report)
+        metrics, profile = metrics_of(summary), summary.images.model_dump()
+        created, done = summary.created, digest(summary.model_dump(mode="json"))
+    if not files[-1].is_file():
+        raise RunMistake(
+            f"{run_folder.path} has no report yet: run the same command again, it continues"
+        )
+    return _Results(created, done, metrics, profile, (run_folder.catalog, *files))
 
 
 @contextmanager
@@ -146,23 +172,23 @@ def _log(
     client: MlflowClient,
     run: Run,
     run_folder: RunFolder,
-    summary: schema.Summary,
+    results: _Results,
     flow_run: str | None,
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     state, run_id = run_folder.read_state(), run.info.run_id
     # The summary's own time: the same point twice is one, and a newer summary's is the latest.
-    then = int(datetime.fromisoformat(summary.created).timestamp() * 1000)
+    then = int(datetime.fromisoformat(results.created).timestamp() * 1000)
     tags = {
         "sightline.identity": digest(state["identity"]),
-        "sightline.model": summary.model.digest,
-        "sightline.run_folder": summary.run,
+        "sightline.model": state["identity"]["model"],
+        "sightline.run_folder": str(run_folder.path),
         "prefect.flow_run": flow_run or "none",
     } | {f"sightline.model_{key}": value for key, value in state.get("model_origin", {}).items()}
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, then, 0) for name, value in metrics_of(summary).items()],
+        metrics=[Metric(name, value, then, 0) for name, value in results.metrics.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
         params=[  # a parameter is written once
             Param(key, value[:LONGEST])
@@ -170,8 +196,8 @@ def _log(
             if key not in run.data.params
         ],
     )
-    client.log_inputs(run_id, [_dataset(summary, state["identity"]["catalog"])])
-    for path in (run_folder.catalog, run_folder.flags, run_folder.summary, run_folder.report):
+    client.log_inputs(run_id, [_dataset(state, results.profile)])
+    for path in results.files:
         with _local(path) as file:
             client.log_artifact(run_id, str(file))
 
@@ -188,70 +214,16 @@ def _local(path: UPath) -> Iterator[Path]:
         yield copy
 
 
-def metrics_of(summary: schema.Summary) -> dict[str, float]:
-    """The figures of a summary as MLflow metrics; absent where there is no value."""
-    rates = {
-        "accuracy": summary.accuracy,
-        "flagged": summary.flagged,
-        "null": summary.null,
-        "flagged_correct": summary.flagged_correct,
-        "flagged_incorrect": summary.flagged_incorrect,
-        "undecided": summary.flags["undecided"],
-    }
-    figures: dict[str, float | None] = {
-        "images": summary.images.total,
-        "images_failed": summary.images.failed,
-        "images_per_second": summary.cost.images_per_second,
-    }
-    for name, rate in rates.items():
-        figures |= {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}
-    figures |= _excess(summary) | _evidence(summary)
-    for method in summary.methods:
-        figures[f"{method.method}.mean_centred_lift"] = method.mean_centred_lift
-        figures[f"{method.method}.mean_lift"] = method.mean_lift
-        figures[f"{method.method}.mean_share"] = method.mean_share
-        figures[f"{method.method}.pointing"] = method.pointing.value
-    if summary.moved is not None:
-        figures["moved.predictions"] = summary.moved.predictions_changed.value
-        for move in summary.moved.figures:
-            name = f"moved.{move.figure}"
-            figures |= {name: move.change, f"{name}_low": move.low, f"{name}_high": move.high}
-    return {name: float(value) for name, value in figures.items() if value is not None}
-
-
-def _excess(summary: schema.Summary) -> dict[str, float | None]:
-    excess = summary.excess
-    if excess is None:
-        return {}
-    return {"excess": excess.value, "excess_low": excess.low, "excess_high": excess.high}
-
-
-def _evidence(summary: schema.Summary) -> dict[str, float | None]:
-    """Every figure of the interventions, and the quality of estimated foregrounds."""
-    evidence, estimates = summary.evidence, summary.foreground.estimates
-    found = {} if evidence is None else dict(evidence)
-    if evidence is not None and evidence.worst_group is not None:
-        found["worst_group"] = evidence.worst_group.accuracy
-    if estimates is not None:
-        found["iou"] = estimates.iou
-    return {
-        f"evidence.{name}{end}": value
-        for name, figure in found.items()
-        if isinstance(figure, schema.Interval)
-        for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
-    }
-
-
-def _dataset(summary: schema.Summary, catalog_digest: str) -> DatasetInput:
+def _dataset(state: dict[str, Any], profile: dict[str, Any]) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    source = json.dumps({"uri": summary.data})
+    address = state["settings"]["data"]["path"]
     dataset = Dataset(
-        name=summary.data[-100:],
-        digest=catalog_digest[:32],
+        name=address[-100:],
+        digest=state["identity"]["catalog"][:32],
         source_type="local",
-        source=source,
-        profile=json.dumps(summary.images.model_dump()),
+        source=json.dumps({"uri": address}),
+        profile=json.dumps(profile),
     )
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "audit")])
 

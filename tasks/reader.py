@@ -6,19 +6,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch.nn import functional
+from upath import UPath
 
 from models.mistakes import Mistake, nearest, shown
 from tasks import schema
 from tasks.places import open_parquet, read_footer, read_table
 from tasks.store import RunFolder, read_part
+
+Figures = TypeVar("Figures", bound=BaseModel)
 
 
 class ReaderMistake(Mistake):
@@ -48,18 +51,16 @@ class Run:
         return range(read_footer(self.folder.catalog).num_row_groups)
 
     def summary(self) -> schema.Summary:
-        if not self.folder.summary.is_file():
-            raise ReaderMistake(
-                f"{self.folder.path} is not finished (no summary.json): "
-                "run the same audit again, it continues"
-            )
-        try:
-            return schema.Summary.model_validate_json(self.folder.summary.read_text())
-        except ValidationError as error:
-            raise ReaderMistake(
-                f"{self.folder.summary} was written by another version of Sightline: "
-                "run the same audit again, it computes no part twice"
-            ) from error
+        return self._read(self.folder.summary, schema.Summary)
+
+    @property
+    def compares_methods(self) -> bool:
+        """Does it rank methods, where others audit a model?"""
+        return "comparison" in self.state["settings"]
+
+    def rivals(self) -> schema.MethodsSummary:
+        """The figures of a comparison of methods."""
+        return self._read(self.folder.methods, schema.MethodsSummary)
 
     def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
         """One part as it was written, or None where it is not there."""
@@ -92,6 +93,20 @@ class Run:
         if size is not None:
             found = {row_id: enlarge(map_hw, size) for row_id, map_hw in found.items()}
         return found
+
+    def _read(self, path: UPath, kind: type[Figures]) -> Figures:
+        if not path.is_file():
+            raise ReaderMistake(
+                f"{self.folder.path} is not finished (no {path.name}): "
+                "run the same command again, it continues"
+            )
+        try:
+            return kind.model_validate_json(path.read_text())
+        except ValidationError as error:
+            raise ReaderMistake(
+                f"{path} was written by another version of Sightline: "
+                "run the same command again, it computes no part twice"
+            ) from error
 
     def _joined(self, shard: int, method: str | None) -> pa.Table | None:
         predictions = self.part("predictions", shard)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from models import localisation
 from tasks import schema
+from tasks.encode import nullable
 
 VERSION = 2  # of the scores
 
@@ -30,9 +30,9 @@ def score_maps(
         [
             pa.array(row_ids, pa.string()),
             pa.array(area_B.cpu().numpy()),
-            _nullable(share_B),
-            _nullable(lift_B),
-            _nullable(_centred(lift_B, map_Bhw, other_Mhw)),
+            nullable(share_B),
+            nullable(lift_B),
+            nullable(_centred(lift_B, map_Bhw, other_Mhw)),
             pa.array(pointing_B.cpu().numpy(), mask=unknown_B),
         ],
         schema=schema.SCORES,
@@ -43,8 +43,3 @@ def _centred(lift_B: Tensor, map_Bhw: Tensor, other_Mhw: Tensor | None) -> Tenso
     if other_Mhw is None or not len(other_Mhw):
         return torch.full_like(lift_B, torch.nan)
     return lift_B / localisation.lift_elsewhere(map_Bhw, other_Mhw)
-
-
-def _nullable(value_B: Tensor) -> pa.Array:
-    values: np.ndarray = value_B.cpu().numpy()
-    return pa.array(values, mask=np.isnan(values))

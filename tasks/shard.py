@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from upath import UPath
 
-from models import exchange, features
+from models import exchange, faithfulness, features, sanity
 from models.architectures import ModelSettings
 from models.classifier import Classifier
-from models.methods import LAYER_METHODS, METHODS, find_methods
+from models.methods import LAYER_METHODS, NetworkMethod, find_methods
 from models.preprocessing import Preprocessing
 from tasks import intervene, schema, score
 from tasks.catalog import DataSettings, foreground_source
@@ -32,7 +32,9 @@ class AttributionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[str, ...] = Field(
-        LAYER_METHODS, min_length=1, description="Attribution methods, separated by commas."
+        LAYER_METHODS,
+        min_length=1,
+        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
     )
     target: Literal["prediction", "label"] = Field(
         "prediction", description="The class that maps explain."
@@ -45,7 +47,19 @@ class AttributionSettings(BaseModel):
     @field_validator("methods")
     @classmethod
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(method.name for method in find_methods(names))
+        return tuple(dict.fromkeys(method.name for method in find_methods(names)))
+
+
+class ComparisonSettings(BaseModel):
+    """How far methods are compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tested: int = Field(
+        16,
+        ge=0,
+        description="Images on which maps are made again with weights drawn anew, and with noise.",
+    )
 
 
 @dataclass(frozen=True)
@@ -56,10 +70,12 @@ class Asked:
     attribution: AttributionSettings = AttributionSettings()
     interventions: InterventionSettings = InterventionSettings()
     foreground: ForegroundSettings = ForegroundSettings()
+    comparison: ComparisonSettings | None = None  # None: maps are not compared
 
     def sections(self) -> dict[str, Any]:
         """As run.json keeps them."""
-        return {name: section.model_dump(mode="json") for name, section in vars(self).items()}
+        sections = {name: section for name, section in vars(self).items() if section is not None}
+        return {name: section.model_dump(mode="json") for name, section in sections.items()}
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,8 @@ class Job:
     interventions: InterventionSettings | None = None
     foreground: ForegroundSettings = ForegroundSettings()
     donors: str | None = None  # digest of the pool; None where nothing is exchanged
+    survey: str | None = None  # digest of the images whose activations are surveyed
+    comparison: ComparisonSettings | None = None
 
     @property
     def reader(self) -> Reader:
@@ -168,12 +186,19 @@ def specifications(job: Job) -> dict[str, str]:
         "predictions": digest(read, model),
         "features": digest(read, model, identity["layer"], ground, features.VERSION),
     }
-    for name in job.attribution.methods:
-        method = [name, METHODS[name].version]
-        maps = digest(read, model, identity["layer"], identity["target"], method)
+    if identity["layer"] is None:
+        del wanted["features"]
+    for method in find_methods(job.attribution.methods):
+        name, told = method.name, method.specification
+        if isinstance(method, NetworkMethod) and method.surveys:
+            told = [*told, job.survey]
+        maps = digest(read, model, identity["layer"], identity["target"], told)
         wanted[f"maps/{name}"] = maps
         if has_foreground(identity):
             wanted[f"scores/{name}"] = digest(maps, ground, job.donors, score.VERSION)
+        if job.comparison is not None:
+            wanted[f"merits/{name}"] = digest(maps, ground, faithfulness.VERSION)
+            wanted[f"trials/{name}"] = digest(maps, sanity.VERSION, job.comparison.tested)
     if job.donors is not None and job.interventions is not None:
         done = [intervene.VERSION, exchange.VERSION, job.donors, job.interventions.done]
         wanted["interventions"] = digest(read, model, ground, done)

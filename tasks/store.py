@@ -34,7 +34,11 @@ OURS = (
         "votes",
         "foregrounds",
         "estimated",
+        "merits",
+        "trials",
+        "statistics",
     ),
+    *("survey.parquet", "methods.json", "methods.html"),
 )
 INTERVENTIONS = ("donors.parquet", "interventions", "votes", "estimated/interventions")
 LOCK = "lock"  # folder of the claims on a run
@@ -113,12 +117,25 @@ class RunFolder:
         return self.path / "donors.parquet"
 
     @property
+    def survey(self) -> UPath:
+        return self.path / "survey.parquet"
+
+    @property
     def duplicates(self) -> UPath:
         return self.path / "duplicates.parquet"
 
     @property
     def summary(self) -> UPath:
         return self.path / "summary.json"
+
+    @property
+    def methods(self) -> UPath:
+        """The figures of a comparison of methods."""
+        return self.path / "methods.json"
+
+    @property
+    def methods_page(self) -> UPath:
+        return self.path / "methods.html"
 
     @property
     def report(self) -> UPath:
@@ -157,7 +174,8 @@ class RunFolder:
 
     def restart(self) -> None:
         """Forget what follows from the parts: they may change from here on."""
-        for path in (self.flags, self.duplicates, self.summary, self.report):
+        ours = (self.flags, self.duplicates, self.summary, self.report, self.methods)
+        for path in (*ours, self.methods_page):
             path.unlink(missing_ok=True)
 
     def forget_interventions(self) -> None:
@@ -166,9 +184,9 @@ class RunFolder:
             if (self.path / name).exists():
                 remove(self.path / name)
 
-    def finish(self, report: str) -> None:
+    def finish(self, page: UPath, text: str) -> None:
         """The last word of a run: its page, and that all of it is there."""
-        write_text(self.report, report)
+        write_text(page, text)
         self.update_state(state="finished")
 
     def update_state(self, **changes: object) -> None:

@@ -86,7 +86,7 @@ def _read(path: UPath, _: str) -> Votes:
 
 def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int) -> Tensor:
     """Of all pictures; batches are halved where they do not fit the memory."""
-    device = next(classifier.network.parameters()).device
+    device = classifier.device
     try:
         found = [
             predict(classifier.network, classifier.preprocessing.normalise(picture_nCHW.to(device)))

@@ -18,7 +18,7 @@ from models.smallnet import small_resnet
 from tasks.attribute import attribute_shard
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
-from tasks.drive import job_of
+from tasks.drive import job_of, unsurveyed
 from tasks.finetune import load_split
 from tasks.flag import FlagSettings
 from tasks.generate import BenchmarkSettings, write_benchmark
@@ -27,6 +27,7 @@ from tasks.schema import CostSummary
 from tasks.shard import Asked, AttributionSettings, count_shards
 from tasks.store import OutputSettings, RunFolder
 from tasks.summarise import summarise
+from tasks.survey import survey_part
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
 
@@ -92,12 +93,23 @@ def run_here(
     asked: Asked | None = None,
 ) -> RunFolder:
     """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    asked, output = asked or Asked(data, attribution), OutputSettings(run=str(folder))
+    run, cost = computed_here(folder, model, asked or Asked(data, attribution))
+    summarise(run, FlagSettings(), cost)
+    return run
+
+
+def computed_here(
+    folder: Path, model: ModelSettings, asked: Asked
+) -> tuple[RunFolder, CostSummary]:
+    """Every part of a run."""
+    output = OutputSettings(run=str(folder))
     run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
+    for layer, part in unsurveyed(job):
+        survey_part(job, layer, part, classifier)
     done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
-    cost = CostSummary(
+    return run, CostSummary(
         seconds=sum(shard.seconds for shard in done),
         images_per_second=None,
         computed=sum(shard.computed for shard in done),
@@ -105,8 +117,6 @@ def run_here(
         workers=1,
         devices=("cpu",),
     )
-    summarise(run, FlagSettings(), cost)
-    return run
 
 
 @pytest.fixture(scope="session")

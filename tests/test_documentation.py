@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import duckdb
@@ -16,16 +17,16 @@ from torchvision.models import resnet50
 
 from flows.cli import main
 from flows.options import given_settings
-from flows.settings import AuditSettings, compose, spoken
-from models.methods import METHODS
-from tasks import schema
-from tasks.publish import metrics_of
+from flows.settings import AuditSettings, CompareMethodsSettings, RunSettings, compose, spoken
+from models.methods import FAMILIES, NAMES
+from tasks import schema, survey
+from tasks.metrics import metrics_of
 from tasks.reader import open_run
 from tasks.store import RunFolder
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("README.md", "CONTRIBUTING.md", "docs/reference.md", "docs/schedule.md")
-PAGES = [ROOT / name for name in NAMES]
+READ = ("README.md", "CONTRIBUTING.md", "docs/reference.md", "docs/schedule.md")
+PAGES = [ROOT / name for name in READ]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
 ELSEWHERE = (  # what runs these commands
     "make demo",  # test_demo.py runs the command behind it
@@ -83,8 +84,9 @@ def _photos_for_resnet50(benchmark: Path, folder: Path) -> None:
     Path("classes.txt").write_text("heron\negret\n")
 
 
-def test_every_setting_is_described() -> None:
-    for section, field in AuditSettings.model_fields.items():
+@pytest.mark.parametrize("kind", [AuditSettings, CompareMethodsSettings])
+def test_every_setting_is_described(kind: type[RunSettings]) -> None:
+    for section, field in kind.model_fields.items():
         for key, inner in field.annotation.model_fields.items():  # type: ignore[union-attr]
             option = "--" + spoken(f"{section}.{key}").replace("_", "-")
             row = f"| `{option}` | `{section}.{key}` |"
@@ -106,9 +108,9 @@ def test_every_command_is_described_by_its_help() -> None:
 def test_every_metric_method_and_column_is_described(finished_run: RunFolder) -> None:
     for name in metrics_of(open_run(finished_run.path).summary()):
         plain = re.sub(r"_(low|high)$", "", name)
-        plain = re.sub(rf"^({'|'.join(METHODS)})\.", "<method>.", plain)
+        plain = re.sub(rf"^({'|'.join(NAMES)})\.", "<method>.", plain)
         assert f"`{plain}`" in REFERENCE, name
-    for method in METHODS:
+    for method in NAMES:
         assert f"| `{method}` |" in REFERENCE
     tables = (
         schema.CATALOG,
@@ -119,9 +121,23 @@ def test_every_metric_method_and_column_is_described(finished_run: RunFolder) ->
         schema.FAILURES,
         schema.FLAGS_TABLE,
         schema.DUPLICATES,
+        schema.MERITS,
+        schema.TRIALS,
+        survey.COLUMNS,
     )
     for column in {name for table in tables for name in table.names}:
         assert f"`{column}`" in REFERENCE, column
+
+
+def test_every_figure_and_argument_of_a_method_is_described() -> None:
+    for name in (*schema.FIGURES, *schema.MethodCost.model_fields):
+        assert f"`{name}`" in REFERENCE, name
+    for name, family in FAMILIES.items():
+        row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `{name}` |"))
+        for field in fields(family.settings):
+            assert f"`{field.name}`" in row, (name, field.name)
+            if field.name not in ("seed", "layer", "form"):
+                assert f"`{field.name}` = {field.default:g}" in row, (name, field.name)
 
 
 def test_what_the_options_give_is_a_setting() -> None:

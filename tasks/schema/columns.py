@@ -79,6 +79,34 @@ INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the p
 )
 """A row for each image whose foreground leaves something of object and background."""
 
+MERITS = pa.schema(  # of a map; null where it is a map of zeros
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("top_k", pa.float32()),  # share of the hottest pixels, as many as the foreground's
+        pa.field("heat_ratio", pa.float32()),  # effective heat ratio; both null without foreground
+        *(
+            pa.field(name, pa.float32())  # probabilities of the class that is predicted
+            for name in (
+                *("deletion_mean", "deletion_blur", "insertion_mean", "insertion_blur"),
+                *("morf", "lerf", "clean", "degraded", "kept_30", "kept_60", "kept_90"),
+                *("drop", "increase"),  # relative; 0 or 1
+            )
+        ),
+    ]
+)
+
+TRIALS = pa.schema(  # rank correlations of a map with the one that a trial gives
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("head", pa.float32()),  # the last layer's weights drawn again
+        pa.field("half", pa.float32()),  # those of the upper half of the network
+        pa.field("whole", pa.float32()),  # all
+        pa.field("stability", pa.float32()),  # a little noise on the picture
+        pa.field("seconds", pa.float32(), nullable=False),  # an image, by this method alone
+        pa.field("forward_seconds", pa.float32(), nullable=False),  # an image, prediction alone
+    ]
+)
+
 FAILURES = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
@@ -135,3 +163,20 @@ def maps_schema(height: int, width: int) -> pa.Schema:
             pa.field("scale", pa.float32(), nullable=False),
         ]
     )
+
+
+def columns_of(stage: str) -> pa.Schema:
+    """Of a part of `predictions`, `maps/<method>`, `estimated/scores/<method>` …"""
+    kind = stage.removeprefix("estimated/").partition("/")[0]
+    return maps_schema(1, 1) if kind == "maps" else KINDS[kind]
+
+
+KINDS = {
+    "predictions": PREDICTIONS,
+    "features": FEATURES,
+    "scores": SCORES,
+    "interventions": INTERVENTIONS,
+    "foregrounds": FOREGROUNDS,
+    "merits": MERITS,
+    "trials": TRIALS,
+}

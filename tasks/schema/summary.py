@@ -41,7 +41,7 @@ class ForegroundSummary(Value):
 class ModelSummary(Value):
     address: str
     digest: str
-    layer: str
+    layer: str | None  # None: the model has no layer with cells
     classes: tuple[str, ...]
     preprocessing: dict[str, object]
 

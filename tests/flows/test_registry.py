@@ -32,7 +32,8 @@ from flows.settings import tracking_uri
 from models.architectures import ModelSettings
 from models.registered import RegistryAway, fetched
 from models.smallnet import small_resnet
-from tasks.publish import PublishError, Tracking, TrackingSettings, metrics_of, publish_run
+from tasks.metrics import metrics_of
+from tasks.publish import PublishError, Tracking, TrackingSettings, publish_run
 from tasks.reader import open_run
 from tasks.store import RunFolder
 

@@ -13,7 +13,7 @@ OURS = """
     dl dt dd div span b em small bdi code ul ol li table thead tbody tr th td blockquote
     figure figcaption img details summary svg desc rect line text
 """
-VOID = {"meta", "link", "img", "line", "rect"}
+VOID = {"meta", "link", "img", "line", "rect", "wbr"}
 
 
 @dataclass

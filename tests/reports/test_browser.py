@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 from example_images import examples, hostile_examples
+from methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
 from specimens import hostile_summary, summary
 
+from reports.comparison import render_comparison
 from reports.page import render_page
 
 pytestmark = pytest.mark.full
@@ -124,6 +126,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 PAGES = {
     "ordinary": lambda: render_page(summary(), examples()),
     "hostile": lambda: render_page(hostile_summary(), hostile_examples()),
+    "methods": lambda: render_comparison(comparison(), gallery(comparison(), images=3)),
+    "hostile methods": lambda: render_comparison(hostile_comparison(), hostile_gallery()),
 }
 
 
@@ -155,8 +159,10 @@ def test_no_complaint_and_no_request(browser: Browser, page: Path, width: int) -
 def test_every_image_is_there(browser: Browser, page: Path) -> None:
     browser.open(page, WIDE)
     widths = browser.value("JSON.stringify([...document.images].map(i => i.naturalWidth))")
-    # two an example and its changed pictures (the last hostile one has none), and the colour scale
-    assert len(json.loads(widths)) in (2 * 3 + 3 * 6 + 1, 2 * 3 + 2 * 6 + 1)
+    # two an example and its changed pictures (the last hostile one has none), and the colour scale;
+    # three pictures with ten maps; four, of which three have three maps
+    counts = (2 * 3 + 3 * 6 + 1, 2 * 3 + 2 * 6 + 1, 3 * 11 + 1, 3 * 4 + 1 + 1)
+    assert len(json.loads(widths)) in counts
     assert all(json.loads(widths))
 
 
@@ -170,6 +176,60 @@ def test_nothing_of_the_users_became_markup(browser: Browser, page: Path) -> Non
 def test_letters_are_dark_on_light_and_light_on_dark(browser: Browser, page: Path) -> None:
     assert _lightness_of_paper(browser, page, "light") > 200
     assert _lightness_of_paper(browser, page, "dark") < 60
+
+
+FAINT = """
+(() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b]
+    .map(c => c / 255)
+    .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const paper = element => {
+    for (; element; element = element.parentElement) {
+      const found = parts(getComputedStyle(element).backgroundColor);
+      if (found.length === 3) return found;
+    }
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll("body, body *")) {
+    const words = [...element.childNodes].filter(n => n.nodeType === 3).map(n => n.data).join("");
+    if (!words.trim() || element.closest("title, desc")) continue;
+    const style = getComputedStyle(element);
+    const ink = light(parts(element.closest("svg") ? style.fill : style.color));
+    const [high, low] = [ink, light(paper(element))].sort((a, b) => b - a);
+    if ((high + 0.05) / (low + 0.05) < 4.5) faint.push(words.trim());
+  }
+  return JSON.stringify(faint);
+})()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_words_stand_out_from_their_paper(browser: Browser, page: Path, scheme: str) -> None:
+    """WCAG's 4.5 to 1."""
+    preference = {"name": "prefers-color-scheme", "value": scheme}
+    browser.call("Emulation.setEmulatedMedia", features=[preference])
+    browser.open(page, WIDE)
+    faint = browser.value(FAINT)
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    assert json.loads(faint) == []
+
+
+MEETING = """
+(() => {
+  const names = [...document.querySelectorAll(".method text")].map(e => e.getBoundingClientRect());
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
+  return names.filter((a, i) => names.some((b, j) => j < i && meet(a, b))).length;
+})()
+"""
+
+
+@pytest.mark.parametrize("width", [NARROW, 600, WIDE])
+def test_names_in_a_plot_do_not_cover_each_other(browser: Browser, page: Path, width: int) -> None:
+    browser.open(page, width)
+    assert browser.value(MEETING) == 0
 
 
 def _lightness_of_paper(browser: Browser, page: Path, scheme: str) -> int:

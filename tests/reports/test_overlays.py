@@ -15,7 +15,9 @@ from reports.overlays import (
     SMALLEST,
     Picture,
     colour_scale,
+    enlarged,
     fitted,
+    outlined,
     overlay,
     png,
 )
@@ -95,6 +97,22 @@ def test_picture_and_overlay_have_one_size_that_can_be_seen(size: tuple[int, int
     assert image_HW3.dtype == np.uint8
     assert max(image_HW3.shape) <= max(LARGEST, 2 * SMALLEST)
     assert max(image_HW3.shape) >= min(SMALLEST, max(size))
+
+
+def test_a_picture_is_outlined_in_its_own_colours() -> None:
+    picture_HW3 = np.full((64, 64, 3), (200, 40, 90), dtype=np.uint8)
+    mask_HW = np.zeros((64, 64), dtype=bool)
+    mask_HW[16:48, 16:48] = True
+    image_HW3 = outlined(picture_HW3, mask_HW)
+    assert (image_HW3[64, 100] == 255).all()
+    assert (image_HW3[128, 128] == (200, 40, 90)).all()
+    np.testing.assert_array_equal(outlined(picture_HW3, None), fitted(picture_HW3))
+
+
+def test_a_map_of_few_cells_is_enlarged_between_their_middles() -> None:
+    map_HW = enlarged(np.array([[0.0, 4.0]], dtype=np.float16), 3, 8)
+    assert map_HW.shape == (3, 8)
+    np.testing.assert_allclose(map_HW[1], [0, 0, 0.5, 1.5, 2.5, 3.5, 4, 4])  # cells at 2 and at 6
 
 
 def test_the_picture_given_is_not_written_to() -> None:

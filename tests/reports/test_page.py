@@ -238,7 +238,7 @@ def test_a_map_of_another_size_is_refused() -> None:
 
 def test_a_word_that_a_template_misspells_is_an_error() -> None:
     with pytest.raises(UndefinedError):
-        reports_page._environment().from_string("{{ flaged }}").render()
+        reports_page.environment().from_string("{{ flaged }}").render()
 
 
 def test_pictures_with_two_labels_are_listed() -> None:

@@ -84,3 +84,22 @@ def test_a_stamp_is_shown_in_utc() -> None:
     assert reports_words.when("2026-08-04T02:00:11+00:00") == "4 August 2026, 02:00 UTC"
     assert reports_words.when("2026-08-04T02:00:11+02:00") == "4 August 2026, 00:00 UTC"
     assert reports_words.when("yesterday") == "yesterday"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (0.0, "0.000"),
+        (0.0001, "<0.001"),
+        (-0.0001, "0.000"),
+        (-0.0413, "−0.041"),
+        (0.4234, "0.423"),
+        (2.345, "2.35"),
+        (48.04, "48.0"),
+        (4000.4, "4,000"),
+    ],
+)
+def test_about_three_digits(value: float | None, words: str) -> None:
+    assert reports_words.digits(value) == words

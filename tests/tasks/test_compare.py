@@ -21,7 +21,7 @@ from tasks.change import Crossing
 from tasks.compare import ENOUGH, compare_runs
 from tasks.flag import FlagSettings
 from tasks.match import match_images
-from tasks.publish import metrics_of
+from tasks.metrics import metrics_of
 from tasks.reader import open_run
 from tasks.shard import AttributionSettings
 from tasks.store import RunFolder
@@ -39,7 +39,7 @@ def audit(folder: Path, data: Path, model: Path, shard_size: int = 24) -> RunFol
         ModelSettings(address=str(model)),
         AttributionSettings(methods=METHODS, shard_size=shard_size),
     )
-    run.finish("<html></html>")
+    run.finish(run.report, "<html></html>")
     return run
 
 

@@ -16,11 +16,13 @@ from networks import TRANSFORMERS
 from models.architectures import ModelSettings
 from models.capture import CaptureMistake, capture
 from models.classifier import Classifier, load_classifier, save_bundle
-from models.methods import LAYER_METHODS, METHODS
+from models.grid import Grid
+from models.methods import LAYER_METHODS, PASS_METHODS
 from models.preprocessing import Preprocessing
 from tasks import schema
 from tasks.catalog import DataSettings
-from tasks.explain import Plan, explain, explain_in_memory
+from tasks.explain import explain, explain_in_memory
+from tasks.plan import Plan
 from tasks.read import Ground, Row, Sample, read_sample, rows_of
 from tasks.reader import open_run
 from tasks.shard import AttributionSettings, read_shard
@@ -37,7 +39,7 @@ def build():
 """
 GROUND = Ground("foreground", "upright")
 CELLS = {"swin": 8, "swin_v2": 8}  # a side; 4 of the others
-EVERY = AttributionSettings(methods=tuple(METHODS))
+EVERY = AttributionSettings(methods=tuple(PASS_METHODS))
 
 
 def factory(name: str, folder: Path) -> ModelSettings:
@@ -58,7 +60,7 @@ def test_a_transformer_is_audited_as_any_network(
     run = run_here(tmp_path / "run", data, factory(name, tmp_path), EVERY)
     assert open_run(run.path).summary().images.failed == 0
     side = CELLS.get(name, 4)
-    for method in METHODS.values():
+    for method in PASS_METHODS.values():
         cells = side if method.reads == "layer" else 32
         maps = pq.read_table(run.part(f"maps/{method.name}", 0))
         assert maps.schema.equals(schema.maps_schema(cells, cells))
@@ -76,7 +78,8 @@ def test_a_transformer_comes_back_from_its_bundle(tmp_path: Path) -> None:
     save_bundle(tmp_path / "bundle", classifier)
     again = load_classifier(ModelSettings(address=str(tmp_path / "bundle"), allow_factory=True))
     assert again.grid == classifier.grid
-    assert (again.grid.layout, again.grid.prefix, again.cells) == ("BTD", 3, (4, 4))
+    assert again.grid is not None
+    assert again.grid == Grid(again.grid.layer, 4, 4, "BTD", prefix=3)
 
 
 def test_maps_and_scores_of_pixels_are_those_of_one_pass_by_hand(
@@ -90,7 +93,7 @@ def test_maps_and_scores_of_pixels_are_those_of_one_pass_by_hand(
     image_BCHW = classifier.preprocessing.normalise(picture_BCHW)
     seen = capture(classifier.network, classifier.grid, image_BCHW, to_image=True)
     for name in ("saliency", "input_x_gradient"):
-        expected_BHW = METHODS[name].map_Bhw(seen)
+        expected_BHW = PASS_METHODS[name].map_Bhw(seen)
         stored = open_run(run.path).maps([sample.row.row_id for sample in samples], name)
         scores = {
             row["row_id"]: row for row in pq.read_table(run.part(f"scores/{name}", 0)).to_pylist()

@@ -10,7 +10,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from upath import UPath
 
-from tasks.publish import PublishError, Tracking, metrics_of, publish_run
+from tasks.metrics import metrics_of
+from tasks.publish import PublishError, Tracking, publish_run
 from tasks.reader import ReaderMistake, open_run
 from tasks.store import RunFolder, RunMistake
 

@@ -144,7 +144,7 @@ def test_a_run_whose_state_was_half_written_can_be_replaced(tmp_path: Path) -> N
 
 def test_continuing_forgets_what_follows_from_the_parts(tmp_path: Path) -> None:
     run = start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
-    run.finish("<html>")
+    run.finish(run.report, "<html>")
     start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
     assert not run.report.exists()
     assert run.read_state()["state"] == "running"

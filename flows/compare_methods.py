@@ -1,0 +1,73 @@
+"""Before an audit: which attribution method to trust on this model, and what it costs."""
+
+from __future__ import annotations
+
+from prefect import flow, runtime, task
+
+from flows.progress import watched
+from flows.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.settings import CompareMethodsSettings, RivalSettings, SampledData, home, tracking_of
+from models.architectures import ModelSettings
+from models.registered import fetched
+from reports.comparison import render_comparison
+from tasks.cluster import ComputeSettings
+from tasks.contest import gallery_of, summarise_methods
+from tasks.donors import InterventionSettings
+from tasks.drive import attribute_run
+from tasks.estimator import ForegroundSettings
+from tasks.prepare import prepare_run
+from tasks.publish import TrackingSettings, publish_run
+from tasks.schema import CostSummary, MethodsSummary
+from tasks.shard import ComparisonSettings
+from tasks.store import OutputSettings, RunFolder
+
+
+@flow(name="compare-methods")
+def compare_methods(
+    data: SampledData,
+    model: ModelSettings,
+    output: OutputSettings,
+    attribution: RivalSettings = RivalSettings(),
+    interventions: InterventionSettings = InterventionSettings(),
+    foreground: ForegroundSettings = ForegroundSettings(),
+    compute: ComputeSettings = ComputeSettings(),
+    comparison: ComparisonSettings = ComparisonSettings(),
+    tracking: TrackingSettings = TrackingSettings(),
+) -> str:
+    """Sample, explain by every method, measure, rank, report, publish. Returns the run folder."""
+    settings = CompareMethodsSettings(**locals())
+    with undisturbed(settings) as settings:
+        run = sample(settings)
+        cost = explain(run, settings)
+        summary = rank(run, cost)
+        report(run, summary)
+        published = publish(run, settings, return_state=True)
+    warn_unpublished(published)
+    return str(run.path)
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def sample(settings: CompareMethodsSettings) -> RunFolder:
+    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+        return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
+
+
+@task
+def explain(run: RunFolder, settings: CompareMethodsSettings) -> CostSummary:
+    with watched(f"methods of {run.path.name}") as told:
+        return attribute_run(run, settings.compute, str(home() / "dask"), told)
+
+
+@task
+def rank(run: RunFolder, cost: CostSummary) -> MethodsSummary:
+    return summarise_methods(run, cost)
+
+
+@task
+def report(run: RunFolder, summary: MethodsSummary) -> None:
+    run.finish(run.methods_page, render_comparison(summary, gallery_of(run)))
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def publish(run: RunFolder, settings: CompareMethodsSettings) -> None:
+    publish_run(run, tracking_of(settings.tracking), runtime.flow_run.get_id())

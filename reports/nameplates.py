@@ -1,0 +1,117 @@
+"""Names beside their marks, so that they cover as little as possible at any width of a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+WIDTHS = (300, 420, 640, 900, 1150)  # of a plot, px: from a telephone to a desk
+LINE = 15  # height of a name, px
+GAP = 11  # from a mark to its name, px
+MARK = 7  # from a mark's middle to its edge, px
+BEYOND = 10  # px that a name may reach over the plot's edge, where the page has room
+STEP = 5  # between the heights that are tried, px
+FAR = 3  # what each px away from the mark's height costs
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A mark with its whisker."""
+
+    x: float  # percent of the width
+    shift: float  # px beside it
+    y: float
+    top: float  # of the whisker
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name, in px from the anchor's percentage; y is its middle."""
+
+    x: float
+    y: float
+    side: Literal["start", "end"]
+    width: float
+
+
+def placed(named: Sequence[tuple[Anchor, float]], height: float) -> list[Label]:
+    """The best place for each name of such a width, one after the other from the top."""
+    order = sorted(range(len(named)), key=lambda index: named[index][0].y)
+    ground = [_Ground(width, [anchor for anchor, _ in named]) for width in WIDTHS]
+    found: dict[int, Label] = {}
+    for index in order:
+        found[index] = _best(index, named[index][1], ground, height)
+        for covered in ground:
+            covered.names.append(covered.box(index, found[index]))
+    return [found[index] for index in range(len(named))]
+
+
+class _Ground:
+    """What lies where in a plot of one width."""
+
+    def __init__(self, width: float, anchors: Sequence[Anchor]) -> None:
+        self.width = width
+        self.x = [anchor.x * width / 100 for anchor in anchors]
+        middles = [(x + it.shift, it) for x, it in zip(self.x, anchors, strict=True)]
+        self.marks = [(x - MARK, it.y - MARK, x + MARK, it.y + MARK) for x, it in middles]
+        self.whiskers = [(x - 3, it.top, x + 3, it.bottom) for x, it in middles]
+        self.names: list[Box] = []
+
+    def box(self, index: int, label: Label) -> Box:
+        start = self.x[index] + label.x
+        left = start if label.side == "start" else start - label.width
+        return left, label.y - LINE / 2, left + label.width, label.y + LINE / 2
+
+    def covered(self, index: int, label: Label) -> float:
+        """What the name of a mark would cover there, and how far it would reach outside."""
+        box = self.box(index, label)
+        outside = max(0.0, -BEYOND - box[0]) + max(0.0, box[2] - self.width - BEYOND)
+        whiskers = (it for other, it in enumerate(self.whiskers) if other != index)
+        return (
+            400 * outside
+            + 40 * sum(_shared(box, name) for name in self.names)
+            + 4 * sum(_shared(box, mark) for mark in self.marks)
+            + 3 * sum(_shared(box, whisker) for whisker in whiskers)
+        )
+
+
+def _best(index: int, width: float, ground: Sequence[_Ground], height: float) -> Label:
+    """Nearer places are tried first, until none further away can be better."""
+    best, least = None, float("inf")
+    for label in _places(ground[0], index, width):
+        far = FAR * abs(label.y - _middle(ground[0].marks[index]))
+        if far >= least or far > FAR * height:
+            break
+        if LINE / 2 < label.y < height - LINE / 2:
+            covered = sum(it.covered(index, label) for it in ground) / len(ground)
+            cost = far + covered + (0 if label.side == "start" else 20)
+            best, least = (label, cost) if cost < least else (best, least)
+    assert best is not None, "a plot is higher than a name"
+    return best
+
+
+def _places(ground: _Ground, index: int, width: float) -> Iterator[Label]:
+    """Ever further away, without an end."""
+    mark = ground.marks[index]
+    shift = mark[0] + MARK - ground.x[index]
+    far = 0
+    while True:
+        for y in (_middle(mark) + far, _middle(mark) - far):
+            yield Label(shift + GAP, y, "start", width)
+            yield Label(shift - GAP, y, "end", width)
+        far += STEP
+
+
+def _middle(box: Box) -> float:
+    return (box[1] + box[3]) / 2
+
+
+def _shared(one: Box, other: Box) -> float:
+    """Area that both cover."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return across * down if across > 0 and down > 0 else 0.0
