@@ -66,20 +66,21 @@ def _bits(asked: Question, settings: Iba) -> Tensor:
     """Of images that fit the room, by passes through the head alone."""
     if asked.grid is None or asked.statistics is None:
         raise ValueError("the bottleneck needs a layer and its statistics")
-    head = head_of(asked.network, asked.grid, asked.image_BCHW)
+    room = max(1, asked.room // len(asked.image_BCHW))  # copies of all images in one pass
+    copies = min(room, settings.copies)
+    head = head_of(asked.network, asked.grid, asked.image_BCHW, copies)
     activation_BDhw = head.activation_BDhw
     statistics = asked.statistics.to(activation_BDhw.device)
     alpha_BDhw = torch.full_like(activation_BDhw, START).requires_grad_(True)
     optimiser = Adam([alpha_BDhw], lr=settings.rate)
     generator = torch.Generator().manual_seed(settings.seed)
-    room = max(1, asked.room // len(activation_BDhw))  # copies of all images in one pass
     for _ in range(settings.steps):
         with torch.enable_grad():
             lambda_BDhw = smooth(alpha_BDhw.sigmoid(), settings.sigma).clamp(max=MOST)
             pass_BDhw = lambda_BDhw.detach().requires_grad_(True)
             nats_BDhw = nats(pass_BDhw, activation_BDhw, statistics)
             pull_BDhw = _gradient(settings.beta * nats_BDhw.mean((1, 2, 3)).sum(), pass_BDhw)
-            for noise_nDhw in _noise(statistics, settings, generator, room):
+            for noise_nDhw in _noise(statistics, settings, generator, copies):
                 let_nBDhw = let_through(pass_BDhw, activation_BDhw, noise_nDhw, statistics)
                 logits_NK = head(let_nBDhw.flatten(0, 1))
                 target_N = asked.target_B.repeat(len(noise_nDhw))

@@ -57,10 +57,11 @@ class Head:
             return logits_NK
 
 
-def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor) -> Head:
+def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor, copies: int = 1) -> Head:
     """The head of a network in evaluation mode; refuses a layer that the signal partly goes around.
 
-    Costs one pass of the images, and one or two of a single picture.
+    `copies` of the images are going to be asked at a time. Costs one pass of the images, one of a
+    single picture, and one or two of the images through the head.
     """
     with torch.no_grad(), output_of(network.get_submodule(grid.layer), cut=True) as outputs:
         logits_BK = network(image_BCHW.clone())  # some networks work in place
@@ -71,10 +72,10 @@ def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor) -> Head:
     noise_1CHW = torch.randn(image_BCHW[:1].shape, generator=generator).to(image_BCHW)
     head = Head(network, grid, output, _Records(network, grid.layer, noise_1CHW, whole=False))
     with suppress(RuntimeError, ValueError, TypeError, IndexError):  # shapes that do not fit
-        if _agrees(head, logits_BK):
+        if _agrees(head, logits_BK.repeat(min(2, copies), 1)):
             return head
     head = Head(network, grid, output, _Records(network, grid.layer, noise_1CHW, whole=True))
-    if _agrees(head, logits_BK):
+    if _agrees(head, logits_BK.repeat(min(2, copies), 1)):
         return head
     raise HeadMistake(
         f"part of the signal goes around layer {grid.layer!r}: name a layer through which all of "
@@ -83,16 +84,23 @@ def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor) -> Head:
 
 
 @torch.no_grad()
-def _agrees(head: Head, logits_BK: Tensor) -> bool:
+def _agrees(head: Head, logits_NK: Tensor) -> bool:
     """Are these the logits that follow from the images' own activations?
 
     The recorded picture is another one: what goes around the layer would be that picture's.
     """
-    found_BK, other_1K = head(head.activation_BDhw), head.records.of(len(logits_BK)).logits_NK[:1]
-    known_B = logits_BK.isfinite().all(1)  # a picture that gives NaN says nothing
+    activation_BDhw = head.activation_BDhw
+    copies = len(logits_NK) // len(activation_BDhw)
+    found_NK = head(activation_BDhw.repeat(copies, 1, 1, 1))
+    if found_NK.shape != logits_NK.shape:
+        return False
+    known_N = logits_NK.isfinite().all(1)  # a picture that gives NaN says nothing
+    if not known_N.any():
+        return True
+    moved_NK = logits_NK - head.records.of(len(logits_NK)).logits_NK[:1]
     error, moved, size = (
-        value_BK[known_B].abs().max().item() if known_B.any() else 0.0
-        for value_BK in (found_BK - logits_BK, logits_BK - other_1K, logits_BK)
+        value_NK[known_N].abs().max().item()
+        for value_NK in (found_NK - logits_NK, moved_NK, logits_NK)
     )
     return error <= NEAR * moved + 1e-5 * size
 

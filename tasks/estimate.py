@@ -15,10 +15,11 @@ from models.classifier import load_classifier
 from tasks import schema
 from tasks.attribute import attribute_shard
 from tasks.cluster import ComputeSettings, local_workers, place
-from tasks.drive import job_of
-from tasks.prepare import checked_catalog, keep_donors
+from tasks.drive import job_of, unsurveyed
+from tasks.prepare import checked_catalog, keep_donors, plan_survey
 from tasks.shard import Asked, count_shards, identity_of
 from tasks.store import RunFolder
+from tasks.survey import survey_part
 
 BATCHES = 2  # measured, after one that warms up
 
@@ -40,9 +41,12 @@ def estimate(asked: Asked, model: ModelSettings, compute: ComputeSettings) -> st
             model=model.model_dump(),
         )
         keep_donors(run, asked)
+        plan_survey(run, asked)
         job = job_of(run, compute)
         place(classifier, _device(), asked.attribution.memory_format)
         with _one_thread():
+            for layer, part in unsurveyed(job):
+                survey_part(job, layer, part, classifier)
             attribute_shard(job, 0, classifier)
             shards = range(1, count_shards(run))
             start = time.perf_counter()

@@ -61,8 +61,7 @@ def prepare_run(
     if before is not None:
         plan_reuse(run, before)
     keep_donors(run, asked, donors or before)
-    if surveyed_layers(find_methods(asked.attribution.methods), classifier.layer):
-        keep_survey(run, digest(identity["model"], reading(identity)), before)
+    plan_survey(run, asked, before)
     return run
 
 
@@ -80,6 +79,13 @@ def keep_donors(run: RunFolder, asked: Asked, other: RunFolder | None = None) ->
         take_pool(run, other)
     else:
         choose_donors(run, asked.interventions, reader_of(identity, asked.foreground), wanted)
+
+
+def plan_survey(run: RunFolder, asked: Asked, other: RunFolder | None = None) -> None:
+    """Draw the images of the survey, where a method needs one, or take another run's."""
+    identity = run.read_state()["identity"]
+    if surveyed_layers(find_methods(asked.attribution.methods), identity["layer"]):
+        keep_survey(run, digest(identity["model"], reading(identity)), other)
 
 
 def _specification(asked: Asked, identity: dict[str, Any]) -> str:

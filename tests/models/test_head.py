@@ -1,132 +1,221 @@
-"""The head alone gives what the whole network gives; a layer that is gone around is refused."""
+"""What follows a layer alone: the same logits as the whole network, for any layer of any network
+through which all of the signal passes; the network is left as found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
-from networks import random_images, tiny_net, torchvision_net
+from networks import TinyNet, network_and_images, random_images, tiny_net
 from torch import Tensor, nn
 
 from models.capture import as_found
 from models.grid import Grid
-from models.head import HeadMistake, head_of
+from models.head import Head, HeadMistake, head_of
 from models.layers import grid_of
 
-SIZE = 64
-LAYERS = {
-    "resnet18": "layer2",
-    "vgg11": "features.10",
-    "densenet121": "features.denseblock3",
-    "mobilenet_v3_small": "features.6",
-    "convnext_tiny": "features.5",
-    "swin_t": "features.3",
-}
+LAYERS = [
+    ("resnet18", "layer2"),
+    ("resnet18", "layer3.0"),
+    ("resnet18", "bn1"),
+    ("vgg11", "features.11"),
+    ("densenet121", "features.denseblock2"),
+    ("densenet121", "features"),  # the network's own last ReLU works in place on this output
+    ("mobilenet_v3_small", "features.4"),
+    ("convnext_tiny", "features.3"),
+    ("swin_t", "features.5.2"),
+    ("vit", "encoder.layers.encoder_layer_1"),
+    ("vit_registers", "blocks.1"),
+    ("vit_average", "blocks.1"),
+    ("vit_first", "encoder.layers.1"),  # torch's own encoder, whose fused path calls no modules
+    ("vit_post_norm", "encoder.layers.1.norm2"),
+    ("swin_v2", "features.1"),
+    ("convnext", "features.1"),
+]
+AROUND = [
+    ("resnet18", "layer3.0.bn2"),  # beside a shortcut
+    ("densenet121", "features.denseblock2.denselayer3"),
+    ("vit", "encoder.layers.encoder_layer_1.ln_1"),
+    ("vit_first", "encoder.layers.1.norm1"),
+    ("swin_v2", "features.1.0.attn"),
+]
 
 
-class SharedRelu(nn.Module):
-    """One ReLU before the layer and after it."""
+made = cache(network_and_images)  # heads leave them as found
+
+
+def find_head(network: nn.Module, layer: str, image_BCHW: Tensor) -> Head:
+    return head_of(network, grid_of(network, layer, image_BCHW), image_BCHW)
+
+
+def marks(network: nn.Module) -> list[object]:
+    """All that a head could leave behind."""
+    return [
+        (module.__dict__.get("forward"), len(module._forward_hooks), len(module._forward_pre_hooks))
+        for module in network.modules()
+    ]
+
+
+@pytest.mark.parametrize(("architecture", "layer"), LAYERS)
+def test_the_layers_activation_gives_the_networks_logits(architecture: str, layer: str) -> None:
+    network, image_BCHW = made(architecture)
+    before = marks(network)
+    head = find_head(network, layer, image_BCHW)
+    with torch.no_grad():
+        logits_BK = network(image_BCHW.clone())
+        found_NK = head(head.activation_BDhw.repeat(2, 1, 1, 1))
+    torch.testing.assert_close(found_NK, logits_BK.repeat(2, 1), rtol=1e-4, atol=1e-5)
+    assert logits_BK.std(0).max() > 0
+    assert marks(network) == before
+
+
+@pytest.mark.parametrize(("architecture", "layer"), LAYERS)
+def test_another_activation_gives_what_the_whole_network_would(
+    architecture: str, layer: str
+) -> None:
+    """Against the whole network, in which a hook changes the layer's output."""
+    network, image_BCHW = made(architecture)
+    head = find_head(network, layer, image_BCHW)
+    changed_BDhw = head.activation_BDhw * 0.5 + 0.1
+
+    def change(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        return head.grid.lay_back(changed_BDhw, output)
+
+    handle = network.get_submodule(layer).register_forward_hook(change)
+    with torch.no_grad():
+        expected_BK = network(image_BCHW.clone())
+        handle.remove()
+        found_BK = head(changed_BDhw)
+    torch.testing.assert_close(found_BK, expected_BK, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "layer"), AROUND)
+def test_a_layer_that_the_signal_goes_around_is_refused(architecture: str, layer: str) -> None:
+    network, image_BCHW = made(architecture)
+    before = marks(network)
+    with pytest.raises(HeadMistake, match=rf"around layer '{layer}': .*iba:layer=") as caught:
+        find_head(network, layer, image_BCHW)
+    assert "\n" not in str(caught.value)
+    assert marks(network) == before
+
+
+def test_the_trunk_does_not_run() -> None:
+    network, image_BCHW = tiny_net(), random_images(2, 16)
+    head = find_head(network, "last", image_BCHW)
+    seen: list[tuple[int, ...]] = []
+    network.stem[0].register_forward_hook(lambda *parts: seen.append(parts[2].shape))
+    head(head.activation_BDhw)
+    assert not seen
+
+
+def test_a_gradient_comes_to_the_activation() -> None:
+    network, image_BCHW = tiny_net(), random_images(2, 16)
+    with as_found(network):
+        head = find_head(network, "last", image_BCHW)
+        activation_BDhw = head.activation_BDhw.repeat(3, 1, 1, 1).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(head(activation_BDhw).sum(), activation_BDhw)
+    weight_D = network.fc.weight.sum(0) / (8 * 8)
+    expected = weight_D[:, None, None] * (activation_BDhw > 0)
+    torch.testing.assert_close(gradient, expected)
+
+
+class Shared(TinyNet):
+    """One ReLU before and after the layer, as torchvision's residual blocks have it."""
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        x_BDhw = torch.nn.functional.relu(self.stem[0](image_BCHW))
+        x_BDhw = self.relu(self.last(self.relu(self.stem[1](x_BDhw))) - 0.2)
+        logits_BK: Tensor = self.fc(self.relu(x_BDhw - 0.3).mean((2, 3)))
+        return logits_BK
+
+
+class Twice(TinyNet):
+    """The layer runs twice; all of the signal passes through the second run."""
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        x_BDhw = self.last(self.stem(image_BCHW))
+        logits_BK: Tensor = self.fc(self.last(x_BDhw[:, :6].tanh()).mean((2, 3)))
+        return logits_BK
+
+
+class Sized(TinyNet):
+    """Keeps the batch's size from the picture until after the layer."""
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        count = image_BCHW.shape[0]
+        x_BDhw = self.relu(self.last(self.stem(image_BCHW)))
+        logits_BK: Tensor = self.fc(x_BDhw.view(count, 8, -1).mean(2))
+        return logits_BK
+
+
+class Beside(TinyNet):
+    """Part of the signal goes around the layer."""
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        x_BDhw = self.stem(image_BCHW)
+        y_BDhw = self.last(x_BDhw)
+        logits_BK: Tensor = self.fc(y_BDhw.mean((2, 3)) + 0.1 * x_BDhw.mean())
+        return logits_BK
+
+
+@pytest.mark.parametrize("kind", [Shared, Twice, Sized])
+@pytest.mark.parametrize("count", [1, 3])
+def test_networks_of_all_kinds(kind: type[TinyNet], count: int) -> None:
+    network, image_BCHW = kind().eval(), random_images(count, 16)
+    head = head_of(network, grid_of(network, "last", image_BCHW), image_BCHW, copies=2)
+    with torch.no_grad():
+        expected_NK = network(image_BCHW.clone()).repeat(2, 1)
+        found_NK = head(head.activation_BDhw.repeat(2, 1, 1, 1))
+    torch.testing.assert_close(found_NK, expected_NK)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_signal_beside_the_layer_is_refused(count: int) -> None:
+    with pytest.raises(HeadMistake, match="goes around layer 'last'"):
+        find_head(Beside().eval(), "last", random_images(count, 16))
+
+
+def test_a_picture_that_gives_nan_does_not_refuse_the_others() -> None:
+    network, image_BCHW = tiny_net(), random_images(3, 16)
+    image_BCHW[1] = torch.nan
+    head = find_head(network, "last", image_BCHW)
+    with torch.no_grad():
+        found_BK = head(head.activation_BDhw)
+    assert found_BK.isnan().all(1).tolist() == [False, True, False]
+
+
+def test_a_layer_that_does_not_run_is_refused() -> None:
+    network = tiny_net()
+    network.unused = nn.Conv2d(3, 3, 1)
+    with pytest.raises(HeadMistake, match="layer 'unused' does not run"):
+        head_of(network, Grid("unused", 8, 8), random_images(1, 16))
+
+
+class Failing(nn.Module):
+    """A head that breaks on command."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.layer = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 6, 3, 1, 1)
-        self.last, self.relu, self.fc = nn.Conv2d(6, 8, 3, 1, 1), nn.ReLU(), nn.Linear(8, 3)
+        self.fails = False
 
-    def forward(self, image_BCHW: Tensor) -> Tensor:
-        x_BDhw = self.relu(self.layer(self.relu(self.first(image_BCHW))))
-        logits_BK: Tensor = self.fc(self.relu(self.last(x_BDhw)).mean((2, 3)))
-        return logits_BK
-
-
-class Around(SharedRelu):
-    """A residual connection leads past the layer."""
-
-    def forward(self, image_BCHW: Tensor) -> Tensor:
-        x_BDhw = self.relu(self.first(image_BCHW))
-        x_BDhw = x_BDhw + self.layer(x_BDhw)
-        logits_BK: Tensor = self.fc(self.last(x_BDhw).mean((2, 3)))
-        return logits_BK
+    def forward(self, x_BDhw: Tensor) -> Tensor:
+        if self.fails:
+            raise ArithmeticError
+        return x_BDhw
 
 
-def seeded(build: Callable[[], nn.Module]) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build().eval()
-
-
-def check(network: nn.Module, grid: Grid, size: int = SIZE) -> None:
-    """Of activations as they are, of copies, and of changed ones by a hook in the whole network."""
-    image_BCHW = random_images(3, size)
-    with as_found(network), torch.no_grad():
-        head = head_of(network, grid, image_BCHW)
-        whole_BK = network(image_BCHW)
-        torch.testing.assert_close(head(head.activation_BDhw), whole_BK, rtol=1e-3, atol=1e-4)
-        copies_NK = head(head.activation_BDhw.repeat(2, 1, 1, 1))
-        torch.testing.assert_close(copies_NK, whole_BK.repeat(2, 1), rtol=1e-3, atol=1e-4)
-        halved_BDhw = head.activation_BDhw / 2
-        supplied = grid.lay_back(halved_BDhw, head.output)
-        handle = network.get_submodule(grid.layer).register_forward_hook(lambda *_: supplied)
-        changed_BK = network(image_BCHW)
-        handle.remove()
-        torch.testing.assert_close(head(halved_BDhw), changed_BK, rtol=1e-3, atol=1e-4)
-    assert not any("forward" in vars(module) for module in network.modules())
-
-
-@pytest.mark.parametrize(("name", "layer"), LAYERS.items())
-def test_the_head_gives_the_networks_logits(name: str, layer: str) -> None:
-    network = torchvision_net(name)
-    check(network, grid_of(network, layer, random_images(1, SIZE)))
-
-
-def test_a_module_may_run_before_the_layer_and_after_it() -> None:
-    network = seeded(SharedRelu)
-    check(network, grid_of(network, "layer", random_images(1, 16)), 16)
-
-
-def test_a_layer_that_the_signal_goes_around_is_refused_in_one_line() -> None:
-    network = seeded(Around)
-    grid = grid_of(network, "layer", random_images(1, 16))
-    with (
-        as_found(network),
-        pytest.raises(HeadMistake, match="part of the signal goes around layer 'layer': name"),
-    ):
-        head_of(network, grid, random_images(2, 16))
-
-
-def test_a_gradient_comes_through_the_head_to_what_is_supplied() -> None:
-    network = tiny_net()
-    grid = Grid("last", 8, 8)
-    with as_found(network):
-        head = head_of(network, grid, random_images(2, 16))
-        given = head.activation_BDhw.clone().requires_grad_(True)
-        (slope,) = torch.autograd.grad(head(given).sum(), given)
-    assert slope.abs().sum() > 0
-
-
-def test_the_trunk_does_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = tiny_net()
-    with as_found(network):
-        head = head_of(network, Grid("last", 8, 8), random_images(2, 16))
-
-        def fail(_: Tensor) -> Tensor:
-            raise AssertionError
-
-        monkeypatch.setattr(network.stem[0], "_conv_forward", fail)
+def test_all_is_restored_after_an_exception() -> None:
+    network, image_BCHW = tiny_net(), random_images(2, 16)
+    network.dropout = Failing()
+    own = network.stem.forward
+    network.stem.forward = own  # somebody's own, on the instance
+    before = marks(network)
+    head = find_head(network, "last", image_BCHW)
+    network.dropout.fails = True
+    with pytest.raises(ArithmeticError):
         head(head.activation_BDhw)
-
-
-def test_the_network_is_as_found_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = tiny_net()
-
-    def fail(_: Tensor) -> Tensor:
-        raise RuntimeError("out of memory")
-
-    with as_found(network):
-        head = head_of(network, Grid("last", 8, 8), random_images(2, 16))
-        with monkeypatch.context() as broken:
-            broken.setattr(network.dropout, "forward", fail)
-            with pytest.raises(RuntimeError, match="out of memory"):
-                head(head.activation_BDhw)
-    assert not any("forward" in vars(module) for module in network.modules())
-    assert not any(module._forward_hooks for module in network.modules())
+    assert marks(network) == before
+    with pytest.raises(ArithmeticError):
+        find_head(network, "last", image_BCHW)
+    assert marks(network) == before

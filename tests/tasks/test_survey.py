@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from tasks import survey
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of, unsurveyed
+from tasks.estimate import estimate
 from tasks.prepare import prepare_run
 from tasks.read import Sample, rows_of
 from tasks.shard import Asked, AttributionSettings, reader_of
@@ -100,3 +102,14 @@ def test_too_few_readable_images_are_one_line(
         survey_part(job, layer, part, classifier)
     with pytest.raises(SurveyMistake, match="fewer than 2 images of the data can be read, and iba"):
         read_statistics(job, "stage3")
+
+
+def test_an_estimate_of_time_makes_a_survey_of_its_own(
+    benchmark_folder: Path, bundle: Path
+) -> None:
+    told = estimate(
+        asked_of(benchmark_folder),
+        ModelSettings(address=str(bundle)),
+        ComputeSettings(batch_size=4),
+    )
+    assert re.fullmatch(r"20 images, .* a second on one worker: about .* MB", told)
