@@ -149,7 +149,7 @@ def test_a_run_folder_elsewhere_is_published_as_well(run: RunFolder, tracking: T
 
 def test_a_run_that_is_not_finished_is_refused(run: RunFolder, tracking: Tracking) -> None:
     run.report.unlink()
-    with pytest.raises(RunMistake, match="has no report yet: run the same audit again"):
+    with pytest.raises(RunMistake, match="has no report yet: run the same command again"):
         publish_run(run, tracking)
     run.summary.unlink()
     with pytest.raises(ReaderMistake, match="is not finished"):

@@ -68,7 +68,7 @@ def test_what_is_not_there_is_named(finished_run: RunFolder, tmp_path: Path) -> 
 
 def test_an_unfinished_run_says_how_to_continue(finished_run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(finished_run.state.read_text())
-    with pytest.raises(ReaderMistake, match="run the same audit again, it continues"):
+    with pytest.raises(ReaderMistake, match="run the same command again, it continues"):
         open_run(tmp_path).summary()
 
 
