@@ -19,17 +19,14 @@ ROOT = Path(__file__).parents[2]
 
 
 SLOWER = (
-    *(("cams", 5), ("fused", 6), ("interventions", 1), ("segment", 26)),
+    *(("orchestration", 3), ("cams", 5), ("fused", 6), ("interventions", 1), ("segment", 26)),
     *(("throughput", 4), ("memory", 5), ("reuse", 1), ("curves", 6), ("pace", 6)),
 )
 
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [
-        ("orchestration", 3),
-        *(pytest.param(*row, marks=pytest.mark.full) for row in SLOWER),
-    ],
+    [pytest.param(*row, marks=pytest.mark.full) for row in SLOWER],
 )
 def test_quick_benchmark_tells_rows(name: str, count: int) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json"]

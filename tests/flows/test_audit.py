@@ -83,6 +83,7 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     assert logged.data.tags["prefect.flow_run"] != "none"
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_prefect_has_a_progress_artifact_that_reached_the_end(options: list[str]) -> None:
     assert invoke(*options, "--workers", "1").exit_code == 0
@@ -115,6 +116,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_a_users_project_with_our_package_names_is_audited(
     options: list[str], project: Path, tmp_path: Path
@@ -161,6 +163,7 @@ def test_an_existing_cluster_is_used(options: list[str]) -> None:
         assert json.loads(done.stdout)["cost"]["computed"] == 64
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_show_prints_what_audit_printed(options: list[str], tmp_path: Path) -> None:
     audited = invoke(*options, "--workers", "1")

@@ -19,6 +19,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_a_series_by_hand_compares_each_run_with_the_one_before(
     benchmark_folder: Path, bundle: Path, tmp_path: Path
