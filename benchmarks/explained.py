@@ -22,11 +22,12 @@ from models.capture import as_found, capture
 from models.classifier import Classifier
 from models.faithfulness import find_ends, measure
 from models.grid import Grid
-from models.methods import Method, NetworkMethod, explain, find_method
+from models.maps import explain
+from models.methods import Method, NetworkMethod, find_method
 from models.question import Question
 from models.statistics import Moments, Statistics
 from tasks.generate import read_rows, render, scene_of
-from tasks.rank import Floats, Resampling
+from tasks.measured import Floats, Resampling
 from tasks.survey import grid_at
 
 METHODS = (

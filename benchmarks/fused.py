@@ -13,7 +13,8 @@ from benchmarks.cams import GRID, Subject, goal_of, make_subject, predict
 from benchmarks.figures import Figure, main
 from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
 from models.capture import as_found
-from models.methods import PASS_METHODS, capture_for
+from models.maps import capture_for
+from models.methods import PASS_METHODS
 
 SIX = tuple(name for name in PASS_METHODS if name != "full_grad")
 SIZES = {"quick": (64, 3), "full": (224, 20)}  # pixels a side, rounds

@@ -18,7 +18,8 @@ from benchmarks.rounds import at_most
 from models.smallnet import small_preprocessing
 from tasks import schema
 from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings, Progress, attribute_shards
+from tasks.cluster import ComputeSettings
+from tasks.crew import Progress, attribute_shards
 from tasks.drive import attribute_run
 from tasks.shard import AttributionSettings, marks_of, read_shard
 from tasks.store import write_part

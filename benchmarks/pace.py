@@ -23,7 +23,8 @@ from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
 from models.bottleneck import Iba, nats
 from models.capture import capture
 from models.grid import Grid
-from models.methods import explain, find_method
+from models.maps import explain
+from models.methods import find_method
 from models.question import Question
 from models.smallnet import small_resnet
 from models.smoothing import smooth

@@ -35,7 +35,8 @@ from models.architectures import ModelSettings
 from models.classifier import Classifier, load_classifier
 from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings, Progress, attribute_shards, place
+from tasks.cluster import ComputeSettings, place
+from tasks.crew import Progress, attribute_shards
 from tasks.read import rows_of
 from tasks.shard import AttributionSettings, read_shard
 

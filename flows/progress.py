@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.server import Artifact
-from tasks import cluster
+from tasks import crew
 
 log = logging.getLogger("sightline")
 
@@ -44,7 +44,7 @@ class Watch:
 
 
 @contextmanager
-def watched(what: str) -> Iterator[Callable[[cluster.Progress], None]]:
+def watched(what: str) -> Iterator[Callable[[crew.Progress], None]]:
     """Yields what to call when shards are done."""
     with _watch(what, "images") as watch:
         yield lambda progress: watch.tell(progress.done, progress.total, progress.reused)

@@ -10,8 +10,9 @@ import numpy as np
 
 from tasks import schema
 from tasks.estimator import ForegroundSettings
+from tasks.measured import measured
 from tasks.places import read_footer, read_table, write_text
-from tasks.rank import RULE, measured, rank
+from tasks.rank import RULE, rank
 from tasks.read import Sample, rows_of
 from tasks.reader import Run, open_run
 from tasks.schema import Column, CostSummary, GalleryRow, MethodsSummary

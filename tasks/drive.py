@@ -7,16 +7,8 @@ from collections.abc import Callable, Iterator
 
 from models.architectures import ModelSettings
 from models.methods import find_methods
-from tasks.cluster import (
-    ComputeSettings,
-    Progress,
-    attribute_shards,
-    count_workers,
-    decode_threads,
-    open_client,
-    survey_layers,
-    with_model,
-)
+from tasks.cluster import ComputeSettings, count_workers, decode_threads, open_client, with_model
+from tasks.crew import Progress, attribute_shards, survey_layers
 from tasks.donors import InterventionSettings, donors_mark
 from tasks.estimator import ForegroundSettings
 from tasks.narrow import forget_notes

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from models.capture import Capture, as_found
 from models.localisation import to_cells
-from models.methods import Method, capture_for, network_methods, pass_methods, reads_image
+from models.maps import capture_for, network_methods, pass_methods, reads_image
+from models.methods import Method
 from tasks import encode
 from tasks.intervene import Subjects
 from tasks.merit import Shown, rows_of_merits

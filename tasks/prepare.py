@@ -16,7 +16,8 @@ from models.addresses import writing
 from models.architectures import ModelSettings
 from models.classifier import BUNDLE, Classifier, load_classifier, save_bundle
 from models.grid import Grid
-from models.methods import check_methods, find_methods
+from models.maps import check_methods
+from models.methods import find_methods
 from models.registered import Fetched
 from tasks.catalog import CatalogMistake, check_catalog, make_catalog
 from tasks.donors import (

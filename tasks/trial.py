@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from models import sanity
 from models.capture import capture
 from models.exchange import predict
-from models.methods import Method, explain
+from models.maps import explain
+from models.methods import Method
 from models.question import Question
 from models.statistics import Moments
 from tasks import schema

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.capture import Capture, as_found, capture
 from models.grid import Grid
+from models.maps import capture_for, check_methods, explain
 from models.methods import (
     FAMILIES,
     LAYER_METHODS,
@@ -20,12 +21,8 @@ from models.methods import (
     MethodMistake,
     NetworkMethod,
     PassMethod,
-    capture_for,
-    check_methods,
-    explain,
     find_method,
     find_methods,
-    split_names,
 )
 from models.mistakes import Mistake
 from models.question import Question, QuestionMistake
@@ -195,7 +192,6 @@ def test_the_shortest_name_is_the_methods_own() -> None:
     assert find_method("rise:masks=4000").name == "rise"
     assert find_method("rise:seed=1:masks=20").name == "rise:masks=20:seed=1"
     assert find_method("rise:keep=0.50").name == "rise"
-    assert split_names("grad_cam, rise:masks=5:seed=1") == ["grad_cam", "rise:masks=5:seed=1"]
 
 
 def test_a_specification_holds_every_argument() -> None:

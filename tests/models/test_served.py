@@ -16,7 +16,8 @@ from models.capture import capture
 from models.factory import Bare
 from models.full_grad import complete
 from models.layers import LayerMistake, find_grid, grid_of
-from models.methods import NetworkMethod, capture_for, check_methods, explain, find_method
+from models.maps import capture_for, check_methods, explain
+from models.methods import NetworkMethod, find_method
 from models.mistakes import Mistake
 from models.question import Question
 from models.statistics import Moments

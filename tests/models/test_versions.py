@@ -11,7 +11,8 @@ from networks import random_images, tiny_net
 
 from models.capture import capture
 from models.grid import Grid
-from models.methods import NAMES, explain, find_method
+from models.maps import explain
+from models.methods import NAMES, find_method
 from models.question import Question
 from models.statistics import Moments
 

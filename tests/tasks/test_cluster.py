@@ -13,14 +13,13 @@ from distributed import Client, LocalCluster
 from tasks.cluster import (
     ClusterMistake,
     ComputeSettings,
-    Progress,
-    attribute_shards,
     decode_threads,
     local_workers,
     open_client,
     plugin_name,
     with_model,
 )
+from tasks.crew import Progress, attribute_shards
 from tasks.drive import UnfinishedRun, attribute_run, job_of
 from tasks.shard import Job
 from tasks.store import RunFolder

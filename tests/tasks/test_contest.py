@@ -14,7 +14,8 @@ from models import localisation, sanity
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
 from models.faithfulness import find_ends, measure
-from models.methods import explain, find_method
+from models.maps import explain
+from models.methods import find_method
 from models.question import Question
 from tasks import schema
 from tasks.catalog import DataSettings

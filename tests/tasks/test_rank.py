@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from tasks import schema
-from tasks.rank import Floats, Measured, Resampling, rank
+from tasks.measured import Floats, Measured, Resampling
+from tasks.rank import rank
 
 IMAGES = 60
 NAMES = [name for kind in (schema.SCORES, schema.MERITS, schema.TRIALS) for name in kind.names[1:]]
