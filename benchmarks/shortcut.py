@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks.figures import Figure, main
 from models.smallnet import small_preprocessing, small_resnet
-from tasks.finetune import FinetuneSettings, finetune, load_split, predict
+from tasks.baseline import album_of, trained
+from tasks.finetune import predict
 from tasks.generate import BenchmarkSettings, plan, read_rows, render, scene_of, write_benchmark
 
 STRONG, NONE = 0.95, 0.25
@@ -77,12 +77,10 @@ def _cell(look: str, size: str, strength: float, seed: int, quick: bool) -> Cell
 
 def _train(folder: Path, settings: BenchmarkSettings, draw_seconds: float) -> Cell:
     preprocessing = small_preprocessing(settings.image_size)
-    train = load_split(folder, "train", settings.classes, preprocessing)
-    test = load_split(folder, "test", settings.classes, preprocessing)
-    torch.manual_seed(settings.seed)
-    network = small_resnet(len(settings.classes))
+    train = album_of(folder, "train", preprocessing)
+    test = album_of(folder, "test", preprocessing)
     started = time.perf_counter()
-    finetune(network, train, preprocessing, FinetuneSettings(seed=settings.seed))
+    network = trained(train, preprocessing, len(settings.classes), settings.seed)
     seconds = time.perf_counter() - started
     right = (predict(network, test.image_NCHW, preprocessing) == test.label_N).tolist()
     groups = defaultdict(list)

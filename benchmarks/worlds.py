@@ -21,7 +21,7 @@ from models.architectures import Built, ModelSettings
 from models.classifier import Classifier, check_classifier
 from models.exchange import predict
 from models.smallnet import small_preprocessing, small_resnet
-from tasks.finetune import FinetuneSettings, LabelledImages, finetune, load_split
+from tasks.baseline import album_of, trained
 from tasks.generate import BenchmarkSettings, read_rows, render, scene_of, write_benchmark
 
 VERSION = 1  # of the worlds; another version is another folder
@@ -126,16 +126,12 @@ def _trained(world: World, drawn: Path, column: str) -> nn.Module:
         network.load_state_dict(torch.load(kept, weights_only=True))
         return network.eval()
     preprocessing = small_preprocessing(world.settings.image_size)
-    images = load_split(drawn, "train", world.settings.classes, preprocessing)
+    album = album_of(drawn, "train", preprocessing)
     if column == "background":
         places = {name: place for place, name in enumerate(world.settings.backgrounds)}
         rows = [row for row in read_rows(drawn) if row["split"] == "train"]
-        labels = torch.tensor([places[row["background"]] for row in rows])
-        images = LabelledImages(images.image_NCHW, labels)
-    with torch.random.fork_rng():
-        torch.manual_seed(world.seed)
-        network = small_resnet(len(world.settings.classes))
-    finetune(network, images, preprocessing, FinetuneSettings(seed=world.seed))
+        album = replace(album, label_N=torch.tensor([places[row["background"]] for row in rows]))
+    network = trained(album, preprocessing, len(world.settings.classes), world.seed)
     torch.save(network.state_dict(), kept)
     return network.eval()
 

@@ -26,6 +26,7 @@ from flows.registry import LogSettings, PublishSettings
 from flows.settings import (
     AuditSettings,
     CompareMethodsSettings,
+    RetrainSettings,
     compose,
     home,
     prepare_environment,
@@ -83,6 +84,23 @@ def audit(config: Path | None, dry_run: bool, as_json: bool, **options: Any) -> 
         with prefect_answering():
             run = run_audit(**dict(settings))
         _print_run(run, as_json)
+
+
+@main.command()
+@settings_options(RetrainSettings)
+@config_option
+@json_option
+def retrain(config: Path | None, as_json: bool, **options: Any) -> None:
+    """Train a model further, audit it before and after, compare, and register the result."""
+    with one_line_errors(), nothing_left_behind():
+        settings = compose(RetrainSettings, config, given_settings(RetrainSettings, options))
+        prepare_environment()
+        from flows.retrain import retrain as run_retraining
+        from flows.server import prefect_answering
+
+        with prefect_answering():
+            folder = run_retraining(**dict(settings))
+        _print_pair(folder, as_json)
 
 
 @main.command("compare-methods")
@@ -150,20 +168,28 @@ def remove(run: str, yes: bool) -> None:
 @main.command()
 @click.argument("run")
 @click.argument("before")
+@click.option("--out", help="Folder for compare.html, compare.md and compare.json, of a pair.")
 @json_option
-def compare(run: str, before: str, as_json: bool) -> None:
+def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     """Print what moved between two finished runs."""
     with one_line_errors():
-        from flows.moved import print_comparison
+        from flows.moved import print_comparison, print_paired, write_paired
         from tasks.compare import compare_runs
+        from tasks.duel import is_duel, pair_runs
         from tasks.reader import open_run
 
-        now = open_run(run)
-        moved = compare_runs(now, now.summary(), open_run(before))
+        now, then = open_run(run), open_run(before)
+        moved = compare_runs(now, now.summary(), then)
+        shown = not as_json and is_duel(then, now)
+        paired = pair_runs(then, now) if out is not None or shown else None
+        if out is not None and paired is not None:
+            write_paired(then, now, paired, place(out))
         if as_json:
             click.echo(moved.model_dump_json(indent=2))
         else:
             print_comparison(moved)
+        if paired is not None and shown:
+            print_paired(paired)
 
 
 @main.command()
@@ -229,6 +255,18 @@ def _print_run(path: str, as_json: bool) -> None:
     else:
         print_summary(run.summary())
         click.echo(f"report:  {run.folder.report}")
+
+
+def _print_pair(folder: str, as_json: bool) -> None:
+    from flows.moved import print_paired
+    from tasks.schema import PairedSummary
+
+    text = (Path(folder) / "compare.json").read_text(encoding="utf-8")
+    if as_json:
+        click.echo(text)
+    else:
+        print_paired(PairedSummary.model_validate_json(text))
+        click.echo(f"report:  {Path(folder) / 'compare.html'}")
 
 
 def _print_methods(run: Run, as_json: bool) -> None:

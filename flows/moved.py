@@ -1,14 +1,21 @@
-"""What moved between two runs, as a table for a terminal, a pipe or a log."""
+"""What moved between two runs, as a table for a terminal, a pipe or a log; a pair also as files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.schema import Comparison, Move
+from reports.verdicts import title, value
+from tasks.schema import Comparison, Move, PairedFigure, PairedSummary
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from tasks.reader import Run
 
 WORDS = {
     "accuracy": "accuracy",
@@ -34,6 +41,39 @@ def print_comparison(moved: Comparison) -> None:
         console.print(table)
     if moved.classes:
         console.print(Text(_classes(moved)), soft_wrap=True)
+
+
+def print_paired(paired: PairedSummary) -> None:
+    """Print the verdict on the later of two models, and each figure on the images of both."""
+    console = Console(highlight=False, emoji=False)
+    console.print(Text(f"verdict: {paired.sentence}"), soft_wrap=True)
+    counts = ", ".join(f"{n:,} {turn.replace('_', ' ')}" for turn, n in paired.turns.items())
+    console.print(Text(f"images:  {paired.images:,} in both; {counts}"), soft_wrap=True)
+    table = Table("figure", "before", "after", "on the same images", title_justify="left")
+    for it in (*paired.figures, *[it for it in paired.classes if it.verdict != "unchanged"][:MOST]):
+        ends = (value(it.figure, number) for number in (it.before, it.after))
+        table.add_row(Text(_titled(it)), *ends, it.sentence)
+    if paired.figures:
+        console.print(table)
+    for missing in paired.missing:
+        console.print(Text(f"missing: {missing.figure}: {missing.reason}"), soft_wrap=True)
+
+
+def write_paired(before: Run, after: Run, paired: PairedSummary, folder: UPath) -> None:
+    """compare.html, compare.md and compare.json of two models on the same images."""
+    from reports.versus import as_markdown, render_versus
+    from tasks.counterparts import examples_of_pair
+    from tasks.places import write_text
+
+    page = render_versus(paired, examples_of_pair(before, after, paired))
+    write_text(folder / "compare.html", page)
+    write_text(folder / "compare.md", as_markdown(paired))
+    write_text(folder / "compare.json", paired.model_dump_json(indent=2) + "\n")
+
+
+def _titled(figure: PairedFigure) -> str:
+    words = title(figure.figure)
+    return words if figure.name is None else f"{words}, {figure.name}"
 
 
 def _lines(moved: Comparison) -> Iterator[str]:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.server import Artifact
 from tasks import crew
+from tasks.finetune import OnStep
 
 log = logging.getLogger("sightline")
 
@@ -51,10 +52,19 @@ def watched(what: str) -> Iterator[Callable[[crew.Progress], None]]:
 
 
 @contextmanager
-def steps_watched(what: str) -> Iterator[Callable[[int, int, float], None]]:
-    """Yields what to call after each training step: step, steps, loss."""
+def steps_watched(what: str) -> Iterator[OnStep]:
+    """Yields what to call after each training step: step, steps, the loss and its parts."""
     with _watch(what, "steps") as watch:
-        yield lambda step, steps, loss: watch.tell(step, steps, more=f"loss {loss:.3f}")
+        yield lambda step, steps, parts: watch.tell(
+            step, steps, more=", ".join(f"{name} {value:.3g}" for name, value in parts.items())
+        )
+
+
+@contextmanager
+def pictures_watched(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields what to call when pictures are read."""
+    with _watch(what, "images") as watch:
+        yield watch.tell
 
 
 @contextmanager

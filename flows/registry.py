@@ -53,7 +53,7 @@ def log_model(settings: LogSettings) -> str:
             len(classifier.classes),
             classifier.layer,
         )
-        return register_model(classifier, settings.registry, tracking)
+        return register_model(classifier, settings.registry, tracking).address
 
 
 def publish_later(run: str, given: dict[str, Any]) -> str:

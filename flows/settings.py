@@ -6,6 +6,7 @@ The only file that reads the environment; everything below takes arguments.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,15 +18,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from models.addresses import has_password, without_secrets
+from models.addresses import has_password, is_local, without_secrets
 from models.architectures import ModelSettings
 from models.mistakes import Mistake, nearest
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.donors import InterventionSettings
 from tasks.estimator import ForegroundSettings
+from tasks.finetune import FinetuneSettings, LearningSettings, Wanted
 from tasks.flag import FlagSettings
 from tasks.publish import Tracking, TrackingSettings, flat
+from tasks.register import ALIAS, NAME, RegistrySettings
 from tasks.shard import Asked, AttributionSettings, ComparisonSettings
 from tasks.store import OutputSettings
 
@@ -98,6 +101,76 @@ class AuditSettings(RunSettings):
         return self
 
 
+class RetrainedMethods(AttributionSettings):
+    """Maps of six kinds, since a training may move those alone that it looks at."""
+
+    methods: tuple[str, ...] = Field(
+        (
+            *("grad_cam", "grad_cam_pp", "layer_cam", "input_x_gradient", "full_grad"),
+            *("integrated_gradients", "ibisa"),
+        ),
+        min_length=1,
+        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
+    )
+
+
+class CandidateSettings(BaseModel):
+    """What the retrained model is called in MLflow's registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = Field(
+        None,
+        pattern=NAME,
+        description="Registered model's name; by default its name in MLflow, else of its network.",
+    )
+    alias: str = Field("candidate", pattern=ALIAS, description="Alias that the new version gets.")
+
+    def of(self, model: ModelSettings, architecture: str) -> RegistrySettings:
+        """The name that was given, or the one that suggests itself."""
+        known = re.match(r"mlflow:models:/([^/@]+)", model.address)
+        plain = re.sub(r"\W+", "_", architecture.rpartition(":")[2]).strip("_")
+        return RegistrySettings(
+            name=self.name or (known.group(1) if known else plain), alias=self.alias
+        )
+
+
+class RetrainSettings(AuditSettings):
+    """Everything that a retraining is told; the data are audited before and after it."""
+
+    learning: LearningSettings = LearningSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    attribution: RetrainedMethods = RetrainedMethods()
+    registry: CandidateSettings = CandidateSettings()
+
+    @model_validator(mode="after")
+    def _stays_on_this_machine(self) -> Self:
+        if self.output.run is not None and not is_local(self.output.run):
+            raise ValueError(
+                f"--out {self.output.run}: a training keeps its checkpoints in a folder of this "
+                "machine: give one"
+            )
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.data, self.learning, self.foreground, self.finetune)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.output.folder)
+
+    def audit_of(self, model: ModelSettings, name: str, before: str | None = None) -> AuditSettings:
+        """One of the two audits; the later one puts objects on the earlier one's backgrounds."""
+        sections: dict[str, Any] = {key: getattr(self, key) for key in AuditSettings.model_fields}
+        output = {"run": str(self.folder / name), "series": None}
+        if before is not None:
+            output["reuse"] = None
+            sections["interventions"] = self.interventions.model_copy(update={"donors": before})
+        sections["output"] = self.output.model_copy(update=output)
+        return AuditSettings(**sections | {"model": model})
+
+
 class SampledData(DataSettings):
     """A part of the data is enough to compare methods."""
 
@@ -138,6 +211,7 @@ SPOKEN = {
     "foreground.pickle": "foreground_allow_pickle",
     "foreground.confidence": "foreground_confidence",
     "flags.method": "flag_method",
+    "finetune.batch_size": "training_batch_size",
     "tracking.uri": "mlflow",
 }
 

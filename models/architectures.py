@@ -90,6 +90,18 @@ def build(settings: ModelSettings) -> Built:
     )
 
 
+def build_fresh(architecture: str, classes: int) -> nn.Module:
+    """The network of such an address with weights drawn anew; a factory's are its own matter."""
+    scheme, _, name = architecture.partition(":")
+    if scheme == "torchvision":
+        return _build_torchvision(name, classes)
+    if scheme == "timm":
+        return _build_timm(name, classes)
+    if scheme == "sightline":
+        return OWN[name](classes)
+    return build_from_file(architecture)[0]
+
+
 def _torchvision(name: str, settings: ModelSettings) -> Built:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:

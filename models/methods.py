@@ -6,13 +6,14 @@ that have their default value are no part of the name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from torch import Tensor
 
 from models import cam, foreign, gradients
+from models.arguments import arguments_of, settings_of, told_arguments
 from models.bottleneck import Iba, iba
 from models.capture import Capture
 from models.full_grad import full_grad
@@ -220,47 +221,8 @@ def find_method(name: str) -> Method:
             f"unknown method {name!r}{nearest(name, NAMES)}; known are {shown(NAMES)}, "
             "and captum:NAME"
         )
-    settings = _parsed(family, arguments_of(rest))
-    told = [
-        f"{field.name}={getattr(settings, field.name)}"
-        for field in fields(settings)
-        if getattr(settings, field.name) != field.default
-    ]
-    return FAMILIES[family].make(":".join([family, *told]), settings)
-
-
-def arguments_of(text: str) -> dict[str, str]:
-    """`masks=500:seed=1` by name."""
-    found = {}
-    for part in text.split(":") if text else ():
-        key, equals, value = part.partition("=")
-        if not (key and equals and value) or key in found:
-            raise MethodMistake(
-                f"arguments {text!r} are not understood at {part!r}: "
-                "write each once, as name=value, with colons between them"
-            )
-        found[key] = value
-    return found
-
-
-def _parsed(family: str, given: Mapping[str, str]) -> Any:
-    """The settings of a family, from words."""
-    kind = FAMILIES[family].settings
-    known: dict[str, type[Any]] = {field.name: type(field.default) for field in fields(kind)}
-    values = {}
-    for key, text in given.items():
-        if key not in known:
-            raise MethodMistake(
-                f"method {family} has no argument {key!r}{nearest(key, known)}; "
-                f"it takes {shown(known)}"
-            )
-        try:
-            values[key] = known[key](text)
-        except ValueError as error:
-            raise MethodMistake(
-                f"method {family}: {key}={text} is no {known[key].__name__}"
-            ) from error
-    return kind(**values)
+    settings = settings_of(f"method {family}", FAMILIES[family].settings, arguments_of(rest))
+    return FAMILIES[family].make(":".join([family, *told_arguments(settings)]), settings)
 
 
 def _of_captum(rest: str) -> NetworkMethod:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from models.architectures import Built, ModelSettings
 from models.classifier import BUNDLE, check_classifier, save_bundle
+from models.objectives.erm import Erm
+from models.preprocessing import Preprocessing
 from models.smallnet import small_preprocessing, small_resnet
-from tasks.finetune import FinetuneSettings, OnStep, finetune, load_split
+from tasks.catalog import DataSettings, make_catalog
+from tasks.finetune import Album, FinetuneSettings, OnStep, Training, finetune, read_album
 from tasks.generate import read_settings
+from tasks.generate.benchmark import Split
+from tasks.read import Ground, Reader
 
 ADDRESS = "sightline:small_resnet"
+RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)
 
 
 def train_baseline(benchmark: Path, bundle: Path, on_step: OnStep) -> Path:
@@ -20,13 +27,34 @@ def train_baseline(benchmark: Path, bundle: Path, on_step: OnStep) -> Path:
     if (bundle / BUNDLE).is_file():
         return bundle
     drawn = read_settings(benchmark)
-    settings = FinetuneSettings(seed=drawn.seed)
     preprocessing = small_preprocessing(drawn.image_size)
-    images = load_split(benchmark, "train", drawn.classes, preprocessing)
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        network = small_resnet(len(drawn.classes))
-    finetune(network, images, preprocessing, settings, on_step)
+    album = album_of(benchmark, "train", preprocessing)
+    network = trained(album, preprocessing, len(drawn.classes), drawn.seed, on_step)
     built = Built(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
     save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
     return bundle
+
+
+def album_of(benchmark: Path, split: Split, preprocessing: Preprocessing) -> Album:
+    """The pictures of one split, in the table's order."""
+    settings = read_settings(benchmark)
+    catalog = make_catalog(DataSettings(path=str(benchmark), split=split), settings.classes)
+    return read_album(
+        catalog, settings.classes, Reader(preprocessing, Ground("foreground", "upright"))
+    )
+
+
+def trained(
+    album: Album,
+    preprocessing: Preprocessing,
+    classes: int,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> nn.Module:
+    """A small network from scratch, in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = small_resnet(classes)
+    recipe = RECIPE.model_copy(update={"training_seed": seed})
+    finetune(Training(network, preprocessing, album, Erm(), recipe), on_step)
+    return network

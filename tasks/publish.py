@@ -78,7 +78,7 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=tracking.uri)
-        run = _find_or_create(client, tracking, run_folder.path.name, whose)
+        run = find_or_create(client, tracking, run_folder.path.name, whose)
         if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != results.digest:
             _log(client, run, run_folder, results, flow_run)
             client.set_terminated(run.info.run_id)
@@ -148,7 +148,7 @@ def _tags_of(run_folder: RunFolder) -> dict[str, str]:
     return {RUN_ID: state["id"], CONFIGURATION: digest(what)}
 
 
-def _find_or_create(
+def find_or_create(
     client: MlflowClient, tracking: Tracking, name: str, whose: dict[str, str]
 ) -> Run:
     experiment_id = find_experiment(client, tracking)

@@ -16,10 +16,10 @@ from models.preprocessing import Preprocessing
 from models.registered import Fetched
 from models.smallnet import small_resnet
 from tasks.attribute import attribute_shard
+from tasks.baseline import album_of
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.drive import job_of, unsurveyed
-from tasks.finetune import load_split
 from tasks.flag import FlagSettings
 from tasks.generate import BenchmarkSettings, write_benchmark
 from tasks.prepare import prepare_run
@@ -75,7 +75,7 @@ def bundle(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def _spread(network: torch.nn.Module, folder: Path, preprocessing: Preprocessing) -> None:
     """Scale the head, so that the network predicts every class: fresh ones predict one."""
-    images = load_split(folder, "train", BENCHMARK.classes, preprocessing)
+    images = album_of(folder, "train", preprocessing)
     head = network.get_submodule("fc")
     assert isinstance(head, torch.nn.Linear)
     with torch.no_grad():

@@ -30,12 +30,15 @@ from mlflow.tracking import MlflowClient
 from flows.cli import main
 from flows.settings import tracking_uri
 from models.architectures import ModelSettings
+from models.classifier import Classifier, load_classifier
 from models.registered import RegistryAway, fetched
 from models.smallnet import small_resnet
 from tasks.metrics import metrics_of
 from tasks.publish import PublishError, Tracking, TrackingSettings, publish_run
 from tasks.reader import open_run
+from tasks.register import Origin, Registered, RegistrySettings, register_model
 from tasks.store import RunFolder
+from tasks.track import EpochFigures, open_training
 
 MLFLOW = str(Path(sys.executable).with_name("mlflow"))
 
@@ -265,6 +268,61 @@ def publish_or_not(folder: str, tracking: Tracking) -> bool:
     except PublishError:
         return False
     return True
+
+
+def test_epochs_of_a_training_that_mlflow_missed_come_when_it_is_back(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with line_to(server) as line:
+        training = open_training(Tracking(line.uri, "training"), "retrain", "t1", {"epochs": 3}, [])
+        training.epoch(EpochFigures(1, {"loss": 1.0}, b"picture"))
+        line.lost, line.cut = -1, True
+        while "failed" not in caplog.text:
+            training.epoch(EpochFigures(2, {"loss": 0.5}, b"picture"))
+            time.sleep(0.1)
+        line.lost, line.cut = None, False
+        training.epoch(EpochFigures(3, {"loss": 0.25}, b"picture"))
+        training.finish()
+    client = MlflowClient(tracking_uri=server.uri)
+    points = client.get_metric_history(training.run_id, "loss")
+    assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    assert len(client.list_artifacts(training.run_id, "maps")) == 3
+    assert client.get_run(training.run_id).info.status == "FINISHED"
+    assert [record.name for record in caplog.records].count("sightline") == 1
+
+
+def registered_by(line: Line, classifier: Classifier, name: str) -> Registered:
+    registry = RegistrySettings(name=name, alias="candidate")
+    return register_model(classifier, registry, Tracking(line.uri, name), Origin(name))
+
+
+def one_version(server: Server, name: str) -> None:
+    client = MlflowClient(tracking_uri=server.uri)
+    (version,) = client.search_model_versions(f"name = '{name}'")
+    assert {str(number) for number in client.get_registered_model(name).aliases.values()} == {
+        str(version.version)
+    }
+    files = {file.path for file in client.list_artifacts(version.run_id, "model")}
+    assert {"model/MLmodel", "model/model.json", "model/model.safetensors"} <= files
+
+
+def test_a_version_is_one_wherever_an_answer_is_lost_or_the_try_dies(
+    server: Server, bundle: Path
+) -> None:
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    with line_to(server) as line:
+        registered_by(line, classifier, "unharmed")
+    one_version(server, "unharmed")
+    for lost in range(line.passed - 4, line.passed):  # from the version to its alias
+        with line_to(server, lost) as line:
+            registered_by(line, classifier, f"lost-{lost}")
+        one_version(server, f"lost-{lost}")
+        with line_to(server, lost, cut=True) as line:
+            with suppress(PublishError):  # the last ones are past the end
+                registered_by(line, classifier, f"died-{lost}")
+            line.cut, line.lost = False, None
+            registered_by(line, classifier, f"died-{lost}")
+        one_version(server, f"died-{lost}")
 
 
 def invoke(*arguments: str) -> Result:

@@ -1,0 +1,61 @@
+"""Tracked retraining: finetune, audit before and after on the same images, compare, register."""
+
+from __future__ import annotations
+
+from prefect import flow, task
+
+from flows.audit import audit
+from flows.schedule import mlflow_away, undisturbed
+from flows.settings import CandidateSettings, RetrainedMethods, RetrainSettings
+from flows.training import Trained, compare_audits, register_trained, train
+from models.architectures import ModelSettings
+from tasks.catalog import DataSettings
+from tasks.cluster import ComputeSettings
+from tasks.donors import InterventionSettings
+from tasks.estimator import ForegroundSettings
+from tasks.finetune import FinetuneSettings, LearningSettings
+from tasks.flag import FlagSettings
+from tasks.publish import TrackingSettings
+from tasks.schema import PairedSummary
+from tasks.store import OutputSettings
+
+
+@flow(name="retrain")
+def retrain(
+    data: DataSettings,
+    model: ModelSettings,
+    output: OutputSettings,
+    learning: LearningSettings = LearningSettings(),
+    finetune: FinetuneSettings = FinetuneSettings(),
+    attribution: RetrainedMethods = RetrainedMethods(),
+    interventions: InterventionSettings = InterventionSettings(),
+    foreground: ForegroundSettings = ForegroundSettings(),
+    compute: ComputeSettings = ComputeSettings(),
+    flags: FlagSettings = FlagSettings(),
+    registry: CandidateSettings = CandidateSettings(),
+    tracking: TrackingSettings = TrackingSettings(),
+) -> str:
+    """Finetune, audit before and after, compare, register. Returns the folder of all of it."""
+    settings = RetrainSettings(**locals())
+    with undisturbed(settings) as settings:
+        trained = learn(settings)
+        before = audit(**dict(settings.audit_of(settings.model, "before")))
+        after = audit(**dict(settings.audit_of(trained.model, "after", before)))
+        paired = compare(settings, before, after)
+        register(settings, trained, paired)
+    return str(settings.folder)
+
+
+@task
+def learn(settings: RetrainSettings) -> Trained:
+    return train(settings)
+
+
+@task
+def compare(settings: RetrainSettings, before: str, after: str) -> PairedSummary:
+    return compare_audits(settings, before, after)
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def register(settings: RetrainSettings, trained: Trained, paired: PairedSummary) -> None:
+    register_trained(settings, trained, paired)

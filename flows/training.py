@@ -1,0 +1,197 @@
+"""What a retraining does between its audits: a network learns and is told of, and is registered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from shutil import rmtree
+from typing import Literal
+
+import pyarrow as pa
+import torch
+
+from flows.moved import write_paired
+from flows.progress import pictures_watched, steps_watched
+from flows.settings import RetrainSettings, tracking_of
+from models.addresses import place
+from models.architectures import ModelSettings, build_fresh
+from models.classifier import Classifier, load_classifier, save_bundle
+from models.registered import fetched
+from reports.sheet import contact_sheet
+from tasks import cluster
+from tasks.duel import pair_runs
+from tasks.finetune import Lesson, Standing, Training, begin, finetune, plan_lesson
+from tasks.finetune.lesson import digest_of_rows
+from tasks.finetune.specimen import specimens
+from tasks.reader import open_run
+from tasks.register import Origin, Registered, register_model
+from tasks.schema import PairedSummary
+from tasks.track import Context, EpochFigures, TrainingData, TrainingLog, open_training
+
+log = logging.getLogger("sightline")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left."""
+
+    model: ModelSettings  # the bundle
+    architecture: str
+    training_id: str
+    run_id: str | None  # in MLflow; None where it did not answer
+
+
+def train(settings: RetrainSettings) -> Trained:
+    """Train and write the bundle. Each step is told here, each epoch in MLflow; what was killed
+    goes on after its last epoch."""
+    lesson = _lesson(settings)
+    with pictures_watched("reading pictures") as told:
+        training = begin(lesson, told)
+    _tell(training)
+    with _tracked(settings, lesson) as mlflow, steps_watched("training") as told_step:
+        standing = finetune(
+            training, told_step, lambda now, _: mlflow.catch_up(_epochs(training, now))
+        )
+        mlflow.catch_up(_epochs(training, standing))  # what a killed training had not told
+    _tell_best(standing)
+    save_bundle(settings.folder / "model", lesson.classifier)
+    bundle = ModelSettings(
+        address=str(settings.folder / "model"),
+        allow_factory=".py:" in lesson.classifier.architecture,  # the user gave it himself
+    )
+    return Trained(bundle, lesson.classifier.architecture, lesson.training_id, mlflow.run_id)
+
+
+def compare_audits(settings: RetrainSettings, before: str, after: str) -> PairedSummary:
+    """compare.html, compare.md and compare.json beside the two runs."""
+    first, last = open_run(before), open_run(after)
+    paired = pair_runs(first, last)
+    write_paired(first, last, paired, place(str(settings.folder)))
+    return paired
+
+
+def register_trained(
+    settings: RetrainSettings, trained: Trained, paired: PairedSummary
+) -> Registered:
+    """The audited bundle as a version, with the figures that speak for it or against it."""
+    origin = Origin(trained.training_id, trained.run_id, _evidence(settings, paired))
+    registry = settings.registry.of(settings.model, trained.architecture)
+    tracking = tracking_of(settings.tracking)
+    registered = register_model(load_classifier(trained.model), registry, tracking, origin)
+    log.info("registered: %s as %s", registered.address, registry.alias)
+    return registered
+
+
+def _lesson(settings: RetrainSettings) -> Lesson:
+    folder = settings.folder / "training"
+    if settings.output.replace:
+        rmtree(folder, ignore_errors=True)
+    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+        classifier = load_classifier(model.settings)
+    lesson = plan_lesson(classifier, settings.wanted, folder)
+    if settings.finetune.start == "scratch":
+        lesson = replace(lesson, classifier=_fresh(classifier, settings.finetune.training_seed))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    cluster.place(lesson.classifier, device, settings.attribution.memory_format)
+    return lesson
+
+
+def _fresh(classifier: Classifier, seed: int) -> Classifier:
+    """The same network with weights drawn anew."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_fresh(classifier.architecture, len(classifier.classes))
+    return replace(classifier, network=network.eval())
+
+
+@contextmanager
+def _tracked(settings: RetrainSettings, lesson: Lesson) -> Iterator[TrainingLog]:
+    """The training's run in MLflow, which ends as the training does."""
+    mlflow = open_training(
+        tracking_of(settings.tracking),
+        f"retrain {settings.folder.name}",
+        lesson.training_id,
+        settings.model_dump(mode="json"),
+        list(_datasets(settings, lesson)),
+    )
+    status: Literal["FINISHED", "FAILED"] = "FAILED"
+    try:
+        with mlflow.system_metrics():
+            yield mlflow
+        status = "FINISHED"
+    finally:
+        mlflow.finish(status)
+
+
+def _datasets(settings: RetrainSettings, lesson: Lesson) -> Iterator[TrainingData]:
+    catalogs, data, learning = lesson.catalogs, settings.data, settings.learning
+    learnt, held = learning.train or data.path, learning.validation_split or "held out"
+    yield _dataset("training", catalogs.training, learnt, learning.train_split)
+    yield _dataset("validation", catalogs.validation, learnt, held)
+    yield _dataset("audit", catalogs.audited, data.path, data.split)
+
+
+def _dataset(context: Context, catalog: pa.Table, source: str, split: str | None) -> TrainingData:
+    name = f"{source} {split or 'all'} ({context})"  # MLflow keeps one of each name and digest
+    return TrainingData(context, name, digest_of_rows(catalog), source, _rows(catalog))
+
+
+def _epochs(training: Training, standing: Standing) -> Iterator[EpochFigures]:
+    """All that is known so far, the last epoch with its picture; what MLflow has is not sent."""
+    for epoch in standing.history:
+        is_last = epoch is standing.history[-1]
+        picture = _picture(training) if is_last and standing.step < training.steps else None
+        yield EpochFigures(epoch.number, epoch.figures, picture, epoch.ended)
+
+
+def _picture(training: Training) -> bytes | None:
+    """The same held-out pictures with their maps; none without a layer or pictures."""
+    if training.held_out is None or not training.watched:
+        return None
+    seen = specimens(training.network, training.watched, training.held_out)
+    return contact_sheet(seen.picture_NHW3, seen.map_NHW, seen.mask_NHW, seen.right_N)
+
+
+def _tell(training: Training) -> None:
+    known = int(training.album.known_N.sum())
+    chosen = "the last epoch is taken: there are no labelled validation images"
+    if training.held_out is not None:
+        chosen = (
+            f"the epoch is chosen by {training.held_out.figure_for(training.recipe.choose)} on "
+            f"{len(training.held_out.album):,} validation images"
+        )
+    log.info(
+        "training: %s images, %s with a foreground, %d steps in %d epochs; %s",
+        *(f"{len(training.album):,}", f"{known:,}", training.steps, training.epochs, chosen),
+    )
+
+
+def _tell_best(standing: Standing) -> None:
+    epoch = standing.best_epoch or standing.history[-1]
+    told = ", ".join(
+        f"{name.removeprefix('validation.')} {value:.3f}"
+        for name, value in epoch.figures.items()
+        if name.startswith("validation.")
+    )
+    log.info("trained: epoch %d of %d is taken (%s)", epoch.number, len(standing.history), told)
+
+
+def _evidence(settings: RetrainSettings, paired: PairedSummary) -> dict[str, str]:
+    """Tags of the version: each figure before and after, and where all of it stands."""
+    figures = {
+        f"sightline.{'.'.join(filter(None, (it.figure, it.name)))}": (
+            f"{it.before:.4g} -> {it.after:.4g} ({it.verdict})"
+        )
+        for it in paired.figures
+    }
+    return figures | {
+        "sightline.verdict": paired.sentence,
+        "sightline.objective": settings.finetune.objective,
+        "sightline.folder": str(settings.folder.absolute()),
+    }
+
+
+def _rows(catalog: pa.Table) -> dict[str, int]:
+    return {"total": len(catalog), "labelled": len(catalog) - catalog["label"].null_count}

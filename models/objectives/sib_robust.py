@@ -1,0 +1,120 @@
+"""The Spatial Information Bottleneck on the gradient of the image, mended where the paper's fails.
+
+The cotangent is the margin of the class against all others, which does not vanish where the softmax
+is sure; the background's term is its share of the energy, which has no scale; the foreground's is
+normalised. Shapes: B images, C=3 colours, H W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.mistakes import Mistake, nearest, shown
+from models.objectives.dependence import cka, flat
+from models.objectives.erm import Erm
+from models.objectives.soft_mask import soft_mask
+from models.objectives.step import (
+    Batch,
+    Learner,
+    Loss,
+    differentiable_twice,
+    frozen_statistics,
+    learn_answers,
+    mean_of,
+    mixes_images,
+    precise,
+)
+
+MASKS = ("given", "self")
+LEAST = 1e-12  # energy of a gradient that says something
+FEWEST = 3  # images that a dependence is measured on; of two it is always whole
+
+
+class RobustMistake(Mistake):
+    """Settings that the robust form cannot have."""
+
+
+@dataclass(frozen=True)
+class SibRobust(Erm):
+    """Cross entropy, the share of the gradient's energy outside, and 1 - CKA inside."""
+
+    background: float = 1.0
+    foreground: float = 0.1
+    mask: str = "given"  # by the data (annotated, box, estimated), or self: derived from the map
+    warm_up: float = 0.1  # of all steps, in which both weights rise from 0
+    every: int = 1  # steps; the others learn the answers alone
+
+    def __post_init__(self) -> None:
+        if self.mask not in MASKS:
+            hint = nearest(self.mask, MASKS)
+            raise RobustMistake(f"sib: mask={self.mask}{hint}: it is one of {shown(MASKS)}")
+        if self.every < 1:
+            raise RobustMistake(f"sib: every={self.every}: at least 1 is needed")
+
+    @property
+    def needs_masks(self) -> bool:
+        return self.mask == "given"
+
+    def loss(self, learner: Learner, batch: Batch) -> Loss:
+        if batch.step % self.every:
+            return super().loss(learner, batch)
+        answers, gradient_BCHW = self._gradient(learner, batch)
+        share, dependence = self._terms(gradient_BCHW, batch)
+        rising = min(1.0, (batch.step + 1) / max(1.0, self.warm_up * batch.steps))
+        extra = self.background * share + self.foreground * (1 - dependence)
+        return Loss(
+            answers + rising * extra,
+            {"cross_entropy": answers, "background": share, "foreground": dependence},
+        )
+
+    def _gradient(self, learner: Learner, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross entropy, and the margin's gradient, for which images must not mix."""
+        network, image_BCHW = learner.network, batch.image_BCHW.detach().requires_grad_(True)
+        mixes = mixes_images(network)
+        answers = learn_answers(network(batch.image_BCHW), batch) if mixes else None
+        with differentiable_twice(), frozen_statistics(network) if mixes else nullcontext():
+            logits_BK = precise(network(image_BCHW.clone()))
+            score = margin(logits_BK, batch.target_B).sum()
+            (gradient_BCHW,) = torch.autograd.grad(score, image_BCHW, create_graph=True)
+        return learn_answers(logits_BK, batch) if answers is None else answers, gradient_BCHW
+
+    def _terms(self, gradient_BCHW: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        mask_BHW, usable_B = batch.mask_BHW, batch.known_B
+        if self.mask == "self":
+            mask_BHW, usable_B = own_mask(gradient_BCHW), torch.ones_like(batch.known_B)
+        share_B, says_B = outside_share(gradient_BCHW, mask_BHW)
+        usable_B = usable_B & says_B
+        share = mean_of(share_B, usable_B)
+        if usable_B.sum() < FEWEST:
+            return share, share.new_zeros(())
+        inside = (
+            flat(value_BCHW[usable_B] * mask_BHW[usable_B, None])
+            for value_BCHW in (gradient_BCHW, batch.image_BCHW)
+        )
+        return share, cka(*inside)
+
+
+def margin(logits_BK: Tensor, target_B: Tensor) -> Tensor:
+    """The target's logit less the mean of all others."""
+    target_B1 = logits_BK.gather(1, target_B[:, None])
+    others_B1 = (logits_BK.sum(1, keepdim=True) - target_B1) / (logits_BK.shape[1] - 1)
+    return (target_B1 - others_B1)[:, 0]
+
+
+def own_mask(gradient_BCHW: Tensor) -> Tensor:
+    """The paper's soft mask, of the map at a scale at which its constants mean something."""
+    gradient_BCHW = gradient_BCHW.detach()
+    largest_B = gradient_BCHW.abs().amax((1, 2, 3), keepdim=True)
+    return soft_mask(gradient_BCHW / largest_B.clamp(min=LEAST))
+
+
+def outside_share(gradient_BCHW: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of each map's energy outside the mask; which maps have energy at all."""
+    energy_B = gradient_BCHW.square().sum((1, 2, 3))
+    outside_B = (gradient_BCHW * (1 - mask_BHW[:, None])).square().sum((1, 2, 3))
+    says_B = energy_B > LEAST
+    return outside_B / energy_B.clamp(min=LEAST), says_B

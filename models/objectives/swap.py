@@ -1,0 +1,21 @@
+"""Background exchange as plain augmentation: the object stays, what is behind it is another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from models.objectives.erm import Erm
+from models.objectives.step import Batch, Learner, Loss
+
+
+@dataclass(frozen=True)
+class Swap(Erm):
+    """Cross entropy on exchanged images."""
+
+    share: float = 1.0  # of the images with a known foreground, in each step
+
+    exchanges: ClassVar[bool] = True
+
+    def loss(self, learner: Learner, batch: Batch) -> Loss:
+        return super().loss(learner, batch.on_other_backgrounds(self.share))

@@ -1,0 +1,103 @@
+"""What other images of the same kind would show: paired bootstrap intervals of a change.
+
+Both sides of an image are drawn together, so that what they share moves no change. Shapes: N
+images, G groups, R draws of which r are made at once; 2 is before and after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.change import Change, quantile
+
+DRAWS = 2000
+SEED = 0
+BLOCK = 1 << 22  # images drawn at once, over all draws of a block
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+
+def bootstrap_change(
+    images: int, value: float, statistic: Callable[[Places], Floats], confidence: float = 0.95
+) -> Change:
+    """`statistic` gives the change of each draw, (r,), from the drawn images' places, (r, N).
+
+    The arms of the 95% percentile interval are stretched to another confidence as a normal's are:
+    so far out on the tails lie too few draws.
+    """
+    drawn_R = np.concatenate([statistic(place_rN) for place_rN in _draws(images)])
+    low, high = np.quantile(drawn_R, [0.025, 0.975])
+    wider = quantile(confidence) / quantile(0.95)
+    down, up = max(0.0, value - float(low)), max(0.0, float(high) - value)
+    return Change(value, value - wider * down, value + wider * up)
+
+
+def change_of_means(value_N2: Floats, confidence: float = 0.95) -> Change:
+    """Of the mean over images."""
+    apart_N = value_N2[:, 1] - value_N2[:, 0]
+    value = float(apart_N.mean())
+    return bootstrap_change(
+        len(apart_N), value, lambda place_rN: apart_N[place_rN].mean(1), confidence
+    )
+
+
+def change_of_worst(right_N2: Floats, group_N: Places) -> Change:
+    """Of the lowest mean over groups, which is looked for again in each draw and on each side."""
+    groups = int(group_N.max()) + 1
+    every_1N = np.arange(len(group_N))[None]
+
+    def statistic(place_rN: Places) -> Floats:
+        worst_r2 = _lowest(right_N2[place_rN], group_N[place_rN], groups)
+        apart_r: Floats = worst_r2[:, 1] - worst_r2[:, 0]
+        return apart_r
+
+    return bootstrap_change(len(group_N), float(statistic(every_1N)[0]), statistic)
+
+
+def change_of_excess(score_N2: Floats, null_N2: Floats, alarm: float, value: float) -> Change:
+    """Of the flagged share less the null's. Each threshold is found again in each draw: it is as
+    uncertain as the shares (tasks/evidence.py)."""
+    rank = min(len(null_N2), math.ceil((len(null_N2) + 1) * (1 - alarm))) - 1
+
+    def statistic(place_rN: Places) -> Floats:
+        excess = []
+        for side in (0, 1):
+            score_rN, null_rN = score_N2[place_rN, side], null_N2[place_rN, side]
+            threshold_r1 = np.partition(null_rN, rank, axis=1)[:, rank, None]
+            excess.append((score_rN > threshold_r1).mean(1) - (null_rN > threshold_r1).mean(1))
+        apart_r: Floats = excess[1] - excess[0]
+        return apart_r
+
+    return bootstrap_change(len(score_N2), value, statistic)
+
+
+def fewest(confidence: float) -> int:
+    """Images that must differ before a change can be called one: if all of fewer changed for the
+    same side, a coin would still do that too often (the sign test)."""
+    return math.ceil(1 - math.log2(1 - confidence))
+
+
+def _draws(images: int) -> Iterator[Places]:
+    generator = np.random.default_rng(SEED)
+    step = max(1, BLOCK // images)
+    for start in range(0, DRAWS, step):
+        yield generator.integers(images, size=(min(step, DRAWS - start), images))
+
+
+def _lowest(right_rN2: Floats, group_rN: Places, groups: int) -> Floats:
+    """(r, 2): a group of which nothing was drawn is not the lowest."""
+    draws = len(group_rN)
+    cell_n = (np.arange(draws)[:, None] * groups + group_rN).ravel()
+    cells = draws * groups
+    count_n = np.bincount(cell_n, minlength=cells)
+    sides = []
+    for side in (0, 1):
+        right_n = np.bincount(cell_n, right_rN2[..., side].ravel(), cells)
+        share_n = np.where(count_n > 0, right_n / np.maximum(count_n, 1), np.inf)
+        sides.append(share_n.reshape(draws, groups).min(1))
+    return np.stack(sides, 1)

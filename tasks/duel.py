@@ -1,0 +1,240 @@
+"""Two models on the same images: every figure before, after, and its change, image by image.
+
+Champion and candidate, or before and after a retraining. Shapes: N images, n some of them, 2 is
+before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks import schema
+from tasks.draws import (
+    Floats,
+    change_of_excess,
+    change_of_means,
+    change_of_worst,
+)
+from tasks.reader import Run
+from tasks.turns import changed_images, count_turns
+from tasks.twins import LIFT, PairMistake, Pairs, check_pair, read_pairs, shared_methods
+from tasks.weigh import ORDER, Subject, sentence_of, weighed
+
+ENOUGH = 20  # images of a class before its change is looked at
+LEAST = 10  # labelled images of a group before it can be the worst
+IN_CLASSES = ("accuracy", "flips", "flagged")
+REASONS = {
+    "accuracy": "no image has a label",
+    "accuracy_exchanged": "no labelled image was put on backgrounds of other classes",
+    "worst_group": f"no group has {LEAST} images with a label",
+    "flips": "no image was put on other backgrounds in both audits",
+    "flagged": "no image is decided in both audits",
+    "excess": "no image is decided in both audits",
+    "reliance_exchange": "no image was put on other backgrounds in both audits",
+    "reliance_removal": "no object was removed in both audits",
+    "lift": "no map was scored against a foreground in both audits",
+}
+
+Found = schema.PairedFigure | schema.MissingFigure
+
+
+def pair_runs(before: Run, after: Run) -> schema.PairedSummary:
+    """The later audit against the earlier one; refuses runs that differ in more than the model."""
+    first, last = before.summary(), after.summary()
+    pairs = read_pairs(before, after)
+    answers = Answers.of(pairs, (first.rule, last.rule))
+    found = [*_figures(answers), *_lifts(answers, shared_methods(before, after))]
+    figures = [it for it in found if isinstance(it, schema.PairedFigure)]
+    classes, confidence = _classes(answers)
+    old, new = pairs.words("prediction")
+    return schema.PairedSummary(
+        before=_model(before, first),
+        after=_model(after, last),
+        data=last.data,
+        foreground=last.foreground.source,
+        method=last.rule.method,
+        images=len(pairs),
+        left_out=pairs.rows - len(pairs),
+        predictions_changed=schema.wilson(int((old != new).sum()), len(pairs)),
+        sentence=sentence_of(figures),
+        figures=tuple(sorted(figures, key=lambda it: ORDER.index(it.verdict))),
+        missing=tuple(it for it in found if isinstance(it, schema.MissingFigure)),
+        classes=classes,
+        confidence=confidence,
+        smallest_class=ENOUGH,
+        turns=count_turns(answers.values["accuracy"], answers.values["flagged"]),
+        changed=changed_images(pairs, answers.values["accuracy"], answers.values["flagged"]),
+    )
+
+
+def is_duel(before: Run, after: Run) -> bool:
+    """Are they a pair, of two models?"""
+    try:
+        check_pair(before, after)
+    except PairMistake:
+        return False
+    return bool(before.state["identity"]["model"] != after.state["identity"]["model"])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the figures are made of."""
+
+    pairs: Pairs
+    rules: tuple[schema.FlagRule, schema.FlagRule]
+    values: Mapping[str, Floats]  # (N, 2) by figure; NaN where one of the runs has none
+
+    @classmethod
+    def of(cls, pairs: Pairs, rules: tuple[schema.FlagRule, schema.FlagRule]) -> Answers:
+        named = {
+            "accuracy": "correct",
+            "accuracy_exchanged": "kept_label",
+            "flips": "flips",
+            "reliance_exchange": "reliance_exchange",
+            "reliance_removal": "reliance_removal",
+        }
+        values = {figure: _both(pairs.values(column)) for figure, column in named.items()}
+        return cls(pairs, rules, values | {"flagged": _flagged(pairs, rules)})
+
+    @property
+    def same_rule(self) -> bool:
+        return _same_rule(self.rules)
+
+
+def _both(value_N2: Floats) -> Floats:
+    """Images without a value on one side have none on the other."""
+    known_N1 = np.isfinite(value_N2).all(1, keepdims=True)
+    both_N2: Floats = np.where(known_N1, value_N2, np.nan)
+    return both_N2
+
+
+def _flagged(pairs: Pairs, rules: tuple[schema.FlagRule, schema.FlagRule]) -> Floats:
+    """1, 0, or NaN where the two audits do not both decide, or by different rules."""
+    flag_N2 = np.stack(pairs.words("flag"), 1)
+    known_N2 = (flag_N2 != "undecided") & _same_rule(rules)
+    return _both(np.where(known_N2, flag_N2 == "rests_on_background", np.nan))
+
+
+def _same_rule(rules: tuple[schema.FlagRule, schema.FlagRule]) -> bool:
+    """The thresholds are each model's own: they are what the same share of its null exceeds."""
+    before, after = rules
+    return (before.method, before.false_alarm) == (after.method, after.false_alarm)
+
+
+def _figures(answers: Answers) -> Iterator[Found]:
+    """All but the lifts, in the order of schema.PAIRED_FIGURES."""
+    for figure in schema.PAIRED_FIGURES:
+        if figure == "worst_group":
+            yield _worst(answers)
+        elif figure == "excess":
+            yield _excess(answers)
+        elif figure in answers.values:
+            yield _mean(answers, Subject(figure), answers.values[figure])
+
+
+def _mean(answers: Answers, subject: Subject, value_N2: Floats) -> Found:
+    value_n2 = value_N2[np.isfinite(value_N2).all(1)]
+    if not len(value_n2):
+        return _missing(answers, subject)
+    change = change_of_means(value_n2, subject.confidence)
+    return weighed(subject, value_n2, _ends(value_n2), change)
+
+
+def _worst(answers: Answers) -> Found:
+    """The lowest accuracy over values of the table's column `group`, else over labels."""
+    grouped = answers.pairs.has_groups
+    name_N = answers.pairs.words("group" if grouped else "label")[1]
+    right_N2 = answers.values["accuracy"]
+    known_N = np.isfinite(right_N2).all(1) & (name_N != None)  # noqa: E711  # of each element
+    names, place_n, count_G = np.unique(
+        name_N[known_N].astype(str), return_inverse=True, return_counts=True
+    )
+    enough_n = count_G[place_n] >= LEAST
+    if not enough_n.any():
+        return _missing(answers, Subject("worst_group"))
+    right_n2, name_n = right_N2[known_N][enough_n], names[place_n][enough_n]
+    kept, group_n = np.unique(name_n, return_inverse=True)
+    share_G2 = np.stack([right_n2[group_n == group].mean(0) for group in range(len(kept))])
+    first, last = (int(place) for place in share_G2.argmin(0))
+    note = _note(str(kept[first]), str(kept[last]), len(kept), grouped)
+    worst_n2 = right_n2[(group_n == first) | (group_n == last)]
+    ends = (float(share_G2[first, 0]), float(share_G2[last, 1]))
+    change = change_of_worst(right_n2, group_n)
+    return weighed(Subject("worst_group", note=note), worst_n2, ends, change)
+
+
+def _note(first: str, last: str, groups: int, grouped: bool) -> str:
+    of = f"the lowest of {groups} {'values of the column group' if grouped else 'labels'}"
+    return f"{first}, {of}" if first == last else f"{first} before, {last} after, {of}"
+
+
+def _excess(answers: Answers) -> Found:
+    flagged_N2 = answers.values["flagged"]
+    known_N = np.isfinite(flagged_N2).all(1)
+    thresholds = [rule.threshold for rule in answers.rules]
+    if not known_N.any() or None in thresholds:
+        return _missing(answers, Subject("excess"))
+    score_n2, null_n2 = (answers.pairs.values(name)[known_N] for name in ("score", "null_score"))
+    excess_n2 = flagged_N2[known_N] - (null_n2 > np.array(thresholds, float))
+    before, after = _ends(excess_n2)
+    alarm = answers.rules[1].false_alarm
+    change = change_of_excess(score_n2, null_n2, alarm, after - before)
+    return weighed(Subject("excess"), excess_n2, (before, after), change)
+
+
+def _lifts(answers: Answers, methods: Sequence[str]) -> Iterator[Found]:
+    for method in methods:
+        value_N2 = answers.pairs.values(f"{LIFT}{method}")
+        yield _mean(answers, Subject("lift", method), value_N2)
+    if not methods:
+        reason = "the two audits have no method in common"
+        yield schema.MissingFigure(figure="lift", name=None, reason=reason)
+
+
+def _classes(answers: Answers) -> tuple[tuple[schema.PairedFigure, ...], float]:
+    """Figures of each label with enough images, and the confidence of each one's interval."""
+    label_N = answers.pairs.words("label")[1]
+    wanted = [
+        (figure, name, value_N2[own_N])
+        for name in sorted({label for label in label_N if label is not None})
+        for own_N in [label_N == name]
+        for figure in IN_CLASSES
+        for value_N2 in [answers.values[figure]]
+        if np.isfinite(value_N2[own_N]).all(1).sum() >= ENOUGH
+    ]
+    confidence = 1 - 0.05 / max(1, len(wanted))  # Bonferroni's
+    found = [
+        _mean(answers, Subject(figure, name, confidence), value_n2)
+        for figure, name, value_n2 in wanted
+    ]
+    figures = [it for it in found if isinstance(it, schema.PairedFigure)]
+    figures.sort(key=lambda it: (ORDER.index(it.verdict), -abs(it.change)))
+    return tuple(figures), confidence
+
+
+def _missing(answers: Answers, subject: Subject) -> schema.MissingFigure:
+    reason = REASONS[subject.figure]
+    if not len(answers.pairs):
+        reason = "no image was predicted in both audits"
+    elif subject.figure in ("flagged", "excess") and not answers.same_rule:
+        before, after = (f"{rule.method} at {rule.false_alarm:g}" for rule in answers.rules)
+        reason = f"the two audits flag by different rules: {before}, and {after}"
+    return schema.MissingFigure(figure=subject.figure, name=subject.name, reason=reason)
+
+
+def _ends(value_n2: Floats) -> tuple[float, float]:
+    before, after = value_n2.mean(0)
+    return float(before), float(after)
+
+
+def _model(run: Run, summary: schema.Summary) -> schema.AuditedModel:
+    address = run.state.get("model_origin", {}).get("address", summary.model.address)
+    return schema.AuditedModel(
+        run=str(run.folder.path),
+        created=summary.created,
+        address=address,
+        digest=run.state["identity"]["model"],
+    )

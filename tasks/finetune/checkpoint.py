@@ -1,0 +1,91 @@
+"""A training as it stands after an epoch, so that a killed one continues as if undisturbed."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.addresses import writing
+from models.mistakes import Mistake
+
+VERSION = 1
+State = dict[str, Any]
+
+
+class CheckpointMistake(Mistake):
+    """A checkpoint that this training cannot continue from."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is told of an epoch: means of the losses' parts, validation, rate, seconds."""
+
+    number: int  # from 1
+    step: int  # steps done
+    figures: dict[str, float]
+    ended: float = field(default_factory=time.time)  # seconds since 1970
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a training is between two epochs."""
+
+    epoch: int = 0  # epochs done
+    step: int = 0
+    history: tuple[Epoch, ...] = ()
+    best: int | None = None  # the chosen epoch's number
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def best_epoch(self) -> Epoch | None:
+        return next((epoch for epoch in self.history if epoch.number == self.best), None)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """One file in the training's folder; it is whole, or the one before is still there."""
+
+    folder: Path
+    identity: str  # of all that makes the training what it is
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.json"
+
+    def save(self, standing: Standing, state: State) -> None:
+        """Write what `load` gives back."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        told = {**vars(standing), "history": [vars(epoch) for epoch in standing.history]}
+        content = {"version": VERSION, "identity": self.identity, "standing": told, "state": state}
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        with writing(self.path) as file:
+            file.write(buffer.getvalue())
+        with writing(self.history) as file:
+            file.write(json.dumps(told["history"], indent=1).encode() + b"\n")
+
+    def load(self) -> tuple[Standing, State] | None:
+        """None before the first epoch; refuses another training's."""
+        if not self.path.is_file():
+            return None
+        content = torch.load(self.path, map_location="cpu", weights_only=True)
+        found = content.get("version"), content.get("identity")
+        if found != (VERSION, self.identity):
+            raise CheckpointMistake(
+                f"{self.path} is a checkpoint of another training (data, model or settings "
+                "differ): give another --out, or --replace to begin again"
+            )
+        told = content["standing"]
+        history = tuple(Epoch(**epoch) for epoch in told["history"])
+        return Standing(**told | {"history": history}), content["state"]

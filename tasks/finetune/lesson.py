@@ -1,0 +1,273 @@
+"""From settings to a training: which pictures are learnt from, which tell the best epoch, and
+what the training is, so that a killed one is known again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.addresses import writing
+from models.classifier import Classifier
+from models.grid import Grid
+from models.mistakes import one_line
+from models.objectives.names import find_objective
+from models.objectives.step import Objective
+from tasks.catalog import DataSettings, check_catalog, make_catalog
+from tasks.estimator import ForegroundSettings, load_estimator
+from tasks.finetune.album import Album, check_album, read_album
+from tasks.finetune.checkpoint import Checkpoints
+from tasks.finetune.held_out import HeldOut
+from tasks.finetune.loop import Training, TrainingMistake
+from tasks.finetune.recipe import FinetuneSettings
+from tasks.read import ROW, Ground, Reader
+from tasks.store import digest
+from tasks.survey import grid_at
+
+log = logging.getLogger("sightline")
+
+
+class LearningSettings(BaseModel):
+    """Which images are learnt from. Columns, masks and labels are read as the audited data's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: str | None = Field(
+        None, description="Images to learn from, as --data; by default another split of the same."
+    )
+    train_split: str | None = Field(None, description="Split to learn from.")
+    validation_split: str | None = Field(
+        None, description="Split by which the epoch is chosen; by default a part is held out."
+    )
+    validation_share: float = Field(
+        0.15, gt=0, lt=1, description="Part of the training images that is held out."
+    )
+    group_column: str = Field("group", description="Column that names an image's group.")
+
+    def data(self, audited: DataSettings, split: str | None) -> DataSettings:
+        """Where they lie."""
+        path = self.train or audited.path
+        return audited.model_copy(
+            update={"path": path, "split": split, "sample": None, "limit": None}
+        )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a training. The data are those that are audited before and after it."""
+
+    data: DataSettings
+    learning: LearningSettings
+    foreground: ForegroundSettings
+    recipe: FinetuneSettings
+
+
+@dataclass(frozen=True)
+class Catalogs:
+    """What is learnt from, chosen by and audited, a row an image."""
+
+    training: pa.Table
+    validation: pa.Table
+    audited: pa.Table
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A training before its pictures are read, and what it is known by."""
+
+    classifier: Classifier
+    catalogs: Catalogs
+    objective: Objective
+    recipe: FinetuneSettings
+    reader: Reader
+    group_column: str
+    checkpoints: Checkpoints
+    training_id: str  # of this folder's training, however often it was killed
+
+
+def plan_lesson(classifier: Classifier, wanted: Wanted, folder: Path) -> Lesson:
+    """Refuse what cannot work before the first picture is read."""
+    data, learning, recipe = wanted.data, wanted.learning, wanted.recipe
+    named = find_objective(recipe.objective)
+    catalogs = _catalogs(classifier.classes, data, learning)
+    reader = Reader(
+        classifier.preprocessing,
+        Ground(data.polarity, data.orientation),
+        load_estimator(wanted.foreground, classifier.preprocessing.size),
+    )
+    _check(named.objective, recipe, catalogs.training, reader, learning.group_column)
+    told = recipe.model_dump() | {"objective": named.name}
+    identity = digest(
+        classifier.digest,
+        [digest_of_rows(catalogs.training), digest_of_rows(catalogs.validation)],
+        [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
+        [classifier.preprocessing.model_dump(mode="json"), told],
+    )
+    return Lesson(
+        classifier,
+        catalogs,
+        named.objective,
+        recipe,
+        reader,
+        learning.group_column,
+        Checkpoints(folder, identity),
+        _training_id(folder, identity),
+    )
+
+
+def begin(lesson: Lesson, on_picture: Callable[[int, int], None] | None = None) -> Training:
+    """Read the pictures; refuse those that nothing can be learnt from."""
+    classifier = lesson.classifier
+    training = _album(lesson, lesson.catalogs.training, "training", on_picture)
+    check_album(training, classifier.classes, "the training images")
+    if lesson.objective.needs_masks and not training.known_N.any():
+        raise TrainingMistake(
+            f"objective {lesson.recipe.objective} needs foregrounds, and none of "
+            f"{len(training):,} training images has one: give --masks or --annotations, "
+            "--foreground estimate, or another --objective such as erm"
+        )
+    held_out = None
+    validation = _labelled(_album(lesson, lesson.catalogs.validation, "validation"))
+    if len(validation):
+        held_out = HeldOut(validation, classifier.preprocessing, classifier.device)
+        held_out.figure_for(lesson.recipe.choose)
+    return Training(
+        classifier.network,
+        classifier.preprocessing,
+        training,
+        lesson.objective,
+        lesson.recipe,
+        tuple(_grid(classifier, layer) for layer in lesson.objective.layers),
+        held_out,
+        lesson.checkpoints,
+        classifier.grid,
+    )
+
+
+def _catalogs(classes: tuple[str, ...], data: DataSettings, learning: LearningSettings) -> Catalogs:
+    audited = make_catalog(data, classes)
+    learnt = learning.data(data, learning.train_split)
+    training = make_catalog(learnt, classes)
+    if learning.validation_split is None:
+        training, validation = _divided(training, learning.validation_share)
+    else:
+        validation = make_catalog(learning.data(data, learning.validation_split), classes)
+    catalogs = Catalogs(training, validation, audited)
+    _refuse_overlap(catalogs)
+    for warning in check_catalog(training, learnt):
+        log.warning(warning)
+    return catalogs
+
+
+def _divided(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
+    """Every so many-th image of each label is held out, in an order that only the keys decide."""
+    order = np.argsort([digest(key) for key in catalog["row_id"].to_pylist()], kind="stable")
+    labels = np.asarray(pc.fill_null(catalog["label"], "").to_pylist(), dtype=object)[order]
+    held = np.zeros(len(catalog), dtype=bool)
+    for name in set(labels):
+        of_label = order[labels == name]
+        held[of_label[: int(share * len(of_label))]] = True
+    return catalog.filter(pa.array(~held)), catalog.filter(pa.array(held))
+
+
+def _refuse_overlap(catalogs: Catalogs) -> None:
+    for name in ("training", "validation"):
+        both = pc.is_in(getattr(catalogs, name)["image"], value_set=catalogs.audited["image"])
+        shared = pc.sum(both).as_py() or 0
+        if shared:
+            first = getattr(catalogs, name).filter(both)["image"][0].as_py()
+            raise TrainingMistake(
+                f"{shared:,} of the audited images are {name} images too (first: "
+                f"{one_line(first)}), and would be judged from memory: name other ones with "
+                "--train, --train-split, --validation-split or --split"
+            )
+
+
+def _check(
+    objective: Objective, recipe: FinetuneSettings, catalog: pa.Table, reader: Reader, group: str
+) -> None:
+    marked = pc.any(pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())).as_py()
+    if objective.needs_masks and not marked and reader.estimator is None:
+        raise TrainingMistake(
+            f"objective {recipe.objective} needs foregrounds, and none of {len(catalog):,} "
+            "training images has one: give --masks or --annotations, --foreground estimate, or "
+            "another --objective such as erm"
+        )
+    if objective.needs_groups and group not in catalog.column_names:
+        raise TrainingMistake(
+            f"objective {recipe.objective} needs a column that names each image's group, and the "
+            f"table has none called {group!r}: name it with --group-column, or choose another "
+            "--objective"
+        )
+    if recipe.precision == "bfloat16" and not torch.cuda.is_available():
+        raise TrainingMistake(
+            "--precision bfloat16 needs a card, and there is none here: leave it out"
+        )
+
+
+def _album(
+    lesson: Lesson,
+    catalog: pa.Table,
+    name: str,
+    on_picture: Callable[[int, int], None] | None = None,
+) -> Album:
+    return read_album(
+        catalog,
+        lesson.classifier.classes,
+        lesson.reader,
+        lesson.checkpoints.folder / name,
+        group_column=lesson.group_column,
+        on_picture=on_picture,
+    )
+
+
+def _labelled(album: Album) -> Album:
+    """Without the pictures that nobody labelled: no answer to them is right."""
+    kept = album.label_N >= 0
+    group_n = None if album.group_N is None else album.group_N[kept]
+    return Album(
+        album.image_NCHW[kept],
+        album.label_N[kept],
+        album.mask_NHW[kept],
+        album.known_N[kept],
+        group_n,
+    )
+
+
+def _grid(classifier: Classifier, layer: str) -> Grid:
+    if layer:
+        return grid_at(classifier.network, layer, classifier.preprocessing.size)
+    if classifier.grid is None:
+        raise TrainingMistake(
+            "the objective looks into a layer with cells, and none was found in the model: name "
+            "one with --layer, or choose another --objective such as swap"
+        )
+    return classifier.grid
+
+
+def digest_of_rows(catalog: pa.Table) -> str:
+    """Of all that is read of them."""
+    return digest(catalog.select([*ROW, "stamp"]).to_pydict())
+
+
+def _training_id(folder: Path, identity: str) -> str:
+    """Kept in the folder: the same training in another folder is another."""
+    file = folder / "training.json"
+    if file.is_file():
+        known = json.loads(file.read_text())
+        if known["identity"] == identity:
+            return str(known["id"])
+    folder.mkdir(parents=True, exist_ok=True)
+    own = uuid4().hex
+    with writing(file) as opened:
+        opened.write(json.dumps({"id": own, "identity": identity}).encode() + b"\n")
+    return own
