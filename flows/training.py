@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from shutil import rmtree
 from typing import Literal
 
 import pyarrow as pa
@@ -22,12 +21,23 @@ from models.registered import fetched
 from reports.sheet import contact_sheet
 from tasks import cluster
 from tasks.duel import pair_runs
-from tasks.finetune import Lesson, Standing, Training, begin, finetune, plan_lesson
+from tasks.finetune import (
+    Lesson,
+    Standing,
+    Training,
+    TrainingMistake,
+    begin,
+    finetune,
+    plan_lesson,
+)
+from tasks.finetune.checkpoint import TRAINING
 from tasks.finetune.lesson import digest_of_rows
 from tasks.finetune.specimen import specimens
+from tasks.prepare import checked_catalog
 from tasks.reader import open_run
 from tasks.register import Origin, Registered, register_model
 from tasks.schema import PairedSummary
+from tasks.store import LOCK
 from tasks.track import Context, EpochFigures, TrainingData, TrainingLog, open_training
 
 log = logging.getLogger("sightline")
@@ -52,9 +62,9 @@ def train(settings: RetrainSettings) -> Trained:
     _tell(training)
     with _tracked(settings, lesson) as mlflow, steps_watched("training") as told_step:
         standing = finetune(
-            training, told_step, lambda now, _: mlflow.catch_up(_epochs(training, now))
+            training, told_step, lambda now, _: mlflow.catch_up(_epochs(now, _picture(training)))
         )
-        mlflow.catch_up(_epochs(training, standing))  # what a killed training had not told
+        mlflow.catch_up(_epochs(standing))  # what a killed training had not told
     _tell_best(standing)
     save_bundle(settings.folder / "model", lesson.classifier)
     bundle = ModelSettings(
@@ -86,16 +96,28 @@ def register_trained(
 
 def _lesson(settings: RetrainSettings) -> Lesson:
     folder = settings.folder / "training"
-    if settings.output.replace:
-        rmtree(folder, ignore_errors=True)
+    _refuse_foreign(settings.folder, folder / TRAINING)
     with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
         classifier = load_classifier(model.settings)
-    lesson = plan_lesson(classifier, settings.wanted, folder)
+    checked_catalog(settings.asked, classifier)  # before hours, what the audits would refuse after
+    lesson = plan_lesson(classifier, settings.wanted, folder, replace=settings.output.replace)
     if settings.finetune.start == "scratch":
         lesson = replace(lesson, classifier=_fresh(classifier, settings.finetune.training_seed))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     cluster.place(lesson.classifier, device, settings.attribution.memory_format)
     return lesson
+
+
+def _refuse_foreign(folder: Path, known: Path) -> None:
+    """A training writes over what lies there: it must be an earlier try's."""
+    if (
+        folder.is_dir()
+        and not known.is_file()
+        and {path.name for path in folder.iterdir()} - {LOCK}
+    ):
+        raise TrainingMistake(
+            f"{folder} is not empty and holds no training: give an empty or a new --out"
+        )
 
 
 def _fresh(classifier: Classifier, seed: int) -> Classifier:
@@ -138,12 +160,11 @@ def _dataset(context: Context, catalog: pa.Table, source: str, split: str | None
     return TrainingData(context, name, digest_of_rows(catalog), source, _rows(catalog))
 
 
-def _epochs(training: Training, standing: Standing) -> Iterator[EpochFigures]:
-    """All that is known so far, the last epoch with its picture; what MLflow has is not sent."""
+def _epochs(standing: Standing, picture: bytes | None = None) -> Iterator[EpochFigures]:
+    """All that is known so far, the picture with the last one; what MLflow has is not sent."""
     for epoch in standing.history:
-        is_last = epoch is standing.history[-1]
-        picture = _picture(training) if is_last and standing.step < training.steps else None
-        yield EpochFigures(epoch.number, epoch.figures, picture, epoch.ended)
+        shown = picture if epoch is standing.history[-1] else None
+        yield EpochFigures(epoch.number, epoch.figures, shown, epoch.ended)
 
 
 def _picture(training: Training) -> bytes | None:

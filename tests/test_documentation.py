@@ -17,15 +17,23 @@ from torchvision.models import resnet50
 
 from flows.cli import main
 from flows.options import given_settings
-from flows.settings import AuditSettings, CompareMethodsSettings, RunSettings, compose, spoken
+from flows.settings import (
+    AuditSettings,
+    CompareMethodsSettings,
+    RetrainSettings,
+    RunSettings,
+    compose,
+    spoken,
+)
 from models.methods import FAMILIES, NAMES
+from models.objectives.names import FAMILIES as OBJECTIVES
 from tasks import schema, survey
 from tasks.metrics import metrics_of
 from tasks.reader import open_run
 from tasks.store import RunFolder
 
 ROOT = Path(__file__).parent.parent
-READ = ("README.md", "CONTRIBUTING.md", "docs/reference.md", "docs/schedule.md")
+READ = ("README.md", "CONTRIBUTING.md", "docs/reference.md", "docs/schedule.md", "docs/retraining.md")
 PAGES = [ROOT / name for name in READ]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
 ELSEWHERE = (  # what runs these commands
@@ -84,7 +92,7 @@ def _photos_for_resnet50(benchmark: Path, folder: Path) -> None:
     Path("classes.txt").write_text("heron\negret\n")
 
 
-@pytest.mark.parametrize("kind", [AuditSettings, CompareMethodsSettings])
+@pytest.mark.parametrize("kind", [AuditSettings, CompareMethodsSettings, RetrainSettings])
 def test_every_setting_is_described(kind: type[RunSettings]) -> None:
     for section, field in kind.model_fields.items():
         for key, inner in field.annotation.model_fields.items():  # type: ignore[union-attr]
@@ -138,6 +146,17 @@ def test_every_figure_and_argument_of_a_method_is_described() -> None:
             assert f"`{field.name}`" in row, (name, field.name)
             if field.name not in ("seed", "layer", "form"):
                 assert f"`{field.name}` = {field.default:g}" in row, (name, field.name)
+
+
+def test_every_objective_and_argument_is_described() -> None:
+    page = (ROOT / "docs/retraining.md").read_text(encoding="utf-8")
+    for family, forms in OBJECTIVES.items():
+        for form, kind in forms.items():
+            name = f"{family}:form={form}" if len(forms) > 1 else family
+            row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+            for field in fields(kind):  # type: ignore[arg-type]
+                told = f"{field.default:g}" if isinstance(field.default, float) else field.default
+                assert f"`{field.name}` = {told}".rstrip() in row, (name, field.name)
 
 
 def test_what_the_options_give_is_a_setting() -> None:

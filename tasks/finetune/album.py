@@ -7,9 +7,11 @@ B of them, C=3, H, W.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import psutil
@@ -131,17 +133,26 @@ def with_masks_on(album: Album, known_N: Tensor) -> Album:
 def _room(count: int, size: tuple[int, int], folder: Path | None) -> tuple[Tensor, Tensor]:
     """For pictures and masks: memory, or files where that is too small."""
     needed = count * 4 * size[0] * size[1]
-    shapes = {"images": (count, 3, *size), "masks": (count, *size)}
+    shapes = (count, 3, *size), (count, *size)
     if folder is None or needed <= SHARE * psutil.virtual_memory().available:
-        images, masks = (torch.zeros(shape, dtype=torch.uint8) for shape in shapes.values())
+        images, masks = (torch.zeros(shape, dtype=torch.uint8) for shape in shapes)
         return images.contiguous(memory_format=torch.channels_last), masks
     log.info("%d pictures take %.0f GB and lie in %s", count, needed / 1e9, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    images, masks = (
-        torch.from_numpy(np.memmap(folder / f"{name}.bin", np.uint8, "w+", shape=shape))
-        for name, shape in shapes.items()
-    )
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise AlbumMistake(
+            f"{count:,} pictures take {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB: "
+            "give an --out with more room, or fewer images"
+        )
+    images, masks = (_on_disk(shape, folder) for shape in shapes)
     return images, masks
+
+
+def _on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
+    """Zeros in a file without a name, which goes as the process does."""
+    with TemporaryFile(dir=folder) as file:
+        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=shape))
 
 
 def _grown(mask_HW: Tensor) -> Tensor:

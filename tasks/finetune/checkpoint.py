@@ -8,14 +8,16 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor
 
-from models.addresses import writing
+from models.addresses import TEMPORARY, writing
 from models.mistakes import Mistake
 
 VERSION = 1
+TRAINING = "training.json"  # what a folder's training is known by
 State = dict[str, Any]
 
 
@@ -63,6 +65,25 @@ class Checkpoints:
     def history(self) -> Path:
         return self.folder / "history.json"
 
+    def training_id(self, *, replace: bool = False) -> str:
+        """Of this folder's training, however often it was killed; in another folder it is another.
+
+        Another training's checkpoint is refused, or deleted.
+        """
+        file = self.folder / TRAINING
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        if known.get("identity") == self.identity:
+            return str(known["id"])
+        if self.path.is_file() and not replace:
+            raise self._others()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        own = uuid4().hex
+        with writing(file) as opened:
+            opened.write(json.dumps({"id": own, "identity": self.identity}).encode() + b"\n")
+        for path in (self.path, self.history):
+            path.unlink(missing_ok=True)
+        return own
+
     def save(self, standing: Standing, state: State) -> None:
         """Write what `load` gives back."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,15 +98,20 @@ class Checkpoints:
 
     def load(self) -> tuple[Standing, State] | None:
         """None before the first epoch; refuses another training's."""
+        for left in self.folder.glob(f".*{TEMPORARY}"):  # of a try that was killed while it wrote
+            left.unlink()
         if not self.path.is_file():
             return None
         content = torch.load(self.path, map_location="cpu", weights_only=True)
         found = content.get("version"), content.get("identity")
         if found != (VERSION, self.identity):
-            raise CheckpointMistake(
-                f"{self.path} is a checkpoint of another training (data, model or settings "
-                "differ): give another --out, or --replace to begin again"
-            )
+            raise self._others()
         told = content["standing"]
         history = tuple(Epoch(**epoch) for epoch in told["history"])
         return Standing(**told | {"history": history}), content["state"]
+
+    def _others(self) -> CheckpointMistake:
+        return CheckpointMistake(
+            f"{self.path} is a checkpoint of another training (data, model or settings "
+            "differ): give another --out, or --replace to begin again"
+        )

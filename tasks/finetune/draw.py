@@ -46,7 +46,7 @@ class Deck:
 
     def parts(self, row_B: Tensor, step: int, steps: int) -> Iterator[Batch]:
         """The step's images, in as many parts as the recipe says."""
-        for row_b in row_B.tensor_split(self.recipe.accumulate):
+        for row_b in row_B.tensor_split(min(self.recipe.accumulate, len(row_B))):
             yield self._part(row_b, step, steps)
 
     def glances(self) -> Iterator[Glance]:

@@ -3,12 +3,10 @@ what the training is, so that a killed one is known again."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +14,6 @@ import pyarrow.compute as pc
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.addresses import writing
 from models.classifier import Classifier
 from models.grid import Grid
 from models.mistakes import one_line
@@ -24,7 +21,7 @@ from models.objectives.names import find_objective
 from models.objectives.step import Objective
 from tasks.catalog import DataSettings, check_catalog, make_catalog
 from tasks.estimator import ForegroundSettings, load_estimator
-from tasks.finetune.album import Album, check_album, read_album
+from tasks.finetune.album import LARGEST, Album, check_album, read_album
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.held_out import HeldOut
 from tasks.finetune.loop import Training, TrainingMistake
@@ -94,8 +91,10 @@ class Lesson:
     training_id: str  # of this folder's training, however often it was killed
 
 
-def plan_lesson(classifier: Classifier, wanted: Wanted, folder: Path) -> Lesson:
-    """Refuse what cannot work before the first picture is read."""
+def plan_lesson(
+    classifier: Classifier, wanted: Wanted, folder: Path, *, replace: bool = False
+) -> Lesson:
+    """Refuse what cannot work before the first picture is read; `replace` another training."""
     data, learning, recipe = wanted.data, wanted.learning, wanted.recipe
     named = find_objective(recipe.objective)
     catalogs = _catalogs(classifier.classes, data, learning)
@@ -112,6 +111,7 @@ def plan_lesson(classifier: Classifier, wanted: Wanted, folder: Path) -> Lesson:
         [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
         [classifier.preprocessing.model_dump(mode="json"), told],
     )
+    checkpoints = Checkpoints(folder, identity)
     return Lesson(
         classifier,
         catalogs,
@@ -119,24 +119,18 @@ def plan_lesson(classifier: Classifier, wanted: Wanted, folder: Path) -> Lesson:
         recipe,
         reader,
         learning.group_column,
-        Checkpoints(folder, identity),
-        _training_id(folder, identity),
+        checkpoints,
+        checkpoints.training_id(replace=replace),
     )
 
 
 def begin(lesson: Lesson, on_picture: Callable[[int, int], None] | None = None) -> Training:
     """Read the pictures; refuse those that nothing can be learnt from."""
     classifier = lesson.classifier
-    training = _album(lesson, lesson.catalogs.training, "training", on_picture)
-    check_album(training, classifier.classes, "the training images")
-    if lesson.objective.needs_masks and not training.known_N.any():
-        raise TrainingMistake(
-            f"objective {lesson.recipe.objective} needs foregrounds, and none of "
-            f"{len(training):,} training images has one: give --masks or --annotations, "
-            "--foreground estimate, or another --objective such as erm"
-        )
+    training = _album(lesson, lesson.catalogs.training, on_picture)
+    _check_album(lesson, training)
     held_out = None
-    validation = _labelled(_album(lesson, lesson.catalogs.validation, "validation"))
+    validation = _labelled(_album(lesson, lesson.catalogs.validation))
     if len(validation):
         held_out = HeldOut(validation, classifier.preprocessing, classifier.device)
         held_out.figure_for(lesson.recipe.choose)
@@ -150,6 +144,32 @@ def begin(lesson: Lesson, on_picture: Callable[[int, int], None] | None = None) 
         held_out,
         lesson.checkpoints,
         classifier.grid,
+    )
+
+
+def _check_album(lesson: Lesson, training: Album) -> None:
+    check_album(training, lesson.classifier.classes, "the training images")
+    if lesson.objective.needs_masks and not training.known_N.any():
+        raise _no_foregrounds(lesson.recipe, len(training))
+    if lesson.objective.exchanges and not len(training.donors()):
+        raise TrainingMistake(
+            f"objective {lesson.recipe.objective} puts objects on other images' backgrounds, and "
+            f"no foreground of {len(training):,} training images leaves one (over {LARGEST:.0%} of "
+            "the picture, or empty): give masks that are tighter, or --objective erm"
+        )
+    unlabelled = int((training.label_N < 0).sum())
+    if lesson.recipe.start == "scratch" and unlabelled:
+        raise TrainingMistake(
+            f"{unlabelled:,} of {len(training):,} training images have no label, and fresh weights "
+            "have no answers to keep: label them, or leave --start scratch out"
+        )
+
+
+def _no_foregrounds(recipe: FinetuneSettings, images: int) -> TrainingMistake:
+    return TrainingMistake(
+        f"objective {recipe.objective} needs foregrounds, and none of {images:,} training images "
+        "has one: give --masks or --annotations, --foreground estimate, or another --objective "
+        "such as erm"
     )
 
 
@@ -180,16 +200,21 @@ def _divided(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
 
 
 def _refuse_overlap(catalogs: Catalogs) -> None:
-    for name in ("training", "validation"):
-        both = pc.is_in(getattr(catalogs, name)["image"], value_set=catalogs.audited["image"])
-        shared = pc.sum(both).as_py() or 0
-        if shared:
-            first = getattr(catalogs, name).filter(both)["image"][0].as_py()
-            raise TrainingMistake(
-                f"{shared:,} of the audited images are {name} images too (first: "
-                f"{one_line(first)}), and would be judged from memory: name other ones with "
-                "--train, --train-split, --validation-split or --split"
-            )
+    """Whatever is judged, by epoch or by audit, must not have been learnt from."""
+    audited, validation = catalogs.audited["image"], catalogs.validation["image"]
+    _refuse_shared(catalogs.training, audited, "audited images are training images")
+    _refuse_shared(catalogs.validation, audited, "audited images are validation images")
+    _refuse_shared(catalogs.training, validation, "validation images are training images")
+
+
+def _refuse_shared(catalog: pa.Table, others: pa.ChunkedArray, what: str) -> None:
+    both = catalog["image"].filter(pc.is_in(catalog["image"], value_set=others))
+    if len(both):
+        raise TrainingMistake(
+            f"{len(both):,} of the {what} too (first: {one_line(both[0].as_py())}), and would be "
+            "judged from memory: name other ones with --train, --train-split, --validation-split "
+            "or --split"
+        )
 
 
 def _check(
@@ -197,16 +222,18 @@ def _check(
 ) -> None:
     marked = pc.any(pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())).as_py()
     if objective.needs_masks and not marked and reader.estimator is None:
-        raise TrainingMistake(
-            f"objective {recipe.objective} needs foregrounds, and none of {len(catalog):,} "
-            "training images has one: give --masks or --annotations, --foreground estimate, or "
-            "another --objective such as erm"
-        )
+        raise _no_foregrounds(recipe, len(catalog))
     if objective.needs_groups and group not in catalog.column_names:
         raise TrainingMistake(
             f"objective {recipe.objective} needs a column that names each image's group, and the "
             f"table has none called {group!r}: name it with --group-column, or choose another "
             "--objective"
+        )
+    if objective.needs_groups and catalog[group].null_count:
+        raise TrainingMistake(
+            f"objective {recipe.objective} needs each image's group, and "
+            f"{catalog[group].null_count:,} of {len(catalog):,} training images have none in the "
+            f"column {group!r}: fill it, drop these rows, or choose another --objective"
         )
     if recipe.precision == "bfloat16" and not torch.cuda.is_available():
         raise TrainingMistake(
@@ -215,16 +242,13 @@ def _check(
 
 
 def _album(
-    lesson: Lesson,
-    catalog: pa.Table,
-    name: str,
-    on_picture: Callable[[int, int], None] | None = None,
+    lesson: Lesson, catalog: pa.Table, on_picture: Callable[[int, int], None] | None = None
 ) -> Album:
     return read_album(
         catalog,
         lesson.classifier.classes,
         lesson.reader,
-        lesson.checkpoints.folder / name,
+        lesson.checkpoints.folder,
         group_column=lesson.group_column,
         on_picture=on_picture,
     )
@@ -257,17 +281,3 @@ def _grid(classifier: Classifier, layer: str) -> Grid:
 def digest_of_rows(catalog: pa.Table) -> str:
     """Of all that is read of them."""
     return digest(catalog.select([*ROW, "stamp"]).to_pydict())
-
-
-def _training_id(folder: Path, identity: str) -> str:
-    """Kept in the folder: the same training in another folder is another."""
-    file = folder / "training.json"
-    if file.is_file():
-        known = json.loads(file.read_text())
-        if known["identity"] == identity:
-            return str(known["id"])
-    folder.mkdir(parents=True, exist_ok=True)
-    own = uuid4().hex
-    with writing(file) as opened:
-        opened.write(json.dumps({"id": own, "identity": identity}).encode() + b"\n")
-    return own

@@ -149,7 +149,7 @@ class _Run:
             if on_step is not None:
                 on_step(step, training.steps, parts)
         figures = {f"train.{name}": fmean(values) for name, values in seen.items()}
-        figures["train.learning_rate"] = self.schedule.get_last_lr()[0]
+        figures["train.learning_rate"] = float(self.schedule.get_last_lr()[0])
         figures["train.seconds"] = time.perf_counter() - started
         return self._judged(replace(standing, epoch=standing.epoch + 1, step=step), figures)
 

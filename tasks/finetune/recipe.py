@@ -73,7 +73,7 @@ class FinetuneSettings(BaseModel):
 
     def batches_of(self, images: int) -> int:
         """Steps of an epoch: batches of nearly the same size, none of one image."""
-        return math.ceil(images / self.batch_size)
+        return min(math.ceil(images / self.batch_size), max(1, images // 2))
 
     def steps_of(self, images: int) -> int:
         """Of the whole training."""
