@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -110,11 +111,8 @@ def _lesson(settings: RetrainSettings) -> Lesson:
 
 def _refuse_foreign(folder: Path, known: Path) -> None:
     """A training writes over what lies there: it must be an earlier try's."""
-    if (
-        folder.is_dir()
-        and not known.is_file()
-        and {path.name for path in folder.iterdir()} - {LOCK}
-    ):
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if there - {LOCK} and not known.is_file():
         raise TrainingMistake(
             f"{folder} is not empty and holds no training: give an empty or a new --out"
         )

@@ -109,7 +109,8 @@ def plan_lesson(
         classifier.digest,
         [digest_of_rows(catalogs.training), digest_of_rows(catalogs.validation)],
         [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
-        [classifier.preprocessing.model_dump(mode="json"), told],
+        [classifier.preprocessing.model_dump(mode="json"), classifier.classes, classifier.layer],
+        [_groups(catalogs.training, learning), _groups(catalogs.validation, learning), told],
     )
     checkpoints = Checkpoints(folder, identity)
     return Lesson(
@@ -276,6 +277,11 @@ def _grid(classifier: Classifier, layer: str) -> Grid:
             "one with --layer, or choose another --objective such as swap"
         )
     return classifier.grid
+
+
+def _groups(catalog: pa.Table, learning: LearningSettings) -> list[object] | None:
+    column = learning.group_column
+    return catalog[column].to_pylist() if column in catalog.column_names else None
 
 
 def digest_of_rows(catalog: pa.Table) -> str:
