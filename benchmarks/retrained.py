@@ -31,11 +31,11 @@ from tasks.finetune import Album, FinetuneSettings, HeldOut, Standing, Training,
 
 CELLS = Path(__file__).parent / "cells"
 VERSION = 1  # of how cells are made and judged
-STEPS = 450
+STEPS = 300
 MAPS = ("grad_cam", "layer_cam", "integrated_gradients", "input_x_gradient", "full_grad", "ibisa")
-EXPLAINED, BATCH = 320, 64
+EXPLAINED, BATCH = 192, 64
 ADDRESS = "sightline:small_resnet"
-SETTINGS = FinetuneSettings()
+SETTINGS = FinetuneSettings(learning_rate=2e-3)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ class Cell:
 
     @property
     def file(self) -> Path:
-        told = json.dumps([VERSION, astuple(ROWS[self.row]), self.recipe.model_dump()])
+        told = json.dumps(
+            [VERSION, astuple(ROWS[self.row]), self.recipe.model_dump(exclude_defaults=True)]
+        )
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
         name = f"{self.row} {self.equal}".replace(",", "").replace("%", "").replace(" ", "-")
         return CELLS / self.scenery.name / f"{name}-{digest}.npz"

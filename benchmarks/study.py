@@ -6,7 +6,7 @@ every second scenery and tells nothing, so that processes can share the work; `-
 Markdown.
 
 An interval is a bootstrap's over seeds and, within a seed, over images; differences are paired.
-Shapes: R draws, S seeds, N images, G groups, M explained images.
+Shapes: R draws, S seeds, N images, G groups.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.figures import Figure, main
+from benchmarks.redrawn import Drawn, Floats, Interval
 from benchmarks.retrained import MAPS, ROWS, Cell, Judged, computed
 from benchmarks.scenery import Scenery
 from tasks.generate import plan
 
-DRAWS = 1000
 SEEDS = (1, 2, 3)
 SECOND_LOOK = ("erm", "swap", "sib, interventional")
 WITHOUT = (
@@ -38,8 +38,6 @@ WITHOUT = (
     "sib, interventional",
 )
 CHEAPER = tuple(name for name, row in ROWS.items() if not 0.9 < row.cost < 1.1)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -96,41 +94,10 @@ class Truth:
         return group_GN
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """How often each picture of each seed is drawn, and each seed, the same for all rows."""
-
-    count_RN: Floats  # the first draw is the pictures as they are
-    seed_RS: Floats
-
-    @classmethod
-    def of(cls, pictures: int) -> Drawn:
-        generator = np.random.default_rng(0)
-        count_RN = generator.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
-        seed_RS = generator.multinomial(len(SEEDS), np.full(len(SEEDS), 1 / len(SEEDS)), DRAWS)
-        return cls(
-            np.concatenate([np.ones((1, pictures)), count_RN]),
-            np.concatenate([np.ones((1, len(SEEDS))), seed_RS]) / len(SEEDS),
-        )
-
-    def means(self, value_N: Floats) -> Floats:
-        """(R,): of the values that there are."""
-        known_N = np.isfinite(value_N)
-        count_RN = self.count_RN[:, : len(value_N)][:, known_N]
-        means_R: Floats = count_RN @ value_N[known_N] / count_RN.sum(1)
-        return means_R
-
-    def worst(self, right_N: Floats, group_GN: Floats) -> Floats:
-        """(R,): accuracy of the worst group."""
-        rate_RG = (self.count_RN @ (right_N * group_GN).T) / (self.count_RN @ group_GN.T)
-        worst_R: Floats = rate_RG.min(1)
-        return worst_R
-
-
 @lru_cache(maxsize=1)
 def drawn() -> Drawn:
     """For the benchmark's 1,280 test pictures."""
-    return Drawn.of(1280)
+    return Drawn.of(1280, len(SEEDS))
 
 
 def figures_of(cell: Cell, judged: Judged) -> dict[str, Floats]:
@@ -152,27 +119,7 @@ def row_of(chapter: Chapter, row: str) -> dict[str, Floats]:
     """(R,) of each figure, over the seeds that are drawn."""
     cells = chapter.cells(row)
     found = [figures_of(cell, computed(cell)) for cell in cells]
-    return {
-        name: np.einsum("rs,sr->r", drawn().seed_RS, np.stack([own[name] for own in found]))
-        for name in found[0]
-    }
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value_R: Floats) -> Interval:
-        low, high = np.quantile(value_R[1:], [0.025, 0.975])
-        return cls(float(value_R[0]), float(low), float(high))
-
-    def figure(self, name: str, goal: str = "", holds: bool | None = None) -> Figure:
-        return Figure(name, self.value, self.low, self.high, goal, holds)
+    return {name: drawn().over_seeds(np.stack([own[name] for own in found])) for name in found[0]}
 
 
 def run(quick: bool) -> list[Figure]:
@@ -268,7 +215,38 @@ JUDGES: dict[str, Callable[[Chapter], list[Figure]]] = {
 
 def tables() -> str:
     """Every chapter whose cells are kept, as Markdown."""
-    return "\n\n".join(_table(chapter) for chapter in CHAPTERS if _is_kept(chapter))
+    kept = [chapter for chapter in CHAPTERS if _is_kept(chapter)]
+    return "\n\n".join(told for it in kept for told in (_table(it), _adds(it)))
+
+
+ADDS = (  # what is added, to what
+    ("the exchange, to cross entropy", "swap", "erm"),
+    ("the feature term, to cross entropy", "sib, feature", "erm"),
+    ("the feature term, to the exchange", "sib, interventional", "swap"),
+    ("the exchange, to the feature term", "sib, interventional", "sib, feature"),
+    ("masks on all images instead of 10%", "sib, interventional", "sib, interventional, 10% masks"),
+    ("exact masks instead of estimated", "sib, interventional", "sib, interventional, estimated"),
+    ("labels", "sib, interventional", "sib, interventional, no labels"),
+    ("the paper's S-IB, to cross entropy", "sib, paper", "erm"),
+    ("robust S-IB with its own mask, to cross entropy", "sib, robust, own mask", "erm"),
+    ("robust S-IB with masks, to cross entropy", "sib, robust, annotated", "erm"),
+    ("IB-SGL as its program, to cross entropy", "ibsgl, code", "erm"),
+    ("IB-SGL as printed, to cross entropy", "ibsgl, paper", "erm"),
+    ("the last layer on balanced groups, to nothing", "dfr", "erm"),
+)
+TOLD = ("accuracy", "worst group", "flips", "grad_cam", "integrated_gradients", "ibisa")
+
+
+def _adds(chapter: Chapter) -> str:
+    """What each term adds: paired differences."""
+    rows = _rows(chapter)
+    lines = [f"| {chapter.title}: what adds | {' | '.join(TOLD)} |", "|---" * 7 + "|"]
+    for words, having, lacking in ADDS:
+        if having in rows and lacking in rows:
+            found = (Interval.of(rows[having][name] - rows[lacking][name]) for name in TOLD)
+            cells = (_cell(having, name, it) for name, it in zip(TOLD, found, strict=True))
+            lines.append(f"| {words} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _table(chapter: Chapter) -> str:

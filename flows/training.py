@@ -35,6 +35,7 @@ from tasks.finetune.checkpoint import TRAINING
 from tasks.finetune.lesson import digest_of_rows
 from tasks.finetune.specimen import specimens
 from tasks.prepare import checked_catalog
+from tasks.publish import PublishError
 from tasks.reader import open_run
 from tasks.register import Origin, Registered, register_model
 from tasks.schema import PairedSummary
@@ -90,7 +91,11 @@ def register_trained(
     origin = Origin(trained.training_id, trained.run_id, _evidence(settings, paired))
     registry = settings.registry.of(settings.model, trained.architecture)
     tracking = tracking_of(settings.tracking)
-    registered = register_model(load_classifier(trained.model), registry, tracking, origin)
+    try:
+        registered = register_model(load_classifier(trained.model), registry, tracking, origin)
+    except PublishError as error:
+        kept = f"the model and both audits are kept in {settings.folder}"
+        raise PublishError(f"{error}; {kept}: later run the same command again") from error
     log.info("registered: %s as %s", registered.address, registry.alias)
     return registered
 
@@ -194,7 +199,8 @@ def _tell_best(standing: Standing) -> None:
         for name, value in epoch.figures.items()
         if name.startswith("validation.")
     )
-    log.info("trained: epoch %d of %d is taken (%s)", epoch.number, len(standing.history), told)
+    found = f" ({told})" if told else ""
+    log.info("trained: epoch %d of %d is taken%s", epoch.number, len(standing.history), found)
 
 
 def _evidence(settings: RetrainSettings, paired: PairedSummary) -> dict[str, str]:

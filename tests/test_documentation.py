@@ -33,7 +33,13 @@ from tasks.reader import open_run
 from tasks.store import RunFolder
 
 ROOT = Path(__file__).parent.parent
-READ = ("README.md", "CONTRIBUTING.md", "docs/reference.md", "docs/schedule.md", "docs/retraining.md")
+READ = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/reference.md",
+    "docs/schedule.md",
+    "docs/retraining.md",
+)
 PAGES = [ROOT / name for name in READ]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
 ELSEWHERE = (  # what runs these commands

@@ -102,13 +102,13 @@ def read_album(  # noqa: PLR0913 - what is read, how, and where it may lie
             len(rows),
             lost[0].message,
         )
-    count = len(kept)
+    count, catalog = len(kept), catalog.take(pa.array(kept, pa.int64()))
     return Album(
         image_NCHW[:count],
-        _places(catalog["label"].take(kept).to_pylist(), classes),
+        _places(catalog["label"].to_pylist(), classes),
         mask_NHW[:count],
         known[:count],
-        _groups(catalog.take(kept), group_column),
+        _groups(catalog, group_column),
     )
 
 
@@ -128,6 +128,13 @@ def check_album(album: Album, classes: tuple[str, ...], split: str) -> None:
 def with_masks_on(album: Album, known_N: Tensor) -> Album:
     """The same, but for foregrounds that are not to be known."""
     return replace(album, known_N=album.known_N & known_N)
+
+
+def ungrouped(catalog: pa.Table, column: str) -> int:
+    """How many rows name no group: null, or an empty cell of a table."""
+    if column not in catalog.column_names:
+        return len(catalog)
+    return sum(value in (None, "") for value in catalog[column].to_pylist())
 
 
 def _room(count: int, size: tuple[int, int], folder: Path | None) -> tuple[Tensor, Tensor]:
@@ -168,9 +175,9 @@ def _places(labels: list[str | None], classes: tuple[str, ...]) -> Tensor:
 
 
 def _groups(catalog: pa.Table, column: str) -> Tensor | None:
-    """Numbers of the groups, by name; None without the column or where a row has none."""
-    if column not in catalog.column_names or catalog[column].null_count:
+    """Numbers of the groups, by name; None where a row has none."""
+    if ungrouped(catalog, column):
         return None
     names = list(map(str, catalog[column].to_pylist()))
     numbers = {name: number for number, name in enumerate(sorted(set(names)))}
-    return torch.tensor([numbers[name] for name in names])
+    return torch.tensor([numbers[name] for name in names], dtype=torch.int64)

@@ -21,7 +21,7 @@ from models.objectives.names import find_objective
 from models.objectives.step import Objective
 from tasks.catalog import DataSettings, check_catalog, make_catalog
 from tasks.estimator import ForegroundSettings, load_estimator
-from tasks.finetune.album import LARGEST, Album, check_album, read_album
+from tasks.finetune.album import LARGEST, Album, check_album, read_album, ungrouped
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.held_out import HeldOut
 from tasks.finetune.loop import Training, TrainingMistake
@@ -175,18 +175,20 @@ def _no_foregrounds(recipe: FinetuneSettings, images: int) -> TrainingMistake:
 
 
 def _catalogs(classes: tuple[str, ...], data: DataSettings, learning: LearningSettings) -> Catalogs:
+    """Whatever is judged, by epoch or by audit, is not learnt from."""
     audited = make_catalog(data, classes)
     learnt = learning.data(data, learning.train_split)
     training = make_catalog(learnt, classes)
+    _refuse_shared(training, audited, "audited images are training images")
     if learning.validation_split is None:
         training, validation = _divided(training, learning.validation_share)
     else:
         validation = make_catalog(learning.data(data, learning.validation_split), classes)
-    catalogs = Catalogs(training, validation, audited)
-    _refuse_overlap(catalogs)
+        _refuse_shared(validation, audited, "audited images are validation images")
+        _refuse_shared(training, validation, "validation images are training images")
     for warning in check_catalog(training, learnt):
         log.warning(warning)
-    return catalogs
+    return Catalogs(training, validation, audited)
 
 
 def _divided(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
@@ -200,16 +202,8 @@ def _divided(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
     return catalog.filter(pa.array(~held)), catalog.filter(pa.array(held))
 
 
-def _refuse_overlap(catalogs: Catalogs) -> None:
-    """Whatever is judged, by epoch or by audit, must not have been learnt from."""
-    audited, validation = catalogs.audited["image"], catalogs.validation["image"]
-    _refuse_shared(catalogs.training, audited, "audited images are training images")
-    _refuse_shared(catalogs.validation, audited, "audited images are validation images")
-    _refuse_shared(catalogs.training, validation, "validation images are training images")
-
-
-def _refuse_shared(catalog: pa.Table, others: pa.ChunkedArray, what: str) -> None:
-    both = catalog["image"].filter(pc.is_in(catalog["image"], value_set=others))
+def _refuse_shared(catalog: pa.Table, other: pa.Table, what: str) -> None:
+    both = catalog["image"].filter(pc.is_in(catalog["image"], value_set=other["image"]))
     if len(both):
         raise TrainingMistake(
             f"{len(both):,} of the {what} too (first: {one_line(both[0].as_py())}), and would be "
@@ -230,11 +224,12 @@ def _check(
             f"table has none called {group!r}: name it with --group-column, or choose another "
             "--objective"
         )
-    if objective.needs_groups and catalog[group].null_count:
+    missing = ungrouped(catalog, group)
+    if objective.needs_groups and missing:
         raise TrainingMistake(
-            f"objective {recipe.objective} needs each image's group, and "
-            f"{catalog[group].null_count:,} of {len(catalog):,} training images have none in the "
-            f"column {group!r}: fill it, drop these rows, or choose another --objective"
+            f"objective {recipe.objective} needs each image's group, and {missing:,} of "
+            f"{len(catalog):,} training images have none in the column {group!r}: fill it, drop "
+            "these rows, or choose another --objective"
         )
     if recipe.precision == "bfloat16" and not torch.cuda.is_available():
         raise TrainingMistake(

@@ -148,6 +148,7 @@ class _Run:
                 seen[name].append(value)
             if on_step is not None:
                 on_step(step, training.steps, parts)
+        self._refuse_no_answers(step)
         figures = {f"train.{name}": fmean(values) for name, values in seen.items()}
         figures["train.learning_rate"] = float(self.schedule.get_last_lr()[0])
         figures["train.seconds"] = time.perf_counter() - started
@@ -205,12 +206,25 @@ class _Run:
     def _refuse_no_number(self, loss: Loss, step: int) -> None:
         if loss.total.isfinite():
             return
-        parts = ", ".join(f"{name} {float(part):.3g}" for name, part in loss.parts.items())
+        parts = ", ".join(f"{name} {part.item():.3g}" for name, part in loss.parts.items())
+        where = f"step {step + 1} of {self.training.steps}"
+        raise self._stopped(f"the loss is {loss.total.item()} in {where} ({parts})")
+
+    def _refuse_no_answers(self, step: int) -> None:
+        """Weights that the last step spoiled are not kept; the loss would show it a step later."""
+        network = self.learner.network
+        with as_found(network), torch.no_grad():
+            logits_BK = network(next(self.deck.glances()).image_BCHW)
+        if not logits_BK.isfinite().all():
+            raise self._stopped(
+                f"the network's answers are no numbers after step {step} of {self.training.steps}"
+            )
+
+    def _stopped(self, why: str) -> TrainingMistake:
         checkpoints = self.training.checkpoints
         kept = checkpoints is not None and checkpoints.path.is_file()
-        raise TrainingMistake(
-            f"the loss is {float(loss.total)} in step {step + 1} of {self.training.steps} "
-            f"({parts}): lower --learning-rate or the objective's weights; the last good "
+        return TrainingMistake(
+            f"{why}: lower --learning-rate or the objective's weights; the last good "
             f"checkpoint is {checkpoints.path if kept and checkpoints else 'none'}"
         )
 
@@ -253,7 +267,7 @@ def _set_modes(training: Training) -> None:
     """Training mode, but for what keeps its statistics."""
     network = training.network
     network.train(training.objective.trains == "all")
-    if training.recipe.freezes:
+    if training.recipe.statistics == "frozen":
         for module in network.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()

@@ -33,7 +33,7 @@ class FinetuneSettings(BaseModel):
     batch_size: int = Field(64, ge=2, description="Images a step.")
     accumulate: int = Field(1, ge=1, description="Parts that a step's images are computed in.")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
-    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    learning_rate: float = Field(3e-4, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
     schedule: Literal["one_cycle", "cosine", "constant"] = Field(
@@ -43,10 +43,10 @@ class FinetuneSettings(BaseModel):
     zoom: float = Field(
         0.0, ge=0, lt=1, description="Largest share of a picture's sides that is cut off at random."
     )
-    statistics: Literal["frozen", "updated"] | None = Field(
-        None,
-        description="Batch normalisation: as the model learnt it, or of each batch; by default "
-        "updated from scratch only.",
+    statistics: Literal["updated", "frozen"] = Field(
+        "updated",
+        description="Batch normalisation: of each batch, or as the model learnt it (for batches of "
+        "few images).",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the forward pass; bfloat16 on a card only."
@@ -65,11 +65,6 @@ class FinetuneSettings(BaseModel):
                 f"accumulate {self.accumulate} is more than the {self.batch_size} images of a step"
             )
         return self
-
-    @property
-    def freezes(self) -> bool:
-        """Do running statistics stay as they are?"""
-        return (self.statistics or ("updated", "frozen")[self.start == "weights"]) == "frozen"
 
     def batches_of(self, images: int) -> int:
         """Steps of an epoch: batches of nearly the same size, none of one image."""

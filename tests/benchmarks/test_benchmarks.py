@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SLOWER = (
     *(("orchestration", 3), ("cams", 5), ("fused", 6), ("interventions", 1), ("segment", 26)),
     *(("throughput", 4), ("memory", 5), ("reuse", 1), ("curves", 6), ("pace", 6)),
+    ("steps", 9),
 )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 
 from tasks.series import MOMENT
 
@@ -80,10 +81,13 @@ class Site:
         return answer.json()
 
     def nights(self, *, scheduled: bool = True) -> list[dict[str, Any]]:
+        return self.waiting("nightly", scheduled=scheduled)
+
+    def waiting(self, deployment: str, *, scheduled: bool = True) -> list[dict[str, Any]]:
         """Flow runs that the schedule made, or a hand, and nothing has started; soonest first."""
         found = self.ask(
             "/flow_runs/filter",
-            deployments={"name": {"any_": ["nightly"]}},
+            deployments={"name": {"any_": [deployment]}},
             flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}},
         )
         made = [run for run in found if run["auto_scheduled"] == scheduled]
@@ -191,6 +195,21 @@ def test_a_night_is_compared_with_the_night_before(site: Site) -> None:
     assert moved["before"] == str(folders[0])
     assert (moved["same"], moved["changed"], moved["added"], moved["removed"]) == (64, 0, 0, 0)
     assert summaries[1]["cost"]["computed"] == 0
+
+
+def test_a_week_is_scheduled_and_registers_its_candidate(site: Site) -> None:
+    until(lambda: len(site.waiting("weekly")) > 1)
+    weeks = site.waiting("weekly")
+    times = [datetime.fromisoformat(run["expected_start_time"]) for run in weeks[:2]]
+    assert [(time.weekday(), time.hour) for time in times] == [(6, 3)] * 2
+    folder = site.folder / "retrainings/weekly" / site.make_due(weeks[0]).name
+    site.prefect(ONCE)
+    assert site.state(weeks[0]) == "Completed"
+    assert (folder / "compare.html").is_file()
+    client = MlflowClient(f"sqlite:///{site.folder.parent}/sightline/mlflow.db")
+    (name,) = client.search_registered_models()
+    version = client.get_model_version_by_alias(name.name, "candidate")
+    assert version.tags["sightline.folder"] == str(folder)
 
 
 def test_a_killed_night_continues_in_its_folder_when_it_is_retried(site: Site) -> None:

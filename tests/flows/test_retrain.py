@@ -1,0 +1,587 @@
+"""The whole retraining for real: it ends once and the same, wherever it was killed or refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from conftest import run_here
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.tracking import MlflowClient
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from flows.cli import main
+from flows.settings import RetrainSettings, compose
+from flows.training import train
+from models.architectures import ModelSettings
+from models.classifier import load_classifier
+from models.registered import fetched
+from tasks.catalog import DataSettings
+from tasks.finetune import CheckpointMistake
+from tasks.generate import BenchmarkSettings, write_benchmark
+from tasks.reader import open_run
+
+COMMAND = str(Path(sys.executable).with_name("sightline"))
+HELD_OUT = ("accuracy", "worst_group", "accuracy_exchanged")
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 pictures to learn from and 16 to audit, with masks."""
+    folder = tmp_path_factory.mktemp("scenes") / "scenes"
+    write_benchmark(folder, BenchmarkSettings(train=32, validation=0, test=16))
+    return folder
+
+
+def mlflow_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def command(data: Path, bundle: Path, folder: Path) -> list[str]:
+    return [
+        *("retrain", "--data", str(data), "--split", "test", "--train-split", "train"),
+        *("--model", str(bundle), "--out", str(folder / "run"), "--name", "scenes"),
+        *("--epochs", "2", "--training-batch-size", "8", "--methods", "grad_cam_pp"),
+        *("--workers", "1", "--mlflow", mlflow_of(folder)),
+    ]
+
+
+def invoke(options: list[str], *more: str) -> Result:
+    return CliRunner().invoke(main, [*options, *more], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def options(scenes: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A retraining that nothing happened to."""
+    options = command(scenes, bundle, tmp_path_factory.mktemp("undisturbed"))
+    done = invoke(options, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 16
+    return options
+
+
+@pytest.fixture(scope="module")
+def undisturbed(options: list[str]) -> Path:
+    return Path(options[options.index("--out") + 1])
+
+
+def weights_of(run: Path) -> dict[str, Tensor]:
+    return load_file(run / "model/model.safetensors")
+
+
+def is_same(run: Path, other: Path) -> None:
+    torch.testing.assert_close(weights_of(run), weights_of(other), rtol=1e-3, atol=1e-5)
+
+
+def the_training(folder: Path) -> Run:
+    """The one MLflow run that trained; the audits have runs of their own."""
+    client = MlflowClient(tracking_uri=mlflow_of(folder))
+    experiment = client.get_experiment_by_name("sightline").experiment_id
+    whose = "tags.`sightline.training_id` LIKE '%'"
+    (run,) = client.search_runs([experiment], whose)
+    assert run.info.status == "FINISHED"
+    assert len(client.search_runs([experiment])) == 3  # and the two audits
+    return run
+
+
+def the_version(folder: Path) -> ModelVersion:
+    client = MlflowClient(tracking_uri=mlflow_of(folder))
+    (version,) = client.search_model_versions("name = 'scenes'")
+    assert client.get_model_version_by_alias("scenes", "candidate").version == version.version
+    return version
+
+
+def test_everything_is_there_at_the_end(undisturbed: Path) -> None:
+    files = ("compare.html", "compare.md", "compare.json", "training/checkpoint.pt")
+    assert all((undisturbed / name).stat().st_size for name in files)
+    epochs = json.loads((undisturbed / "training/history.json").read_text())
+    assert [(epoch["number"], epoch["step"]) for epoch in epochs] == [(1, 4), (2, 8)]
+    before, after = (open_run(undisturbed / name) for name in ("before", "after"))
+    bundle = load_classifier(ModelSettings(address=str(undisturbed / "model")))
+    assert before.state["state"] == after.state["state"] == "finished"
+    assert after.state["identity"]["model"] == bundle.digest
+    assert before.state["identity"]["model"] != bundle.digest
+    assert not [path for path in undisturbed.rglob("*") if path.name.startswith(".")]
+    assert not (undisturbed / "lock").exists()
+
+
+def test_the_epoch_that_validation_prefers_is_the_bundle(undisturbed: Path) -> None:
+    kept = torch.load(undisturbed / "training/checkpoint.pt", weights_only=True)
+    standing = kept["standing"]
+    judged = [it["figures"]["validation.accuracy_exchanged"] for it in standing["history"]]
+    assert standing["best"] == judged.index(max(judged)) + 1
+    torch.testing.assert_close(weights_of(undisturbed), dict(standing["best_weights"]))
+
+
+def test_mlflow_has_the_training_epoch_by_epoch(undisturbed: Path) -> None:
+    run, client = the_training(undisturbed.parent), MlflowClient(mlflow_of(undisturbed.parent))
+    names = {"epoch", "train.loss", "train.cross_entropy", "train.background"}
+    names |= {f"validation.{name}" for name in HELD_OUT}
+    assert names <= run.data.metrics.keys()
+    for name in names:
+        points = client.get_metric_history(run.info.run_id, name)
+        assert [point.step for point in points] == [1, 2], name
+    pictures = [file.path for file in client.list_artifacts(run.info.run_id, "maps")]
+    assert pictures == ["maps/epoch-001.png", "maps/epoch-002.png"]
+    drawn = client.download_artifacts(run.info.run_id, pictures[0])
+    with Image.open(drawn) as picture:
+        assert min(picture.size) >= 64
+    assert run.data.params["finetune.objective"] == "sib"
+    contexts = [
+        {tag.value for tag in given.tags if tag.key == "mlflow.data.context"}
+        for given in run.inputs.dataset_inputs
+    ]
+    assert sorted(map(sorted, contexts)) == [["audit"], ["training"], ["validation"]]
+
+
+def test_the_version_has_its_evidence_and_loads_by_its_alias(undisturbed: Path) -> None:
+    version = the_version(undisturbed.parent)
+    paired = json.loads((undisturbed / "compare.json").read_text())
+    assert version.tags["sightline.verdict"] == paired["sentence"]
+    assert version.tags["sightline.folder"] == str(undisturbed)
+    assert " -> " in version.tags["sightline.accuracy"]
+    assert version.run_id == the_training(undisturbed.parent).info.run_id
+    settings = ModelSettings(address="mlflow:models:/scenes@candidate")
+    with fetched(settings, mlflow_of(undisturbed.parent)) as model:
+        found = load_classifier(model.settings)
+    assert found.digest == open_run(undisturbed / "after").state["identity"]["model"]
+
+
+def test_the_same_command_again_trains_nothing_and_registers_nothing(
+    options: list[str], undisturbed: Path
+) -> None:
+    kept, version = (
+        (undisturbed / "training/checkpoint.pt").stat().st_mtime_ns,
+        the_version(undisturbed.parent),
+    )
+    weights, training = weights_of(undisturbed), the_training(undisturbed.parent)
+    for more in ((), ("--replace",)):
+        done = invoke(options, *more)
+        assert done.exit_code == 0, done.stderr
+        assert (undisturbed / "training/checkpoint.pt").stat().st_mtime_ns == kept
+        assert all(weights_of(undisturbed)[name].equal(weights[name]) for name in weights)
+        assert the_version(undisturbed.parent).version == version.version
+        assert the_training(undisturbed.parent).info.run_id == training.info.run_id
+
+
+def test_other_settings_are_refused_and_change_nothing(
+    options: list[str], undisturbed: Path
+) -> None:
+    known = (undisturbed / "training/training.json").read_text()
+    done = invoke(options, "--learning-rate", "0.01")
+    assert done.exit_code == 2
+    told = done.stderr.splitlines()[-1]
+    assert "checkpoint.pt is a checkpoint of another training (data, model or settings" in told
+    assert told.endswith("give another --out, or --replace to begin again")
+    assert (undisturbed / "training/training.json").read_text() == known
+    assert the_training(undisturbed.parent)
+
+
+Moment = Callable[[Path, str], bool]  # the folder, and what was told so far
+
+
+def is_reading(run: Path, told: str) -> bool:
+    return (run / "training/training.json").is_file()
+
+
+def is_in_the_first_epoch(run: Path, told: str) -> bool:
+    return "training: 28 images" in told
+
+
+def has_an_epoch(run: Path, told: str) -> bool:
+    return (run / "training/checkpoint.pt").is_file()
+
+
+def is_in_the_second_epoch(run: Path, told: str) -> bool:
+    there = has_an_epoch(run, told)
+    time.sleep(0.5 if there else 0)
+    return there
+
+
+def is_audited_after(run: Path, told: str) -> bool:
+    return (run / "after/catalog.parquet").is_file()
+
+
+def start(options: list[str], log: Path) -> psutil.Popen:
+    with log.open("w") as told:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as in this process
+        return psutil.Popen(
+            [COMMAND, *options], stdout=subprocess.DEVNULL, stderr=told, env=environment
+        )
+
+
+def kill_at(moment: Moment, options: list[str], folder: Path) -> list[psutil.Process]:
+    """Kill a retraining then; its children, which it leaves behind."""
+    log, end = folder / "log.txt", time.monotonic() + 200
+    process = start(options, log)
+    while not moment(folder / "run", log.read_text()):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.01)
+    children: list[psutil.Process] = process.children(recursive=True)
+    process.kill()
+    process.wait()
+    kept = folder / "run/training/checkpoint.pt"
+    assert not kept.exists() or "standing" in torch.load(kept, weights_only=True)
+    return children
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param((is_in_the_second_epoch,), id="once"),
+        pytest.param(
+            (is_reading, is_in_the_first_epoch, has_an_epoch, is_audited_after),
+            marks=pytest.mark.full,
+            id="again-and-again",
+        ),
+    ],
+)
+def test_killed_at_any_moment_it_ends_as_if_undisturbed(
+    moments: tuple[Moment, ...], scenes: Path, bundle: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    options = command(scenes, bundle, tmp_path)
+    children = [child for moment in moments for child in kill_at(moment, options, tmp_path)]
+    assert start(options, tmp_path / "log.txt").wait() == 0, (tmp_path / "log.txt").read_text()
+    is_same(tmp_path / "run", undisturbed)
+    the_version(tmp_path)
+    run = the_training(tmp_path)
+    points = MlflowClient(mlflow_of(tmp_path)).get_metric_history(run.info.run_id, "train.loss")
+    assert [point.step for point in points] == [1, 2]
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+
+
+def test_a_registry_that_is_away_costs_a_version_until_the_next_try(
+    scenes: Path, bundle: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("flows.audit.publish.retry_delay_seconds", 0)
+    monkeypatch.setattr("flows.retrain.register.retry_delay_seconds", 0)
+    options = command(scenes, bundle, tmp_path)
+    away = [*options[:-1], "http://127.0.0.1:9"]
+    done = invoke(away)
+    assert done.exit_code == 3
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("sightline: MLflow at http://127.0.0.1:9 failed (")
+    assert "no version was registered" in told
+    assert "run the same command again" in told
+    assert "Traceback" not in done.stderr
+    is_same(tmp_path / "run", undisturbed)
+    assert (tmp_path / "run/compare.html").is_file()
+    kept = (tmp_path / "run/training/checkpoint.pt").stat().st_mtime_ns
+    done = invoke(options)
+    assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "run/training/checkpoint.pt").stat().st_mtime_ns == kept
+    run = the_training(tmp_path)
+    assert the_version(tmp_path).run_id == run.info.run_id
+    points = MlflowClient(mlflow_of(tmp_path)).get_metric_history(run.info.run_id, "train.loss")
+    assert [point.step for point in points] == [1, 2]
+
+
+Rows = list[dict[str, str]]
+Case = Callable[[Path, list[str]], None]
+
+
+def put(options: list[str], name: str, value: str) -> None:
+    if name in options:
+        options[options.index(name) + 1] = value
+    else:
+        options += [name, value]
+
+
+def other_table(tmp_path: Path, options: list[str], change: Callable[[Rows], Rows]) -> None:
+    """The same pictures, with other rows."""
+    data = Path(options[options.index("--data") + 1])
+    with (data / "metadata.csv").open() as file:
+        rows = change(list(csv.DictReader(file)))
+    with (tmp_path / "table.csv").open("w") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    put(options, "--data", str(tmp_path / "table.csv"))
+    put(options, "--images", str(data))
+
+
+def without(row: dict[str, str], column: str) -> dict[str, str]:
+    return {key: value for key, value in row.items() if key != column}
+
+
+def no_masks(tmp_path: Path, options: list[str]) -> None:
+    other_table(tmp_path, options, lambda rows: [without(row, "mask") for row in rows])
+
+
+def a_class_that_nothing_shows(tmp_path: Path, options: list[str]) -> None:
+    other_table(
+        tmp_path,
+        options,
+        lambda rows: [row for row in rows if row["split"] == "test" or row["label"] != "fish"],
+    )
+
+
+def an_unknown_objective(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--objective", "sbi")
+
+
+def an_unknown_form(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--objective", "sib:form=papers")
+
+
+def an_unknown_argument(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--objective", "sib:wieght=2")
+
+
+def no_column_of_groups(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--objective", "dfr")
+    put(options, "--group-column", "site")
+
+
+def a_group_that_is_not_told(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--objective", "dfr")
+    other_table(
+        tmp_path, options, lambda rows: [row | {"group": ""} for row in rows[:3]] + rows[3:]
+    )
+
+
+def audited_pictures_to_learn_from(tmp_path: Path, options: list[str]) -> None:
+    place = options.index("--train-split")
+    del options[place : place + 2]
+
+
+def pictures_that_choose_what_they_taught(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--validation-split", "train")
+
+
+def a_split_that_is_nowhere(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--train-split", "trian")
+
+
+def halves_without_a_card(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--precision", "bfloat16")
+
+
+def a_folder_in_the_cloud(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--out", "s3://bucket/run")
+
+
+def a_folder_in_use(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "run/training").mkdir(parents=True)
+    (tmp_path / "run/training/thesis.tex").touch()
+    options += ["--replace"]
+
+
+def more_parts_than_pictures(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--accumulate", "9")
+
+
+def a_choice_by_groups_that_are_not_there(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--choose", "worst_group")
+    put(options, "--group-column", "site")
+
+
+def no_labels_for_fresh_weights(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--start", "scratch")
+    other_table(
+        tmp_path, options, lambda rows: [row | {"label": ""} for row in rows[:3]] + rows[3:]
+    )
+
+
+def no_background_to_put_objects_on(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--objective", "swap")
+    Image.new("L", (64, 64), 255).save(tmp_path / "all.png")
+    other_table(
+        tmp_path, options, lambda rows: [row | {"mask": str(tmp_path / "all.png")} for row in rows]
+    )
+
+
+def a_layer_that_is_nowhere(tmp_path: Path, options: list[str]) -> None:
+    put(options, "--layer", "stage4")
+
+
+@pytest.fixture
+def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("without_a_card")
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        (no_masks, "objective sib needs foregrounds, and none of 28 training images has one"),
+        (
+            a_class_that_nothing_shows,
+            "1 of the model's 4 classes have no picture in the training images ('fish')",
+        ),
+        (an_unknown_objective, "unknown objective 'sbi' (did you mean 'sib'?)"),
+        (an_unknown_form, "objective sib has no form 'papers' (did you mean 'paper'?)"),
+        (an_unknown_argument, "'wieght' (did you mean 'weight'?)"),
+        (no_column_of_groups, "table has none called 'site': name it with --group-column"),
+        (a_group_that_is_not_told, "images have none in the column 'group': fill it"),
+        (audited_pictures_to_learn_from, "16 of the audited images are training images too"),
+        (
+            pictures_that_choose_what_they_taught,
+            "32 of the validation images are training images too",
+        ),
+        (a_split_that_is_nowhere, "has no split 'trian' (did you mean 'train'?)"),
+        (halves_without_a_card, "--precision bfloat16 needs a card, and there is none here"),
+        (a_folder_in_the_cloud, "a training keeps its checkpoints in a folder of this machine"),
+        (a_folder_in_use, "run is not empty and holds no training: give an empty or a new --out"),
+        (more_parts_than_pictures, "accumulate 9 is more than the 8 images of a step"),
+        (
+            a_choice_by_groups_that_are_not_there,
+            "--choose worst_group needs a column that names groups to validate on",
+        ),
+        (no_labels_for_fresh_weights, "training images have no label, and fresh weights"),
+        (no_background_to_put_objects_on, "no foreground of 28 training images leaves one"),
+        (a_layer_that_is_nowhere, "no layer 'stage4' in the network (did you mean 'stage"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_trained(
+    case: Case, told: str, scenes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    options = command(scenes, bundle, tmp_path)
+    case(tmp_path, options)
+    done = invoke(options)
+    assert done.exit_code == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("sightline: ")
+    assert told in last
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    left = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*")}
+    assert left <= {"training", "training/training.json", "training/thesis.tex"}
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_is_mended_with_replace(
+    scenes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    options = command(scenes, bundle, tmp_path)
+    wild = ("--learning-rate", "1e30", "--schedule", "constant")
+    done = invoke(options, *wild)
+    assert done.exit_code == 2
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith("sightline: the loss is nan in step ")
+    assert " of 8 (cross_entropy nan, background " in told
+    assert "): lower --learning-rate or the objective's weights" in told
+    assert told.endswith("the last good checkpoint is none")
+    assert not (tmp_path / "run/model").exists()
+    assert not (tmp_path / "run/before").exists()
+    client = MlflowClient(mlflow_of(tmp_path))
+    (failed,) = client.search_runs([client.get_experiment_by_name("sightline").experiment_id])
+    assert failed.info.status == "FAILED"
+
+
+def test_another_training_takes_the_folder_only_with_replace(
+    scenes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    where = {"model__address": str(bundle), "finetune__steps": 1}
+    train(settings_of(scenes, tmp_path, **where))
+    first = weights_of(tmp_path / "run")
+    other = {**where, "finetune__learning_rate": 0.01}
+    with pytest.raises(CheckpointMistake, match="or --replace to begin again"):
+        train(settings_of(scenes, tmp_path, **other))
+    train(settings_of(scenes, tmp_path, **where))  # still the one that lies there
+    assert all(weights_of(tmp_path / "run")[name].equal(first[name]) for name in first)
+    train(settings_of(scenes, tmp_path, **other, output__replace=True))
+    assert not weights_of(tmp_path / "run")["fc.weight"].equal(first["fc.weight"])
+    client = MlflowClient(mlflow_of(tmp_path))
+    runs = client.search_runs([client.get_experiment_by_name("sightline").experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+
+
+SETTINGS = {
+    "attribution.methods": ("grad_cam_pp",),
+    "data.split": "test",
+    "learning.train_split": "train",
+    "finetune.epochs": 1,
+    "finetune.batch_size": 16,
+    "finetune.objective": "erm",
+}
+
+
+def settings_of(data: Path, folder: Path, **given: object) -> RetrainSettings:
+    where = {"data.path": str(data), "output.run": str(folder / "run")}
+    told = {name.replace("__", "."): value for name, value in given.items()}
+    return compose(
+        RetrainSettings, None, SETTINGS | where | {"tracking.uri": mlflow_of(folder)} | told
+    )
+
+
+def test_a_users_own_network_trains_and_its_bundle_is_audited(scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n"
+        "class Net(nn.Sequential):\n"
+        "    classes = ('fish', 'mushroom', 'balloon', 'cactus')\n"
+        "    preprocessing = {'crop': (64, 64)}\n\n"
+        "def build():\n"
+        "    return Net(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),\n"
+        "        nn.Flatten(), nn.Linear(8, 4))\n"
+    )
+    address = f"{tmp_path}/net.py:build"
+    settings = settings_of(scenes, tmp_path, model__address=address, finetune__start="scratch")
+    trained = train(settings)
+    assert trained.architecture == address
+    run = run_here(tmp_path / "after", DataSettings(path=str(scenes), split="test"), trained.model)
+    assert open_run(run.path).summary().images.predicted == 16
+
+
+def test_fresh_weights_are_the_same_for_the_same_seed(
+    scenes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    found = []
+    for number, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(number)
+        settings = settings_of(
+            scenes,
+            folder,
+            model__address=str(bundle),
+            finetune__start="scratch",
+            finetune__training_seed=seed,
+            finetune__steps=1,
+            tracking__uri=mlflow_of(tmp_path),
+        )
+        train(settings)
+        found.append(weights_of(folder / "run"))
+    assert found[0]["fc.weight"].equal(found[1]["fc.weight"])
+    assert not found[0]["fc.weight"].equal(found[2]["fc.weight"])
+    assert not found[0]["fc.weight"].allclose(load_file(bundle / "model.safetensors")["fc.weight"])
+
+
+def test_more_parts_than_pictures_and_nothing_to_validate_on(
+    scenes: Path, bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_of(
+        scenes,
+        tmp_path,
+        model__address=str(bundle),
+        finetune__batch_size=64,
+        finetune__accumulate=40,
+        finetune__optimiser="sgd",
+        finetune__schedule="cosine",
+        finetune__zoom=0.2,
+        learning__validation_share=0.01,  # of 8 pictures of each class: none
+    )
+    with caplog.at_level("INFO", "sightline"):
+        train(settings)
+    (epoch,) = json.loads((tmp_path / "run/training/history.json").read_text())
+    assert 0 < epoch["figures"]["train.loss"] < 100
+    assert "the last epoch is taken: there are no labelled validation images" in caplog.text
+    assert "trained: epoch 1 of 1 is taken\n" in caplog.text

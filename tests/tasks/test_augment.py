@@ -1,0 +1,75 @@
+"""Augmentation: what a picture shows and what its mask says of it stay in the same place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tasks.finetune import FinetuneSettings
+from tasks.finetune.augment import Moved
+
+SIDE = 32
+EDGES = st.tuples(st.integers(0, 24), st.integers(0, 24), st.integers(3, 8))
+
+
+def square(top: int, left: int, side: int) -> Tensor:
+    mask_HW = torch.zeros(SIDE, SIDE, dtype=torch.uint8)
+    mask_HW[top : top + side, left : left + side] = 255
+    return mask_HW
+
+
+def drawn(count: int, seed: int, **recipe: object) -> Moved:
+    generator = torch.Generator().manual_seed(seed)
+    return Moved.drawn(count, FinetuneSettings.model_validate(recipe), generator)
+
+
+@given(edges=st.lists(EDGES, min_size=1, max_size=4), seed=st.integers(0, 99), zoom=st.floats(0, 1))
+def test_a_bright_square_and_its_mask_stay_aligned(
+    edges: list[tuple[int, int, int]], seed: int, zoom: float
+) -> None:
+    mask_BHW = torch.stack([square(*edge) for edge in edges])
+    picture_BCHW = mask_BHW[:, None].expand(-1, 3, -1, -1).contiguous()
+    moved = drawn(len(edges), seed, zoom=min(zoom, 0.9))
+    seen_BCHW, seen_BHW = moved.of(picture_BCHW), moved.of_mask(mask_BHW)
+    assert seen_BCHW.dtype == seen_BHW.dtype == torch.uint8
+    assert seen_BCHW.shape == picture_BCHW.shape
+    assert all(seen_BCHW[:, colour].equal(seen_BHW) for colour in range(3))
+
+
+@given(edge=EDGES, flipped=st.booleans(), left=st.floats(0.6, 1), shift=st.floats(-1, 1))
+def test_it_is_seen_where_it_is_looked_for(
+    edge: tuple[int, int, int], flipped: bool, left: float, shift: float
+) -> None:
+    """The window is `left` of the sides wide, its middle moved by a share of what is cut off."""
+    moved = Moved(torch.tensor([flipped]), torch.tensor([left]), torch.tensor([[shift, -shift]]))
+    seen_HW = moved.of_mask(square(*edge)[None])[0] > 127
+    top, first, side = edge
+    first = SIDE - side - first if flipped else first
+    cut = SIDE * (1 - left) / 2
+    corner_x, corner_y = cut * (1 + shift), cut * (1 - shift)  # of the window
+    for row, column in ((0, 0), (SIDE // 2, SIDE // 3), (SIDE - 1, SIDE - 1)):
+        y, x = corner_y + (row + 0.5) * left, corner_x + (column + 0.5) * left
+        from_edges = min(y - top, top + side - y, x - first, first + side - x)
+        if abs(from_edges) > 1:  # a border is blurred
+            assert seen_HW[row, column] == (from_edges > 0)
+
+
+def test_half_are_mirrored_or_none() -> None:
+    mirrored = drawn(1000, 0).flipped_B.float().mean().item()
+    assert mirrored == pytest.approx(0.5, abs=0.05)
+    assert not drawn(1000, 0, flip="none").flipped_B.any()
+
+
+def test_nothing_moves_where_nothing_is_asked_for() -> None:
+    picture_BCHW = torch.randint(0, 256, (4, 3, SIDE, SIDE)).to(torch.uint8)
+    assert drawn(4, 0, flip="none").of(picture_BCHW).equal(picture_BCHW)
+
+
+def test_each_picture_moves_in_its_own_way_and_again_the_same() -> None:
+    mask_BHW = square(4, 20, 6).expand(16, -1, -1)
+    seen_BHW = drawn(16, 3, zoom=0.4).of_mask(mask_BHW)
+    assert len({tuple(seen_HW.flatten().tolist()) for seen_HW in seen_BHW}) > 12
+    assert drawn(16, 3, zoom=0.4).of_mask(mask_BHW).equal(seen_BHW)
