@@ -39,14 +39,14 @@ def retrain(
     settings = RetrainSettings(**locals())
     with undisturbed(settings) as settings:
         trained = learn(settings)
-        before = audit(**dict(settings.audit_of(settings.model, "before")))
+        before = audit(**dict(settings.audit_of(trained.start, "before")))
         after = audit(**dict(settings.audit_of(trained.model, "after", before)))
         paired = compare(settings, before, after)
         register(settings, trained, paired)
     return str(settings.folder)
 
 
-@task
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def learn(settings: RetrainSettings) -> Trained:
     return train(settings)
 

@@ -18,7 +18,7 @@ from flows.settings import RetrainSettings, tracking_of
 from models.addresses import place
 from models.architectures import ModelSettings, build_fresh
 from models.classifier import Classifier, load_classifier, save_bundle
-from models.registered import fetched
+from models.registered import SCHEME, fetched
 from reports.sheet import contact_sheet
 from tasks import cluster
 from tasks.duel import pair_runs
@@ -49,6 +49,7 @@ log = logging.getLogger("sightline")
 class Trained:
     """What a training left."""
 
+    start: ModelSettings  # what was trained: the version itself, where an alias named it
     model: ModelSettings  # the bundle
     architecture: str
     training_id: str
@@ -58,7 +59,7 @@ class Trained:
 def train(settings: RetrainSettings) -> Trained:
     """Train and write the bundle. Each step is told here, each epoch in MLflow; what was killed
     goes on after its last epoch."""
-    lesson = _lesson(settings)
+    start, lesson = _lesson(settings)
     with pictures_watched("reading pictures") as told:
         training = begin(lesson, told)
     _tell(training)
@@ -69,11 +70,12 @@ def train(settings: RetrainSettings) -> Trained:
         mlflow.catch_up(_epochs(standing))  # what a killed training had not told
     _tell_best(standing)
     save_bundle(settings.folder / "model", lesson.classifier)
+    architecture = lesson.classifier.architecture
     bundle = ModelSettings(
         address=str(settings.folder / "model"),
-        allow_factory=".py:" in lesson.classifier.architecture,  # the user gave it himself
+        allow_factory=".py:" in architecture,  # the user gave it himself
     )
-    return Trained(bundle, lesson.classifier.architecture, lesson.training_id, mlflow.run_id)
+    return Trained(start, bundle, architecture, lesson.training_id, mlflow.run_id)
 
 
 def compare_audits(settings: RetrainSettings, before: str, after: str) -> PairedSummary:
@@ -100,18 +102,20 @@ def register_trained(
     return registered
 
 
-def _lesson(settings: RetrainSettings) -> Lesson:
+def _lesson(settings: RetrainSettings) -> tuple[ModelSettings, Lesson]:
     folder = settings.folder / "training"
     _refuse_foreign(settings.folder, folder / TRAINING)
     with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
-        classifier = load_classifier(model.settings)
+        classifier, start = load_classifier(model.settings), settings.model
+    if model.origin:  # an alias may move before the audit
+        start = start.model_copy(update={"address": f"{SCHEME}{model.origin['address']}"})
     checked_catalog(settings.asked, classifier)  # before hours, what the audits would refuse after
     lesson = plan_lesson(classifier, settings.wanted, folder, replace=settings.output.replace)
     if settings.finetune.start == "scratch":
         lesson = replace(lesson, classifier=_fresh(classifier, settings.finetune.training_seed))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     cluster.place(lesson.classifier, device, settings.attribution.memory_format)
-    return lesson
+    return start, lesson
 
 
 def _refuse_foreign(folder: Path, known: Path) -> None:

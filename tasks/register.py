@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.classifier import Classifier, save_bundle
 from models.mistakes import Mistake, told
@@ -33,10 +33,19 @@ if TYPE_CHECKING:
 
 FOLDER = "model"  # among the run's artifacts
 MODEL = "sightline.model"  # tag: digest of the network's numbers
-NAME, ALIAS = r"^[^/:@\s]+$", r"^[\w-]+$"
+NAME = r"^[^/:@\s]+$"
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow refuses
 
 log = logging.getLogger("sightline")
+
+
+def _is_free(alias: str) -> str:
+    if RESERVED.fullmatch(alias):
+        raise ValueError("MLflow keeps latest and v1, v2, … for itself: give another alias")
+    return alias
+
+
+Alias = Annotated[str, Field(pattern=r"^[\w-]+$"), AfterValidator(_is_free)]
 
 
 class RegistrySettings(BaseModel):
@@ -45,16 +54,7 @@ class RegistrySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=NAME, description="Registered model's name.")
-    alias: str | None = Field(
-        None, pattern=ALIAS, description="Alias that the new version gets, as champion."
-    )
-
-    @field_validator("alias")
-    @classmethod
-    def _is_free(cls, alias: str | None) -> str | None:
-        if alias is not None and RESERVED.fullmatch(alias):
-            raise ValueError("MLflow keeps latest and v1, v2, … for itself: give another alias")
-        return alias
+    alias: Alias | None = Field(None, description="Alias that the new version gets, as champion.")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -123,11 +123,6 @@ def check_album(album: Album, classes: tuple[str, ...], split: str) -> None:
             f"{len(missing)} of the model's {len(classes)} classes have no picture in {split} "
             f"({shown(missing, 4)}), and would be forgotten: add some, or leave all unlabelled"
         )
-
-
-def with_masks_on(album: Album, known_N: Tensor) -> Album:
-    """The same, but for foregrounds that are not to be known."""
-    return replace(album, known_N=album.known_N & known_N)
 
 
 def ungrouped(catalog: pa.Table, column: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,6 @@ from models.preprocessing import Preprocessing
 from tasks.catalog import DataSettings, make_catalog
 from tasks.estimator import Estimator
 from tasks.finetune import Album, AlbumMistake, read_album
-from tasks.finetune.album import with_masks_on
 from tasks.pictures.segment import Estimate
 from tasks.read import Ground, Reader
 
@@ -151,5 +151,5 @@ def test_a_donors_object_is_known_and_leaves_a_background() -> None:
     album = Album.of(torch.zeros(5, 3, 10, 10, dtype=torch.uint8), torch.arange(5), mask_NHW)
     assert album.donors().tolist() == [0, 1, 4]
     known_N = torch.tensor([True, True, True, True, False])
-    assert with_masks_on(album, known_N).donors().tolist() == [0, 1]
-    assert with_masks_on(album, ~known_N & known_N).donors().tolist() == []
+    assert replace(album, known_N=known_N).donors().tolist() == [0, 1]
+    assert replace(album, known_N=torch.zeros(5, dtype=torch.bool)).donors().tolist() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -91,7 +92,7 @@ def test_backgrounds_of_every_label_come_alike_often() -> None:
 def test_groups_come_alike_often() -> None:
     album = album_of(torch.arange(40) % 2)
     group_N = torch.tensor([0] * 36 + [1] * 4)
-    deck = deck_of(Album(*list(vars(album).values())[:4], group_N), Dfr())
+    deck = deck_of(replace(album, group_N=group_N), Dfr())
     drawn = group_N[torch.cat([torch.cat(list(deck.epoch())) for _ in range(20)])]
     assert drawn.float().mean().item() == pytest.approx(0.5, abs=0.06)
 
