@@ -6,7 +6,7 @@ every second scenery and tells nothing, so that processes can share the work; `-
 Markdown.
 
 An interval is a bootstrap's over seeds and, within a seed, over images; differences are paired.
-Shapes: R draws, S seeds, N images, G groups.
+Shapes: R draws.
 """
 
 from __future__ import annotations
@@ -14,122 +14,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.chapters import CHAPTERS, NONE, SECOND, SECONDS, SEEDS, STRONG, Chapter, row_of
 from benchmarks.figures import Figure, main
-from benchmarks.redrawn import Drawn, Floats, Interval
-from benchmarks.retrained import MAPS, ROWS, Cell, Judged, computed
-from benchmarks.scenery import Scenery
-from tasks.generate import plan
-
-SEEDS = (1, 2, 3)
-SECOND_LOOK = ("erm", "swap", "sib, interventional")
-WITHOUT = (
-    "erm",
-    "swap",
-    "sib, paper",
-    "sib, robust, annotated",
-    "sib, feature",
-    "sib, interventional",
-)
-CHEAPER = tuple(name for name, row in ROWS.items() if not 0.9 < row.cost < 1.1)
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """One question of the study: the same pictures, several rows."""
-
-    title: str
-    look: str
-    strength: float
-    rows: tuple[str, ...]
-    equal: str = "steps"
-
-    def cells(self, row: str) -> list[Cell]:
-        return [
-            Cell(Scenery(self.look, "small", self.strength, seed), row, self.equal)
-            for seed in SEEDS
-        ]
-
-
-STRONG = Chapter("A strong shortcut, equal steps", "first", 0.95, tuple(ROWS))
-SECONDS = Chapter("A strong shortcut, equal seconds", "first", 0.95, CHEAPER, "seconds")
-SECOND = Chapter("The second look, a strong shortcut", "second", 0.95, SECOND_LOOK)
-NONE = Chapter("No shortcut", "first", 0.25, WITHOUT)
-CHAPTERS = (STRONG, SECOND, NONE, SECONDS)
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """Of a scenery's test pictures, known without drawing them."""
-
-    label_N: NDArray[np.int64]
-    background_N: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, scenery: Scenery) -> Truth:
-        settings = scenery.settings
-        rows = [row for row in plan(settings) if row.split == "test"]
-        return cls(
-            np.array([settings.classes.index(row.label) for row in rows]),
-            np.array([settings.backgrounds.index(row.background) for row in rows]),
-        )
-
-    @cached_property
-    def follows_N(self) -> NDArray[np.bool_]:
-        """Is the picture's background the one of its class in training?"""
-        follows_N: NDArray[np.bool_] = self.label_N == self.background_N
-        return follows_N
-
-    @cached_property
-    def group_GN(self) -> Floats:
-        """1 where the picture is of the group."""
-        group_N = self.label_N * 4 + self.background_N
-        group_GN: Floats = (group_N == np.arange(16)[:, None]).astype(np.float64)
-        return group_GN
-
-
-@lru_cache(maxsize=1)
-def drawn() -> Drawn:
-    """For the benchmark's 1,280 test pictures."""
-    return Drawn.of(1280, len(SEEDS))
-
-
-def figures_of(cell: Cell, judged: Judged) -> dict[str, Floats]:
-    """(R,) of each figure of one network."""
-    truth, draws = Truth.of(cell.scenery), drawn()
-    right_N = (judged.prediction_N == truth.label_N).astype(np.float64)
-    changed_SN = (judged.moved_SN != judged.prediction_N).astype(np.float64)
-    figures = {
-        "accuracy": draws.means(right_N),
-        "worst group": draws.worst(right_N, truth.group_GN),
-        "follows": draws.means(np.where(truth.follows_N, right_N, np.nan)),
-        "flips": draws.means(changed_SN[1:].mean(0)),
-        "flips within": draws.means(changed_SN[0]),
-    }
-    return figures | {name: draws.means(judged.lift_M[name]) for name in MAPS}
-
-
-def row_of(chapter: Chapter, row: str) -> dict[str, Floats]:
-    """(R,) of each figure, over the seeds that are drawn."""
-    cells = chapter.cells(row)
-    found = [figures_of(cell, computed(cell)) for cell in cells]
-    return {name: drawn().over_seeds(np.stack([own[name] for own in found])) for name in found[0]}
+from benchmarks.redrawn import Floats, Interval
+from benchmarks.retrained import MAPS, ROWS, Cell, computed
 
 
 def run(quick: bool) -> list[Figure]:
     """What was hoped for, and what it came to; --quick: of the chapters whose cells are kept."""
-    there = [chapter for chapter in CHAPTERS if not quick or _is_kept(chapter)]
+    there = _kept() if quick else list(CHAPTERS)
     return [figure for chapter in there for figure in JUDGES[chapter.title](chapter)]
 
 
-def _is_kept(chapter: Chapter) -> bool:
-    return all(cell.file.exists() for row in chapter.rows for cell in chapter.cells(row))
+def _kept() -> list[Chapter]:
+    kept = (chapter.kept() for chapter in CHAPTERS)
+    return [chapter for chapter in kept if chapter.seeds]
 
 
 def _rows(chapter: Chapter) -> dict[str, dict[str, Floats]]:
@@ -197,7 +100,7 @@ def _none(chapter: Chapter) -> list[Figure]:
 
 
 def _seconds(chapter: Chapter) -> list[Figure]:
-    own = row_of(STRONG, "sib, interventional")
+    own = row_of(replace(STRONG, seeds=chapter.seeds), "sib, interventional")
     figures = []
     for row in chapter.rows:
         lead = Interval.of(own["worst group"] - row_of(chapter, row)["worst group"])
@@ -215,8 +118,7 @@ JUDGES: dict[str, Callable[[Chapter], list[Figure]]] = {
 
 def tables() -> str:
     """Every chapter whose cells are kept, as Markdown."""
-    kept = [chapter for chapter in CHAPTERS if _is_kept(chapter)]
-    return "\n\n".join(told for it in kept for told in (_table(it), _adds(it)))
+    return "\n\n".join(told for it in _kept() for told in (_table(it), _adds(it)))
 
 
 ADDS = (  # what is added, to what
@@ -252,7 +154,11 @@ def _adds(chapter: Chapter) -> str:
 def _table(chapter: Chapter) -> str:
     rows = _rows(chapter)
     names = list(next(iter(rows.values())))
-    lines = [f"### {chapter.title}", "", f"| objective | {' | '.join(names)} |"]
+    lines = [
+        f"### {chapter.title} (seeds {', '.join(map(str, chapter.seeds))})",
+        "",
+        f"| objective | {' | '.join(names)} |",
+    ]
     lines.append("|" + "---|" * (len(names) + 1))
     for row, found in rows.items():
         cells = (_cell(row, name, Interval.of(found[name])) for name in names)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.chapters import CHAPTERS, STRONG, Truth
 from benchmarks.redrawn import Drawn, Interval
 from benchmarks.retrained import ROWS, Cell
 from benchmarks.scenery import Scenery
-from benchmarks.study import CHAPTERS, STRONG, Truth
 
 SEEDS, PICTURES = 3, 40
 
