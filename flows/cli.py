@@ -1,7 +1,7 @@
 """The command line: a command is an occasion, an option is a setting.
 
-Exit codes: 0 done, 2 the user's mistake, 3 our failure or a run that could not finish,
-4 nothing to audit. Results go to stdout, everything else to stderr.
+Exit codes: 0 done, 1 a release that was refused, 2 the user's mistake, 3 our failure or a run that
+could not finish, 4 nothing to audit. Results go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from flows.registry import LogSettings, PublishSettings
 from flows.settings import (
     AuditSettings,
     CompareMethodsSettings,
+    ReleaseSettings,
     RetrainSettings,
     compose,
     home,
@@ -43,7 +44,7 @@ from tasks.publish import PublishError
 if TYPE_CHECKING:
     from tasks.reader import Run
 
-MISTAKE, FAILURE, NOTHING = 2, 3, 4
+REFUSED, MISTAKE, FAILURE, NOTHING = 1, 2, 3, 4
 
 log = logging.getLogger("sightline")
 
@@ -101,6 +102,49 @@ def retrain(config: Path | None, as_json: bool, **options: Any) -> None:
         with prefect_answering():
             folder = run_retraining(**dict(settings))
         _print_pair(folder, as_json)
+
+
+@main.command()
+@settings_options(ReleaseSettings)
+@config_option
+@json_option
+def release(config: Path | None, as_json: bool, **options: Any) -> None:
+    """Audit a candidate, hold it against a policy and the champion, promote it or refuse."""
+    with one_line_errors(), nothing_left_behind():
+        from flows.promotion import settings_of_release
+
+        given = given_settings(ReleaseSettings, options)
+        settings = settings_of_release(config, given)
+        prepare_environment()
+        from flows.release import release as run_release
+        from flows.server import prefect_answering
+        from tasks.promote import Refused
+
+        refused = None
+        with prefect_answering():
+            try:
+                folder = run_release(**dict(settings))
+            except Refused as error:
+                refused, folder = error, error.folder
+        _print_gate(folder, as_json)
+        if refused is not None:
+            _leave(refused.sentence, REFUSED)
+
+
+@main.group()
+def policy() -> None:
+    """Check and explain the rules of a release."""
+
+
+@policy.command()
+@click.argument("file")
+def check(file: str) -> None:
+    """Print each rule of a policy in words, or what is wrong with it."""
+    with one_line_errors():
+        from flows.show_gate import print_policy
+        from tasks.policy import read_policy
+
+        print_policy(read_policy(file))
 
 
 @main.command("compare-methods")
@@ -267,6 +311,17 @@ def _print_pair(folder: str, as_json: bool) -> None:
     else:
         print_paired(PairedSummary.model_validate_json(text))
         click.echo(f"report:  {Path(folder) / 'compare.html'}")
+
+
+def _print_gate(folder: str, as_json: bool) -> None:
+    from flows.show_gate import print_gate
+    from tasks.schema.ruling import GateResult
+
+    text = (place(folder) / "result.json").read_text(encoding="utf-8")
+    if as_json:
+        click.echo(text)
+    else:
+        print_gate(GateResult.model_validate_json(text), folder)
 
 
 def _print_methods(run: Run, as_json: bool) -> None:

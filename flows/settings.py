@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from models.addresses import has_password, is_local, without_secrets
 from models.architectures import ModelSettings
 from models.mistakes import Mistake, nearest
+from models.registered import BY_ALIAS, BY_VERSION, SCHEME
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.donors import InterventionSettings
@@ -28,7 +29,7 @@ from tasks.estimator import ForegroundSettings
 from tasks.finetune import FinetuneSettings, LearningSettings, Wanted
 from tasks.flag import FlagSettings
 from tasks.publish import Tracking, TrackingSettings, flat
-from tasks.register import ALIAS, NAME, RegistrySettings
+from tasks.register import NAME, Alias, RegistrySettings
 from tasks.shard import Asked, AttributionSettings, ComparisonSettings
 from tasks.store import OutputSettings
 
@@ -124,7 +125,7 @@ class CandidateSettings(BaseModel):
         pattern=NAME,
         description="Registered model's name; by default its name in MLflow, else of its network.",
     )
-    alias: str = Field("candidate", pattern=ALIAS, description="Alias that the new version gets.")
+    alias: Alias = Field("candidate", description="Alias that the new version gets.")
 
     def of(self, model: ModelSettings, architecture: str) -> RegistrySettings:
         """The name that was given, or the one that suggests itself."""
@@ -167,6 +168,51 @@ class RetrainSettings(AuditSettings):
         if before is not None:
             output["reuse"] = None
             sections["interventions"] = self.interventions.model_copy(update={"donors": before})
+        sections["output"] = self.output.model_copy(update=output)
+        return AuditSettings(**sections | {"model": model})
+
+
+class GateSettings(BaseModel):
+    """What a candidate is held against, and what it becomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: str = Field(description="TOML file of the rules that a candidate must keep.")
+    alias: Alias = Field(
+        "champion",
+        description="Alias of the champion; a candidate that passes gets it.",
+    )
+    run: str | None = Field(
+        None, description="Finished audit of the candidate; by default it is audited now."
+    )
+    champion_run: str | None = Field(
+        None, description="Finished audit of the champion; by default it is audited now."
+    )
+
+
+class ReleaseSettings(AuditSettings):
+    """Everything that a release is told; candidate and champion are audited alike."""
+
+    gate: GateSettings
+
+    @model_validator(mode="after")
+    def _is_registered(self) -> Self:
+        address = self.model.address.removeprefix(SCHEME)
+        named = BY_ALIAS.fullmatch(address) or BY_VERSION.fullmatch(address)
+        if self.gate.run is None and not named:
+            raise ValueError(
+                f"a release is of a registered version, and {self.model.address} is none: give "
+                "--model mlflow:models:/NAME@candidate (sightline log registers one)"
+            )
+        return self
+
+    def audit_of(self, model: ModelSettings, name: str, donors: str | None = None) -> AuditSettings:
+        """One of the two audits; the champion's puts objects on the candidate's backgrounds."""
+        sections: dict[str, Any] = {key: getattr(self, key) for key in AuditSettings.model_fields}
+        output = {"run": f"{self.output.folder.rstrip('/')}/{name}", "series": None}
+        if donors is not None:
+            output["reuse"] = None
+            sections["interventions"] = self.interventions.model_copy(update={"donors": donors})
         sections["output"] = self.output.model_copy(update=output)
         return AuditSettings(**sections | {"model": model})
 

@@ -39,14 +39,18 @@ def bootstrap_change(
 
 def change_of_means(value_N2: Floats, confidence: float = 0.95) -> Change:
     """Of the mean over images."""
-    apart_N = value_N2[:, 1] - value_N2[:, 0]
-    value = float(apart_N.mean())
+    return bootstrap_mean(value_N2[:, 1] - value_N2[:, 0], confidence)
+
+
+def bootstrap_mean(value_N: Floats, confidence: float = 0.95) -> Change:
+    """The mean over images, as a change from 0."""
+    value = float(value_N.mean())
     return bootstrap_change(
-        len(apart_N), value, lambda place_rN: apart_N[place_rN].mean(1), confidence
+        len(value_N), value, lambda place_rN: value_N[place_rN].mean(1), confidence
     )
 
 
-def change_of_worst(right_N2: Floats, group_N: Places) -> Change:
+def change_of_worst(right_N2: Floats, group_N: Places, confidence: float = 0.95) -> Change:
     """Of the lowest mean over groups, which is looked for again in each draw and on each side."""
     groups = int(group_N.max()) + 1
     every_1N = np.arange(len(group_N))[None]
@@ -56,24 +60,27 @@ def change_of_worst(right_N2: Floats, group_N: Places) -> Change:
         apart_r: Floats = worst_r2[:, 1] - worst_r2[:, 0]
         return apart_r
 
-    return bootstrap_change(len(group_N), float(statistic(every_1N)[0]), statistic)
+    return bootstrap_change(len(group_N), float(statistic(every_1N)[0]), statistic, confidence)
 
 
 def change_of_excess(score_N2: Floats, null_N2: Floats, alarm: float, value: float) -> Change:
     """Of the flagged share less the null's. Each threshold is found again in each draw: it is as
     uncertain as the shares (tasks/evidence.py)."""
-    rank = min(len(null_N2), math.ceil((len(null_N2) + 1) * (1 - alarm))) - 1
 
     def statistic(place_rN: Places) -> Floats:
-        excess = []
-        for side in (0, 1):
-            score_rN, null_rN = score_N2[place_rN, side], null_N2[place_rN, side]
-            threshold_r1 = np.partition(null_rN, rank, axis=1)[:, rank, None]
-            excess.append((score_rN > threshold_r1).mean(1) - (null_rN > threshold_r1).mean(1))
-        apart_r: Floats = excess[1] - excess[0]
-        return apart_r
+        before_r, after_r = (
+            _excess(score_N2[place_rN, side], null_N2[place_rN, side], alarm) for side in (0, 1)
+        )
+        return after_r - before_r
 
     return bootstrap_change(len(score_N2), value, statistic)
+
+
+def bootstrap_excess(score_N: Floats, null_N: Floats, alarm: float, value: float) -> Change:
+    """The flagged share less the null's of one model, as a change from 0."""
+    return bootstrap_change(
+        len(score_N), value, lambda place_rN: _excess(score_N[place_rN], null_N[place_rN], alarm)
+    )
 
 
 def fewest(confidence: float) -> int:
@@ -87,6 +94,15 @@ def _draws(images: int) -> Iterator[Places]:
     step = max(1, BLOCK // images)
     for start in range(0, DRAWS, step):
         yield generator.integers(images, size=(min(step, DRAWS - start), images))
+
+
+def _excess(score_rN: Floats, null_rN: Floats, alarm: float) -> Floats:
+    """(r,): flagged less what the null flags, by each draw's own threshold."""
+    images = null_rN.shape[1]
+    rank = min(images, math.ceil((images + 1) * (1 - alarm))) - 1
+    threshold_r1 = np.partition(null_rN, rank, axis=1)[:, rank, None]
+    excess_r: Floats = (score_rN > threshold_r1).mean(1) - (null_rN > threshold_r1).mean(1)
+    return excess_r
 
 
 def _lowest(right_rN2: Floats, group_rN: Places, groups: int) -> Floats:

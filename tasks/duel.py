@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks import schema
 from tasks.draws import (
     Floats,
+    Places,
     change_of_excess,
     change_of_means,
     change_of_worst,
@@ -51,8 +54,8 @@ def pair_runs(before: Run, after: Run) -> schema.PairedSummary:
     classes, confidence = _classes(answers)
     old, new = pairs.words("prediction")
     return schema.PairedSummary(
-        before=_model(before, first),
-        after=_model(after, last),
+        before=audited_model(before, first),
+        after=audited_model(after, last),
         data=last.data,
         foreground=last.foreground.source,
         method=last.rule.method,
@@ -103,6 +106,40 @@ class Answers:
     def same_rule(self) -> bool:
         return _same_rule(self.rules)
 
+    @cached_property
+    def excess_N2(self) -> Floats:
+        """Flagged less flagged by the null: 1, 0, -1, or NaN where it is not decided."""
+        thresholds = np.array([rule.threshold for rule in self.rules], float)
+        excess_N2: Floats = self.values["flagged"] - (self.pairs.values("null_score") > thresholds)
+        return excess_N2
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The labelled images of groups of enough of them."""
+
+    right_n2: Floats
+    group_n: Places
+    names: tuple[str, ...]
+
+    @property
+    def share_G2(self) -> Floats:
+        groups = range(len(self.names))
+        return np.stack([self.right_n2[self.group_n == group].mean(0) for group in groups])
+
+
+def groups_of(answers: Answers, least: int, own_N: NDArray[np.bool_] | None = None) -> Groups:
+    """By the table's column `group`, else by labels; of all images, or of some."""
+    right_N2, name_N = answers.values["accuracy"], answers.pairs.group_N
+    known_N = np.isfinite(right_N2).all(1) & (name_N != None)  # noqa: E711  # of each element
+    known_N = known_N if own_N is None else known_N & own_N
+    names, place_n, count_G = np.unique(
+        name_N[known_N].astype(str), return_inverse=True, return_counts=True
+    )
+    enough_n = count_G[place_n] >= least
+    kept, group_n = np.unique(names[place_n][enough_n], return_inverse=True)
+    return Groups(right_N2[known_N][enough_n], group_n, tuple(map(str, kept)))
+
 
 def _both(value_N2: Floats) -> Floats:
     """Images without a value on one side have none on the other."""
@@ -145,44 +182,34 @@ def _mean(answers: Answers, subject: Subject, value_N2: Floats) -> Found:
 
 def _worst(answers: Answers) -> Found:
     """The lowest accuracy over values of the table's column `group`, else over labels."""
-    grouped = answers.pairs.has_groups
-    name_N = answers.pairs.words("group" if grouped else "label")[1]
-    right_N2 = answers.values["accuracy"]
-    known_N = np.isfinite(right_N2).all(1) & (name_N != None)  # noqa: E711  # of each element
-    names, place_n, count_G = np.unique(
-        name_N[known_N].astype(str), return_inverse=True, return_counts=True
-    )
-    enough_n = count_G[place_n] >= LEAST
-    if not enough_n.any():
+    groups = groups_of(answers, LEAST)
+    if not groups.names:
         return _missing(answers, Subject("worst_group"))
-    right_n2, name_n = right_N2[known_N][enough_n], names[place_n][enough_n]
-    kept, group_n = np.unique(name_n, return_inverse=True)
-    share_G2 = np.stack([right_n2[group_n == group].mean(0) for group in range(len(kept))])
+    share_G2, group_n = groups.share_G2, groups.group_n
     first, last = (int(place) for place in share_G2.argmin(0))
-    note = _note(str(kept[first]), str(kept[last]), len(kept), grouped)
-    worst_n2 = right_n2[(group_n == first) | (group_n == last)]
+    worst_n2 = groups.right_n2[(group_n == first) | (group_n == last)]
     ends = (float(share_G2[first, 0]), float(share_G2[last, 1]))
-    change = change_of_worst(right_n2, group_n)
+    change = change_of_worst(groups.right_n2, group_n)
+    note = _note(groups.names[first], groups.names[last], len(groups.names), answers)
     return weighed(Subject("worst_group", note=note), worst_n2, ends, change)
 
 
-def _note(first: str, last: str, groups: int, grouped: bool) -> str:
-    of = f"the lowest of {groups} {'values of the column group' if grouped else 'labels'}"
+def _note(first: str, last: str, groups: int, answers: Answers) -> str:
+    kind = "values of the column group" if answers.pairs.has_groups else "labels"
+    of = f"the lowest of {groups} {kind}"
     return f"{first}, {of}" if first == last else f"{first} before, {last} after, {of}"
 
 
 def _excess(answers: Answers) -> Found:
-    flagged_N2 = answers.values["flagged"]
-    known_N = np.isfinite(flagged_N2).all(1)
-    thresholds = [rule.threshold for rule in answers.rules]
-    if not known_N.any() or None in thresholds:
+    excess_N2 = answers.excess_N2
+    known_N = np.isfinite(excess_N2).all(1)
+    if not known_N.any():
         return _missing(answers, Subject("excess"))
     score_n2, null_n2 = (answers.pairs.values(name)[known_N] for name in ("score", "null_score"))
-    excess_n2 = flagged_N2[known_N] - (null_n2 > np.array(thresholds, float))
-    before, after = _ends(excess_n2)
+    before, after = _ends(excess_N2[known_N])
     alarm = answers.rules[1].false_alarm
     change = change_of_excess(score_n2, null_n2, alarm, after - before)
-    return weighed(Subject("excess"), excess_n2, (before, after), change)
+    return weighed(Subject("excess"), excess_N2[known_N], (before, after), change)
 
 
 def _lifts(answers: Answers, methods: Sequence[str]) -> Iterator[Found]:
@@ -196,7 +223,7 @@ def _lifts(answers: Answers, methods: Sequence[str]) -> Iterator[Found]:
 
 def _classes(answers: Answers) -> tuple[tuple[schema.PairedFigure, ...], float]:
     """Figures of each label with enough images, and the confidence of each one's interval."""
-    label_N = answers.pairs.words("label")[1]
+    label_N = answers.pairs.label_N
     wanted = [
         (figure, name, value_N2[own_N])
         for name in sorted({label for label in label_N if label is not None})
@@ -230,7 +257,8 @@ def _ends(value_n2: Floats) -> tuple[float, float]:
     return float(before), float(after)
 
 
-def _model(run: Run, summary: schema.Summary) -> schema.AuditedModel:
+def audited_model(run: Run, summary: schema.Summary) -> schema.AuditedModel:
+    """Which model a run audited, when, and where the run lies."""
     address = run.state.get("model_origin", {}).get("address", summary.model.address)
     return schema.AuditedModel(
         run=str(run.folder.path),

@@ -6,8 +6,9 @@ Shapes: N images, 2 is before and after.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,16 @@ class Pairs:
         )
         return before, after
 
+    @cached_property
+    def label_N(self) -> NDArray[np.object_]:
+        """None where an image has none."""
+        return self.words("label")[1]
+
+    @cached_property
+    def group_N(self) -> NDArray[np.object_]:
+        """Values of the column `group`, else labels; None where an image has none."""
+        return self.words("group")[1] if self.has_groups else self.label_N
+
 
 def read_pairs(before: Run, after: Run) -> Pairs:
     """All that the two runs say of images of the same bytes that both predicted."""
@@ -68,10 +79,15 @@ def read_pairs(before: Run, after: Run) -> Pairs:
     has_groups = _has_groups(after)
     first, last = (_answers(run, methods, has_groups) for run in (before, after))
     found = [_matched(*sides) for sides in zip(first, last, strict=True)]
-    tables = [
-        pa.concat_tables(side, promote_options="default") for side in zip(*found, strict=True)
-    ]
+    tables = [_joined(side) for side in zip(*found, strict=True)]
     return Pairs(tables[0], tables[1], read_footer(after.folder.catalog).num_rows, has_groups)
+
+
+def read_alone(run: Run) -> Pairs:
+    """All that one run says of its images, as a pair with itself."""
+    has_groups = _has_groups(run)
+    table = _joined(_answers(run, shared_methods(run, run), has_groups))
+    return Pairs(table, table, read_footer(run.folder.catalog).num_rows, has_groups)
 
 
 def check_pair(before: Run, after: Run) -> None:
@@ -121,6 +137,10 @@ def _matched(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     before, after = before.take(place.filter(found)), after.filter(found)
     same = pc.equal(before["content_id"], after["content_id"])
     return before.filter(same), after.filter(same)
+
+
+def _joined(shards: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables(shards, promote_options="default")
 
 
 def _answers(run: Run, methods: list[str], has_groups: bool) -> Iterator[pa.Table]:

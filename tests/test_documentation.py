@@ -20,6 +20,7 @@ from flows.options import given_settings
 from flows.settings import (
     AuditSettings,
     CompareMethodsSettings,
+    ReleaseSettings,
     RetrainSettings,
     RunSettings,
     compose,
@@ -98,7 +99,9 @@ def _photos_for_resnet50(benchmark: Path, folder: Path) -> None:
     Path("classes.txt").write_text("heron\negret\n")
 
 
-@pytest.mark.parametrize("kind", [AuditSettings, CompareMethodsSettings, RetrainSettings])
+@pytest.mark.parametrize(
+    "kind", [AuditSettings, CompareMethodsSettings, RetrainSettings, ReleaseSettings]
+)
 def test_every_setting_is_described(kind: type[RunSettings]) -> None:
     for section, field in kind.model_fields.items():
         for key, inner in field.annotation.model_fields.items():  # type: ignore[union-attr]

@@ -1,0 +1,183 @@
+"""What a release does between its audits: who is challenged, what the gate says, what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.settings import AuditSettings, ReleaseSettings, compose, tracking_of
+from models.addresses import place
+from models.architectures import ModelSettings
+from models.registered import SCHEME
+from reports.gated import gate_as_markdown
+from reports.junit import as_junit
+from tasks.duel import Answers, audited_model
+from tasks.gate import Evidence, passes, rule_on, verdict_of
+from tasks.places import write_text
+from tasks.policy import Policy
+from tasks.promote import (
+    REASONS,
+    VERDICT,
+    Candidacy,
+    PromotionMistake,
+    candidacy_of,
+    digest_of_champion,
+    promote,
+    refuse,
+)
+from tasks.reader import Run, open_run
+from tasks.schema.ruling import GateResult
+from tasks.twins import read_alone, read_pairs
+
+POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of the version
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A candidate, and the champion that it is compared with."""
+
+    candidacy: Candidacy
+    champion: ModelSettings | None  # to be audited
+    champion_run: str | None  # finished
+    compared: str  # in words
+
+
+def settings_of_release(config: Path | None, given: Mapping[str, Any]) -> ReleaseSettings:
+    """As given; what a finished run is taken with, its own settings say."""
+    run = given.get("gate.run")
+    if run is None:
+        return compose(ReleaseSettings, config, given)
+    settings = open_run(run).state["settings"]
+    told = {
+        f"{section}.{key}": value
+        for section in AuditSettings.model_fields.keys() - {"output"}
+        for key, value in settings.get(section, {}).items()
+    }
+    if "output.series" not in given:
+        told["output.run"] = run
+    return compose(ReleaseSettings, config, told | dict(given))
+
+
+def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:
+    """Who has the alias now, and how it is compared with the candidate."""
+    tracking, gate = tracking_of(settings.tracking), settings.gate
+    address, folder = settings.model.address, settings.output.folder
+    candidacy = candidacy_of(open_run(candidate), address, gate.alias, tracking, folder)
+    if gate.champion_run is not None:
+        _refuse_other(
+            open_run(gate.champion_run), candidacy, digest_of_champion(candidacy, tracking)
+        )
+        return Contest(candidacy, None, gate.champion_run, f"compared with {gate.champion_run}")
+    if candidacy.champion is None:
+        words = f"{candidacy.name} has no {gate.alias} yet: absolute rules decide"
+        return Contest(candidacy, None, None, words)
+    if candidacy.is_champion:
+        words = f"version {candidacy.version} is the {gate.alias} already: absolute rules decide"
+        return Contest(candidacy, None, None, words)
+    address = f"models:/{candidacy.name}/{candidacy.champion}"
+    champion = settings.model.model_copy(update={"address": f"{SCHEME}{address}"})
+    return Contest(candidacy, champion, None, f"compared with {gate.alias} {address}")
+
+
+def judged(
+    settings: ReleaseSettings, policy: Policy, contest: Contest, runs: tuple[str, str | None]
+) -> GateResult:
+    """The policy against the candidate's audit, and the champion's where there is one."""
+    candidate, champion = (None if run is None else open_run(run) for run in runs)
+    assert candidate is not None
+    summary = candidate.summary()
+    rulings = rule_on(
+        policy, Evidence(_alone(candidate), _pair(champion, candidate), summary.model.classes)
+    )
+    return GateResult(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        policy=settings.gate.policy,
+        policy_digest=policy.digest,
+        data=summary.data,
+        images=summary.images.predicted,
+        candidate=audited_model(candidate, summary),
+        champion=None if champion is None else audited_model(champion, champion.summary()),
+        compared=contest.compared,
+        rulings=rulings,
+        passed=passes(rulings),
+        sentence=verdict_of(rulings),
+        promoted=False,
+        promotion="The registry has not answered yet.",
+    )
+
+
+def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> GateResult:
+    """Promote what passed; the result with what the registry says then, in three files."""
+    write_result(settings, result)  # kept, wherever MLflow goes away
+    candidacy, alias = contest.candidacy, settings.gate.alias
+    stays = f"Alias {alias} stays {_told(candidacy.champion)}"
+    reason: str | None = None
+    if result.passed:
+        evidence = _evidence(settings, result, "passed", result.sentence)
+        reason = promote(candidacy, alias, tracking_of(settings.tracking), evidence)
+        stays = f"Not promoted: {reason}"
+    promoted = result.passed and reason is None
+    now = f"Alias {alias} of {candidacy.name} is version {candidacy.version} now."
+    promotion = now if promoted else f"{stays.rstrip('.')}."
+    result = result.model_copy(update={"promoted": promoted, "promotion": promotion})
+    write_result(settings, result)
+    return result
+
+
+def tagged(settings: ReleaseSettings, contest: Contest, result: GateResult) -> None:
+    """The refused candidate with its reasons, in MLflow."""
+    failed = [it for it in result.rulings if it.effect == "fail"]
+    reasons = [f"rule {it.number}: {it.reason}" for it in failed] or [
+        result.promotion if result.passed else result.sentence
+    ]
+    evidence = _evidence(settings, result, "refused", "; ".join(reasons))
+    refuse(contest.candidacy, tracking_of(settings.tracking), evidence)
+
+
+def write_result(settings: ReleaseSettings, result: GateResult) -> None:
+    """result.json, junit.xml and release.md."""
+    folder = place(settings.output.folder)
+    write_text(folder / "junit.xml", as_junit(result))
+    write_text(folder / "release.md", gate_as_markdown(result))
+    write_text(folder / "result.json", result.model_dump_json(indent=2) + "\n")
+
+
+def _refuse_other(champion: Run, candidacy: Candidacy, digest: str | None) -> None:
+    """A finished audit must be of the version that has the alias."""
+    found = champion.state["identity"]["model"]
+    if candidacy.champion is not None and found != digest:
+        raise PromotionMistake(
+            f"{champion.folder.path} audited the model {found[:12]}, and version "
+            f"{candidacy.champion} of {candidacy.name!r}, which has the alias, is "
+            f"{(digest or 'unknown')[:12]}: audit that one, or leave out --champion-run"
+        )
+
+
+def _alone(run: Run) -> Answers:
+    rule = run.summary().rule
+    return Answers.of(read_alone(run), (rule, rule))
+
+
+def _pair(champion: Run | None, candidate: Run) -> Answers | None:
+    if champion is None:
+        return None
+    rules = (champion.summary().rule, candidate.summary().rule)
+    return Answers.of(read_pairs(champion, candidate), rules)
+
+
+def _evidence(
+    settings: ReleaseSettings, result: GateResult, verdict: str, reasons: str
+) -> dict[str, str]:
+    return {
+        VERDICT: verdict,
+        REASONS: reasons,
+        POLICY: result.policy_digest,
+        FOLDER: settings.output.folder,
+    }
+
+
+def _told(version: str | None) -> str:
+    return "nobody's" if version is None else f"version {version}"

@@ -1,0 +1,75 @@
+"""Before a release: audit candidate and champion, hold them against a policy, promote or refuse."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import flow, task
+
+from flows.audit import audit
+from flows.promotion import Contest, contest_of, decided, judged, tagged
+from flows.schedule import mlflow_away, undisturbed
+from flows.settings import GateSettings, ReleaseSettings
+from models.architectures import ModelSettings
+from tasks.catalog import DataSettings
+from tasks.cluster import ComputeSettings
+from tasks.donors import InterventionSettings
+from tasks.estimator import ForegroundSettings
+from tasks.flag import FlagSettings
+from tasks.policy import read_policy
+from tasks.promote import Refused
+from tasks.publish import TrackingSettings
+from tasks.schema.ruling import GateResult
+from tasks.shard import AttributionSettings
+from tasks.store import OutputSettings
+
+log = logging.getLogger("sightline")
+
+
+@flow(name="release")
+def release(
+    data: DataSettings,
+    model: ModelSettings,
+    output: OutputSettings,
+    gate: GateSettings,
+    attribution: AttributionSettings = AttributionSettings(),
+    interventions: InterventionSettings = InterventionSettings(),
+    foreground: ForegroundSettings = ForegroundSettings(),
+    compute: ComputeSettings = ComputeSettings(),
+    flags: FlagSettings = FlagSettings(),
+    tracking: TrackingSettings = TrackingSettings(),
+) -> str:
+    """Audit, judge, promote. Returns the folder of all of it; what is refused raises Refused."""
+    settings = ReleaseSettings(**locals())
+    policy = read_policy(settings.gate.policy)
+    with undisturbed(settings) as settings:
+        candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
+        contest = challenge(settings, candidate)
+        champion = contest.champion_run
+        if contest.champion is not None:
+            champion = audit(**dict(settings.audit_of(contest.champion, "champion", candidate)))
+        result = promote(
+            settings, contest, judged(settings, policy, contest, (candidate, champion))
+        )
+        if not result.promoted:
+            told = tag(settings, contest, result, return_state=True)
+            if told.is_failed():
+                log.warning("not tagged with its reasons: %s", told.message)
+    if not result.promoted:
+        raise Refused(f"{result.sentence} {result.promotion}", settings.output.folder)
+    return settings.output.folder
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def challenge(settings: ReleaseSettings, candidate: str) -> Contest:
+    return contest_of(settings, candidate)
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def promote(settings: ReleaseSettings, contest: Contest, result: GateResult) -> GateResult:
+    return decided(settings, contest, result)
+
+
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def tag(settings: ReleaseSettings, contest: Contest, result: GateResult) -> None:
+    tagged(settings, contest, result)

@@ -1,0 +1,45 @@
+"""A gate's verdict in words: Markdown for a pull request."""
+
+from __future__ import annotations
+
+from reports.versus import escaped
+from tasks.schema.ruling import GateResult, Ruling
+
+RESULTS = {  # of a rule that is judged
+    "pass": "kept",
+    "fail": "broken",
+    "undecided": "undecided",
+    "missing": "not computed",
+    "skipped": "not judged",
+}
+
+
+def gate_as_markdown(result: GateResult) -> str:
+    """The verdict, a table of rules with what refuses first, and what became of the candidate."""
+    worst_first = sorted(result.rulings, key=lambda it: ("fail", "warn", "pass").index(it.effect))
+    lines = [
+        f"**{'Passed' if result.promoted else 'Refused'}.** {escaped(result.sentence)} "
+        f"{escaped(result.promotion)}",
+        "",
+        f"{escaped(result.candidate.address)}, {result.images:,} images of "
+        f"{escaped(result.data)}; {escaped(result.compared)}.",
+        "",
+        "| rule | asked | result | found |",
+        "|---:|---|---|---|",
+        *map(_row, worst_first),
+        "",
+        f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def outcome(ruling: Ruling) -> str:
+    """What became of a rule; a warning says so."""
+    kept = RESULTS[ruling.status]
+    return kept if ruling.effect != "warn" else f"warning: {kept}"
+
+
+def _row(ruling: Ruling) -> str:
+    result = outcome(ruling)
+    shown = f"**{result}**" if ruling.effect == "fail" else result
+    return f"| {ruling.number} | {escaped(ruling.rule)} | {shown} | {escaped(ruling.reason)} |"

@@ -1,0 +1,67 @@
+"""A gate's verdict as junit.xml: a test case a rule, for every reader of test results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from reports.words import visible
+from tasks.schema.ruling import GateResult, Ruling
+
+NOT_CHARACTERS = {ord("\ufffe"): "\ufffd", ord("\uffff"): "\ufffd"}  # that XML can hold
+
+
+def as_junit(result: GateResult) -> str:
+    """A failure is what refuses; a warning passes and says why; no champion is skipped."""
+    cases = [*map(_case_of_rule, result.rulings), *_promotion(result)]
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "errors": "0",
+        "skipped": str(sum(case.find("skipped") is not None for case in cases)),
+        "time": "0",
+    }
+    suites = Element("testsuites", {"name": "sightline release", **counts})
+    about = {"name": _plain(result.candidate.address), "timestamp": result.created[:19], **counts}
+    SubElement(suites, "testsuite", about).extend(cases)
+    ElementTree.indent(suites)
+    words = ElementTree.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{words}\n'
+
+
+def _case_of_rule(ruling: Ruling) -> Element:
+    case = _case(f"rule {ruling.number}: {ruling.rule}")
+    if ruling.status == "skipped":
+        SubElement(case, "skipped", {"message": _plain(ruling.reason)})
+    elif ruling.effect == "fail":
+        _fail(case, ruling.status, ruling.reason)
+    else:
+        warning = "warning: " if ruling.effect == "warn" else ""
+        SubElement(case, "system-out").text = _plain(warning + ruling.reason)
+    return case
+
+
+def _promotion(result: GateResult) -> Iterator[Element]:
+    """Of a policy that is kept: whether the registry took the candidate."""
+    if result.passed:
+        case = _case("promotion")
+        if result.promoted:
+            SubElement(case, "system-out").text = _plain(result.promotion)
+        else:
+            _fail(case, "promotion", result.promotion)
+        yield case
+
+
+def _case(name: str) -> Element:
+    about = {"classname": "sightline.release", "name": _plain(name), "time": "0"}
+    return Element("testcase", about)
+
+
+def _fail(case: Element, kind: str, reason: str) -> None:
+    failure = SubElement(case, "failure", {"message": _plain(reason), "type": kind})
+    failure.text = _plain(reason)
+
+
+def _plain(text: str) -> str:
+    return visible(text).translate(NOT_CHARACTERS)

@@ -1,0 +1,305 @@
+"""A release for real: audits, gate and registry, by the command and without a server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import junitparser
+import pytest
+import yaml
+from candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from click.testing import CliRunner, Result
+from duelists import retrained
+from mlflow.tracking import MlflowClient
+from test_registry import Line, Server, line_to
+
+from flows.cli import main
+from flows.promotion import Contest, decided, settings_of_release
+from flows.settings import ReleaseSettings
+from tasks.policy import read_policy
+from tasks.promote import REASONS, VERDICT, promote
+from tasks.publish import PublishError, Tracking
+from tasks.schema.ruling import GateResult
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("_impatient")
+def test_nothing_is_half_promoted_wherever_mlflow_goes_away(server: Server) -> None:
+    client = MlflowClient(server.uri)
+    three_versions(client, "unharmed")
+    with line_to(server) as line:
+        assert promoted_by(line, "unharmed")
+    requests = line.passed
+    assert 8 <= requests <= 16
+    for lost in range(requests):
+        three_versions(client, f"lost-{lost}")
+        with line_to(server, lost) as line:  # one answer: the client asks again
+            assert promoted_by(line, f"lost-{lost}")
+        assert aliases(server.uri, f"lost-{lost}") == {ALIAS: "2", "candidate": "3"}
+        three_versions(client, f"away-{lost}")
+        with line_to(server, lost, cut=True) as line:
+            there = promoted_by(line, f"away-{lost}")
+            now = aliases(server.uri, f"away-{lost}")
+            assert now in ({ALIAS: "1", "candidate": "3"}, {ALIAS: "2", "candidate": "3"})
+            assert now[ALIAS] == "2" or not there
+            assert now[ALIAS] == "1" or tags(server.uri, 2, f"away-{lost}")[VERDICT] == "passed"
+            line.cut, line.lost = False, None
+            assert promoted_by(line, f"away-{lost}")  # the same command again
+        assert aliases(server.uri, f"away-{lost}")[ALIAS] == "2"
+        assert claims(server.uri, f"away-{lost}") == []
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+
+
+def promoted_by(line: Line, name: str) -> bool:
+    try:
+        return promote(candidacy(2, name), ALIAS, Tracking(line.uri, "tests"), PASSED) is None
+    except PublishError:
+        return False
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+LENIENT = """
+[[rule]]
+figure = "accuracy"
+at_least = 0.01
+
+[[rule]]
+figure = "accuracy"
+change_at_least = -1.0
+"""
+STRICT = """
+[[rule]]
+figure = "accuracy"
+change_at_least = 0.99
+"""
+
+
+@dataclass(frozen=True)
+class Releases:
+    """A first champion, and a challenger that was refused."""
+
+    folder: Path
+    first: Result
+    second: Result
+
+    @property
+    def uri(self) -> str:
+        return mlflow_of(self.folder)
+
+    def finished(self, *more: str, mlflow: str | None = None) -> Result:
+        """The challenger's finished audit against the lenient policy."""
+        taken = ("--run", str(self.challenger), "--policy", str(self.folder / "lenient.toml"))
+        return invoke("release", *taken, "--mlflow", mlflow or self.uri, *more)
+
+    @property
+    def challenger(self) -> Path:
+        return self.folder / "two/candidate"
+
+
+def mlflow_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def releases(
+    benchmark_folder: Path,
+    bundle: Path,
+    prefect_server: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Releases:
+    folder = tmp_path_factory.mktemp("releases")
+    (folder / "lenient.toml").write_text(LENIENT)
+    (folder / "strict.toml").write_text(STRICT)
+    data = ("--data", str(benchmark_folder), "--split", "test", "--mlflow", mlflow_of(folder))
+    quick = ("--methods", "grad_cam_pp", "--workers", "1")
+    candidate = ("--model", "mlflow:models:/scenes@candidate")
+
+    def released(policy: str, out: str) -> Result:
+        where = ("--policy", str(folder / policy), "--out", str(folder / out))
+        return invoke("release", *data, *quick, *candidate, *where)
+
+    register(bundle, mlflow_of(folder))
+    first = released("lenient.toml", "one")
+    register(retrained(bundle, folder / "other"), mlflow_of(folder))
+    return Releases(folder, first, released("strict.toml", "two"))
+
+
+@pytest.mark.timeout(600)
+def test_the_first_candidate_is_judged_by_absolute_rules(releases: Releases) -> None:
+    done = releases.first
+    assert done.exit_code == 0, done.stderr
+    assert "scenes has no champion yet: absolute rules decide" in done.stdout
+    assert "not judged: no champion to compare with: decided by absolute rules" in done.stdout
+    assert tags(releases.uri, 1, "scenes")[VERDICT] == "passed"
+    assert not (releases.folder / "one/champion").exists()
+
+
+def test_a_refused_challenger_is_told_why_and_the_champion_stays(releases: Releases) -> None:
+    done, folder = releases.second, releases.folder / "two"
+    assert done.exit_code == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "sightline: Refused by 1 of 1 rules. Alias champion stays version 1."
+    )
+    assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "1"}
+    told = tags(releases.uri, 2, "scenes")
+    assert told[VERDICT] == "refused"
+    assert told[REASONS].startswith("rule 1: the change of accuracy is ")
+    result = json.loads((folder / "result.json").read_text())
+    assert result["champion"]["address"] == "models:/scenes/1"
+    assert result["candidate"]["digest"] != result["champion"]["digest"]
+    assert not result["passed"]
+    (suite,) = junitparser.JUnitXml.fromfile(str(folder / "junit.xml"))
+    assert (suite.tests, suite.failures) == (1, 1)
+    assert (folder / "release.md").read_text().startswith("**Refused.**")
+
+
+def test_another_audit_than_the_champions_is_refused(releases: Releases) -> None:
+    done = releases.finished("--champion-run", str(releases.challenger))
+    assert done.exit_code == 2
+    assert "audit that one, or leave out --champion-run" in done.stderr
+    assert aliases(releases.uri, "scenes")[ALIAS] == "1"
+
+
+def test_an_mlflow_that_is_away_changes_nothing(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.release.challenge.retry_delay_seconds", 0)
+    done = releases.finished(mlflow="http://127.0.0.1:9")
+    assert done.exit_code == 3
+    assert "nothing was changed" in done.stderr.splitlines()[-1]
+    assert aliases(releases.uri, "scenes")[ALIAS] == "1"
+
+
+def test_a_verdict_is_kept_where_mlflow_goes_away_before_the_promotion(
+    releases: Releases, tmp_path: Path
+) -> None:
+    kept = GateResult.model_validate_json((releases.folder / "two/result.json").read_text())
+    given = {"gate.run": str(releases.challenger), "gate.policy": "policy.toml"}
+    where = {"output.run": str(tmp_path), "tracking.uri": "http://127.0.0.1:9"}
+    settings = settings_of_release(None, given | where)
+    contest = Contest(candidacy(2, "scenes"), None, None, "")
+    with pytest.raises(PublishError, match="every alias is as it was"):
+        decided(settings, contest, kept.model_copy(update={"passed": True}))
+    result = GateResult.model_validate_json((tmp_path / "result.json").read_text())
+    assert (result.passed, result.promoted) == (True, False)
+    (suite,) = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    assert suite.failures == 2  # the rule, as it was kept, and the promotion
+    assert aliases(releases.uri, "scenes")[ALIAS] == "1"
+
+
+def test_finished_audits_are_taken_and_the_challenger_has_its_second_chance(
+    releases: Releases,
+) -> None:
+    stamp = (releases.challenger / "summary.json").stat().st_mtime_ns
+    done = releases.finished("--champion-run", str(releases.folder / "two/champion"), "--json")
+    assert done.exit_code == 0, done.stderr
+    assert (releases.challenger / "summary.json").stat().st_mtime_ns == stamp
+    told = json.loads(done.stdout)
+    assert told["compared"] == f"compared with {releases.folder}/two/champion"
+    assert [it["status"] for it in told["rulings"]] == ["pass", "pass"]
+    assert told == json.loads((releases.challenger / "result.json").read_text())
+    assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "2"}
+    assert tags(releases.uri, 2, "scenes")[VERDICT] == "passed"
+    again = releases.finished()
+    assert again.exit_code == 0, again.stderr
+    assert "version 2 is the champion already: absolute rules decide" in again.stdout
+
+
+def register(bundle: Path, uri: str) -> None:
+    where = ("--name", "scenes", "--alias", "candidate", "--mlflow", uri)
+    assert invoke("log", "--model", str(bundle), *where).exit_code == 0
+
+
+def test_what_is_no_registered_version_is_refused_before_anything(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.toml").write_text(LENIENT)
+    where = ("--data", str(benchmark_folder), "--out", str(tmp_path / "out"))
+    policy = ("--policy", str(tmp_path / "policy.toml"))
+    done = invoke("release", *where, *policy, "--model", str(bundle))
+    assert done.exit_code == 2
+    assert "a release is of a registered version" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_mistake_in_the_policy_comes_before_the_audit(
+    benchmark_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "policy.toml").write_text(LENIENT.replace("at_least", "at_lest"))
+    where = ("--data", str(benchmark_folder), "--out", str(tmp_path / "out"))
+    policy = ("--policy", str(tmp_path / "policy.toml"))
+    done = invoke("release", *where, *policy, "--model", "mlflow:models:/scenes@candidate")
+    assert done.exit_code == 2
+    assert "line 4, rule 1: unknown key 'at_lest' (did you mean 'at_least'?)" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_deployment_holds_settings_of_a_release_and_no_schedule() -> None:
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    (told,) = [it for it in deployments if it["entrypoint"] == "flows.release:release"]
+    assert told["name"] == "on-demand"
+    assert "schedules" not in told
+    settings = ReleaseSettings.model_validate(told["parameters"])
+    assert settings.gate.policy == "policy.toml"
+
+
+def test_policies_and_workflows_of_the_page_are_right(tmp_path: Path) -> None:
+    (policy,) = blocks("toml")
+    (tmp_path / "policy.toml").write_text(policy)
+    assert len(read_policy(str(tmp_path / "policy.toml")).rules) == 3
+    (workflow,) = blocks("yaml")
+    for step in yaml.safe_load(workflow)["jobs"]["gate"]["steps"]:
+        words = shlex.split(step.get("run", ""))
+        if words[:1] == ["sightline"]:
+            known = {name for option in main.commands[words[1]].params for name in option.opts}
+            assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.timeout(600)
+def test_the_commands_of_the_page_work(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_of(tmp_path))
+    shutil.copytree(benchmark_folder, "demo/benchmark")
+    shutil.copytree(bundle, "demo/model")
+    Path("policy.toml").write_text(LENIENT)
+    (commands,) = blocks("sh")
+    for line in commands.splitlines():
+        done = invoke(*shlex.split(line)[1:])
+        assert done.exit_code == 0, (line, done.stderr)
+    assert aliases(mlflow_of(tmp_path), "benchmark") == {"candidate": "1", ALIAS: "1"}
+    files = {"result.json", "junit.xml", "release.md"}
+    assert files | {"candidate"} == {path.name for path in Path("releases/7").iterdir()}
+    assert files <= {path.name for path in Path("releases/7/candidate").iterdir()}
+
+
+def blocks(language: str) -> list[str]:
+    page = (ROOT / "docs/release.md").read_text(encoding="utf-8")
+    return [block.split("```")[0] for block in page.split(f"```{language}\n")[1:]]
