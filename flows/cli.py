@@ -21,18 +21,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows import registry
+from flows.occasions import AuditSettings, CompareMethodsSettings, ReleaseSettings, RetrainSettings
 from flows.options import given_settings, settings_options
 from flows.registry import LogSettings, PublishSettings
-from flows.settings import (
-    AuditSettings,
-    CompareMethodsSettings,
-    ReleaseSettings,
-    RetrainSettings,
-    compose,
-    home,
-    prepare_environment,
-    tracking_of,
-)
+from flows.settings import compose, home, prepare_environment, tracking_of
 from flows.warden import nothing_left_behind
 from models.addresses import place
 from models.mistakes import Mistake, told
@@ -242,21 +234,21 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     default=Path("demo"),
     show_default=True,
-    help="Folder for the benchmark, the model and the run.",
+    help="Folder for the benchmark, the models, the runs and MLflow's database.",
 )
 @json_option
 def demo(out: Path, as_json: bool) -> None:
-    """Generate a benchmark with a shortcut, train a classifier on it, audit it."""
+    """A classifier learns a shortcut, is refused, trained further, and let through."""
     with one_line_errors(), nothing_left_behind():
         prepare_environment()
         from flows.demo import demo as run_demo
         from flows.server import prefect_answering
 
         with prefect_answering():
-            run = run_demo(str(out))
-        _print_run(run, as_json)
+            folder = Path(run_demo(str(out)))
+        _print_story(folder, as_json)
         log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
-        log.info("         mlflow ui --backend-store-uri sqlite:///%s", home() / "mlflow.db")
+        log.info("         mlflow ui --backend-store-uri sqlite:///%s", folder / "mlflow.db")
 
 
 @main.command("log")
@@ -322,6 +314,20 @@ def _print_gate(folder: str, as_json: bool) -> None:
         click.echo(text)
     else:
         print_gate(GateResult.model_validate_json(text), folder)
+
+
+def _print_story(folder: Path, as_json: bool) -> None:
+    """Both verdicts, and what changed between them."""
+    names = ("refused/result.json", "retrained/compare.json", "released/result.json")
+    if as_json:
+        click.echo(json.dumps([json.loads((folder / name).read_text()) for name in names]))
+        return
+    click.echo("before:")
+    _print_gate(str(folder / "refused"), as_json)
+    click.echo("retrained:")
+    _print_pair(str(folder / "retrained"), as_json)
+    click.echo("after:")
+    _print_gate(str(folder / "released"), as_json)
 
 
 def _print_methods(run: Run, as_json: bool) -> None:

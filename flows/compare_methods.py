@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prefect import flow, runtime, task
 
+from flows.occasions import CompareMethodsSettings, RivalSettings, SampledData
 from flows.progress import watched
 from flows.schedule import mlflow_away, undisturbed, warn_unpublished
-from flows.settings import CompareMethodsSettings, RivalSettings, SampledData, home, tracking_of
+from flows.settings import home, tracking_of
 from models.architectures import ModelSettings
 from models.registered import fetched
 from reports.comparison import render_comparison

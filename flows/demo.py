@@ -1,48 +1,81 @@
-"""The whole story on generated pictures: a benchmark with a shortcut, a classifier, its audit."""
+"""The story on generated pictures: a shortcut is learnt, found, refused, mended, let through."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
+from shutil import copyfile
+from typing import Any
 
 from dask.system import CPU_COUNT
 from prefect import flow, task
 
-from flows.audit import audit
+from flows.occasions import CandidateSettings, GateSettings, RetrainedMethods
 from flows.progress import steps_watched
+from flows.release import release
+from flows.retrain import retrain
+from flows.settings import tracking_of
 from models.architectures import ModelSettings
-from tasks.baseline import train_baseline
+from tasks.baseline import MENDING, register_baseline, train_baseline
 from tasks.catalog import DataSettings
+from tasks.finetune import LearningSettings
 from tasks.generate import BenchmarkSettings, write_benchmark
+from tasks.promote import Refused
+from tasks.publish import TrackingSettings
+from tasks.register import RegistrySettings
 from tasks.store import OutputSettings
 
-log = logging.getLogger("sightline")
+POLICY = Path(__file__).with_name("policy.toml")
+CANDIDATE = RegistrySettings(name="demo", alias="candidate")  # in an MLflow of the demo's own
+METHODS = ("grad_cam", "grad_cam_pp", "layer_cam", "input_x_gradient", "full_grad")
 
 
 @flow(name="demo")
 def demo(folder: str) -> str:
-    """Generate, train, audit. Returns the run folder."""
-    table = generate(folder)
-    bundle = train(folder)
-    return audit(
-        DataSettings(path=table, split="test"),
-        ModelSettings(address=bundle),
-        OutputSettings(run=str(Path(folder) / "run")),
+    """Generate, train, release: refused. Retrain, release: passed. Returns the folder."""
+    place = Path(folder)
+    tracking = TrackingSettings(uri=f"sqlite:///{place.absolute() / 'mlflow.db'}")
+    data = DataSettings(path=generate(folder), split="test")
+    told: dict[str, Any] = {
+        "data": data,
+        "attribution": RetrainedMethods(methods=METHODS),
+        "tracking": tracking,
+    }
+    gate = GateSettings(policy=str(place / POLICY.name))
+    baseline = train(folder, tracking)
+    judge(baseline, place / "refused", gate, told)
+    retrain(
+        model=baseline,
+        output=OutputSettings(run=str(place / "retrained"), reuse=str(place / "refused/candidate")),
+        learning=LearningSettings(train_split="train", validation_split="validation"),
+        finetune=MENDING,
+        registry=CandidateSettings(name=CANDIDATE.name),
+        **told,
     )
+    mended = gate.model_copy(update={"run": str(place / "retrained/after")})
+    address = f"mlflow:models:/{CANDIDATE.name}@{CANDIDATE.alias}"
+    judge(ModelSettings(address=address), place / "released", mended, told)
+    return folder
 
 
 @task
 def generate(folder: str) -> str:
-    settings = BenchmarkSettings()
-    log.info(
-        "drawing %s pictures in which %.0f%% of each class stand on the background of their class",
-        f"{settings.train + settings.validation + settings.test:,}",
-        100 * settings.strength,
-    )
-    return str(write_benchmark(Path(folder) / "benchmark", settings, CPU_COUNT))
+    table = write_benchmark(Path(folder) / "benchmark", BenchmarkSettings(), CPU_COUNT)
+    copyfile(POLICY, Path(folder) / POLICY.name)
+    return str(table)
 
 
 @task
-def train(folder: str) -> str:
+def train(folder: str, tracking: TrackingSettings) -> ModelSettings:
     with steps_watched("training") as told:
-        return str(train_baseline(Path(folder) / "benchmark", Path(folder) / "model", told))
+        bundle = train_baseline(Path(folder) / "benchmark", Path(folder) / "model", told)
+    address = register_baseline(bundle, CANDIDATE, tracking_of(tracking))
+    return ModelSettings(address=address)
+
+
+def judge(model: ModelSettings, folder: Path, gate: GateSettings, told: dict[str, Any]) -> None:
+    """A release, once; what it says stands in its folder."""
+    if not (folder / "result.json").is_file():
+        output = OutputSettings(run=str(folder))
+        state = release(model=model, output=output, gate=gate, **told, return_state=True)
+        if not isinstance(state.data, Refused):
+            state.result()

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.settings import AuditSettings, ReleaseSettings, compose, tracking_of
+from flows.occasions import AuditSettings, ReleaseSettings
+from flows.settings import compose, tracking_of
 from models.addresses import place
 from models.architectures import ModelSettings
 from models.registered import SCHEME

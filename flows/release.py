@@ -7,9 +7,9 @@ import logging
 from prefect import flow, task
 
 from flows.audit import audit
+from flows.occasions import GateSettings, ReleaseSettings
 from flows.promotion import Contest, contest_of, decided, judged, tagged
 from flows.schedule import mlflow_away, undisturbed
-from flows.settings import GateSettings, ReleaseSettings
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.audit import audit
+from flows.occasions import CandidateSettings, RetrainedMethods, RetrainSettings
 from flows.schedule import mlflow_away, undisturbed
-from flows.settings import CandidateSettings, RetrainedMethods, RetrainSettings
 from flows.training import Trained, compare_audits, register_trained, train
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings

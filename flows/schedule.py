@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from prefect import State, runtime
 
+from flows.occasions import RunSettings
 from flows.server import wait_for_prefect
-from flows.settings import RunSettings
 from models.registered import RegistryAway
 from tasks.lock import held
 from tasks.publish import PublishError

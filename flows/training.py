@@ -13,8 +13,9 @@ import pyarrow as pa
 import torch
 
 from flows.moved import write_paired
+from flows.occasions import RetrainSettings
 from flows.progress import pictures_watched, steps_watched
-from flows.settings import RetrainSettings, tracking_of
+from flows.settings import tracking_of
 from models.addresses import place
 from models.architectures import ModelSettings, build_fresh
 from models.classifier import Classifier, load_classifier, save_bundle

@@ -15,8 +15,9 @@ from conftest import run_here
 from PIL import Image
 
 from flows.cli import main
+from flows.occasions import AuditSettings
 from flows.options import given_settings
-from flows.settings import AuditSettings, compose
+from flows.settings import compose
 from models.architectures import Built, ModelSettings
 from models.classifier import check_classifier, save_bundle
 from models.preprocessing import Preprocessing

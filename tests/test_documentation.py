@@ -16,16 +16,15 @@ from safetensors.torch import save_file
 from torchvision.models import resnet50
 
 from flows.cli import main
-from flows.options import given_settings
-from flows.settings import (
+from flows.occasions import (
     AuditSettings,
     CompareMethodsSettings,
     ReleaseSettings,
     RetrainSettings,
     RunSettings,
-    compose,
-    spoken,
 )
+from flows.options import given_settings
+from flows.settings import compose, spoken
 from models.methods import FAMILIES, NAMES
 from models.objectives.names import FAMILIES as OBJECTIVES
 from tasks import schema, survey

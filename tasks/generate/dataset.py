@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields
@@ -23,6 +24,8 @@ from models.mistakes import Mistake
 from tasks.generate.benchmark import SPLITS, VERSION, BenchmarkSettings, Split
 from tasks.generate.primitives import Draw
 from tasks.generate.scene import Scene, render
+
+log = logging.getLogger("sightline")
 
 TABLE, IDENTITY = "metadata.csv", "benchmark.json"
 SEEDS = 2**31
@@ -75,6 +78,10 @@ def write_benchmark(folder: Path, settings: BenchmarkSettings, processes: int = 
         _refuse_another(folder, settings)
         return folder / TABLE
     rows = plan(settings)
+    log.info(
+        "drawing %s pictures, %.0f%% of each class to learn from on the background of their class",
+        *(f"{len(rows):,}", 100 * settings.strength),
+    )
     for split in SPLITS:
         for kind in ("images", "masks"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)

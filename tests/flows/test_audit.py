@@ -24,7 +24,7 @@ from prefect.client.orchestration import get_client
 from safetensors.torch import save_file
 
 from flows.cli import main
-from flows.settings import AuditSettings
+from flows.occasions import AuditSettings
 from models.factory import build_from_file
 from tasks.reader import open_run
 

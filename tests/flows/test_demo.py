@@ -6,35 +6,48 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 COMMAND = str(Path(sys.executable).with_name("sightline"))
 
 
-@pytest.mark.full
-@pytest.mark.timeout(900)
-def test_the_demo_shows_a_shortcut_and_says_where_to_look(tmp_path: Path) -> None:
-    folder = str(tmp_path / "demo")
+def story(folder: Path) -> tuple[list[dict[str, Any]], str]:
     done = subprocess.run(
-        [COMMAND, "demo", "--out", folder, "--json"], capture_output=True, text=True, check=True
+        [COMMAND, "demo", "--out", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    summary = json.loads(done.stdout)
-    assert summary["images"] == {
-        "total": 1280,
-        "predicted": 1280,
-        "failed": 0,
-        "labelled": 1280,
-        "scored": 1280,
-    }
-    right, wrong = summary["flagged_correct"], summary["flagged_incorrect"]
-    assert wrong["low"] > right["high"]  # the wrong predictions look at the background more often
-    assert "prefect server start" in done.stderr
-    assert "mlflow ui" in done.stderr
-    assert (tmp_path / "demo/run/report.html").stat().st_size > 100_000
+    return json.loads(done.stdout), done.stderr
 
-    again = subprocess.run(
-        [COMMAND, "demo", "--out", folder, "--json"], capture_output=True, text=True, check=True
-    )
-    cost = json.loads(again.stdout)["cost"]
-    assert (cost["computed"], cost["reused"]) == (0, 1280)
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_the_demo_refuses_the_shortcut_and_lets_the_mended_model_through(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    (refused, paired, released), told = story(folder)
+    assert not refused["passed"]
+    assert not refused["promoted"]
+    broken = {it["rule"] for it in refused["rulings"] if it["status"] == "fail"}
+    assert any("accuracy" in rule for rule in broken)
+    assert any("background" in rule for rule in broken)
+    figures = {(it["figure"], it["name"]): it for it in paired["figures"]}
+    for name in ("accuracy", "flips", "worst_group"):
+        assert figures[name, None]["verdict"] == "better"
+    assert released["passed"]
+    assert released["promoted"]
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    assert client.get_registered_model("demo").aliases == {"candidate": 2, "champion": 2}
+    assert client.get_model_version("demo", "1").tags["sightline.release"] == "refused"
+    assert (folder / "retrained/compare.html").stat().st_size > 100_000
+    assert "prefect server start" in told
+    assert "mlflow ui" in told
+
+    again, _ = story(folder)
+    assert [it["created"] for it in (again[0], again[2])] == [
+        refused["created"],
+        released["created"],
+    ]

@@ -19,8 +19,8 @@ from mlflow.tracking import MlflowClient
 from test_registry import Line, Server, line_to
 
 from flows.cli import main
+from flows.occasions import ReleaseSettings
 from flows.promotion import Contest, decided, settings_of_release
-from flows.settings import ReleaseSettings
 from tasks.policy import read_policy
 from tasks.promote import REASONS, VERDICT, promote
 from tasks.publish import PublishError, Tracking

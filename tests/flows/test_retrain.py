@@ -24,7 +24,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flows.cli import main
-from flows.settings import RetrainSettings, compose
+from flows.occasions import RetrainSettings
+from flows.settings import compose
 from flows.training import train
 from models.architectures import ModelSettings
 from models.classifier import load_classifier

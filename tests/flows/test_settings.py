@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from flows.occasions import AuditSettings
 from flows.options import given_settings
 from flows.registry import LogSettings, PublishSettings
-from flows.settings import AuditSettings, SettingsMistake, compose, spoken, tracking_uri
+from flows.settings import SettingsMistake, compose, spoken, tracking_uri
 from tasks.publish import TrackingSettings
 
 LEAST = {"data.path": "d", "model.address": "m", "output.run": "r"}

@@ -11,7 +11,7 @@ from flows.cli import main
 from tasks.policy import PolicyMistake, read_policy
 from tasks.schema.ruling import GAUGED_FIGURES
 
-EXAMPLE = Path(__file__).parent.parent.parent / "docs/policy.toml"
+EXAMPLE = Path(__file__).parent.parent.parent / "flows/policy.toml"
 RULE = '[[rule]]\nfigure = "accuracy"\n'
 
 
