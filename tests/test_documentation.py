@@ -54,7 +54,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+COMMANDS = list(dict.fromkeys(line for block in blocks("sh") for line in block.splitlines()))
 
 
 def test_every_command_is_run_here_or_elsewhere() -> None:

@@ -24,7 +24,7 @@ from prefect.client.orchestration import get_client
 from safetensors.torch import save_file
 
 from flows.cli import main
-from flows.occasions import AuditSettings
+from flows.occasions import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
 from models.factory import build_from_file
 from tasks.reader import open_run
 
@@ -153,6 +153,7 @@ def test_broken_files_are_told_and_the_rest_is_audited(
     assert "1 of 64 images looked at will fail" in done.stderr
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_an_existing_cluster_is_used(options: list[str]) -> None:
     with LocalCluster(
@@ -174,6 +175,7 @@ def test_show_prints_what_audit_printed(options: list[str], tmp_path: Path) -> N
     assert json.loads(invoke("show", str(tmp_path / "run"), "--json").stdout)["schema_version"] == 1
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_mlflow_being_away_costs_no_result(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -248,13 +250,20 @@ def _until(condition: object, seconds: float) -> Iterator[None]:
         time.sleep(0.2)
 
 
+OCCASIONS: dict[str, type[RunSettings]] = {
+    "audit": AuditSettings,
+    "retrain": RetrainSettings,
+    "release": ReleaseSettings,
+}
+
+
 def test_the_deployment_names_a_flow_and_settings_that_exist() -> None:
     deployments = yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
     for deployment in deployments:
         module, _, name = deployment["entrypoint"].partition(":")
         flow = getattr(__import__(module, fromlist=[name]), name)
-        assert flow.name == "audit"
-        AuditSettings.model_validate(deployment["parameters"])
+        assert flow.name == module.rpartition(".")[2]
+        OCCASIONS[flow.name].model_validate(deployment["parameters"])
         environment = deployment["work_pool"]["job_variables"]["env"]
         assert {name: os.environ[name] for name in environment} == environment  # as the command
         flow.validate_parameters(deployment["parameters"])

@@ -67,6 +67,7 @@ def test_show_prints_it_again(run: Path) -> None:
     assert json.loads(told.stdout)["images"] == 8
 
 
+@pytest.mark.full
 def test_a_method_more_computes_that_method_alone(
     run: Path, benchmark_folder: Path, bundle: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_mistake_is_one_line(
     assert done.stdout == ""
 
 
+@pytest.mark.full
 def test_another_run_in_the_folder_is_refused_and_kept(tmp_path: Path, options: list[str]) -> None:
     assert CliRunner().invoke(main, ["audit", *options]).exit_code == 0
     parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("part-*")}

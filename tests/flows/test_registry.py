@@ -306,6 +306,7 @@ def one_version(server: Server, name: str) -> None:
     assert {"model/MLmodel", "model/model.json", "model/model.safetensors"} <= files
 
 
+@pytest.mark.full
 def test_a_version_is_one_wherever_an_answer_is_lost_or_the_try_dies(
     server: Server, bundle: Path
 ) -> None:
@@ -390,6 +391,7 @@ def test_a_password_is_not_told_when_mlflow_is_away(run: RunFolder) -> None:
         assert "s3cret" not in "".join(traceback.format_exception(error))
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
 def test_a_logged_model_is_audited_by_its_alias(
     server: Server, benchmark_folder: Path, tmp_path: Path

@@ -164,6 +164,7 @@ def test_the_version_has_its_evidence_and_loads_by_its_alias(undisturbed: Path) 
     assert found.digest == open_run(undisturbed / "after").state["identity"]["model"]
 
 
+@pytest.mark.full
 def test_the_same_command_again_trains_nothing_and_registers_nothing(
     options: list[str], undisturbed: Path
 ) -> None:
@@ -267,7 +268,7 @@ def kill_at(moment: Moment, options: list[str], folder: Path) -> list[psutil.Pro
 @pytest.mark.parametrize(
     "moments",
     [
-        pytest.param((is_in_the_second_epoch,), id="once"),
+        pytest.param((is_in_the_second_epoch,), marks=pytest.mark.full, id="once"),
         pytest.param(
             (is_reading, is_in_the_first_epoch, has_an_epoch, is_audited_after, is_compared),
             marks=pytest.mark.full,
@@ -291,6 +292,7 @@ def test_killed_at_any_moment_it_ends_as_if_undisturbed(
     assert not alive
 
 
+@pytest.mark.full
 def test_a_registry_that_is_away_costs_a_version_until_the_next_try(
     scenes: Path, bundle: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,8 +135,10 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["erm", "sib", "ibsgl:refresh=never", "dfr"])
-@pytest.mark.parametrize("after", [3, 4, 7])
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [("erm", 3), ("erm", 4), ("erm", 7), ("sib", 3), ("ibsgl:refresh=never", 4), ("dfr", 4)],
+)
 def test_a_killed_training_ends_as_an_undisturbed_one(
     name: str, after: int, album: Album, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ import pytest
 import stages
 
 IMAGES = 400
-FEW, MANY = range(5), range(5, 205)
+FEW, MORE, MANY = range(2), range(2, 5), range(5, 205)
 NEAR = {pa.float16(): 1e-3, pa.float32(): 1e-5}  # an image computed alone shares no batch
 
 Happening = Callable[["Audit", random.Random], None]
@@ -133,7 +133,12 @@ HAPPENINGS: tuple[Happening, ...] = (
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "seed", [*FEW, *(pytest.param(seed, marks=pytest.mark.soak) for seed in MANY)]
+    "seed",
+    [
+        *FEW,
+        *(pytest.param(seed, marks=pytest.mark.full) for seed in MORE),
+        *(pytest.param(seed, marks=pytest.mark.soak) for seed in MANY),
+    ],
 )
 def test_after_the_last_rerun_every_row_is_there(seed: int, world: World, tmp_path: Path) -> None:
     chance = random.Random(seed)
