@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -99,9 +99,9 @@ class Cell:
 
     @property
     def file(self) -> Path:
-        told = json.dumps(
-            [VERSION, astuple(ROWS[self.row]), self.recipe.model_dump(exclude_defaults=True)]
-        )
+        row = ROWS[self.row]
+        recipe = self.recipe.model_dump(exclude_defaults=True)  # a new setting changes no cell
+        told = json.dumps([VERSION, row.objective, row.masks, row.labelled, recipe])
         digest = hashlib.sha256(told.encode()).hexdigest()[:8]
         name = f"{self.row} {self.equal}".replace(",", "").replace("%", "").replace(" ", "-")
         return CELLS / self.scenery.name / f"{name}-{digest}.npz"
