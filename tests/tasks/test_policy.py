@@ -42,7 +42,7 @@ def test_the_example_says_each_rule_in_words() -> None:
     assert "broken: warn, undecided: warn, not computed: warn" in lines[9]
     assert "the change of accuracy is at least −2 points against the champion" in lines[10]
     assert lines[15].endswith("broken: fail, undecided: warn, not computed: fail")
-    assert "accuracy of each class is at least 50%" in lines[14]
+    assert "accuracy of each class is at least 50%" in lines[16]
 
 
 @pytest.mark.parametrize("figure", [name for name in GAUGED_FIGURES if name != "lift"])
