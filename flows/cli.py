@@ -8,35 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from flows import registry
+from flows.exits import REFUSED, leave, one_line_errors
 from flows.occasions import AuditSettings, CompareMethodsSettings, ReleaseSettings, RetrainSettings
 from flows.options import given_settings, settings_options
 from flows.registry import LogSettings, PublishSettings
+from flows.results import print_gate, print_pair, print_run, print_story
 from flows.settings import compose, home, prepare_environment, tracking_of
 from flows.warden import nothing_left_behind
 from models.addresses import place
-from models.mistakes import Mistake, told
-from tasks.drive import UnfinishedRun
-from tasks.inputs.listing import NothingToAudit
-from tasks.places import answering
-from tasks.publish import PublishError
-
-if TYPE_CHECKING:
-    from tasks.reader import Run
-
-REFUSED, MISTAKE, FAILURE, NOTHING = 1, 2, 3, 4
 
 log = logging.getLogger("sightline")
 
@@ -76,7 +63,7 @@ def audit(config: Path | None, dry_run: bool, as_json: bool, **options: Any) -> 
 
         with prefect_answering():
             run = run_audit(**dict(settings))
-        _print_run(run, as_json)
+        print_run(run, as_json)
 
 
 @main.command()
@@ -93,7 +80,7 @@ def retrain(config: Path | None, as_json: bool, **options: Any) -> None:
 
         with prefect_answering():
             folder = run_retraining(**dict(settings))
-        _print_pair(folder, as_json)
+        print_pair(folder, as_json)
 
 
 @main.command()
@@ -118,9 +105,9 @@ def release(config: Path | None, as_json: bool, **options: Any) -> None:
                 folder = run_release(**dict(settings))
             except Refused as error:
                 refused, folder = error, error.folder
-        _print_gate(folder, as_json)
+        print_gate(folder, as_json)
         if refused is not None:
-            _leave(refused.sentence, REFUSED)
+            leave(refused.sentence, REFUSED)
 
 
 @main.group()
@@ -154,7 +141,7 @@ def compare_methods(config: Path | None, as_json: bool, **options: Any) -> None:
 
         with prefect_answering():
             run = run_comparison(**dict(settings))
-        _print_run(run, as_json)
+        print_run(run, as_json)
 
 
 @main.command()
@@ -163,7 +150,7 @@ def compare_methods(config: Path | None, as_json: bool, **options: Any) -> None:
 def show(run: str, as_json: bool) -> None:
     """Print the figures of a finished run."""
     with one_line_errors():
-        _print_run(run, as_json)
+        print_run(run, as_json)
 
 
 @main.command()
@@ -246,7 +233,7 @@ def demo(out: Path, as_json: bool) -> None:
 
         with prefect_answering():
             folder = Path(run_demo(str(out)))
-        _print_story(folder, as_json)
+        print_story(folder, as_json)
         log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
         log.info("         mlflow ui --backend-store-uri sqlite:///%s", folder / "mlflow.db")
 
@@ -277,97 +264,3 @@ def _estimate(settings: AuditSettings) -> str:
 
     with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
         return estimate(settings.asked, model.settings, settings.compute)
-
-
-def _print_run(path: str, as_json: bool) -> None:
-    from flows.show import print_summary
-    from tasks.reader import open_run
-
-    run = open_run(path)
-    if run.compares_methods:
-        _print_methods(run, as_json)
-    elif as_json:
-        click.echo(run.summary().model_dump_json(indent=2))
-    else:
-        print_summary(run.summary())
-        click.echo(f"report:  {run.folder.report}")
-
-
-def _print_pair(folder: str, as_json: bool) -> None:
-    from flows.moved import print_paired
-    from tasks.schema import PairedSummary
-
-    text = (Path(folder) / "compare.json").read_text(encoding="utf-8")
-    if as_json:
-        click.echo(text)
-    else:
-        print_paired(PairedSummary.model_validate_json(text))
-        click.echo(f"report:  {Path(folder) / 'compare.html'}")
-
-
-def _print_gate(folder: str, as_json: bool) -> None:
-    from flows.show_gate import print_gate
-    from tasks.schema.ruling import GateResult
-
-    text = (place(folder) / "result.json").read_text(encoding="utf-8")
-    if as_json:
-        click.echo(text)
-    else:
-        print_gate(GateResult.model_validate_json(text), folder)
-
-
-def _print_story(folder: Path, as_json: bool) -> None:
-    """Both verdicts, and what changed between them."""
-    names = ("refused/result.json", "retrained/compare.json", "released/result.json")
-    if as_json:
-        click.echo(json.dumps([json.loads((folder / name).read_text()) for name in names]))
-        return
-    click.echo("before:")
-    _print_gate(str(folder / "refused"), as_json)
-    click.echo("retrained:")
-    _print_pair(str(folder / "retrained"), as_json)
-    click.echo("after:")
-    _print_gate(str(folder / "released"), as_json)
-
-
-def _print_methods(run: Run, as_json: bool) -> None:
-    from flows.show_methods import print_methods
-
-    if as_json:
-        click.echo(run.rivals().model_dump_json(indent=2))
-    else:
-        print_methods(run.rivals())
-        click.echo(f"report:  {run.folder.methods_page}")
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """A mistake is one line and exit code 2; only our own failures show where they happened."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        with answering():
-            yield
-    except NothingToAudit as error:
-        _leave(str(error), NOTHING)
-    except Mistake as error:
-        _leave(str(error), MISTAKE)
-    except (UnfinishedRun, PublishError) as error:
-        _leave(str(error), FAILURE)
-    except click.Abort:  # a question and nobody to answer it
-        _leave("nothing was done: answer the question, or pass --yes", MISTAKE)
-    except OSError as error:  # a full disk, storage that is away
-        _leave(f"{told(error)}; what was written before is kept", FAILURE)
-    except Exception:  # ours: the traceback is for whoever mends it
-        traceback.print_exc()
-        _leave("this is a failure of Sightline, not of yours", FAILURE)
-    except KeyboardInterrupt:
-        _leave("stopped; what was computed is kept, and the same command continues", FAILURE)
-
-
-def _stop(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _leave(message: str, code: int) -> None:
-    click.echo(f"sightline: {' '.join(message.split())}", err=True)
-    sys.exit(code)
