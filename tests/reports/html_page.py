@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -58,3 +59,21 @@ class Page(HTMLParser):
 
 def read(summary: Summary, examples: list[Example] | None = None) -> Page:
     return Page(render_page(summary, examples or []))
+
+
+def assert_points_to_itself(page: Page) -> None:
+    """No address leads out, and the browser is told to follow none."""
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    for _, attributes in page.elements:
+        for address in (attributes.get("src"), attributes.get("href")):
+            assert address is None or address.startswith("data:") or address[1:] in ids
+    assert "url(" not in page.html.partition("</style>")[0]
+    assert "@import" not in page.html
+    assert "default-src 'none'" in page.html
+
+
+def assert_says_all_in_words(page: Page) -> None:
+    """No missing figure shows as code, and no character hides another."""
+    assert not re.search(r"\b(None|NaN|nan|inf|undefined|Infinity)\b", page.words)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page.html)
+    page.html.encode("utf-8")
