@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,10 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost ten times more
     os.environ["SIGHTLINE_HOME"] = tempfile.mkdtemp(prefix="sightline-tests-")
     prepare_environment()
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["SIGHTLINE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
