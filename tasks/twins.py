@@ -75,6 +75,11 @@ class Pairs:
 def read_pairs(before: Run, after: Run) -> Pairs:
     """All that the two runs say of images of the same bytes that both predicted."""
     check_pair(before, after)
+    return match_runs(before, after)
+
+
+def match_runs(before: Run, after: Run) -> Pairs:
+    """The same of runs that are no pair, as with other donors: who calls it knows why."""
     methods = shared_methods(before, after)
     has_groups = _has_groups(after)
     first, last = (_answers(run, methods, has_groups) for run in (before, after))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from models.arguments import arguments_of, settings_of, told_arguments
 from models.mistakes import Mistake, nearest, shown
@@ -31,8 +32,11 @@ FAMILIES: Mapping[str, Mapping[str, type[Objective]]] = {
 }
 
 
+SHARES = ("share", "warm_up")  # arguments that are parts of a whole
+
+
 class ObjectiveMistake(Mistake):
-    """An objective that nobody knows."""
+    """An objective that nobody knows, or that cannot be meant."""
 
 
 @dataclass(frozen=True)
@@ -59,5 +63,17 @@ def find_objective(text: str) -> Named:
             f"known are {shown(forms)}"
         )
     objective: Objective = settings_of(f"objective {family}", forms[form], given)
+    _check_numbers(family, objective)
     parts = [family, *([] if form == usual else [f"form={form}"]), *told_arguments(objective)]
     return Named(":".join(parts), objective)
+
+
+def _check_numbers(family: str, objective: Objective) -> None:
+    """A weight below 0 would ask for what the objective is against."""
+    for field in fields(objective):  # type: ignore[arg-type]  # each form is a dataclass
+        value, most = getattr(objective, field.name), 1 if field.name in SHARES else math.inf
+        if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= most):
+            allowed = "a number from 0 to 1" if most == 1 else "a number, 0 or more"
+            raise ObjectiveMistake(
+                f"objective {family}: {field.name}={value:g} is not possible; give {allowed}"
+            )

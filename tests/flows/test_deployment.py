@@ -39,6 +39,18 @@ BY_HAND = "prefect deployment run audit/nightly"
 WORKER = "prefect worker start --pool sightline --limit 1"
 ONCE = "prefect worker start --pool sightline --run-once"
 RETRY = "prefect flow-run retry ID"
+RETRAIN = "prefect deployment run retrain/weekly"
+
+LENIENT = """
+[[rule]]
+figure = "accuracy"
+at_least = 0.0
+"""
+STRICT = """
+[[rule]]
+figure = "accuracy"
+change_at_least = 0.99
+"""
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -55,9 +67,9 @@ class Site:
     def runs(self) -> Path:
         return self.folder / "runs/nightly"
 
-    def prefect(self, command: str) -> None:
+    def prefect(self, command: str, *more: str) -> None:
         done = subprocess.run(
-            [PREFECT, *command.split()[1:]],
+            [PREFECT, *command.split()[1:], *more],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -197,19 +209,54 @@ def test_a_night_is_compared_with_the_night_before(site: Site) -> None:
     assert summaries[1]["cost"]["computed"] == 0
 
 
-def test_a_week_is_scheduled_and_registers_its_candidate(site: Site) -> None:
+def test_a_week_is_scheduled_and_its_candidate_becomes_the_champion(site: Site) -> None:
     until(lambda: len(site.waiting("weekly")) > 1)
     weeks = site.waiting("weekly")
     times = [datetime.fromisoformat(run["expected_start_time"]) for run in weeks[:2]]
     assert [(time.weekday(), time.hour) for time in times] == [(6, 3)] * 2
-    folder = site.folder / "retrainings/weekly" / site.make_due(weeks[0]).name
+    (site.folder / "flows").mkdir()
+    (site.folder / "flows/policy.toml").write_text(LENIENT)
+    moment = site.make_due(weeks[0]).name
     site.prefect(ONCE)
     assert site.state(weeks[0]) == "Completed"
+    folder = site.folder / "retrainings/weekly" / moment
     assert (folder / "compare.html").is_file()
     client = MlflowClient(f"sqlite:///{site.folder.parent}/sightline/mlflow.db")
-    (name,) = client.search_registered_models()
-    version = client.get_model_version_by_alias(name.name, "candidate")
+    version = client.get_model_version_by_alias("benchmark", "candidate")
     assert version.tags["sightline.folder"] == str(folder)
+    release = released(site, "Completed")
+    assert (release / "result.json").is_file()
+    champion = client.get_model_version_by_alias("benchmark", "champion")
+    assert champion.version == version.version
+    assert champion.tags["sightline.release"] == "passed"
+
+
+def test_a_retraining_by_hand_is_refused_by_the_policy(site: Site) -> None:
+    client = MlflowClient(f"sqlite:///{site.folder.parent}/sightline/mlflow.db")
+    before = client.get_model_version_by_alias("benchmark", "champion").version
+    (site.folder / "flows/policy.toml").write_text(STRICT)
+    site.prefect(RETRAIN, "--param", 'model={"address": "mlflow:models:/benchmark@champion"}')
+    (retraining,) = site.waiting("weekly", scheduled=False)
+    site.prefect(ONCE)
+    assert site.state(retraining) == "Completed"
+    release = released(site, "Failed")
+    result = json.loads((release / "result.json").read_text())
+    assert not result["passed"]
+    assert (release / "champion/summary.json").is_file()
+    assert client.get_model_version_by_alias("benchmark", "champion").version == before
+    candidate = client.get_model_version_by_alias("benchmark", "candidate")
+    assert candidate.version != before
+    assert candidate.tags["sightline.release"] == "refused"
+
+
+def released(site: Site, state: str) -> Path:
+    """The folder of the release that the retraining's end asked for."""
+    until(lambda: site.waiting("on-demand", scheduled=False))
+    (release,) = site.waiting("on-demand", scheduled=False)
+    site.prefect(ONCE)
+    assert site.state(release) == state
+    folders = sorted((site.folder / "releases/on-demand").iterdir())
+    return folders[-1]
 
 
 def test_a_killed_night_continues_in_its_folder_when_it_is_retried(site: Site) -> None:

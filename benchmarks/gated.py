@@ -1,0 +1,225 @@
+"""Does the gate refuse what rests on the background, and see no change where there is none?
+
+python -m benchmarks.gated [--quick] [--json] tells what is kept, and computes the trials that are
+missing (minutes each; --quick does not). `--part 1/2` computes every second one and tells nothing.
+
+A trial is a small network trained from scratch on pictures of its own, audited as by `sightline
+audit` and held against the policy of the demo, which was written before on another seed. Trials of
+the same against the same have no true change: the model with itself, other donors drawn; and two
+trainings of one recipe, which differ by their seeds alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.figures import Figure, main
+from benchmarks.retrained import CELLS
+from models.architectures import Built, ModelSettings
+from models.classifier import BUNDLE, check_classifier, save_bundle
+from models.smallnet import small_preprocessing
+from tasks.baseline import ADDRESS, album_of, trained
+from tasks.duel import Answers
+from tasks.gate import Evidence, passes, rule_on
+from tasks.gauge import Gauged, Sought, gauge
+from tasks.generate import BenchmarkSettings, write_benchmark
+from tasks.policy import Policy, read_policy
+from tasks.reader import Run, open_run
+from tasks.schema import wilson
+from tasks.twins import match_runs, read_alone, read_pairs
+
+VERSION = 1  # of how trials are made and judged
+KEPT = CELLS / "gate"
+POLICY = Path(__file__).parent.parent / "flows/policy.toml"
+STRONG, HALF, NONE = 0.95, 0.8, 0.25
+SEEDS = range(1, 21)
+SAME = 50  # trials of the same against the same
+PICTURES = {"train": 2000, "validation": 0, "test": 1280}
+METHOD = "grad_cam_pp"  # flags, and of the policy's lift
+AGAIN = 10_000  # added to a seed: the second training's
+CHANGES = ("accuracy", "worst_group", "flips", "gap", "excess", "lift")
+KINDS = {"donors": "itself with other donors", "training": "another training of its recipe"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network whose truth is known: how strong its shortcut was planted."""
+
+    strength: float
+    seed: int
+    is_same: bool  # compared with itself, too
+
+    @property
+    def file(self) -> Path:
+        return KEPT / f"{VERSION}-{self.strength}-{self.seed}.json"
+
+    @cached_property
+    def folder(self) -> Path:
+        """With the pictures in it."""
+        name = f"sightline-trials-{VERSION}/{self.strength}-{self.seed}"
+        folder = Path(tempfile.gettempdir()) / name
+        settings = BenchmarkSettings.model_validate(
+            {"strength": self.strength, "seed": self.seed, **PICTURES}
+        )
+        write_benchmark(folder / "benchmark", settings, 1)
+        return folder
+
+    def bundle(self, training_seed: int) -> Path:
+        """A network trained on the biased split."""
+        place = self.folder / f"model-{training_seed}"
+        if not (place / BUNDLE).is_file():
+            preprocessing, classes = small_preprocessing(), BenchmarkSettings().classes
+            album = album_of(self.folder / "benchmark", "train", preprocessing)
+            network = trained(album, preprocessing, len(classes), training_seed)
+            built = Built(network, ADDRESS, classes=classes, preprocessing=preprocessing)
+            save_bundle(place, check_classifier(built, ModelSettings(address=ADDRESS)))
+        return place
+
+    def audited(self, name: str, bundle: Path, *options: str) -> Run:
+        """The command as a user gives it; a finished run is kept."""
+        run = self.folder / name
+        command = [
+            *(str(Path(sys.executable).with_name("sightline")), "audit"),
+            *("--data", str(self.folder / "benchmark"), "--split", "test"),
+            *("--model", str(bundle), "--out", str(run), "--methods", METHOD),
+            *("--workers", "1", *options),
+        ]
+        home = {"SIGHTLINE_HOME": str(self.folder / "home")}
+        subprocess.run(command, check=True, env=os.environ | home, capture_output=True)
+        return open_run(run)
+
+
+def run(quick: bool) -> list[Figure]:
+    """How often the gate said what is true; --quick: of the trials that are kept."""
+    trials = [trial for trial in TRIALS if not quick or trial.file.exists()]
+    found = {trial: computed(trial) for trial in trials}
+    figures: list[Figure] = []
+    for strength in (STRONG, HALF, NONE):
+        told = [it for trial, it in found.items() if trial.strength == strength]
+        figures += _verdicts(strength, told)
+    for kind in KINDS:
+        figures += _same(kind, [it[kind] for it in found.values() if kind in it])
+    return figures
+
+
+TRIALS = tuple(
+    Trial(strength, seed, place * len(SEEDS) + seed <= SAME)
+    for place, strength in enumerate((NONE, HALF, STRONG))
+    for seed in SEEDS
+)
+
+
+def computed(trial: Trial) -> dict[str, Any]:
+    """What was kept of the trial, or is made now."""
+    if not trial.file.exists():
+        trial.file.parent.mkdir(parents=True, exist_ok=True)
+        trial.file.write_text(json.dumps(judged(trial), indent=1) + "\n", encoding="utf-8")
+    kept: dict[str, Any] = json.loads(trial.file.read_text(encoding="utf-8"))
+    return kept
+
+
+def judged(trial: Trial) -> dict[str, Any]:
+    """The verdict, and where it is asked for the changes of the same against the same."""
+    policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
+    first = trial.audited("first", bundle)
+    rule = first.summary().rule
+    alone = Answers.of(read_alone(first), (rule, rule))
+    rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
+    told: dict[str, Any] = {
+        "passed": passes(rulings),
+        "rules": {it.rule: it.status for it in rulings},
+        "figures": {name: _found(alone, name, change=False) for name in CHANGES},
+    }
+    if trial.is_same:
+        second = trial.audited("donors", bundle, "--donor-seed", "1")
+        third = trial.audited(
+            "training", trial.bundle(AGAIN + trial.seed), "--donors", str(first.folder.path)
+        )
+        pairs = {"donors": match_runs(first, second), "training": read_pairs(first, third)}
+        for kind, last in (("donors", second), ("training", third)):
+            both = Answers.of(pairs[kind], (rule, last.summary().rule))
+            told[kind] = _compared(policy, both, last.summary().model.classes)
+    return told
+
+
+def _compared(policy: Policy, pair: Answers, classes: Sequence[str]) -> dict[str, Any]:
+    """The policy's rules about changes, and each change with its interval."""
+    rulings = rule_on(policy, Evidence(pair, pair, classes))
+    changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.is_change]
+    return {
+        "rules": {it.rule: it.status for it in changes},
+        "figures": {name: _found(pair, name, change=True) for name in CHANGES},
+    }
+
+
+def _found(answers: Answers, figure: str, *, change: bool) -> list[float] | None:
+    method = METHOD if figure == "lift" else None
+    found = gauge(answers, Sought(figure, method, None, change, 20))
+    return [found.value, found.low, found.high] if isinstance(found, Gauged) else None
+
+
+def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    refused = sum(not it["passed"] for it in found)
+    if strength == NONE:
+        through = len(found) - refused
+        told = f"trials of {len(found)} without a shortcut that are let through"
+        yield Figure(told, through, None, None, "at least 19 of 20", through >= 19)
+    else:
+        told = f"trials of {len(found)} with a shortcut at {strength} that are refused"
+        yield Figure(told, refused, None, None, "20 of 20", refused == len(found) == len(SEEDS))
+    for name in ("accuracy", "worst_group", "flips"):
+        values = [it["figures"][name][0] for it in found]
+        if values:
+            mean = sum(values) / len(values)
+            yield Figure(
+                f"shortcut at {strength}: {name}", mean, min(values), max(values), "", None
+            )
+
+
+def _same(kind: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    """How often an interval leaves out that nothing changed, and a policy's rules are kept."""
+    for name in CHANGES:
+        known = [it["figures"][name] for it in found if it["figures"][name] is not None]
+        surely = sum(not low <= 0 <= high for _, low, high in known)
+        yield _share(f"{KINDS[kind]}: a sure change of {name}", surely, len(known), "at most 0.05")
+    for rule in found[0]["rules"] if found else ():
+        kept = sum(it["rules"][rule] == "pass" for it in found)
+        yield _share(f"{KINDS[kind]}: kept: {rule}", kept, len(found))
+
+
+def _share(told: str, count: int, of: int, goal: str = "") -> Figure:
+    """The goal holds as long as the interval does not say otherwise."""
+    rate = wilson(count, of)
+    value, low, high = (number or 0.0 for number in (rate.value, rate.low, rate.high))
+    return Figure(f"{told}, of {of}", value, low, high, goal, low <= 0.05 if goal else None)
+
+
+def compute(part: int, parts: int) -> None:
+    """The missing trials of every so-many-th."""
+    torch.set_num_threads(1)
+    for number, trial in enumerate(TRIALS):
+        if number % parts == part - 1 and not trial.file.exists():
+            sys.stderr.write(f"strength {trial.strength}, seed {trial.seed}\n")
+            computed(trial)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--part")
+    asked = parser.parse_known_args()[0]
+    if asked.part:
+        compute(*map(int, asked.part.split("/")))
+    else:
+        main(run)
