@@ -59,6 +59,18 @@ def print_paired(paired: PairedSummary) -> None:
         console.print(Text(f"missing: {missing.figure}: {missing.reason}"), soft_wrap=True)
 
 
+def compare_audits(before: str, after: str, folder: str) -> PairedSummary:
+    """Two models on the same images, from their finished runs, with the files of it."""
+    from models.addresses import place
+    from tasks.duel import pair_runs
+    from tasks.reader import open_run
+
+    first, last = open_run(before), open_run(after)
+    paired = pair_runs(first, last)
+    write_paired(first, last, paired, place(folder))
+    return paired
+
+
 def write_paired(before: Run, after: Run, paired: PairedSummary, folder: UPath) -> None:
     """compare.html, compare.md and compare.json of two models on the same images."""
     from reports.versus import as_markdown, render_versus

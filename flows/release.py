@@ -7,6 +7,7 @@ import logging
 from prefect import flow, task
 
 from flows.audit import audit
+from flows.moved import compare_audits
 from flows.occasions import GateSettings, ReleaseSettings
 from flows.promotion import Contest, contest_of, decided, judged, tagged
 from flows.schedule import mlflow_away, undisturbed
@@ -48,6 +49,8 @@ def release(
         champion = contest.champion_run
         if contest.champion is not None:
             champion = audit(**dict(settings.audit_of(contest.champion, "champion", candidate)))
+        if champion is not None:
+            compare(settings, champion, candidate)
         result = promote(
             settings, contest, judged(settings, policy, contest, (candidate, champion))
         )
@@ -63,6 +66,11 @@ def release(
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def challenge(settings: ReleaseSettings, candidate: str) -> Contest:
     return contest_of(settings, candidate)
+
+
+@task
+def compare(settings: ReleaseSettings, champion: str, candidate: str) -> None:
+    compare_audits(champion, candidate, settings.output.folder)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.audit import audit
+from flows.moved import compare_audits
 from flows.occasions import CandidateSettings, RetrainedMethods, RetrainSettings
 from flows.schedule import mlflow_away, undisturbed
-from flows.training import Trained, compare_audits, register_trained, train
+from flows.training import Trained, register_trained, train
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
@@ -53,7 +54,7 @@ def learn(settings: RetrainSettings) -> Trained:
 
 @task
 def compare(settings: RetrainSettings, before: str, after: str) -> PairedSummary:
-    return compare_audits(settings, before, after)
+    return compare_audits(before, after, settings.output.folder)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)

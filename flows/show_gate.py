@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from models.addresses import place
 from reports.gated import outcome
 from tasks.policy import Policy
 from tasks.schema.ruling import GateResult
@@ -26,3 +27,5 @@ def print_gate(result: GateResult, folder: str) -> None:
     click.echo(f"verdict:   {result.sentence}")
     click.echo(f"promotion: {result.promotion}")
     click.echo(f"files:     {folder}: result.json, junit.xml, release.md")
+    if result.champion is not None:
+        click.echo(f"report:    {place(folder) / 'compare.html'}")

@@ -12,17 +12,14 @@ from typing import Literal
 import pyarrow as pa
 import torch
 
-from flows.moved import write_paired
 from flows.occasions import RetrainSettings
 from flows.progress import pictures_watched, steps_watched
 from flows.settings import tracking_of
-from models.addresses import place
 from models.architectures import ModelSettings, build_fresh
 from models.classifier import Classifier, load_classifier, save_bundle
 from models.registered import SCHEME, fetched
 from reports.sheet import contact_sheet
 from tasks import cluster
-from tasks.duel import pair_runs
 from tasks.finetune import (
     Lesson,
     Standing,
@@ -37,7 +34,6 @@ from tasks.finetune.lesson import digest_of_rows
 from tasks.finetune.specimen import specimens
 from tasks.prepare import checked_catalog
 from tasks.publish import PublishError
-from tasks.reader import open_run
 from tasks.register import Origin, Registered, register_model
 from tasks.schema import PairedSummary
 from tasks.store import LOCK
@@ -77,14 +73,6 @@ def train(settings: RetrainSettings) -> Trained:
         allow_factory=".py:" in architecture,  # the user gave it himself
     )
     return Trained(start, bundle, architecture, lesson.training_id, mlflow.run_id)
-
-
-def compare_audits(settings: RetrainSettings, before: str, after: str) -> PairedSummary:
-    """compare.html, compare.md and compare.json beside the two runs."""
-    first, last = open_run(before), open_run(after)
-    paired = pair_runs(first, last)
-    write_paired(first, last, paired, place(str(settings.folder)))
-    return paired
 
 
 def register_trained(

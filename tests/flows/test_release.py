@@ -167,6 +167,11 @@ def test_a_refused_challenger_is_told_why_and_the_champion_stays(releases: Relea
     told = tags(releases.uri, 2, "scenes")
     assert told[VERDICT] == "refused"
     assert told[REASONS].startswith("rule 1: the change of accuracy is ")
+    told_pair = json.loads((folder / "compare.json").read_text())
+    assert told_pair["before"]["run"] == str(folder / "champion")
+    assert told_pair["after"]["run"] == str(folder / "candidate")
+    assert (folder / "compare.html").is_file()
+    assert f"report:    {folder / 'compare.html'}" in done.stdout
     result = json.loads((folder / "result.json").read_text())
     assert result["champion"]["address"] == "models:/scenes/1"
     assert result["candidate"]["digest"] != result["champion"]["digest"]

@@ -37,8 +37,8 @@ def test_the_example_says_each_rule_in_words() -> None:
         assert text[line - 1] == "[[rule]]"
         assert lines[2 * number].startswith(f"rule {number + 1} (line {line}): ")
     assert lines[0].endswith("accuracy is at least 80%, of 200 images or more")
-    assert lines[2].endswith("flips is at most 20%, of 200 images or more")
-    assert lines[4].endswith("gap is at most +15 points, of 200 images or more")
+    assert lines[2].endswith("flips is at most 10%, of 200 images or more")
+    assert lines[4].endswith("gap is at most +10 points, of 200 images or more")
     assert "broken: warn, undecided: warn, not computed: warn" in lines[9]
     assert "the change of accuracy is at least −2 points against the champion" in lines[10]
     assert lines[15].endswith("broken: fail, undecided: warn, not computed: fail")
