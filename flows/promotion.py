@@ -13,7 +13,7 @@ from flows.settings import compose, tracking_of
 from models.addresses import place
 from models.architectures import ModelSettings
 from models.registered import SCHEME
-from reports.gated import gate_as_markdown
+from reports.gated import gate_as_markdown, render_gate
 from reports.junit import as_junit
 from tasks.duel import Answers, audited_model
 from tasks.gate import Evidence, passes, rule_on, verdict_of
@@ -139,9 +139,10 @@ def tagged(settings: ReleaseSettings, contest: Contest, result: GateResult) -> N
 
 
 def write_result(settings: ReleaseSettings, result: GateResult) -> None:
-    """result.json, junit.xml and release.md."""
+    """result.json, junit.xml, release.html and release.md."""
     folder = place(settings.output.folder)
     write_text(folder / "junit.xml", as_junit(result))
+    write_text(folder / "release.html", render_gate(result))
     write_text(folder / "release.md", gate_as_markdown(result))
     write_text(folder / "result.json", result.model_dump_json(indent=2) + "\n")
 

@@ -26,6 +26,6 @@ def print_gate(result: GateResult, folder: str) -> None:
     click.echo(f"images:    {result.images:,} of {result.data}; {result.compared}")
     click.echo(f"verdict:   {result.sentence}")
     click.echo(f"promotion: {result.promotion}")
-    click.echo(f"files:     {folder}: result.json, junit.xml, release.md")
+    click.echo(f"report:    {place(folder) / 'release.html'}")
     if result.champion is not None:
-        click.echo(f"report:    {place(folder) / 'compare.html'}")
+        click.echo(f"compared:  {place(folder) / 'compare.html'}")

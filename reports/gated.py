@@ -1,9 +1,10 @@
-"""A gate's verdict in words: Markdown for a pull request."""
+"""A gate's verdict in words: a page, and Markdown for a pull request."""
 
 from __future__ import annotations
 
+from reports.page import environment
 from reports.versus import escaped
-from tasks.schema.ruling import GateResult, Ruling
+from tasks.schema.ruling import EFFECTS, GateResult, Ruling
 
 RESULTS = {  # of a rule that is judged
     "pass": "kept",
@@ -16,21 +17,37 @@ RESULTS = {  # of a rule that is judged
 
 def gate_as_markdown(result: GateResult) -> str:
     """The verdict, a table of rules with what refuses first, and what became of the candidate."""
-    worst_first = sorted(result.rulings, key=lambda it: ("fail", "warn", "pass").index(it.effect))
     lines = [
-        f"**{'Passed' if result.promoted else 'Refused'}.** {escaped(result.sentence)} "
-        f"{escaped(result.promotion)}",
+        f"**{headline(result)}** {escaped(result.sentence)} {escaped(result.promotion)}",
         "",
         f"{escaped(result.candidate.address)}, {result.images:,} images of "
         f"{escaped(result.data)}; {escaped(result.compared)}.",
         "",
         "| rule | asked | result | found |",
         "|---:|---|---|---|",
-        *map(_row, worst_first),
+        *map(_row, worst_first(result)),
         "",
         f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def render_gate(result: GateResult) -> str:
+    """The page of a release."""
+    return (
+        environment()
+        .get_template("release.html")
+        .render(g=result, headline=headline(result), rulings=worst_first(result), outcome=outcome)
+    )
+
+
+def headline(result: GateResult) -> str:
+    return "Passed." if result.promoted else "Refused."
+
+
+def worst_first(result: GateResult) -> list[Ruling]:
+    """What refuses, what warns, what is kept."""
+    return sorted(result.rulings, key=lambda it: -EFFECTS.index(it.effect))
 
 
 def outcome(ruling: Ruling) -> str:

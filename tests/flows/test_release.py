@@ -171,7 +171,8 @@ def test_a_refused_challenger_is_told_why_and_the_champion_stays(releases: Relea
     assert told_pair["before"]["run"] == str(folder / "champion")
     assert told_pair["after"]["run"] == str(folder / "candidate")
     assert (folder / "compare.html").is_file()
-    assert f"report:    {folder / 'compare.html'}" in done.stdout
+    assert f"report:    {folder / 'release.html'}" in done.stdout
+    assert f"compared:  {folder / 'compare.html'}" in done.stdout
     result = json.loads((folder / "result.json").read_text())
     assert result["champion"]["address"] == "models:/scenes/1"
     assert result["candidate"]["digest"] != result["champion"]["digest"]
@@ -300,7 +301,7 @@ def test_the_commands_of_the_page_work(
         done = invoke(*shlex.split(line)[1:])
         assert done.exit_code == 0, (line, done.stderr)
     assert aliases(mlflow_of(tmp_path), "benchmark") == {"candidate": "1", ALIAS: "1"}
-    files = {"result.json", "junit.xml", "release.md"}
+    files = {"result.json", "junit.xml", "release.html", "release.md"}
     assert files | {"candidate"} == {path.name for path in Path("releases/7").iterdir()}
     assert files <= {path.name for path in Path("releases/7/candidate").iterdir()}
 

@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 from example_images import examples, hostile_examples
+from gate_specimens import hostile_result, refused
 from methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
 from paired_specimens import hostile_pair, paired, paired_examples
 from specimens import hostile_summary, summary
 
 from reports.comparison import render_comparison
+from reports.gated import render_gate
 from reports.page import render_page
 from reports.versus import render_versus
 
@@ -130,6 +132,8 @@ PAGES = {
     "hostile": lambda: render_page(hostile_summary(), hostile_examples()),
     "methods": lambda: render_comparison(comparison(), gallery(comparison(), images=3)),
     "hostile methods": lambda: render_comparison(hostile_comparison(), hostile_gallery()),
+    "release": lambda: render_gate(refused()),
+    "hostile release": lambda: render_gate(hostile_result()),
     "pair": lambda: render_versus(paired(), paired_examples(paired())),
     "hostile pair": lambda: render_versus(hostile_pair(), paired_examples(hostile_pair())),
 }
@@ -163,7 +167,7 @@ def test_no_complaint_and_no_request(browser: Browser, page: Path, width: int) -
 def test_every_image_is_there(browser: Browser, page: Path) -> None:
     browser.open(page, WIDE)
     widths = browser.value("JSON.stringify([...document.images].map(i => i.naturalWidth))")
-    assert len(json.loads(widths)) == page.read_text().count("<img ") > 0
+    assert len(json.loads(widths)) == page.read_text().count("<img ")
     assert all(json.loads(widths))
 
 
