@@ -16,14 +16,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from benchmarks.worlds import FAR
+from benchmarks.learnt import elsewhere, learnt
 from models.preprocessing import Preprocessing
-from models.smallnet import small_preprocessing, small_resnet
-from tasks.baseline import album_of, trained
+from models.smallnet import small_preprocessing
+from tasks.baseline import album_of
 from tasks.catalog import DataSettings, make_catalog
 from tasks.estimator import ForegroundSettings, load_estimator
 from tasks.finetune import Album, read_album
-from tasks.generate import BenchmarkSettings, read_rows, render, scene_of, write_benchmark
+from tasks.generate import BenchmarkSettings, read_rows, write_benchmark
 from tasks.read import Ground, Reader
 
 VERSION = 1  # of the scenery; another version is another folder
@@ -95,14 +95,8 @@ class Scenery:
         return self._kept("moved", self._draw_again)
 
     def network(self) -> nn.Module:
-        """Trained by plain cross entropy on this machine once."""
-        network = small_resnet(len(self.settings.classes))
-        state = self.folder / "network.pt"
-        if not state.exists():
-            fresh = trained(self.album, self.preprocessing, len(self.settings.classes), self.seed)
-            torch.save(fresh.state_dict(), state)
-        network.load_state_dict(torch.load(state, weights_only=True))
-        return network.eval()
+        """It has learnt the shortcut, where there is one."""
+        return learnt(self.folder / "network.pt", self.album, self.settings, self.seed)
 
     def _kept(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         file = self.folder / f"{name}.npy"
@@ -122,16 +116,10 @@ class Scenery:
         return read_album(catalog, settings.classes, reader)
 
     def _draw_again(self) -> Tensor:
-        kinds = self.settings.backgrounds
         scenes = []
-        for away in range(len(kinds)):
-            pictures = [self._on(row, away, FAR + number) for number, row in enumerate(self.rows)]
+        for away in range(len(self.settings.backgrounds)):
+            pictures = [
+                elsewhere(row, away, number, self.settings) for number, row in enumerate(self.rows)
+            ]
             scenes.append(np.stack(pictures).transpose(0, 3, 1, 2))
         return torch.from_numpy(np.stack(scenes))
-
-    def _on(self, row: dict[str, str], away: int, seed: int) -> np.ndarray:
-        """The same object on a background of the kind so many places away."""
-        kinds = self.settings.backgrounds
-        kind = kinds[(kinds.index(row["background"]) + away) % len(kinds)]
-        scene = replace(scene_of(row), background=kind, background_seed=seed)
-        return render(scene, self.settings).image_HW3

@@ -8,7 +8,6 @@ audit ever sees. Shapes: N pictures, K classes, 3 other kinds of background, 3 o
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.learnt import elsewhere, learnt
 from models.architectures import Built, ModelSettings
 from models.classifier import Classifier, check_classifier
 from models.exchange import predict
-from models.smallnet import small_preprocessing, small_resnet
-from tasks.baseline import album_of, trained
+from models.smallnet import small_preprocessing
+from tasks.baseline import album_of
 from tasks.generate import BenchmarkSettings, read_rows, render, scene_of, write_benchmark
 
 VERSION = 1  # of the worlds; another version is another folder
 TEST = 960
 INSTANCES = 3  # of each other kind of background
 BATCH = 128
-FAR = 10_000_000  # seeds of the truth's backgrounds; no picture of the benchmark has one
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def known(world: World) -> Known:
 
 
 def _network(world: World, drawn: Path) -> nn.Module:
-    """Trained on this machine once: floats differ between machines, what is learnt does not."""
+    """One, or two that answer together."""
     if world.mix is None:
         return _trained(world, drawn, "label")
     on_object, on_background = (_trained(world, drawn, name) for name in ("label", "background"))
@@ -120,20 +119,12 @@ def _network(world: World, drawn: Path) -> nn.Module:
 
 
 def _trained(world: World, drawn: Path, column: str) -> nn.Module:
-    network = small_resnet(len(world.settings.classes))
-    kept = drawn / f"{column}.pt"
-    if kept.exists():
-        network.load_state_dict(torch.load(kept, weights_only=True))
-        return network.eval()
-    preprocessing = small_preprocessing(world.settings.image_size)
-    album = album_of(drawn, "train", preprocessing)
+    album = album_of(drawn, "train", small_preprocessing(world.settings.image_size))
     if column == "background":
         places = {name: place for place, name in enumerate(world.settings.backgrounds)}
         rows = [row for row in read_rows(drawn) if row["split"] == "train"]
         album = replace(album, label_N=torch.tensor([places[row["background"]] for row in rows]))
-    network = trained(album, preprocessing, len(world.settings.classes), world.seed)
-    torch.save(network.state_dict(), kept)
-    return network.eval()
+    return learnt(drawn / f"{column}.pt", album, world.settings, world.seed)
 
 
 def _test_rows(drawn: Path) -> list[dict[str, str]]:
@@ -148,7 +139,7 @@ def _truths(world: World, drawn: Path, classifier: Classifier) -> dict[str, Any]
     for away in range(len(settings.backgrounds)):
         for instance in range(INSTANCES if away else 1):
             pictures = [
-                render(_moved(row, away, FAR + 7 * number + instance, settings), settings).image_HW3
+                elsewhere(row, away, 7 * number + instance, settings)
                 for number, row in enumerate(rows)
             ]
             found_N = _predicted(classifier, pictures)
@@ -159,13 +150,6 @@ def _truths(world: World, drawn: Path, classifier: Classifier) -> dict[str, Any]
         pictures = [render(scene_of(row), settings).image_HW3 for row in rows]
         truths["carried"] = _predicted(objects, pictures) != clean_N
     return truths
-
-
-def _moved(row: Mapping[str, str], away: int, seed: int, settings: BenchmarkSettings) -> Any:
-    """The same object on another background: of the kind that is so many places away."""
-    names = settings.backgrounds
-    kind = names[(names.index(row["background"]) + away) % len(names)]
-    return replace(scene_of(row), background=kind, background_seed=seed)
 
 
 def _predicted(classifier: Classifier, pictures: list[np.ndarray]) -> np.ndarray:

@@ -25,14 +25,18 @@ RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_r
 MENDING = FinetuneSettings(epochs=5, learning_rate=2e-3)  # what frees it of the shortcut
 
 
-def train_baseline(benchmark: Path, bundle: Path, on_step: OnStep) -> Path:
-    """Train on the benchmark's biased split and write a bundle; one that is there is kept."""
+def train_baseline(
+    benchmark: Path, bundle: Path, on_step: OnStep | None = None, seed: int | None = None
+) -> Path:
+    """Train on the benchmark's biased split and write a bundle; one that is there is kept. The
+    seed is the benchmark's unless another is given."""
     if (bundle / BUNDLE).is_file():
         return bundle
     drawn = read_settings(benchmark)
     preprocessing = small_preprocessing(drawn.image_size)
     album = album_of(benchmark, "train", preprocessing)
-    network = trained(album, preprocessing, len(drawn.classes), drawn.seed, on_step)
+    seed = drawn.seed if seed is None else seed
+    network = trained(album, preprocessing, len(drawn.classes), seed, on_step)
     built = Built(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
     save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
     return bundle
