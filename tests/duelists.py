@@ -17,12 +17,12 @@ from tasks.store import RunFolder
 SHARD = 40  # as conftest's finished run
 
 
-def retrained(bundle: Path, folder: Path) -> Path:
+def retrained(bundle: Path, folder: Path, seed: int = 1) -> Path:
     """The bundle's network with noise on its head, as if it had been trained on; seeded."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     head = classifier.network.get_submodule("fc")
     assert isinstance(head, torch.nn.Linear)
-    noise = torch.randn(head.weight.shape, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(head.weight.shape, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         head.weight += 0.8 * head.weight.std() * noise
     save_bundle(folder, classifier)

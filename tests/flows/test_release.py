@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +16,21 @@ import pytest
 import yaml
 from candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 from click.testing import CliRunner, Result
-from duelists import retrained
+from duelists import audited, retrained
 from mlflow.tracking import MlflowClient
-from test_registry import Line, Server, line_to
+from mlflow_server import Line, Server, line_to
 
 from flows.cli import main
 from flows.occasions import ReleaseSettings
 from flows.promotion import Contest, decided, settings_of_release
+from tasks.donors import InterventionSettings
 from tasks.policy import read_policy
 from tasks.promote import REASONS, VERDICT, promote
 from tasks.publish import PublishError, Tracking
 from tasks.schema.ruling import GateResult
 
 ROOT = Path(__file__).parent.parent.parent
+SIGHTLINE = str(Path(sys.executable).with_name("sightline"))
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +238,40 @@ def test_finished_audits_are_taken_and_the_challenger_has_its_second_chance(
     assert "version 2 is the champion already: absolute rules decide" in again.stdout
 
 
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_of_two_releases_at_once_one_wins(
+    server: Server, benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """Commands in processes of their own, each with its finished audits, at the same moment."""
+    (tmp_path / "lenient.toml").write_text(LENIENT)
+    models = [bundle, *(retrained(bundle, tmp_path / f"model-{n}", seed=n) for n in (2, 3))]
+    pool = InterventionSettings(donors=str(tmp_path / "audit-1"))
+    for number, model in enumerate(models, 1):
+        register(model, server.uri)
+        donors = pool if number > 1 else InterventionSettings()
+        audited(tmp_path / f"audit-{number}", benchmark_folder, model, donors)
+    MlflowClient(server.uri).set_registered_model_alias("scenes", ALIAS, "1")
+    both = [subprocess.Popen(release_of(n, tmp_path, server.uri), stderr=-1) for n in (2, 3)]
+    told = [process.communicate(timeout=300)[1].decode() for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) in ([0, 1], [0, 2]), told  # 2: the other had won before this one began
+    winner, loser = (2, 3) if codes[0] == 0 else (3, 2)
+    assert "champion" in told[loser - 2].splitlines()[-1]
+    assert aliases(server.uri, "scenes") == {"candidate": "3", ALIAS: str(winner)}
+    assert tags(server.uri, winner, "scenes")[VERDICT] == "passed"
+    assert tags(server.uri, loser, "scenes").get(VERDICT) != "passed"
+    assert claims(server.uri, "scenes") == []
+
+
+def release_of(number: int, folder: Path, uri: str) -> list[str]:
+    return [
+        *(SIGHTLINE, "release", "--run", str(folder / f"audit-{number}")),
+        *("--champion-run", str(folder / "audit-1"), "--policy", str(folder / "lenient.toml")),
+        *("--model", f"mlflow:models:/scenes/{number}", "--mlflow", uri),
+    ]
+
+
 def register(bundle: Path, uri: str) -> None:
     where = ("--name", "scenes", "--alias", "candidate", "--mlflow", uri)
     assert invoke("log", "--model", str(bundle), *where).exit_code == 0
@@ -270,7 +308,7 @@ def test_the_deployment_holds_settings_of_a_release_and_no_schedule() -> None:
     assert told["name"] == "on-demand"
     assert "schedules" not in told
     settings = ReleaseSettings.model_validate(told["parameters"])
-    assert settings.gate.policy == "policy.toml"
+    assert read_policy(str(ROOT / settings.gate.policy)).rules
 
 
 def test_policies_and_workflows_of_the_page_are_right(tmp_path: Path) -> None:
