@@ -19,6 +19,7 @@ from models.architectures import ModelSettings, build_fresh
 from models.classifier import Classifier, load_classifier, save_bundle
 from models.registered import SCHEME, fetched
 from reports.sheet import contact_sheet
+from reports.words import counted
 from tasks import cluster
 from tasks.finetune import (
     Lesson,
@@ -177,11 +178,12 @@ def _tell(training: Training) -> None:
     if training.held_out is not None:
         chosen = (
             f"the epoch is chosen by {training.held_out.figure_for(training.recipe.choose)} on "
-            f"{len(training.held_out.album):,} validation images"
+            f"{counted(len(training.held_out.album), 'validation image')}"
         )
     log.info(
-        "training: %s images, %s with a foreground, %d steps in %d epochs; %s",
-        *(f"{len(training.album):,}", f"{known:,}", training.steps, training.epochs, chosen),
+        "training: %s, %s with a foreground, %s in %s; %s",
+        *(counted(len(training.album), "image"), f"{known:,}", counted(training.steps, "step")),
+        *(counted(training.epochs, "epoch"), chosen),
     )
 
 
