@@ -13,6 +13,7 @@ from tasks.change import Change
 from tasks.draws import Floats, fewest
 
 ORDER = ("worse", "better", "unchanged")
+MOST_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ def weighed(
 def _in_words(figure: str, change: Change, verdict: schema.Verdict, differ: int) -> str:
     """The change, claiming no more than its interval and the images that differ do."""
     factor, digits, unit = (1, 3, "") if figure == "lift" else (100, 1, " points")
+    nearest = factor * min(abs(change.low), abs(change.high))
+    while verdict != "unchanged" and digits < MOST_DIGITS and not round(nearest, digits):
+        digits += 1  # no interval that leaves out 0 ends in a 0
     value, low, high = (
         f"{round(factor * number, digits) + 0.0:+.{digits}f}".replace("-", "−")
         for number in (change.value, change.low, change.high)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tasks.reader import Run, open_run
 from tasks.store import RunFolder
 from tasks.turns import SHOWN
 from tasks.twins import PairMistake
+from tasks.weigh import Subject, weighed
 
 SIDES = ("before", "after")
 
@@ -253,6 +255,14 @@ def test_a_surer_interval_is_wider() -> None:
 def test_fewer_images_than_a_coin_needs_are_no_change(confidence: float, images: int) -> None:
     assert fewest(confidence) == images
     assert 2 * 0.5**images <= 1 - confidence < 2 * 0.5 ** (images - 1)
+
+
+def test_no_declared_interval_ends_in_a_zero() -> None:
+    """At one digit `better by +0.0 points (+0.0 to +0.1)` would say and take back."""
+    value_n2 = np.stack([np.zeros(400), np.tile([0.0001, 0.0004], 200)], 1)
+    told = weighed(Subject("reliance_removal"), value_n2, (0.0, 0.00025), change_of_means(value_n2))
+    assert told.verdict != "unchanged"
+    assert re.search(r"by \+0\.0[23]\d* points \(\+0\.02\d* to \+0\.03\d*\)", told.sentence)
 
 
 def test_the_same_run_twice_shows_no_change(runs: tuple[Run, Run]) -> None:
