@@ -1,4 +1,4 @@
-"""An audit up to its attribute stage, for the benchmarks that drive that stage themselves."""
+"""Audits without the flow: up to the attribute stage, or all of it in this process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from distributed import Client
 from safetensors.torch import save_file
 
 from models.architectures import OWN, ModelSettings
+from models.classifier import load_classifier
 from models.preprocessing import Preprocessing
 from models.registered import Fetched
+from tasks.attribute import attribute_shard
 from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings, open_client, with_model
+from tasks.cluster import ComputeSettings, open_client, place, with_model
 from tasks.donors import InterventionSettings
-from tasks.drive import job_of
+from tasks.drive import job_of, unsurveyed
 from tasks.prepare import prepare_run
+from tasks.schema import CostSummary
 from tasks.shard import Asked, AttributionSettings, Job, count_shards
-from tasks.store import OutputSettings
+from tasks.store import OutputSettings, RunFolder
+from tasks.survey import survey_part
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,25 @@ def workers_of(audited: Audited) -> Iterator[Client]:
         with_model(client, job),
     ):
         yield client
+
+
+def computed_here(
+    folder: Path, model: ModelSettings, asked: Asked
+) -> tuple[RunFolder, CostSummary]:
+    """Every part of a run in this process: no Prefect, no Dask; and what it cost."""
+    output = OutputSettings(run=str(folder))
+    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
+    classifier = load_classifier(model)
+    job = job_of(run, ComputeSettings(workers=1))
+    place(classifier, "cpu", job.attribution.memory_format)
+    for layer, part in unsurveyed(job):
+        survey_part(job, layer, part, classifier)
+    done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
+    return run, CostSummary(
+        seconds=sum(shard.seconds for shard in done),
+        images_per_second=None,
+        computed=sum(shard.computed for shard in done),
+        reused=sum(shard.reused for shard in done),
+        workers=1,
+        devices=("cpu",),
+    )

@@ -3,18 +3,16 @@
 python -m benchmarks.gated [--quick] [--json] tells what is kept, and computes the trials that are
 missing (minutes each; --quick does not). `--part 1/2` computes every second one and tells nothing.
 
-A trial is a small network trained from scratch on pictures of its own, audited by `sightline
-audit` and held against the policy of the demo, whose limits were set on seeds of 100 and more.
-Trials of the same against the same have no true change: the model with itself, other donors drawn;
-and two trainings of one recipe, which differ by their seeds alone.
+A trial is a small network trained from scratch on pictures of its own, audited as by `sightline
+audit` but in this process, and held against the policy of the demo, whose limits were set on seeds
+of 100 and more. Trials of the same against the same have no true change: the model with itself,
+other donors drawn; and two trainings of one recipe, which differ by their seeds alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,16 +23,23 @@ from typing import Any
 
 import torch
 
+from benchmarks.audited import computed_here
 from benchmarks.figures import Figure, main
 from benchmarks.retrained import CELLS
+from models.architectures import ModelSettings
 from tasks.baseline import train_baseline
+from tasks.catalog import DataSettings
+from tasks.donors import InterventionSettings
 from tasks.duel import Answers
+from tasks.flag import FlagSettings
 from tasks.gate import Evidence, passes, rule_on
 from tasks.gauge import Gauged, Sought, gauge
 from tasks.generate import BenchmarkSettings, write_benchmark
 from tasks.policy import Policy, read_policy
 from tasks.reader import Run, open_run
 from tasks.schema import wilson
+from tasks.shard import Asked, AttributionSettings
+from tasks.summarise import summarise
 from tasks.twins import match_runs, read_alone, read_pairs
 
 VERSION = 1  # of how trials are made and judged
@@ -78,18 +83,15 @@ class Trial:
         place = self.folder / f"model-{training_seed}"
         return train_baseline(self.folder / "benchmark", place, seed=training_seed)
 
-    def audited(self, name: str, bundle: Path, *options: str) -> Run:
-        """The command as a user gives it; a finished run is kept."""
-        run = self.folder / name
-        command = [
-            *(str(Path(sys.executable).with_name("sightline")), "audit"),
-            *("--data", str(self.folder / "benchmark"), "--split", "test"),
-            *("--model", str(bundle), "--out", str(run), "--methods", METHOD),
-            *("--workers", "1", *options),
-        ]
-        home = {"SIGHTLINE_HOME": str(self.folder / "home")}
-        subprocess.run(command, check=True, env=os.environ | home, capture_output=True)
-        return open_run(run)
+    def audited(self, name: str, bundle: Path, donors: InterventionSettings) -> Run:
+        """All that `sightline audit` computes; a finished run is kept."""
+        folder = self.folder / name
+        if not (folder / "summary.json").is_file():
+            data = DataSettings(path=str(self.folder / "benchmark"), split="test")
+            asked = Asked(data, AttributionSettings(methods=(METHOD,)), donors)
+            run, cost = computed_here(folder, ModelSettings(address=str(bundle)), asked)
+            summarise(run, FlagSettings(method=METHOD), cost)
+        return open_run(folder)
 
 
 def run(quick: bool) -> list[Figure]:
@@ -124,7 +126,7 @@ def computed(trial: Trial) -> dict[str, Any]:
 def judged(trial: Trial) -> dict[str, Any]:
     """The verdict, and where it is asked for the changes of the same against the same."""
     policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
-    first = trial.audited("first", bundle)
+    first = trial.audited("first", bundle, InterventionSettings())
     rule = first.summary().rule
     alone = Answers.of(read_alone(first), (rule, rule))
     rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
@@ -134,10 +136,9 @@ def judged(trial: Trial) -> dict[str, Any]:
         "figures": {name: _found(alone, name, change=False) for name in CHANGES},
     }
     if trial.is_same:
-        second = trial.audited("donors", bundle, "--donor-seed", "1")
-        third = trial.audited(
-            "training", trial.bundle(AGAIN + trial.seed), "--donors", str(first.folder.path)
-        )
+        same_donors = InterventionSettings(donors=str(first.folder.path))
+        second = trial.audited("donors", bundle, InterventionSettings(donor_seed=1))
+        third = trial.audited("training", trial.bundle(AGAIN + trial.seed), same_donors)
         pairs = {"donors": match_runs(first, second), "training": read_pairs(first, third)}
         for kind, last in (("donors", second), ("training", third)):
             both = Answers.of(pairs[kind], (rule, last.summary().rule))

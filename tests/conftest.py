@@ -11,24 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.audited import computed_here
 from models.architectures import Built, ModelSettings
-from models.classifier import check_classifier, load_classifier, save_bundle
+from models.classifier import check_classifier, save_bundle
 from models.preprocessing import Preprocessing
-from models.registered import Fetched
 from models.smallnet import small_resnet
-from tasks.attribute import attribute_shard
 from tasks.baseline import album_of
 from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings
-from tasks.drive import job_of, unsurveyed
 from tasks.flag import FlagSettings
 from tasks.generate import BenchmarkSettings, write_benchmark
-from tasks.prepare import prepare_run
-from tasks.schema import CostSummary
-from tasks.shard import Asked, AttributionSettings, count_shards
-from tasks.store import OutputSettings, RunFolder
+from tasks.shard import Asked, AttributionSettings
+from tasks.store import RunFolder
 from tasks.summarise import summarise
-from tasks.survey import survey_part
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
 
@@ -101,27 +95,6 @@ def run_here(
     run, cost = computed_here(folder, model, asked or Asked(data, attribution))
     summarise(run, FlagSettings(), cost)
     return run
-
-
-def computed_here(
-    folder: Path, model: ModelSettings, asked: Asked
-) -> tuple[RunFolder, CostSummary]:
-    """Every part of a run."""
-    output = OutputSettings(run=str(folder))
-    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
-    classifier = load_classifier(model)
-    job = job_of(run, ComputeSettings(workers=1))
-    for layer, part in unsurveyed(job):
-        survey_part(job, layer, part, classifier)
-    done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
-    return run, CostSummary(
-        seconds=sum(shard.seconds for shard in done),
-        images_per_second=None,
-        computed=sum(shard.computed for shard in done),
-        reused=sum(shard.reused for shard in done),
-        workers=1,
-        devices=("cpu",),
-    )
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import computed_here
 
+from benchmarks.audited import computed_here
 from models.architectures import ModelSettings
 from models.classifier import load_classifier
 from models.mistakes import Mistake

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import computed_here
 
+from benchmarks.audited import computed_here
 from models import localisation, sanity
 from models.architectures import ModelSettings
 from models.classifier import load_classifier

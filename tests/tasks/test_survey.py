@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import computed_here
 from upath import UPath
 
+from benchmarks.audited import computed_here
 from models.architectures import ModelSettings
 from models.capture import capture
 from models.classifier import load_classifier
