@@ -16,7 +16,7 @@ from benchmarks.figures import Figure, table
 NAMES = (
     *("cams", "fused", "interventions", "throughput", "orchestration", "memory", "reuse"),
     *("shortcut", "segment", "evidence", "explained", "pace", "curves", "compared"),
-    *("steps", "study"),
+    *("steps", "study", "gated"),
 )
 HEADER = "| date | figure | value | 95% interval | goal | holds |\n|---|---|---|---|---|---|"
 

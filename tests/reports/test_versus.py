@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from html_page import OURS, Page, assert_points_to_itself, assert_says_all_in_words
+from html_page import Page
 from paired_specimens import (
     hostile_pair,
     nothing_compared,
@@ -24,31 +24,9 @@ from reports.verdicts import MEANINGS, TURNED, headline
 from reports.versus import as_markdown, render_versus
 from tasks.schema import PAIRED_FIGURES, TURNS, PairedSummary
 
-MARKUP = {*OURS.split(), "wbr"}
-PAGES = {"ordinary": paired, "hostile": hostile_pair, "nothing": nothing_compared}
-
 
 def read(summary: PairedSummary) -> Page:
     return Page(render_versus(summary, paired_examples(summary) if summary.changed else []))
-
-
-@pytest.fixture(scope="module", params=sorted(PAGES))
-def page(request: pytest.FixtureRequest) -> Page:
-    return read(PAGES[request.param]())
-
-
-def test_only_our_own_markup_is_on_the_page(page: Page) -> None:
-    assert {tag for tag, _ in page.elements} <= MARKUP
-    names = {name for _, attributes in page.elements for name in attributes}
-    assert not [name for name in names if name.startswith("on")]
-
-
-def test_the_page_points_nowhere_but_to_itself(page: Page) -> None:
-    assert_points_to_itself(page)
-
-
-def test_no_missing_figure_shows_as_code_and_nothing_is_hidden(page: Page) -> None:
-    assert_says_all_in_words(page)
 
 
 def test_hostile_words_are_shown_as_words() -> None:
