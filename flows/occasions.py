@@ -178,6 +178,12 @@ class ReleaseSettings(AuditSettings):
                 f"a release is of a registered version, and {self.model.address} is none: give "
                 "--model mlflow:models:/NAME@candidate (sightline log registers one)"
             )
+        found = BY_ALIAS.fullmatch(address)
+        if found and found["alias"] == self.gate.alias:
+            raise ValueError(
+                f"{self.model.address} has the alias that a release gives: name the candidate by "
+                "another, or by its version, or give another --alias"
+            )
         return self
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from flows.occasions import AuditSettings, ReleaseSettings
-from flows.settings import compose, tracking_of
+from flows.settings import compose, read_config, tracking_of
 from models.addresses import place
 from models.architectures import ModelSettings
 from models.registered import SCHEME
 from reports.gated import gate_as_markdown, render_gate
 from reports.junit import as_junit
+from reports.words import counted
 from tasks.duel import Answers, audited_model
+from tasks.explain import UNANSWERED
 from tasks.gate import Evidence, passes, rule_on, verdict_of
 from tasks.places import write_text
 from tasks.policy import Policy
@@ -33,6 +35,7 @@ from tasks.reader import Run, open_run
 from tasks.schema.ruling import GateResult
 from tasks.twins import read_alone, read_pairs
 
+RESULT = "result.json"
 POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of the version
 
 
@@ -47,19 +50,25 @@ class Contest:
 
 
 def settings_of_release(config: Path | None, given: Mapping[str, Any]) -> ReleaseSettings:
-    """As given; what a finished run is taken with, its own settings say."""
-    run = given.get("gate.run")
+    """As given; what a finished run is taken with, its own settings say, unless others do."""
+    told = {} if config is None else read_config(config)
+    run = given.get("gate.run") or _of_section(told, "gate", "run")
     if run is None:
         return compose(ReleaseSettings, config, given)
     settings = open_run(run).state["settings"]
-    told = {
+    usual = {
         f"{section}.{key}": value
         for section in AuditSettings.model_fields.keys() - {"output"}
         for key, value in settings.get(section, {}).items()
     }
-    if "output.series" not in given:
-        told["output.run"] = run
-    return compose(ReleaseSettings, config, told | dict(given))
+    if not (given.get("output.series") or _of_section(told, "output", "series")):
+        usual["output.run"] = run
+    return compose(ReleaseSettings, config, given, usual)
+
+
+def _of_section(told: Mapping[str, Any], section: str, key: str) -> Any:
+    found = told.get(section)
+    return found.get(key) if isinstance(found, dict) else None
 
 
 def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:
@@ -67,6 +76,9 @@ def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:
     tracking, gate = tracking_of(settings.tracking), settings.gate
     address, folder = settings.model.address, settings.output.folder
     candidacy = candidacy_of(open_run(candidate), address, gate.alias, tracking, folder)
+    if candidacy.is_champion:
+        words = f"version {candidacy.version} is the {gate.alias} already: absolute rules decide"
+        return Contest(candidacy, None, None, words)
     if gate.champion_run is not None:
         _refuse_other(
             open_run(gate.champion_run), candidacy, digest_of_champion(candidacy, tracking)
@@ -74,9 +86,6 @@ def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:
         return Contest(candidacy, None, gate.champion_run, f"compared with {gate.champion_run}")
     if candidacy.champion is None:
         words = f"{candidacy.name} has no {gate.alias} yet: absolute rules decide"
-        return Contest(candidacy, None, None, words)
-    if candidacy.is_champion:
-        words = f"version {candidacy.version} is the {gate.alias} already: absolute rules decide"
         return Contest(candidacy, None, None, words)
     address = f"models:/{candidacy.name}/{candidacy.champion}"
     champion = settings.model.model_copy(update={"address": f"{SCHEME}{address}"})
@@ -93,21 +102,49 @@ def judged(
     rulings = rule_on(
         policy, Evidence(_alone(candidate), _pair(champion, candidate), summary.model.classes)
     )
+    unanswered = sum(it.count for it in summary.failures if it.stage == UNANSWERED)
+    sentence = verdict_of(rulings)
+    if unanswered:  # what it does not answer, no figure counts
+        sentence = (
+            f"Refused: it gives no answer for {counted(unanswered, 'image')}, which no rule "
+            f"counts. {sentence}"
+        )
     return GateResult(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         policy=settings.gate.policy,
         policy_digest=policy.digest,
         data=summary.data,
+        catalog=candidate.state["identity"]["catalog"],
         images=summary.images.predicted,
         candidate=audited_model(candidate, summary),
         champion=None if champion is None else audited_model(champion, champion.summary()),
         compared=contest.compared,
         rulings=rulings,
-        passed=passes(rulings),
-        sentence=verdict_of(rulings),
+        unanswered=unanswered,
+        unread=summary.images.failed - unanswered,
+        passed=passes(rulings) and not unanswered,
+        sentence=sentence,
         promoted=False,
         promotion="The registry has not answered yet.",
     )
+
+
+def promoted_before(
+    settings: ReleaseSettings, policy: Policy, contest: Contest, candidate: str
+) -> GateResult | None:
+    """The verdict of an earlier try of this release, which set the alias and then was cut off: it
+    stands, since now the candidate would be its own champion."""
+    candidacy, file = contest.candidacy, place(settings.output.folder) / RESULT
+    if not candidacy.is_champion or not file.is_file():
+        return None
+    kept = GateResult.model_validate_json(file.read_text(encoding="utf-8"))
+    then = (kept.candidate.digest, kept.catalog, kept.policy_digest)
+    now = (candidacy.digest, open_run(candidate).state["identity"]["catalog"], policy.digest)
+    if not kept.passed or then != now:
+        return None
+    result = kept.model_copy(update={"promoted": True, "promotion": _now(settings, candidacy)})
+    write_result(settings, result)
+    return result
 
 
 def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> GateResult:
@@ -121,8 +158,7 @@ def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> 
         reason = promote(candidacy, alias, tracking_of(settings.tracking), evidence)
         stays = f"Not promoted: {reason}"
     promoted = result.passed and reason is None
-    now = f"Alias {alias} of {candidacy.name} is version {candidacy.version} now."
-    promotion = now if promoted else f"{stays.rstrip('.')}."
+    promotion = _now(settings, candidacy) if promoted else f"{stays.rstrip('.')}."
     result = result.model_copy(update={"promoted": promoted, "promotion": promotion})
     write_result(settings, result)
     return result
@@ -144,13 +180,18 @@ def write_result(settings: ReleaseSettings, result: GateResult) -> None:
     write_text(folder / "junit.xml", as_junit(result))
     write_text(folder / "release.html", render_gate(result))
     write_text(folder / "release.md", gate_as_markdown(result))
-    write_text(folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    write_text(folder / RESULT, result.model_dump_json(indent=2) + "\n")
 
 
 def _refuse_other(champion: Run, candidacy: Candidacy, digest: str | None) -> None:
     """A finished audit must be of the version that has the alias."""
     found = champion.state["identity"]["model"]
-    if candidacy.champion is not None and found != digest:
+    if candidacy.champion is None:
+        raise PromotionMistake(
+            f"{candidacy.name!r} has no champion that {champion.folder.path} could be an audit of: "
+            "leave out --champion-run, and absolute rules decide"
+        )
+    if found != digest:
         raise PromotionMistake(
             f"{champion.folder.path} audited the model {found[:12]}, and version "
             f"{candidacy.champion} of {candidacy.name!r}, which has the alias, is "
@@ -179,6 +220,10 @@ def _evidence(
         POLICY: result.policy_digest,
         FOLDER: settings.output.folder,
     }
+
+
+def _now(settings: ReleaseSettings, candidacy: Candidacy) -> str:
+    return f"Alias {settings.gate.alias} of {candidacy.name} is version {candidacy.version} now."
 
 
 def _told(version: str | None) -> str:

@@ -9,7 +9,7 @@ from prefect import flow, task
 from flows.audit import audit
 from flows.moved import compare_audits
 from flows.occasions import GateSettings, ReleaseSettings
-from flows.promotion import Contest, contest_of, decided, judged, tagged
+from flows.promotion import Contest, contest_of, decided, judged, promoted_before, tagged
 from flows.schedule import mlflow_away, undisturbed
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings
@@ -43,9 +43,13 @@ def release(
     """Audit, judge, promote. Returns the folder of all of it; what is refused raises Refused."""
     settings = ReleaseSettings(**locals())
     policy = read_policy(settings.gate.policy)
+    if settings.gate.run is None:
+        policy.check_methods(settings.attribution.methods)
     with undisturbed(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
         contest = challenge(settings, candidate)
+        if promoted_before(settings, policy, contest, candidate):
+            return settings.output.folder
         champion = contest.champion_run
         if contest.champion is not None:
             champion = audit(**dict(settings.audit_of(contest.champion, "champion", candidate)))
@@ -54,7 +58,7 @@ def release(
         result = promote(
             settings, contest, judged(settings, policy, contest, (candidate, champion))
         )
-        if not result.promoted:
+        if not result.passed:
             told = tag(settings, contest, result, return_state=True)
             if told.is_failed():
                 log.warning("not tagged with its reasons: %s", told.message)

@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
 import yaml
@@ -115,10 +115,28 @@ def prepare_environment() -> None:
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
 
 
-def compose(kind: type[AnySettings], file: Path | None, given: Mapping[str, Any]) -> AnySettings:
-    """Settings of a kind from a TOML or YAML file; `given` ({"section.key": value}) overrides."""
+def compose(
+    kind: type[AnySettings],
+    file: Path | None,
+    given: Mapping[str, Any],
+    usual: Mapping[str, Any] = MappingProxyType({}),
+) -> AnySettings:
+    """Settings of a kind from a TOML or YAML file; `given` ({"section.key": value}) overrides it,
+    and it overrides the `usual` ones."""
     values: dict[str, Any] = {section: {} for section in kind.model_fields}
-    values |= {} if file is None else _read(file)
+    _fill(values, usual)
+    for section, inner in ({} if file is None else read_config(file)).items():
+        known = values.get(section)
+        is_section = isinstance(known, dict) and isinstance(inner, dict)
+        values[section] = {**known, **inner} if is_section else inner  # type: ignore[dict-item]
+    _fill(values, given)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise SettingsMistake(_told(error, kind)) from error
+
+
+def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
     for dotted, value in given.items():
         if value is not None:
             section, _, key = dotted.partition(".")
@@ -127,13 +145,10 @@ def compose(kind: type[AnySettings], file: Path | None, given: Mapping[str, Any]
                 told = without_secrets(repr(inner))
                 raise SettingsMistake(f"setting {section} is {told}: a section with keys is needed")
             inner[key] = value
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise SettingsMistake(_told(error, kind)) from error
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
+    """Its sections, as they stand there."""
     if not file.is_file():
         raise SettingsMistake(f"configuration {file} not found")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from models.addresses import place
-from reports.gated import outcome
+from reports.gated import images_of, outcome
 from tasks.policy import Policy
 from tasks.schema.ruling import GateResult
 
@@ -23,7 +23,7 @@ def print_gate(result: GateResult, folder: str) -> None:
     for ruling in result.rulings:
         click.echo(f"rule {ruling.number}: {ruling.rule}")
         click.echo(f"  {outcome(ruling)}: {ruling.reason}")
-    click.echo(f"images:    {result.images:,} of {result.data}; {result.compared}")
+    click.echo(f"images:    {images_of(result)} of {result.data}; {result.compared}")
     click.echo(f"verdict:   {result.sentence}")
     click.echo(f"promotion: {result.promotion}")
     click.echo(f"report:    {place(folder) / 'release.html'}")

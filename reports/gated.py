@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports.page import environment
 from reports.versus import escaped
+from reports.words import counted
 from tasks.schema.ruling import EFFECTS, GateResult, Ruling
 
 RESULTS = {  # of a rule that is judged
@@ -20,14 +21,15 @@ def gate_as_markdown(result: GateResult) -> str:
     lines = [
         f"**{headline(result)}** {escaped(result.sentence)} {escaped(result.promotion)}",
         "",
-        f"{escaped(result.candidate.address)}, {result.images:,} images of "
-        f"{escaped(result.data)}; {escaped(result.compared)}.",
+        f"{escaped(result.candidate.address)}, {images_of(result)} of {escaped(result.data)}; "
+        f"{escaped(result.compared)}.",
         "",
         "| rule | asked | result | found |",
         "|---:|---|---|---|",
         *map(_row, worst_first(result)),
         "",
-        f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%.",
+        f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%, of "
+        "each class so wide that those of one rule hold together.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -41,8 +43,17 @@ def render_gate(result: GateResult) -> str:
     )
 
 
+def images_of(result: GateResult) -> str:
+    """How many were judged, and how many could not be read."""
+    unread = f" ({result.unread:,} could not be read)" if result.unread else ""
+    return f"{counted(result.images, 'image')}{unread}"
+
+
 def headline(result: GateResult) -> str:
-    return "Passed." if result.promoted else "Refused."
+    """A candidate that keeps the rules may still not be promoted: MLflow away, or others first."""
+    if result.promoted:
+        return "Passed."
+    return "Not promoted." if result.passed else "Refused."
 
 
 def worst_first(result: GateResult) -> list[Ruling]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -14,7 +13,7 @@ NOT_CHARACTERS = {ord("\ufffe"): "\ufffd", ord("\uffff"): "\ufffd"}  # that XML 
 
 def as_junit(result: GateResult) -> str:
     """A failure is what refuses; a warning passes and says why; no champion is skipped."""
-    cases = [*map(_case_of_rule, result.rulings), *_promotion(result)]
+    cases = [*map(_case_of_rule, result.rulings), _promotion(result)]
     counts = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
@@ -42,15 +41,14 @@ def _case_of_rule(ruling: Ruling) -> Element:
     return case
 
 
-def _promotion(result: GateResult) -> Iterator[Element]:
-    """Of a policy that is kept: whether the registry took the candidate."""
-    if result.passed:
-        case = _case("promotion")
-        if result.promoted:
-            SubElement(case, "system-out").text = _plain(result.promotion)
-        else:
-            _fail(case, "promotion", result.promotion)
-        yield case
+def _promotion(result: GateResult) -> Element:
+    """Whether the candidate is the champion now: of the rules' verdict, and of the registry's."""
+    case = _case("promotion")
+    if result.promoted:
+        SubElement(case, "system-out").text = _plain(result.promotion)
+    else:
+        _fail(case, "promotion", f"{result.sentence} {result.promotion}")
+    return case
 
 
 def _case(name: str) -> Element:

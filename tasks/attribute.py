@@ -16,7 +16,7 @@ from models.classifier import Classifier
 from tasks import schema
 from tasks.donors import read_donors
 from tasks.encode import encode_failures
-from tasks.explain import explain, explain_in_memory
+from tasks.explain import UNANSWERED, explain, explain_in_memory
 from tasks.intervene import Interventions
 from tasks.memory import room_of
 from tasks.narrow import Care, note
@@ -31,7 +31,7 @@ from tasks.vote import write_votes
 
 AHEAD = 3  # batches decoded while one is computed
 UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
-BEFORE_MAPS = (*UNREAD, "foreground", "predict")
+BEFORE_MAPS = (*UNREAD, "foreground", UNANSWERED)
 
 Tables = dict[str, pa.Table]  # by stage
 

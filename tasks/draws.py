@@ -1,7 +1,7 @@
 """What other images of the same kind would show: paired bootstrap intervals of a change.
 
 Both sides of an image are drawn together, so that what they share moves no change. Shapes: N
-images, G groups, R draws of which r are made at once; 2 is before and after.
+images, R draws of which r are made at once; 2 is before and after.
 """
 
 from __future__ import annotations
@@ -50,19 +50,6 @@ def bootstrap_mean(value_N: Floats, confidence: float = 0.95) -> Change:
     )
 
 
-def change_of_worst(right_N2: Floats, group_N: Places, confidence: float = 0.95) -> Change:
-    """Of the lowest mean over groups, which is looked for again in each draw and on each side."""
-    groups = int(group_N.max()) + 1
-    every_1N = np.arange(len(group_N))[None]
-
-    def statistic(place_rN: Places) -> Floats:
-        worst_r2 = _lowest(right_N2[place_rN], group_N[place_rN], groups)
-        apart_r: Floats = worst_r2[:, 1] - worst_r2[:, 0]
-        return apart_r
-
-    return bootstrap_change(len(group_N), float(statistic(every_1N)[0]), statistic, confidence)
-
-
 def change_of_excess(score_N2: Floats, null_N2: Floats, alarm: float, value: float) -> Change:
     """Of the flagged share less the null's. Each threshold is found again in each draw: it is as
     uncertain as the shares (tasks/evidence.py)."""
@@ -103,17 +90,3 @@ def _excess(score_rN: Floats, null_rN: Floats, alarm: float) -> Floats:
     threshold_r1 = np.partition(null_rN, rank, axis=1)[:, rank, None]
     excess_r: Floats = (score_rN > threshold_r1).mean(1) - (null_rN > threshold_r1).mean(1)
     return excess_r
-
-
-def _lowest(right_rN2: Floats, group_rN: Places, groups: int) -> Floats:
-    """(r, 2): a group of which nothing was drawn is not the lowest."""
-    draws = len(group_rN)
-    cell_n = (np.arange(draws)[:, None] * groups + group_rN).ravel()
-    cells = draws * groups
-    count_n = np.bincount(cell_n, minlength=cells)
-    sides = []
-    for side in (0, 1):
-        right_n = np.bincount(cell_n, right_rN2[..., side].ravel(), cells)
-        share_n = np.where(count_n > 0, right_n / np.maximum(count_n, 1), np.inf)
-        sides.append(share_n.reshape(draws, groups).min(1))
-    return np.stack(sides, 1)

@@ -19,12 +19,12 @@ from tasks.draws import (
     Places,
     change_of_excess,
     change_of_means,
-    change_of_worst,
 )
 from tasks.reader import Run
 from tasks.turns import changed_images, count_turns
 from tasks.twins import LIFT, PairMistake, Pairs, check_pair, read_pairs, shared_methods
 from tasks.weigh import ORDER, Subject, sentence_of, weighed
+from tasks.worst import change_of_worst
 
 ENOUGH = 20  # images of a class before its change is looked at
 LEAST = 10  # labelled images of a group before it can be the worst
@@ -121,6 +121,7 @@ class Groups:
     right_n2: Floats
     group_n: Places
     names: tuple[str, ...]
+    small: tuple[str, ...]  # names of those that are left out
 
     @property
     def share_G2(self) -> Floats:
@@ -138,7 +139,9 @@ def groups_of(answers: Answers, least: int, own_N: NDArray[np.bool_] | None = No
     )
     enough_n = count_G[place_n] >= least
     kept, group_n = np.unique(names[place_n][enough_n], return_inverse=True)
-    return Groups(right_N2[known_N][enough_n], group_n, tuple(map(str, kept)))
+    small = names[count_G < least]
+    right_n2 = right_N2[known_N][enough_n]
+    return Groups(right_n2, group_n, tuple(map(str, kept)), tuple(map(str, small)))
 
 
 def _both(value_N2: Floats) -> Floats:

@@ -24,6 +24,7 @@ from tasks.read import Failure, Sample
 from tasks.score import score_maps
 from tasks.trial import rows_of_trials
 
+UNANSWERED = "predict"  # the stage of failures that are the model's
 Rows = dict[str, pa.RecordBatch]  # by stage
 
 
@@ -44,7 +45,7 @@ def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]
     image_BCHW = _images(plan, samples)
     seen = _capture(plan, samples, image_BCHW)
     finite_B = seen.logits_BK.isfinite().all(1)
-    failures += _not_finite(samples, finite_B, "predict", "the model's logits are not finite")
+    failures += _not_finite(samples, finite_B, UNANSWERED, "the model's logits are not finite")
     if not finite_B.any():
         return {}, failures
     samples, seen = _only(samples, finite_B), seen.only(finite_B)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from models.mistakes import shown
 from tasks.duel import Answers
-from tasks.gauge import Gauged, NotGauged, Sought, count, gauge
+from tasks.gauge import Gauged, NotGauged, Sought, gauge
 from tasks.policy import Policy, Rule
 from tasks.schema.ruling import EFFECTS, Check, Effect, Ruling, Status
 
 ORDER: tuple[Status, ...] = ("fail", "missing", "undecided", "pass")  # the worst first
-NO_CHAMPION = "no champion to compare with: decided by absolute rules"
+NO_CHAMPION = "nobody to compare with: decided by absolute rules"
 NAMED = 8  # checks of classes whose sentences stand in a reason
 
 
@@ -40,25 +40,29 @@ def rule_on(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
 
 
 def passes(rulings: Sequence[Ruling]) -> bool:
-    """At least one rule could be judged, and none fails."""
-    judged = [ruling for ruling in rulings if ruling.status != "skipped"]
-    return bool(judged) and all(ruling.effect != "fail" for ruling in judged)
+    """None refuses, and at least one of those that are judged could have."""
+    return _is_judged(rulings) and all(ruling.effect != "fail" for ruling in rulings)
+
+
+def _is_judged(rulings: Sequence[Ruling]) -> bool:
+    return any(ruling.refuses and ruling.status != "skipped" for ruling in rulings)
 
 
 def verdict_of(rulings: Sequence[Ruling]) -> str:
     """The verdict in one sentence."""
     effects = [ruling.effect for ruling in rulings if ruling.status != "skipped"]
     skipped = len(rulings) - len(effects)
-    if not effects:
+    if not _is_judged(rulings):
         return (
-            "Refused: every rule is about a change, and there is no champion: add absolute rules."
+            "Refused: every rule that could refuse is about a change, and there is nobody to "
+            "compare with: add absolute rules."
         )
     failed, warned = effects.count("fail"), effects.count("warn")
     others = f", {warned} with a warning" if warned else ""
     others += f", {skipped} without a champion to compare with" if skipped else ""
     if failed:
         return f"Refused by {failed} of {len(rulings)} rules{others}."
-    return f"Passed {len(effects)} of {len(rulings)} rules{others}."
+    return f"Passed {effects.count('pass')} of {len(rulings)} rules{others}."
 
 
 def status_of(rule: Rule, gauged: Gauged | NotGauged) -> Status:
@@ -90,6 +94,7 @@ def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ru
         number=number,
         line=line,
         rule=rule.words,
+        refuses=not rule.warn,
         status=status,
         effect=effect,
         reason=reason,
@@ -102,8 +107,9 @@ def _checks(rule: Rule, answers: Answers, classes: Sequence[str]) -> Iterator[Ch
         sought = _sought(rule, None)
         yield check_of(rule, None, gauge(answers, sought))
         return
-    labels = {label for label in answers.pairs.label_N if label is not None}
-    counts = {name: count(answers, _sought(rule, name)) for name in sorted(labels | {*classes})}
+    label_N = answers.pairs.label_N
+    labels = {label for label in label_N if label is not None}
+    counts = {name: int((label_N == name).sum()) for name in sorted(labels | {*classes})}
     judged = [name for name, images in counts.items() if images >= rule.images]
     small = [name for name in counts if name not in judged]
     surer = 1 - 0.05 / max(1, len(judged))  # Bonferroni's

@@ -2,7 +2,8 @@
 
 A share of one audit has Wilson's interval, with as many trials as images. All else has a bootstrap
 interval (tasks/draws.py) that is made no narrower than so many images allow which all agree: where
-hardly any image says otherwise, draws from them know nothing of those that would.
+hardly any image says otherwise, draws from them know nothing of those that would. How low the
+lowest group lies has intervals of its own (tasks/worst.py).
 Shapes: N images, n some of them, G groups, 2 is champion and candidate.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.mistakes import shown
 from tasks import schema
 from tasks.change import Change, quantile
 from tasks.draws import (
@@ -22,11 +24,12 @@ from tasks.draws import (
     bootstrap_mean,
     change_of_excess,
     change_of_means,
-    change_of_worst,
 )
 from tasks.duel import Answers, groups_of
 from tasks.twins import LIFT
+from tasks.worst import change_of_worst, interval_of_worst
 
+NAMED = 8  # groups that a note names
 SHARES = frozenset({"accuracy", "accuracy_exchanged", "flips", "flagged"})
 NOTHING = {  # why a figure was not computed
     "accuracy": "no image has a label",
@@ -71,10 +74,10 @@ class NotGauged:
 
 
 def count(answers: Answers, sought: Sought) -> int:
-    """Images that the figure would stand on; of groups, those of all that are large enough."""
+    """Images that the figure would stand on; of groups, those of all, however small."""
     if sought.figure == "worst_group":
         own_N = _own(answers, sought)
-        return len(groups_of(answers, sought.images, own_N).group_n)
+        return len(groups_of(answers, 1, own_N).group_n)
     return int((_own(answers, sought) & np.isfinite(_values(answers, sought)).all(1)).sum())
 
 
@@ -135,28 +138,33 @@ def _own(answers: Answers, sought: Sought) -> NDArray[np.bool_]:
 
 
 def _told(sought: Sought, change: Change, of: int, note: str = "") -> Gauged:
-    """A lift has no bounds, and so no leeway."""
+    """A bootstrap of few images that say otherwise is lopsided: half of the leeway is added to its
+    ends. A lift has no bounds, and so no leeway."""
     least = 0.0 if sought.figure == "lift" else leeway(of, sought.confidence)
-    low = min(change.low, change.value - least)
-    high = max(change.high, change.value + least)
+    low = min(change.low - least / 2, change.value - least)
+    high = max(change.high + least / 2, change.value + least)
     return Gauged(change.value, low, high, of, note)
 
 
 def _worst(answers: Answers, sought: Sought) -> Gauged:
-    """Intervals of all groups that hold together tell how low the lowest is, whichever it is."""
+    """Of groups of enough images; where there is none, of all: too few to decide, as `of` says."""
     groups = groups_of(answers, sought.images, _own(answers, sought))
-    count_G = np.bincount(groups.group_n)
+    if not groups.names:
+        groups = groups_of(answers, 1, _own(answers, sought))
+    right_n2, group_n = groups.right_n2, groups.group_n
+    count_G = np.bincount(group_n)
     first, last = (int(place) for place in groups.share_G2.argmin(0))
     kind = "values of the column group" if answers.pairs.has_groups else "labels"
     note = f"{groups.names[last]}, the lowest of {len(count_G)} {kind}"
+    if groups.small:
+        noun = "smaller one is" if len(groups.small) == 1 else "smaller ones are"
+        note += f"; {len(groups.small)} {noun} not judged: {shown(groups.small, NAMED)}"
     if sought.change:
-        change = change_of_worst(groups.right_n2, groups.group_n, sought.confidence)
-        return _told(sought, change, int(min(count_G[first], count_G[last])), note)
-    surer = 1 - (1 - sought.confidence) / len(count_G)
-    total_G = np.bincount(groups.group_n, groups.right_n2[:, 1])
-    shares = [share(*each, surer) for each in zip(total_G.tolist(), count_G.tolist(), strict=True)]
-    low, high = min(it.low for it in shares), min(it.high for it in shares)
-    return Gauged(shares[last].value, low, high, shares[last].of, note)
+        change = change_of_worst(right_n2, group_n, sought.confidence)
+        of = int(min(count_G[first], count_G[last]))
+        return Gauged(change.value, change.low, change.high, of, note)
+    low, high = interval_of_worst(right_n2[:, 1], group_n, sought.confidence)
+    return Gauged(float(groups.share_G2[last, 1]), low, high, int(count_G[last]), note)
 
 
 def _excess(answers: Answers, sought: Sought) -> Gauged:
@@ -183,7 +191,7 @@ def _reason(answers: Answers, sought: Sought) -> str:
         return "no image has this label"
     both = " in both audits" if sought.change else ""
     if sought.figure == "worst_group":
-        return f"no group has {sought.images} images with a label{both}"
+        return f"no image of a group has a label{both}"
     if sought.figure == "lift":
         return f"no map of {sought.method} was scored against a foreground{both}"
     return f"{NOTHING[sought.figure]}{both}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -54,7 +55,7 @@ class Rule(BaseModel):
     @field_validator("method")
     @classmethod
     def _is_a_method(cls, method: str | None) -> str | None:
-        return method and find_method(method).name
+        return None if method is None else find_method(method).name
 
     @model_validator(mode="after")
     def _is_one_rule(self) -> Self:
@@ -114,7 +115,8 @@ class Rule(BaseModel):
         )
         of = " of each class" if self.each else ""
         against = " against the champion" if self.is_change else ""
-        return f"{self.subject}{of} is {asked}{against}, of {self.images:,} images or more"
+        counted = "over groups of" if self.figure == "worst_group" else "of"
+        return f"{self.subject}{of} is {asked}{against}, {counted} {self.images:,} images or more"
 
     @property
     def consequences(self) -> str:
@@ -136,7 +138,7 @@ class Rule(BaseModel):
 
     def told(self, limit: float) -> str:
         """A limit for reading, to its last digit."""
-        return self._with_unit(f"{limit if self.figure == 'lift' else round(100 * limit, 9):g}")
+        return self._with_unit(f"{limit if self.figure == 'lift' else 100 * limit:.12g}")
 
     def found(self, value: float, low: float, high: float) -> str:
         """A value of the figure with its interval for reading."""
@@ -180,6 +182,15 @@ class Policy:
     lines: tuple[int | None, ...]  # of each rule; None where the file is written in another way
     digest: str
 
+    def check_methods(self, audited: Sequence[str]) -> None:
+        """Refuse to ask for the lift of maps that nobody computes, before hours of others."""
+        for number, rule in enumerate(self.rules):
+            if rule.method not in (None, *audited) and rule.effect_of("missing") == "fail":
+                raise PolicyMistake(
+                    f"policy {self.address}, rule {number + 1} asks for the lift of {rule.method}, "
+                    f"and the audit computes {', '.join(audited)}: add it to --methods"
+                )
+
 
 def read_policy(address: str) -> Policy:
     """The policy in a TOML file; a mistake is named with its line."""
@@ -197,6 +208,11 @@ def read_policy(address: str) -> Policy:
     except ValidationError as error:
         raise PolicyMistake(_told(error, address, lines)) from error
     _refuse_contradictions(rules, address, lines)
+    if all(rule.warn for rule in rules):
+        raise PolicyMistake(
+            f"policy {address}: every rule only warns, and nothing would ever be refused: "
+            "take warn out of one"
+        )
     places = tuple(lines.of(number) for number in range(len(rules)))
     return Policy(address, rules, places, digest([rule.model_dump() for rule in rules]))
 

@@ -29,7 +29,7 @@ from tasks.donors import (
     take_pool,
 )
 from tasks.reuse import plan_reuse, previous_run
-from tasks.shard import Asked, has_foreground, identity_of, reader_of, reading
+from tasks.shard import Asked, geometry_of, has_foreground, identity_of, reader_of, reading
 from tasks.store import OutputSettings, RunFolder, digest, start_run
 from tasks.survey import keep_survey, surveyed_layers
 
@@ -46,7 +46,9 @@ def prepare_run(
     identity = identity_of(catalog, classifier, asked)
     target = RunFolder.at(output.folder)
     before = None if output.reuse is None else previous_run(output.reuse, target)
-    donors = named_pool(asked.interventions, _specification(asked, identity), target)
+    donors = None
+    if exchanges(asked, identity):
+        donors = named_pool(asked.interventions, _specification(asked, identity), target)
     run = start_run(
         output,
         identity,
@@ -70,7 +72,7 @@ def keep_donors(run: RunFolder, asked: Asked, other: RunFolder | None = None) ->
     """The run's donor pool: what is there, another run's, or a new one; none where nothing is
     exchanged, and then nothing stays of exchanges that were asked for before."""
     identity = run.read_state()["identity"]
-    if asked.interventions.choice == "none" or not has_foreground(identity):
+    if not exchanges(asked, identity):
         run.forget_interventions()
         return
     wanted = _specification(asked, identity)
@@ -82,6 +84,11 @@ def keep_donors(run: RunFolder, asked: Asked, other: RunFolder | None = None) ->
         choose_donors(run, asked.interventions, reader_of(identity, asked.foreground), wanted)
 
 
+def exchanges(asked: Asked, identity: dict[str, Any]) -> bool:
+    """Are objects put on other backgrounds?"""
+    return asked.interventions.choice != "none" and has_foreground(identity)
+
+
 def plan_survey(run: RunFolder, asked: Asked, other: RunFolder | None = None) -> None:
     """Draw the images of the survey, where a method needs one, or take another run's."""
     identity = run.read_state()["identity"]
@@ -90,7 +97,9 @@ def plan_survey(run: RunFolder, asked: Asked, other: RunFolder | None = None) ->
 
 
 def _specification(asked: Asked, identity: dict[str, Any]) -> str:
-    return specification_of(asked.interventions, reading(identity))
+    """Donors are kept as they are read; a model's mean and deviation come after."""
+    geometry = identity | {"preprocessing": geometry_of(identity)}
+    return specification_of(asked.interventions, reading(geometry))
 
 
 def _keep_model(run: RunFolder, model: Fetched, classifier: Classifier) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.mistakes import Mistake
-from models.registered import BY_VERSION, SCHEME, RegistryMistake, find_version
+from models.registered import BY_VERSION, SCHEME, find_version
 from tasks.publish import Tracking, answering
 from tasks.reader import Run
 from tasks.register import MODEL
@@ -69,21 +69,25 @@ def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder:
     the alias now; `folder` is the release's own."""
     own = run.state["settings"]["model"]["address"] == address
     version = run.state.get("model_origin", {}).get("address", "") if own else ""
-    with answering(tracking.uri, "nothing was changed"), suppress(RegistryMistake):
+    with answering(tracking.uri, "nothing was changed"):
         client = _client(tracking)
-        version = version or find_version(client, address.removeprefix(SCHEME)).address
+        if address.startswith(SCHEME):
+            version = find_version(client, version or address.removeprefix(SCHEME)).address
     match = BY_VERSION.fullmatch(version)
     if match is None:
         raise PromotionMistake(
             f"{run.folder.path} audited {address}, which is no version of a registered model: give "
             "--model mlflow:models:/NAME@candidate (sightline log registers one)"
         )
+    audited = run.state["identity"]["model"]
     with answering(tracking.uri, "nothing was changed"):
         champion = _aliases(client, match["name"]).get(alias)
+        found = client.get_model_version(match["name"], match["version"]).tags.get(MODEL)
     token = digest(run.state["id"], folder)
-    return Candidacy(
-        match["name"], match["version"], run.state["identity"]["model"], token, champion
-    )
+    candidacy = Candidacy(match["name"], match["version"], audited, token, champion)
+    if found != audited:
+        raise PromotionMistake(f"{run.folder.path}: {_other_model(candidacy, found)}")
+    return candidacy
 
 
 def digest_of_champion(candidacy: Candidacy, tracking: Tracking) -> str | None:
@@ -142,11 +146,15 @@ def _objection(client: MlflowClient, candidacy: Candidacy, alias: str) -> str | 
         )
     found = client.get_model_version(candidacy.name, candidacy.version).tags.get(MODEL)
     if found != candidacy.digest:
-        return (
-            f"version {candidacy.version} says its model is {found or 'unknown'} (tag {MODEL}), "
-            f"audited was {candidacy.digest}: register the audited model with sightline log"
-        )
+        return _other_model(candidacy, found)
     return None
+
+
+def _other_model(candidacy: Candidacy, found: str | None) -> str:
+    return (
+        f"version {candidacy.version} says its model is {found or 'unknown'} (tag {MODEL}), "
+        f"audited was {candidacy.digest}: register the audited model with sightline log"
+    )
 
 
 def _set(client: MlflowClient, candidacy: Candidacy, alias: str, since: float) -> str | None:

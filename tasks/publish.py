@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
 from models.addresses import is_local, told_safely, without_secrets
+from models.mistakes import Mistake
 from tasks.metrics import metrics_of, metrics_of_methods
 from tasks.reader import open_run
 from tasks.store import RunFolder, RunMistake, digest
@@ -111,9 +112,11 @@ def _results_of(run_folder: RunFolder) -> _Results:
 
 @contextmanager
 def answering(uri: str, remedy: str) -> Iterator[None]:
-    """MLflow being away, or failing in the middle, as one line."""
+    """MLflow being away, or failing in the middle, as one line; a user's mistake stays one."""
     try:
         yield
+    except Mistake:  # MLflow answered
+        raise
     except Exception as error:  # MLflow's own, and those of every store that it keeps files in
         words, cause = told_safely(error)
         raise PublishError(

@@ -25,6 +25,8 @@ from tasks.places import open_parquet, read_footer, stamps
 from tasks.read import ROW, Ground, Reader
 from tasks.store import Mark, RunFolder, digest
 
+GEOMETRY = ("resize", "crop", "interpolation", "antialias")  # of the preprocessing
+
 
 class AttributionSettings(BaseModel):
     """Which maps, of which class, in which numbers. More methods add parts and change none."""
@@ -134,6 +136,11 @@ def reader_of(identity: dict[str, Any], foreground: ForegroundSettings) -> Reade
     preprocessing = Preprocessing.model_validate(identity["preprocessing"])
     estimator = known_estimator(foreground, preprocessing.size, identity["estimator"])
     return Reader(preprocessing, Ground(identity["polarity"], identity["orientation"]), estimator)
+
+
+def geometry_of(identity: dict[str, Any]) -> dict[str, Any]:
+    """Of the preprocessing, what places pixels; mean and deviation are the model's own."""
+    return {name: identity["preprocessing"].get(name) for name in GEOMETRY}
 
 
 def reading(identity: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from tasks.intervene import LARGEST, SMALLEST
 from tasks.places import open_parquet, read_footer
 from tasks.quality import least_of
 from tasks.reader import Run, join
+from tasks.shard import geometry_of
 from tasks.summarise import GROUP
 
 Floats = NDArray[np.float64]
@@ -30,7 +31,6 @@ Floats = NDArray[np.float64]
 # Of a run's identity: what asks another question. Weights, layer and numbers may differ.
 FIELDS = ("catalog", "shard_size", "classes", "target")
 GROUND = ("foreground", "polarity", "orientation", "estimator")
-GEOMETRY = ("resize", "crop", "interpolation", "antialias")
 LIFT = "lift:"  # columns of a method's lift
 
 
@@ -116,7 +116,7 @@ def _question(run: Run) -> dict[str, str]:
     """By field, what both runs must have alike."""
     identity = run.state["identity"]
     found: dict[str, Any] = {name: identity.get(name) for name in (*FIELDS, *GROUND)}
-    found |= {f"preprocessing.{name}": identity["preprocessing"].get(name) for name in GEOMETRY}
+    found |= {f"preprocessing.{name}": value for name, value in geometry_of(identity).items()}
     found["donor pool"] = donors_mark(run.folder)
     if found["donor pool"] is not None:
         settings = InterventionSettings.model_validate(run.state["settings"]["interventions"])

@@ -34,6 +34,7 @@ class Ruling(Value):
     number: int
     line: int | None  # of the policy file
     rule: str  # in words
+    refuses: bool  # can it? else it only warns
     status: Status  # of the worst check
     effect: Effect
     reason: str
@@ -48,7 +49,10 @@ class GateResult(Value):
     policy: str  # file
     policy_digest: str
     data: str
+    catalog: str  # digest of the rows
     images: int  # that the candidate predicted
+    unanswered: int  # images for which its answer was no number
+    unread: int  # images that could not be read
     candidate: AuditedModel
     champion: AuditedModel | None
     compared: str  # with which champion, or why with none

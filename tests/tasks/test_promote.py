@@ -13,6 +13,7 @@ import pytest
 from candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 from mlflow.tracking import MlflowClient
 
+from models.mistakes import Mistake
 from tasks.promote import (
     CLAIM,
     REASONS,
@@ -24,7 +25,7 @@ from tasks.promote import (
     promote,
     refuse,
 )
-from tasks.publish import PublishError, Tracking
+from tasks.publish import Tracking
 from tasks.reader import open_run
 from tasks.register import MODEL
 from tasks.store import RunFolder
@@ -170,22 +171,31 @@ def test_a_run_of_a_local_bundle_stands_for_the_version_that_is_named(
     finished_run: RunFolder, tracking: Tracking
 ) -> None:
     run = open_run(finished_run.path)
-    told = candidacy_of(run, "mlflow:models:/birds@candidate", ALIAS, tracking, "out")
+    client, address = MlflowClient(tracking.uri), "mlflow:models:/birds@candidate"
+    with pytest.raises(PromotionMistake, match="version 3 says its model is digest-3"):
+        candidacy_of(run, address, ALIAS, tracking, "out")
+    client.set_model_version_tag("birds", "3", MODEL, run.state["identity"]["model"])
+    told = candidacy_of(run, address, ALIAS, tracking, "out")
     assert (told.name, told.version, told.champion) == ("birds", "3", "1")
+    client.set_model_version_tag("birds", "3", MODEL, "exchanged meanwhile")
     reason = promote(told, ALIAS, tracking, PASSED)
     assert reason is not None
-    assert f"audited was {told.digest}" in reason  # the version says another
-    MlflowClient(tracking.uri).set_model_version_tag("birds", "3", MODEL, told.digest)
+    assert f"audited was {told.digest}" in reason
+    client.set_model_version_tag("birds", "3", MODEL, told.digest)
     assert promote(told, ALIAS, tracking, PASSED) is None
     assert aliases(tracking.uri)[ALIAS] == "3"
-    for address in ("demo/model", "mlflow:models:/birds@candidat", "mlflow:models:/bird/1"):
-        with pytest.raises(PromotionMistake, match="is no version of a registered model"):
-            candidacy_of(run, address, ALIAS, tracking, "out")
 
 
-def test_an_mlflow_that_is_away_is_one_line() -> None:
-    with pytest.raises(PublishError) as caught:
-        promote(candidacy(2), ALIAS, Tracking("http://127.0.0.1:9", "tests"), PASSED)
-    assert str(caught.value).endswith(
-        "every alias is as it was, or this version's already: run the same command again"
-    )
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("demo/model", "is no version of a registered model"),
+        ("mlflow:models:/birds@candidat", "did you mean 'candidate'"),
+        ("mlflow:models:/bird/1", "did you mean 'birds'"),
+    ],
+)
+def test_what_is_no_version_is_said_with_the_nearest(
+    finished_run: RunFolder, tracking: Tracking, address: str, told: str
+) -> None:
+    with pytest.raises(Mistake, match=told):
+        candidacy_of(open_run(finished_run.path), address, ALIAS, tracking, "out")
