@@ -156,7 +156,7 @@ def test_the_first_candidate_is_judged_by_absolute_rules(releases: Releases) -> 
     done = releases.first
     assert done.exit_code == 0, done.stderr
     assert "scenes has no champion yet: absolute rules decide" in done.stdout
-    assert "not judged: no champion to compare with: decided by absolute rules" in done.stdout
+    assert "not judged: nobody to compare with: decided by absolute rules" in done.stdout
     assert tags(releases.uri, 1, "scenes")[VERDICT] == "passed"
     assert not (releases.folder / "one/champion").exists()
 
@@ -182,7 +182,7 @@ def test_a_refused_challenger_is_told_why_and_the_champion_stays(releases: Relea
     assert result["candidate"]["digest"] != result["champion"]["digest"]
     assert not result["passed"]
     (suite,) = junitparser.JUnitXml.fromfile(str(folder / "junit.xml"))
-    assert (suite.tests, suite.failures) == (1, 1)
+    assert (suite.tests, suite.failures) == (2, 2)  # the rule, and the promotion
     assert (folder / "release.md").read_text().startswith("**Refused.**")
 
 
@@ -233,9 +233,15 @@ def test_finished_audits_are_taken_and_the_challenger_has_its_second_chance(
     assert told == json.loads((releases.challenger / "result.json").read_text())
     assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "2"}
     assert tags(releases.uri, 2, "scenes")[VERDICT] == "passed"
-    again = releases.finished()
+    again = releases.finished("--json")
     assert again.exit_code == 0, again.stderr
-    assert "version 2 is the champion already: absolute rules decide" in again.stdout
+    assert json.loads(again.stdout) == told  # not judged as its own challenger
+    strict = ("--policy", str(releases.folder / "strict.toml"), "--mlflow", releases.uri)
+    other = invoke("release", "--run", str(releases.challenger), *strict)
+    assert other.exit_code == 1
+    assert "version 2 is the champion already: absolute rules decide" in other.stdout
+    assert "there is nobody to compare with: add absolute rules" in other.stderr
+    assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "2"}
 
 
 @pytest.mark.full
