@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,7 @@ def figures_of(cell: Cell, judged: Judged, seeds: int) -> dict[str, Floats]:
     return figures | {name: draws.means(judged.lift_M[name]) for name in MAPS}
 
 
+@cache
 def row_of(chapter: Chapter, row: str) -> dict[str, Floats]:
     """(R,) of each figure, over the seeds that are drawn."""
     cells = chapter.cells(row)

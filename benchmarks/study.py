@@ -118,7 +118,8 @@ JUDGES: dict[str, Callable[[Chapter], list[Figure]]] = {
 
 def tables() -> str:
     """Every chapter whose cells are kept, as Markdown."""
-    return "\n\n".join(told for it in _kept() for told in (_table(it), _adds(it)))
+    told = (table for it in _kept() for table in (_table(it), _adds(it)))
+    return "\n\n".join(table for table in told if table)
 
 
 ADDS = (  # what is added, to what
@@ -140,15 +141,16 @@ TOLD = ("accuracy", "worst group", "flips", "grad_cam", "integrated_gradients", 
 
 
 def _adds(chapter: Chapter) -> str:
-    """What each term adds: paired differences."""
+    """What each term adds: paired differences; nothing where no two rows differ by one."""
     rows = _rows(chapter)
-    lines = [f"| {chapter.title}: what adds | {' | '.join(TOLD)} |", "|---" * 7 + "|"]
+    lines = []
     for words, having, lacking in ADDS:
         if having in rows and lacking in rows:
             found = (Interval.of(rows[having][name] - rows[lacking][name]) for name in TOLD)
             cells = (_cell(having, name, it) for name, it in zip(TOLD, found, strict=True))
             lines.append(f"| {words} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    head = [f"| {chapter.title}: what adds | {' | '.join(TOLD)} |", "|---" * 7 + "|"]
+    return "\n".join([*head, *lines]) if lines else ""
 
 
 def _table(chapter: Chapter) -> str:
