@@ -62,12 +62,10 @@ class Trial:
 
     strength: float
     seed: int
-    is_same: bool  # compared with itself, too
 
-    @property
-    def file(self) -> Path:
+    def file(self, question: str) -> Path:
         mark = digest(VERSION, PICTURES, read_policy(str(POLICY)).digest)
-        return KEPT / f"{self.strength}-{self.seed}-{mark[:8]}.json"
+        return KEPT / f"{question}-{self.strength}-{self.seed}-{mark[:8]}.json"
 
     @cached_property
     def folder(self) -> Path:
@@ -96,56 +94,68 @@ class Trial:
         return open_run(folder)
 
 
+TRIALS = tuple(Trial(strength, seed) for strength in (NONE, HALF, STRONG) for seed in SEEDS)
+
+
 def run(quick: bool) -> list[Figure]:
     """How often the gate said what is true; --quick: of the trials that are kept."""
-    trials = [trial for trial in TRIALS if not quick or trial.file.exists()]
-    found = {trial: computed(trial) for trial in trials}
     figures: list[Figure] = []
     for strength in (STRONG, HALF, NONE):
-        told = [it for trial, it in found.items() if trial.strength == strength]
-        figures += _verdicts(strength, told)
+        own = [trial for trial in TRIALS if trial.strength == strength]
+        figures += _verdicts(strength, list(_answers("verdict", own, quick)))
+    found = list(_answers("same", TRIALS[:SAME], quick))
     for kind in KINDS:
-        figures += _same(kind, [it[kind] for it in found.values() if kind in it])
+        figures += _same(kind, [it[kind] for it in found])
     return figures
 
 
-TRIALS = tuple(
-    Trial(strength, seed, place * len(SEEDS) + seed <= SAME)
-    for place, strength in enumerate((NONE, HALF, STRONG))
-    for seed in SEEDS
-)
+def _answers(question: str, trials: Sequence[Trial], quick: bool) -> Iterator[dict[str, Any]]:
+    for trial in trials:
+        if not quick or trial.file(question).exists():
+            yield answered(question, trial)
 
 
-def computed(trial: Trial) -> dict[str, Any]:
+def answered(question: str, trial: Trial) -> dict[str, Any]:
     """What was kept of the trial, or is made now."""
-    if not trial.file.exists():
-        trial.file.parent.mkdir(parents=True, exist_ok=True)
-        trial.file.write_text(json.dumps(judged(trial), indent=1) + "\n", encoding="utf-8")
-    kept: dict[str, Any] = json.loads(trial.file.read_text(encoding="utf-8"))
+    file = trial.file(question)
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        found = QUESTIONS[question](trial)
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return kept
 
 
-def judged(trial: Trial) -> dict[str, Any]:
-    """The verdict, and where it is asked for the changes of the same against the same."""
-    policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
-    first = trial.audited("first", bundle, InterventionSettings())
+def verdict(trial: Trial) -> dict[str, Any]:
+    """What the gate says of the network alone."""
+    policy = read_policy(str(POLICY))
+    first = trial.audited("first", trial.bundle(trial.seed), InterventionSettings())
     rule = first.summary().rule
     alone = Answers.of(read_alone(first), (rule, rule))
     rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
-    told: dict[str, Any] = {
+    return {
         "passed": passes(rulings),
         "rules": {it.rule: it.status for it in rulings},
         "figures": {name: _found(alone, name, change=False) for name in CHANGES},
     }
-    if trial.is_same:
-        same_donors = InterventionSettings(donors=str(first.folder.path))
-        second = trial.audited("donors", bundle, InterventionSettings(donor_seed=1))
-        third = trial.audited("training", trial.bundle(AGAIN + trial.seed), same_donors)
-        pairs = {"donors": match_runs(first, second), "training": read_pairs(first, third)}
-        for kind, last in (("donors", second), ("training", third)):
-            both = Answers.of(pairs[kind], (rule, last.summary().rule))
-            told[kind] = _compared(policy, both, last.summary().model.classes)
-    return told
+
+
+def same(trial: Trial) -> dict[str, Any]:
+    """What it says of the network against itself, and against another training of its recipe."""
+    policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
+    first = trial.audited("first", bundle, InterventionSettings())
+    same_donors = InterventionSettings(donors=str(first.folder.path))
+    second = trial.audited("donors", bundle, InterventionSettings(donor_seed=1))
+    third = trial.audited("training", trial.bundle(AGAIN + trial.seed), same_donors)
+    pairs = {"donors": match_runs(first, second), "training": read_pairs(first, third)}
+    found = {}
+    for kind, last in (("donors", second), ("training", third)):
+        both = Answers.of(pairs[kind], (first.summary().rule, last.summary().rule))
+        found[kind] = _compared(policy, both, last.summary().model.classes)
+    return found
+
+
+QUESTIONS = {"verdict": verdict, "same": same}
 
 
 def _compared(policy: Policy, pair: Answers, classes: Sequence[str]) -> dict[str, Any]:
@@ -201,12 +211,13 @@ def _share(told: str, count: int, of: int, goal: str = "") -> Figure:
 
 
 def compute(part: int, parts: int) -> None:
-    """The missing trials of every so-many-th."""
+    """What is missing of every so-many-th trial, verdicts first."""
     torch.set_num_threads(1)
-    for number, trial in enumerate(TRIALS):
-        if number % parts == part - 1 and not trial.file.exists():
-            sys.stderr.write(f"strength {trial.strength}, seed {trial.seed}\n")
-            computed(trial)
+    asked = [("verdict", trial) for trial in TRIALS] + [("same", trial) for trial in TRIALS[:SAME]]
+    for question, trial in asked:
+        if TRIALS.index(trial) % parts == part - 1 and not trial.file(question).exists():
+            sys.stderr.write(f"{question}: strength {trial.strength}, seed {trial.seed}\n")
+            answered(question, trial)
 
 
 if __name__ == "__main__":
