@@ -20,7 +20,7 @@ from tasks.duel import Answers, audited_model
 from tasks.explain import UNANSWERED
 from tasks.gate import Evidence, passes, rule_on, verdict_of
 from tasks.places import write_text
-from tasks.policy import Policy
+from tasks.policy import Policy, read_policy
 from tasks.promote import (
     REASONS,
     VERDICT,
@@ -69,6 +69,14 @@ def settings_of_release(config: Path | None, given: Mapping[str, Any]) -> Releas
 def _of_section(told: Mapping[str, Any], section: str, key: str) -> Any:
     found = told.get(section)
     return found.get(key) if isinstance(found, dict) else None
+
+
+def policy_of(settings: ReleaseSettings) -> Policy:
+    """As its file says; what the audit would not compute for it is refused before."""
+    policy = read_policy(settings.gate.policy)
+    if settings.gate.run is None:
+        policy.check_methods(settings.attribution.methods)
+    return policy
 
 
 def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:

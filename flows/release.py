@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-
 from prefect import flow, task
 
 from flows.audit import audit
 from flows.moved import compare_audits
 from flows.occasions import GateSettings, ReleaseSettings
-from flows.promotion import Contest, contest_of, decided, judged, promoted_before, tagged
-from flows.schedule import mlflow_away, undisturbed
+from flows.promotion import Contest, contest_of, decided, judged, policy_of, promoted_before, tagged
+from flows.schedule import mlflow_away, undisturbed, warn_unpublished
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.donors import InterventionSettings
 from tasks.estimator import ForegroundSettings
 from tasks.flag import FlagSettings
-from tasks.policy import read_policy
 from tasks.promote import Refused
 from tasks.publish import TrackingSettings
 from tasks.schema.ruling import GateResult
 from tasks.shard import AttributionSettings
 from tasks.store import OutputSettings
-
-log = logging.getLogger("sightline")
 
 
 @flow(name="release")
@@ -42,9 +37,7 @@ def release(
 ) -> str:
     """Audit, judge, promote. Returns the folder of all of it; what is refused raises Refused."""
     settings = ReleaseSettings(**locals())
-    policy = read_policy(settings.gate.policy)
-    if settings.gate.run is None:
-        policy.check_methods(settings.attribution.methods)
+    policy = policy_of(settings)
     with undisturbed(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
         contest = challenge(settings, candidate)
@@ -59,9 +52,7 @@ def release(
             settings, contest, judged(settings, policy, contest, (candidate, champion))
         )
         if not result.passed:
-            told = tag(settings, contest, result, return_state=True)
-            if told.is_failed():
-                log.warning("not tagged with its reasons: %s", told.message)
+            warn_unpublished(tag(settings, contest, result, return_state=True))
     if not result.promoted:
         raise Refused(f"{result.sentence} {result.promotion}", settings.output.folder)
     return settings.output.folder

@@ -44,6 +44,7 @@ WORKERS: dict[str, Any] = {
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
 PATIENCE = 30  # seconds for the first worker of somebody else's cluster
+REACHED = 10  # seconds for its scheduler
 
 
 class ClusterMistake(Mistake):
@@ -111,7 +112,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     """A client of the named scheduler, or of a local cluster that ends with the block."""
     if compute.dask is not None:
         try:
-            client = Client(compute.dask, timeout=10, set_as_default=False)
+            client = Client(compute.dask, timeout=REACHED, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ClusterMistake(
                 f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "

@@ -77,6 +77,7 @@ def test_a_sample_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
     assert len(make_catalog(settings(tmp_path, limit=4), CLASSES)) == 4
 
 
+@pytest.mark.full
 def test_a_sample_is_the_same_in_every_process(benchmark_folder: Path) -> None:
     code = (
         "from tasks.catalog import DataSettings, make_catalog\n"

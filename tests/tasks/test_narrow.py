@@ -120,6 +120,7 @@ def test_the_guilty_image_is_found_and_the_others_are_computed(
     assert (again.computed, again.reused) == (0, 23)
 
 
+@pytest.mark.full
 def test_too_many_failures_stop_the_run_and_keep_what_is_done(
     deadly: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ import pytest
 import stages
 
 IMAGES = 400
-FEW, MORE, MANY = range(2), range(2, 5), range(5, 205)
+FEW, MORE, MANY = range(1), range(1, 5), range(5, 205)
 NEAR = {pa.float16(): 1e-3, pa.float32(): 1e-5}  # an image computed alone shares no batch
 
 Happening = Callable[["Audit", random.Random], None]
