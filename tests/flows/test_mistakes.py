@@ -111,6 +111,11 @@ def every_image_unreadable(tmp_path: Path, options: list[str]) -> None:
     drop(options, "--split")
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.cluster.REACHED", 1)
+
+
 @pytest.mark.parametrize(
     ("case", "code", "told"),
     [
@@ -131,14 +136,8 @@ def every_image_unreadable(tmp_path: Path, options: list[str]) -> None:
     ],
 )
 def test_a_mistake_is_one_line(
-    case: Case,
-    code: int,
-    told: str,
-    tmp_path: Path,
-    options: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    case: Case, code: int, told: str, tmp_path: Path, options: list[str]
 ) -> None:
-    monkeypatch.setattr("tasks.cluster.REACHED", 1)
     case(tmp_path, options)
     done = CliRunner().invoke(main, ["audit", *options], catch_exceptions=False)
     assert done.exit_code == code, done.stderr
