@@ -22,7 +22,7 @@ from mlflow_server import Line, Server, line_to
 
 from flows.cli import main
 from flows.occasions import ReleaseSettings
-from flows.promotion import Contest, decided, settings_of_release
+from flows.promotion import Contest, decided, judged, policy_of, settings_of_release
 from tasks.donors import InterventionSettings
 from tasks.policy import read_policy
 from tasks.promote import REASONS, VERDICT, promote
@@ -276,6 +276,49 @@ def release_of(number: int, folder: Path, uri: str) -> list[str]:
         *("--champion-run", str(folder / "audit-1"), "--policy", str(folder / "lenient.toml")),
         *("--model", f"mlflow:models:/scenes/{number}", "--mlflow", uri),
     ]
+
+
+def test_images_without_an_answer_refuse_a_candidate_that_keeps_the_rules(
+    releases: Releases, tmp_path: Path
+) -> None:
+    """Or a network that gives no number for what it finds hard would be right on all the rest."""
+    shutil.copytree(releases.challenger, tmp_path / "run")
+    file = tmp_path / "run/summary.json"
+    told = json.loads(file.read_text())
+    failure = {"stage": "predict", "kind": "permanent", "message": "", "remedy": "", "row_id": "1"}
+    told["failures"] = [failure | {"count": 5}, failure | {"stage": "read", "count": 2}]
+    told["images"]["failed"] = 7
+    file.write_text(json.dumps(told))
+    given = {
+        "gate.run": str(tmp_path / "run"),
+        "gate.policy": str(releases.folder / "lenient.toml"),
+    }
+    settings = settings_of_release(None, given)
+    contest = Contest(candidacy(2, "scenes"), None, None, "")
+    result = judged(settings, policy_of(settings), contest, (str(tmp_path / "run"), None))
+    assert [it.status for it in result.rulings] == ["pass", "skipped"]
+    assert not result.passed
+    assert result.sentence.startswith("Refused: it gives no answer for 5 images, which no rule")
+    assert (result.unanswered, result.unread) == (5, 2)
+
+
+def test_a_file_has_a_say_over_a_finished_runs_settings(releases: Releases, tmp_path: Path) -> None:
+    run, policy = releases.challenger, releases.folder / "lenient.toml"
+    file = tmp_path / "release.toml"
+    file.write_text(
+        f'[gate]\nrun = "{run}"\npolicy = "{policy}"\n[tracking]\nexperiment = "mine"\n'
+    )
+    settings = settings_of_release(file, {"gate.alias": "best"})
+    assert (settings.gate.run, settings.output.run) == (str(run), str(run))
+    assert (settings.tracking.experiment, settings.gate.alias) == ("mine", "best")
+    assert settings.attribution.methods == ("grad_cam_pp",)
+    assert settings_of_release(file, {"tracking.experiment": "his"}).tracking.experiment == "his"
+
+
+def test_the_reigning_alias_names_no_candidate(releases: Releases) -> None:
+    done = releases.finished("--model", "mlflow:models:/scenes@champion")
+    assert done.exit_code == 2
+    assert "has the alias that a release gives" in done.stderr
 
 
 def register(bundle: Path, uri: str) -> None:

@@ -80,6 +80,11 @@ MISTAKES = {
         "[[rule]]\nfigure = 'lift'\nmethod = 'gradcam'\nat_least = 1.0\n",
         "line 3, rule 1: method = 'gradcam': unknown method 'gradcam' (did you mean 'grad_cam'?)",
     ),
+    "an empty method": (
+        "[[rule]]\nfigure = 'lift'\nmethod = ''\nat_least = 1.0\n",
+        "line 3, rule 1: method = '': unknown method ''",
+    ),
+    "warnings alone": (RULE + "at_least = 0.5\nwarn = true", "every rule only warns, and nothing"),
     "no method": ("[[rule]]\nfigure = 'lift'\nat_least = 1.0\n", "is told of a method"),
     "a method of flips": (
         "[[rule]]\nfigure = 'flips'\nmethod = 'grad_cam'\nat_most = 0.1",
@@ -130,6 +135,21 @@ def test_a_mistake_is_named_with_its_line(text: str, told: str, tmp_path: Path) 
 def test_a_policy_that_is_nowhere_is_said(tmp_path: Path) -> None:
     with pytest.raises(PolicyMistake, match=r"not found: give --policy FILE"):
         read_policy(str(tmp_path / "policy.toml"))
+
+
+def test_maps_that_nobody_computes_are_told_before_the_audit(tmp_path: Path) -> None:
+    lift = "[[rule]]\nfigure = 'lift'\nmethod = 'rise'\nat_least = 1.0\n"
+    policy = read_policy(written(tmp_path, RULE + "at_least = 0.5\n" + lift))
+    policy.check_methods(("grad_cam", "rise"))
+    with pytest.raises(PolicyMistake, match=r"rule 2 asks for the lift of rise, and the audit com"):
+        policy.check_methods(("grad_cam",))
+    lenient = read_policy(written(tmp_path, lift + "on_missing = 'warn'\n"))
+    lenient.check_methods(("grad_cam",))
+
+
+def test_a_limit_is_told_to_its_last_digit(tmp_path: Path) -> None:
+    (rule,) = read_policy(written(tmp_path, RULE + "at_least = 0.9999999\n")).rules
+    assert "at least 99.99999%" in rule.words
 
 
 def test_a_warning_contradicts_nobody(tmp_path: Path) -> None:
