@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from models.mistakes import Mistake, told
+from models.registered import RegistryAway
 from tasks.drive import UnfinishedRun
 from tasks.inputs.listing import NothingToAudit
 from tasks.places import answering
@@ -30,10 +31,10 @@ def one_line_errors() -> Iterator[None]:
             yield
     except NothingToAudit as error:
         leave(str(error), NOTHING)
+    except (UnfinishedRun, PublishError, RegistryAway) as error:
+        leave(str(error), FAILURE)
     except Mistake as error:
         leave(str(error), MISTAKE)
-    except (UnfinishedRun, PublishError) as error:
-        leave(str(error), FAILURE)
     except click.Abort:  # a question and nobody to answer it
         leave("nothing was done: answer the question, or pass --yes", MISTAKE)
     except OSError as error:  # a full disk, storage that is away

@@ -182,7 +182,7 @@ class ReleaseSettings(AuditSettings):
         if found and found["alias"] == self.gate.alias:
             raise ValueError(
                 f"{self.model.address} has the alias that a release gives: name the candidate by "
-                "another, or by its version, or give another --alias"
+                "another, or by its version (--model mlflow:models:/NAME/VERSION)"
             )
         return self
 

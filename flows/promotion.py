@@ -8,6 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from flows.moved import compare_audits
 from flows.occasions import AuditSettings, ReleaseSettings
 from flows.settings import compose, read_config, tracking_of
 from models.addresses import place
@@ -33,6 +37,7 @@ from tasks.promote import (
 )
 from tasks.reader import Run, open_run
 from tasks.schema.ruling import GateResult
+from tasks.store import digest
 from tasks.twins import read_alone, read_pairs
 
 RESULT = "result.json"
@@ -88,15 +93,14 @@ def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:
         words = f"version {candidacy.version} is the {gate.alias} already: absolute rules decide"
         return Contest(candidacy, None, None, words)
     if gate.champion_run is not None:
-        _refuse_other(
-            open_run(gate.champion_run), candidacy, digest_of_champion(candidacy, tracking)
-        )
+        _refuse_other(settings, candidacy, gate.champion_run)
         return Contest(candidacy, None, gate.champion_run, f"compared with {gate.champion_run}")
     if candidacy.champion is None:
         words = f"{candidacy.name} has no {gate.alias} yet: absolute rules decide"
         return Contest(candidacy, None, None, words)
     address = f"models:/{candidacy.name}/{candidacy.champion}"
-    champion = settings.model.model_copy(update={"address": f"{SCHEME}{address}"})
+    own = {"address": f"{SCHEME}{address}", "weights": None, "classes": None, "preprocessing": None}
+    champion = settings.model.model_copy(update=own)
     return Contest(candidacy, champion, None, f"compared with {gate.alias} {address}")
 
 
@@ -104,13 +108,16 @@ def judged(
     settings: ReleaseSettings, policy: Policy, contest: Contest, runs: tuple[str, str | None]
 ) -> GateResult:
     """The policy against the candidate's audit, and the champion's where there is one."""
+    kept = _judged_before(settings, policy, contest, runs[0])
+    if kept is not None:
+        return kept
     candidate, champion = (None if run is None else open_run(run) for run in runs)
     assert candidate is not None
     summary = candidate.summary()
     rulings = rule_on(
         policy, Evidence(_alone(candidate), _pair(champion, candidate), summary.model.classes)
     )
-    unanswered = sum(it.count for it in summary.failures if it.stage == UNANSWERED)
+    unanswered = _unanswered(candidate)
     sentence = verdict_of(rulings)
     if unanswered:  # what it does not answer, no figure counts
         sentence = (
@@ -122,7 +129,7 @@ def judged(
         policy=settings.gate.policy,
         policy_digest=policy.digest,
         data=summary.data,
-        catalog=candidate.state["identity"]["catalog"],
+        asked=_asked(candidate),
         images=summary.images.predicted,
         candidate=audited_model(candidate, summary),
         champion=None if champion is None else audited_model(champion, champion.summary()),
@@ -137,22 +144,20 @@ def judged(
     )
 
 
-def promoted_before(
+def _judged_before(
     settings: ReleaseSettings, policy: Policy, contest: Contest, candidate: str
 ) -> GateResult | None:
     """The verdict of an earlier try of this release, which set the alias and then was cut off: it
     stands, since now the candidate would be its own champion."""
-    candidacy, file = contest.candidacy, place(settings.output.folder) / RESULT
-    if not candidacy.is_champion or not file.is_file():
+    file = place(settings.output.folder) / RESULT
+    if not contest.candidacy.is_champion or not file.is_file():
         return None
-    kept = GateResult.model_validate_json(file.read_text(encoding="utf-8"))
-    then = (kept.candidate.digest, kept.catalog, kept.policy_digest)
-    now = (candidacy.digest, open_run(candidate).state["identity"]["catalog"], policy.digest)
-    if not kept.passed or then != now:
+    try:
+        kept = GateResult.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError:  # an older version's, or no result of ours
         return None
-    result = kept.model_copy(update={"promoted": True, "promotion": _now(settings, candidacy)})
-    write_result(settings, result)
-    return result
+    same = (kept.asked, kept.policy_digest) == (_asked(open_run(candidate)), policy.digest)
+    return kept if kept.passed and same else None
 
 
 def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> GateResult:
@@ -175,9 +180,9 @@ def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> 
 def tagged(settings: ReleaseSettings, contest: Contest, result: GateResult) -> None:
     """The refused candidate with its reasons, in MLflow."""
     failed = [it for it in result.rulings if it.effect == "fail"]
-    reasons = [f"rule {it.number}: {it.reason}" for it in failed] or [
-        result.promotion if result.passed else result.sentence
-    ]
+    reasons = [f"rule {it.number}: {it.reason}" for it in failed]
+    if result.unanswered or not reasons:
+        reasons = [result.sentence, *reasons]
     evidence = _evidence(settings, result, "refused", "; ".join(reasons))
     refuse(contest.candidacy, tracking_of(settings.tracking), evidence)
 
@@ -191,20 +196,48 @@ def write_result(settings: ReleaseSettings, result: GateResult) -> None:
     write_text(folder / RESULT, result.model_dump_json(indent=2) + "\n")
 
 
-def _refuse_other(champion: Run, candidacy: Candidacy, digest: str | None) -> None:
-    """A finished audit must be of the version that has the alias."""
-    found = champion.state["identity"]["model"]
+def compared(
+    settings: ReleaseSettings, candidacy: Candidacy, champion: str, candidate: str
+) -> None:
+    """Both models on the same images, beside the verdict."""
+    _refuse_other(settings, candidacy, champion)
+    compare_audits(champion, candidate, settings.output.folder)
+
+
+def _refuse_other(settings: ReleaseSettings, candidacy: Candidacy, champion_run: str) -> None:
+    """The champion's audit must be of the version that has the alias."""
+    champion = open_run(champion_run)
     if candidacy.champion is None:
         raise PromotionMistake(
             f"{candidacy.name!r} has no champion that {champion.folder.path} could be an audit of: "
             "leave out --champion-run, and absolute rules decide"
         )
+    digest = digest_of_champion(candidacy, tracking_of(settings.tracking))
+    found = champion.state["identity"]["model"]
     if found != digest:
         raise PromotionMistake(
             f"{champion.folder.path} audited the model {found[:12]}, and version "
             f"{candidacy.champion} of {candidacy.name!r}, which has the alias, is "
             f"{(digest or 'unknown')[:12]}: audit that one, or leave out --champion-run"
         )
+
+
+def _unanswered(run: Run) -> int:
+    """Images for which the model's answer was no number. A continued run says so of each part."""
+    found: set[str] = set()
+    for shard in run.shards:
+        failures = run.part("failures/predictions", shard, ["row_id", "stage"])
+        if failures is not None:
+            mine = failures.filter(pc.field("stage") == UNANSWERED)
+            found.update(mine["row_id"].to_pylist())
+    return len(found)
+
+
+def _asked(run: Run) -> str:
+    """What was audited, and how: two audits of one digest are one."""
+    settings = run.state["settings"]
+    sections = ("attribution", "interventions", "foreground", "flags")
+    return digest(run.state["identity"], [settings.get(section) for section in sections])
 
 
 def _alone(run: Run) -> Answers:

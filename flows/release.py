@@ -5,9 +5,8 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.audit import audit
-from flows.moved import compare_audits
 from flows.occasions import GateSettings, ReleaseSettings
-from flows.promotion import Contest, contest_of, decided, judged, policy_of, promoted_before, tagged
+from flows.promotion import Contest, compared, contest_of, decided, judged, policy_of, tagged
 from flows.schedule import mlflow_away, undisturbed, warn_unpublished
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings
@@ -41,16 +40,13 @@ def release(
     with undisturbed(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
         contest = challenge(settings, candidate)
-        if promoted_before(settings, policy, contest, candidate):
-            return settings.output.folder
         champion = contest.champion_run
         if contest.champion is not None:
             champion = audit(**dict(settings.audit_of(contest.champion, "champion", candidate)))
         if champion is not None:
-            compare(settings, champion, candidate)
-        result = promote(
-            settings, contest, judged(settings, policy, contest, (candidate, champion))
-        )
+            compare(settings, contest, champion, candidate)
+        found = judged(settings, policy, contest, (candidate, champion))
+        result = promote(settings, contest, found)
         if not result.passed:
             warn_unpublished(tag(settings, contest, result, return_state=True))
     if not result.promoted:
@@ -63,9 +59,9 @@ def challenge(settings: ReleaseSettings, candidate: str) -> Contest:
     return contest_of(settings, candidate)
 
 
-@task
-def compare(settings: ReleaseSettings, champion: str, candidate: str) -> None:
-    compare_audits(champion, candidate, settings.output.folder)
+@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+def compare(settings: ReleaseSettings, contest: Contest, champion: str, candidate: str) -> None:
+    compared(settings, contest.candidacy, champion, candidate)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)

@@ -128,4 +128,4 @@ def _after_table(paired: PairedSummary) -> Iterator[str]:
         yield f"Classes: {told}."
         yield ""
     turns = (f"{count:,} {turn.replace('_', ' ')}" for turn, count in paired.turns.items())
-    yield f"Images: {', '.join(turns)}. Intervals are 95% paired bootstrap intervals over images."
+    yield f"Images: {', '.join(turns)}. Intervals are 95%, paired over images."

@@ -37,7 +37,7 @@ class PairedFigure(Value):
     before: float
     after: float
     change: float  # after - before
-    low: float  # paired bootstrap interval of the change
+    low: float  # paired interval of the change
     high: float
     of: int  # images
     differ: int  # of them, those whose value is another one

@@ -49,7 +49,7 @@ class GateResult(Value):
     policy: str  # file
     policy_digest: str
     data: str
-    catalog: str  # digest of the rows
+    asked: str  # digest of what was audited, and how
     images: int  # that the candidate predicted
     unanswered: int  # images for which its answer was no number
     unread: int  # images that could not be read

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import junitparser
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
@@ -24,10 +26,14 @@ from flows.cli import main
 from flows.occasions import ReleaseSettings
 from flows.promotion import Contest, decided, judged, policy_of, settings_of_release
 from tasks.donors import InterventionSettings
+from tasks.explain import UNANSWERED
 from tasks.policy import read_policy
 from tasks.promote import REASONS, VERDICT, promote
 from tasks.publish import PublishError, Tracking
+from tasks.read import Failure
+from tasks.schema import FAILURES
 from tasks.schema.ruling import GateResult
+from tasks.store import RunFolder
 
 ROOT = Path(__file__).parent.parent.parent
 SIGHTLINE = str(Path(sys.executable).with_name("sightline"))
@@ -283,10 +289,14 @@ def test_images_without_an_answer_refuse_a_candidate_that_keeps_the_rules(
 ) -> None:
     """Or a network that gives no number for what it finds hard would be right on all the rest."""
     shutil.copytree(releases.challenger, tmp_path / "run")
+    run = RunFolder.at(tmp_path / "run")
+    rows = pq.read_table(str(run.catalog))["row_id"].to_pylist()[:5]
+    failures = [asdict(Failure(row, UNANSWERED, "permanent", "", "")) for row in rows + rows]
+    part = run.part("failures/predictions", 0)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(failures, FAILURES), str(part))
     file = tmp_path / "run/summary.json"
     told = json.loads(file.read_text())
-    failure = {"stage": "predict", "kind": "permanent", "message": "", "remedy": "", "row_id": "1"}
-    told["failures"] = [failure | {"count": 5}, failure | {"stage": "read", "count": 2}]
     told["images"]["failed"] = 7
     file.write_text(json.dumps(told))
     given = {

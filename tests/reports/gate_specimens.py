@@ -27,7 +27,7 @@ def refused() -> GateResult:
         policy="policy.toml",
         policy_digest="9f2c",
         data="demo/benchmark",
-        catalog="77ab",
+        asked="77ab",
         images=1280,
         unanswered=0,
         unread=3,
