@@ -68,6 +68,7 @@ def test_audits_that_share_a_cluster_keep_their_models_apart(
         assert plugins(client, first) == [True, True]
 
 
+@pytest.mark.full
 def test_threads_of_one_worker_take_turns(copy: RunFolder) -> None:
     shutil.rmtree(copy.path / "maps")
     job = job_of(copy, TWO)
@@ -117,6 +118,7 @@ def test_a_run_that_is_not_finished_says_what_is_kept(copy: RunFolder, tmp_path:
         attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
 
 
+@pytest.mark.full
 def test_what_killed_workers_left_is_swept(copy: RunFolder, tmp_path: Path) -> None:
     copy.part("maps/grad_cam", 1).unlink()
     left = copy.path / "maps/grad_cam/.part-00000.parquet.4711.tmp"
