@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -31,6 +32,8 @@ def pytest_configure() -> None:
     """Prefect and MLflow read the environment when they are imported: a home for the tests."""
     from flows.settings import prepare_environment
 
+    hypothesis.settings.register_profile("busy", deadline=None)  # of a busy core, time says nothing
+    hypothesis.settings.load_profile("busy")
     torch.set_num_threads(1)  # on busy cores, threads that wait for each other cost ten times more
     os.environ["SIGHTLINE_HOME"] = tempfile.mkdtemp(prefix="sightline-tests-")
     prepare_environment()

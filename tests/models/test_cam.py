@@ -28,7 +28,7 @@ SEEDS = st.integers(0, 2**31)
 SHAPES = st.tuples(
     st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)
 )  # B D h w
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def draw(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:

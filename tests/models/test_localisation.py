@@ -25,7 +25,7 @@ from models.localisation import (
 )
 
 SEEDS = st.integers(0, 2**31)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def draw(seed: int, cells: tuple[int, int], pixels: int) -> tuple[Tensor, Tensor]:

@@ -123,7 +123,7 @@ def test_buffers_that_were_not_learnt_stay() -> None:
 
 
 @given(seed=st.integers(0, 2**31), levels=st.sampled_from([2, 5, 1000]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rank_correlation_is_spearmans_of_the_magnitudes(seed: int, levels: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     map_Bhw, other_Bhw = (

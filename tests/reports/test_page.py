@@ -86,7 +86,7 @@ def test_hostile_words_are_shown_as_words() -> None:
     assert "(empty)" in page.words
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(exclude_categories=()), max_size=200))
 def test_any_text_stays_text(text: str) -> None:
     ordinary = [tag for tag, _ in read(summary(data="data"), []).elements]

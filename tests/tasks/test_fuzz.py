@@ -216,7 +216,6 @@ STARTS_OF_BOXES = (b"\0\0\0\x20ftypavif", b"\0\0\0\x18ftypheic")
 
 @settings(
     max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )
@@ -228,7 +227,6 @@ def test_any_bytes_are_a_sample_or_a_failure(tmp_path: Path, start: bytes, rest:
 
 @settings(
     max_examples=200,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )

@@ -79,9 +79,7 @@ def check(data: DataSettings) -> None:
         assert "\n" not in str(mistake)
 
 
-quick = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def folder(tmp_path: Path) -> Path:

@@ -163,7 +163,7 @@ def test_where_there_is_no_object_confidence_is_low(image_HW3: np.ndarray) -> No
         elements=st.sampled_from([0, 1, 7, 128, 255]),
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_picture_gives_an_estimate(image_HW3: np.ndarray) -> None:
     estimate = estimate_foreground(tensor(image_HW3))
     assert estimate.mask_HW.shape == image_HW3.shape[:2]
