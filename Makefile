@@ -3,6 +3,8 @@ PYTHON ?= python3
 PYTHON_OLDEST ?= python3.12
 ENV := .venv
 OLDEST := .venv-oldest
+# Two at once, a file's tests together: much of the time is other processes starting.
+QUICK := -m "not full and not soak" -n 2 --dist loadfile
 PACKAGES := flows tasks models reports benchmarks tests
 
 .PHONY: demo test test-full soak test-oldest check format bench clean
@@ -11,7 +13,7 @@ demo: $(ENV)/ready
 	$(ENV)/bin/sightline demo --out demo
 
 test: $(ENV)/ready
-	$(ENV)/bin/python -m pytest -m "not full and not soak"
+	$(ENV)/bin/python -m pytest $(QUICK)
 
 # Needs Debian's Chromium: apt-get install chromium
 test-full: $(ENV)/ready
@@ -21,13 +23,13 @@ soak: $(ENV)/ready
 	$(ENV)/bin/python -m pytest -m soak
 
 test-oldest: $(OLDEST)/ready
-	$(OLDEST)/bin/python -m pytest -m "not full and not soak"
+	$(OLDEST)/bin/python -m pytest $(QUICK)
 
 check: $(ENV)/ready
 	$(ENV)/bin/ruff format --check $(PACKAGES)
 	$(ENV)/bin/ruff check $(PACKAGES)
 	$(ENV)/bin/mypy
-	$(ENV)/bin/python -m pytest -m "not full and not soak"
+	$(ENV)/bin/python -m pytest $(QUICK)
 
 format: $(ENV)/ready
 	$(ENV)/bin/ruff format $(PACKAGES)
