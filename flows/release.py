@@ -8,13 +8,14 @@ from flows.audit import audit
 from flows.occasions import GateSettings, ReleaseSettings
 from flows.promotion import Contest, compared, contest_of, decided, judged, policy_of, tagged
 from flows.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.settings import tracking_of
 from models.architectures import ModelSettings
 from tasks.catalog import DataSettings
 from tasks.cluster import ComputeSettings
 from tasks.donors import InterventionSettings
 from tasks.estimator import ForegroundSettings
 from tasks.flag import FlagSettings
-from tasks.promote import Refused
+from tasks.promote import Refused, check_candidate
 from tasks.publish import TrackingSettings
 from tasks.schema.ruling import GateResult
 from tasks.shard import AttributionSettings
@@ -37,6 +38,8 @@ def release(
     """Audit, judge, promote. Returns the folder of all of it; what is refused raises Refused."""
     settings = ReleaseSettings(**locals())
     policy = policy_of(settings)
+    if gate.run is None:
+        check_candidate(model.address, tracking_of(tracking))
     with undisturbed(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
         contest = challenge(settings, candidate)

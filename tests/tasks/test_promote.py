@@ -22,6 +22,7 @@ from tasks.promote import (
     VERDICT,
     PromotionMistake,
     candidacy_of,
+    check_candidate,
     promote,
     refuse,
 )
@@ -199,3 +200,12 @@ def test_what_is_no_version_is_said_with_the_nearest(
 ) -> None:
     with pytest.raises(Mistake, match=told):
         candidacy_of(open_run(finished_run.path), address, ALIAS, tracking, "out")
+
+
+def test_a_version_that_does_not_say_its_numbers_is_refused_before_its_audit(
+    tracking: Tracking,
+) -> None:
+    check_candidate("mlflow:models:/birds/2", tracking)
+    MlflowClient(tracking_uri=tracking.uri).delete_model_version_tag("birds", "2", MODEL)
+    with pytest.raises(PromotionMistake, match=r"models:/birds/2 has no tag sightline\.model"):
+        check_candidate("mlflow:models:/birds/2", tracking)
