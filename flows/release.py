@@ -15,7 +15,7 @@ from tasks.cluster import ComputeSettings
 from tasks.donors import InterventionSettings
 from tasks.estimator import ForegroundSettings
 from tasks.flag import FlagSettings
-from tasks.promote import Refused, check_candidate
+from tasks.promote import Refused, check_versions
 from tasks.publish import TrackingSettings
 from tasks.schema.ruling import GateResult
 from tasks.shard import AttributionSettings
@@ -39,7 +39,7 @@ def release(
     settings = ReleaseSettings(**locals())
     policy = policy_of(settings)
     if gate.run is None:
-        check_candidate(model.address, tracking_of(tracking))
+        check_versions(model.address, gate.alias, tracking_of(tracking))
     with undisturbed(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
         contest = challenge(settings, candidate)

@@ -64,19 +64,20 @@ class Candidacy:
         return self.version == self.champion
 
 
-def check_candidate(address: str, tracking: Tracking) -> None:
-    """Refuse before its audit a version that could not be promoted after it."""
+def check_versions(address: str, alias: str, tracking: Tracking) -> None:
+    """Refuse before the audits versions that nobody could tell from others after them."""
     with answering(tracking.uri, "nothing was changed"):
         client = _client(tracking)
         version = find_version(client, address.removeprefix(SCHEME)).address
         match = BY_VERSION.fullmatch(version)
         assert match is not None  # so far the settings are checked
-        tags = client.get_model_version(match["name"], match["version"]).tags
-    if MODEL not in tags:
-        raise PromotionMistake(
-            f"{version} has no tag {MODEL}, so nobody can tell whether it is what will be audited: "
-            "register the model with sightline log"
-        )
+        name, champion = match["name"], _aliases(client, match["name"]).get(alias)
+        for number in filter(None, (match["version"], champion)):
+            if MODEL not in client.get_model_version(name, number).tags:
+                raise PromotionMistake(
+                    f"models:/{name}/{number} has no tag {MODEL}, so nobody can tell whether it is "
+                    "what will be audited: register the model with sightline log"
+                )
 
 
 def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder: str) -> Candidacy:

@@ -22,7 +22,7 @@ from tasks.promote import (
     VERDICT,
     PromotionMistake,
     candidacy_of,
-    check_candidate,
+    check_versions,
     promote,
     refuse,
 )
@@ -202,10 +202,11 @@ def test_what_is_no_version_is_said_with_the_nearest(
         candidacy_of(open_run(finished_run.path), address, ALIAS, tracking, "out")
 
 
-def test_a_version_that_does_not_say_its_numbers_is_refused_before_its_audit(
-    tracking: Tracking,
+@pytest.mark.parametrize("version", ["1", "2"])  # the champion's, the candidate's
+def test_a_version_that_does_not_say_its_numbers_is_refused_before_any_audit(
+    tracking: Tracking, version: str
 ) -> None:
-    check_candidate("mlflow:models:/birds/2", tracking)
-    MlflowClient(tracking_uri=tracking.uri).delete_model_version_tag("birds", "2", MODEL)
-    with pytest.raises(PromotionMistake, match=r"models:/birds/2 has no tag sightline\.model"):
-        check_candidate("mlflow:models:/birds/2", tracking)
+    check_versions("mlflow:models:/birds/2", ALIAS, tracking)
+    MlflowClient(tracking_uri=tracking.uri).delete_model_version_tag("birds", version, MODEL)
+    with pytest.raises(PromotionMistake, match=rf"models:/birds/{version} has no tag"):
+        check_versions("mlflow:models:/birds/2", ALIAS, tracking)
