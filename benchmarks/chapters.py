@@ -18,8 +18,10 @@ from benchmarks.scenery import Scenery
 from tasks.generate import plan
 
 SEEDS = (1, 2, 3)
-HEADLINES = SECOND_LOOK = ("erm", "swap", "sib, interventional")
+HEADLINES = ("erm", "swap", "sib, interventional")
+SECOND_LOOK = ("before", *HEADLINES)
 WITHOUT = (
+    "before",
     "erm",
     "swap",
     "sib, paper",

@@ -42,19 +42,16 @@ SETTINGS = FinetuneSettings(learning_rate=2e-3)
 class Row:
     """One way to retrain."""
 
-    objective: str
+    objective: str | None  # None: not retrained
     masks: str = "full"  # full, tenth, estimated
     labelled: bool = True
     cost: float = 1.0  # of a step against erm's, by `python -m benchmarks.steps`
     trains: tuple[str, ...] = ()  # maps that the loss looks at
 
-    @property
-    def recipe(self) -> FinetuneSettings:
-        return FinetuneSettings(objective=self.objective)
-
 
 CAMS = ("grad_cam", "layer_cam")  # what the feature forms look at
 ROWS = {
+    "before": Row(None),
     "erm": Row("erm"),
     "swap": Row("swap", cost=1.045),
     "dfr": Row("dfr", cost=0.336),
@@ -91,7 +88,7 @@ class Cell:
     def recipe(self) -> FinetuneSettings:
         return self.settings.model_copy(
             update={
-                "objective": ROWS[self.row].objective,
+                "objective": ROWS[self.row].objective or "erm",
                 "steps": self.steps,
                 "training_seed": self.scenery.seed,
             }
@@ -136,11 +133,13 @@ def computed(cell: Cell) -> Judged:
 
 
 def retrained(cell: Cell) -> tuple[Classifier, Standing]:
-    """The network of the scenery, trained further."""
+    """The network of the scenery, trained further, or as it was."""
     scenery, row = cell.scenery, ROWS[cell.row]
     network, preprocessing = scenery.network(), scenery.preprocessing
     built = Built(network, ADDRESS, classes=scenery.settings.classes, preprocessing=preprocessing)
     classifier = check_classifier(built, ModelSettings(address=ADDRESS))
+    if row.objective is None:
+        return classifier, Standing()
     assert classifier.grid is not None
     objective = find_objective(row.objective).objective
     grids = (classifier.grid,) * len(objective.layers)
