@@ -103,9 +103,15 @@ def run(quick: bool) -> list[Figure]:
     for strength in (STRONG, HALF, NONE):
         own = [trial for trial in TRIALS if trial.strength == strength]
         figures += _verdicts(strength, list(_answers("verdict", own, quick)))
-    found = list(_answers("same", TRIALS[:SAME], quick))
-    for kind in KINDS if found else ():
-        figures += _same(kind, [it[kind] for it in found])
+    every = [it["donors"] for it in _answers("same", TRIALS[:SAME], quick)]
+    figures += _sure(KINDS["donors"], every, "interval not above 0.05")
+    for strength in (NONE, HALF, STRONG):
+        own = [trial for trial in TRIALS[:SAME] if trial.strength == strength]
+        found = list(_answers("same", own, quick))
+        trained = [it["training"] for it in found]
+        figures += _sure(f"shortcut at {strength}: {KINDS['training']}", trained)
+        for kind, words in KINDS.items():
+            figures += _kept(f"shortcut at {strength}: {words}", [it[kind] for it in found])
     return figures
 
 
@@ -188,6 +194,8 @@ def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[F
         yield Figure(
             told, refused, None, None, "20 of 20", refused == len(found) if whole else None
         )
+        broken = sum(map(_is_broken, found))
+        yield Figure(f"{told}, by a rule that is broken", broken, None, None, "", None)
     for name in ("accuracy", "worst_group", "flips"):
         values = [it["figures"][name][0] for it in found]
         if values:
@@ -197,22 +205,32 @@ def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[F
             )
 
 
-def _same(kind: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
-    """How often an interval leaves out that nothing changed, and a policy's rules are kept."""
+def _is_broken(found: Mapping[str, Any]) -> bool:
+    """By a rule that does not only warn, and is not only undecided."""
+    rules = zip(read_policy(str(POLICY)).rules, found["rules"].values(), strict=True)
+    return any(status == "fail" and not rule.warn for rule, status in rules)
+
+
+def _sure(words: str, found: Sequence[Mapping[str, Any]], goal: str = "") -> Iterator[Figure]:
+    """How often an interval leaves out that nothing changed."""
     for name in CHANGES:
         known = [it["figures"][name] for it in found if it["figures"][name] is not None]
         surely = sum(not low <= 0 <= high for _, low, high in known)
-        goal = "interval not above 0.05" if kind == "donors" else ""
-        yield _share(f"{KINDS[kind]}: a sure change of {name}", surely, len(known), goal)
-    for rule in found[0]["rules"]:
+        yield _share(f"{words}: a sure change of {name}", surely, len(known), goal)
+
+
+def _kept(words: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    """How often each of the policy's rules about changes is kept."""
+    for rule in found[0]["rules"] if found else ():
         kept = sum(it["rules"][rule] == "pass" for it in found)
-        yield _share(f"{KINDS[kind]}: kept: {rule}", kept, len(found))
+        yield _share(f"{words}: kept: {rule.partition(' against')[0]}", kept, len(found))
 
 
 def _share(told: str, count: int, of: int, goal: str = "") -> Figure:
     rate = wilson(count, of)
     value, low, high = (number or 0.0 for number in (rate.value, rate.low, rate.high))
-    return Figure(f"{told}, of {of}", value, low, high, goal, low <= 0.05 if goal else None)
+    holds = low <= 0.05 if goal and of == SAME else None
+    return Figure(f"{told}, of {of}", value, low, high, goal, holds)
 
 
 def compute(part: int, parts: int) -> None:
