@@ -52,6 +52,13 @@ class Scores:
     def null_score_B(self) -> np.ndarray:
         return self._joined(self.null_kept_B)
 
+    @property
+    def intervened_B(self) -> np.ndarray:
+        """The score without the map's part: what maps themselves are held against."""
+        parts_B2 = np.stack([1 - self.kept_B, self.removal_B], 1)
+        joined_B: np.ndarray = parts_B2 @ WEIGHTS[:2] / WEIGHTS[:2].sum()
+        return joined_B
+
     def _joined(self, kept_B: np.ndarray) -> np.ndarray:
         """As they are stored: a threshold must mean the same to whoever reads the table."""
         parts_B3 = np.stack([1 - kept_B, self.removal_B, self.attention_B], 1)

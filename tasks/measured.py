@@ -140,7 +140,7 @@ def measured(run: Run, method: str) -> Measured:
             part = run.part(f"{stage}/{method}", shard)
             if part is not None:
                 _fill(values, places, part)
-    reliance = [judged.scores.score_B for judged in shards]
+    reliance = [judged.scores.intervened_B for judged in shards]
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
     return Measured(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
 

@@ -20,6 +20,7 @@ from models.question import Question
 from tasks import schema
 from tasks.catalog import DataSettings
 from tasks.contest import gallery_of, summarise_methods
+from tasks.measured import measured
 from tasks.read import Sample, rows_of
 from tasks.reader import open_run
 from tasks.schema import CostSummary
@@ -97,6 +98,13 @@ def test_merits_and_trials_are_those_of_the_map_made_alone(
     again = Question(forgetful, image_BCHW, target_B, grid=classifier.grid)
     alike_B = sanity.rank_correlation(map_Bhw, explain(find_method(name), again)).numpy()
     np.testing.assert_allclose(trials["whole"].to_numpy().astype(float), alike_B, atol=0.02)
+
+
+def test_all_maps_are_held_against_the_same_interventions(found: Found) -> None:
+    run = open_run(found[0].path)
+    one, other = (measured(run, method).reliance_N for method in METHODS[:2])
+    assert np.isfinite(one).any()
+    np.testing.assert_array_equal(one, other)  # no map has a part in what it is compared with
 
 
 def test_the_summary_holds_every_figure_and_recommends(
