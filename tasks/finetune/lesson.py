@@ -48,7 +48,10 @@ class LearningSettings(BaseModel):
     validation_share: float = Field(
         0.15, gt=0, lt=1, description="Part of the training images that is held out."
     )
-    group_column: str = Field("group", description="Column that names an image's group.")
+    group_column: str = Field(
+        "group",
+        description="Column that names an image's group in training; audits read the column group.",
+    )
 
     def data(self, audited: DataSettings, split: str | None) -> DataSettings:
         """Where they lie."""
