@@ -41,6 +41,9 @@ WORKERS: dict[str, Any] = {
     # A death is told at once, to narrow down its cause; and only what runs is blamed for it.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
+    # Else a cluster gives up a worker that is not back 15 seconds after it died, or dies again just
+    # then, and the run waits for ever: on a busy machine, importing torch takes longer.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
 PATIENCE = 30  # seconds for the first worker of somebody else's cluster

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask
 import pytest
 from PIL import Image
 
@@ -43,6 +44,17 @@ def build():
     torch.manual_seed(0)
     return Deadly()
 '''
+
+
+LATE = """
+import os, pathlib, time
+
+folder = pathlib.Path(FOLDER)
+late = len(list(folder.glob("start-*"))) == 1
+(folder / f"start-{os.getpid()}").touch()
+if late:
+    time.sleep(17)
+"""
 
 
 def names(batches: object) -> list[list[str]]:
@@ -118,6 +130,20 @@ def test_the_guilty_image_is_found_and_the_others_are_computed(
 
     again = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
     assert (again.computed, again.reused) == (0, 23)
+
+
+@pytest.mark.full
+def test_a_worker_that_comes_back_late_is_waited_for(
+    deadly: tuple[Path, str], tmp_path: Path
+) -> None:
+    """17 seconds late, where Dask waits for 15."""
+    (tmp_path / "late.py").write_text(LATE.replace("FOLDER", repr(str(tmp_path))))
+    run = prepared(*deadly, tmp_path / "run")
+    with dask.config.set({"distributed.worker.preload": [str(tmp_path / "late.py")]}):
+        one = ComputeSettings(workers=1, batch_size=4)
+        cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
+    assert cost.computed == 23
+    assert len(list(tmp_path.glob("start-*"))) > 1
 
 
 @pytest.mark.full
