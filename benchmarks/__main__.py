@@ -11,13 +11,28 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import import_module
 
-from benchmarks.figures import Figure, table
+from benchmarks.measure import Figure, table
 
-NAMES = (
-    *("cams", "fused", "interventions", "throughput", "orchestration", "memory", "reuse"),
-    *("shortcut", "segment", "evidence", "explained", "pace", "curves", "compared"),
-    *("steps", "study", "gated"),
-)
+EXPERIMENTS = {  # short name: where it lives
+    "cams": "speed.cams",
+    "fused": "speed.fused",
+    "interventions": "speed.interventions",
+    "throughput": "speed.throughput",
+    "orchestration": "speed.orchestration",
+    "memory": "speed.memory",
+    "reuse": "speed.reuse",
+    "shortcut": "audit.shortcut",
+    "foregrounds": "audit.estimated_foregrounds",
+    "flags": "audit.flags",
+    "maps": "audit.maps",
+    "pace": "speed.pace",
+    "curves": "speed.curves",
+    "compare-methods": "speed.compare_methods_command",
+    "steps": "speed.steps",
+    "study": "retraining.study",
+    "gate": "gate.trials",
+}
+NAMES = tuple(EXPERIMENTS)
 HEADER = "| date | figure | value | 95% interval | goal | holds |\n|---|---|---|---|---|---|"
 
 
@@ -56,7 +71,7 @@ def _parse() -> argparse.Namespace:
 def _run(name: str, quick: bool) -> list[Figure]:
     sys.stderr.write(f"benchmarks.{name} ...\n")
     start = time.perf_counter()
-    figures: list[Figure] = import_module(f"benchmarks.{name}").run(quick)
+    figures: list[Figure] = import_module(f"benchmarks.{EXPERIMENTS[name]}").run(quick)
     sys.stderr.write(f"benchmarks.{name} took {time.perf_counter() - start:.0f} s\n")
     return figures
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.figures import Figure
+from benchmarks.measure import Figure
 
 RESAMPLES = 10_000
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from prefect import flow, runtime, task
 
-from flows.occasions import AuditSettings
-from flows.progress import watched
-from flows.schedule import mlflow_away, undisturbed, warn_unpublished
-from flows.settings import home, tracking_of
-from models.architectures import ModelSettings
-from models.registered import fetched
-from reports.page import render_page
-from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings
-from tasks.donors import InterventionSettings
-from tasks.drive import attribute_run
-from tasks.estimator import ForegroundSettings
-from tasks.flag import FlagSettings
-from tasks.gallery import examples_of
-from tasks.prepare import prepare_run
-from tasks.publish import TrackingSettings, publish_run
-from tasks.reader import open_run
+from flows.runtime.progress import watched
+from flows.runtime.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.settings.environment import home, tracking_of
+from flows.settings.sections import AuditSettings
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import fetched
+from reports.audit_page import render_page
+from tasks.attribution.job import AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.prepare import prepare_run
+from tasks.execution.run_shards import attribute_run
+from tasks.flags.flags import FlagSettings
+from tasks.interventions.donors import InterventionSettings
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.reader import open_run
 from tasks.schema import CostSummary
-from tasks.shard import AttributionSettings
-from tasks.store import OutputSettings, RunFolder
-from tasks.summarise import summarise
+from tasks.summary.examples import examples_of
+from tasks.summary.summarise import summarise
+from tasks.tracking.audit_run import TrackingSettings, publish_run
 
 
 @flow(name="audit")

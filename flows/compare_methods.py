@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from prefect import flow, runtime, task
 
-from flows.occasions import CompareMethodsSettings, RivalSettings, SampledData
-from flows.progress import watched
-from flows.schedule import mlflow_away, undisturbed, warn_unpublished
-from flows.settings import home, tracking_of
-from models.architectures import ModelSettings
-from models.registered import fetched
-from reports.comparison import render_comparison
-from tasks.cluster import ComputeSettings
-from tasks.contest import gallery_of, summarise_methods
-from tasks.donors import InterventionSettings
-from tasks.drive import attribute_run
-from tasks.estimator import ForegroundSettings
-from tasks.prepare import prepare_run
-from tasks.publish import TrackingSettings, publish_run
+from flows.runtime.progress import watched
+from flows.runtime.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.settings.environment import home, tracking_of
+from flows.settings.sections import CompareMethodsSettings, RivalSettings, SampledData
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import fetched
+from reports.methods_page import render_comparison
+from tasks.attribution.job import ComparisonSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.prepare import prepare_run
+from tasks.execution.run_shards import attribute_run
+from tasks.interventions.donors import InterventionSettings
+from tasks.method_comparison.summarise import gallery_of, summarise_methods
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.runs.folder import OutputSettings, RunFolder
 from tasks.schema import CostSummary, MethodsSummary
-from tasks.shard import ComparisonSettings
-from tasks.store import OutputSettings, RunFolder
+from tasks.tracking.audit_run import TrackingSettings, publish_run
 
 
 @flow(name="compare-methods")

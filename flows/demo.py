@@ -10,20 +10,20 @@ from typing import Any
 from dask.system import CPU_COUNT
 from prefect import flow, task
 
-from flows.occasions import CandidateSettings, GateSettings, RetrainedMethods
-from flows.progress import steps_watched
 from flows.release import release
 from flows.retrain import retrain
-from flows.settings import tracking_of
-from models.architectures import ModelSettings
-from tasks.baseline import MENDING, register_baseline, train_baseline
-from tasks.catalog import DataSettings
+from flows.runtime.progress import steps_watched
+from flows.settings.environment import tracking_of
+from flows.settings.sections import CandidateSettings, GateSettings, RetrainedMethods
+from models.classifier.architectures import ModelSettings
+from tasks.catalog.catalog import DataSettings
 from tasks.finetune import LearningSettings
-from tasks.generate import BenchmarkSettings, write_benchmark
-from tasks.promote import Refused
-from tasks.publish import TrackingSettings
-from tasks.register import RegistrySettings
-from tasks.store import OutputSettings
+from tasks.runs.folder import OutputSettings
+from tasks.synthetic import BenchmarkSettings, write_benchmark
+from tasks.synthetic.baseline import MENDING, register_baseline, train_baseline
+from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.promotion import Refused
+from tasks.tracking.registry import RegistrySettings
 
 POLICY = Path(__file__).with_name("policy.toml")
 CANDIDATE = RegistrySettings(name="demo", alias="candidate")  # in an MLflow of the demo's own

@@ -11,21 +11,26 @@ from typing import Any
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from flows.moved import compare_audits
-from flows.occasions import AuditSettings, ReleaseSettings
-from flows.settings import compose, read_config, tracking_of
+from flows.compare_models import compare_audits
+from flows.settings.compose import compose, read_config
+from flows.settings.environment import tracking_of
+from flows.settings.sections import AuditSettings, ReleaseSettings
 from models.addresses import place
-from models.architectures import ModelSettings
-from models.registered import SCHEME
-from reports.gated import gate_as_markdown, render_gate
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import SCHEME
+from reports.formatting import counted
+from reports.gate_page import gate_as_markdown, render_gate
 from reports.junit import as_junit
-from reports.words import counted
-from tasks.duel import Answers, audited_model
-from tasks.explain import UNANSWERED
-from tasks.gate import Evidence, passes, rule_on, verdict_of
-from tasks.places import write_text
-from tasks.policy import Policy, read_policy
-from tasks.promote import (
+from tasks.attribution.batch import UNANSWERED
+from tasks.compare.paired_images import read_alone, read_pairs
+from tasks.compare.two_models import Answers, audited_model
+from tasks.gate.policy import Policy, read_policy
+from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
+from tasks.runs.folder import digest
+from tasks.runs.reader import Run, open_run
+from tasks.schema.gate import GateResult
+from tasks.storage.files import write_text
+from tasks.tracking.promotion import (
     REASONS,
     VERDICT,
     Candidacy,
@@ -35,10 +40,6 @@ from tasks.promote import (
     promote,
     refuse,
 )
-from tasks.reader import Run, open_run
-from tasks.schema.ruling import GateResult
-from tasks.store import digest
-from tasks.twins import read_alone, read_pairs
 
 RESULT = "result.json"
 POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of the version

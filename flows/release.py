@@ -5,21 +5,21 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.audit import audit
-from flows.occasions import GateSettings, ReleaseSettings
 from flows.promotion import Contest, compared, contest_of, decided, judged, policy_of, tagged
-from flows.schedule import mlflow_away, undisturbed, warn_unpublished
-from flows.settings import tracking_of
-from models.architectures import ModelSettings
-from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings
-from tasks.donors import InterventionSettings
-from tasks.estimator import ForegroundSettings
-from tasks.flag import FlagSettings
-from tasks.promote import Refused, check_versions
-from tasks.publish import TrackingSettings
-from tasks.schema.ruling import GateResult
-from tasks.shard import AttributionSettings
-from tasks.store import OutputSettings
+from flows.runtime.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.settings.environment import tracking_of
+from flows.settings.sections import GateSettings, ReleaseSettings
+from models.classifier.architectures import ModelSettings
+from tasks.attribution.job import AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.flags.flags import FlagSettings
+from tasks.interventions.donors import InterventionSettings
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.runs.folder import OutputSettings
+from tasks.schema.gate import GateResult
+from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.promotion import Refused, check_versions
 
 
 @flow(name="release")

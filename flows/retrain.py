@@ -5,20 +5,20 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.audit import audit
-from flows.moved import compare_audits
-from flows.occasions import CandidateSettings, RetrainedMethods, RetrainSettings
-from flows.schedule import mlflow_away, undisturbed
-from flows.training import Trained, register_trained, train
-from models.architectures import ModelSettings
-from tasks.catalog import DataSettings
-from tasks.cluster import ComputeSettings
-from tasks.donors import InterventionSettings
-from tasks.estimator import ForegroundSettings
+from flows.compare_models import compare_audits
+from flows.retraining import Trained, register_trained, train
+from flows.runtime.schedule import mlflow_away, undisturbed
+from flows.settings.sections import CandidateSettings, RetrainedMethods, RetrainSettings
+from models.classifier.architectures import ModelSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
 from tasks.finetune import FinetuneSettings, LearningSettings
-from tasks.flag import FlagSettings
-from tasks.publish import TrackingSettings
+from tasks.flags.flags import FlagSettings
+from tasks.interventions.donors import InterventionSettings
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.runs.folder import OutputSettings
 from tasks.schema import PairedSummary
-from tasks.store import OutputSettings
+from tasks.tracking.audit_run import TrackingSettings
 
 
 @flow(name="retrain")

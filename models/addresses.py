@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from models.mistakes import Mistake, told
+from models.errors import Mistake, told
 
 REMOTE = "://"
 TEMPORARY = ".tmp"

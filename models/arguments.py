@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from models.mistakes import Mistake, nearest, shown
+from models.errors import Mistake, nearest, shown
 
 
 class ArgumentMistake(Mistake):

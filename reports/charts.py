@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from reports.words import interval, percent, plain
+from reports.formatting import interval, percent, plain
 from tasks.schema import FLAGS, Histogram, Interval, Rate
 
 ROW = 36  # height of an interval bar, px: rows touch, so that the reference runs through

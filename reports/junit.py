@@ -5,8 +5,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from reports.words import visible
-from tasks.schema.ruling import GateResult, Ruling
+from reports.formatting import visible
+from tasks.schema.gate import GateResult, Ruling
 
 NOT_CHARACTERS = {ord("\ufffe"): "\ufffd", ord("\uffff"): "\ufffd"}  # that XML can hold
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.nameplates import LINE, Anchor, Label, placed
-from reports.words import digits, short, visible
+from reports.formatting import digits, short, visible
+from reports.scatter_labels import LINE, Anchor, Label, placed
 from tasks.schema import Interval, MethodCost, MethodFigures, MethodsSummary
 
 HEIGHT = 340  # of the plot, px

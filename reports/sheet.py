@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reports.overlays import Map, Mask, Picture, outlined, overlay, png
+from reports.heatmaps import Map, Mask, Picture, outlined, overlay, png
 
 GAP = 6
 RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below an answer

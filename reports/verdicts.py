@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.words import counted, decimal, percent, points
+from reports.formatting import counted, decimal, percent, points
 from tasks.schema import PAIRED_FIGURES, PairedFigure, PairedSummary, Turn
 
 MEANINGS = {

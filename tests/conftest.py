@@ -12,25 +12,25 @@ import hypothesis
 import pytest
 import torch
 
-from benchmarks.audited import computed_here
-from models.architectures import Built, ModelSettings
-from models.classifier import check_classifier, save_bundle
-from models.preprocessing import Preprocessing
-from models.smallnet import small_resnet
-from tasks.baseline import album_of
-from tasks.catalog import DataSettings
-from tasks.flag import FlagSettings
-from tasks.generate import BenchmarkSettings, write_benchmark
-from tasks.shard import Asked, AttributionSettings
-from tasks.store import RunFolder
-from tasks.summarise import summarise
+from benchmarks.audit_in_process import computed_here
+from models.classifier.architectures import Built, ModelSettings
+from models.classifier.classifier import check_classifier, save_bundle
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_resnet
+from tasks.attribution.job import Asked, AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.flags.flags import FlagSettings
+from tasks.runs.folder import RunFolder
+from tasks.summary.summarise import summarise
+from tasks.synthetic import BenchmarkSettings, write_benchmark
+from tasks.synthetic.baseline import album_of
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
 
 
 def pytest_configure() -> None:
     """Prefect and MLflow read the environment when they are imported: a home for the tests."""
-    from flows.settings import prepare_environment
+    from flows.settings.environment import prepare_environment
 
     hypothesis.settings.register_profile("busy", deadline=None)  # of a busy core, time says nothing
     hypothesis.settings.load_profile("busy")

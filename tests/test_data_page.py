@@ -11,23 +11,23 @@ import click
 import numpy as np
 import pytest
 import torch
-from conftest import run_here
 from PIL import Image
 
-from flows.cli import main
-from flows.occasions import AuditSettings
-from flows.options import given_settings
-from flows.settings import compose
-from models.architectures import Built, ModelSettings
-from models.classifier import check_classifier, save_bundle
-from models.preprocessing import Preprocessing
-from models.smallnet import small_resnet
-from tasks.catalog import DataSettings, check_catalog, foreground_source, make_catalog
-from tasks.inputs.builtin import READERS
-from tasks.inputs.listed import PICTURES
-from tasks.inputs.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
-from tasks.read import Ground, Sample, read_sample, rows_of
-from tasks.reader import open_run
+from flows.cli.commands import main
+from flows.cli.options import given_settings
+from flows.settings.compose import compose
+from flows.settings.sections import AuditSettings
+from models.classifier.architectures import Built, ModelSettings
+from models.classifier.classifier import check_classifier, save_bundle
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_resnet
+from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source, make_catalog
+from tasks.catalog.listing import PICTURES
+from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
+from tasks.catalog.torchvision_datasets import READERS
+from tasks.pictures.samples import Ground, Sample, read_sample, rows_of
+from tasks.runs.reader import open_run
+from tests.conftest import run_here
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
 CLASSES = ("cat", "dog", "owl", "Abyssinian")

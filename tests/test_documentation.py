@@ -15,22 +15,23 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 from torchvision.models import resnet50
 
-from flows.cli import main
-from flows.occasions import (
+from flows.cli.commands import main
+from flows.cli.options import given_settings
+from flows.settings.compose import compose, spoken
+from flows.settings.sections import (
     AuditSettings,
     CompareMethodsSettings,
     ReleaseSettings,
     RetrainSettings,
     RunSettings,
 )
-from flows.options import given_settings
-from flows.settings import compose, spoken
-from models.methods import FAMILIES, NAMES
+from models.methods.registry import FAMILIES, NAMES
 from models.objectives.names import FAMILIES as OBJECTIVES
-from tasks import schema, survey
-from tasks.metrics import metrics_of
-from tasks.reader import open_run
-from tasks.store import RunFolder
+from tasks import schema
+from tasks.attribution import layer_statistics
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
+from tasks.tracking.metrics import metrics_of
 
 ROOT = Path(__file__).parent.parent
 READ = (
@@ -139,7 +140,7 @@ def test_every_metric_method_and_column_is_described(finished_run: RunFolder) ->
         schema.DUPLICATES,
         schema.MERITS,
         schema.TRIALS,
-        survey.COLUMNS,
+        layer_statistics.COLUMNS,
     )
     for column in {name for table in tables for name in table.names}:
         assert f"`{column}`" in REFERENCE, column

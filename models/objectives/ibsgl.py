@@ -17,9 +17,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.bottleneck import Iba, iba
-from models.capture import as_found
-from models.mistakes import Mistake, nearest, shown
+from models.errors import Mistake, nearest, shown
+from models.methods.iba import Iba, iba
+from models.network.capture import as_found
+from models.network.question import Question
+from models.network.statistics import Moments, Statistics
 from models.objectives.step import (
     Batch,
     Learner,
@@ -30,8 +32,6 @@ from models.objectives.step import (
     mean_of,
     precise,
 )
-from models.question import Question
-from models.statistics import Moments, Statistics
 
 CHOICES = {
     "refresh": ("never", "epoch", "step"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from models.arguments import arguments_of, settings_of, told_arguments
-from models.mistakes import Mistake, nearest, shown
+from models.errors import Mistake, nearest, shown
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.ibsgl import IbsglCode, IbsglPaper

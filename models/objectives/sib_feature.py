@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.localisation import to_cells
+from models.map_quality.localisation import to_cells
 from models.objectives.erm import Erm
 from models.objectives.step import (
     Batch,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.mistakes import Mistake, nearest, shown
+from models.errors import Mistake, nearest, shown
 from models.objectives.dependence import cka, flat
 from models.objectives.erm import Erm
 from models.objectives.soft_mask import soft_mask

@@ -17,9 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.capture import output_of
-from models.exchange import exchanged
-from models.grid import Grid
+from models.interventions import exchanged
+from models.network.capture import output_of
+from models.network.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from tasks.finetune.recipe import FinetuneSettings
+from tasks.finetune.settings import FinetuneSettings
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.addresses import TEMPORARY, writing
-from models.mistakes import Mistake
+from models.errors import Mistake
 
 VERSION = 1
 TRAINING = "training.json"  # what a folder's training is known by

@@ -22,17 +22,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from models.capture import as_found
-from models.classifier import device_of
-from models.grid import Grid
-from models.mistakes import Mistake
+from models.classifier.preprocessing import Preprocessing
+from models.errors import Mistake
+from models.network.capture import as_found
+from models.network.grid import Grid
+from models.network.layers import device_of
 from models.objectives.step import Learner, Loss, Objective
-from models.preprocessing import Preprocessing
-from tasks.finetune.album import Album
+from tasks.finetune.batches import AT_ONCE, Deck
 from tasks.finetune.checkpoint import Checkpoints, Epoch, Standing, State
-from tasks.finetune.draw import AT_ONCE, Deck
-from tasks.finetune.held_out import HeldOut
-from tasks.finetune.recipe import FinetuneSettings, generator_of, optimiser_of, schedule_of
+from tasks.finetune.images import Album
+from tasks.finetune.settings import FinetuneSettings, generator_of, optimiser_of, schedule_of
+from tasks.finetune.validation import HeldOut
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]  # step from 1, of so many, loss and parts
 OnEpoch = Callable[[Standing, nn.Module], None]

@@ -19,9 +19,9 @@ from PIL import Image, ImageFile
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from models.mistakes import Mistake
-from models.preprocessing import LARGEST
-from tasks.pictures import header
+from models.classifier.preprocessing import LARGEST
+from models.errors import Mistake
+from tasks.pictures import jpeg_header
 
 VERSION = 1  # of the pixels that bytes give: raised, with CHANGELOG, when any picture's change
 
@@ -93,8 +93,8 @@ class Opened:
 
 def decode(content: bytes) -> Decoded:
     """uint8 RGB picture of any bytes, as stored; alpha is dropped, 16 bits keep the high byte."""
-    if content.startswith(header.START):
-        read = header.read_jpeg(content)
+    if content.startswith(jpeg_header.START):
+        read = jpeg_header.read_jpeg(content)
         if read is not None:
             _refuse_jpeg(read, content)
         if read is not None and read.bits == 8 and read.bands in (1, 3):
@@ -164,14 +164,14 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _turn_of(picture: Image.Image, content: bytes) -> int:
-    if content.startswith(header.START):
-        read = header.read_jpeg(content)
+    if content.startswith(jpeg_header.START):
+        read = jpeg_header.read_jpeg(content)
         return 1 if read is None else read.turn
     if picture.format == "PNG":  # PIL would unpack the pixels to look behind them
         found = (content[at + 8 : end - 4] for kind, at, end in _chunks(content) if kind == b"eXIf")
-        return header.read_turn(next(found, b""))
+        return jpeg_header.read_turn(next(found, b""))
     try:
-        turn = picture.getexif().get(header.ORIENTATION)
+        turn = picture.getexif().get(jpeg_header.ORIENTATION)
     except Exception:  # broken EXIF turns nothing
         return 1
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
@@ -202,10 +202,10 @@ def _refuse_size(columns: int, rows: int) -> None:
         )
 
 
-def _refuse_jpeg(read: header.JpegHeader, content: bytes) -> None:
+def _refuse_jpeg(read: jpeg_header.JpegHeader, content: bytes) -> None:
     _refuse_size(read.columns, read.rows)
     if read.progressive:
-        scans = content.count(bytes((0xFF, header.SCAN)))
+        scans = content.count(bytes((0xFF, jpeg_header.SCAN)))
         if scans * read.columns * read.rows > SCANS:
             raise PictureMistake(
                 f"its {scans} scans of {read.columns}x{read.rows} pixels take too long",

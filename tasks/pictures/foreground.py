@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.mistakes import Mistake, one_line
+from models.errors import Mistake, one_line
 from tasks.pictures.decode import (
     REMEDY,
     Opened,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from models.mistakes import Mistake
+from models.errors import Mistake
 
 OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each five times
 KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or counts with their size"

@@ -1,65 +1,6 @@
 """The data contracts of a run folder, once. A leaf: imports nothing else of ours."""
 
-from tasks.schema.columns import (
-    CATALOG,
-    DUPLICATES,
-    FAILURES,
-    FEATURES,
-    FLAGS,
-    FLAGS_TABLE,
-    FOREGROUNDS,
-    INTERVENTIONS,
-    MERITS,
-    PREDICTIONS,
-    SCORES,
-    TRIALS,
-    VERSION,
-    Flag,
-    ForegroundSource,
-    columns_of,
-    maps_schema,
-)
-from tasks.schema.examples import (
-    ChangedPicture,
-    Example,
-)
-from tasks.schema.pair import (
-    BETTER_WHEN_HIGHER,
-    PAIRED_FIGURES,
-    TURNS,
-    WORSE_TURNS,
-    Answer,
-    AuditedModel,
-    ChangedImage,
-    MissingFigure,
-    PairedExample,
-    PairedExchange,
-    PairedFigure,
-    PairedSummary,
-    Turn,
-    Verdict,
-)
-from tasks.schema.rates import (
-    Excess,
-    Interval,
-    Rate,
-    Value,
-    wilson,
-)
-from tasks.schema.rivals import (
-    FAITHFULNESS,
-    FIGURES,
-    LOCALISATION,
-    LOWER_IS_BETTER,
-    RELIANCE,
-    SANITY,
-    Column,
-    GalleryRow,
-    MethodCost,
-    MethodFigures,
-    MethodsSummary,
-)
-from tasks.schema.summary import (
+from tasks.schema.audit import (
     Comparison,
     Copy,
     CostSummary,
@@ -79,11 +20,63 @@ from tasks.schema.summary import (
     Summary,
     WorstGroup,
 )
+from tasks.schema.examples import ChangedPicture, Example
+from tasks.schema.figures import ENOUGH, Excess, Interval, Rate, Value, wilson
+from tasks.schema.method_comparison import (
+    FAITHFULNESS,
+    FIGURES,
+    LOCALISATION,
+    LOWER_IS_BETTER,
+    RELIANCE,
+    SANITY,
+    Column,
+    GalleryRow,
+    MethodCost,
+    MethodFigures,
+    MethodsSummary,
+)
+from tasks.schema.model_comparison import (
+    BETTER_WHEN_HIGHER,
+    PAIRED_FIGURES,
+    TURNS,
+    WORSE_TURNS,
+    Answer,
+    AuditedModel,
+    ChangedImage,
+    MissingFigure,
+    PairedExample,
+    PairedExchange,
+    PairedFigure,
+    PairedSummary,
+    Turn,
+    Verdict,
+)
+from tasks.schema.tables import (
+    CATALOG,
+    DUPLICATES,
+    FAILURES,
+    FEATURES,
+    FLAGS,
+    FLAGS_TABLE,
+    FOREGROUNDS,
+    GROUP_COLUMN,
+    INTERVENTIONS,
+    MERITS,
+    PREDICTIONS,
+    SCORES,
+    TRIALS,
+    VERSION,
+    Flag,
+    ForegroundSource,
+    columns_of,
+    maps_schema,
+)
 
 __all__ = [
     "BETTER_WHEN_HIGHER",
     "CATALOG",
     "DUPLICATES",
+    "ENOUGH",
     "FAILURES",
     "FAITHFULNESS",
     "FEATURES",
@@ -91,6 +84,7 @@ __all__ = [
     "FLAGS",
     "FLAGS_TABLE",
     "FOREGROUNDS",
+    "GROUP_COLUMN",
     "INTERVENTIONS",
     "LOCALISATION",
     "LOWER_IS_BETTER",

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import as_rows
-from benchmarks.figures import Figure
+from benchmarks.__main__ import EXPERIMENTS, as_rows
+from benchmarks.measure import Figure
 from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, median_with_interval, ratios
 
 ROOT = Path(__file__).parents[2]
 
 
 SLOWER = (
-    *(("orchestration", 3), ("cams", 5), ("fused", 6), ("interventions", 1), ("segment", 26)),
+    *(("orchestration", 3), ("cams", 5), ("fused", 6), ("interventions", 1), ("foregrounds", 26)),
     *(("throughput", 4), ("memory", 5), ("reuse", 1), ("curves", 6), ("pace", 6)),
     ("steps", 9),
 )
@@ -30,7 +30,7 @@ SLOWER = (
     [pytest.param(*row, marks=pytest.mark.full) for row in SLOWER],
 )
 def test_quick_benchmark_tells_rows(name: str, count: int) -> None:
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json"]
+    command = [sys.executable, "-m", f"benchmarks.{EXPERIMENTS[name]}", "--quick", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows: list[dict[str, Any]] = json.loads(done.stdout)

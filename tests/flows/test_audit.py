@@ -23,10 +23,10 @@ from PIL import Image
 from prefect.client.orchestration import get_client
 from safetensors.torch import save_file
 
-from flows.cli import main
-from flows.occasions import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
-from models.factory import build_from_file
-from tasks.reader import open_run
+from flows.cli.commands import main
+from flows.settings.sections import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
+from models.classifier.user_code import build_from_file
+from tasks.runs.reader import open_run
 
 COMMAND = [str(Path(sys.executable).with_name("sightline"))]
 

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
-from flows.cli import main
-from flows.settings import tracking_of
-from tasks.metrics import metrics_of_methods
-from tasks.publish import TrackingSettings
-from tasks.reader import open_run
+from flows.cli.commands import main
+from flows.settings.environment import tracking_of
+from tasks.runs.reader import open_run
+from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.metrics import metrics_of_methods
 
 METHODS = "grad_cam,rise:masks=10,captum:Saliency"
 

@@ -23,7 +23,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tasks.series import MOMENT
+from tasks.runs.series import MOMENT
 
 ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))

@@ -13,7 +13,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from tasks.reader import open_run
+from tasks.runs.reader import open_run
 
 COMMAND = str(Path(sys.executable).with_name("sightline"))
 IMAGES = 2000

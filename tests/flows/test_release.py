@@ -16,24 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 from click.testing import CliRunner, Result
-from duelists import audited, retrained
 from mlflow.tracking import MlflowClient
-from mlflow_server import Line, Server, line_to
 
-from flows.cli import main
-from flows.occasions import ReleaseSettings
+from flows.cli.commands import main
 from flows.promotion import Contest, decided, judged, policy_of, settings_of_release
-from tasks.donors import InterventionSettings
-from tasks.explain import UNANSWERED
-from tasks.policy import read_policy
-from tasks.promote import REASONS, VERDICT, promote
-from tasks.publish import PublishError, Tracking
-from tasks.read import Failure
+from flows.settings.sections import ReleaseSettings
+from tasks.attribution.batch import UNANSWERED
+from tasks.gate.policy import read_policy
+from tasks.interventions.donors import InterventionSettings
+from tasks.pictures.samples import Failure
+from tasks.runs.folder import RunFolder
 from tasks.schema import FAILURES
-from tasks.schema.ruling import GateResult
-from tasks.store import RunFolder
+from tasks.schema.gate import GateResult
+from tasks.tracking.audit_run import PublishError, Tracking
+from tasks.tracking.promotion import REASONS, VERDICT, promote
+from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from tests.support.duelists import audited, retrained
+from tests.support.mlflow_server import Line, Server, line_to
 
 ROOT = Path(__file__).parent.parent.parent
 SIGHTLINE = str(Path(sys.executable).with_name("sightline"))

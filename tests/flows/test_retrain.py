@@ -15,7 +15,6 @@ import psutil
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from conftest import run_here
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
@@ -23,17 +22,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flows.cli import main
-from flows.occasions import RetrainSettings
-from flows.settings import compose
-from flows.training import train
-from models.architectures import ModelSettings
-from models.classifier import load_classifier
-from models.registered import fetched
-from tasks.catalog import DataSettings
+from flows.cli.commands import main
+from flows.retraining import train
+from flows.settings.compose import compose
+from flows.settings.sections import RetrainSettings
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import load_classifier
+from models.classifier.mlflow_models import fetched
+from tasks.catalog.catalog import DataSettings
 from tasks.finetune import CheckpointMistake
-from tasks.generate import BenchmarkSettings, write_benchmark
-from tasks.reader import open_run
+from tasks.runs.reader import open_run
+from tasks.synthetic import BenchmarkSettings, write_benchmark
+from tests.conftest import run_here
 
 COMMAND = str(Path(sys.executable).with_name("sightline"))
 HELD_OUT = ("accuracy", "worst_group", "accuracy_exchanged")

@@ -17,11 +17,11 @@ from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 from upath import UPath
 
-from flows.cli import main
+from flows.cli.commands import main
 from models.addresses import place
-from tasks import lock
-from tasks.lock import held
-from tasks.reader import open_run
+from tasks.runs.reader import open_run
+from tasks.storage import lock
+from tasks.storage.lock import held
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_images import examples, hostile_examples
-from gate_specimens import hostile_result, refused
-from methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
-from paired_specimens import hostile_pair, paired, paired_examples
-from specimens import hostile_summary, summary
 
-from reports.comparison import render_comparison
-from reports.gated import render_gate
-from reports.page import render_page
-from reports.versus import render_versus
+from reports.audit_page import render_page
+from reports.gate_page import render_gate
+from reports.methods_page import render_comparison
+from reports.models_page import render_versus
+from tests.support.example_images import examples, hostile_examples
+from tests.support.gate_specimens import hostile_result, refused
+from tests.support.methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
+from tests.support.paired_specimens import hostile_pair, paired, paired_examples
+from tests.support.specimens import hostile_summary, summary
 
 pytestmark = pytest.mark.full
 

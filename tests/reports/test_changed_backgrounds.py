@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from html_page import read
-from specimens import (
+from tests.support.html_page import read
+from tests.support.specimens import (
     evidence,
     summary,
     unlabelled_evidence,

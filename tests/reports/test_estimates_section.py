@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from html_page import read
-from specimens import SPITEFUL, figure, summary
-
 from tasks.schema import EstimateSummary, ForegroundSummary, Summary, wilson
+from tests.support.html_page import read
+from tests.support.specimens import SPITEFUL, figure, summary
 
 
 def estimated(**changes: object) -> Summary:

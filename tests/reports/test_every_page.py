@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from gate_specimens import hostile_result, let_through, refused
-from html_page import OURS, Page, assert_points_to_itself, assert_says_all_in_words
-from methods_specimens import (
+
+from reports.gate_page import render_gate
+from reports.methods_page import render_comparison
+from reports.models_page import render_versus
+from tests.support.gate_specimens import hostile_result, let_through, refused
+from tests.support.html_page import OURS, Page, assert_points_to_itself, assert_says_all_in_words
+from tests.support.methods_specimens import (
     comparison,
     gallery,
     hostile_comparison,
@@ -16,11 +20,7 @@ from methods_specimens import (
     without_figures,
     without_recommendation,
 )
-from paired_specimens import hostile_pair, nothing_compared, paired, paired_examples
-
-from reports.comparison import render_comparison
-from reports.gated import render_gate
-from reports.versus import render_versus
+from tests.support.paired_specimens import hostile_pair, nothing_compared, paired, paired_examples
 
 MARKUP = {*OURS.split(), "g", "circle", "path", "wbr"}
 TWELVE = comparison(methods=tuple(method(f"captum:Method{place}") for place in range(12)))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
-from html_page import Page, read
-from specimens import class_summary, excess_of, few_images, summary, without_foreground
-
-from reports.groups import COLUMNS, column_tables, ranked, stands_out
+from reports.group_tables import COLUMNS, column_tables, ranked, stands_out
 from tasks.schema import GroupSummary, wilson
+from tests.support.html_page import Page, read
+from tests.support.specimens import (
+    class_summary,
+    excess_of,
+    few_images,
+    summary,
+    without_foreground,
+)
 
 
 def without_null(name: str) -> GroupSummary:

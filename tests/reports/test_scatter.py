@@ -8,7 +8,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from methods_specimens import (
+
+from reports.formatting import visible
+from reports.scatter import HEIGHT, LONGEST, points, sample, scatter
+from reports.scatter_labels import BEYOND, LINE, MARK, WIDTHS, Anchor, placed
+from tasks.schema import MethodsSummary
+from tests.support.methods_specimens import (
     ORDINARY,
     comparison,
     cost,
@@ -18,12 +23,7 @@ from methods_specimens import (
     no_cost,
     without_figures,
 )
-from specimens import SPITEFUL
-
-from reports.nameplates import BEYOND, LINE, MARK, WIDTHS, Anchor, placed
-from reports.scatter import HEIGHT, LONGEST, points, sample, scatter
-from reports.words import visible
-from tasks.schema import MethodsSummary
+from tests.support.specimens import SPITEFUL
 
 
 @dataclass(frozen=True)

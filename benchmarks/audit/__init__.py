@@ -1,0 +1,1 @@
+"""How well audits find what is known to rest on the background."""

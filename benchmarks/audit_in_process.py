@@ -1,0 +1,97 @@
+"""Audits without the flow: up to the attribute stage, or all of it in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+from distributed import Client
+from safetensors.torch import save_file
+
+from models.classifier.architectures import OWN, ModelSettings
+from models.classifier.classifier import load_classifier
+from models.classifier.mlflow_models import Fetched
+from models.classifier.preprocessing import Preprocessing
+from tasks.attribution.job import Asked, AttributionSettings, Job, count_shards
+from tasks.attribution.layer_statistics import survey_part
+from tasks.attribution.shard import attribute_shard
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings, open_client, place, with_model
+from tasks.execution.prepare import prepare_run
+from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.interventions.donors import InterventionSettings
+from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.schema import CostSummary
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A run folder with its catalog, and what drives its workers."""
+
+    job: Job
+    compute: ComputeSettings
+    shards: int
+
+
+def random_model(
+    address: str, folder: Path, preprocessing: Preprocessing | None = None
+) -> ModelSettings:
+    """A network of this address with seeded random weights, in a file as a user would have it."""
+    torch.manual_seed(0)
+    scheme, _, name = address.partition(":")
+    network = OWN[name](4) if scheme == "sightline" else torchvision.models.get_model(name)
+    weights = folder / f"{name}.safetensors"
+    save_file(network.state_dict(), weights)
+    return ModelSettings(address=address, weights=str(weights), preprocessing=preprocessing)
+
+
+def start_audit(
+    data: DataSettings,
+    model: ModelSettings,
+    attribution: AttributionSettings,
+    compute: ComputeSettings,
+    folder: Path,
+) -> Audited:
+    """What the flow does before its attribute stage."""
+    asked = Asked(data, attribution, InterventionSettings(choice="none"))  # these are of maps
+    output = OutputSettings(run=str(folder))
+    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
+    return Audited(job_of(run, compute), compute, count_shards(run))
+
+
+@contextmanager
+def workers_of(audited: Audited) -> Iterator[Client]:
+    """The cluster of the audit with its model loaded, as tasks.execution.run_shards opens it."""
+    job = audited.job
+    scratch = str(job.run.path.parent / "dask")
+    with (
+        open_client(audited.compute, scratch) as client,
+        with_model(client, job),
+    ):
+        yield client
+
+
+def computed_here(
+    folder: Path, model: ModelSettings, asked: Asked
+) -> tuple[RunFolder, CostSummary]:
+    """Every part of a run in this process: no Prefect, no Dask; and what it cost."""
+    output = OutputSettings(run=str(folder))
+    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
+    classifier = load_classifier(model)
+    job = job_of(run, ComputeSettings(workers=1))
+    place(classifier, "cpu", job.attribution.memory_format)
+    for layer, part in unsurveyed(job):
+        survey_part(job, layer, part, classifier)
+    done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
+    return run, CostSummary(
+        seconds=sum(shard.seconds for shard in done),
+        images_per_second=None,
+        computed=sum(shard.computed for shard in done),
+        reused=sum(shard.reused for shard in done),
+        workers=1,
+        devices=("cpu",),
+    )

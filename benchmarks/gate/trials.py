@@ -1,0 +1,254 @@
+"""Does the gate refuse what rests on the background, and see no change where there is none?
+
+python -m benchmarks.gate.trials [--quick] [--json] tells what is kept, and computes the trials
+that are missing (minutes each; --quick does not). `--part 1/2` computes every second one and
+tells nothing.
+
+A trial is a small network trained from scratch on pictures of its own, audited as by `sightline
+audit` but in this process, and held against the policy of the demo, whose limits were set on seeds
+of 100 and more. Between the same and the same: the model and itself, other donors drawn, where no
+change is true; and two trainings of one recipe, networks that differ by what the seeds did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.audit_in_process import computed_here
+from benchmarks.measure import Figure, main
+from benchmarks.retraining.cells import CELLS
+from models.classifier.architectures import ModelSettings
+from tasks.attribution.job import Asked, AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.compare.figures import Gauged, Sought, gauge
+from tasks.compare.paired_images import match_runs, read_alone, read_pairs
+from tasks.compare.two_models import Answers
+from tasks.flags.flags import FlagSettings
+from tasks.gate.policy import Policy, read_policy
+from tasks.gate.rules import Evidence, passes, rule_on
+from tasks.interventions.donors import InterventionSettings
+from tasks.runs.folder import digest
+from tasks.runs.reader import Run, open_run
+from tasks.schema import wilson
+from tasks.summary.summarise import summarise
+from tasks.synthetic import BenchmarkSettings, write_benchmark
+from tasks.synthetic.baseline import train_baseline
+
+VERSION = 1  # of how trials are made and judged
+KEPT = CELLS / "gate"
+POLICY = Path(__file__).parents[2] / "flows/policy.toml"
+STRONG, HALF, NONE = 0.95, 0.8, 0.25
+SEEDS = range(1, 21)
+SAME = 50  # trials of the same against the same
+PICTURES = {"train": 2000, "validation": 0, "test": 1280}
+METHOD = "grad_cam_pp"  # flags, and of the policy's lift
+AGAIN = 10_000  # added to a seed: the second training's
+CHANGES = ("accuracy", "worst_group", "flips", "gap", "excess", "lift")
+KINDS = {"donors": "itself with other donors", "training": "another training of its recipe"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network whose truth is known: how strong its shortcut was planted."""
+
+    strength: float
+    seed: int
+
+    def file(self, question: str) -> Path:
+        mark = digest(VERSION, PICTURES, read_policy(str(POLICY)).digest)
+        return KEPT / f"{question}-{self.strength}-{self.seed}-{mark[:8]}.json"
+
+    @cached_property
+    def folder(self) -> Path:
+        """With the pictures in it."""
+        name = f"sightline-trials-{VERSION}/{self.strength}-{self.seed}"
+        folder = Path(tempfile.gettempdir()) / name
+        settings = BenchmarkSettings.model_validate(
+            {"strength": self.strength, "seed": self.seed, **PICTURES}
+        )
+        write_benchmark(folder / "benchmark", settings, 1)
+        return folder
+
+    def bundle(self, training_seed: int) -> Path:
+        """A network trained on the biased split."""
+        place = self.folder / f"model-{training_seed}"
+        return train_baseline(self.folder / "benchmark", place, seed=training_seed)
+
+    def audited(self, name: str, bundle: Path, donors: InterventionSettings) -> Run:
+        """All that `sightline audit` computes; a finished run is kept."""
+        folder = self.folder / name
+        if not (folder / "summary.json").is_file():
+            data = DataSettings(path=str(self.folder / "benchmark"), split="test")
+            asked = Asked(data, AttributionSettings(methods=(METHOD,)), donors)
+            run, cost = computed_here(folder, ModelSettings(address=str(bundle)), asked)
+            summarise(run, FlagSettings(method=METHOD), cost)
+        return open_run(folder)
+
+
+TRIALS = tuple(Trial(strength, seed) for strength in (NONE, HALF, STRONG) for seed in SEEDS)
+
+
+def run(quick: bool) -> list[Figure]:
+    """How often the gate said what is true; --quick: of the trials that are kept."""
+    figures: list[Figure] = []
+    for strength in (STRONG, HALF, NONE):
+        own = [trial for trial in TRIALS if trial.strength == strength]
+        figures += _verdicts(strength, list(_answers("verdict", own, quick)))
+    every = [it["donors"] for it in _answers("same", TRIALS[:SAME], quick)]
+    figures += _sure(KINDS["donors"], every, "interval not above 0.05")
+    for strength in (NONE, HALF, STRONG):
+        own = [trial for trial in TRIALS[:SAME] if trial.strength == strength]
+        found = list(_answers("same", own, quick))
+        trained = [it["training"] for it in found]
+        figures += _sure(f"shortcut at {strength}: {KINDS['training']}", trained)
+        for kind, words in KINDS.items():
+            figures += _kept(f"shortcut at {strength}: {words}", [it[kind] for it in found])
+    return figures
+
+
+def _answers(question: str, trials: Sequence[Trial], quick: bool) -> Iterator[dict[str, Any]]:
+    for trial in trials:
+        if not quick or trial.file(question).exists():
+            yield answered(question, trial)
+
+
+def answered(question: str, trial: Trial) -> dict[str, Any]:
+    """What was kept of the trial, or is made now."""
+    file = trial.file(question)
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        found = QUESTIONS[question](trial)
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return kept
+
+
+def verdict(trial: Trial) -> dict[str, Any]:
+    """What the gate says of the network alone."""
+    policy = read_policy(str(POLICY))
+    first = trial.audited("first", trial.bundle(trial.seed), InterventionSettings())
+    rule = first.summary().rule
+    alone = Answers.of(read_alone(first), (rule, rule))
+    rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
+    return {
+        "passed": passes(rulings),
+        "rules": {it.rule: it.status for it in rulings},
+        "figures": {name: _found(alone, name, change=False) for name in CHANGES},
+    }
+
+
+def same(trial: Trial) -> dict[str, Any]:
+    """What it says of the network against itself, and against another training of its recipe."""
+    policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
+    first = trial.audited("first", bundle, InterventionSettings())
+    same_donors = InterventionSettings(donors=str(first.folder.path))
+    second = trial.audited("donors", bundle, InterventionSettings(donor_seed=1))
+    third = trial.audited("training", trial.bundle(AGAIN + trial.seed), same_donors)
+    pairs = {"donors": match_runs(first, second), "training": read_pairs(first, third)}
+    found = {}
+    for kind, last in (("donors", second), ("training", third)):
+        both = Answers.of(pairs[kind], (first.summary().rule, last.summary().rule))
+        found[kind] = _compared(policy, both, last.summary().model.classes)
+    return found
+
+
+QUESTIONS = {"verdict": verdict, "same": same}
+
+
+def _compared(policy: Policy, pair: Answers, classes: Sequence[str]) -> dict[str, Any]:
+    """The policy's rules about changes, and each change with its interval."""
+    rulings = rule_on(policy, Evidence(pair, pair, classes))
+    changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.is_change]
+    return {
+        "rules": {it.rule: it.status for it in changes},
+        "figures": {name: _found(pair, name, change=True) for name in CHANGES},
+    }
+
+
+def _found(answers: Answers, figure: str, *, change: bool) -> list[float] | None:
+    method = METHOD if figure == "lift" else None
+    found = gauge(answers, Sought(figure, method, None, change, 20))
+    return [found.value, found.low, found.high] if isinstance(found, Gauged) else None
+
+
+def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    refused = sum(not it["passed"] for it in found)
+    whole = len(found) == len(SEEDS)
+    if strength == NONE:
+        through = len(found) - refused
+        told = f"trials of {len(found)} without a shortcut that are let through"
+        yield Figure(
+            told, through, None, None, "at least 19 of 20", through >= 19 if whole else None
+        )
+    else:
+        told = f"trials of {len(found)} with a shortcut at {strength} that are refused"
+        yield Figure(
+            told, refused, None, None, "20 of 20", refused == len(found) if whole else None
+        )
+        broken = sum(map(_is_broken, found))
+        yield Figure(f"{told}, by a rule that is broken", broken, None, None, "", None)
+    for name in ("accuracy", "worst_group", "flips"):
+        values = [it["figures"][name][0] for it in found]
+        if values:
+            mean = sum(values) / len(values)
+            yield Figure(
+                f"shortcut at {strength}: {name}", mean, min(values), max(values), "", None
+            )
+
+
+def _is_broken(found: Mapping[str, Any]) -> bool:
+    """By a rule that does not only warn, and is not only undecided."""
+    rules = zip(read_policy(str(POLICY)).rules, found["rules"].values(), strict=True)
+    return any(status == "fail" and not rule.warn for rule, status in rules)
+
+
+def _sure(words: str, found: Sequence[Mapping[str, Any]], goal: str = "") -> Iterator[Figure]:
+    """How often an interval leaves out that nothing changed."""
+    for name in CHANGES:
+        known = [it["figures"][name] for it in found if it["figures"][name] is not None]
+        surely = sum(not low <= 0 <= high for _, low, high in known)
+        yield _share(f"{words}: a sure change of {name}", surely, len(known), goal)
+
+
+def _kept(words: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    """How often each of the policy's rules about changes is kept."""
+    for rule in found[0]["rules"] if found else ():
+        kept = sum(it["rules"][rule] == "pass" for it in found)
+        yield _share(f"{words}: kept: {rule.partition(' against')[0]}", kept, len(found))
+
+
+def _share(told: str, count: int, of: int, goal: str = "") -> Figure:
+    rate = wilson(count, of)
+    value, low, high = (number or 0.0 for number in (rate.value, rate.low, rate.high))
+    holds = low <= 0.05 if goal and of == SAME else None
+    return Figure(f"{told}, of {of}", value, low, high, goal, holds)
+
+
+def compute(part: int, parts: int) -> None:
+    """What is missing of every so-many-th trial, verdicts first."""
+    torch.set_num_threads(1)
+    asked = [("verdict", trial) for trial in TRIALS] + [("same", trial) for trial in TRIALS[:SAME]]
+    for question, trial in asked:
+        if TRIALS.index(trial) % parts == part - 1 and not trial.file(question).exists():
+            sys.stderr.write(f"{question}: strength {trial.strength}, seed {trial.seed}\n")
+            answered(question, trial)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--part")
+    asked = parser.parse_known_args()[0]
+    if asked.part:
+        compute(*map(int, asked.part.split("/")))
+    else:
+        main(run)

@@ -1,0 +1,1 @@
+"""What every training objective does to a network with a shortcut."""

@@ -1,0 +1,125 @@
+"""What retraining is studied on: a benchmark's pictures, a network that has learnt them, truths.
+
+Made once and kept on this machine. Shapes: N pictures, S=4 scenes of each, C=3, H, W.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from benchmarks.retraining.trained_networks import elsewhere, learnt
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_preprocessing
+from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.finetune import Album, read_album
+from tasks.pictures.estimator import ForegroundSettings, load_estimator
+from tasks.pictures.samples import Ground, Reader
+from tasks.synthetic import BenchmarkSettings, read_rows, write_benchmark
+from tasks.synthetic.baseline import album_of
+
+VERSION = 1  # of the scenery; another version is another folder
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """Which pictures."""
+
+    look: str = "first"
+    size: str = "small"
+    strength: float = 0.95
+    seed: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.look}-{self.size}-{self.strength}-{self.seed}"
+
+    @cached_property
+    def settings(self) -> BenchmarkSettings:
+        return BenchmarkSettings.model_validate(
+            {
+                "look": self.look,
+                "object_size": self.size,
+                "strength": self.strength,
+                "seed": self.seed,
+            }
+        )
+
+    @cached_property
+    def folder(self) -> Path:
+        """With the pictures in it."""
+        folder = Path(tempfile.gettempdir()) / f"sightline-scenery-{VERSION}" / self.name
+        write_benchmark(folder, self.settings, 1)
+        return folder
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return small_preprocessing(self.settings.image_size)
+
+    @cached_property
+    def album(self) -> Album:
+        """To train on, with all masks and groups."""
+        return album_of(self.folder, "train", self.preprocessing)
+
+    @cached_property
+    def validation(self) -> Album:
+        """Biased as the training pictures are."""
+        return album_of(self.folder, "validation", self.preprocessing)
+
+    @cached_property
+    def test(self) -> Album:
+        """As many pictures of each class on each background; nothing is chosen by them."""
+        return album_of(self.folder, "test", self.preprocessing)
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The test pictures' lines in the table."""
+        return [row for row in read_rows(self.folder) if row["split"] == "test"]
+
+    def estimated(self) -> Album:
+        """The training pictures with estimated foregrounds in place of the masks."""
+        mask_NHW = self._kept("estimated", lambda: self._estimate().mask_NHW)
+        return replace(self.album, mask_NHW=mask_NHW)
+
+    def moved(self) -> Tensor:
+        """(S, N, C, H, W): each test picture drawn again, first on another background of its own
+        kind, then on one of each other kind."""
+        return self._kept("moved", self._draw_again)
+
+    def network(self) -> nn.Module:
+        """It has learnt the shortcut, where there is one."""
+        return learnt(self.folder / "network.pt", self.album, self.settings, self.seed)
+
+    def _kept(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        file = self.folder / f"{name}.npy"
+        if not file.exists():
+            np.save(file, make().numpy())
+        return torch.from_numpy(np.load(file))
+
+    def _estimate(self) -> Album:
+        settings = self.settings
+        data = DataSettings(path=str(self.folder), split="train")
+        catalog = make_catalog(data, settings.classes)
+        place = catalog.column_names.index("masks")
+        nothing = pa.nulls(len(catalog), catalog.schema.field("masks").type)
+        catalog = catalog.set_column(place, "masks", nothing)
+        estimator = load_estimator(ForegroundSettings(source="estimate"), self.preprocessing.size)
+        reader = Reader(self.preprocessing, Ground("foreground", "upright"), estimator)
+        return read_album(catalog, settings.classes, reader)
+
+    def _draw_again(self) -> Tensor:
+        scenes = []
+        for away in range(len(self.settings.backgrounds)):
+            pictures = [
+                elsewhere(row, away, number, self.settings) for number, row in enumerate(self.rows)
+            ]
+            scenes.append(np.stack(pictures).transpose(0, 3, 1, 2))
+        return torch.from_numpy(np.stack(scenes))

@@ -1,0 +1,157 @@
+"""What the coordinator of a large audit holds, and what a shard costs it: a network that is nearly
+nothing over many rows, through all stages up to the page's examples.
+
+The rows share a few small pictures, so that reading and computing take little and the catalog,
+the futures and the tables are as long as they would be.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from benchmarks.audit_in_process import Audited, start_audit
+from benchmarks.measure import Figure, main
+from models.classifier.architectures import ModelSettings
+from tasks.attribution.job import AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.run_shards import attribute_run
+from tasks.flags.flags import FlagSettings
+from tasks.summary.examples import examples_of
+from tasks.summary.summarise import summarise
+
+PICTURES = 64
+WORKERS = 2
+METHOD = "grad_cam_pp"
+MODEL = """
+import torch
+
+class Stub(torch.nn.Module):
+    classes = ("a", "b")
+    preprocessing = {"crop": [16, 16]}
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 4, 8, stride=8)
+        self.head = torch.nn.Linear(4, 2)
+
+    def forward(self, image):
+        return self.head(self.convolution(image).relu().mean((2, 3)))
+
+def build():
+    torch.manual_seed(0)
+    return Stub()
+"""
+
+
+class Watched:
+    """The largest memory of this process that was seen, in MB."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+
+
+@contextmanager
+def watching(every: float = 0.01) -> Iterator[Watched]:
+    """Sample the resident memory of this process beside the block."""
+    process, seen, done = psutil.Process(), Watched(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(every):
+            seen.peak = max(seen.peak, process.memory_info().rss / 1e6)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def run(quick: bool) -> list[Figure]:
+    """Growth of the coordinator in MB by stage, and its milliseconds a shard."""
+    few, rows = 2_000, 10_000 if quick else 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        audit(few, Path(folder) / "first")  # what is imported and allocated once is not growth
+        before = psutil.Process().memory_info().rss / 1e6
+        peaks, each = audit(rows, Path(folder) / "second")
+    figures = [
+        Figure(f"{rows:,} rows, {stage}: MB above the start", peak - before, None, None, "", None)
+        for stage, peak in peaks.items()
+    ]
+    most = max(peaks.values()) - before
+    return [
+        *figures,
+        Figure(f"{rows:,} rows: largest growth, MB", most, None, None, "at most 100", most <= 100),
+        Figure(
+            f"{rows:,} rows: coordinator's CPU ms a shard of 256",
+            each,
+            None,
+            None,
+            "at most 10",
+            each <= 10,
+        ),
+    ]
+
+
+def audit(rows: int, folder: Path) -> tuple[dict[str, float], float]:
+    """Peak memory of each stage, and milliseconds of CPU a shard."""
+    folder.mkdir()
+    compute = ComputeSettings(workers=WORKERS, batch_size=64)
+    peaks = {}
+    with watching() as seen:
+        audited = prepared(rows, folder, compute)
+    peaks["catalog"] = seen.peak
+    run = audited.job.run
+    with watching() as seen:
+        spent: list[float] = []  # CPU seconds when each shard was counted
+        cost = attribute_run(
+            run, compute, str(folder / "dask"), lambda _: spent.append(time.process_time())
+        )
+    peaks["attribute"] = seen.peak
+    if cost.computed != rows:
+        raise RuntimeError(f"not every row was computed: {cost}")
+    with watching() as seen:
+        summarise(run, FlagSettings(method=METHOD), cost)
+        examples_of(run, METHOD)
+    peaks["flag and report"] = seen.peak
+    first, last = spent[1], spent[-1]  # the start of the cluster belongs to no shard
+    return peaks, 1e3 * (last - first) / (len(spent) - 2)
+
+
+def prepared(rows: int, folder: Path, compute: ComputeSettings) -> Audited:
+    """A table of so many rows, with labels and masks, as a run folder."""
+    chance = np.random.default_rng(0)
+    (folder / "net.py").write_text(MODEL)
+    mask_HW = np.zeros((16, 16), np.uint8)
+    mask_HW[4:12, 4:12] = 255
+    Image.fromarray(mask_HW).save(folder / "mask.png")
+    for number in range(PICTURES):
+        Image.fromarray(chance.integers(0, 255, (16, 16, 3), np.uint8)).save(
+            folder / f"{number}.png"
+        )
+    with (folder / "images.csv").open("w") as table:
+        table.write("key,file_name,label,mask,camera\n")
+        for row in range(rows):
+            table.write(f"{row:08d},{row % PICTURES}.png,{'ab'[row % 2]},mask.png,{row % 7}\n")
+    return start_audit(
+        DataSettings(path=str(folder / "images.csv"), key_column="key"),
+        ModelSettings(address=f"{folder / 'net.py'}:build"),
+        AttributionSettings(methods=(METHOD,)),
+        compute,
+        folder / "run",
+    )
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,95 @@
+"""What a shard costs beside its computing: submitted, collected and counted, or known to be done.
+
+A run of one-image shards whose parts are all there already (empty, with the right fingerprints), so
+that a worker only reads the catalog and the footers. Two worker processes of a real local cluster.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.audit_in_process import Audited, random_model, start_audit, workers_of
+from benchmarks.measure import Figure, main
+from benchmarks.rounds import at_most
+from models.classifier.small_resnet import small_preprocessing
+from tasks import schema
+from tasks.attribution.job import AttributionSettings, marks_of, read_shard
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.dispatch import Progress, attribute_shards
+from tasks.execution.run_shards import attribute_run
+from tasks.runs.folder import write_part
+
+CHUNK = 50  # shards a round
+WORKERS = 2
+
+
+def run(quick: bool) -> list[Figure]:
+    """Milliseconds a shard: through the cluster, of the coordinator's CPU, and on a second run."""
+    shards, recognitions = (150, 3) if quick else (1_000, 20)
+    with tempfile.TemporaryDirectory() as folder:
+        audited = finished_audit(shards, Path(folder))
+        wall, cpu = submit(audited)
+        again = [recognise(audited) for _ in range(recognitions)]
+    name = f"{shards:,} finished shards"
+    return [
+        at_most(10, f"{name} through {WORKERS} workers: ms a shard, submit to count", wall, " ms"),
+        at_most(None, f"{name} through {WORKERS} workers: coordinator's CPU ms a shard", cpu),
+        at_most(None, f"{name}, recognised by a second run: ms a shard", again),
+    ]
+
+
+def finished_audit(shards: int, folder: Path) -> Audited:
+    """A run folder in which nothing is left to compute."""
+    table = folder / "images.csv"
+    Image.new("RGB", (64, 64)).save(folder / "image.png")
+    rows = "".join(f"{number},image.png\n" for number in range(shards))
+    table.write_text(f"key,file_name\n{rows}")
+    audited = start_audit(
+        DataSettings(path=str(table), key_column="key"),
+        random_model("sightline:small_resnet", folder, small_preprocessing()),
+        AttributionSettings(shard_size=1),
+        ComputeSettings(workers=WORKERS),
+        folder / "audit",
+    )
+    for shard in range(shards):
+        for stage, mark in marks_of(audited.job, read_shard(audited.job.run, shard)).items():
+            path = audited.job.run.part(stage, shard)
+            write_part(path, schema.PREDICTIONS.empty_table(), mark)
+    return audited
+
+
+def submit(audited: Audited) -> tuple[list[float], list[float]]:
+    """Wall and CPU milliseconds a shard of the coordinator, a chunk a round; the first warms up."""
+    wall, cpu = [], []
+    with workers_of(audited) as client:
+        for first in range(0, audited.shards, CHUNK):
+            progress = Progress(total=CHUNK)
+            start, spent = time.perf_counter(), time.process_time()
+            attribute_shards(
+                client, audited.job, range(first, first + CHUNK), progress, lambda: None
+            )
+            wall.append(1e3 * (time.perf_counter() - start) / CHUNK)
+            cpu.append(1e3 * (time.process_time() - spent) / CHUNK)
+            if progress.reused != CHUNK:
+                raise RuntimeError(f"shards were not recognised as finished: {progress}")
+    return wall[1:], cpu[1:]
+
+
+def recognise(audited: Audited) -> float:
+    """Milliseconds a shard of an attribute stage that finds all its parts and starts no cluster."""
+    scratch = str(audited.job.run.path.parent / "dask")
+    start = time.perf_counter()
+    cost = attribute_run(audited.job.run, audited.compute, scratch, lambda _: None)
+    seconds = time.perf_counter() - start
+    if cost.computed:  # the parts are empty, and so is what was reused
+        raise RuntimeError(f"a second run computed something: {cost}")
+    return 1e3 * seconds / audited.shards
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,157 @@
+"""What a training step costs against plain cross entropy: seconds side by side, and peak memory.
+
+python -m benchmarks.speed.steps [--quick] [--json]. A step is all of it: the batch drawn, its
+backgrounds exchanged, the loss, the backward, the optimiser. One torch thread. Shapes: N pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from threading import Event, Thread
+
+import psutil
+import torch
+import torchvision
+from torch import nn
+
+from benchmarks.measure import Figure, main
+from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_resnet
+from models.network.layers import find_grid
+from models.objectives.names import find_objective
+from models.objectives.step import Learner
+from tasks.finetune import Album, FinetuneSettings
+from tasks.finetune.batches import Deck
+from tasks.finetune.loop import head_of_classes
+from tasks.finetune.settings import generator_of, optimiser_of
+
+OBJECTIVES = {
+    "swap": 1.2,
+    "sib:form=paper": 4.5,
+    "sib:form=robust": None,
+    "sib:form=robust:mask=self": None,
+    "sib:form=feature": 1.3,
+    "sib": 1.3,
+    "ibsgl": None,
+    "ibsgl:form=paper": None,
+    "dfr": None,
+}
+
+
+class Stepping:
+    """One objective's steps on a network, each on other pictures."""
+
+    def __init__(self, name: str, network: nn.Module, batch: int, rows: int) -> None:
+        self.objective = find_objective(name).objective
+        recipe = FinetuneSettings(objective=name, batch_size=batch)
+        album = _album(4 * batch, rows)
+        grid = find_grid(network, torch.zeros(1, 3, rows, rows))
+        self.learner = Learner(network, (grid,) * len(self.objective.layers))
+        classes = 4
+        answer_NK = torch.eye(classes)[album.label_N]
+        geometry = Preprocessing(crop=(rows, rows))
+        device = torch.device("cpu")
+        self.deck = Deck(
+            album, answer_NK, geometry, self.objective, recipe, generator_of(recipe), device
+        )
+        if self.objective.trains == "head":
+            network.requires_grad_(False)
+            head_of_classes(network).requires_grad_(True)
+        self.optimiser = optimiser_of(recipe, network.parameters())
+        self.objective.prepare(self.learner, self.deck.glances, 0)
+
+    def __call__(self) -> None:
+        row_B = next(self.deck.epoch())
+        self.optimiser.zero_grad()
+        for part in self.deck.parts(row_B, 0, 1):
+            torch.autograd.backward(self.objective.loss(self.learner, part).total)
+        self.optimiser.step()
+
+
+def run(quick: bool) -> list[Figure]:
+    """resnet18 at 128 px and the small network at 64; --quick: the small one, roughly."""
+    torch.set_num_threads(1)
+    figures = _costs("small network, 64 px, batch 64", partial(_small, 64), 2 if quick else 10, {})
+    if quick:
+        return figures
+    figures += _costs("resnet18, 128 px, batch 16", partial(_large, 16), 8, OBJECTIVES)
+    return figures + _peaks()
+
+
+def _costs(
+    where: str, make: Callable[[str], Stepping], rounds: int, goals: dict[str, float | None]
+) -> list[Figure]:
+    """Seconds of a step over those of erm's, in turns; the networks learn meanwhile."""
+    ways = {name: make(name) for name in ("erm", *OBJECTIVES)}
+    seconds = cpu_seconds_in_turns(ways, rounds)
+    return [
+        at_most(goals.get(name), f"{where}: {name}, times erm", ratios(spent, seconds["erm"]))
+        for name, spent in seconds.items()
+        if name != "erm"
+    ]
+
+
+def _peaks() -> list[Figure]:
+    """What two steps take at their highest, each objective in a process of its own."""
+    figures = []
+    for name in ("erm", *OBJECTIVES):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            megabytes = pool.submit(_peak, name).result()
+        told = f"resnet18, 128 px, batch 16: {name}, MB more at the highest than before"
+        figures.append(Figure(told, megabytes, None, None, "", None))
+    return figures
+
+
+def _peak(name: str) -> float:
+    torch.set_num_threads(1)
+    stepping = _large(16, name)
+    process, done, seen = psutil.Process(), Event(), [0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            seen.append(process.memory_info().rss)
+
+    watching = Thread(target=watch)
+    watching.start()
+    for _ in range(2):
+        stepping()
+    done.set()
+    watching.join()
+    return float(max(seen) - before) / 2**20
+
+
+def _small(batch: int, name: str) -> Stepping:
+    torch.manual_seed(0)
+    return _stepping(name, small_resnet(4), batch, 64)
+
+
+def _large(batch: int, name: str) -> Stepping:
+    torch.manual_seed(0)
+    return _stepping(name, torchvision.models.resnet18(num_classes=4), batch, 128)
+
+
+def _stepping(name: str, network: nn.Module, batch: int, rows: int) -> Stepping:
+    """With the statistics that it came with, as a network that is mended."""
+    network.to(memory_format=torch.channels_last).eval()
+    return Stepping(name, network, batch, rows)
+
+
+def _album(count: int, rows: int) -> Album:
+    generator = torch.Generator().manual_seed(0)
+    image_NCHW = torch.randint(0, 256, (count, 3, rows, rows), generator=generator)
+    mask_NHW = torch.zeros(count, rows, rows, dtype=torch.uint8)
+    mask_NHW[:, rows // 4 : rows // 2, rows // 4 : rows // 2] = 255
+    layout = torch.channels_last
+    picture_NCHW = image_NCHW.to(torch.uint8).contiguous(memory_format=layout)
+    label_N = torch.arange(count) % 4
+    return replace(Album.of(picture_NCHW, label_N, mask_NHW), group_N=label_N)
+
+
+if __name__ == "__main__":
+    main(run)

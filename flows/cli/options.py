@@ -1,0 +1,79 @@
+"""Command-line options made from the settings: a field is an option, its description the help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from flows.settings.compose import SettingsMistake, plain_type, spoken
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
+    """Add an option for every field of every section of the settings."""
+
+    def decorate(command: Command) -> Command:
+        for dotted, field in reversed(list(_fields(kind))):
+            command = _option(dotted, field)(command)
+        return command
+
+    return decorate
+
+
+def given_settings(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given on the command line, as {"section.key": value}."""
+    return {
+        dotted: _value(field, options[spoken(dotted)])
+        for dotted, field in _fields(kind)
+        if options[spoken(dotted)] is not None
+    }
+
+
+def _fields(kind: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    for section, field in kind.model_fields.items():
+        assert isinstance(field.annotation, type)
+        assert issubclass(field.annotation, BaseModel)
+        for key, inner in field.annotation.model_fields.items():
+            yield f"{section}.{key}", inner
+
+
+def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
+    name = spoken(dotted)
+    flag = "--" + name.replace("_", "-")
+    kind = plain_type(field)
+    shown: dict[str, Any] = {"help": field.description}
+    if kind is bool:
+        return click.option(flag, name, is_flag=True, default=None, **shown)
+    if get_origin(kind) is Literal:
+        shown["type"] = click.Choice(get_args(kind))
+    elif kind in (int, float):
+        shown["type"] = kind
+    if not field.is_required() and field.default is not None:
+        default = field.default
+        shown["help"] += (
+            f" Default: {','.join(default) if isinstance(default, tuple) else default}."
+        )
+    return click.option(flag, name, default=None, **shown)
+
+
+def _value(field: FieldInfo, given: Any) -> Any:
+    kind = plain_type(field)
+    if get_origin(kind) is tuple:
+        return [name.strip() for name in given.split(",")]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _read_json(Path(given))
+    return given
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsMistake(f"{path} cannot be read as JSON ({error})") from error

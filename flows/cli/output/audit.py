@@ -1,0 +1,187 @@
+"""The figures of a run as a table for a terminal, a pipe or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from flows.compare_models import print_comparison
+from reports.formatting import chance, points, points_interval
+from reports.group_tables import ranked, stands_out
+from tasks.runs.inventory import Entry
+from tasks.schema import (
+    DuplicateSummary,
+    EvidenceSummary,
+    Excess,
+    ForegroundSummary,
+    Interval,
+    Rate,
+    Summary,
+)
+
+WORST = 10  # classes shown
+
+
+def print_summary(summary: Summary) -> None:
+    """Print headline figures, methods, the worst classes and failures to stdout."""
+    console = Console(highlight=False, emoji=False)
+    console.print(_headline(summary))
+    if summary.methods:
+        console.print(_methods(summary))
+    if summary.flagged.of:
+        console.print(_classes(summary))
+    if summary.moved is not None:
+        print_comparison(summary.moved)
+    lines = [
+        f"{failure.count} x {failure.stage} ({failure.kind}): {failure.message}; {failure.remedy}"
+        for failure in summary.failures
+    ]
+    if summary.duplicates.pictures:
+        lines.append(_duplicates(summary.duplicates))
+    for line in (*lines, f"rule:    {summary.rule.sentence}"):
+        console.print(Text(line), soft_wrap=True)  # one line each, for those who search
+
+
+def print_runs(entries: Sequence[Entry], folder: str) -> None:
+    """A line a run: where under the folder, its state, how far it is, its size, its model."""
+    run, model = Column("run", overflow="fold"), Column("model", overflow="fold")
+    table = Table(run, "state", "images", "size", model, box=None)
+    for entry in entries:
+        images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
+        name = entry.path.removeprefix(folder.rstrip("/") + "/")
+        table.add_row(*map(Text, (name, entry.state, images, told_size(entry.size), entry.model)))
+    Console(highlight=False, emoji=False).print(table)
+
+
+def told_size(size: int) -> str:
+    """Bytes for people: 12.3 MB."""
+    amount, units = float(size), iter(("B", "KB", "MB", "GB", "TB"))
+    unit = next(units)
+    while amount >= 1000 and unit != "TB":
+        amount, unit = amount / 1000, next(units)
+    return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def told(rate: Rate) -> str:
+    """`12.3% (11.0 to 13.7; 300 of 2,440)`, or a dash where nothing was counted."""
+    if rate.value is None or rate.low is None or rate.high is None:
+        return "-"
+    return (
+        f"{rate.value:.1%} ({100 * rate.low:.1f} to {100 * rate.high:.1f}; "
+        f"{rate.count:,} of {rate.of:,})"
+    )
+
+
+def _duplicates(found: DuplicateSummary) -> str:
+    pictures = "1 picture" if found.pictures == 1 else f"{found.pictures:,} pictures"
+    told = f"{found.rows:,} images hold {pictures} more than once"
+    if not found.contradictions:
+        return f"{told}, never with two labels: see duplicates.parquet"
+    copies = " and ".join(f"{copy.row_id} ({copy.label})" for copy in found.first[0][:2])
+    return f"{told}, {found.contradictions:,} with different labels, such as {copies}"
+
+
+def _headline(summary: Summary) -> Table:
+    table = Table(title=f"Audit of {summary.data}", title_justify="left", show_header=False)
+    images = summary.images
+    speed = summary.cost.images_per_second
+    rows = {
+        "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
+        "accuracy": told(summary.accuracy),
+        "rests on background": told(summary.flagged),
+        "  if backgrounds did not matter": told(summary.null),
+        "  excess, points": _headline_excess(summary),
+        "  among correct": told(summary.flagged_correct),
+        "  among incorrect": told(summary.flagged_incorrect),
+        "undecided": told(summary.flags["undecided"]),
+        **({} if summary.evidence is None else _evidence(summary.evidence)),
+        "foreground": _foreground(summary.foreground),
+        "computed now": f"{summary.cost.computed:,} images in {summary.cost.seconds:.1f} s"
+        + (f" ({speed:.0f} a second)" if speed else "")
+        + f", {summary.cost.reused:,} reused",
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def _evidence(evidence: EvidenceSummary) -> dict[str, str]:
+    """What other backgrounds do, beside what backgrounds of the own kind or class do: the floor."""
+    flips, accuracy = (
+        (evidence.flips_across, evidence.flips_within),
+        (evidence.accuracy_across, evidence.accuracy_within),
+    )
+    return {
+        "changed on other backgrounds": "{}, own kind {}".format(*map(_figure, flips)),
+        "accuracy on other classes' backgrounds": "{}, own class {}".format(
+            *map(_figure, accuracy)
+        ),
+    }
+
+
+def _figure(figure: Interval | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure.value:.1%} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
+def _headline_excess(summary: Summary) -> str:
+    if summary.excess is None:
+        return "too few images to judge" if summary.flagged.of else "-"
+    return _excess(summary.excess)
+
+
+def _excess(excess: Excess) -> str:
+    return f"{points(excess.value)} ({points_interval(excess)})"
+
+
+def _foreground(foreground: ForegroundSummary) -> str:
+    estimates = foreground.estimates
+    if estimates is None:
+        return foreground.source
+    return (
+        f"{foreground.source}, {estimates.estimated:,} images estimated by {estimates.source}, "
+        f"{estimates.unsure:,} of them too unsure"
+    )
+
+
+def _methods(summary: Summary) -> Table:
+    names = ("method", "mean share", "mean lift", "against other masks", "pointing")
+    table = Table(*names, title_justify="left")
+    for method in summary.methods:
+        lift = _decimal(method.mean_lift)
+        if method.mean_lift_low is not None:
+            lift += f" ({method.mean_lift_low:.2f} to {method.mean_lift_high:.2f})"
+        share = "-" if method.mean_share is None else f"{method.mean_share:.3f}"
+        centred = _decimal(method.mean_centred_lift)
+        table.add_row(method.method, share, lift, centred, told(method.pointing))
+    return table
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _classes(summary: Summary) -> Table:
+    """The classes that surely stand out come first, with a mark."""
+    shown = ranked(summary.by_prediction)[:WORST]
+    left = len(summary.by_prediction) - len(shown)
+    table = Table(
+        "predicted class",
+        "rests on background",
+        "null",
+        "excess, points",
+        "q",
+        "right when predicted",
+        caption=f"and {left} more classes" if left else None,
+    )
+    for row in shown:
+        name = Text(f"{'* ' if stands_out(row) else ''}{row.name}")
+        null = "-" if row.null.value is None else f"{row.null.value:.1%}"
+        excess = _excess(row.excess) if row.excess else "too few"
+        q = "-" if row.q is None else chance(row.q)
+        table.add_row(name, told(row.flagged), null, excess, q, told(row.accuracy))
+    return table

@@ -1,0 +1,66 @@
+"""A comparison of attribution methods as a table for a terminal, a pipe or a log."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from reports.formatting import digits, visible
+from reports.method_figures import GROUPS
+from tasks.schema import Interval, MethodFigures, MethodsSummary
+
+SHOWN = ("lift", "half", "stability", "reliance")  # beside faithfulness and cost
+FIGURES = {figure.name: figure for group in GROUPS for figure in group.figures}
+
+
+def print_methods(summary: MethodsSummary) -> None:
+    """Print the recommendation, the figures that decide, each verdict and the rule to stdout."""
+    console = Console(highlight=False, emoji=False)
+    images = f"{summary.images:,}, {summary.tested:,} of them in the sanity checks"
+    head = (summary.sentence, f"data:    {summary.data}", f"images:  {images}")
+    for line in head:
+        console.print(Text(visible(line)), soft_wrap=True)
+    if summary.methods:
+        console.print(_table(summary))
+    for line in (*map(_verdict, summary.methods), f"rule:    {summary.rule}"):
+        console.print(Text(visible(line)), soft_wrap=True)  # one line each, for those who search
+
+
+def _table(summary: MethodsSummary) -> Table:
+    """The recommended method has a mark."""
+    columns = [_column(name) for name in ("faithfulness", *SHOWN, "times_forward")]
+    longest = max(len(method.method) for method in summary.methods)
+    name = Column("method", overflow="fold", min_width=min(24, longest + 2))
+    table = Table(name, *columns, caption="↑ higher is better, ↓ lower")
+    for method in summary.methods:
+        mark = "* " if method.method == summary.recommended else ""
+        table.add_row(
+            Text(mark + visible(method.method)),
+            _told(method.figures.get("faithfulness")),
+            *(_value(method.figures.get(name)) for name in SHOWN),
+            digits(method.cost.times_forward),
+        )
+    return table
+
+
+def _column(name: str) -> Column:
+    figure = FIGURES[name]
+    arrow = "↓" if figure.lower_is_better else "↑"
+    return Column(f"{figure.title.lower()} {arrow}", justify="right")
+
+
+def _told(figure: Interval | None) -> str:
+    """`0.412 (0.384 to 0.440)`."""
+    ends = "" if figure is None else f" ({digits(figure.low)} to {digits(figure.high)})"
+    return _value(figure) + ends
+
+
+def _value(figure: Interval | None) -> str:
+    return digits(None if figure is None else figure.value)
+
+
+def _verdict(method: MethodFigures) -> str:
+    counts = {"not made": method.missing, "of zeros": method.flat}
+    odd = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    return f"{method.method}: {method.verdict}" + (f" ({odd})" if odd else "")

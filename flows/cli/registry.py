@@ -1,0 +1,69 @@
+"""What passes between Sightline and MLflow beside audits: models logged, runs published later."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from flows.settings.compose import compose, secrets_refused
+from flows.settings.environment import tracking_of
+from models.addresses import without_secrets
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import load_classifier
+from models.classifier.mlflow_models import fetched
+from tasks.runs.folder import RunFolder
+from tasks.storage.lock import held
+from tasks.tracking.audit_run import TrackingSettings, publish_run
+from tasks.tracking.registry import RegistrySettings, register_model
+
+log = logging.getLogger("sightline")
+
+
+class LogSettings(BaseModel):
+    """Everything that logging a model is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: ModelSettings
+    registry: RegistrySettings
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(secrets_refused)
+
+
+class PublishSettings(BaseModel):
+    """Where a finished run goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(secrets_refused)
+
+
+def log_model(settings: LogSettings) -> str:
+    """Check the model as an audit would, and register it; returns its address."""
+    tracking = tracking_of(settings.tracking)
+    with fetched(settings.model, tracking.uri) as model:
+        classifier = load_classifier(model.settings)
+        log.info(
+            "model: %s, %d classes, maps from layer %s",
+            classifier.architecture,
+            len(classifier.classes),
+            classifier.layer,
+        )
+        return register_model(classifier, settings.registry, tracking).address
+
+
+def publish_later(run: str, given: dict[str, Any]) -> str:
+    """Send a finished run to where its audit was told to, or to what is given; says where it is."""
+    folder = RunFolder.at(run)
+    chosen = folder.read_state()["settings"].get("tracking", {})
+    told = {f"tracking.{key}": value for key, value in chosen.items()} | given
+    tracking = tracking_of(compose(PublishSettings, None, told).tracking)
+    with held(run):
+        run_id = publish_run(folder, tracking)
+    uri = without_secrets(tracking.uri)
+    return f"{run_id} in experiment {tracking.experiment} of MLflow at {uri}"

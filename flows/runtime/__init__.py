@@ -1,0 +1,1 @@
+"""What flows run on: Prefect's server, progress, schedules."""

@@ -1,0 +1,117 @@
+"""Prefect's server may be away for a while: that stops no work and costs no computed result."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+
+from models.errors import told
+from tasks.execution.run_shards import UnfinishedRun
+
+log = logging.getLogger("sightline")
+
+LAST_NEWS = 5.0  # seconds at the end for what is still to be told of the progress
+PATIENCE = 240.0  # seconds at the end for a server that is being restarted
+
+
+class PrefectAway(UnfinishedRun):
+    """Prefect's server did not answer for longer than its client waits."""
+
+
+@contextmanager
+def prefect_answering() -> Iterator[None]:
+    """The server being away as one line."""
+    try:
+        yield
+    except (httpx.HTTPError, RuntimeError) as error:
+        if not (isinstance(error, httpx.HTTPError) or "Failed to reach API" in str(error)):
+            raise
+        where = PREFECT_API_URL.value() or "its own address"
+        raise PrefectAway(
+            f"Prefect at {where} does not answer ({told(error)}); what was computed is kept, and "
+            "the same command continues when it does, or without PREFECT_API_URL"
+        ) from error
+
+
+def wait_for_prefect() -> None:
+    """Return when the server answers, or after some minutes without: a flow's end is told it.
+
+    Prefect's own client would wait longer and longer between its tries.
+    """
+    end, said = time.monotonic() + PATIENCE, False
+    while (error := _unreachable()) and time.monotonic() < end:
+        if not said:
+            log.warning("waiting for Prefect's server (%s); all is computed and kept", told(error))
+        said = True
+        time.sleep(1)
+
+
+def _unreachable() -> Exception | None:
+    try:
+        with get_client(sync_client=True) as client:
+            error = client.api_healthcheck()
+    except (httpx.HTTPError, RuntimeError) as failed:  # it asks for a version first
+        error = failed
+    refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
+    return None if refused else error  # an answer is an answer
+
+
+class Artifact:
+    """A progress artifact that a thread of its own keeps up to date, as well as it can."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self.progress = 0.0
+        self.news, self.ended, self.complained = threading.Event(), False, False
+        context = copy_context()  # it knows whose artifact it is
+        self.thread = threading.Thread(
+            target=context.run, args=(self._keep,), daemon=True, name="artifact"
+        )
+        self.news.set()
+        self.thread.start()
+
+    def tell(self, progress: float) -> None:
+        """0 to 100; returns at once."""
+        self.progress = progress
+        self.news.set()
+
+    def close(self) -> None:
+        """The last news are waited for, but not for long."""
+        self.ended = True
+        self.news.set()
+        self.thread.join(LAST_NEWS)
+
+    def _keep(self) -> None:
+        known: UUID | None = None
+        while self.news.wait():
+            self.news.clear()
+            ended, progress = self.ended, self.progress
+            try:
+                known = self._write(known, progress)
+            except Exception as error:  # Prefect's, or its transport's: no reason to stop
+                self._complain(error)
+            if ended:
+                return
+
+    def _write(self, known: UUID | None, progress: float) -> UUID:
+        if known is not None:
+            update_progress_artifact(known, progress=progress)
+            return known
+        created = create_progress_artifact(progress=progress, description=self.description)
+        assert isinstance(created, UUID)  # called outside of a coroutine
+        return created
+
+    def _complain(self, error: Exception) -> None:
+        if not self.complained:
+            log.warning("Prefect does not show the progress (%s); the work goes on", told(error))
+        self.complained = True

@@ -1,0 +1,48 @@
+"""What a schedule needs: a folder of its own for each run, and patience with both servers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from prefect import State, runtime
+
+from flows.runtime.prefect_server import wait_for_prefect
+from flows.settings.sections import RunSettings
+from models.classifier.mlflow_models import RegistryAway
+from tasks.runs.series import settled
+from tasks.storage.lock import held
+from tasks.tracking.audit_run import PublishError
+
+log = logging.getLogger("sightline")
+
+AnyRun = TypeVar("AnyRun", bound=RunSettings)
+
+
+@contextmanager
+def undisturbed(settings: AnyRun) -> Iterator[AnyRun]:
+    """The settings with the one run folder that they mean, which nobody else writes meanwhile.
+
+    Prefect sets the time that a flow run was scheduled for once: a retry has the same folder. A
+    server that is being restarted when the work is done is waited for.
+    """
+    output = settings.output
+    if output.series is not None:
+        deployment = runtime.deployment.get_name()
+        output = settled(output, deployment, runtime.flow_run.get_scheduled_start_time())
+    with held(output.folder):
+        yield settings.model_copy(update={"output": output})
+    wait_for_prefect()
+
+
+def mlflow_away(_task: object, _run: object, state: State[Any]) -> bool:
+    """Is it worth another try? Only where MLflow did not answer: numbers stay what they are."""
+    return isinstance(state.data, PublishError | RegistryAway)
+
+
+def warn_unpublished(published: State[Any]) -> None:
+    """MLflow being away costs no computed result: it is told, and the run stands."""
+    if published.is_failed():
+        log.warning("not published: %s", published.message)

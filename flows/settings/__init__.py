@@ -1,0 +1,1 @@
+"""The settings of every flow, composed of the packages' own."""

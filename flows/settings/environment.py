@@ -1,0 +1,55 @@
+"""The environment: read here alone; everything below takes arguments."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tasks.tracking.audit_run import Tracking, TrackingSettings
+
+
+def home() -> Path:
+    """Where the embedded servers keep their databases."""
+    return Path(os.environ.get("SIGHTLINE_HOME", ".sightline")).absolute()
+
+
+def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
+    """MLflow's address and, for SQLite, where artifacts go: beside the database."""
+    own = f"sqlite:///{home() / 'mlflow.db'}"
+    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or own
+    if not uri.startswith("sqlite:///"):
+        return uri, None
+    folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return uri, (folder / "mlflow-artifacts").as_uri()
+
+
+def tracking_of(settings: TrackingSettings) -> Tracking:
+    """The experiment that the settings, and for what they leave open the environment, name."""
+    uri, artifacts = tracking_uri(settings)
+    return Tracking(uri, settings.experiment, artifacts)
+
+
+def prepare_environment() -> None:
+    """Defaults for the embedded servers; must run before Prefect is imported. Set ones stay."""
+    defaults = {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk takes long
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # The command says in one line what went wrong; the traceback goes to the flow run's log.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for each event not taken
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",  # not a line for each migration of its database
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where our results go
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # A server that is away is given up after 20 seconds, not after 15 minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)

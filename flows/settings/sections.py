@@ -1,0 +1,216 @@
+"""What each occasion is told: sections that the tasks define, composed and checked together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from flows.settings.compose import secrets_refused
+from models.addresses import is_local
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import BY_ALIAS, BY_VERSION, SCHEME
+from tasks.attribution.job import Asked, AttributionSettings, ComparisonSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.finetune import FinetuneSettings, LearningSettings, Wanted
+from tasks.flags.flags import FlagSettings
+from tasks.interventions.donors import InterventionSettings
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.runs.folder import OutputSettings
+from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.registry import NAME, Alias, RegistrySettings
+
+RIVALS = (
+    *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "integrated_gradients"),
+    *("rise:masks=500", "iba", "ibisa"),
+)
+
+
+class RunSettings(BaseModel):
+    """What every occasion is told that fills a run folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    data: DataSettings
+    model: ModelSettings
+    output: OutputSettings
+    attribution: AttributionSettings = AttributionSettings()
+    interventions: InterventionSettings = InterventionSettings()
+    foreground: ForegroundSettings = ForegroundSettings()
+    compute: ComputeSettings = ComputeSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(secrets_refused)
+
+    @model_validator(mode="after")
+    def _interventions_are_of_predictions(self) -> Self:
+        if self.attribution.target == "label" and self.interventions.choice != "none":
+            raise ValueError(
+                "flags judge predictions, and --target label makes maps of labels: leave it out, "
+                "or ask for maps alone with --interventions none"
+            )
+        return self
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.data, self.attribution, self.interventions, self.foreground)
+
+
+class AuditSettings(RunSettings):
+    """Everything that an audit is told; the parameters of the flow, by the same names."""
+
+    flags: FlagSettings = FlagSettings()
+
+    @model_validator(mode="after")
+    def _flags_have_maps(self) -> Self:
+        if self.flags.method not in self.attribution.methods:
+            raise ValueError(
+                f"flags need the maps of {self.flags.method}: add it to --methods "
+                f"({', '.join(self.attribution.methods)}), or name one of these with --flag-method"
+            )
+        return self
+
+    def audit_of(self, model: ModelSettings, name: str, donors: str | None = None) -> AuditSettings:
+        """An audit of another model on the same images, in a folder inside this one's; with
+        `donors`, a run, objects are put on that one's backgrounds."""
+        sections: dict[str, Any] = {key: getattr(self, key) for key in AuditSettings.model_fields}
+        output = {"run": f"{self.output.folder.rstrip('/')}/{name}", "series": None}
+        if donors is not None:
+            output["reuse"] = None
+            sections["interventions"] = self.interventions.model_copy(update={"donors": donors})
+        sections["output"] = self.output.model_copy(update=output)
+        return AuditSettings(**sections | {"model": model})
+
+
+class RetrainedMethods(AttributionSettings):
+    """Maps of six kinds, since a training may move those alone that it looks at."""
+
+    methods: tuple[str, ...] = Field(
+        (
+            *("grad_cam", "grad_cam_pp", "layer_cam", "input_x_gradient", "full_grad"),
+            *("integrated_gradients", "ibisa"),
+        ),
+        min_length=1,
+        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
+    )
+
+
+class CandidateSettings(BaseModel):
+    """What the retrained model is called in MLflow's registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = Field(
+        None,
+        pattern=NAME,
+        description="Registered model's name; by default its name in MLflow, else of its network.",
+    )
+    alias: Alias = Field("candidate", description="Alias that the new version gets.")
+
+    def of(self, model: ModelSettings, architecture: str) -> RegistrySettings:
+        """The name that was given, or the one that suggests itself."""
+        known = re.match(r"mlflow:models:/([^/@]+)", model.address)
+        plain = re.sub(r"\W+", "_", architecture.rpartition(":")[2]).strip("_")
+        return RegistrySettings(
+            name=self.name or (known.group(1) if known else plain), alias=self.alias
+        )
+
+
+class RetrainSettings(AuditSettings):
+    """Everything that a retraining is told; the data are audited before and after it."""
+
+    learning: LearningSettings = LearningSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    attribution: RetrainedMethods = RetrainedMethods()
+    registry: CandidateSettings = CandidateSettings()
+
+    @model_validator(mode="after")
+    def _stays_on_this_machine(self) -> Self:
+        if self.output.run is not None and not is_local(self.output.run):
+            raise ValueError(
+                f"--out {self.output.run}: a training keeps its checkpoints in a folder of this "
+                "machine: give one"
+            )
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.data, self.learning, self.foreground, self.finetune)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.output.folder)
+
+
+class GateSettings(BaseModel):
+    """What a candidate is held against, and what it becomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: str = Field(description="TOML file of the rules that a candidate must keep.")
+    alias: Alias = Field(
+        "champion",
+        description="Alias of the champion; a candidate that passes gets it.",
+    )
+    run: str | None = Field(
+        None, description="Finished audit of the candidate; by default it is audited now."
+    )
+    champion_run: str | None = Field(
+        None, description="Finished audit of the champion; by default it is audited now."
+    )
+
+
+class ReleaseSettings(AuditSettings):
+    """Everything that a release is told; candidate and champion are audited alike."""
+
+    gate: GateSettings
+
+    @model_validator(mode="after")
+    def _is_registered(self) -> Self:
+        address = self.model.address.removeprefix(SCHEME)
+        named = BY_ALIAS.fullmatch(address) or BY_VERSION.fullmatch(address)
+        if self.gate.run is None and not named:
+            raise ValueError(
+                f"a release is of a registered version, and {self.model.address} is none: give "
+                "--model mlflow:models:/NAME@candidate (sightline log registers one)"
+            )
+        found = BY_ALIAS.fullmatch(address)
+        if found and found["alias"] == self.gate.alias:
+            raise ValueError(
+                f"{self.model.address} has the alias that a release gives: name the candidate by "
+                "another, or by its version (--model mlflow:models:/NAME/VERSION)"
+            )
+        return self
+
+
+class SampledData(DataSettings):
+    """A part of the data is enough to compare methods."""
+
+    sample: int | None = Field(64, ge=1, description="So many images, stratified by label.")
+
+
+class RivalSettings(AttributionSettings):
+    """Methods to compare, in small shards: some methods take a second an image."""
+
+    methods: tuple[str, ...] = Field(
+        RIVALS,
+        min_length=1,
+        description="Methods to compare, separated by commas; arguments as in rise:masks=500.",
+    )
+    shard_size: int = Field(8, ge=1, description="Images a shard, the unit of scheduling.")
+
+
+class CompareMethodsSettings(RunSettings):
+    """Everything that a comparison of methods is told."""
+
+    data: SampledData
+    attribution: RivalSettings = RivalSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+
+    @property
+    def asked(self) -> Asked:
+        return replace(super().asked, comparison=self.comparison)

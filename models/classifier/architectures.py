@@ -1,0 +1,290 @@
+"""The ways to build a network: torchvision's, timm's and our own by name, and the user's code."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torchvision
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from models.addresses import is_local
+from models.classifier import weights as weight_files
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_resnet
+from models.classifier.user_code import build_from_file
+from models.errors import Mistake, nearest, shown
+
+INCEPTIONS = ("googlenet", "inception_v3")
+OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
+
+
+class ModelMistake(Mistake):
+    """A model that cannot be audited as it was given."""
+
+
+class ModelSettings(BaseModel):
+    """Which classifier, and what the address alone does not say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field(
+        description="torchvision:NAME, timm:NAME, a bundle (model.json), path/to/file.py:function "
+        "or mlflow:models:/NAME@ALIAS."
+    )
+    weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
+    classes: str | None = Field(
+        None, description="File with one class name a line, in the order of the logits."
+    )
+    preprocessing: Preprocessing | None = Field(
+        None, description="JSON file with resize, crop, mean and std."
+    )
+    layer: str | None = Field(None, description="Layer that maps are taken from; found by itself.")
+    architecture: str | None = Field(
+        None, description="Network of a model in MLflow that is no bundle of ours, as --model's."
+    )
+    weights_artifact: str | None = Field(
+        None, description="Path of that model's weights among its files or its run's."
+    )
+    allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
+    allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What an address gives before it is checked; None where it does not say."""
+
+    network: nn.Module
+    architecture: str  # its address
+    source: str = ""  # digests of the user's code, which makes the numbers with the weights
+    classes: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    layer: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The architecture on any machine: of a factory, the file and the function."""
+        return Path(self.architecture).name if self.source else self.architecture
+
+
+def build(settings: ModelSettings) -> Built:
+    """The network of a `torchvision:`, `timm:`, `sightline:` or `file.py:function` address."""
+    scheme, _, name = settings.address.partition(":")
+    if scheme == "torchvision":
+        return _torchvision(name, settings)
+    if scheme == "timm":
+        return _timm(name, settings)
+    if scheme == "sightline":
+        return _own(name, settings)
+    if ".py:" in settings.address:
+        return _from_factory(settings)
+    raise ModelMistake(
+        f"model {settings.address!r} is not understood: give torchvision:NAME, timm:NAME, "
+        "a bundle (model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS"
+    )
+
+
+def build_fresh(architecture: str, classes: int) -> nn.Module:
+    """The network of such an address with weights drawn anew; a factory's are its own matter."""
+    scheme, _, name = architecture.partition(":")
+    if scheme == "torchvision":
+        return _build_torchvision(name, classes)
+    if scheme == "timm":
+        return _build_timm(name, classes)
+    if scheme == "sightline":
+        return OWN[name](classes)
+    return build_from_file(architecture)[0]
+
+
+def _torchvision(name: str, settings: ModelSettings) -> Built:
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise ModelMistake(
+            f"torchvision has no classification network {name!r}{nearest(name, known)}"
+        )
+    named = torchvision.models.get_model_weights(name)
+    choices = [entry.name for entry in named]
+    if settings.weights is None:
+        raise ModelMistake(
+            f"torchvision:{name} needs --weights: a file, or one of {shown([*choices, 'DEFAULT'])}"
+        )
+    if settings.weights in named.__members__:
+        entry = named[settings.weights]
+        return Built(
+            _fill_torchvision(name, weight_files.download(entry), settings.weights),
+            settings.address,
+            classes=unique(entry.meta["categories"]),
+            preprocessing=_of_transforms(name, entry.transforms()),
+        )
+    path = Path(settings.weights)
+    if is_local(settings.weights) and not path.suffix and not path.is_file():
+        raise ModelMistake(
+            f"weights {settings.weights!r} are no file and no torchvision weights"
+            f"{nearest(settings.weights, choices)}; known are {shown(choices)}"
+        )
+    state = weight_files.read_state(settings.weights, settings.allow_pickle)
+    return Built(
+        _fill_torchvision(name, state, settings.weights),
+        settings.address,
+        preprocessing=_of_transforms(name, named.DEFAULT.transforms()),
+    )
+
+
+def _filled(
+    build: Callable[[int], nn.Module], state: weight_files.State, weights: str
+) -> nn.Module:
+    """The network with as many classes as the weights have, and their numbers."""
+    network = build(weight_files.count_classes(build, state, weights))
+    weight_files.fill(network, state, weights)
+    return network
+
+
+def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.Module:
+    """Without the heads that only training uses, and with today's names of DenseNet's layers."""
+    state = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value
+        for key, value in state.items()
+        if name not in INCEPTIONS or not key.startswith(("aux1.", "aux2.", "AuxLogits."))
+    }
+    return _filled(partial(_build_torchvision, name), state, weights)
+
+
+def _build_torchvision(name: str, num_classes: int) -> nn.Module:
+    extra: dict[str, Any] = (
+        {"init_weights": False, "aux_logits": False} if name in INCEPTIONS else {}
+    )
+    network: nn.Module = torchvision.models.get_model(
+        name, weights=None, num_classes=num_classes, **extra
+    )
+    return network
+
+
+def _of_transforms(name: str, transforms: Any) -> Preprocessing:
+    """torchvision's ImageClassification preset as our preprocessing.
+
+    GoogLeNet and Inception read values from -1 to 1. torchvision prepares them as all others and
+    mends that inside the network (transform_input), which no weights file says: we do it here.
+    """
+    scaled = (0.5, 0.5, 0.5) if name in INCEPTIONS else None
+    rows = transforms.crop_size[0]
+    columns = transforms.crop_size[-1]
+    return Preprocessing(
+        resize=transforms.resize_size[0],
+        crop=(rows, columns),
+        mean=scaled or tuple(transforms.mean),
+        std=scaled or tuple(transforms.std),
+        interpolation=transforms.interpolation.value,
+        antialias=bool(transforms.antialias),
+    )
+
+
+def _timm(name: str, settings: ModelSettings) -> Built:
+    try:
+        import timm
+    except ImportError as error:
+        raise ModelMistake(
+            f"timm:{name} needs timm, which is not here: pip install 'sightline[timm]'"
+        ) from error
+    plain, _, tag = name.partition(".")
+    known = timm.list_models()
+    if plain not in known:
+        raise ModelMistake(f"timm has no network {plain!r}{nearest(plain, known)}")
+    tags = timm.list_pretrained(f"{plain}.*")
+    if tag and name not in tags:
+        raise ModelMistake(f"timm has no {name!r}{nearest(name, tags)}; known are {shown(tags)}")
+    if settings.weights is None:
+        raise ModelMistake(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
+    state = weight_files.read_state(settings.weights, settings.allow_pickle)
+    network = _filled(partial(_build_timm, name), state, settings.weights)
+    return Built(
+        network,
+        settings.address,
+        preprocessing=_of_timm(timm.data.resolve_data_config(model=network)),
+    )
+
+
+def _build_timm(name: str, num_classes: int) -> nn.Module:
+    import timm
+
+    network: Any = timm.create_model(name, pretrained=False, num_classes=num_classes)
+    heads = network.pretrained_cfg["classifier"] or ()
+    heads = (heads,) if isinstance(heads, str) else heads
+    state = network.state_dict()
+    if not heads or not all(f"{head}.weight" in state for head in heads):
+        raise ModelMistake(
+            f"timm:{name} is no classifier: it has no head that answers with classes"
+        )
+    classifier: nn.Module = network
+    return classifier
+
+
+def _of_timm(config: dict[str, Any]) -> Preprocessing | None:
+    """timm's transform for evaluation as our preprocessing; None where ours cannot do the same.
+
+    `crop_pct` is the share of the resized picture that the crop keeps. `squash` gives up the
+    picture's proportions; `border` pads, which we do not.
+    """
+    _, rows, columns = config["input_size"]
+    whole = tuple(math.floor(side / config["crop_pct"]) for side in (rows, columns))
+    resize: int | tuple[int, int] = (whole[0], whole[1])
+    if config["crop_mode"] == "center" and rows == columns:
+        resize = whole[0]
+    elif config["crop_mode"] != "squash":
+        return None
+    return Preprocessing(
+        resize=resize,
+        crop=(rows, columns),
+        mean=config["mean"],
+        std=config["std"],
+        interpolation=config["interpolation"],
+    )
+
+
+def _own(name: str, settings: ModelSettings) -> Built:
+    if name not in OWN:
+        raise ModelMistake(
+            f"sightline has no network {name!r}{nearest(name, OWN)}; known: {shown(OWN)}"
+        )
+    if settings.weights is None:
+        raise ModelMistake(f"sightline:{name} needs --weights FILE")
+    state = weight_files.read_state(settings.weights, settings.allow_pickle)
+    return Built(_filled(OWN[name], state, settings.weights), settings.address)
+
+
+def _from_factory(settings: ModelSettings) -> Built:
+    """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
+    network, source = build_from_file(settings.address)
+    if settings.weights is not None:
+        state = weight_files.read_state(settings.weights, settings.allow_pickle)
+        weight_files.fill(network, state, settings.weights)
+    classes = getattr(network, "classes", None)
+    preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)
+    try:
+        prepared = preprocessing and Preprocessing.model_validate(preprocessing)
+    except ValidationError as error:
+        raise ModelMistake(first_of(error, f"preprocessing of {settings.address}")) from error
+    return Built(
+        network,
+        settings.address,
+        source=source,
+        classes=tuple(map(str, classes)) if isinstance(classes, list | tuple) else None,
+        preprocessing=prepared,
+    )
+
+
+def unique(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """A name that stands twice, as crane does in old lists of ImageNet, carries its index."""
+    twice = {name for name in names if list(names).count(name) > 1}
+    return tuple(f"{name} [{i}]" if name in twice else name for i, name in enumerate(names))
+
+
+def first_of(error: ValidationError, what: str) -> str:
+    first = error.errors()[0]
+    parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+    return ": ".join(part for part in parts if part).replace("\n", " ")

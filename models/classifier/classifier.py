@@ -1,0 +1,228 @@
+"""A classifier with all that travels with it, and the ways to get one.
+
+Addresses: `torchvision:NAME` and `timm:NAME` with weights, `path/to/model.json` (our bundle, or
+its folder; also on s3:// and the like), `path/to/file.py:function` (the user's code) and
+`sightline:NAME` (our own small networks). models/classifier/mlflow_models.py
+brings those of MLflow here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from models.addresses import is_local, place, reaching, read_text, writing
+from models.classifier.architectures import (
+    Built,
+    ModelMistake,
+    ModelSettings,
+    build,
+    first_of,
+    unique,
+)
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.weights import digest_of
+from models.errors import shown, told
+from models.network.capture import as_found, capture
+from models.network.grid import Grid
+from models.network.layers import LayerMistake, device_of, find_grid, grid_of
+
+BUNDLE = "model.json"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network with its classes, preprocessing and map layer; `digest` names all its numbers."""
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    grid: Grid | None  # the layer of the maps, and their cells in its output; None: has no such
+    architecture: str  # the address that builds the network; a bundle's own differs from its path
+    digest: str
+
+    @property
+    def layer(self) -> str | None:
+        return None if self.grid is None else self.grid.layer
+
+    @property
+    def device(self) -> torch.device:
+        return device_of(self.network)
+
+
+class Bundle(BaseModel):
+    """model.json beside a safetensors file: everything but the numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    architecture: str
+    weights: str = "model.safetensors"
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    layer: str | None = None
+
+
+def load_classifier(settings: ModelSettings) -> Classifier:
+    """Build, fill and check the classifier that the settings name."""
+    return check_classifier(_build(settings), settings)
+
+
+def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
+    """Complete what was built, by the settings and by a look at it, or refuse it."""
+    preprocessing = settings.preprocessing or built.preprocessing
+    if preprocessing is None:
+        raise ModelMistake(
+            f"model {settings.address} does not say how its pictures are prepared: give "
+            '--preprocessing FILE with {"resize": 256, "crop": [224, 224], "mean": …, "std": …}'
+        )
+    network = built.network.eval()
+    example_BCHW = torch.zeros(1, 3, *preprocessing.size)
+    count = _count_logits(network, example_BCHW, settings.address)
+    classes = _name_classes(settings, built.classes, count)
+    layer = settings.layer or built.layer
+    found = grid_of(network, layer, example_BCHW) if layer else _grid(network, example_BCHW)
+    capture(network, found, example_BCHW)  # refuses a layer that the logits do not follow from
+    return Classifier(
+        network=network,
+        classes=classes,
+        preprocessing=preprocessing,
+        grid=found,
+        architecture=built.architecture,
+        digest=digest_of(network, built.name, built.source),
+    )
+
+
+def _grid(network: nn.Module, example_BCHW: Tensor) -> Grid | None:
+    """Of the last layer with cells; None where there is none to be found, as in a bare function."""
+    try:
+        return find_grid(network, example_BCHW)
+    except LayerMistake:
+        return None
+
+
+def save_bundle(folder: Path, classifier: Classifier) -> Path:
+    """Write model.json and model.safetensors, whole or not; `load_classifier` reads them back."""
+    bundle = Bundle(
+        architecture=classifier.architecture,
+        classes=classifier.classes,
+        preprocessing=classifier.preprocessing,
+        layer=classifier.layer,
+    )
+    state = classifier.network.state_dict()
+    # Copies, since safetensors refuses tied weights and other memory formats.
+    numbers = {name: value.contiguous().clone() for name, value in state.items()}
+    with writing(folder / bundle.weights) as file:
+        file.write(save(numbers))
+        (folder / BUNDLE).unlink(missing_ok=True)  # never an old one beside new weights
+    with writing(folder / BUNDLE) as file:
+        file.write(bundle.model_dump_json(indent=2).encode() + b"\n")
+    return folder / BUNDLE
+
+
+def read_bundle(address: str | Path) -> Bundle:
+    """The content of a model.json, or what is wrong with it."""
+    text = read_text(address)
+    if text is None:
+        raise ModelMistake(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
+    try:
+        return Bundle.model_validate(json.loads(text))
+    except ValidationError as error:
+        raise ModelMistake(first_of(error, f"model bundle {address}")) from error
+    except ValueError as error:
+        raise ModelMistake(f"model bundle {address} is not JSON ({error})") from error
+
+
+def _build(settings: ModelSettings) -> Built:
+    address = settings.address
+    if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
+        return build(settings)
+    with reaching(address):
+        path = place(address)
+    return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
+
+
+def _from_bundle(path: Path, settings: ModelSettings) -> Built:
+    bundle = read_bundle(path)
+    if ".py:" in bundle.architecture and not settings.allow_factory:
+        raise ModelMistake(
+            f"model bundle {path} names code to run ({bundle.architecture}): "
+            "pass --allow-factory if you trust it"
+        )
+    weights = settings.weights or str(path.parent / bundle.weights)
+    inner = settings.model_copy(update={"address": bundle.architecture, "weights": weights})
+    return replace(
+        build(inner),
+        classes=bundle.classes,
+        preprocessing=bundle.preprocessing,
+        layer=bundle.layer,
+    )
+
+
+def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int:
+    """How many classes the network answers with; refuses what is not one class of several."""
+    precise = {weight.dtype for weight in network.parameters()} - {torch.float32}
+    if precise:
+        kind = str(precise.pop()).removeprefix("torch.")
+        raise ModelMistake(
+            f"model {address} computes in {kind}, and maps are made in float32: "
+            "return network.float() from the factory"
+        )
+    with as_found(network), torch.enable_grad():
+        image_BCHW = example_BCHW.clone().requires_grad_(True)
+        try:
+            logits = network(image_BCHW.clone())  # a copy: some networks scale theirs in place
+        except Exception as error:  # the user's code may raise anything
+            raise ModelMistake(
+                f"model {address} does not accept pictures {tuple(example_BCHW.shape)}, "
+                f"the size that its preprocessing gives: {told(error)}"
+            ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ModelMistake(
+            f"model {address} gives {what}, not logits (batch, classes): "
+            "return one tensor of them, with a factory if need be"
+        )
+    if logits.shape[1] == 1:
+        raise ModelMistake(
+            f"model {address} has one logit (a binary classifier by threshold): "
+            "give it two logits, [0, logit], in a factory"
+        )
+    last = type(logits.grad_fn).__name__  # finds functions as well as modules
+    if last.startswith("SigmoidBackward"):
+        raise ModelMistake(
+            f"model {address} ends in a sigmoid (several labels an image): "
+            "only single-label classifiers can be audited"
+        )
+    if last.startswith("SoftmaxBackward"):
+        raise ModelMistake(
+            f"model {address} ends in a softmax, and maps need logits: leave it out of the factory"
+        )
+    return logits.shape[1]
+
+
+def _name_classes(
+    settings: ModelSettings, built: tuple[str, ...] | None, count: int
+) -> tuple[str, ...]:
+    """The names that the model answers with: the user's file, the model's own, or the indices."""
+    classes = built
+    if settings.classes is not None:
+        text = read_text(settings.classes)
+        if text is None:
+            raise ModelMistake(f"classes file {settings.classes} not found: one class name a line")
+        classes = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if classes is None:
+        return tuple(str(index) for index in range(count))
+    if len(classes) != count:
+        raise ModelMistake(
+            f"model {settings.address} has {count} logits, but {len(classes)} class names "
+            f"({shown(classes, most=4)}): give --classes FILE with one name a line"
+        )
+    return unique(classes)

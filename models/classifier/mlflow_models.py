@@ -1,0 +1,248 @@
+"""Models that MLflow keeps: an alias becomes a version once, its files become local ones.
+
+The coordinator does this before anything else; workers read the copy and never meet MLflow.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from models.addresses import told_safely, without_secrets
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import BUNDLE, read_bundle
+from models.errors import Mistake, nearest, shown
+
+if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it
+    from mlflow.tracking import MlflowClient
+
+SCHEME = "mlflow:"
+BY_ALIAS = re.compile(r"models:/(?P<name>[^/]+)@(?P<alias>[^/@]+)")
+BY_VERSION = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>[^/]+)")
+BY_ID = re.compile(r"models:/(?P<id>m-[^/@]+)")
+BY_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<path>.+)")
+FORMS = (
+    "mlflow:models:/NAME@ALIAS, mlflow:models:/NAME/VERSION, mlflow:models:/NAME/latest "
+    "or mlflow:runs:/RUN_ID/PATH"
+)
+
+
+class RegistryMistake(Mistake):
+    """A model that MLflow does not have, or not in a form that can be audited."""
+
+
+class RegistryAway(RegistryMistake):
+    """An MLflow that does not answer, or fails: another try may succeed."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model whose files can be read without MLflow; `origin` says what its address meant."""
+
+    settings: ModelSettings
+    origin: dict[str, str] = field(default_factory=dict)  # empty: it was never in MLflow
+
+
+@dataclass(frozen=True)
+class Version:
+    """What an address meant at one moment: no alias any more."""
+
+    address: str  # models:/NAME/7
+    files: str  # where MLflow keeps them
+    run: str | None  # that logged it
+
+    @property
+    def origin(self) -> dict[str, str]:
+        files = without_secrets(self.files)
+        return {"address": self.address, "files": files, "run": self.run or ""}
+
+
+@contextmanager
+def fetched(settings: ModelSettings, tracking_uri: str) -> Iterator[Fetched]:
+    """The model, with files that lie here as long as they are needed."""
+    if not settings.address.startswith(SCHEME):
+        if settings.architecture or settings.weights_artifact:
+            raise RegistryMistake(
+                "--architecture and --weights-artifact say what a model in MLflow is; "
+                f"{settings.address} is none: give --model ARCHITECTURE with --weights FILE"
+            )
+        yield Fetched(settings)
+        return
+    with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
+        with _told_in_one_line(settings.address, tracking_uri):
+            found = fetch_model(settings, Path(folder), tracking_uri)
+        yield found
+
+
+def fetch_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> Fetched:
+    """Find the version that an `mlflow:` address means, and bring its files to the folder."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking_uri)
+    version = find_version(client, settings.address.removeprefix(SCHEME))
+    folder = folder / version.address.partition(":/")[2]  # messages about files say whose they are
+    files = Files(client, tracking_uri, version.files)
+    if settings.architecture is None and settings.weights_artifact is None:
+        address = _fetch_bundle(version, files, folder)
+        changes: dict[str, Any] = {"address": str(address)}
+    else:
+        weights = _fetch_weights(client, settings, version, files, folder)
+        changes = {"address": settings.architecture, "weights": str(weights)}
+    changes |= {"architecture": None, "weights_artifact": None}
+    return Fetched(settings.model_copy(update=changes), version.origin)
+
+
+def find_version(client: MlflowClient, address: str) -> Version:
+    """What `models:/…` or `runs:/…` means now."""
+    if match := BY_ALIAS.fullmatch(address) or BY_VERSION.fullmatch(address):
+        return _registered(client, **match.groupdict())
+    if match := BY_ID.fullmatch(address):
+        model = client.get_logged_model(match["id"])
+        return Version(address, model.artifact_location, model.source_run_id)
+    if match := BY_RUN.fullmatch(address):
+        return Version(address, address, match["run"])
+    raise RegistryMistake(f"{SCHEME}{address} is no model in MLflow: give {FORMS}")
+
+
+def _registered(
+    client: MlflowClient, name: str, alias: str | None = None, version: str | None = None
+) -> Version:
+    model = _model(client, name)
+    number = _of_alias(model, alias) if alias else _of_words(model, str(version))
+    found = _or_none(lambda: client.get_model_version(name, number))
+    if found is None:
+        known = [entry.version for entry in model.latest_versions]
+        raise RegistryMistake(
+            f"model {name!r} has no version {number}; the newest is {max(map(int, known or [0]))}"
+        )
+    files = client.get_model_version_download_uri(name, number)
+    return Version(f"models:/{name}/{number}", files, found.run_id)
+
+
+def _model(client: MlflowClient, name: str) -> Any:
+    model = _or_none(lambda: client.get_registered_model(name))
+    if model is None:
+        known = [entry.name for entry in client.search_registered_models(max_results=1000)]
+        there = f"it has {shown(known)}" if known else "it has none: sightline log makes one"
+        raise RegistryMistake(
+            f"MLflow has no registered model {name!r}{nearest(name, known)}; "
+            f"{there}, and --mlflow names another server"
+        )
+    return model
+
+
+def _of_alias(model: Any, alias: str) -> str:
+    if alias not in model.aliases:
+        there = f"it has {shown(model.aliases)}" if model.aliases else "it has none"
+        raise RegistryMistake(
+            f"model {model.name!r} has no alias {alias!r}{nearest(alias, model.aliases)}; {there}"
+        )
+    return str(model.aliases[alias])
+
+
+def _of_words(model: Any, version: str) -> str:
+    """A number as it is; `latest` and the stages of old registries as the number they mean now."""
+    if version.isdigit():
+        return version
+    stages = {entry.current_stage.lower(): entry.version for entry in model.latest_versions}
+    if version.lower() == "latest" and stages:
+        return str(max(map(int, stages.values())))
+    if version.lower() not in stages:
+        raise RegistryMistake(
+            f"model {model.name!r} has no version {version!r}: give a number, latest, or @ALIAS "
+            f"({shown(model.aliases) or 'it has none'})"
+        )
+    return str(stages[version.lower()])
+
+
+def _or_none(ask: Any) -> Any:
+    """MLflow's answer, or None where it says that there is no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+class Files:
+    """What one model or run keeps in MLflow's artifact store, by paths below its root."""
+
+    def __init__(self, client: MlflowClient, tracking_uri: str, root: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        if match := BY_ID.fullmatch(root):  # MLflow itself would ask its global server for it
+            root = client.get_logged_model(match["id"]).artifact_location
+        self.repository = get_artifact_repository(root, tracking_uri=tracking_uri)
+
+    def names(self, folder: str | None = None) -> list[str]:
+        return [entry.path for entry in self.repository.list_artifacts(folder)]
+
+    def have(self, path: str) -> bool:
+        return path in self.names(str(PurePosixPath(path).parent) if "/" in path else None)
+
+    def fetch(self, path: str, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(self.repository.download_artifacts(path, dst_path=str(folder)))
+
+
+def _fetch_bundle(version: Version, files: Files, folder: Path) -> Path:
+    names = files.names()
+    if BUNDLE not in names:
+        raise RegistryMistake(
+            f"{version.address} is no bundle of ours (it holds {shown(names) or 'nothing'}, no "
+            f"{BUNDLE}): give --architecture torchvision:NAME and --weights-artifact PATH of a "
+            "state dict or safetensors file among its files or its run's"
+        )
+    address = files.fetch(BUNDLE, folder)
+    weights = read_bundle(address).weights
+    if weights.startswith("/") or ".." in PurePosixPath(weights).parts:
+        raise RegistryMistake(f"{version.address}: its {BUNDLE} names weights outside: {weights!r}")
+    files.fetch(weights, folder)
+    return address
+
+
+def _fetch_weights(
+    client: MlflowClient, settings: ModelSettings, version: Version, files: Files, folder: Path
+) -> Path:
+    """A weights file among the model's files, or among those of the run that logged it."""
+    path = settings.weights_artifact
+    if settings.architecture is None or path is None:
+        raise RegistryMistake(
+            f"{version.address} needs both --architecture (torchvision:NAME, …) and "
+            "--weights-artifact PATH; a bundle of ours needs neither"
+        )
+    if files.have(path):
+        return files.fetch(path, folder)
+    names = files.names()
+    if version.run:
+        root = client.get_run(version.run).info.artifact_uri
+        of_run = Files(client, files.repository.tracking_uri, root)
+        if of_run.have(path):
+            return of_run.fetch(path, folder)
+        names += of_run.names()
+    raise RegistryMistake(
+        f"{version.address} and its run hold no {path!r}{nearest(path, names)}; "
+        f"they hold {shown(names) or 'nothing'}"
+    )
+
+
+@contextmanager
+def _told_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
+    try:
+        yield
+    except Mistake:
+        raise
+    except Exception as error:  # MLflow's own, and those of every store that it keeps files in
+        words, cause = told_safely(error)
+        raise RegistryAway(
+            f"MLflow at {without_secrets(tracking_uri)} does not give {address} ({words[:300]}): "
+            "check that it is there and answers, or give another --mlflow"
+        ) from cause

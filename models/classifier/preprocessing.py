@@ -1,0 +1,90 @@
+"""From a decoded picture to what the network reads. Shapes: B images, C=3 colours, H W pixels.
+
+The geometry (resize, centre crop) is one function for pictures and masks, so that both stay
+aligned; the values (scale, mean, std) are applied to whole batches on the device.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as geometry
+
+from models.errors import Mistake
+
+LARGEST = 200_000_000  # pixels of a picture, before and after it is resized
+
+
+class GeometryMistake(Mistake):
+    """A picture that the preprocessing would make too large."""
+
+
+class Preprocessing(BaseModel):
+    """Travels with the model: resize (shorter side, or rows and columns), centre crop, values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    crop: tuple[PositiveInt, PositiveInt] | None = None
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.5, 0.5, 0.5)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    antialias: bool = True
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> Preprocessing:
+        if self.crop is None and not isinstance(self.resize, tuple):
+            raise ValueError(
+                "pictures of different sizes would come out: set crop, or resize to [rows, columns]"
+            )
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of every preprocessed picture."""
+        size = self.crop or self.resize
+        assert isinstance(size, tuple)
+        return size
+
+    def told(self) -> str:
+        """One line for people."""
+        resize = "not resized" if self.resize is None else f"resized to {self.resize}"
+        crop = "" if self.crop is None else f", cropped to {self.crop[0]}x{self.crop[1]}"
+        return f"{resize}{crop}, mean {self.mean}, std {self.std}"
+
+    def place(self, picture_CHW: Tensor) -> Tensor:
+        """Resize and centre-crop a uint8 picture or mask to `size`; still uint8."""
+        if self.resize is not None:
+            self._refuse_growth(*picture_CHW.shape[-2:])
+            target = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+            picture_CHW = geometry.resize(
+                picture_CHW, target, InterpolationMode(self.interpolation), antialias=self.antialias
+            )
+        if self.crop is not None:
+            picture_CHW = geometry.center_crop(picture_CHW, list(self.crop))
+        return picture_CHW
+
+    def _refuse_growth(self, rows: int, columns: int) -> None:
+        """A line of pixels whose shorter side is resized would grow without end."""
+        if isinstance(self.resize, int):
+            shorter, longer = sorted((rows, columns))
+            length = self.resize * longer // shorter
+            if self.resize * length > LARGEST:
+                raise GeometryMistake(
+                    f"its {columns}x{rows} pixels, resized to {self.resize} on the shorter side, "
+                    f"would be {length} on the longer: at most {LARGEST // 10**6} million "
+                    "pixels are allowed"
+                )
+
+    def normalise(self, picture_BCHW: Tensor) -> Tensor:
+        """uint8 pictures as the network reads them: float32, (x / 255 - mean) / std."""
+        device = picture_BCHW.device
+        scale = torch.tensor([1 / (255 * s) for s in self.std], device=device)[:, None, None]
+        shift = torch.tensor(
+            [-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device
+        )[:, None, None]
+        return picture_BCHW.float().mul_(scale).add_(shift)

@@ -1,0 +1,165 @@
+"""Reading weights from files without running code, and naming them by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.addresses import local_copy
+from models.errors import Mistake, shown, told
+
+State = dict[str, Tensor]
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
+COUNTER = "num_batches_tracked"  # of training only; old files have none
+
+
+class WeightsMistake(Mistake):
+    """A weights file that cannot be read, must not be read, or does not fit the network."""
+
+
+def read_state(address: str | Path, allow_pickle: bool = False) -> State:
+    """Tensors by name from a safetensors file or a state dict; never runs code unless allowed."""
+    with local_copy(address) as path:
+        if path is None:
+            raise WeightsMistake(
+                f"weights {address} not found: give a .safetensors file or a state dict"
+            )
+        name = f"weights {address}"
+        if path.suffix == ".safetensors":
+            return _strip_parallel(_load_safetensors(path, name))
+        return _strip_parallel(_unwrap(_load_torch(path, name, allow_pickle), name))
+
+
+def _load_safetensors(path: Path, name: str) -> State:
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise WeightsMistake(
+            f"{name} ({path.stat().st_size} bytes) are not readable safetensors "
+            f"({told(error)}): write or copy the file again"
+        ) from error
+
+
+def download(entry: Any) -> State:
+    """Weights that torchvision names, kept by torch where it keeps downloads."""
+    try:
+        return dict(entry.get_state_dict(check_hash=True, weights_only=True))
+    except (OSError, RuntimeError) as error:  # no network; a file with another hash
+        raise WeightsMistake(
+            f"torchvision's weights {entry} cannot be downloaded ({told(error)}): "
+            "go online once, or give a file of weights"
+        ) from error
+
+
+def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
+    if path.suffix == ".pt2":
+        raise WeightsMistake(
+            f"{name} are an exported program, whose layers cannot be looked into: "
+            "save the state dict instead (torch.save(model.state_dict(), path))"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's hints on odd files: our line says what to do
+            return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError... for broken files
+        if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
+            raise WeightsMistake(
+                f"{name} are a pickle that can run code: save the state dict instead "
+                "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust it"
+            ) from error
+        why = f"{told(error)}; " if allow_pickle else ""  # else torch's words on `weights_only`
+        raise WeightsMistake(
+            f"{name} ({path.stat().st_size} bytes) cannot be read as a state dict: {why}"
+            "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
+        ) from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """By the first bytes: a pickle's protocol mark, or the zip archive that torch.save writes."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"\x80", b"PK\x03\x04"))
+
+
+def _unwrap(loaded: object, name: str) -> State:
+    if isinstance(loaded, nn.Module):  # only with allow_pickle
+        return dict(loaded.state_dict())
+    if isinstance(loaded, Mapping):
+        if loaded and all(isinstance(value, Tensor) for value in loaded.values()):
+            return dict(loaded)
+        for key in WRAPPERS:
+            if key in loaded:
+                return _unwrap(loaded[key], name)
+        found = shown(map(str, loaded)) or "nothing"
+    else:
+        found = f"a {type(loaded).__name__}"
+    raise WeightsMistake(
+        f"{name} hold {found}, not a state dict: save one, bare or under one of {shown(WRAPPERS)}"
+    )
+
+
+def _strip_parallel(state: State) -> State:
+    """DataParallel writes every name with `module.` in front."""
+    if all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def count_classes(build: Callable[[int], nn.Module], state: State, source: str) -> int:
+    """How many classes the weights were trained for: rows of the head, the last tensor."""
+    head = _names(build)[-1]
+    if head not in state:
+        raise WeightsMistake(
+            f"weights {source} do not fit the network: missing {head!r}; "
+            "name the architecture that they were trained with"
+        )
+    return int(state[head].shape[0])
+
+
+def _names(build: Callable[[int], nn.Module]) -> list[str]:
+    try:
+        with torch.device("meta"):  # names only: nothing is allocated
+            return list(build(2).state_dict())
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        return list(build(2).state_dict())
+
+
+def fill(network: nn.Module, state: State, source: str) -> None:
+    """Load the state into the network, all of it, or say what does not fit."""
+    own = network.state_dict()
+    missing = {name for name in own.keys() - state.keys() if not name.endswith(COUNTER)}
+    unknown = state.keys() - own.keys()
+    other = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own.keys() & state.keys()
+        if own[name].shape != state[name].shape
+    ]
+    problems = [
+        f"{what} {shown(sorted(names), most=3)}"
+        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
+        if names
+    ]
+    if problems:
+        raise WeightsMistake(
+            f"weights {source} do not fit the network: {'; '.join(problems)}; "
+            "name the architecture that they were trained with"
+        )
+    own.update(state)  # keeps the versions of its modules, which MNASNet insists on
+    network.load_state_dict(own)
+
+
+def digest_of(network: nn.Module, architecture: str, source: str) -> str:
+    """Names every number of the network: SHA-256 of its state and of how it was built."""
+    digest = hashlib.sha256(f"{architecture}\n{source}\n".encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,68 @@
+"""Interventions on pictures: the object removed, the background removed, the background exchanged.
+
+Shapes: B images, C=3 colours, H W pixels, K classes. Images are normalised, so that zero is the
+mean of the data; a mask holds the foreground's share of each pixel, 0 to 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from models.network.capture import as_found
+
+VERSION = 1  # of what each intervention makes of a picture
+
+Fill = Literal["mean", "blur", "data"]
+FILLS: tuple[Fill, ...] = get_args(Fill)
+NOTHING = 1e-3  # pixels; what is left of a mask that covers all is rounding
+
+
+def without_object(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill = "mean") -> Tensor:
+    """The object filled in: with its background's mean colour, a blur of it, or the data's mean."""
+    return exchanged(image_BCHW, mask_BHW, _filling(image_BCHW, mask_BHW, fill), keep="background")
+
+
+def without_background(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
+    """The object alone, on the data's mean."""
+    return image_BCHW * mask_BHW[:, None]
+
+
+def exchanged(
+    image_BCHW: Tensor,
+    mask_BHW: Tensor,
+    other_BCHW: Tensor,
+    keep: Literal["object", "background"] = "object",
+) -> Tensor:
+    """One part of each image kept, the rest taken from another image."""
+    kept_B1HW = mask_BHW[:, None] if keep == "object" else 1 - mask_BHW[:, None]
+    return torch.lerp(other_BCHW.expand_as(image_BCHW), image_BCHW, kept_B1HW.expand_as(image_BCHW))
+
+
+def predict(network: nn.Module, image_BCHW: Tensor) -> Tensor:
+    """Probabilities (B, K), without a gradient."""
+    with as_found(network), torch.no_grad():
+        logits_BK: Tensor = network(image_BCHW)
+        return logits_BK.softmax(1)
+
+
+def _filling(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill) -> Tensor:
+    if fill == "data":
+        return torch.zeros_like(image_BCHW)
+    outside_B1HW = 1 - mask_BHW[:, None]
+    total_BC = (image_BCHW * outside_B1HW).sum((2, 3))
+    mean_BC11 = _ratio(total_BC, outside_B1HW.sum((2, 3)))[..., None, None]
+    if fill == "mean":
+        return mean_BC11
+    known_BCHW = exchanged(image_BCHW, mask_BHW, mean_BC11, keep="background")
+    size = max(3, min(image_BCHW.shape[2:]) // 4 | 1)
+    blurred_BCHW: Tensor = gaussian_blur(known_BCHW, [size, size])
+    return blurred_BCHW
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """0, the data's mean, where there is no background at all."""
+    return torch.where(whole > NOTHING, part / whole.clamp(min=NOTHING), torch.zeros_like(part))

@@ -1,0 +1,1 @@
+"""How good a map is: does it lie on the object, is it faithful, does it forget with the network."""

@@ -1,0 +1,108 @@
+"""Gradients gathered along a path or around a picture: Integrated Gradients and SmoothGrad.
+
+Shapes: B images of which b at a time, N copies of each of which n at a time, C colours, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.errors import Mistake
+from models.methods.gradients import saliency
+from models.network.question import Question
+
+
+class PathMistake(Mistake):
+    """Copies of a picture that cannot be made."""
+
+
+@dataclass(frozen=True)
+class IntegratedGradients:
+    """How finely the path from the mean of the data to the picture is walked."""
+
+    steps: int = 32  # passes forward and back an image
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise PathMistake(f"integrated_gradients: steps={self.steps}: at least 1 is needed")
+
+
+@dataclass(frozen=True)
+class SmoothGrad:
+    """What noise is added; the same draws for every image."""
+
+    draws: int = 25  # passes forward and back an image
+    noise: float = 0.15  # deviation, as a share of the image's range of values
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise PathMistake(f"smooth_grad: draws={self.draws}: at least 1 is needed")
+        if not 0 <= self.noise < float("inf"):
+            raise PathMistake(f"smooth_grad: noise={self.noise}: it must be 0 or more, and finite")
+
+
+def integrated_gradients(asked: Question, settings: IntegratedGradients) -> Tensor:
+    """Sundararajan et al. 2017, equation 1, by Gauss and Legendre: signed map_BHW.
+
+    Adds up to the target's logit less that of the mean of the data, which is zero.
+    """
+    node_N, weight_N = _quadrature(settings.steps)
+    gradient_BCHW = torch.zeros_like(asked.image_BCHW)
+    chunks = zip(*(torch.split(value, asked.room) for value in (node_N, weight_N)), strict=True)
+    for node_n, weight_n in chunks:
+        gradient_BCHW += _summed(asked, weight_n, partial(_scaled, node_n))
+    return (asked.image_BCHW * gradient_BCHW).sum(1)
+
+
+def smooth_grad(asked: Question, settings: SmoothGrad) -> Tensor:
+    """Smilkov et al. 2017: the saliency of the mean gradient among noisy copies; map_BHW >= 0."""
+    weight_N = torch.full((settings.draws,), 1 / settings.draws)
+    gradient_BCHW = torch.zeros_like(asked.image_BCHW)
+    generator = torch.Generator().manual_seed(settings.seed)
+    for weight_n in torch.split(weight_N, asked.room):
+        # One by one, so that the room does not change what is drawn.
+        draws = [torch.randn(asked.image_BCHW.shape[1:], generator=generator) for _ in weight_n]
+        noise_nCHW = settings.noise * torch.stack(draws).to(asked.image_BCHW)
+        gradient_BCHW += _summed(asked, weight_n, partial(_noisy, noise_nCHW))
+    return saliency(asked.image_BCHW, gradient_BCHW)
+
+
+def _summed(asked: Question, weight_n: Tensor, copies: Callable[[Tensor], Tensor]) -> Tensor:
+    """The sum over an image's copies (b, n, C, H, W) of weight times gradient; (B, C, H, W)."""
+    return torch.cat(list(_parts_summed(asked, weight_n.to(asked.image_BCHW), copies)))
+
+
+def _parts_summed(
+    asked: Question, weight_n: Tensor, copies: Callable[[Tensor], Tensor]
+) -> Iterator[Tensor]:
+    count = len(weight_n)
+    for part in asked.parts(count):
+        image_NCHW = copies(part.image_BCHW).flatten(0, 1)
+        target_N = part.target_B.repeat_interleave(count)
+        gradient_NCHW = part.gradient_of(image_NCHW, target_N)
+        gradient_bnCHW = gradient_NCHW.view(-1, count, *gradient_NCHW.shape[1:])
+        yield torch.einsum("bnchw,n->bchw", gradient_bnCHW, weight_n)
+
+
+def _scaled(node_n: Tensor, image_bCHW: Tensor) -> Tensor:
+    """At each node of the path from zero to the image."""
+    return image_bCHW[:, None] * node_n.to(image_bCHW)[:, None, None, None]
+
+
+def _noisy(noise_nCHW: Tensor, image_bCHW: Tensor) -> Tensor:
+    """With noise in units of the image's own range."""
+    low_b, high_b = image_bCHW.flatten(1).aminmax(dim=1)
+    return image_bCHW[:, None] + (high_b - low_b)[:, None, None, None, None] * noise_nCHW
+
+
+def _quadrature(steps: int) -> tuple[Tensor, Tensor]:
+    """Nodes between 0 and 1 and their weights, which add up to 1; float64."""
+    node_N, weight_N = np.polynomial.legendre.leggauss(steps)
+    return torch.from_numpy((1 + node_N) / 2), torch.from_numpy(weight_N / 2)

@@ -1,0 +1,246 @@
+"""The registry of attribution methods: name, version, sign rule, cost, and what makes the map.
+
+A method is named as it is typed: `grad_cam`, `rise:masks=500`, `captum:GuidedBackprop`. Arguments
+that have their default value are no part of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from models.arguments import arguments_of, settings_of, told_arguments
+from models.errors import Mistake, nearest, shown
+from models.methods import cam, captum_methods, gradients
+from models.methods.full_grad import full_grad
+from models.methods.iba import Iba, iba
+from models.methods.ibisa import Ibisa, ibisa
+from models.methods.path_gradients import (
+    IntegratedGradients,
+    SmoothGrad,
+    integrated_gradients,
+    smooth_grad,
+)
+from models.methods.rise import Rise, rise
+from models.methods.vjp import Vjp, vjp
+from models.network.capture import Capture
+from models.network.question import Question
+
+CAPTUM = "captum"  # prefix of Captum's attributions
+
+
+class MethodMistake(Mistake):
+    """A method that the registry does not hold, or that the network cannot serve."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Passes of the whole network that one image takes."""
+
+    forwards: float
+    backwards: float
+
+
+@dataclass(frozen=True)
+class Method:
+    """One attribution method. A change of its numbers raises `version`, which all parts carry."""
+
+    name: str
+    version: int
+    sign: Literal["relu", "absolute"]  # energy: maps are never negative, or magnitudes count
+    cost: Cost | None  # None where nobody said
+
+    @property
+    def specification(self) -> list[object]:
+        """What makes its numbers."""
+        return [self.name, self.version]
+
+
+@dataclass(frozen=True)
+class PassMethod(Method):
+    """A map that follows from the one pass in which the image is predicted."""
+
+    reads: Literal["layer", "image", "biases"]  # whose gradient; all but the layer's cost more
+    map_Bhw: Callable[[Capture], Tensor]
+
+
+@dataclass(frozen=True)
+class NetworkMethod(Method):
+    """A map for which the method runs the network by itself."""
+
+    settings: Any  # a frozen dataclass
+    map_Bhw: Callable[[Question], Tensor]
+    looks_inside: bool = False  # needs a layer with cells
+    layer: str = ""  # another one than the classifier's
+    surveys: bool = False  # needs the statistics of the layer's activations over the data
+    follows: bool = True  # needs a gradient of the logits with respect to the picture
+
+    @property
+    def specification(self) -> list[object]:
+        return [*super().specification, asdict(self.settings)]
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A method that takes arguments: how its settings are spelt and what becomes of them."""
+
+    settings: type[Any]
+    make: Callable[[str, Any], NetworkMethod]
+
+
+def _of_layer(function: Callable[[Tensor, Tensor], Tensor]) -> PassMethod:
+    return PassMethod(
+        name=function.__name__,
+        version=1,
+        sign="relu",
+        cost=Cost(1, 0),  # the backward stops at the last layer
+        reads="layer",
+        map_Bhw=lambda seen: function(seen.activation_BDhw, seen.gradient_BDhw),
+    )
+
+
+def _of_image(function: Callable[[Tensor, Tensor], Tensor]) -> PassMethod:
+    def map_BHW(seen: Capture) -> Tensor:
+        return function(*_image(seen, function.__name__))
+
+    return PassMethod(
+        name=function.__name__,
+        version=1,
+        sign="absolute",
+        cost=Cost(1, 1),
+        reads="image",
+        map_Bhw=map_BHW,
+    )
+
+
+def _full_grad(seen: Capture) -> Tensor:
+    return full_grad(*_image(seen, "full_grad"), seen.terms)
+
+
+def _image(seen: Capture, name: str) -> tuple[Tensor, Tensor]:
+    if seen.image_BCHW is None or seen.image_gradient_BCHW is None:
+        raise ValueError(f"{name} needs a capture with to_image=True")
+    return seen.image_BCHW, seen.image_gradient_BCHW
+
+
+PASS_METHODS: dict[str, PassMethod] = {
+    method.name: method
+    for method in (
+        *map(_of_layer, (cam.grad_cam, cam.grad_cam_pp, cam.hires_cam, cam.layer_cam)),
+        *map(_of_image, (gradients.saliency, gradients.input_x_gradient)),
+        PassMethod("full_grad", 1, "relu", Cost(1, 1), "biases", _full_grad),
+    )
+}
+# What one short backward gives; maps of pixels are dearer to compute and to store.
+LAYER_METHODS = tuple(name for name, method in PASS_METHODS.items() if method.reads == "layer")
+
+
+def _integrated_gradients(name: str, settings: IntegratedGradients) -> NetworkMethod:
+    cost = Cost(settings.steps, settings.steps)
+    return NetworkMethod(
+        name, 1, "absolute", cost, settings, lambda asked: integrated_gradients(asked, settings)
+    )
+
+
+def _smooth_grad(name: str, settings: SmoothGrad) -> NetworkMethod:
+    cost = Cost(settings.draws, settings.draws)
+    return NetworkMethod(
+        name, 1, "relu", cost, settings, lambda asked: smooth_grad(asked, settings)
+    )
+
+
+def _vjp(name: str, settings: Vjp) -> NetworkMethod:
+    return NetworkMethod(
+        name, 1, "absolute", Cost(1, 1), settings, lambda asked: vjp(asked, settings)
+    )
+
+
+def _rise(name: str, settings: Rise) -> NetworkMethod:
+    return NetworkMethod(
+        name,
+        1,
+        "relu",
+        Cost(settings.masks, 0),
+        settings,
+        lambda asked: rise(asked, settings),
+        follows=False,
+    )
+
+
+def _ibisa(name: str, settings: Ibisa) -> NetworkMethod:
+    return NetworkMethod(
+        name,
+        1,
+        "relu",
+        Cost(settings.steps, settings.steps),
+        settings,
+        lambda asked: ibisa(asked, settings),
+    )
+
+
+def _iba(name: str, settings: Iba) -> NetworkMethod:
+    return NetworkMethod(
+        name,
+        1,
+        "relu",
+        Cost(1, 0),  # all else runs the head alone
+        settings,
+        lambda asked: iba(asked, settings),
+        looks_inside=True,
+        layer=settings.layer,
+        surveys=True,
+        follows=False,
+    )
+
+
+FAMILIES: dict[str, _Family] = {
+    "integrated_gradients": _Family(IntegratedGradients, _integrated_gradients),
+    "smooth_grad": _Family(SmoothGrad, _smooth_grad),
+    "vjp": _Family(Vjp, _vjp),
+    "rise": _Family(Rise, _rise),
+    "iba": _Family(Iba, _iba),
+    "ibisa": _Family(Ibisa, _ibisa),
+}
+NAMES = (*PASS_METHODS, *FAMILIES)
+
+
+def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
+    """The methods of these names, in this order."""
+    return tuple(map(find_method, names))
+
+
+def find_method(name: str) -> Method:
+    """`rise:masks=500` as a method; its own name is the shortest that means the same."""
+    family, _, rest = name.partition(":")
+    if family == CAPTUM:
+        return _of_captum(rest)
+    if family in PASS_METHODS:
+        if rest:
+            raise MethodMistake(f"method {family} takes no arguments, found {rest!r}: drop them")
+        return PASS_METHODS[family]
+    if family not in FAMILIES:
+        raise MethodMistake(
+            f"unknown method {name!r}{nearest(name, NAMES)}; known are {shown(NAMES)}, "
+            "and captum:NAME"
+        )
+    settings = settings_of(f"method {family}", FAMILIES[family].settings, arguments_of(rest))
+    return FAMILIES[family].make(":".join([family, *told_arguments(settings)]), settings)
+
+
+def _of_captum(rest: str) -> NetworkMethod:
+    name, _, arguments = rest.partition(":")
+    given = arguments_of(arguments)
+    asked_for = captum_methods.captum_method(name, given)
+    return NetworkMethod(
+        ":".join([CAPTUM, name, *(f"{key}={given[key]}" for key in sorted(given))]),
+        1,
+        "absolute",
+        None,
+        asked_for,
+        lambda asked: captum_methods.explain(asked, asked_for),
+        looks_inside=asked_for.looks_inside,
+        follows=False,  # those that need a gradient say so when they are tried
+    )

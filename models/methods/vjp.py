@@ -1,0 +1,87 @@
+"""The vector-Jacobian product that S-IB trains with, as a map: one pass forward, one back.
+
+Shapes: B images, C colours, H W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.errors import Mistake, shown
+from models.network.question import Question, gradient
+
+Form = Literal["softmax", "logit", "margin"]
+FORMS: tuple[Form, ...] = get_args(Form)
+LEAST = 1e-30  # length of a cotangent; a map times less would vanish in float32
+
+
+class VjpMistake(Mistake):
+    """A cotangent that is not known."""
+
+
+@dataclass(frozen=True)
+class Vjp:
+    """Which direction of the logits is followed back to the picture."""
+
+    form: Form = "softmax"  # of half the squared probabilities (S-IB), the target, or its margin
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise VjpMistake(f"vjp: form={self.form}: known are {shown(FORMS)}")
+
+
+def vjp(asked: Question, settings: Vjp) -> Tensor:
+    """The mean over colours of J^T u, for the form's cotangent u: signed map_BHW."""
+    return torch.cat([_of_part(part, COTANGENTS[settings.form]) for part in asked.parts(1)])
+
+
+def softmax_cotangent(logits_BK: Tensor, target_B: Tensor) -> Tensor:
+    """u = p (p - |p|^2), the gradient of |p|^2 / 2 with respect to the logits; in float64.
+
+    p - |p|^2 is formed from distances to the largest probability, which stay exact where it is
+    nearly 1 or where all are nearly the same. No label enters.
+    """
+    logits_BK = logits_BK.double()
+    probability_BK = logits_BK.softmax(1)
+    top_B1, best_B1 = logits_BK.max(1, keepdim=True)
+    below_BK = -probability_BK.gather(1, best_B1) * torch.expm1(logits_BK - top_B1)
+    mean_B1 = (probability_BK * below_BK).sum(1, keepdim=True)
+    return probability_BK * (mean_B1 - below_BK)
+
+
+def logit_cotangent(logits_BK: Tensor, target_B: Tensor) -> Tensor:
+    """One for the target, nothing else; float64."""
+    return functional.one_hot(target_B, logits_BK.shape[1]).double()
+
+
+def margin_cotangent(logits_BK: Tensor, target_B: Tensor) -> Tensor:
+    """The target's logit less the mean of all others; float64."""
+    is_target_BK = logit_cotangent(logits_BK, target_B)
+    return is_target_BK - (1 - is_target_BK) / (logits_BK.shape[1] - 1)
+
+
+COTANGENTS: dict[Form, Callable[[Tensor, Tensor], Tensor]] = {
+    "softmax": softmax_cotangent,
+    "logit": logit_cotangent,
+    "margin": margin_cotangent,
+}
+
+
+def _of_part(part: Question, cotangent: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Of images that fit the room. A unit vector goes back, since a tiny one would be rounded to
+    zeros on the way; its length returns at the end, unless it is too small for the map's type."""
+    with torch.enable_grad():
+        image_BCHW = part.image_BCHW.detach().requires_grad_(True)
+        logits_BK = part.logits_of(image_BCHW)
+        push_BK = cotangent(logits_BK.detach(), part.target_B)
+        length_B1 = push_BK.norm(dim=1, keepdim=True)
+        unit_BK = torch.where(length_B1 == 0, push_BK, push_BK / length_B1).to(logits_BK)
+        found_BCHW = gradient((logits_BK * unit_BK).sum(), image_BCHW)
+    length_B11: Tensor = length_B1.clamp(min=LEAST).to(found_BCHW)[..., None]
+    return found_BCHW.mean(1) * length_B11

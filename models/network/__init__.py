@@ -1,0 +1,1 @@
+"""Inside a network: its layers, and what one pass captures of them."""

@@ -1,0 +1,68 @@
+"""What a method that runs the network by itself is asked, and the calls that such methods share.
+
+Shapes: B images, N pictures made of them, C colours, H W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import Mistake
+from models.network.grid import Grid
+from models.network.statistics import Statistics
+
+
+class QuestionMistake(Mistake):
+    """The network cannot answer what a method asks."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Images to explain. The network is in evaluation mode and frozen (`as_found`) meanwhile."""
+
+    network: nn.Module
+    image_BCHW: Tensor  # normalised: zero is the mean of the data
+    target_B: Tensor  # the class to explain
+    room: int = 64  # most pictures in one call of the network
+    grid: Grid | None = None  # the layer with cells, for methods that look inside
+    statistics: Statistics | None = None  # of that layer's activations over the data
+
+    def parts(self, copies: int) -> Iterator[Question]:
+        """The same of a few images at a time, so that so many copies of each fit the room."""
+        size = max(1, self.room // copies)
+        images = torch.split(self.image_BCHW, size)
+        for image_bCHW, target_b in zip(images, torch.split(self.target_B, size), strict=True):
+            yield replace(self, image_BCHW=image_bCHW, target_B=target_b)
+
+    def logit_of(self, image_NCHW: Tensor, target_N: Tensor) -> Tensor:
+        """The target's logit of each picture; with a graph where gradients are on."""
+        return self.logits_of(image_NCHW).gather(1, target_N[:, None])[:, 0]
+
+    def logits_of(self, image_NCHW: Tensor) -> Tensor:
+        """(N, K)."""
+        logits_NK: Tensor = self.network(image_NCHW.clone())  # some networks work in place
+        return logits_NK
+
+    def gradient_of(self, image_NCHW: Tensor, target_N: Tensor) -> Tensor:
+        """Of each picture's target logit with respect to the picture; one forward, one backward."""
+        with torch.enable_grad():
+            image_NCHW = image_NCHW.detach().requires_grad_(True)
+            score = self.logit_of(image_NCHW, target_N).sum()
+            return gradient(score, image_NCHW)
+
+
+def gradient(score: Tensor, source: Tensor) -> Tensor:
+    """Of a score with respect to what it follows from; refuses a network that gives none."""
+    found: Tensor | None = None
+    if score.requires_grad:
+        (found,) = torch.autograd.grad(score, source, allow_unused=True)
+    if found is None:
+        raise QuestionMistake(
+            "the logits do not follow from the picture by a gradient: choose --methods without "
+            "one, such as rise"
+        )
+    return found

@@ -1,0 +1,94 @@
+"""What became of one picture when it was changed, in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
+
+from markupsafe import Markup
+
+from reports.formatting import roughly, short, visible
+from tasks.schema import ChangedPicture, Example
+
+NAMED = 2  # classes that a prediction became
+
+
+def why(example: Example) -> Markup:
+    """Predicted as what, what other backgrounds leave of it, and what is left without the object.
+
+    Empty for a picture that was not changed.
+    """
+    if not example.changes:
+        return Markup()
+    start = Markup("Predicted {} with {}").format(
+        named(example.prediction), roughly(example.confidence)
+    )
+    others = [it for it in example.changes if it.change == "exchanged" and not it.same_class]
+    removed = next((it for it in example.changes if it.change == "object_removed"), None)
+    exchanged = _exchanged(example, others) if others else Markup()
+    return start + exchanged + (_without(example, removed) if removed else Markup()) + "."
+
+
+def breakable(text: str, longest: int = 48) -> Markup:
+    """A method's name for narrow places: lines may end where its parts do."""
+    parts = re.split(r"(?<=[_:=,.+-])(?=[^_:=,.+-])", short(visible(text), longest))
+    shown = Markup("<wbr>").join(parts) if text.strip() else "(empty)"
+    return Markup('<bdi class="name">{}</bdi>').format(shown)
+
+
+def named(text: str, longest: int = 40) -> Markup:
+    """A user's word inside of ours: escaped, and its direction of writing turns nothing around."""
+    shown = short(visible(text), longest) if text.strip() else "(empty)"
+    return Markup('<bdi class="name">{}</bdi>').format(shown)
+
+
+def _exchanged(example: Example, others: Sequence[ChangedPicture]) -> Markup:
+    kept = fmean(it.probability for it in others)
+    several = len(others) > 1
+    return Markup("; on {} it {} {}{} and {}").format(
+        _backgrounds(example, others),
+        "keeps" if kept < example.confidence else "has",
+        roughly(kept),
+        " on average" if several else "",
+        _became(example, others),
+    )
+
+
+def _backgrounds(example: Example, others: Sequence[ChangedPicture]) -> str:
+    """Without labels no one knows which class a background is of."""
+    of_classes = example.label is not None and all(it.donor_label is not None for it in others)
+    if len(others) > 1:
+        return "backgrounds of other classes" if of_classes else "other backgrounds"
+    return "a background of another class" if of_classes else "another background"
+
+
+def _became(example: Example, others: Sequence[ChangedPicture]) -> Markup:
+    """`becomes balloon or cactus on 2 of 3`, the most frequent first."""
+    found = Counter(it.prediction for it in others if it.prediction != example.prediction)
+    if not found:
+        return Markup("stays ") + named(example.prediction) + _of(len(others), len(others))
+    names = [named(name) for name, _ in found.most_common(NAMED)]
+    if len(found) > NAMED:
+        last, joint = Markup(" or another class"), Markup(", ")
+    else:
+        last, joint = Markup(), Markup(" or ")
+    return Markup("becomes ") + joint.join(names) + last + _of(found.total(), len(others))
+
+
+def _of(count: int, of: int) -> str:
+    """`on 2 of 3`, `on all 3`, and nothing where there was one alone."""
+    if of == 1:
+        return ""
+    return f" on all {of}" if count == of else f" on {count} of {of}"
+
+
+def _without(example: Example, removed: ChangedPicture) -> Markup:
+    """That most of the confidence, or more than all of it, needs no object is the surprise."""
+    kept = removed.probability
+    surprise = "still " if kept >= example.confidence / 2 else ""
+    if kept > example.confidence:
+        surprise = "even "
+    words = Markup(", while without the object it {}has {}")
+    return words.format(surprise, roughly(kept))

@@ -1,0 +1,73 @@
+"""A gate's verdict in words: a page, and Markdown for a pull request."""
+
+from __future__ import annotations
+
+from reports.audit_page import environment
+from reports.formatting import counted
+from reports.models_page import escaped
+from tasks.schema.gate import EFFECTS, GateResult, Ruling
+
+RESULTS = {  # of a rule that is judged
+    "pass": "kept",
+    "fail": "broken",
+    "undecided": "undecided",
+    "missing": "not computed",
+    "skipped": "not judged",
+}
+
+
+def gate_as_markdown(result: GateResult) -> str:
+    """The verdict, a table of rules with what refuses first, and what became of the candidate."""
+    lines = [
+        f"**{headline(result)}** {escaped(result.sentence)} {escaped(result.promotion)}",
+        "",
+        f"{escaped(result.candidate.address)}, {images_of(result)} of {escaped(result.data)}; "
+        f"{escaped(result.compared)}.",
+        "",
+        "| rule | asked | result | found |",
+        "|---:|---|---|---|",
+        *map(_row, worst_first(result)),
+        "",
+        f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%, of "
+        "each class so wide that those of one rule hold together.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def render_gate(result: GateResult) -> str:
+    """The page of a release."""
+    return (
+        environment()
+        .get_template("gate.html")
+        .render(g=result, headline=headline(result), rulings=worst_first(result), outcome=outcome)
+    )
+
+
+def images_of(result: GateResult) -> str:
+    """How many were judged, and how many could not be read."""
+    unread = f" ({result.unread:,} could not be read)" if result.unread else ""
+    return f"{counted(result.images, 'image')}{unread}"
+
+
+def headline(result: GateResult) -> str:
+    """A candidate that keeps the rules may still not be promoted: MLflow away, or others first."""
+    if result.promoted:
+        return "Passed."
+    return "Not promoted." if result.passed else "Refused."
+
+
+def worst_first(result: GateResult) -> list[Ruling]:
+    """What refuses, what warns, what is kept."""
+    return sorted(result.rulings, key=lambda it: -EFFECTS.index(it.effect))
+
+
+def outcome(ruling: Ruling) -> str:
+    """What became of a rule; a warning says so."""
+    kept = RESULTS[ruling.status]
+    return kept if ruling.effect != "warn" else f"warning: {kept}"
+
+
+def _row(ruling: Ruling) -> str:
+    result = outcome(ruling)
+    shown = f"**{result}**" if ruling.effect == "fail" else result
+    return f"| {ruling.number} | {escaped(ruling.rule)} | {shown} | {escaped(ruling.reason)} |"

@@ -1,0 +1,180 @@
+"""Attribution methods side by side as one HTML file: no network, no script, all words escaped."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reports.audit_page import environment
+from reports.example_sentences import breakable
+from reports.formatting import digits
+from reports.heatmaps import Picture, enlarged, outlined, overlay, thumbnail
+from reports.method_figures import COST, GROUPS, PASSES, Figure, Group
+from reports.scatter import Standing, points, sample, scatter, standing
+from tasks.schema import Column, GalleryRow, MethodFigures, MethodsSummary
+
+BANDS = (GROUPS[:1], GROUPS[1:2], GROUPS[2:])  # a table each: none is wider than a page
+ACROSS = 9  # most pictures in a line of the gallery
+
+
+def render_comparison(summary: MethodsSummary, gallery: Sequence[GalleryRow]) -> str:
+    """The page of a comparison. Methods and images stand in the order given."""
+    drawn = points(summary)
+    return (
+        environment()
+        .get_template("methods.html")
+        .render(
+            s=summary,
+            plot=scatter(drawn) if drawn else None,
+            not_drawn=_not_drawn(summary, {point.name for point in drawn}),
+            declared=[point.name for point in drawn if point.declared],
+            legend=_legend(summary),
+            sample=sample,
+            breakable=breakable,
+            bands=[_band(groups, summary) for groups in BANDS],
+            standings=[standing(method, summary.recommended) for method in summary.methods],
+            groups=GROUPS,
+            gallery=[_row(row) for row in gallery],
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure of a method; low and high are missing where it has no interval."""
+
+    value: float | None
+    shown: str
+    low: float | None = None
+    high: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table."""
+
+    method: MethodFigures
+    standing: Standing
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A table: groups of figures, a line a method."""
+
+    groups: tuple[Group, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def title(self) -> str:
+        return ", ".join(group.title for group in self.groups)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture with its map, as an address that carries its own bytes; None: no map."""
+
+    method: str
+    address: str | None
+    flat: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image of the gallery."""
+
+    row: GalleryRow
+    picture: str
+    width: int
+    height: int
+    outlined: bool
+    columns: tuple[Shown, ...]
+
+    @property
+    def across(self) -> int:
+        """Pictures in a line: as many lines as needed, evenly filled."""
+        count = 1 + len(self.columns)
+        return math.ceil(count / math.ceil(count / ACROSS))
+
+
+def _band(groups: tuple[Group, ...], summary: MethodsSummary) -> Band:
+    figures = [figure for group in groups for figure in group.figures]
+    columns = [_column(figure, summary.methods) for figure in figures]
+    return Band(
+        groups,
+        tuple(
+            Line(method, standing(method, summary.recommended), cells)
+            for method, cells in zip(summary.methods, zip(*columns, strict=True), strict=True)
+        ),
+    )
+
+
+def _column(figure: Figure, methods: Sequence[MethodFigures]) -> list[Cell]:
+    """The figure of each method, the best marked where they differ."""
+    found = [_found(figure.name, method) for method in methods]
+    values = [cell.value for cell in found if cell.value is not None]
+    if len(set(values)) < 2 or figure.name in PASSES:  # passes are declared, not found
+        return found
+    best = min(values) if figure.lower_is_better else max(values)
+    return [replace(cell, best=cell.value == best) for cell in found]
+
+
+def _found(name: str, method: MethodFigures) -> Cell:
+    if name in PASSES:
+        passes = _finite(getattr(method.cost, name))
+        return Cell(passes, "–" if passes is None else f"{passes:,.1f}".removesuffix(".0"))
+    if name in COST:
+        value = _finite(getattr(method.cost, name))
+        return Cell(value, digits(value))
+    figure = method.figures.get(name)
+    if figure is None or _finite(figure.value) is None:
+        return Cell(None, digits(None))
+    return Cell(figure.value, digits(figure.value), _finite(figure.low), _finite(figure.high))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _not_drawn(summary: MethodsSummary, drawn: set[str]) -> list[str]:
+    return [method.method for method in summary.methods if method.method not in drawn]
+
+
+def _legend(summary: MethodsSummary) -> list[tuple[str, str]]:
+    """The marks that the plot needs explained, with their words."""
+    found = [standing(method, summary.recommended) for method in summary.methods]
+    words = {
+        "recommended": "recommended",
+        "failing": "fails the randomisation check: too much stays when half of the network forgets",
+        "untested": "not checked by randomisation",
+        "dominated": "dominated: another is cheaper and no worse",
+    }
+    return [
+        (state, said) for state, said in words.items() if any(getattr(it, state) for it in found)
+    ]
+
+
+def _row(row: GalleryRow) -> Row:
+    mask_HW = None if row.mask_HW is None else row.mask_HW >= 0.5
+    picture_HW3 = outlined(row.picture_HW3, mask_HW)
+    height, width = picture_HW3.shape[:2]
+    columns = tuple(_shown(column, row.picture_HW3, mask_HW) for column in row.columns)
+    return Row(row, _address(picture_HW3), width, height, mask_HW is not None, columns)
+
+
+def _shown(column: Column, picture_HW3: Picture, mask_HW: np.ndarray | None) -> Shown:
+    """The map's magnitude over the picture, as its figures count it."""
+    if column.map_hw is None:
+        return Shown(column.method, None, flat=False)
+    map_HW = enlarged(abs(column.map_hw), *picture_HW3.shape[:2])
+    drawn_HW3 = overlay(picture_HW3, map_HW, mask_HW)
+    return Shown(column.method, _address(drawn_HW3), flat=not column.map_hw.any())
+
+
+def _address(image_HW3: Picture) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(image_HW3)).decode("ascii")

@@ -1,0 +1,225 @@
+"""One batch: one pass, and every row of every part that follows from it.
+
+Shapes: B images, C=3 channels, H W pixels, K classes, D features, h w cells of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from models.map_quality.localisation import to_cells
+from models.methods.maps import capture_for, network_methods, pass_methods, reads_image
+from models.methods.registry import Method
+from models.network.capture import Capture, as_found
+from tasks.attribution import encode
+from tasks.attribution.faithfulness_rows import Shown, rows_of_merits
+from tasks.attribution.map_scores import score_maps
+from tasks.attribution.memory import lacks_memory
+from tasks.attribution.plan import Plan
+from tasks.attribution.sanity_rows import rows_of_trials
+from tasks.interventions.intervene import Subjects
+from tasks.pictures.samples import Failure, Sample
+
+UNANSWERED = "predict"  # the stage of failures that are the model's
+Rows = dict[str, pa.RecordBatch]  # by stage
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Images with finite logits, what the pass left of them, and their masks (NaN where none)."""
+
+    samples: Sequence[Sample]
+    image_BCHW: Tensor
+    seen: Capture
+    mask_BHW: Tensor
+    maps: Mapping[str, Tensor]  # by method, each (B, h, w); NaN where none could be made
+
+
+def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
+    """Rows by stage, and the failures of masks, logits and maps."""
+    failures = [sample.failure for sample in samples if sample.failure is not None]
+    image_BCHW = _images(plan, samples)
+    seen = _capture(plan, samples, image_BCHW)
+    finite_B = seen.logits_BK.isfinite().all(1)
+    failures += _not_finite(samples, finite_B, UNANSWERED, "the model's logits are not finite")
+    if not finite_B.any():
+        return {}, failures
+    samples, seen = _only(samples, finite_B), seen.only(finite_B)
+    image_BCHW = image_BCHW[finite_B]
+    maps = _maps(plan, image_BCHW, seen)
+    batch = _Batch(samples, image_BCHW, seen, _masks(plan, samples), maps)
+    rows = _rows_of_pass(plan, batch)
+    for found, failed in (_changed(plan, batch), *_mapped(plan, batch)):
+        rows |= found
+        failures += failed
+    if plan.judges_estimates:
+        rows |= _rows_of_estimates(plan, batch)
+    if plan.wants("merits"):
+        shown = Shown(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
+        rows |= rows_of_merits(plan, shown, maps)
+        rows |= rows_of_trials(plan, shown, maps)
+    return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
+
+
+def _changed(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
+    """What interventions make of the batch."""
+    if plan.interventions is None or not plan.intervenes:
+        return {}, []
+    subjects = Subjects(batch.samples, batch.image_BCHW, batch.mask_BHW, batch.seen.logits_BK)
+    rows, failures = plan.interventions.apply(plan.classifier, subjects)
+    return {"interventions": rows}, failures
+
+
+def _mapped(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
+    return (_rows_of_method(plan, batch, method) for method in plan.methods)
+
+
+def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
+    """How sure estimates are and, for annotated images, what they would say in place of masks."""
+    has_both = [s.estimate is not None and not s.estimated for s in batch.samples]
+    kept_B = torch.tensor(has_both, dtype=torch.bool)
+    annotated_B = kept_B.to(plan.device) & ~batch.mask_BHW[:, 0, 0].isnan()
+    samples = [
+        replace(sample, mask_HW=sample.estimate.mask_HW)
+        for sample in _only(batch.samples, annotated_B)
+        if sample.estimate is not None
+    ]
+    again = _Batch(
+        samples,
+        batch.image_BCHW[annotated_B],
+        batch.seen.only(annotated_B),
+        _masks(plan, samples),
+        {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
+    )
+    rows = [_changed(plan, again)[0], *(found for found, _ in _mapped(plan, again))]
+    judged = {
+        f"estimated/{stage}": found
+        for stages in rows
+        for stage, found in stages.items()
+        if not stage.startswith("maps/")
+    }
+    return judged | {"foregrounds": encode.encode_foregrounds(batch.samples)}
+
+
+def explain_in_memory(
+    plan: Plan, samples: Sequence[Sample]
+) -> Iterator[tuple[Rows, list[Failure]]]:
+    """A batch that does not fit the memory is halved; an image that does not, alone, is missing."""
+    if not samples:
+        return
+    if reads_image(plan.methods) and len(samples) > plan.room:  # known without trying
+        yield from explain_in_memory(plan, samples[: plan.room])
+        yield from explain_in_memory(plan, samples[plan.room :])
+        return
+    explained = None
+    try:
+        explained = explain(plan, samples)
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+    if explained is not None:
+        yield explained
+        return
+    if len(samples) == 1:
+        row = samples[0].row
+        told = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
+        remedy = "free memory there, then run again"
+        yield {}, [Failure(row.row_id, "read", "transient", told, remedy)]
+        return
+    half = len(samples) // 2
+    yield from explain_in_memory(plan, samples[:half])
+    yield from explain_in_memory(plan, samples[half:])
+
+
+def row_ids(samples: Sequence[Sample]) -> list[str]:
+    return [sample.row.row_id for sample in samples]
+
+
+def _images(plan: Plan, samples: Sequence[Sample]) -> Tensor:
+    picture_BCHW = torch.stack([sample.picture_CHW for sample in samples]).to(plan.device)
+    image_BCHW = plan.classifier.preprocessing.normalise(picture_BCHW)
+    if plan.attribution.memory_format == "channels_last":
+        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+    return image_BCHW
+
+
+def _capture(plan: Plan, samples: Sequence[Sample], image_BCHW: Tensor) -> Capture:
+    classifier = plan.classifier
+    if plan.interventions is not None:  # some networks scale what they get in place
+        image_BCHW = image_BCHW.clone()
+    target_B = None
+    if plan.attribution.target == "label":
+        labels = [sample.row.label for sample in samples]
+        indices = [classifier.classes.index(label) for label in labels if label is not None]
+        target_B = torch.tensor(indices, device=plan.device)
+    network, grid = classifier.network, classifier.grid
+    return capture_for(plan.methods, network, grid, image_BCHW, target_B)
+
+
+def _maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tensor]:
+    """By method: from the pass that is made already, or from passes of the method's own."""
+    maps = {method.name: method.map_Bhw(seen) for method in pass_methods(plan.methods)}
+    with as_found(plan.classifier.network):
+        for method in network_methods(plan.methods):
+            maps[method.name] = method.map_Bhw(plan.question(method, image_BCHW, seen.target_B))
+    return maps
+
+
+def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
+    """The foreground's share of each pixel, 0 to 1; NaN for images without a mask."""
+    height, width = plan.classifier.preprocessing.size
+    mask_BHW = torch.full((len(samples), height, width), torch.nan)
+    for mask_HW, sample in zip(mask_BHW, samples, strict=True):
+        if sample.mask_HW is not None:
+            mask_HW.copy_(sample.mask_HW).div_(255)
+    return mask_BHW.to(plan.device)
+
+
+def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
+    """What needs no method: predictions and features."""
+    classifier, seen = plan.classifier, batch.seen
+    predictions = encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes)
+    if classifier.grid is None:
+        return {"predictions": predictions}
+    cells_Bhw = to_cells(batch.mask_BHW, (classifier.grid.rows, classifier.grid.columns))
+    features = encode.encode_features(row_ids(batch.samples), seen.activation_BDhw, cells_Bhw)
+    return {"predictions": predictions, "features": features}
+
+
+def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, list[Failure]]:
+    """Maps of the images where they are finite, scores where there is a foreground too."""
+    map_Bhw = batch.maps[method.name]
+    finite_B = map_Bhw.isfinite().all(2).all(1)
+    scored_B = finite_B & ~batch.mask_BHW[:, 0, 0].isnan()
+    mapped = row_ids(_only(batch.samples, finite_B))
+    scored = row_ids(_only(batch.samples, scored_B))
+    targets = encode.names(batch.seen.target_B[finite_B].tolist(), plan.classifier.classes)
+    other_Mhw = plan.other_masks((map_Bhw.shape[1], map_Bhw.shape[2]))
+    rows = {
+        f"maps/{method.name}": encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
+        f"scores/{method.name}": score_maps(
+            scored, map_Bhw[scored_B], batch.mask_BHW[scored_B], other_Mhw
+        ),
+    }
+    told = f"the {method.name} map is not finite"
+    return rows, _not_finite(batch.samples, finite_B, method.name, told)
+
+
+def _not_finite(
+    samples: Sequence[Sample], finite_B: Tensor, stage: str, message: str
+) -> list[Failure]:
+    """What is not finite is missing, with its reason: never a zero map or a made-up prediction."""
+    remedy = "look at the picture and at the model's weights"
+    return [
+        Failure(sample.row.row_id, stage, "permanent", message, remedy)
+        for sample in _only(samples, ~finite_B)
+    ]
+
+
+def _only(samples: Sequence[Sample], kept_B: Tensor) -> list[Sample]:
+    return [sample for sample, kept in zip(samples, kept_B.tolist(), strict=True) if kept]

@@ -1,0 +1,99 @@
+"""What each donor background says by itself, and what its own picture is predicted as.
+
+With these, a few exchanged backgrounds tell what all others would do
+(tasks/flags/background_score.py). Shapes: N donors, n some of them, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+from upath import UPath
+
+from models.classifier.classifier import Classifier
+from models.interventions import predict
+from tasks.attribution.job import Job, vote_mark
+from tasks.attribution.memory import lacks_memory
+from tasks.interventions.donors import read_donors
+from tasks.runs.folder import RunFolder, is_finished, write_part
+from tasks.storage.files import read_table, stamps
+
+STAGE = "votes"
+COLUMNS = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("prediction", pa.int32(), nullable=False),  # the model's class of the picture
+        pa.field("probabilities", pa.list_(pa.float32()), nullable=False),  # of the background
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Of the donor pool, by one model."""
+
+    places: dict[str, int]  # by row_id
+    content_N: np.ndarray
+    prediction_N: np.ndarray
+    probability_NK: np.ndarray
+
+
+def write_votes(job: Job, classifier: Classifier) -> None:
+    """Predict every donor's picture and its background alone, unless that was done."""
+    mark = vote_mark(job)
+    if mark is None or has_votes(job):
+        return
+    pool = read_donors(job.run, classifier.preprocessing.size)
+    prediction_N = _probabilities(classifier, pool.picture_NCHW, job.batch_size).argmax(1)
+    probability_NK = _probabilities(classifier, pool.background_NCHW, job.batch_size)
+    rows = (
+        pool.row_ids,
+        pool.content_ids,
+        prediction_N.int().numpy(),
+        list(probability_NK.numpy()),
+    )
+    columns = [pa.array(row, field.type) for row, field in zip(rows, COLUMNS, strict=True)]
+    write_part(job.run.part(STAGE, 0), pa.table(columns, schema=COLUMNS), mark)
+
+
+def has_votes(job: Job) -> bool:
+    """Is there nothing left to ask the donors?"""
+    mark = vote_mark(job)
+    return mark is None or is_finished(job.run.part(STAGE, 0), mark)
+
+
+def read_votes(run: RunFolder) -> Votes | None:
+    """The votes of a run, or None where it has no donors."""
+    path = run.part(STAGE, 0)
+    return _read(path, *stamps([str(path)])) if path.is_file() else None
+
+
+@lru_cache(maxsize=1)
+def _read(path: UPath, _: str) -> Votes:
+    table = read_table(path)
+    places = {row_id: place for place, row_id in enumerate(table["row_id"].to_pylist())}
+    rows = table["probabilities"].combine_chunks()
+    probability_NK = rows.flatten().to_numpy().reshape(len(table), -1 if len(table) else 0)
+    content_N = np.array(table["content_id"].to_pylist(), object)
+    return Votes(places, content_N, table["prediction"].to_numpy(), probability_NK)
+
+
+def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int) -> Tensor:
+    """Of all pictures; batches are halved where they do not fit the memory."""
+    device = classifier.device
+    try:
+        found = [
+            predict(classifier.network, classifier.preprocessing.normalise(picture_nCHW.to(device)))
+            for picture_nCHW in torch.split(picture_NCHW, batch_size)
+        ]
+    except (RuntimeError, MemoryError) as error:
+        if batch_size == 1 or not lacks_memory(error):
+            raise
+        return _probabilities(classifier, picture_NCHW, batch_size // 2)
+    return torch.cat(found).cpu() if found else torch.zeros(0, len(classifier.classes))

@@ -1,0 +1,60 @@
+"""How good each map is by itself: on its foreground, and by what the network says without it.
+
+Shapes: B images, C=3 colours, H W pixels, h w cells of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from torch import Tensor
+
+from models.map_quality import localisation
+from models.map_quality.faithfulness import find_ends, measure
+from models.network.capture import as_found
+from models.network.question import Question
+from tasks import schema
+from tasks.attribution.encode import nullable
+from tasks.attribution.plan import Plan
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images that were explained, as the network got them."""
+
+    row_ids: list[str]
+    image_BCHW: Tensor  # normalised
+    target_B: Tensor
+    mask_BHW: Tensor  # the foreground's share of each pixel; NaN without one
+
+
+def rows_of_merits(
+    plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
+) -> dict[str, pa.RecordBatch]:
+    """schema.MERITS by stage; what does not depend on the map is computed once for all."""
+    asked = Question(plan.classifier.network, shown.image_BCHW, shown.target_B, plan.room)
+    with as_found(asked.network):
+        ends = find_ends(asked)
+        found = {
+            method.name: measure(asked, maps[method.name].abs(), ends)
+            for method in plan.methods
+            if f"merits/{method.name}" in plan.stages
+        }
+    rows = {}
+    for name, faithful in found.items():
+        located = _located(maps[name], shown.mask_BHW)
+        columns = [pa.array(shown.row_ids, pa.string()), *map(nullable, located)]
+        columns += [nullable(getattr(faithful, name)) for name in schema.MERITS.names[3:]]
+        rows[f"merits/{name}"] = pa.record_batch(columns, schema=schema.MERITS)
+    return rows
+
+
+def _located(map_Bhw: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Top-k and effective heat ratio; NaN without a foreground."""
+    heat_Bhw = map_Bhw.abs()
+    return (
+        localisation.top_k(heat_Bhw, mask_BHW),
+        localisation.effective_heat_ratio(heat_Bhw, mask_BHW),
+    )

@@ -1,0 +1,81 @@
+"""What is wanted of each batch of a shard, and what every method is asked with it.
+
+Shapes: B images, C=3 channels, H W pixels, M masks, h w cells of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from models.classifier.classifier import Classifier
+from models.methods.registry import Method, NetworkMethod, find_methods
+from models.network.grid import Grid
+from models.network.layers import grid_at
+from models.network.question import Question
+from models.network.statistics import Statistics
+from tasks.attribution.job import AttributionSettings
+from tasks.interventions.intervene import Interventions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is wanted of each batch."""
+
+    classifier: Classifier
+    attribution: AttributionSettings
+    stages: frozenset[str]  # predictions, features, maps/<method>, scores/<method>, interventions
+    interventions: Interventions | None = None
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)  # by layer
+    room: int = 64  # most pictures in one call of the network that keeps what a gradient needs
+    tested: bool = False  # are these images tried on networks that forget?
+
+    @property
+    def intervenes(self) -> bool:
+        return bool(self.stages & {"interventions", "estimated/interventions"})
+
+    @property
+    def judges_estimates(self) -> bool:
+        return any(stage.startswith(("foregrounds", "estimated/")) for stage in self.stages)
+
+    @cached_property
+    def methods(self) -> tuple[Method, ...]:
+        named = {stage.rpartition("/")[2] for stage in self.stages}
+        return find_methods([name for name in self.attribution.methods if name in named])
+
+    def wants(self, kind: str) -> bool:
+        """Is there a stage `<kind>/<method>` to write?"""
+        return any(stage.startswith(f"{kind}/") for stage in self.stages)
+
+    def other_masks(self, cells: tuple[int, int]) -> Tensor | None:
+        """Some donors' masks on a map's cells."""
+        if self.interventions is None:
+            return None
+        return self.interventions.pool.masks_on(cells).to(self.device)
+
+    def question(self, method: Method, image_BCHW: Tensor, target_B: Tensor) -> Question:
+        """What the method is asked of these images."""
+        grid = self._grid(method)
+        known = None if grid is None else self.statistics.get(grid.layer)
+        return Question(
+            self.classifier.network,
+            image_BCHW,
+            target_B,
+            self.room,
+            grid,
+            None if known is None else known.to(self.device),
+        )
+
+    def _grid(self, method: Method) -> Grid | None:
+        if isinstance(method, NetworkMethod) and method.layer:
+            classifier = self.classifier
+            return grid_at(classifier.network, method.layer, classifier.preprocessing.size)
+        return self.classifier.grid
+
+    @property
+    def device(self) -> torch.device:
+        return self.classifier.device

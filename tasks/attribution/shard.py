@@ -1,0 +1,206 @@
+"""One shard: decode once, pass once, write every part that is wanted and not there."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from models.classifier.classifier import Classifier
+from tasks import schema
+from tasks.attribution.batch import UNANSWERED, explain, explain_in_memory
+from tasks.attribution.donor_predictions import write_votes
+from tasks.attribution.encode import encode_failures
+from tasks.attribution.job import Job, marks_of, read_shard
+from tasks.attribution.layer_statistics import read_statistics, surveyed_layers
+from tasks.attribution.memory import room_of
+from tasks.attribution.plan import Plan
+from tasks.attribution.retries import Care, note
+from tasks.attribution.reuse import Taken, take_rows
+from tasks.attribution.sanity_rows import is_tested
+from tasks.interventions.donors import read_donors
+from tasks.interventions.intervene import Interventions
+from tasks.pictures.samples import Failure, Row, Sample, read_ahead, rows_of
+from tasks.runs.folder import Mark, failures_beside, is_finished, write_part
+
+AHEAD = 3  # batches decoded while one is computed
+UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
+BEFORE_MAPS = (*UNREAD, "foreground", UNANSWERED)
+
+Tables = dict[str, pa.Table]  # by stage
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    """What comes back from a worker: counts, never maps."""
+
+    shard: int
+    computed: int
+    reused: int
+    failed: int  # images that could not be read
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is left to compute of one shard."""
+
+    job: Job
+    shard: int
+    plan: Plan
+    rows: Sequence[Row]
+    care: Care
+
+
+def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = Care()) -> ShardDone:
+    """Compute the missing parts of one shard; a shard whose parts are all there costs nothing."""
+    start = time.perf_counter()
+    if shard == 0:
+        write_votes(job, classifier)
+    table = read_shard(job.run, shard)
+    missing = {
+        stage: mark
+        for stage, mark in marks_of(job, table).items()
+        if not is_finished(job.run.part(stage, shard), mark)
+    }
+    if not missing:
+        return ShardDone(shard, 0, len(table), 0, "", time.perf_counter() - start)
+    taken = take_rows(job.run, job.reuse, shard, table, missing)
+    rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
+    plan = _plan(job, shard, classifier, missing)
+    computed, failures = _compute(_Work(job, shard, plan, rows, care))
+    told = _by_folder(failures, taken, missing)
+    _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
+    lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
+    failed = lost | {f.row_id for f in taken.failures["predictions"] if f.stage in UNREAD}
+    return ShardDone(
+        shard,
+        computed=len(rows) - len(lost),
+        reused=len(table) - len(rows) - len(failed - lost),
+        failed=len(failed),
+        device=str(plan.device),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[str, Mark]) -> Plan:
+    plan = Plan(classifier, job.attribution, frozenset(missing), _interventions(job, missing))
+    layers = surveyed_layers(plan.methods, classifier.layer)
+    return replace(
+        plan,
+        statistics={layer: read_statistics(job, layer) for layer in layers},
+        room=room_of(classifier.network, classifier.preprocessing.size, classifier.device),
+        tested=is_tested(job, shard),
+    )
+
+
+def _interventions(job: Job, missing: Mapping[str, Mark]) -> Interventions | None:
+    needed = any("interventions" in stage or "scores/" in stage for stage in missing)
+    if not needed or job.donors is None or job.interventions is None:
+        return None
+    return Interventions(job.interventions, read_donors(job.run, job.reader.preprocessing.size))
+
+
+def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
+    """The table of each stage for the rows that are left, and what failed."""
+    records: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+    failures = work.care.failures(work.rows)
+    for batch in _read_batches(work):
+        failures += [item for item in batch if isinstance(item, Failure)]
+        samples = [item for item in batch if isinstance(item, Sample)]
+        for explained, failed in explain_in_memory(work.plan, samples):
+            failures += failed
+            for stage, record in explained.items():
+                records[stage].append(record)
+    if not records:  # nothing could be read: parts with the right columns and no rows
+        explained, _ = explain(work.plan, [_blank(work.plan.classifier)])
+        records |= {stage: [record[:0]] for stage, record in explained.items()}
+    tables = {stage: pa.Table.from_batches(found) for stage, found in records.items()}
+    nothing = {stage: schema.columns_of(stage).empty_table() for stage in work.plan.stages}
+    return nothing | tables, failures
+
+
+def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
+    """Batches in order, some read ahead; with care, one by one, each noted before it is read."""
+    job = work.job
+    read = job.reader
+    batches = list(work.care.batches(work.rows, job.batch_size))
+    ahead = AHEAD * job.batch_size
+    if not work.care.noted:
+        stream = read_ahead(chain.from_iterable(batches), read, job.decode_threads, ahead)
+        for batch in batches:
+            yield list(islice(stream, len(batch)))
+        return
+    for batch in batches:
+        note(job.run, work.shard, batch)
+        yield list(read_ahead(batch, read, job.decode_threads, ahead))
+
+
+def _joined(
+    row_ids: pa.ChunkedArray, missing: Mapping[str, Mark], computed: Tables, taken: Taken
+) -> Tables:
+    """For each missing stage, rows computed and rows taken, in the catalog's order."""
+    tables = {}
+    for stage in missing:
+        table = computed[stage]
+        if taken.parts[stage]:
+            done = pa.array(sorted(taken.done[stage]), pa.string())
+            new = table.filter(pc.invert(pc.is_in(table["row_id"], done)))
+            table = pa.concat_tables([new, *taken.parts[stage]]).unify_dictionaries()
+            found = pc.index_in(row_ids, table["row_id"].combine_chunks()).drop_null()
+            table = table.take(found)
+        tables[stage] = table
+    return tables
+
+
+def _by_folder(
+    failures: Sequence[Failure], taken: Taken, missing: Mapping[str, Mark]
+) -> dict[str, list[Failure]]:
+    """Failures where they lie: with the predictions, or with the maps that they cost.
+
+    A row whose prediction stands, and that now only lacked maps, keeps its prediction.
+    """
+    told = defaultdict(list, {folder: list(found) for folder, found in taken.failures.items()})
+    predicted = taken.done["predictions"] if "predictions" in missing else None  # None: all
+    folders = {failures_beside(stage) or "" for stage in missing} - {"predictions", ""}
+    for failure in failures:
+        if failure.stage not in BEFORE_MAPS:
+            told[failure.stage].append(failure)
+        elif predicted is not None and failure.row_id not in predicted:
+            told["predictions"].append(failure)
+        else:
+            for folder in folders:
+                told[folder].append(failure)
+    return told
+
+
+def _write(
+    job: Job,
+    shard: int,
+    missing: Mapping[str, Mark],
+    parts: Tables,
+    told: Mapping[str, Sequence[Failure]],
+) -> None:
+    """Failures before the part that vouches for them: predictions, or the maps of a method."""
+    transient = sum(failure.kind == "transient" for own in told.values() for failure in own)
+    for stage, mark in missing.items():
+        folder = failures_beside(stage)
+        if folder is not None:
+            path = job.run.part(f"failures/{folder}", shard)
+            if told[folder]:
+                write_part(path, encode_failures(told[folder]), mark)
+            else:
+                path.unlink(missing_ok=True)
+        write_part(job.run.part(stage, shard), parts[stage], mark, transient)
+
+
+def _blank(classifier: Classifier) -> Sample:
+    picture_CHW = torch.zeros(3, *classifier.preprocessing.size, dtype=torch.uint8)
+    return Sample(Row("", "", classifier.classes[0]), "", picture_CHW, None)

@@ -1,0 +1,246 @@
+"""The catalog: one row an image, with its label and its mask, checked before work begins."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from models.addresses import REMOTE, place
+from models.errors import Mistake, one_line, shown
+from tasks import schema
+from tasks.catalog.check_files import MISSING, look_at
+from tasks.catalog.coco import annotate
+from tasks.catalog.formats import list_images
+from tasks.catalog.instances import united
+from tasks.catalog.labels import BY_NAME, match_labels
+from tasks.catalog.listing import BoxFormat, Columns, Listing
+from tasks.catalog.mask_files import BATCH, joined, lists_of, masks_of
+from tasks.catalog.mask_values import NONZERO, foreground_values
+from tasks.storage.files import stamps
+
+OUTLINED = '"(polygons|counts)":'  # regions that are more than boxes
+
+
+class CatalogMistake(Mistake):
+    """A dataset whose rows, masks or files cannot be what the user meant."""
+
+
+class DataSettings(BaseModel):
+    """Which images, and what their labels and masks mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(
+        description="Folder of images, a CSV, JSONL or Parquet table of them, COCO's annotations "
+        "(JSON), or torchvision:NAME."
+    )
+    images: str | None = Field(
+        None,
+        description="Folder that the names in a table or in COCO's annotations are relative to, "
+        "or that torchvision's dataset lies in.",
+    )
+    annotations: str | None = Field(
+        None, description="COCO's annotations (JSON) of the images: polygons, run lengths, boxes."
+    )
+    masks: str | None = Field(
+        None, description="Folder with a mask, or a folder of masks, of each image's stem."
+    )
+    mask_values: str | None = Field(
+        None,
+        description="What a mask marks: nonzero, values (1,3 or #ff0000), voc, or a file of "
+        "values by label; as the dataset says, else nonzero.",
+    )
+    polarity: Literal["foreground", "background"] = Field(
+        "foreground", description="What masks and regions mark."
+    )
+    orientation: Literal["upright", "stored"] = Field(
+        "upright", description="Turn pictures as their EXIF says, or leave them as stored."
+    )
+    labels: str = Field(
+        BY_NAME, description="How labels name the model's classes: name, index, or a mapping file."
+    )
+    image_column: str | None = Field(None, description="Column with the images' addresses.")
+    label_column: str | None = Field(None, description="Column with the labels.")
+    mask_column: str | None = Field(None, description="Column with the masks' addresses.")
+    box_columns: tuple[str, ...] | None = Field(
+        None, description="Four columns that make a box, or one that holds boxes."
+    )
+    box_format: BoxFormat = Field(
+        "xywh", description="A box's numbers: x, y, width, height, or the corners x, y, x, y."
+    )
+    key_column: str | None = Field(None, description="Column with a unique key for each row.")
+    split: str | None = Field(
+        None, description="Only this split: of the column 'split', of split folders, of a dataset."
+    )
+    sample: int | None = Field(None, ge=1, description="So many images, stratified by label.")
+    limit: int | None = Field(None, ge=1, description="Only the first so many images.")
+    seed: int = Field(0, description="Seed of the sample.")
+
+    @field_validator("box_columns")
+    @classmethod
+    def _make_a_box(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(names) not in (1, 4):
+            raise ValueError("four columns make a box, or one that holds boxes")
+        return names
+
+
+def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
+    """The catalog of a dataset; refuses what cannot be matched, sized or read at all."""
+    listing = _list(data)
+    labels = match_labels(listing.label, classes, data.labels)
+    if data.sample is not None or data.limit is not None:
+        rows = _chosen(labels, data)
+        listing, labels = listing.take(rows), labels.take(rows)
+    _refuse_repeated(listing.key)
+    _refuse_taken(listing.extra.column_names)
+    images = joined(listing.root, listing.image)
+    masks = masks_of(listing, data.masks)
+    rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
+    table = pa.table(
+        [
+            listing.key,
+            images,
+            labels,
+            masks,
+            foreground_values(rule, listing.label, labels, masks),
+            united(listing.instances, labels, classes, data.labels),
+            _stamps(images, masks),
+        ],
+        schema=schema.CATALOG,
+    )
+    for name in listing.extra.column_names:
+        table = table.append_column(name, listing.extra[name])
+    return table
+
+
+def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
+    """Look at a sample of the files; returns warnings, refuses when nothing in it works."""
+    missing = catalog["image"].filter(pc.starts_with(catalog["stamp"], MISSING))
+    if len(missing) == len(catalog):
+        raise CatalogMistake(
+            f"none of {len(catalog):,} images is there; first: {one_line(missing[0].as_py())}: "
+            "check the addresses, or name the folder that they are relative to with --images"
+        )
+    looks = look_at(catalog, data.orientation)
+    problems = [look.problem for look in looks if look.problem is not None]
+    if len(problems) == len(looks):
+        raise CatalogMistake(
+            f"none of {len(looks)} images looked at can be used; first: {problems[0]}"
+        )
+    warnings = []
+    if len(missing):
+        warnings.append(
+            f"{len(missing):,} of {len(catalog):,} images are not there; "
+            f"first: {one_line(missing[0].as_py())}"
+        )
+    if problems:
+        warnings.append(
+            f"{len(problems)} of {len(looks)} images looked at will fail; first: {problems[0]}"
+        )
+    coverage = [look.coverage for look in looks if look.coverage is not None]
+    return warnings + _suspected(coverage, data)
+
+
+def _suspected(coverage: list[float], data: DataSettings) -> list[str]:
+    """A warning where masks mark so much that they may be the wrong way round."""
+    covered = float(np.mean(coverage)) if coverage else 0.0
+    share = covered if data.polarity == "foreground" else 1 - covered
+    if not coverage or share <= 0.5:
+        return []
+    other = "background" if data.polarity == "foreground" else "foreground"
+    values = "" if data.mask_values is None else " or other --mask-values"
+    return [
+        f"masks call {share:.0%} of the picture foreground on average: "
+        f"if that is the wrong way round, use --polarity {other}{values}"
+    ]
+
+
+def foreground_source(catalog: pa.Table) -> schema.ForegroundSource:
+    """Where the foreground comes from: masks and outlines, boxes alone, or nothing."""
+    regions = catalog["regions"]
+    outlined = pc.match_substring_regex(regions, OUTLINED)
+    if catalog["masks"].null_count < len(catalog) or pc.any(outlined).as_py():
+        return "annotated"
+    return "box" if regions.null_count < len(catalog) else "none"
+
+
+def sources_of(catalog: pa.Table) -> pa.Table:
+    """row_id and, for each row, where its foreground comes from (column `foreground`)."""
+    outlined = pc.fill_null(pc.match_substring_regex(catalog["regions"], OUTLINED), False)
+    annotated = pc.or_(catalog["masks"].is_valid(), outlined)
+    boxed = pc.if_else(catalog["regions"].is_valid(), "box", "none")
+    return pa.table(
+        {"row_id": catalog["row_id"], "foreground": pc.if_else(annotated, "annotated", boxed)}
+    )
+
+
+def _list(data: DataSettings) -> Listing:
+    columns = Columns(
+        data.image_column,
+        data.label_column,
+        data.mask_column,
+        data.key_column,
+        data.box_columns or (),
+        data.box_format,
+    )
+    listing = list_images(data.path, columns, data.split, data.images)
+    return listing if data.annotations is None else annotate(listing, place(data.annotations))
+
+
+def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
+    """Row numbers kept by `sample`, as many of each label as its share of the data, and `limit`."""
+    rows = np.arange(len(labels))
+    if data.sample is not None and data.sample < len(rows):
+        generator = np.random.default_rng(data.seed)
+        order = generator.permutation(len(rows))
+        names = np.asarray(pc.fill_null(labels, "").to_pylist(), dtype=object)[order]
+        rank = np.empty(len(rows))
+        for name in sorted(set(names)):  # the order of a set is another one in each process
+            of_label = np.flatnonzero(names == name)
+            rank[of_label] = (np.arange(len(of_label)) + generator.random()) / len(of_label)
+        rows = np.sort(order[np.argsort(rank, kind="stable")[: data.sample]])
+    return pa.array(rows[: data.limit])
+
+
+def _refuse_repeated(keys: pa.Array) -> None:
+    counts = pc.value_counts(keys)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if twice:
+        raise CatalogMistake(
+            f"{len(twice)} keys stand more than once ({shown(twice, 3)}): "
+            "name a column of unique keys with --key-column"
+        )
+
+
+def _refuse_taken(names: list[str]) -> None:
+    taken = sorted(set(names) & set(schema.CATALOG.names))
+    if taken:
+        raise CatalogMistake(
+            f"the table's columns {shown(taken)} have names that the catalog uses: rename them, "
+            "or name their role with --image-column, --label-column, --mask-column or --key-column"
+        )
+
+
+def _stamps(images: pa.Array, masks: pa.Array) -> pa.Array:
+    """Sizes and times of the files of each row: tells a changed picture without reading it."""
+    of_images = _stamped(images)
+    if masks.null_count == len(masks):
+        return of_images
+    of_masks = _stamped(pc.list_flatten(masks))
+    lists = lists_of(of_masks, pc.fill_null(pc.list_value_length(masks), 0))
+    return pc.binary_join_element_wise(
+        of_images, pc.binary_join(lists, " "), " ", null_handling="skip"
+    )
+
+
+def _stamped(addresses: pa.Array) -> pa.Array:
+    """Batch by batch where each file is asked; a remote folder is listed once, for all of it."""
+    remote = pc.any(pc.match_substring(addresses, REMOTE)).as_py()
+    size = len(addresses) if remote else BATCH
+    starts = range(0, len(addresses), max(1, size))
+    parts = [pa.array(stamps(addresses.slice(at, size).to_pylist()), pa.string()) for at in starts]
+    return pa.concat_arrays([*parts, pa.array([], pa.string())])

@@ -1,0 +1,72 @@
+"""A look at some of the files before work begins: are they pictures, and do the masks fit?"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.addresses import REMOTE
+from tasks.pictures.decode import Opened, open_picture
+from tasks.pictures.foreground import ForegroundMistake, Frame, Marks, draw_foreground
+from tasks.storage.files import read_bytes
+
+CHECKED = 256  # rows that are looked at where files are near
+CHECKED_FAR = 32  # and where each costs a question over the network
+READERS = 16  # threads for these
+MISSING = "missing"  # how the stamp of a file that is not there begins
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one row's files say of themselves."""
+
+    problem: str | None  # why it will fail, in one line
+    coverage: float | None = None  # share of the picture that its masks mark; None without masks
+
+
+def look_at(catalog: pa.Table, orientation: str) -> list[Look]:
+    """Looks at rows spread over the catalog."""
+    far = pc.any(pc.match_substring(catalog["image"], REMOTE)).as_py()
+    most = CHECKED_FAR if far else CHECKED
+    places = np.linspace(0, len(catalog) - 1, min(most, len(catalog))).astype(int)
+    columns = ["image", "masks", "mask_values", "regions"]
+    rows = catalog.select(columns).take(pa.array(places)).to_pylist()
+    if not far:
+        return [_look(row, orientation) for row in rows]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(_look, rows, repeat(orientation)))
+
+
+def _look(row: dict[str, Any], orientation: str) -> Look:
+    """A polarity of masks is left aside here: what they mark is what is counted."""
+    try:
+        opened = _open(row["image"])
+        if row["masks"] is None and row["regions"] is None:
+            return Look(None)
+        rows, columns = opened.size
+        masks = tuple((mask, read_bytes(mask)) for mask in row["masks"] or ())
+        marks = Marks(row["image"], masks, _tuple(row["mask_values"]), row["regions"])
+        frame = Frame(rows, columns, opened.turn, orientation == "upright")
+        marked_HW = draw_foreground(marks, frame, "foreground")
+    except ForegroundMistake as error:
+        return Look(" ".join(f"{error}: {error.remedy}".split()))
+    except (OSError, ValueError) as error:
+        return Look(" ".join(str(error).split()))
+    return Look(None, float(marked_HW.float().mean()) / 255 if masks else None)
+
+
+def _open(address: str) -> Opened:
+    try:
+        return open_picture(read_bytes(address))
+    except ValueError as error:
+        raise ValueError(f"image {address} cannot be decoded ({error})") from error
+
+
+def _tuple(values: list[int] | None) -> tuple[int, ...] | None:
+    return None if values is None else tuple(values)

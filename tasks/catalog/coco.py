@@ -1,0 +1,120 @@
+"""COCO's instance annotations: polygons, run lengths and boxes of categories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+from upath import UPath
+
+from models.errors import shown, told
+from tasks.catalog.boxes import region
+from tasks.catalog.instances import Instance, instances_of
+from tasks.catalog.listing import Listing, ListingMistake, NothingToAudit, unlabelled
+from tasks.catalog.pairing import pair
+from tasks.storage.files import read_bytes
+
+SUFFIX = ".json"
+KEYS = ("images", "annotations", "categories")
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Pictures in the file's order, and the instances of each."""
+
+    file_name: pa.Array  # string
+    instances: pa.Array
+
+
+def list_annotated(path: UPath, root: UPath) -> Listing:
+    """The images of an annotation file; one whose instances are all of one category has a label."""
+    annotations = read_annotations(path)
+    if len(annotations.file_name) == 0:
+        raise NothingToAudit(f"annotations {path} hold no images")
+    listing = unlabelled(root, annotations.file_name)
+    labels = pa.array(_only_categories(annotations.instances), pa.string())
+    return replace(listing, label=labels, instances=annotations.instances)
+
+
+def annotate(listing: Listing, path: UPath) -> Listing:
+    """The same images with the instances of an annotation file, found by their names."""
+    annotations = read_annotations(path)
+    images, names = listing.image.to_pylist(), annotations.file_name.to_pylist()
+    places = pair(images, names)
+    if all(place is None for place in places):
+        raise ListingMistake(
+            f"annotations {path} name none of the images: images are {shown(images, 2)}, "
+            f"annotated are {shown(names, 2)}"
+        )
+    return replace(listing, instances=annotations.instances.take(pa.array(places, pa.int64())))
+
+
+def read_annotations(path: UPath) -> Annotations:
+    """Read a file of COCO's instances; whatever is none is refused."""
+    content = _read(path)
+    try:
+        names = {each["id"]: str(each["name"]) for each in content["categories"]}
+        found: dict[Any, list[Any]] = {each["id"]: [] for each in content["images"]}
+        for each in content["annotations"]:
+            found[each["image_id"]].append((names[each["category_id"]], each))
+        return Annotations(
+            pa.array([_file_name(each) for each in content["images"]], pa.string()),
+            instances_of(
+                [
+                    Instance(name, where)
+                    for name, each in found[image["id"]]
+                    for where in _regions(each)
+                ]
+                for image in content["images"]
+            ),
+        )
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ListingMistake(
+            f"annotations {path} are not COCO's: {told(error)} in its images, annotations or "
+            "categories; export its instances again"
+        ) from error
+
+
+def _read(path: UPath) -> dict[str, Any]:
+    try:
+        content = json.loads(read_bytes(str(path)))
+    except (OSError, ValueError) as error:
+        raise ListingMistake(f"annotations {path} cannot be read as JSON: {told(error)}") from error
+    if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in KEYS):
+        return content
+    holds = f"an object with {shown(content)}" if isinstance(content, dict) else "no object"
+    raise ListingMistake(
+        f"annotations {path} are not COCO's: found {holds}, "
+        f"and lists of {', '.join(KEYS)} are needed"
+    )
+
+
+def _file_name(image: dict[str, Any]) -> str:
+    name = image["file_name"]
+    if not isinstance(name, str):
+        raise TypeError(f"file_name {name!r} is no text")
+    return name
+
+
+def _regions(annotation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What one annotation encloses, also where it is a crowd; its box where nothing finer is."""
+    outline = annotation.get("segmentation")
+    if isinstance(outline, dict):
+        yield {"counts": outline["counts"], "size": outline["size"]}
+        return
+    if outline and not isinstance(outline[0], list):
+        outline = [outline]
+    polygons = [polygon for polygon in outline or () if len(polygon) >= 6]
+    if polygons:
+        yield {"polygons": polygons}
+    elif annotation.get("bbox"):
+        yield region(annotation["bbox"], "xywh")
+
+
+def _only_categories(instances: pa.Array) -> Iterator[str | None]:
+    for row in instances:
+        names = {each["category"] for each in row.as_py() or ()}
+        yield names.pop() if len(names) == 1 else None

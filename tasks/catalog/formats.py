@@ -1,0 +1,134 @@
+"""What the user has, as addresses: folders of images here, every other form in a room of its own.
+
+Nothing is opened here but the table or annotation file itself; no picture is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pyarrow as pa
+from upath import UPath
+
+from models.addresses import place
+from models.errors import nearest, shown
+from tasks.catalog import coco, torchvision_datasets, voc
+from tasks.catalog.listing import (
+    PICTURES,
+    SPLITS,
+    Columns,
+    Listing,
+    ListingMistake,
+    NothingToAudit,
+    split_names,
+    texts,
+    unlabelled,
+)
+from tasks.catalog.tables import TABLES, list_table
+from tasks.storage.files import walk
+
+__all__ = ["Columns", "Listing", "ListingMistake", "NothingToAudit", "list_images"]
+
+
+def list_images(
+    address: str | os.PathLike[str],
+    columns: Columns,
+    split: str | None = None,
+    images: str | None = None,
+) -> Listing:
+    """List a dataset in any of its forms; file names are relative to the folder `images`.
+
+    Without `images` they are relative to the table's or annotation file's own folder.
+    """
+    if str(address).startswith(torchvision_datasets.PREFIX):
+        _refuse_columns(address, columns)
+        return torchvision_datasets.list_builtin(str(address), images, split)
+    path = place(address)
+    if not path.exists():
+        raise ListingMistake(
+            f"data {path} not found: give a folder of images, a table of them "
+            f"({' '.join(TABLES)}), a COCO annotation file, or {torchvision_datasets.PREFIX}NAME"
+        )
+    if path.is_file():
+        return _from_file(path, columns, split, images)
+    if images is not None:
+        raise ListingMistake(
+            f"data {path} is a folder and --images is for tables, annotation files and "
+            "torchvision's datasets: drop --images"
+        )
+    return _from_folder(path, columns, split)
+
+
+def _from_file(path: UPath, columns: Columns, split: str | None, images: str | None) -> Listing:
+    root = path.parent if images is None else place(images)
+    if not root.is_dir():
+        raise ListingMistake(f"images folder {root} not found")
+    if path.suffix != coco.SUFFIX:
+        return list_table(path, columns, split, root)
+    if split is not None:
+        raise ListingMistake(f"annotations {path} have no splits: drop --split")
+    _refuse_columns(path, columns)
+    return coco.list_annotated(path, root)
+
+
+def _from_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
+    for name in (f"metadata{suffix}" for suffix in TABLES):
+        if (root / name).is_file():
+            return list_table(root / name, columns, split, root)
+    if voc.is_voc(root):
+        _refuse_columns(root, columns)
+        return voc.list_voc(root, split)
+    images = texts(walk(root, PICTURES))
+    if len(images) == 0:
+        raise NothingToAudit(
+            f"folder {root} holds no images: looked for {' '.join(sorted(PICTURES))} at any depth"
+        )
+    tops = _tops(images)
+    known = sorted({top for top in tops if top is not None})
+    if None not in tops and set(known) <= {name for names in SPLITS for name in names}:
+        return _from_folder(root / _chosen_split(root, known, split), columns, None)
+    _refuse_columns(root, columns)
+    if split is not None:
+        raise ListingMistake(
+            f"folder {root} has no split column and no folders "
+            f"{', '.join(names[0] for names in SPLITS)}: give a table, or drop --split"
+        )
+    if None in tops and known:
+        loose = images[tops.index(None)].as_py()
+        raise ListingMistake(
+            f"folder {root} mixes class folders with loose images (such as {loose!r}): "
+            "move the loose ones into a class folder, or give a table"
+        )
+    return replace(unlabelled(root, images), label=pa.array(tops, pa.string()))
+
+
+def _refuse_columns(data: object, columns: Columns) -> None:
+    """Columns that are named for a dataset without any are a misunderstanding."""
+    options = {"image": "image-column", "label": "label-column", "mask": "mask-column"}
+    options |= {"key": "key-column", "boxes": "box-columns"}
+    given = [f"--{option}" for name, option in options.items() if getattr(columns, name)]
+    if given:
+        raise ListingMistake(f"data {data} is no table: drop {' '.join(given)}, or give a table")
+
+
+def _tops(images: pa.Array) -> list[str | None]:
+    """The folder at the root that each image lies in, None for one that lies in the root."""
+    return [
+        top if below else None
+        for top, below, _ in (image.as_py().partition("/") for image in images)
+    ]
+
+
+def _chosen_split(root: UPath, known: list[str], split: str | None) -> str:
+    if split is None:
+        raise ListingMistake(
+            f"folder {root} holds the splits {shown(known)}: name one with --split, "
+            "or give its folder as --data"
+        )
+    found = next((name for name in split_names(split) if name in known), None)
+    if found is None:
+        raise ListingMistake(
+            f"folder {root} has no split {split!r}{nearest(split, known)}; it has {shown(known)}"
+        )
+    return found

@@ -1,0 +1,132 @@
+"""Matching the data's labels to the model's classes: by name, file or index; never by order."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from models.errors import Mistake, nearest, shown
+from tasks.catalog.mapping_file import MappingMistake, read_mapping
+
+BY_NAME, BY_INDEX = "name", "index"
+
+
+class LabelMistake(Mistake):
+    """Labels that do not say which of the model's classes they mean."""
+
+
+def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
+    """Each label as one of the model's class names, null where there is none.
+
+    `rule` is "name", "index" or the address of a file that maps labels to classes. Integers of a
+    table are indices, unless the model has classes of these names.
+    """
+    if labels.null_count == len(labels):
+        return pa.nulls(len(labels), pa.string())
+    coded = labels.dictionary_encode()
+    given = coded.dictionary.to_pylist()
+    names = [str(value) for value in given]
+    if _are_indices(coded.dictionary, classes, rule):
+        meaning = [_class_at(value, classes) for value in given]
+    elif rule == BY_NAME:
+        meaning = _by_name(names, classes)
+    else:
+        meaning = _by_file(names, classes, rule)
+    return pa.array(meaning, pa.string()).take(coded.indices)
+
+
+def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
+    """Each category of an annotation as a class name, null where it is none of the classes.
+
+    As labels are matched, but a data set may annotate more than the model knows.
+    """
+    if categories.null_count == len(categories):
+        return pa.nulls(len(categories), pa.string())
+    coded = categories.dictionary_encode()
+    given = coded.dictionary.to_pylist()
+    if pa.types.is_integer(categories.type) and _are_indices(coded.dictionary, classes, rule):
+        meaning = [classes[value] if 0 <= value < len(classes) else None for value in given]
+    else:
+        table = {} if rule in (BY_NAME, BY_INDEX) else _read(rule)
+        meaning = [_category(str(value), table, classes, rule) for value in given]
+    if not any(meaning):
+        names = [str(value) for value in given]
+        hints = [hint for name in names if (hint := nearest(name, classes))]
+        raise LabelMistake(
+            f"none of the annotations' categories {shown(names)} is one of the model's classes "
+            f"{shown(classes)}{hints[0] if hints else ''}: map them with --labels FILE "
+            "(category,class)"
+        )
+    return pa.array(meaning, pa.string()).take(coded.indices)
+
+
+def _are_indices(given: pa.Array, classes: tuple[str, ...], rule: str) -> bool:
+    """Integers of a table are indices, unless the model has classes of these names."""
+    if rule == BY_INDEX:
+        return True
+    names = {str(value) for value in given.to_pylist()}
+    return rule == BY_NAME and pa.types.is_integer(given.type) and not names & set(classes)
+
+
+def _category(name: str, table: dict[str, str], classes: tuple[str, ...], rule: str) -> str | None:
+    if name in table:
+        return _class_named(table[name], classes, rule)
+    return name if name in classes else None
+
+
+def _by_name(given: list[str], classes: tuple[str, ...]) -> list[str]:
+    unknown = sorted(set(given) - set(classes))
+    if unknown:
+        raise LabelMistake(
+            f"the data's labels are not the model's classes: {shown(unknown)} unknown; "
+            f"the data has {shown(sorted(given))}; the model has {shown(classes)}: "
+            "map them with --labels FILE (label,class), or, if the labels are the model's "
+            "indices, with --labels index"
+        )
+    return given
+
+
+def _class_at(value: object, classes: tuple[str, ...]) -> str:
+    try:
+        index = int(str(value))
+    except ValueError:
+        index = -1
+    if not 0 <= index < len(classes):
+        raise LabelMistake(
+            f"label {value!r} is no index of the model's {len(classes)} classes "
+            f"(0 to {len(classes) - 1}): map labels with --labels FILE (label,class)"
+        )
+    return classes[index]
+
+
+def _by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]:
+    table = _read(path)
+    missing = sorted(set(given) - table.keys())
+    if missing:
+        raise LabelMistake(f"labels file {path} does not map {shown(missing)}: add a line for each")
+    return [_class_named(table[value], classes, path) for value in given]
+
+
+def _read(path: str) -> dict[str, str]:
+    """The class that a file names for each label; of several columns the first counts."""
+    try:
+        return {label: str(cells[0]) for label, cells in read_mapping(path).items()}
+    except FileNotFoundError as error:
+        raise LabelMistake(
+            f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV "
+            "that maps labels to the model's classes"
+        ) from error
+    except (MappingMistake, IndexError) as error:
+        raise LabelMistake(
+            f"labels file {path} is not a mapping ({error}): write lines label,class or JSON"
+        ) from error
+
+
+def _class_named(name: str, classes: tuple[str, ...], path: str) -> str:
+    if name in classes:
+        return name
+    if name.isdigit():
+        return _class_at(name, classes)
+    raise LabelMistake(
+        f"labels file {path} maps to {name!r}, which the model does not have; "
+        f"it has {shown(classes)}"
+    )

@@ -1,0 +1,92 @@
+"""What every form of dataset becomes: images in order, and what the data says of each. A leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+from upath import UPath
+
+from models.errors import Mistake
+
+PICTURES = frozenset(  # torchvision's ImageFolder's, and what else is read
+    (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".avif")
+)
+SPLITS = (("train",), ("val", "validation", "valid"), ("test",))  # WILDS numbers them 0, 1, 2
+
+BoxFormat = Literal["xywh", "xyxy"]
+
+
+class ListingMistake(Mistake):
+    """A dataset that cannot be listed as it was given."""
+
+
+class NothingToAudit(Mistake):
+    """A dataset without a single image."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the user's columns; None looks for the usual ones."""
+
+    image: str | None = None
+    label: str | None = None
+    mask: str | None = None
+    key: str | None = None
+    boxes: tuple[str, ...] = ()  # four columns, or one that holds four numbers or lists of them
+    box_format: BoxFormat = "xywh"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images in order. Addresses are relative to the root; labels are the user's own values."""
+
+    root: UPath
+    key: pa.Array  # string
+    image: pa.Array  # string
+    label: pa.Array  # string or integer, null where unknown
+    masks: pa.Array  # list of strings, null where there are none
+    instances: pa.Array  # list of {category: string or integer, region: JSON}; null: none are known
+    extra: pa.Table  # the user's further columns
+    mask_values: str = "nonzero"  # what this dataset's own masks call foreground
+
+    def take(self, rows: pa.Array) -> Listing:
+        columns = ("key", "image", "label", "masks", "instances", "extra")
+        return replace(self, **{name: getattr(self, name).take(rows) for name in columns})
+
+
+def unlabelled(root: UPath, image: pa.Array) -> Listing:
+    """Images of which nothing else is known yet."""
+    return Listing(
+        root,
+        key=image,
+        image=image,
+        label=pa.nulls(len(image), pa.string()),
+        masks=pa.nulls(len(image), pa.list_(pa.string())),
+        instances=pa.nulls(len(image), instances_type(pa.string())),
+        extra=pa.table({}),
+    )
+
+
+def texts(names: Iterable[str]) -> pa.Array:
+    """File names as a column; one that is no text cannot be written to any table."""
+    try:
+        return pa.array(names, pa.string())
+    except UnicodeEncodeError as error:
+        raise ListingMistake(
+            f"the file name {error.object!r} is not UTF-8: rename the file"
+        ) from error
+
+
+def instances_type(category: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.struct([("category", category), ("region", pa.string())]))
+
+
+def split_names(split: str) -> tuple[str, ...]:
+    """A split's name, then its usual other names."""
+    for names in SPLITS:
+        if split in names:
+            return (split, *(name for name in names if name != split))
+    return (split,)

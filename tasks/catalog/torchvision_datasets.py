@@ -1,0 +1,141 @@
+"""torchvision's datasets that lie on disk, by name; nothing is downloaded."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from models.addresses import is_local, place
+from models.errors import nearest, shown, told
+from tasks.catalog.listing import Listing, ListingMistake, NothingToAudit, unlabelled
+from tasks.catalog.voc import list_voc
+
+PREFIX = "torchvision:"
+TRIMAP_VALUES = "1,3"  # the animal and its uncertain edge; 2 is the background
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a dataset keeps: its pictures' paths, their classes, and masks where it has them."""
+
+    paths: list[str]
+    labels: list[str] | list[int]
+    masks: list[str] | None = None
+
+
+def list_builtin(address: str, images: str | None, split: str | None) -> Listing:
+    """List `torchvision:NAME`, whose folder (torchvision's `root`) is `images`."""
+    name = address.removeprefix(PREFIX)
+    if name not in READERS:
+        raise ListingMistake(
+            f"torchvision's dataset {name!r} cannot be listed{nearest(name, READERS)}: "
+            f"{', '.join(READERS)} can; write the pictures of others to class folders"
+        )
+    if images is None or not is_local(images) or not Path(images).is_dir():
+        raise ListingMistake(
+            f"{address} needs a local folder that torchvision has filled, found {images!r}: "
+            "give it with --images FOLDER"
+        )
+    root = place(images)
+    dataset = _open(name, Path(root), split)
+    if len(dataset) == 0:
+        raise NothingToAudit(f"{address} in {root} holds no images")
+    if name == VOC:
+        return list_voc(place(Path(dataset.images[0]).parent.parent), dataset.image_set)
+    files = READERS[name](dataset)
+    listing = unlabelled(root, pa.array([os.path.relpath(path, root) for path in files.paths]))
+    listing = replace(listing, label=pa.array(files.labels))
+    if files.masks is None:
+        return listing
+    masks = pa.array([[mask] for mask in files.masks])
+    return replace(listing, masks=masks, mask_values=TRIMAP_VALUES)
+
+
+def _open(name: str, root: Path, split: str | None) -> Any:
+    """The dataset itself; what torchvision says against it is the mistake's reason."""
+    from torchvision import datasets
+
+    kind = getattr(datasets, name)
+    word = next((word for word in ("split", "image_set") if word in _parameters(kind)), None)
+    if split is not None and word is None:
+        raise ListingMistake(f"{PREFIX}{name} has no splits: drop --split")
+    _refuse_unpacking(name, root, split)
+    try:
+        return kind(root, **({word: split or ""} if word else {}))
+    except Exception as error:  # each dataset's reading has exceptions of its own
+        wanted = "name a split with --split: " if split is None and word else ""
+        hint = f": it must lie in {root} as torchvision unpacks it" if not wanted else ""
+        raise ListingMistake(f"{PREFIX}{name}: {wanted}{told(error)}{hint}") from error
+
+
+def _parameters(kind: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind).parameters)
+
+
+def _refuse_unpacking(name: str, root: Path, split: str | None) -> None:
+    """ImageNet's class would unpack archives, Caltech's make a folder: we only read."""
+    needed = {"ImageNet": ("meta.bin", split or ""), "Caltech101": ("caltech101",)}
+    missing = [part for part in needed.get(name, ()) if not (root / part).exists()]
+    if missing:
+        raise ListingMistake(
+            f"{PREFIX}{name}: {root} has no {shown(missing)}: open the dataset once with "
+            "torchvision itself, which unpacks it"
+        )
+
+
+def _samples(dataset: Any) -> Files:
+    """Most datasets: (path, class) pairs, or two lists, of which the names differ."""
+    pairs = getattr(dataset, "_samples", None) or getattr(dataset, "samples", None)
+    if pairs is None:
+        pairs = zip(dataset._image_files, dataset._labels, strict=True)
+    pairs = list(pairs)
+    numbers = [int(number) for _, number in pairs]
+    classes = getattr(dataset, "classes", None)
+    labels = numbers if classes is None else [_name(classes[number]) for number in numbers]
+    return Files([str(path) for path, _ in pairs], labels)
+
+
+def _name(given: str | tuple[str, ...]) -> str:
+    """ImageNet's classes have several names, of which the first is the models' own."""
+    return given if isinstance(given, str) else given[0]
+
+
+def _pets(dataset: Any) -> Files:
+    return Files(
+        [str(path) for path in dataset._images],
+        [dataset.classes[number] for number in dataset._labels],
+        [os.path.relpath(path, dataset.root) for path in dataset._segs],
+    )
+
+
+def _caltech(dataset: Any) -> Files:
+    names = [dataset.categories[number] for number in dataset.y]
+    folder = Path(dataset.root, "101_ObjectCategories")
+    numbered = zip(names, dataset.index, strict=True)
+    return Files([str(folder / name / f"image_{n:04d}.jpg") for name, n in numbered], names)
+
+
+VOC = "VOCSegmentation"
+READERS: dict[str, Callable[[Any], Files]] = {
+    "OxfordIIITPet": _pets,
+    VOC: _samples,  # by its own room
+    "Caltech101": _caltech,
+    "Country211": _samples,
+    "DTD": _samples,
+    "EuroSAT": _samples,
+    "FGVCAircraft": _samples,
+    "Flowers102": _samples,
+    "Food101": _samples,
+    "GTSRB": _samples,
+    "ImageNet": _samples,
+    "Imagenette": _samples,
+    "RenderedSST2": _samples,
+    "StanfordCars": _samples,
+    "SUN397": _samples,
+}

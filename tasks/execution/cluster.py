@@ -1,0 +1,195 @@
+"""Dask: our own cluster or somebody else's, a model on each worker, shards in, counts out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+import torch
+from dask.system import CPU_COUNT  # what the container and the affinity allow
+from distributed import (
+    Client,
+    LocalCluster,
+    Worker,
+    WorkerPlugin,
+)
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.classifier.classifier import Classifier, load_classifier
+from models.errors import Mistake
+from tasks.attribution.job import Job
+
+log = logging.getLogger("sightline")
+
+# Dask gives every freed tensor's memory back at once, and the next batch asks for it again: with
+# these, a worker keeps up to half a GiB and computes 1.4 times as fast. Key by key: a mapping in
+# their place would drop Dask's own OMP_NUM_THREADS=1.
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
+}
+WORKERS: dict[str, Any] = {
+    "distributed.worker.profile.enabled": False,  # it stops every thread again and again
+    "distributed.admin.tick.interval": "500ms",  # what watches the loops costs more than they do
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.active-memory-manager.start": False,  # no result stays on a worker
+    # A death is told at once, to narrow down its cause; and only what runs is blamed for it.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Else a cluster gives up a worker that is not back 15 seconds after it died, or dies again just
+    # then, and the run waits for ever: on a busy machine, importing torch takes longer.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+    **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
+}
+PATIENCE = 30  # seconds for the first worker of somebody else's cluster
+REACHED = 10  # seconds for its scheduler
+
+
+class ClusterMistake(Mistake):
+    """A Dask scheduler that cannot be used."""
+
+
+class ComputeSettings(BaseModel):
+    """Where the work is done. Changes no number."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int | None = Field(
+        None, ge=1, description="Processes of the local Dask cluster; one a GPU, else one a core."
+    )
+    dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
+    batch_size: int = Field(16, ge=1, description="Images a forward pass.")
+    max_failures: int | None = Field(
+        None, ge=0, description="Stop, with everything so far kept, after more failures than this."
+    )
+
+
+class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
+    """Loads the classifier once on each worker, also on one that is started again."""
+
+    def __init__(self, job: Job) -> None:
+        self.name = plugin_name(job)
+        self.settings = job.model
+        self.digest: str = job.identity["model"]
+        self.memory_format = job.attribution.memory_format
+
+    def setup(self, worker: Worker) -> None:
+        self.turn = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
+        self.classifier: Classifier | None = None
+        self.load(worker)
+
+    def load(self, worker: Worker) -> Classifier:
+        """The classifier; again by the next shard where a restarted worker could not read it."""
+        if self.classifier is not None:
+            return self.classifier
+        classifier = load_classifier(self.settings)
+        if classifier.digest != self.digest:
+            raise ClusterMistake(
+                f"worker {worker.address} reads another model at {self.settings.address}: "
+                "give an address that means the same file everywhere"
+            )
+        place(classifier, _device_of(worker), self.memory_format)
+        self.classifier = classifier
+        return classifier
+
+
+def plugin_name(job: Job) -> str:
+    """One name a run: audits that share a cluster keep their models apart."""
+    return f"sightline {job.identity['model']} {job.run.path}"
+
+
+def place(classifier: Classifier, device: str, memory_format: str) -> None:
+    """Move the network, in place, to where and how it computes."""
+    network = classifier.network.to(device)
+    if memory_format == "channels_last":
+        network.to(memory_format=torch.channels_last)
+
+
+@contextmanager
+def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
+    """A client of the named scheduler, or of a local cluster that ends with the block."""
+    if compute.dask is not None:
+        try:
+            client = Client(compute.dask, timeout=REACHED, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterMistake(
+                f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "
+                "or leave --dask out for a local cluster"
+            ) from error
+        with client:
+            _await_workers(client, compute.dask)
+            yield client
+        return
+    with (
+        dask.config.set(WORKERS),
+        LocalCluster(
+            n_workers=local_workers(compute),
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # else any address and a fixed port
+            local_directory=scratch,
+            resources={"GPU": 1} if torch.cuda.is_available() else None,
+            silence_logs=logging.CRITICAL,  # what fails is told by us, once
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _await_workers(client: Client, address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        raise ClusterMistake(
+            f"the Dask scheduler at {address} has had no worker for {PATIENCE} s: start one "
+            f"(dask worker {address} --nthreads 1), or leave --dask out for a local cluster"
+        ) from error
+
+
+@contextmanager
+def with_model(client: Client, job: Job) -> Iterator[None]:
+    """The job's classifier on every worker inside; gone from them afterwards."""
+    client.register_plugin(ModelPlugin(job))
+    try:
+        yield
+    finally:
+        client.unregister_worker_plugin(plugin_name(job))
+
+
+def count_workers(client: Client) -> int:
+    """Workers of the cluster, also of somebody else's."""
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def local_workers(compute: ComputeSettings) -> int:
+    """Processes of a local cluster: what the user says, else one a GPU, else one a core."""
+    if compute.workers is not None:
+        return compute.workers
+    count: int = torch.cuda.device_count() or CPU_COUNT
+    return count
+
+
+def decode_threads(compute: ComputeSettings) -> int:
+    """Threads that decode beside each worker's computing."""
+    cores: int = CPU_COUNT // local_workers(compute)
+    return min(8, max(1, cores - 1))
+
+
+def _device_of(worker: Worker) -> str:
+    """Local workers are numbered and share the cards by their number."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    number = int(worker.name) if str(worker.name).isdigit() else 0
+    return f"cuda:{number % torch.cuda.device_count()}"
+
+
+def has_gpus(client: Client) -> bool:
+    """Do workers offer cards as a resource?"""
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    return any("GPU" in worker["resources"] for worker in workers.values())

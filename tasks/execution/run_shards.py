@@ -1,0 +1,135 @@
+"""The attribute stage: which shards are not finished, a cluster for them, and what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from models.classifier.architectures import ModelSettings
+from models.methods.registry import find_methods
+from tasks.attribution.donor_predictions import has_votes
+from tasks.attribution.job import (
+    AttributionSettings,
+    ComparisonSettings,
+    Job,
+    count_shards,
+    marks_of,
+    read_shard,
+)
+from tasks.attribution.layer_statistics import (
+    count_parts,
+    is_surveyed,
+    survey_mark,
+    surveyed_layers,
+)
+from tasks.attribution.retries import forget_notes
+from tasks.execution.cluster import (
+    ComputeSettings,
+    count_workers,
+    decode_threads,
+    open_client,
+    with_model,
+)
+from tasks.execution.dispatch import Progress, attribute_shards, survey_layers
+from tasks.interventions.donors import InterventionSettings, donors_mark
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.runs.folder import RunFolder, is_finished
+from tasks.schema import CostSummary
+from tasks.storage.files import read_footer, sweep
+
+
+class UnfinishedRun(RuntimeError):
+    """Some shards could not be computed; the others are kept, and the same command continues."""
+
+
+def attribute_run(
+    run: RunFolder, compute: ComputeSettings, scratch: str, told: Callable[[Progress], None]
+) -> CostSummary:
+    """Compute every part of the run that is not there; costs no cluster when all are."""
+    job = job_of(run, compute)
+    sweep(run.path)
+    progress = Progress(total=read_footer(run.catalog).num_rows)
+    unfinished = list(_unfinished(job, progress))
+
+    def seen() -> None:
+        told(progress)
+        _stop_at(compute.max_failures, progress)
+
+    seen()
+    start, workers = time.perf_counter(), 0
+    if unfinished:
+        try:
+            with open_client(compute, scratch) as client, with_model(client, job):
+                workers = count_workers(client)
+                start = time.perf_counter()  # without the start of the workers
+                survey_layers(client, job, list(unsurveyed(job)))
+                attribute_shards(client, job, unfinished, progress, seen)
+        finally:
+            sweep(run.path)
+            forget_notes(run)
+    if progress.broken:
+        raise UnfinishedRun(
+            f"{progress.broken} of {len(unfinished)} shards failed ({progress.reason}); "
+            f"{progress.done} of {progress.total} images are kept, and the same command continues"
+        )
+    seconds = time.perf_counter() - start
+    return CostSummary(
+        seconds=seconds,
+        images_per_second=progress.computed / seconds if progress.computed else None,
+        computed=progress.computed,
+        reused=progress.reused,
+        workers=workers,
+        devices=tuple(sorted(progress.devices)),
+    )
+
+
+def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
+    """What workers are told, from what the run folder says of itself."""
+    state = run.read_state()
+    comparison = state["settings"].get("comparison")
+    return Job(
+        run=run,
+        model=ModelSettings.model_validate(state["model"]),
+        attribution=AttributionSettings.model_validate(state["settings"]["attribution"]),
+        identity=state["identity"],
+        batch_size=compute.batch_size,
+        decode_threads=decode_threads(compute),
+        reuse=state.get("reuse"),
+        interventions=InterventionSettings.model_validate(state["settings"]["interventions"]),
+        foreground=ForegroundSettings.model_validate(state["settings"]["foreground"]),
+        donors=donors_mark(run),
+        survey=survey_mark(run),
+        comparison=comparison and ComparisonSettings.model_validate(comparison),
+    )
+
+
+def unsurveyed(job: Job) -> Iterator[tuple[str, int]]:
+    """Layers, and parts of the survey, whose moments are not there."""
+    methods = find_methods(job.attribution.methods)
+    for layer in surveyed_layers(methods, job.identity["layer"]):
+        for part in range(count_parts(job.run)):
+            if not is_surveyed(job, layer, part):
+                yield layer, part
+
+
+def _unfinished(job: Job, progress: Progress) -> Iterator[int]:
+    """The shards with a part that is not there; those that are finished count as reused."""
+    for shard in range(count_shards(job.run)):
+        table = read_shard(job.run, shard)
+        marks = marks_of(job, table)
+        voted = shard > 0 or has_votes(job)
+        if voted and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
+            predicted = read_footer(job.run.part("predictions", shard)).num_rows
+            progress.reused += predicted
+            progress.failed += len(table) - predicted
+        else:
+            yield shard
+
+
+def _stop_at(most: int | None, progress: Progress) -> None:
+    if most is not None and progress.failed > most:
+        raise UnfinishedRun(
+            f"{progress.failed} images failed, more than --max-failures {most}: see failures/ in "
+            f"the run folder; {progress.done} of {progress.total} images are kept, and the same "
+            "command continues with a larger limit or with mended files"
+        )

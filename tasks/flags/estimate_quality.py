@@ -1,0 +1,102 @@
+"""How good estimated foregrounds are: by the images that are annotated too, and what they change.
+
+Shapes: N annotated images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+
+from tasks import schema
+from tasks.flags.scored_predictions import ESTIMATED, judged_shards
+from tasks.intervals.bootstrap import bootstrap_columns
+from tasks.pictures.estimate_confidence import FEWEST, GOOD, fit_confidence
+from tasks.runs.reader import Run
+
+LEAST = 0.6  # confidence that is asked for where nobody annotated anything
+SHARE = 0.8  # of the estimates that are used, so many should be right
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What is known of a run's estimates before its flags are made."""
+
+    pair_N2: np.ndarray  # confidence and IoU of each annotated image
+    least: float  # confidence that an estimate needs
+    calibrated: bool  # on annotated images, not by default or by the user
+
+
+def estimates_of(run: Run) -> Estimates | None:
+    """None where nothing was estimated."""
+    identity = run.state["identity"]
+    if identity["estimator"] is None:
+        return None
+    pair_N2 = np.concatenate([*_pairs(run), np.zeros((0, 2))])
+    asked = run.state["settings"]["foreground"]["confidence"]
+    if asked is not None:
+        return Estimates(pair_N2, asked, False)
+    if len(pair_N2) < FEWEST:
+        return Estimates(pair_N2, LEAST, False)
+    least = fit_confidence([(confidence, iou) for confidence, iou in pair_N2]).smallest(SHARE)
+    return Estimates(pair_N2, 1.0 if least is None else least, True)
+
+
+def least_of(run: Run) -> float:
+    """The confidence that a run's estimates need; 0 without estimates."""
+    estimates = estimates_of(run)
+    return 0.0 if estimates is None else estimates.least
+
+
+def summarise_estimates(
+    run: Run, estimates: Estimates, rule: schema.FlagRule
+) -> schema.EstimateSummary:
+    """Figures of the estimates, and how the annotated images' flags would change with them."""
+    iou_N1 = estimates.pair_N2[:, 1:].astype(np.float32)
+    (iou,) = bootstrap_columns(iou_N1)
+    counts = _count(run, estimates, rule)
+    return schema.EstimateSummary(
+        source=run.state["settings"]["foreground"]["source"],
+        digest=run.state["identity"]["estimator"],
+        annotated=len(iou_N1),
+        least=estimates.least,
+        calibrated=estimates.calibrated,
+        iou=iou,
+        good=schema.wilson(int((iou_N1 >= GOOD).sum()), len(iou_N1)),
+        estimated=counts["estimated"],
+        unsure=counts["unsure"],
+        flagged_annotated=schema.wilson(counts["by_mask"], counts["both"]),
+        flagged_estimated=schema.wilson(counts["by_estimate"], counts["both"]),
+        agreement=schema.wilson(counts["same"], counts["both"]),
+    )
+
+
+def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str]:
+    """How many images have estimates; of those with both, how their mask and it would flag."""
+    counts: Counter[str] = Counter()
+    threshold = math.nan if rule.threshold is None else rule.threshold
+    with_masks = judged_shards(run, rule.method)
+    for one, other in zip(with_masks, judged_shards(run, rule.method, ESTIMATED), strict=True):
+        counts["estimated"] += pc.sum(pc.equal(one.table["foreground"], "estimated")).as_py() or 0
+        counts["unsure"] += int(one.unsure(estimates.least).sum())
+        mask_B, estimate_B = one.scores.score_B, other.scores.score_B
+        both_B = np.isfinite(mask_B) & np.isfinite(estimate_B) & (rule.threshold is not None)
+        by_mask_B, by_estimate_B = mask_B > threshold, estimate_B > threshold
+        counts["both"] += int(both_B.sum())
+        counts["by_mask"] += int((both_B & by_mask_B).sum())
+        counts["by_estimate"] += int((both_B & by_estimate_B).sum())
+        counts["same"] += int((both_B & (by_mask_B == by_estimate_B)).sum())
+    return counts
+
+
+def _pairs(run: Run) -> Iterator[np.ndarray]:
+    for shard in run.shards:
+        part = run.part("foregrounds", shard)
+        if part is not None:
+            known = part.filter(part["iou"].is_valid())
+            yield np.stack([known["confidence"].to_numpy(), known["iou"].to_numpy()], 1)

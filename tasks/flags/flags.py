@@ -1,0 +1,187 @@
+"""Flags: per image, does the prediction rest on the background? And the rule that says so.
+
+The threshold is no matter of taste: it is what the same score exceeds on a stated share of the
+images when only backgrounds of their own kind come (tasks/flags/background_score.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from models.addresses import writing
+from models.methods.registry import find_method
+from tasks import schema
+from tasks.attribution.job import has_foreground
+from tasks.flags.background_score import Scores, excess_of, threshold_of
+from tasks.flags.estimate_quality import least_of
+from tasks.flags.scored_predictions import Judged, judged_shards
+from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run, open_run
+
+
+class FlagSettings(BaseModel):
+    """One declared method, and how often the rule may be wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field("grad_cam_pp", description="The one method whose maps take part.")
+    false_alarm: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="Share of the images that is flagged where backgrounds are of no consequence.",
+    )
+
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return find_method(name).name
+
+
+def write_flags(
+    run_folder: RunFolder, settings: FlagSettings
+) -> tuple[schema.FlagRule, tuple[float, float] | None]:
+    """Write flags.parquet, a row for each prediction, a row group a shard.
+
+    Returns the rule and the 95% interval of the excess that it finds; None without a threshold.
+    """
+    run = open_run(run_folder.path)
+    least = least_of(run)
+    pairs = [judged.paired(least) for judged in judged_shards(run, settings.method)]
+    score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
+    rule = _rule(run, settings, null_N, least)
+    with (
+        writing(run_folder.flags) as file,
+        pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
+    ):
+        for judged in judged_shards(run, settings.method):
+            table = flag_rows(judged, rule, least)
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+    if rule.threshold is None:
+        return rule, None
+    return rule, excess_of(score_N, null_N, settings.false_alarm)
+
+
+def flag_rows(judged: Judged, rule: schema.FlagRule, least: float) -> pa.Table:
+    """The flags table of one shard; estimates that are less sure than `least` decide nothing."""
+    scores, table = judged.scores, judged.table
+    unsure = judged.unsure(least).tolist()
+    told = [
+        _of_doubt(confidence, least) if is_unsure else flag_of(area, share, told, rule.threshold)
+        for is_unsure, confidence, area, share, told in zip(
+            unsure,
+            *(table[name].to_pylist() for name in ("confidence", "area", "share")),
+            _told(scores),
+            strict=True,
+        )
+    ]
+    columns = {
+        "row_id": table["row_id"],
+        "flag": [flag for flag, _ in told],
+        "reason": [reason for _, reason in told],
+        "method": [rule.method] * len(table),
+        "foreground": table["foreground"],
+        "score": _nullable(scores.score_B),
+        "null_score": _nullable(scores.null_score_B),
+        "kept": _nullable(scores.kept_B),
+        **{name: table[name] for name in ("reliance_removal", "area", "share", "lift")},
+    }
+    arrays = [
+        pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
+        for column, field in zip(columns.values(), schema.FLAGS_TABLE, strict=True)
+    ]
+    return pa.table(arrays, schema=schema.FLAGS_TABLE)
+
+
+def flag_of(
+    area: float | None, share: float | None, scored: tuple[float, float], threshold: float | None
+) -> tuple[schema.Flag, str]:
+    """The flag of one image and its reason; `scored` is its score and what is kept."""
+    score, kept = scored
+    missing = _undecided(area, share, score, threshold)
+    if missing is not None or threshold is None:
+        return "undecided", missing or ""
+    fall = f"on other kinds of background its probability would be {kept:.0%}"
+    if score > threshold:
+        return "rests_on_background", f"score {score:.2f} exceeds {threshold:.2f}: {fall}"
+    return "rests_on_object", f"score {score:.2f} does not exceed {threshold:.2f}: {fall}"
+
+
+def _of_doubt(confidence: float, least: float) -> tuple[schema.Flag, str]:
+    told = f"the estimated foreground is unsure ({confidence:.2f}, at least {least:.2f} is needed)"
+    return "undecided", told
+
+
+def _undecided(
+    area: float | None, share: float | None, score: float, threshold: float | None
+) -> str | None:
+    """Why an image cannot be decided; None when it can."""
+    if area is None:
+        return "no foreground and map to compare"
+    reasons = {
+        f"the foreground covers {area:.1%} of the picture, under {SMALLEST:.0%}": area < SMALLEST,
+        f"the foreground covers {area:.1%} of the picture, over {LARGEST:.0%}": area > LARGEST,
+        "the map is zero everywhere": share is None,
+        "no donor is predicted as this image is, or as another class": math.isnan(score),
+        "too few images to calibrate the threshold": threshold is None,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _told(scores: Scores) -> list[tuple[float, float]]:
+    return list(zip(scores.score_B.tolist(), scores.kept_B.tolist(), strict=True))
+
+
+def _nullable(value_B: np.ndarray) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(value_B.astype(np.float32), mask=np.isnan(value_B))])
+
+
+def _rule(
+    run: Run, settings: FlagSettings, null_scores: np.ndarray, least: float
+) -> schema.FlagRule:
+    """The rule as the report states it."""
+    threshold = threshold_of(null_scores, settings.false_alarm)
+    count = len(null_scores)
+    sentence = "Nothing is flagged: the data has no foreground (masks), so nothing can be changed."
+    if has_foreground(run.state["identity"]):
+        sentence = _sentence(settings, threshold, count) + _of_estimates(least)
+    return schema.FlagRule(
+        method=settings.method,
+        false_alarm=settings.false_alarm,
+        threshold=threshold,
+        calibrated_on=count,
+        sentence=sentence,
+    )
+
+
+def _of_estimates(least: float) -> str:
+    if not least:
+        return ""
+    return f" Estimated foregrounds decide nothing where they are less sure than {least:.2f}."
+
+
+def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> str:
+    if not count:
+        return "Nothing is flagged: no background was exchanged, so no score could be had."
+    least = math.ceil(1 / settings.false_alarm) - 1
+    if threshold is None:
+        return (
+            f"Nothing is flagged: only {count} images can calibrate the threshold, and a false "
+            f"alarm rate of {settings.false_alarm:.0%} needs at least {least}."
+        )
+    return (
+        "An image is flagged rests_on_background when its score exceeds "
+        f"{threshold:.3f}, which the same score exceeds on {settings.false_alarm:.0%} of "
+        f"{count:,} images when they are put on backgrounds of their own kind only. The score is "
+        "two thirds what the predicted class is expected to lack to certainty on backgrounds "
+        "of other kinds, one sixth what removing the object leaves of it against removing the "
+        f"background, and one sixth the share of the {settings.method} map outside of the "
+        f"foreground. It is undecided when the foreground covers less than {SMALLEST:.0%} or more "
+        f"than {LARGEST:.0%}, or when foreground, map or exchange could not be had."
+    )

@@ -1,0 +1,1 @@
+"""A release policy, its rules against a candidate's figures, and the verdict."""

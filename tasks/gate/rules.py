@@ -1,0 +1,206 @@
+"""The gate: every rule of a policy against a candidate's figures, with a reason in words.
+
+A limit is kept where the whole interval lies on its allowed side, the limit itself included; it is
+broken where the whole interval lies beyond; all else is undecided. No figure is a failure of its
+own, unless the policy says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from models.errors import shown
+from tasks.compare.figures import Gauged, NotGauged, Sought, gauge
+from tasks.compare.two_models import Answers
+from tasks.gate.policy import Policy, Rule
+from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
+
+ORDER: tuple[Status, ...] = ("fail", "missing", "undecided", "pass")  # the worst first
+NO_CHAMPION = "nobody to compare with: decided by absolute rules"
+NAMED = 8  # checks of classes whose sentences stand in a reason
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a policy is held against."""
+
+    candidate: Answers
+    pair: Answers | None  # champion and candidate; None: there is no champion
+    classes: Sequence[str]  # of the model
+
+
+def rule_on(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
+    """Each rule of the policy, in its order."""
+    return tuple(
+        _ruling(rule, evidence, number + 1, line)
+        for number, (rule, line) in enumerate(zip(policy.rules, policy.lines, strict=True))
+    )
+
+
+def passes(rulings: Sequence[Ruling]) -> bool:
+    """None refuses, and at least one of those that are judged could have."""
+    return _is_judged(rulings) and all(ruling.effect != "fail" for ruling in rulings)
+
+
+def _is_judged(rulings: Sequence[Ruling]) -> bool:
+    return any(ruling.refuses and ruling.status != "skipped" for ruling in rulings)
+
+
+def verdict_of(rulings: Sequence[Ruling]) -> str:
+    """The verdict in one sentence."""
+    effects = [ruling.effect for ruling in rulings if ruling.status != "skipped"]
+    skipped = len(rulings) - len(effects)
+    if not _is_judged(rulings):
+        return (
+            "Refused: every rule that could refuse is about a change, and there is nobody to "
+            "compare with: add absolute rules."
+        )
+    failed, warned = effects.count("fail"), effects.count("warn")
+    others = f", {warned} with a warning" if warned else ""
+    others += f", {skipped} without a champion to compare with" if skipped else ""
+    if failed:
+        return f"Refused by {failed} of {len(rulings)} rules{others}."
+    return f"Passed {effects.count('pass')} of {len(rulings)} rules{others}."
+
+
+def status_of(rule: Rule, gauged: Gauged | NotGauged) -> Status:
+    """Where the interval lies."""
+    if isinstance(gauged, NotGauged) or not all(
+        map(math.isfinite, (gauged.value, gauged.low, gauged.high))
+    ):
+        return "missing"
+    if gauged.of < rule.images:
+        return "undecided"
+    lowest = -math.inf if rule.lowest is None else rule.lowest
+    highest = math.inf if rule.highest is None else rule.highest
+    if gauged.high < lowest or gauged.low > highest:
+        return "fail"
+    return "pass" if lowest <= gauged.low and gauged.high <= highest else "undecided"
+
+
+def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ruling:
+    answers = evidence.pair if rule.is_change else evidence.candidate
+    if answers is None:
+        checks: tuple[Check, ...] = ()
+        status, effect, reason = "skipped", "pass", NO_CHAMPION
+    else:
+        checks = tuple(_checks(rule, answers, evidence.classes))
+        status = min((check.status for check in checks), key=ORDER.index)
+        effect = max((check.effect for check in checks), key=EFFECTS.index)
+        reason = _reason(checks)
+    return Ruling(
+        number=number,
+        line=line,
+        rule=rule.words,
+        refuses=not rule.warn,
+        status=status,
+        effect=effect,
+        reason=reason,
+        checks=checks,
+    )
+
+
+def _checks(rule: Rule, answers: Answers, classes: Sequence[str]) -> Iterator[Check]:
+    if rule.each is None:
+        sought = _sought(rule, None)
+        yield check_of(rule, None, gauge(answers, sought))
+        return
+    label_N = answers.pairs.label_N
+    labels = {label for label in label_N if label is not None}
+    counts = {name: int((label_N == name).sum()) for name in sorted(labels | {*classes})}
+    judged = [name for name, images in counts.items() if images >= rule.images]
+    small = [name for name in counts if name not in judged]
+    surer = 1 - 0.05 / max(1, len(judged))  # Bonferroni's
+    for name in judged:
+        yield check_of(rule, name, gauge(answers, _sought(rule, name, surer)))
+    if not judged:
+        yield _none_judged(rule, max(counts.values(), default=0))
+    elif small:
+        yield _too_small(rule, small)
+
+
+def _sought(rule: Rule, label: str | None, confidence: float = 0.95) -> Sought:
+    return Sought(rule.figure, rule.method, label, rule.is_change, rule.images, confidence)
+
+
+def check_of(rule: Rule, name: str | None, gauged: Gauged | NotGauged) -> Check:
+    """One figure against the rule's limits."""
+    status = status_of(rule, gauged)
+    check = _bare(status, rule.effect_of(status), _sentence(rule, name, gauged, status), name)
+    if isinstance(gauged, NotGauged) or status == "missing":
+        return check
+    found = {"value": gauged.value, "low": gauged.low, "high": gauged.high, "of": gauged.of}
+    return check.model_copy(update=found)
+
+
+def _sentence(rule: Rule, name: str | None, gauged: Gauged | NotGauged, status: Status) -> str:
+    subject = rule.subject if name is None else f"{rule.subject} of {name}"
+    if isinstance(gauged, NotGauged):
+        return f"{subject} was not computed: {gauged.reason}"
+    if status == "missing":
+        return f"{subject} is not a number"
+    images = f"{gauged.of:,} images" + (f", {gauged.note}" if gauged.note else "")
+    found = rule.found(gauged.value, gauged.low, gauged.high)
+    return f"{subject} is {found} over {images}: {_in_words(rule, gauged, status)}"
+
+
+def _in_words(rule: Rule, gauged: Gauged, status: Status) -> str:
+    if gauged.of < rule.images:
+        return f"too few images to decide, {rule.images:,} are asked for"
+    limits = _limits(rule)
+    part = {"pass": "all", "fail": "none", "undecided": "a part"}[status]
+    return f"{part} of the interval is {limits}"
+
+
+def _limits(rule: Rule) -> str:
+    ends = (("least", rule.lowest), ("most", rule.highest))
+    return " and ".join(f"at {end} {rule.told(limit)}" for end, limit in ends if limit is not None)
+
+
+def _none_judged(rule: Rule, most: int) -> Check:
+    """No class has images enough."""
+    status: Status = "undecided" if most else "missing"
+    sentence = f"no class has {rule.images:,} images for {rule.subject}, the largest has {most:,}"
+    return _bare(status, rule.effect_of(status), sentence)
+
+
+def _too_small(rule: Rule, names: Sequence[str]) -> Check:
+    """Told, and no failure: a policy that needs these classes asks for fewer images."""
+    noun = "class has" if len(names) == 1 else "classes have"
+    sentence = (
+        f"{len(names)} {noun} fewer than {rule.images:,} images and cannot be judged: "
+        f"{shown(names, NAMED)}"
+    )
+    return _bare("pass", "pass", sentence)
+
+
+def _bare(status: Status, effect: Effect, sentence: str, name: str | None = None) -> Check:
+    """Without a figure."""
+    return Check(
+        name=name,
+        status=status,
+        effect=effect,
+        value=None,
+        low=None,
+        high=None,
+        of=0,
+        sentence=sentence,
+    )
+
+
+def _reason(checks: Sequence[Check]) -> str:
+    """The sentences that decide: of the worst checks, and which classes could not be judged."""
+    if len(checks) == 1:
+        return checks[0].sentence
+    judged = [check for check in checks if check.name is not None]
+    bad = sorted(
+        (check for check in judged if check.status != "pass"),
+        key=lambda check: (-EFFECTS.index(check.effect), ORDER.index(check.status)),
+    )
+    told = [f"{len(judged) - len(bad)} of {len(judged)} classes keep the rule"]
+    told += [check.sentence for check in bad[:NAMED]]
+    told += [f"and {len(bad) - NAMED} classes more"] if len(bad) > NAMED else []
+    told += [check.sentence for check in checks if check.name is None]
+    return "; ".join(told)

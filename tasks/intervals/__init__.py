@@ -1,0 +1,1 @@
+"""Statistics with intervals: rates, means, changes of both, and corrections for many."""

@@ -1,0 +1,1 @@
+"""Changed pictures: object or background removed, backgrounds exchanged with those of donors."""

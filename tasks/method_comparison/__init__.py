@@ -1,0 +1,1 @@
+"""Attribution methods measured side by side, and which one to trust."""

@@ -1,0 +1,110 @@
+"""How far a confidence can be trusted, learnt from the few pictures that somebody annotated.
+
+Shapes: N annotated pictures, each with the confidence of its estimate and the estimate's IoU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.errors import Mistake
+
+GOOD = 0.5  # the IoU from which an estimate counts as right
+FEWEST = 20  # pairs; with fewer, two figures fit anything
+STEPS = 50  # of Newton's method, which needs about eight
+DONE = 1e-10
+HALVINGS = 30
+
+Array = NDArray[np.float64]
+
+
+class TrustMistake(Mistake):
+    """Too few annotated pictures to judge estimates by."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The probability that an estimate is right: a logistic curve that never falls."""
+
+    slope: float  # at least 0; 0 where confidence tells nothing
+    intercept: float
+    pairs: int  # that it was learnt from
+
+    def probability(self, confidence: ArrayLike) -> Array:
+        """That IoU is at least `GOOD`, for confidences of any shape."""
+        score: Array = self.slope * np.asarray(confidence, np.float64) + self.intercept
+        return _logistic(score)
+
+    def smallest(self, share: float) -> float | None:
+        """The least confidence of an estimate that is right with this probability, in (0, 1);
+        None where none is."""
+        needed = math.log(share / (1 - share)) - self.intercept
+        if needed <= 0:
+            return 0.0
+        if needed > self.slope:
+            return None
+        return needed / self.slope
+
+
+def fit_confidence(pairs: Sequence[tuple[float, float]]) -> Trust:
+    """From (confidence, IoU): Platt's calibration (1999) with a slope of at least 0.
+
+    His targets, (right + 1) / (right + 2) and 1 / (wrong + 2) instead of 1 and 0, are the prior
+    that keeps a curve through few pairs, all right perhaps, from being certain.
+    """
+    if len(pairs) < FEWEST:
+        raise TrustMistake(
+            f"{len(pairs)} annotated pictures are too few to judge estimates by: "
+            f"annotate at least {FEWEST}"
+        )
+    confidence_N, iou_N = np.asarray(pairs, np.float64).T
+    right_N = iou_N >= GOOD
+    right = int(right_N.sum())
+    wrong = len(pairs) - right
+    target_N = np.where(right_N, (right + 1) / (right + 2), 1 / (wrong + 2))
+    slope, intercept = _fit(confidence_N, target_N)
+    if slope < 0:
+        mean = float(target_N.mean())
+        slope, intercept = 0.0, math.log(mean / (1 - mean))
+    return Trust(slope, intercept, len(pairs))
+
+
+def _fit(confidence_N: Array, target_N: Array) -> tuple[float, float]:
+    """Slope and intercept of the smallest cross-entropy: Newton's method on a convex function."""
+    mean = float(confidence_N.mean())
+    input_N2 = np.stack([confidence_N - mean, np.ones_like(confidence_N)], axis=1)
+    found_2 = np.zeros(2)
+    for _ in range(STEPS):
+        chance_N = _logistic(input_N2 @ found_2)
+        gradient_2 = input_N2.T @ (chance_N - target_N)
+        if np.abs(gradient_2).max() < DONE * len(target_N):
+            break
+        curvature_22 = (input_N2 * (chance_N * (1 - chance_N))[:, None]).T @ input_N2
+        step_2 = np.linalg.pinv(curvature_22) @ gradient_2  # of one confidence alone: slope 0
+        found_2 = _shortened(found_2, step_2, input_N2, target_N)
+    slope, at_mean = found_2.tolist()
+    return slope, at_mean - slope * mean
+
+
+def _shortened(found_2: Array, step_2: Array, input_N2: Array, target_N: Array) -> Array:
+    """The step, halved until it does not lead uphill."""
+    before = _loss(input_N2 @ found_2, target_N)
+    for _ in range(HALVINGS):
+        if _loss(input_N2 @ (found_2 - step_2), target_N) <= before:
+            return found_2 - step_2
+        step_2 = step_2 / 2
+    return found_2
+
+
+def _loss(score_N: Array, target_N: Array) -> float:
+    return float((np.logaddexp(0, score_N) - target_N * score_N).sum())
+
+
+def _logistic(score: Array) -> Array:
+    chance: Array = np.exp(-np.logaddexp(0, -score))
+    return chance

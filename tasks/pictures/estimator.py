@@ -1,0 +1,109 @@
+"""Foregrounds of images that nobody annotated: who estimates them, and how sure that must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+
+import cv2
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from models.classifier.segmenter import load_segmenter
+from models.errors import Mistake, nearest
+from tasks.pictures import segmentation
+from tasks.pictures.segmentation import Estimate
+
+ANNOTATED, ESTIMATE = "annotated", "estimate"
+
+
+class EstimatorMistake(Mistake):
+    """Nobody who could estimate the foreground, as it was asked for."""
+
+
+class ForegroundSettings(BaseModel):
+    """Where the foreground of images without masks and boxes comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(
+        ANNOTATED,
+        description="annotated (masks and boxes alone), estimate, or a segmenter: torchvision:NAME "
+        "or path/to/file.py:function.",
+    )
+    weights: str | None = Field(
+        None, description="Weights file of the segmenter, or the name of torchvision's own."
+    )
+    pickle: bool = Field(
+        False, description="Read weights of the segmenter whose file can run code."
+    )
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Estimates that are less sure than this leave an image undecided; by default "
+        "what annotated images ask for, where there are enough.",
+    )
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Marks the foreground of one picture; the digest names all that its masks depend on."""
+
+    estimate: Callable[[Tensor], Estimate]
+    digest: str
+
+
+def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator | None:
+    """The estimator of these settings for pictures of this size; None for annotations alone."""
+    if settings.source == ANNOTATED:
+        return None
+    if settings.source == ESTIMATE:
+        digest = f"classical {segmentation.VERSION}, OpenCV {cv2.__version__}"
+        return Estimator(segmentation.estimate_foreground, digest)
+    if ":" not in settings.source:
+        raise EstimatorMistake(
+            f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME "
+            f"and path/to/file.py:function{nearest(settings.source, (ANNOTATED, ESTIMATE))}"
+        )
+    return _segmenting(settings, size)
+
+
+def known_estimator(
+    settings: ForegroundSettings, size: tuple[int, int], digest: str | None
+) -> Estimator | None:
+    """The estimator of a run, loaded once in a process; refuses one of another digest."""
+    if digest is None:
+        return None
+    estimator = _known(settings, size, digest)
+    if estimator is None or estimator.digest != digest:
+        raise EstimatorMistake(
+            f"another estimator of the foreground lies at {settings.source} here than where the "
+            "audit began: give an address that means the same file everywhere"
+        )
+    return estimator
+
+
+@lru_cache(maxsize=1)
+def _known(settings: ForegroundSettings, size: tuple[int, int], _: str) -> Estimator | None:
+    return load_estimator(settings, size)
+
+
+def _segmenting(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator:
+    try:
+        segmenter = load_segmenter(
+            settings.source, settings.weights, size=size, allow_pickle=settings.pickle
+        )
+    except Mistake as error:
+        told = str(error).replace("--allow-pickle", "--foreground-allow-pickle")
+        raise EstimatorMistake(told) from error
+    turn = Lock()  # pictures are read by several threads
+
+    def estimate(picture_CHW: Tensor) -> Estimate:
+        with turn:
+            mask_BHW, confidence_B = segmenter.segment(picture_CHW[None])
+        return Estimate(mask_BHW[0], float(confidence_B[0]))
+
+    return Estimator(estimate, segmenter.digest)

@@ -1,0 +1,226 @@
+"""One image and its mask, from bytes to the model's geometry. Shapes: C=3, H rows, W columns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import pyarrow as pa
+from torch import Tensor
+
+from models.classifier.preprocessing import Preprocessing
+from models.errors import Mistake, one_line
+from tasks.pictures.decode import decode, turned
+from tasks.pictures.estimator import Estimator
+from tasks.pictures.foreground import Frame, Marks, draw_foreground
+from tasks.pictures.segmentation import Estimate
+from tasks.storage.files import read_bytes
+
+ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # of the catalog's columns
+
+Kind = Literal["permanent", "transient"]
+Given = TypeVar("Given")
+Read = TypeVar("Read")
+
+
+class RowMistake(Mistake):
+    """Why a row cannot be read: becomes its failure."""
+
+    def __init__(self, message: str, remedy: str, kind: Kind = "permanent") -> None:
+        super().__init__(message)
+        self.remedy, self.kind = remedy, kind
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a worker needs of a catalog row."""
+
+    row_id: str
+    image: str
+    label: str | None
+    masks: tuple[str, ...] | None = None  # addresses; their foregrounds are united
+    mask_values: tuple[int, ...] | None = None  # what the foreground is in them; None: all but zero
+    regions: str | None = None  # JSON: boxes, polygons and run lengths, in the image's pixels
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """What workers read, from the catalog's columns."""
+    return [
+        Row(
+            **row
+            | {
+                key: None if row[key] is None else tuple(row[key])
+                for key in ("masks", "mask_values")
+            }
+        )
+        for row in table.select(ROW).to_pylist()
+    ]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """How pictures and masks are read, the same for every row."""
+
+    polarity: str  # what a mask marks: foreground or background
+    orientation: str  # upright: pictures are turned as their EXIF says; stored: they are not
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something is missing for a row, and what to do; a row of the failures table."""
+
+    row_id: str
+    stage: str  # read, foreground, or a method's name
+    kind: Kind
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A readable image: the picture as the model sees it (uint8), the mask in the same geometry."""
+
+    row: Row
+    content_id: str
+    picture_CHW: Tensor
+    mask_HW: Tensor | None  # uint8, 255 = foreground
+    foreground_id: str | None = None  # hash of masks' bytes, values and regions
+    failure: Failure | None = None  # of the mask; the picture is fine
+    estimate: Estimate | None = None  # the mask, where none is annotated; else to judge it by
+    estimated: bool = False  # is the mask an estimate?
+
+
+def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sample | Failure:
+    """Read, hash and decode one row; a picture that cannot be read is a failure with its reason."""
+    upright = ground.orientation == "upright"
+    name = f"image {one_line(row.image)}"
+    try:
+        content = _fetch("image", row.image)
+        with _refused(f"{name} cannot be decoded"):
+            decoded = decode(content)
+        with _refused(f"{name} cannot be resized", "crop it or drop the row"):
+            shown_CHW = turned(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
+            picture_CHW = preprocessing.place(shown_CHW)
+    except RowMistake as mistake:
+        return _failure(row, "read", mistake)
+    sample = Sample(row, _hash(content), picture_CHW, None)
+    if not row.masks and row.regions is None:
+        return sample
+    rows, columns = decoded.image_CHW.shape[1:]
+    frame = Frame(rows, columns, decoded.turn, upright)
+    return _with_foreground(sample, frame, preprocessing, ground)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How rows become samples, the same for all rows of a run."""
+
+    preprocessing: Preprocessing
+    ground: Ground
+    estimator: Estimator | None = None
+
+    def __call__(self, row: Row) -> Sample | Failure:
+        sample = read_sample(row, self.preprocessing, self.ground)
+        if isinstance(sample, Failure) or self.estimator is None:
+            return sample
+        try:
+            with _refused("the foreground cannot be estimated", "mark it or drop the row"):
+                estimate = self.estimator.estimate(sample.picture_CHW)
+        except Exception as error:  # a segmenter is the user's code
+            mistake = error if isinstance(error, RowMistake) else _of_segmenter(error)
+            return replace(sample, failure=_failure(row, "foreground", mistake))
+        if sample.mask_HW is not None or sample.failure is not None:
+            return replace(sample, estimate=estimate)
+        return replace(sample, estimate=estimate, mask_HW=estimate.mask_HW, estimated=True)
+
+
+def identify(row: Row) -> tuple[str, str | None]:
+    """content_id and foreground_id of a row, from its bytes alone; OSError where one is away."""
+    try:
+        content_id = _hash(read_bytes(row.image))
+        masks = [(mask, read_bytes(mask)) for mask in row.masks or ()]
+    except ValueError as error:  # no address at all
+        raise OSError(_words(error)) from error
+    if not masks and row.regions is None:
+        return content_id, None
+    return content_id, Marks(row.image, tuple(masks), row.mask_values, row.regions).foreground_id
+
+
+def _with_foreground(
+    sample: Sample, frame: Frame, preprocessing: Preprocessing, ground: Ground
+) -> Sample:
+    """The sample with its mask in the picture's geometry, or with the reason why there is none."""
+    row = sample.row
+    try:
+        masks = tuple((mask, _fetch("mask", mask)) for mask in row.masks or ())
+        marks = Marks(row.image, masks, row.mask_values, row.regions)
+        sample = replace(sample, foreground_id=marks.foreground_id)
+        with _refused("", "mend the masks or regions of this row"):
+            mask_HW = draw_foreground(marks, frame, ground.polarity)
+            return replace(sample, mask_HW=preprocessing.place(mask_HW[None])[0])
+    except RowMistake as mistake:
+        return replace(sample, failure=_failure(row, "foreground", mistake))
+
+
+def _fetch(what: str, address: str) -> bytes:
+    try:
+        return read_bytes(address)
+    except OSError as error:
+        told = f"{what} {one_line(address)} cannot be read ({error.strerror or _words(error)})"
+        raise RowMistake(told, "check the address, then run again", "transient") from error
+    except ValueError as error:  # a protocol that nobody knows, a zero byte
+        told = f"{what} {one_line(address)} cannot be read ({_words(error)})"
+        raise RowMistake(told, "mend the address or drop the row") from error
+
+
+@contextmanager
+def _refused(what: str, remedy: str = "drop the row") -> Iterator[None]:
+    """Bytes of no use are this row's mistake; where memory is short, they are tried again."""
+    try:
+        yield
+    except Mistake as error:
+        told = f"{what} ({_words(error)})" if what else _words(error)
+        raise RowMistake(told, getattr(error, "remedy", remedy)) from error
+    except (MemoryError, RuntimeError) as error:  # the latter is torch's
+        told = f"{what or 'the foreground cannot be drawn'} ({_words(error)})"
+        raise RowMistake(told, "give workers more memory, then run again", "transient") from error
+
+
+def _of_segmenter(error: Exception) -> RowMistake:
+    told = f"the foreground cannot be estimated ({type(error).__name__}: {_words(error)})"
+    return RowMistake(told, "mend the segmenter, then --replace")
+
+
+def _failure(row: Row, stage: str, mistake: RowMistake) -> Failure:
+    return Failure(row.row_id, stage, mistake.kind, str(mistake), mistake.remedy)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def read_ahead(
+    given: Iterable[Given], read: Callable[[Given], Read], threads: int, ahead: int
+) -> Iterator[Read]:
+    """Results in order, with up to `ahead` of them read by threads while the caller computes."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        waiting: deque[Future[Read]] = deque()
+        try:
+            for item in given:
+                waiting.append(pool.submit(read, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _words(error: Exception) -> str:
+    return one_line(" ".join(str(error).split()) or type(error).__name__, 1000)

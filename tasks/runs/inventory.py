@@ -1,0 +1,99 @@
+"""The runs that lie under a folder: what state each is in, and how much room it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from upath import UPath
+
+from models.addresses import is_local, place
+from models.errors import Mistake
+from tasks.runs.folder import RunFolder, RunMistake, is_run
+from tasks.storage.files import read_footer
+from tasks.storage.lock import owner_of
+
+State = Literal["running", "finished", "stopped"]
+DEEPEST = 4  # folders between the one that is asked for and a run
+
+
+class InventoryMistake(Mistake):
+    """A run that cannot be removed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run in a list of them."""
+
+    path: str
+    state: State
+    images: int | None  # rows of the catalog, None when there is none yet
+    done: int  # rows with a prediction
+    size: int  # bytes
+    model: str
+    data: str
+
+
+def find_runs(folder: str) -> Iterator[Entry]:
+    """Every run under a folder, the folder itself included."""
+    root = place(folder)
+    if not root.is_dir():
+        raise InventoryMistake(f"folder {folder} not found: give the folder that your runs lie in")
+    for run in _run_folders(root, DEEPEST):
+        yield _entry(run)
+
+
+def entry_of(folder: str) -> Entry:
+    """The run that lies there; refuses what is none."""
+    run = RunFolder.at(folder)
+    if not is_run(run):
+        run.read_state()
+    return _entry(run)
+
+
+def remove_run(folder: str) -> None:
+    """Delete a run with all that it wrote; refuses one that is being written."""
+    run = RunFolder.at(folder)
+    if not is_run(run):
+        run.read_state()  # says why it is none
+    owner = owner_of(run.path)
+    if owner is not None:
+        raise InventoryMistake(f"{folder} is being written by {owner.told()}: stop it first")
+    run.erase()
+    if is_local(run.path):
+        with suppress(OSError):  # what is not ours stays, and so does the folder then
+            run.path.rmdir()
+
+
+def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
+    run = RunFolder(folder)
+    if is_run(run):
+        yield run
+    elif depth:
+        for inner in sorted(folder.iterdir(), key=str):
+            if inner.is_dir() and not inner.name.startswith("."):
+                yield from _run_folders(inner, depth - 1)
+
+
+def _entry(run: RunFolder) -> Entry:
+    state: dict[str, Any] = {}
+    with suppress(RunMistake):  # a broken run.json
+        state = run.read_state()
+    settings = state.get("settings", {})
+    return Entry(
+        path=str(run.path),
+        state=_state(run, state.get("state")),
+        images=read_footer(run.catalog).num_rows if run.catalog.is_file() else None,
+        done=sum(read_footer(part).num_rows for part in run.parts("predictions")),
+        size=sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
+        model=settings.get("model", {}).get("address", ""),
+        data=settings.get("data", {}).get("path", ""),
+    )
+
+
+def _state(run: RunFolder, known: str | None) -> State:
+    if owner_of(run.path) is not None:
+        return "running"
+    return "finished" if known == "finished" else "stopped"

@@ -1,0 +1,158 @@
+"""Reading a run: predictions joined with scores, and maps by row, scaled and enlarged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from pydantic import BaseModel, ValidationError
+from torch.nn import functional
+from upath import UPath
+
+from models.errors import Mistake, nearest, shown
+from tasks import schema
+from tasks.runs.folder import RunFolder, read_part
+from tasks.storage.files import open_parquet, read_footer, read_table
+
+Figures = TypeVar("Figures", bound=BaseModel)
+
+
+class ReaderMistake(Mistake):
+    """Something that the run does not hold."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, to read."""
+
+    folder: RunFolder
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        return self.folder.read_state()
+
+    @cached_property
+    def catalog(self) -> pa.Table:
+        return read_table(self.folder.catalog)
+
+    @property
+    def methods(self) -> list[str]:
+        return sorted(path.name for path in (self.folder.path / "maps").iterdir())
+
+    @property
+    def shards(self) -> range:
+        return range(read_footer(self.folder.catalog).num_row_groups)
+
+    def summary(self) -> schema.Summary:
+        return self._read(self.folder.summary, schema.Summary)
+
+    @property
+    def compares_methods(self) -> bool:
+        """Does it rank methods, where others audit a model?"""
+        return "comparison" in self.state["settings"]
+
+    def rivals(self) -> schema.MethodsSummary:
+        """The figures of a comparison of methods."""
+        return self._read(self.folder.methods, schema.MethodsSummary)
+
+    def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
+        """One part as it was written, or None where it is not there."""
+        return read_part(self.folder.part(stage, shard), columns)
+
+    def table(self, method: str | None = None) -> pa.Table:
+        """Predictions, a method's scores and the catalog: a row a prediction, in catalog order.
+
+        A column of the user's with a name of ours is called `catalog.<name>`.
+        """
+        self._know(method)
+        shards = [self._joined(shard, method) for shard in self.shards]
+        there = [shard for shard in shards if shard is not None]
+        if not there:
+            raise ReaderMistake(f"run {self.folder.path} has no predictions yet")
+        return pa.concat_tables(there)
+
+    def maps(
+        self, row_ids: Sequence[str], method: str, size: tuple[int, int] | None = None
+    ) -> dict[str, np.ndarray]:
+        """float32 maps in their own units by row; absent where none could be made."""
+        self._know(method)
+        found = {}
+        wanted = pa.array(list(row_ids), pa.string())
+        for path in self.folder.parts(f"maps/{method}"):
+            file = open_parquet(path)  # maps of pixels are large: only parts that hold a row
+            if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], wanted)).as_py():
+                part = file.read()
+                found.update(_scaled(part.filter(pc.is_in(part["row_id"], wanted))))
+        if size is not None:
+            found = {row_id: enlarge(map_hw, size) for row_id, map_hw in found.items()}
+        return found
+
+    def _read(self, path: UPath, kind: type[Figures]) -> Figures:
+        if not path.is_file():
+            raise ReaderMistake(
+                f"{self.folder.path} is not finished (no {path.name}): "
+                "run the same command again, it continues"
+            )
+        try:
+            return kind.model_validate_json(path.read_text())
+        except ValidationError as error:
+            raise ReaderMistake(
+                f"{path} was written by another version of Sightline: "
+                "run the same command again, it computes no part twice"
+            ) from error
+
+    def _joined(self, shard: int, method: str | None) -> pa.Table | None:
+        predictions = self.part("predictions", shard)
+        if predictions is None:
+            return None
+        scores = None if method is None else self.part(f"scores/{method}", shard)
+        joined = predictions if scores is None else join(predictions, scores)
+        rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
+        ours = set(joined.column_names) - {"row_id"}
+        names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
+        return join(joined, rows.rename_columns(names))
+
+    def _know(self, method: str | None) -> None:
+        if method is not None and method not in self.methods:
+            raise ReaderMistake(
+                f"run {self.folder.path} has no maps of {method!r}{nearest(method, self.methods)}; "
+                f"it has {shown(self.methods)}"
+            )
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """A run to read; refuses a folder that is none."""
+    run = Run(RunFolder.at(path))
+    run.folder.read_state()
+    return run
+
+
+def enlarge(map_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear, to rows and columns of a picture."""
+    tensor_11hw = torch.from_numpy(map_hw)[None, None]
+    enlarged: np.ndarray = functional.interpolate(
+        tensor_11hw, size, mode="bilinear", align_corners=False
+    )[0, 0].numpy()
+    return enlarged
+
+
+def _scaled(part: pa.Table) -> dict[str, np.ndarray]:
+    maps = part["map"].combine_chunks().to_numpy_ndarray().astype(np.float32)
+    scales = part["scale"].to_numpy()[:, None, None]
+    return dict(zip(part["row_id"].to_pylist(), maps * scales, strict=True))
+
+
+def join(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Left outer join on row_id that keeps the left's order and takes any type of column."""
+    place = pc.index_in(left["row_id"], right["row_id"].combine_chunks())
+    for name in right.column_names:
+        if name != "row_id":
+            left = left.append_column(name, right[name].take(place))
+    return left

@@ -1,0 +1,220 @@
+"""summary.json: every figure that the report, the table and MLflow show."""
+
+from __future__ import annotations
+
+from tasks.schema.figures import Excess, Interval, Rate, Value
+from tasks.schema.tables import VERSION, ForegroundSource
+
+
+class ImageCounts(Value):
+    total: int
+    predicted: int
+    failed: int  # images without a prediction
+    labelled: int
+    scored: int  # images with a foreground score of the flag's method
+
+
+class EstimateSummary(Value):
+    """Foregrounds that were estimated, and how good that is where they are annotated too."""
+
+    source: str  # estimate, or the segmenter
+    digest: str
+    estimated: int  # images whose foreground is an estimate
+    unsure: int  # of them, undecided because the estimate is not sure enough
+    least: float  # confidence that is needed
+    calibrated: bool  # so that most of the used ones are right, on the annotated images
+    annotated: int  # images that have both
+    iou: Interval | None  # mean over them
+    good: Rate  # of them, with an IoU of at least 0.5
+    flagged_annotated: Rate  # of those that both can decide, by their masks
+    flagged_estimated: Rate  # the same images by their estimates
+    agreement: Rate  # flagged alike
+
+
+class ForegroundSummary(Value):
+    source: ForegroundSource  # of the annotations; estimates stand in for those that lack one
+    polarity: str
+    mean_area: float | None  # share of the picture
+    estimates: EstimateSummary | None
+
+
+class ModelSummary(Value):
+    address: str
+    digest: str
+    layer: str | None  # None: the model has no layer with cells
+    classes: tuple[str, ...]
+    preprocessing: dict[str, object]
+
+
+class FlagRule(Value):
+    method: str
+    false_alarm: float  # share of images that the null may flag
+    threshold: float | None  # of the score; null where too few images can tell
+    calibrated_on: int  # images
+    sentence: str  # the rule in words, with its numbers
+
+
+class Histogram(Value):
+    edges: tuple[float, ...]  # len(counts) + 1; the last bin holds everything above too
+    counts: tuple[int, ...]
+
+
+class MethodSummary(Value):
+    method: str
+    maps: int
+    mean_share: float | None
+    mean_lift: float | None
+    mean_lift_low: float | None  # 95% normal interval of the mean
+    mean_lift_high: float | None
+    mean_centred_lift: float | None  # lift / lift of other images' masks on the same map
+    pointing: Rate
+    lift: Histogram
+
+
+class GroupSummary(Value):
+    """The images of one label, one predicted class or one value of a column of the user's."""
+
+    name: str
+    accuracy: Rate  # among those with a label
+    flagged: Rate  # rests_on_background, among the decided ones
+    null: Rate  # what the null flags of the same images
+    excess: Excess | None  # null below the smallest number of decided images
+    q: float | None  # the excess's p, corrected for all groups of this audit
+
+
+class WorstGroup(Value):
+    """The lowest accuracy among groups of enough images."""
+
+    name: str
+    accuracy: Interval
+    groups: int
+
+
+class EvidenceSummary(Value):
+    """What interventions say of all images together; null where it could not be measured."""
+
+    images: int  # that were intervened on
+    donors: int
+    digest: str  # of the donor pool
+    labelled: bool  # do the donors have labels, so that within and across a class differ?
+    flips_across: Interval | None  # of exchanges with donors that are predicted otherwise
+    flips_within: Interval | None  # with donors that are predicted alike: the floor
+    reliance_removal: Interval | None
+    reliance_across: Interval | None  # probability that is lost, with the same two kinds of donors
+    reliance_within: Interval | None
+    accuracy: Interval | None  # of the pictures as they are, of the same images
+    accuracy_within: Interval | None  # on backgrounds of the own class
+    accuracy_across: Interval | None  # on backgrounds of other classes
+    gap: Interval | None  # within - across
+    accuracy_background_alone: Interval | None  # object removed
+    accuracy_object_alone: Interval | None  # background removed
+    worst_group: WorstGroup | None
+
+
+class FailureSummary(Value):
+    stage: str
+    kind: str
+    message: str  # of the first one
+    remedy: str
+    row_id: str  # of the first one
+    count: int
+
+
+class Copy(Value):
+    """One row that holds a picture which other rows hold too."""
+
+    row_id: str
+    label: str | None
+
+
+class DuplicateSummary(Value):
+    """duplicates.parquet in short."""
+
+    pictures: int  # that are there more than once
+    rows: int  # that hold them
+    contradictions: int  # pictures whose copies have different labels
+    first: tuple[tuple[Copy, ...], ...]  # a few pictures, contradictions first, a few copies each
+
+
+class CostSummary(Value):
+    seconds: float
+    images_per_second: float | None  # of the images computed in this run
+    computed: int
+    reused: int
+    workers: int
+    devices: tuple[str, ...]
+
+
+class Difference(Value):
+    """Something in which two runs differ beside their images."""
+
+    field: str
+    before: str
+    now: str
+
+
+class Move(Value):
+    """A figure in two runs and its change, with an interval that knows the images they share."""
+
+    figure: str  # accuracy, flagged, undecided, mean_lift
+    name: str | None  # the predicted class; null for all images
+    before: float
+    now: float
+    change: float  # now - before
+    low: float
+    high: float
+    of_before: int  # images that the figure stands on, then and now
+    of: int
+    shared: int  # the same images among both
+    moved: bool  # the interval excludes 0
+    sentence: str
+
+
+class Comparison(Value):
+    """What moved between a run and the one before it."""
+
+    before: str  # run folder
+    created: str  # its summary's
+    differs: tuple[Difference, ...]  # any of these may be why a figure moved
+    same: int  # images with the same bytes in both, predicted in both
+    changed: int  # with other bytes
+    added: int
+    removed: int
+    predictions_changed: Rate  # among the same images
+    figures: tuple[Move, ...]  # 95% each
+    classes: tuple[Move, ...]  # flagged by predicted class, where enough images are decided
+    confidence: float  # of each class's interval, so that all hold together with 95%
+
+
+class Summary(Value):
+    """summary.json: every figure that the report, the table and MLflow show."""
+
+    schema_version: int = VERSION
+    run: str  # folder
+    created: str  # UTC, ISO 8601
+    sightline: str
+    torch: str
+    data: str  # address of the dataset
+    target: str
+    numeric: dict[str, str]
+    images: ImageCounts
+    foreground: ForegroundSummary
+    model: ModelSummary
+    rule: FlagRule
+    accuracy: Rate
+    flags: dict[str, Rate]  # each flag, among all images with a prediction
+    flagged: Rate  # rests_on_background among decided images
+    null: Rate  # what the null flags of the same images
+    excess: Excess | None  # flagged - null: the headline
+    flagged_correct: Rate
+    flagged_incorrect: Rate
+    by_label: tuple[GroupSummary, ...]
+    by_prediction: tuple[GroupSummary, ...]
+    by_column: dict[str, tuple[GroupSummary, ...]]  # of the user's table
+    smallest_group: int  # decided images that a group needs for an excess
+    evidence: EvidenceSummary | None  # null without interventions
+    methods: tuple[MethodSummary, ...]
+    failures: tuple[FailureSummary, ...]
+    duplicates: DuplicateSummary
+    cost: CostSummary
+    moved: Comparison | None = None  # since the night before

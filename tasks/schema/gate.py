@@ -1,0 +1,63 @@
+"""result.json: what each rule of a policy says of a candidate, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tasks.schema.figures import Value
+from tasks.schema.model_comparison import PAIRED_FIGURES, AuditedModel
+from tasks.schema.tables import VERSION
+
+GAUGED_FIGURES = PAIRED_FIGURES | {"gap": "accuracy lost on other classes' backgrounds"}
+
+Status = Literal["pass", "fail", "undecided", "missing", "skipped"]
+Effect = Literal["pass", "warn", "fail"]
+EFFECTS: tuple[Effect, ...] = ("pass", "warn", "fail")  # from good to bad
+
+
+class Check(Value):
+    """One figure against one rule's limits."""
+
+    name: str | None  # the class; null for all images
+    status: Status
+    effect: Effect
+    value: float | None
+    low: float | None
+    high: float | None
+    of: int  # images
+    sentence: str
+
+
+class Ruling(Value):
+    """What one rule says."""
+
+    number: int
+    line: int | None  # of the policy file
+    rule: str  # in words
+    refuses: bool  # can it? else it only warns
+    status: Status  # of the worst check
+    effect: Effect
+    reason: str
+    checks: tuple[Check, ...]
+
+
+class GateResult(Value):
+    """The gate's verdict, and what became of the candidate."""
+
+    schema_version: int = VERSION
+    created: str
+    policy: str  # file
+    policy_digest: str
+    data: str
+    asked: str  # digest of what was audited, and how
+    images: int  # that the candidate predicted
+    unanswered: int  # images for which its answer was no number
+    unread: int  # images that could not be read
+    candidate: AuditedModel
+    champion: AuditedModel | None
+    compared: str  # with which champion, or why with none
+    rulings: tuple[Ruling, ...]
+    passed: bool  # the rules
+    sentence: str
+    promoted: bool
+    promotion: str  # what the registry says now, and why

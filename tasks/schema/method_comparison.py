@@ -1,0 +1,93 @@
+"""methods.json: attribution methods side by side, each figure with its interval and its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.schema.figures import Interval, Value
+
+LOCALISATION = ("share", "lift", "pointing", "top_k", "heat_ratio")
+FAITHFULNESS = (
+    "faithfulness",  # insertion_blur - deletion_mean, of each image
+    "insertion_blur",
+    "insertion_mean",
+    "deletion_blur",
+    "deletion_mean",
+    "degradation",  # LeRF - MoRF between the clean and the fully degraded probability
+    "kept_30",  # probability left when the hottest 30% of the pixels are deleted
+    "kept_60",
+    "kept_90",
+    "average_drop",
+    "increase",
+)
+SANITY = ("head", "half", "whole", "stability")  # rank correlations; the first three should be low
+RELIANCE = "reliance"  # correlation of the background share with what interventions measured
+FIGURES = (*LOCALISATION, *FAITHFULNESS, *SANITY, RELIANCE)
+LOWER_IS_BETTER = frozenset(
+    {
+        *("deletion_blur", "deletion_mean", "kept_30", "kept_60", "kept_90", "average_drop"),
+        *("head", "half", "whole"),
+    }
+)
+
+
+class MethodCost(Value):
+    forwards: float | None  # passes of the whole network an image, as the method declares
+    backwards: float | None
+    seconds: float | None  # an image, alone, on one worker
+    images_per_second: float | None
+    times_forward: float | None  # its time / that of a bare forward pass
+
+
+class MethodFigures(Value):
+    method: str
+    images: int  # with a map
+    missing: int  # images whose map could not be made
+    flat: int  # maps of zeros: they say nothing, and have no share
+    cost: MethodCost
+    figures: dict[str, Interval | None]  # by name, in the order of FIGURES; None: not to be had
+    sane: bool | None  # does the map change when half of the network forgets? None: not tested
+    dominated_by: str | None  # a method that is cheaper and no worse in any figure that counts
+    verdict: str  # why it is recommended or not, in words
+
+
+class MethodsSummary(Value):
+    """All of a comparison."""
+
+    schema_version: int
+    created: str  # UTC
+    run: str
+    address: str  # of the model
+    data: str
+    foreground: str  # its source
+    images: int
+    tested: int  # images of the sanity checks
+    numeric: str
+    workers: int
+    seconds: float
+    recommended: str | None
+    sentence: str  # the recommendation with its figures, or why there is none
+    rule: str  # how it is made, in words
+    methods: tuple[MethodFigures, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One method's map of one image."""
+
+    method: str
+    map_hw: np.ndarray | None  # None: it could not be made
+
+
+@dataclass(frozen=True)
+class GalleryRow:
+    """One image, explained by every method."""
+
+    row_id: str
+    prediction: str
+    label: str | None
+    picture_HW3: np.ndarray  # uint8, as the model saw it
+    mask_HW: np.ndarray | None  # 0 to 1
+    columns: tuple[Column, ...]

@@ -1,0 +1,133 @@
+"""compare.json: two models' audits of the same images, figure by figure and image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tasks.schema.figures import Rate, Value
+from tasks.schema.tables import VERSION
+
+PAIRED_FIGURES = {  # by name, in words
+    "accuracy": "accuracy",
+    "accuracy_exchanged": "accuracy on other classes' backgrounds",
+    "worst_group": "accuracy of the worst group",
+    "flips": "predictions that other backgrounds change",
+    "flagged": "flagged as resting on the background",
+    "excess": "excess of flags over the null",
+    "reliance_exchange": "probability lost on other backgrounds",
+    "reliance_removal": "object removed less background removed",
+    "lift": "mean lift",
+}
+BETTER_WHEN_HIGHER = frozenset({"accuracy", "accuracy_exchanged", "worst_group", "lift"})
+
+Verdict = Literal["worse", "better", "unchanged"]
+Turn = Literal["broken", "newly_flagged", "fixed", "no_longer_flagged"]
+TURNS: tuple[Turn, ...] = ("broken", "newly_flagged", "fixed", "no_longer_flagged")
+WORSE_TURNS: tuple[Turn, ...] = ("broken", "newly_flagged")
+
+
+class PairedFigure(Value):
+    """A figure of both audits, over images that both judged, and its change."""
+
+    figure: str  # one of PAIRED_FIGURES
+    name: str | None  # the class, or lift's method
+    before: float
+    after: float
+    change: float  # after - before
+    low: float  # paired interval of the change
+    high: float
+    of: int  # images
+    differ: int  # of them, those whose value is another one
+    higher_is_better: bool
+    verdict: Verdict
+    sentence: str
+    note: str = ""  # which groups are the worst ones
+
+
+class MissingFigure(Value):
+    """A figure that could not be compared, and why."""
+
+    figure: str
+    name: str | None
+    reason: str
+
+
+class Answer(Value):
+    """What one of the models made of an image."""
+
+    prediction: str
+    confidence: float
+    correct: bool | None  # null without a label
+    flag: str
+    flips: float | None  # share of exchanged backgrounds that change the prediction
+
+
+class ChangedImage(Value):
+    """An image that is right or flagged in one of the audits only."""
+
+    row_id: str
+    label: str | None
+    before: Answer
+    after: Answer
+    turns: tuple[Turn, ...]
+
+
+class AuditedModel(Value):
+    """One of the two audits."""
+
+    run: str  # folder
+    created: str
+    address: str
+    digest: str
+
+
+class PairedSummary(Value):
+    """All of a comparison of two models on the same images."""
+
+    schema_version: int = VERSION
+    before: AuditedModel
+    after: AuditedModel
+    data: str
+    foreground: str  # its source
+    method: str  # of the later run's flags, whose maps are shown
+    images: int  # of the same bytes, predicted by both
+    left_out: int  # of the catalog: not predicted by both, or of other bytes
+    predictions_changed: Rate
+    sentence: str  # the verdict in words
+    figures: tuple[PairedFigure, ...]  # regressions first; 95% each
+    missing: tuple[MissingFigure, ...]
+    classes: tuple[PairedFigure, ...]  # by label, flags by label too; regressions first
+    confidence: float  # of each class's interval, so that all hold together with 95%
+    smallest_class: int  # images that a class needs
+    turns: dict[Turn, int]  # images of each kind of change
+    changed: tuple[ChangedImage, ...]  # a few, the worst regressions first
+
+    @property
+    def regressions(self) -> tuple[PairedFigure, ...]:
+        return tuple(figure for figure in self.figures if figure.verdict == "worse")
+
+
+@dataclass(frozen=True)
+class PairedExchange:
+    """The object on one other background, and what both models predict of it."""
+
+    picture_HW3: np.ndarray  # uint8
+    donor: str
+    donor_label: str | None
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class PairedExample:
+    """The pictures of a changed image, in the geometry that both models saw."""
+
+    image: ChangedImage
+    picture_HW3: np.ndarray  # uint8
+    mask_HW: np.ndarray | None  # bool
+    map_before_HW: np.ndarray | None  # float, >= 0, at the picture's size; None: not to be had
+    map_after_HW: np.ndarray | None
+    exchange: PairedExchange | None

@@ -1,0 +1,183 @@
+"""The tables of a run folder. Shapes: h rows and w columns of a map."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+
+VERSION = 1  # of every table and of summary.json; a change of meaning raises it
+
+ForegroundSource = Literal["annotated", "box", "estimated", "none"]
+Flag = Literal["rests_on_background", "rests_on_object", "mixed", "undecided"]
+FLAGS: tuple[Flag, ...] = ("rests_on_background", "rests_on_object", "mixed", "undecided")
+GROUP_COLUMN = "group"  # of the user's table: the groups whose worst one is named
+
+_name = pa.dictionary(pa.int32(), pa.string())
+
+CATALOG = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("image", pa.string(), nullable=False),  # address
+        pa.field("label", pa.string()),  # the model's class name, null when unknown
+        pa.field("masks", pa.list_(pa.string())),  # addresses, united; null when there are none
+        pa.field("mask_values", pa.list_(pa.int32())),  # foreground's in them; null: all but zero
+        pa.field("regions", pa.string()),  # JSON: boxes, polygons, run lengths; null when none
+        pa.field("stamp", pa.string(), nullable=False),  # sizes and times of image and masks
+    ]
+)
+"""One row an image; every extra column of the user's table follows these, untouched."""
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),  # hash of the image's bytes
+        pa.field("foreground_id", pa.string()),  # hash of masks' bytes, values and regions
+        pa.field("label", _name),
+        pa.field("prediction", _name, nullable=False),
+        pa.field("confidence", pa.float32(), nullable=False),  # softmax of the prediction, 0 to 1
+        pa.field("correct", pa.bool_()),  # null without a label
+    ]
+)
+
+_vector = pa.list_(pa.float16())  # of at most 64; Parquet loses nulls among fixed-size lists
+
+FEATURES = pa.schema(  # pooled activations of the map layer
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("whole", _vector),
+        pa.field("object", _vector),  # null without a foreground
+        pa.field("background", _vector),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("area", pa.float32(), nullable=False),  # foreground's share of the picture, 0 to 1
+        pa.field("share", pa.float32()),  # foreground share of the energy; null for a map of zeros
+        pa.field("lift", pa.float32()),  # share / area, 1 = chance
+        pa.field("centred_lift", pa.float32()),  # lift / mean lift of the donors' masks, same map
+        pa.field("pointing", pa.bool_()),  # the map's largest value lies in the foreground
+    ]
+)
+
+INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the picture as it is
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("object_removed", pa.float32(), nullable=False),
+        pa.field("background_removed", pa.float32(), nullable=False),
+        pa.field("object_removed_prediction", _name, nullable=False),
+        pa.field("background_removed_prediction", _name, nullable=False),
+        pa.field("donors", pa.list_(pa.string()), nullable=False),  # rows of the donor pool
+        pa.field("same_class", pa.list_(pa.bool_()), nullable=False),  # has the donor its label?
+        pa.field("exchanged", pa.list_(pa.float32()), nullable=False),  # on each donor's background
+        pa.field("exchanged_predictions", pa.list_(pa.string()), nullable=False),
+        pa.field("reliance_removal", pa.float32(), nullable=False),
+        pa.field("reliance_exchange", pa.float32()),  # null without a donor of another class
+        pa.field("flips", pa.float32()),  # share of those donors that change the prediction
+    ]
+)
+"""A row for each image whose foreground leaves something of object and background."""
+
+MERITS = pa.schema(  # of a map; null where it is a map of zeros
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("top_k", pa.float32()),  # share of the hottest pixels, as many as the foreground's
+        pa.field("heat_ratio", pa.float32()),  # effective heat ratio; both null without foreground
+        *(
+            pa.field(name, pa.float32())  # probabilities of the class that is predicted
+            for name in (
+                *("deletion_mean", "deletion_blur", "insertion_mean", "insertion_blur"),
+                *("morf", "lerf", "clean", "degraded", "kept_30", "kept_60", "kept_90"),
+                *("drop", "increase"),  # relative; 0 or 1
+            )
+        ),
+    ]
+)
+
+TRIALS = pa.schema(  # rank correlations of a map with the one that a trial gives
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("head", pa.float32()),  # the last layer's weights drawn again
+        pa.field("half", pa.float32()),  # those of the upper half of the network
+        pa.field("whole", pa.float32()),  # all
+        pa.field("stability", pa.float32()),  # a little noise on the picture
+        pa.field("seconds", pa.float32(), nullable=False),  # an image, by this method alone
+        pa.field("forward_seconds", pa.float32(), nullable=False),  # an image, prediction alone
+    ]
+)
+
+FAILURES = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),  # read, foreground, a method, interventions
+        pa.field("kind", pa.string(), nullable=False),  # permanent or transient
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("remedy", pa.string(), nullable=False),
+    ]
+)
+
+FOREGROUNDS = pa.schema(  # estimated ones, where an estimator was asked for
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("confidence", pa.float32(), nullable=False),  # of the estimate, 0 to 1
+        pa.field("iou", pa.float32()),  # with the annotated mask; null where there is none
+    ]
+)
+
+FLAGS_TABLE = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("flag", _name, nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("method", _name, nullable=False),
+        pa.field("foreground", _name, nullable=False),  # its source: annotated, box, …
+        pa.field("score", pa.float32()),  # 0 to 1: how far the prediction rests on the background
+        pa.field("null_score", pa.float32()),  # the same, had only backgrounds of its kind come
+        pa.field("kept", pa.float32()),  # probability expected on backgrounds of other kinds
+        pa.field("reliance_removal", pa.float32()),
+        pa.field("area", pa.float32()),
+        pa.field("share", pa.float32()),
+        pa.field("lift", pa.float32()),
+    ]
+)
+
+
+DUPLICATES = pa.schema(
+    [
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("labels", pa.int32(), nullable=False),  # different ones among the copies
+    ]
+)
+
+
+def maps_schema(height: int, width: int) -> pa.Schema:
+    """Maps at the method's native resolution, divided by `scale`, their largest magnitude."""
+    return pa.schema(
+        [
+            pa.field("row_id", pa.string(), nullable=False),
+            pa.field("target", _name, nullable=False),  # the class explained
+            pa.field("map", pa.fixed_shape_tensor(pa.float16(), (height, width)), nullable=False),
+            pa.field("scale", pa.float32(), nullable=False),
+        ]
+    )
+
+
+def columns_of(stage: str) -> pa.Schema:
+    """Of a part of `predictions`, `maps/<method>`, `estimated/scores/<method>` …"""
+    kind = stage.removeprefix("estimated/").partition("/")[0]
+    return maps_schema(1, 1) if kind == "maps" else KINDS[kind]
+
+
+KINDS = {
+    "predictions": PREDICTIONS,
+    "features": FEATURES,
+    "scores": SCORES,
+    "interventions": INTERVENTIONS,
+    "foregrounds": FOREGROUNDS,
+    "merits": MERITS,
+    "trials": TRIALS,
+}

@@ -1,0 +1,1 @@
+"""Bytes at local and remote addresses, and the lock on a folder."""

@@ -1,0 +1,74 @@
+"""Pictures that are there more than once, byte for byte; above all those with two labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from models.addresses import writing
+from tasks import schema
+from tasks.runs.reader import Run
+
+SHOWN = 20  # pictures in the summary
+COPIES = 5  # of each of them
+COLUMNS = ["content_id", "row_id", "label"]
+_EMPTY = schema.DUPLICATES.empty_table().select(COLUMNS)
+
+
+def write_duplicates(run: Run) -> schema.DuplicateSummary:
+    """Write duplicates.parquet, pictures with several labels first, and return what it holds."""
+    copies = pa.concat_tables([_EMPTY, *_repeated(run)]).sort_by(
+        [("content_id", "ascending"), ("row_id", "ascending")]
+    )
+    each = copies.group_by("content_id").aggregate(
+        [("row_id", "count"), ("label", "count_distinct", pc.CountOptions(mode="only_valid"))]
+    )
+    each = each.filter(pc.greater(each["row_id_count"], 1))  # others had half of a hash in common
+    place = pc.index_in(copies["content_id"], each["content_id"].combine_chunks())
+    table = copies.append_column("labels", each["label_count_distinct"].take(place).cast("int32"))
+    table = table.filter(pc.is_valid(table["labels"])).sort_by(
+        [("labels", "descending"), ("content_id", "ascending"), ("row_id", "ascending")]
+    )
+    with writing(run.folder.duplicates) as file:
+        pq.write_table(table.cast(schema.DUPLICATES), file)
+    return schema.DuplicateSummary(
+        pictures=len(each),
+        rows=len(table),
+        contradictions=pc.sum(pc.greater(each["label_count_distinct"], 1)).as_py() or 0,
+        first=tuple(_first(table)),
+    )
+
+
+def _first(table: pa.Table) -> Iterator[tuple[schema.Copy, ...]]:
+    """A few copies of each of the first pictures."""
+    for picture in pc.unique(table["content_id"]).slice(0, SHOWN).to_pylist():
+        own = table.filter(pc.equal(table["content_id"], picture)).slice(0, COPIES)
+        yield tuple(
+            schema.Copy(row_id=row["row_id"], label=row["label"]) for row in own.to_pylist()
+        )
+
+
+def _repeated(run: Run) -> Iterator[pa.Table]:
+    """The rows whose hash stands twice. Of all the others eight bytes are held, and no more."""
+    hashes = [_hashes(part) for part in _parts(run, COLUMNS[:1])]
+    values, counts = np.unique(np.concatenate([*hashes, _hashes(None)]), return_counts=True)
+    twice = values[counts > 1]
+    if len(twice):
+        for part in _parts(run, COLUMNS):
+            kept = part.filter(pa.array(np.isin(_hashes(part), twice)))
+            yield kept.cast(_EMPTY.schema)
+
+
+def _parts(run: Run, columns: list[str]) -> Iterator[pa.Table]:
+    parts = (run.part("predictions", shard, columns) for shard in run.shards)
+    return (part for part in parts if part is not None)
+
+
+def _hashes(part: pa.Table | None) -> np.ndarray:
+    """The first 64 bits of each content's hash: two that collide are told apart afterwards."""
+    ids = [] if part is None else pc.utf8_slice_codeunits(part["content_id"], 0, 16).to_pylist()
+    return np.array([int(digits, 16) for digits in ids], np.uint64)

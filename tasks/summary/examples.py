@@ -1,0 +1,199 @@
+"""The images that a person should look at first, read and changed again as the model saw them.
+
+Shapes: S changed pictures of one image, C=3 colours, H W pixels, h w cells of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from models.classifier.preprocessing import Preprocessing
+from models.interventions import Fill, exchanged, without_background, without_object
+from tasks import schema
+from tasks.attribution.job import reader_of
+from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.pictures.samples import Sample, rows_of
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run, open_run
+from tasks.storage.files import open_parquet, read_table
+
+SHOWN = 12
+
+Found = dict[str, dict[str, Any]]  # rows of a table by row_id
+
+
+def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
+    """The flagged images, strongest score first; without any flag, the least confident ones."""
+    run = open_run(run_folder.path)
+    foreground = ForegroundSettings.model_validate(run.state["settings"]["foreground"])
+    read = reader_of(run.state["identity"], foreground)
+    flags = _flagged(run_folder) or _least_confident(run_folder)
+    wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
+    rows = {row.row_id: row for row in rows_of(read_table(run_folder.catalog, filters=wanted))}
+    predicted = _parts(run_folder, "predictions", wanted)
+    maps = run.maps(list(flags), method, read.preprocessing.size)
+    redrawing = _redrawing(run, wanted, read.preprocessing)
+    examples = []
+    for row_id, flag in flags.items():
+        sample = read(rows[row_id]) if row_id in maps else None
+        if isinstance(sample, Sample):
+            changes = () if redrawing is None else redrawing.changes(sample)
+            told = _Told(flag, predicted[row_id], changes)
+            examples.append(_example(sample, told, maps[row_id]))
+    return examples
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the run's tables say of one image."""
+
+    flag: dict[str, Any]
+    predicted: dict[str, Any]
+    changes: tuple[schema.ChangedPicture, ...]
+
+
+@dataclass(frozen=True)
+class _Redrawing:
+    """The run's interventions, to draw again what was predicted."""
+
+    rows: Found
+    pool: DonorPool
+    fill: Fill
+    preprocessing: Preprocessing
+
+    def changes(self, sample: Sample) -> tuple[schema.ChangedPicture, ...]:
+        """Object removed, background removed, then each exchange; nothing without a row."""
+        row = self.rows.get(sample.row.row_id)
+        if row is None or sample.mask_HW is None:
+            return ()
+        places = [self.pool.row_ids.index(donor) for donor in row["donors"]]
+        removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, places)
+        return (
+            _removed("object_removed", row, removed),
+            _removed("background_removed", row, alone),
+            *(
+                self._exchanged(row, slot, place, picture_HW3)
+                for slot, (place, picture_HW3) in enumerate(zip(places, on_donors, strict=True))
+            ),
+        )
+
+    def _pictures(self, sample: Sample, mask_HW: Tensor, places: Sequence[int]) -> list[Any]:
+        """uint8 (H, W, 3): the changes of tasks/interventions/intervene.py, in its order."""
+        image_1CHW = self.preprocessing.normalise(sample.picture_CHW[None])
+        mask_1HW = mask_HW[None] / 255
+        other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(places)])
+        images = [
+            without_object(image_1CHW, mask_1HW, self.fill),
+            without_background(image_1CHW, mask_1HW),
+            *(exchanged(image_1CHW, mask_1HW, other_CHW[None]) for other_CHW in other_NCHW),
+        ]
+        return list(_shown(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
+
+    def _exchanged(
+        self, row: dict[str, Any], slot: int, place: int, picture_HW3: Any
+    ) -> schema.ChangedPicture:
+        return schema.ChangedPicture(
+            change="exchanged",
+            probability=row["exchanged"][slot],
+            prediction=row["exchanged_predictions"][slot],
+            picture_HW3=picture_HW3,
+            donor=row["donors"][slot],
+            donor_label=self.pool.labels[place],
+            same_class=row["same_class"][slot],
+        )
+
+
+def _redrawing(run: Run, wanted: pc.Expression, preprocessing: Preprocessing) -> _Redrawing | None:
+    """None where the run changed no picture."""
+    if not run.folder.donors.is_file():
+        return None
+    settings = InterventionSettings.model_validate(run.state["settings"]["interventions"])
+    rows = _parts(run.folder, "interventions", wanted)
+    pool = read_donors(run.folder, preprocessing.size)
+    return _Redrawing(rows, pool, settings.fill, preprocessing)
+
+
+def _removed(
+    change: Literal["object_removed", "background_removed"], row: dict[str, Any], picture_HW3: Any
+) -> schema.ChangedPicture:
+    prediction = row[f"{change}_prediction"]
+    return schema.ChangedPicture(change, row[change], prediction, picture_HW3)
+
+
+def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Normalised pictures as uint8 again."""
+    mean_C11, std_C11 = (
+        torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
+    )
+    picture_SCHW = 255 * (image_SCHW * std_C11 + mean_C11)
+    return picture_SCHW.round().clamp(0, 255).to(torch.uint8)
+
+
+def _flagged(run_folder: RunFolder) -> Found:
+    """Rows of the flags table, the highest score first."""
+    flags = open_parquet(run_folder.flags)
+    groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
+    flagged = (
+        group.filter(pc.equal(group["flag"].cast(pa.string()), "rests_on_background"))
+        for group in groups
+    )
+    return {row["row_id"]: row for row in _first(flagged, "score", "descending")}
+
+
+def _least_confident(run_folder: RunFolder) -> Found:
+    """Rows of the flags table, the lowest confidence first."""
+    columns = ["row_id", "confidence"]
+    parts = (read_table(path, columns) for path in run_folder.parts("predictions"))
+    row_ids = [row["row_id"] for row in _first(parts, "confidence", "ascending")]
+    wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
+    by_row = {
+        row["row_id"]: row for row in read_table(run_folder.flags, filters=wanted).to_pylist()
+    }
+    return {row_id: by_row[row_id] for row_id in row_ids}
+
+
+def _first(
+    tables: Iterable[pa.Table], by: str, order: Literal["ascending", "descending"]
+) -> list[dict[str, Any]]:
+    """The rows that come first of all tables, which pass by one after the other."""
+    first = None
+    for table in tables:
+        both = table if first is None else pa.concat_tables([first, table])
+        first = both.sort_by([(by, order), ("row_id", "ascending")]).slice(0, SHOWN)
+    return [] if first is None else first.to_pylist()
+
+
+def _parts(run_folder: RunFolder, stage: str, wanted: pc.Expression) -> Found:
+    return {
+        row["row_id"]: row
+        for path in run_folder.parts(stage)
+        for row in read_table(path, filters=wanted).to_pylist()
+    }
+
+
+def _example(sample: Sample, told: _Told, map_hw: Any) -> schema.Example:
+    flag, predicted = told.flag, told.predicted
+    return schema.Example(
+        row_id=sample.row.row_id,
+        label=predicted["label"],
+        prediction=predicted["prediction"],
+        confidence=predicted["confidence"],
+        correct=predicted["correct"],
+        flag=flag["flag"],
+        reason=flag["reason"],
+        score=flag["score"],
+        lift=flag["lift"],
+        foreground=flag["foreground"],
+        picture_HW3=sample.picture_CHW.permute(1, 2, 0).numpy(),
+        map_HW=abs(map_hw),  # a signed map's energy, which its scores are of
+        mask_HW=None if sample.mask_HW is None else sample.mask_HW.numpy() >= 128,
+        changes=told.changes,
+    )

@@ -1,0 +1,143 @@
+"""Counts by class and by every column of the user's, and what they exceed the null by."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+from tasks import schema
+from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
+from tasks.schema import Excess, GroupSummary, Rate, wilson
+
+EXACT = 1000  # discordant images up to which a binomial is added up
+
+
+@dataclass
+class Tally:
+    """What is added up of one group of images while they pass by."""
+
+    labelled: int = 0
+    correct: int = 0
+    decided: int = 0
+    flagged: int = 0
+    both: int = 0  # of those with a null score: flagged, and by the null too
+    only_null: int = 0
+    only_flagged: int = 0
+    neither: int = 0
+
+    def add(self, correct: bool | None, flag: str, by_null: bool | None) -> None:
+        self.labelled += correct is not None
+        self.correct += correct is True
+        if flag == "undecided":
+            return
+        flagged = flag == "rests_on_background"
+        self.decided += 1
+        self.flagged += flagged
+        if by_null is not None:
+            self.both += flagged and by_null
+            self.only_null += by_null and not flagged
+            self.only_flagged += flagged and not by_null
+            self.neither += not flagged and not by_null
+
+    @property
+    def accuracy(self) -> Rate:
+        return wilson(self.correct, self.labelled)
+
+    @property
+    def rate(self) -> Rate:
+        """rests_on_background among the decided images."""
+        return wilson(self.flagged, self.decided)
+
+    @property
+    def crossing(self) -> Crossing:
+        return Crossing(self.both, self.only_null, self.only_flagged, self.neither)
+
+    @property
+    def null(self) -> Rate:
+        return wilson(self.both + self.only_null, self.crossing.shared)
+
+    @property
+    def excess(self) -> Excess | None:
+        """Flagged minus the null, of the same images; None where they are too few."""
+        crossing = self.crossing
+        if crossing.shared < schema.ENOUGH:
+            return None
+        flagged = wilson(self.both + self.only_flagged, crossing.shared)
+        change = change_of_rate(Rates(self.null, flagged, crossing))
+        return Excess(
+            value=change.value,
+            low=change.low,
+            high=change.high,
+            p=chance_of(self.only_flagged, self.only_null),
+        )
+
+
+@dataclass
+class Groups:
+    """Tallies by column and value."""
+
+    tallies: dict[str, dict[str, Tally]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Tally))
+    )
+
+    def add(
+        self,
+        columns: Mapping[str, Sequence[object]],
+        outcomes: Iterable[tuple[bool | None, str, bool | None]],
+    ) -> None:
+        """One shard: values by column, and correctness, flag and the null's flag by image."""
+        for row, outcome in enumerate(outcomes):
+            for column, values in columns.items():
+                if values[row] is not None:
+                    self.tallies[column][str(values[row])].add(*outcome)
+
+    def summaries(self) -> dict[str, tuple[GroupSummary, ...]]:
+        """Every group, with p corrected for the number of all of them that could be judged."""
+        tested = [
+            (column, name, tally.excess)
+            for column, by_name in self.tallies.items()
+            for name, tally in by_name.items()
+        ]
+        judged = [(column, name, excess.p) for column, name, excess in tested if excess]
+        corrected = dict(
+            zip([place[:2] for place in judged], adjusted([p for *_, p in judged]), strict=True)
+        )
+        return {
+            column: tuple(
+                GroupSummary(
+                    name=name,
+                    accuracy=tally.accuracy,
+                    flagged=tally.rate,
+                    null=tally.null,
+                    excess=tally.excess,
+                    q=corrected.get((column, name)),
+                )
+                for name, tally in sorted(by_name.items())
+            )
+            for column, by_name in self.tallies.items()
+        }
+
+
+def chance_of(more: int, fewer: int) -> float:
+    """That so many or more of the discordant images lie on one side, if both were as likely.
+
+    McNemar's test, one-sided: exact, and by the normal with a continuity correction for many.
+    """
+    count = more + fewer
+    if count > EXACT:
+        return 1 - NormalDist().cdf((more - 0.5 - count / 2) / (math.sqrt(count) / 2))
+    return float(sum(math.comb(count, k) for k in range(more, count + 1)) / 2**count)
+
+
+def adjusted(chances: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's: the false discovery rate at which each would still be called."""
+    order = sorted(range(len(chances)), key=lambda place: chances[place], reverse=True)
+    found = [1.0] * len(chances)
+    smallest = 1.0
+    for rank, place in zip(range(len(chances), 0, -1), order, strict=True):
+        smallest = min(smallest, chances[place] * len(chances) / rank)
+        found[place] = smallest
+    return found

@@ -1,0 +1,149 @@
+"""What interventions say of a whole dataset, with bootstrap intervals over images.
+
+Shapes: B images of a shard, F figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.attribution.donor_predictions import Votes, read_votes
+from tasks.intervals.bootstrap import bootstrap_columns
+from tasks.runs.reader import Run, join
+from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup, wilson
+
+COLUMNS = ("label", "prediction", "confidence")
+FIGURES = (
+    *("flips_across", "flips_within", "reliance_removal", "reliance_across", "reliance_within"),
+    *("accuracy", "accuracy_within", "accuracy_across", "gap"),
+    *("accuracy_background_alone", "accuracy_object_alone"),
+)
+
+
+def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
+    """The number of images that were intervened on, and every figure over them; estimates of the
+    foreground that are less sure than `least` are left out."""
+    votes = read_votes(run.folder)
+    places = {name: place for place, name in enumerate(run.state["classes"])}
+    shards = (
+        [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
+    )
+    value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
+    return len(value_NF), dict(zip(FIGURES, bootstrap_columns(value_NF), strict=True))
+
+
+def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
+    """The lowest accuracy among groups of enough labelled images, with Wilson's interval."""
+    known = [group for group in groups if group.accuracy.of >= ENOUGH]
+    if not known:
+        return None
+    worst = min(known, key=lambda group: group.accuracy.count / group.accuracy.of)
+    rate = wilson(worst.accuracy.count, worst.accuracy.of)
+    assert rate.value is not None
+    assert rate.low is not None
+    assert rate.high is not None
+    accuracy = Interval(value=rate.value, low=rate.low, high=rate.high, of=rate.of)
+    return WorstGroup(name=worst.name, accuracy=accuracy, groups=len(known))
+
+
+def _tables(run: Run, least: float) -> Iterator[pa.Table]:
+    """Interventions with label and prediction, shard by shard."""
+    for shard in run.shards:
+        predictions = run.part("predictions", shard, ["row_id", *COLUMNS])
+        interventions = run.part("interventions", shard)
+        if predictions is not None and interventions is not None:
+            yield join(_sure(run, shard, interventions, least), predictions)
+
+
+def _sure(run: Run, shard: int, interventions: pa.Table, least: float) -> pa.Table:
+    estimates = run.part("foregrounds", shard)
+    if estimates is None:
+        return interventions
+    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
+    wanted = pc.invert(pc.is_in(interventions["row_id"], unsure["row_id"].combine_chunks()))
+    return interventions.filter(wanted)
+
+
+def _of_shard(table: pa.Table, votes: Votes, places: Mapping[str, int]) -> np.ndarray:
+    """(B, F) in the order of FIGURES; NaN where an image has no such figure.
+
+    Accuracy is told within and across labels, what the model does by what it predicts of the donor:
+    that parts backgrounds also where every label has every background, and without labels.
+    """
+    label, prediction = (
+        np.array(table[name].to_pylist(), object) for name in ("label", "prediction")
+    )
+    known = np.array([name is not None for name in label])
+    exchanges = _Exchanges.of(table)
+    same, other = exchanges.same_E, ~exchanges.same_E
+    alike = exchanges.are_alike(votes, [places[name] for name in prediction])
+    lost_E = table["confidence"].to_numpy()[exchanges.image_E] - exchanges.held_E
+    flipped = exchanges.predicted_E != prediction[exchanges.image_E]
+    right = exchanges.predicted_E == label[exchanges.image_E]
+    within_B = np.where(known, exchanges.mean(right, same), np.nan)
+    across_B = np.where(known, exchanges.mean(right, other), np.nan)
+    columns = [
+        exchanges.mean(flipped, ~alike),
+        exchanges.mean(flipped, alike),
+        _floats(table["reliance_removal"]),
+        exchanges.mean(lost_E, ~alike),
+        exchanges.mean(lost_E, alike),
+        np.where(known, prediction == label, np.nan),
+        within_B,
+        across_B,
+        within_B - across_B,
+        *(
+            np.where(known, np.array(table[f"{name}_prediction"].to_pylist()) == label, np.nan)
+            for name in ("object_removed", "background_removed")
+        ),
+    ]
+    return np.stack(columns, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Exchanges:
+    """All exchanges of a shard in one row."""
+
+    images: int
+    image_E: np.ndarray
+    same_E: np.ndarray
+    predicted_E: np.ndarray
+    held_E: np.ndarray  # probability of the class that was predicted without a change
+    donors: list[str]
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _Exchanges:
+        predicted = table["exchanged_predictions"].combine_chunks()
+        count_B = pc.list_value_length(predicted).to_numpy()
+        same = table["same_class"].combine_chunks().flatten()
+        return cls(
+            len(table),
+            np.repeat(np.arange(len(table)), count_B),
+            same.to_numpy(zero_copy_only=False).astype(bool),
+            np.array(predicted.flatten().to_pylist(), object),
+            table["exchanged"].combine_chunks().flatten().to_numpy().astype(np.float64),
+            table["donors"].combine_chunks().flatten().to_pylist(),
+        )
+
+    def are_alike(self, votes: Votes, place_B: Sequence[int]) -> np.ndarray:
+        """Does the model predict the donor's picture as the image?"""
+        donor_E = np.array([votes.places[name] for name in self.donors], np.int64)
+        alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(place_B)[self.image_E]
+        return alike_E
+
+    def mean(self, value_E: np.ndarray, chosen_E: np.ndarray) -> np.ndarray:
+        """By image, over the chosen exchanges; NaN without one."""
+        image_e = self.image_E[chosen_E]
+        count_B = np.bincount(image_e, minlength=self.images)
+        total_B = np.bincount(image_e, value_E[chosen_E].astype(float), self.images)
+        return np.where(count_B > 0, total_B / np.maximum(count_B, 1), np.nan)
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    floats: np.ndarray = column.to_numpy().astype(np.float64)
+    return floats

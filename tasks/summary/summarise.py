@@ -1,0 +1,270 @@
+"""From the parts to the flags, the duplicates and summary.json: no table is held whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from tasks import schema
+from tasks.attribution.job import has_foreground
+from tasks.compare.since_last_run import compare_with_reused
+from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estimates
+from tasks.flags.flags import FlagSettings, write_flags
+from tasks.intervals.running_moments import Moments
+from tasks.interventions.donors import donors_mark
+from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run, join, open_run
+from tasks.storage.files import open_parquet, read_footer, read_table, write_text
+from tasks.summary.duplicates import write_duplicates
+from tasks.summary.groups import Groups, Tally
+from tasks.summary.intervention_figures import measure, worst_group
+
+MOST = 50  # values of a column that makes groups
+
+
+@dataclass
+class _Counts:
+    """What is added up while the shards go by."""
+
+    predicted: int = 0
+    scored: int = 0
+    area: float = 0.0
+    flags: Counter[str] = field(default_factory=Counter)
+    every: Tally = field(default_factory=Tally)
+    right: Tally = field(default_factory=Tally)
+    wrong: Tally = field(default_factory=Tally)
+    groups: Groups = field(default_factory=Groups)
+
+    def add(self, columns: dict[str, list[Any]], correct: list[bool | None], flags: _Flags) -> None:
+        """Add one shard: the values of each column of groups, correctness and flags, in order."""
+        outcomes = list(zip(correct, flags.flag, flags.by_null, strict=True))
+        for outcome in outcomes:
+            self.every.add(*outcome)
+            if outcome[0] is not None:
+                (self.right if outcome[0] else self.wrong).add(*outcome)
+        self.groups.add(columns, outcomes)
+        self.flags.update(flags.flag)
+        self.predicted += len(outcomes)
+        self.scored += len(flags.area)
+        self.area += sum(flags.area)
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """The flags of one shard, and what the null's score would have flagged (None: unknown)."""
+
+    flag: list[str]
+    by_null: list[bool | None]
+    area: list[float]  # of those that have one
+
+    @classmethod
+    def of(cls, table: pa.Table, threshold: float | None) -> _Flags:
+        by_null: list[bool | None] = [None] * len(table)
+        if threshold is not None:
+            by_null = pc.greater(table["null_score"], threshold).to_pylist()
+        area = [value for value in table["area"].to_pylist() if value is not None]
+        return cls(table["flag"].to_pylist(), by_null, area)
+
+
+def summarise(
+    run_folder: RunFolder, settings: FlagSettings, cost: schema.CostSummary
+) -> schema.Summary:
+    """From the parts to flags.parquet and summary.json, which is returned."""
+    run = open_run(run_folder.path)
+    rule, interval = write_flags(run_folder, settings)
+    counts = _count(run, rule)
+    groups = counts.groups.summaries()
+    identity, state = run.state["identity"], run.state
+    asked = state["settings"]["attribution"]["methods"]
+    summary = schema.Summary(
+        run=str(run_folder.path),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sightline=state["sightline"],
+        torch=torch.__version__,
+        data=state["settings"]["data"]["path"],
+        target=identity["target"],
+        numeric=identity["numeric"],
+        images=_images(counts, read_footer(run_folder.catalog).num_rows),
+        foreground=schema.ForegroundSummary(
+            source="estimated" if _only_estimates(identity) else identity["foreground"],
+            polarity=identity["polarity"],
+            mean_area=counts.area / counts.scored if counts.scored else None,
+            estimates=_estimates(run, rule),
+        ),
+        model=_model(state),
+        rule=rule,
+        accuracy=counts.every.accuracy,
+        flags={flag: schema.wilson(counts.flags[flag], counts.predicted) for flag in schema.FLAGS},
+        flagged=counts.every.rate,
+        null=counts.every.null,
+        excess=_excess(counts.every, interval),
+        flagged_correct=counts.right.rate,
+        flagged_incorrect=counts.wrong.rate,
+        by_label=groups.pop("label", ()),
+        by_prediction=groups.pop("prediction", ()),
+        by_column=groups,
+        smallest_group=schema.ENOUGH,
+        evidence=_evidence(run, groups),
+        methods=tuple(_method(run, method) for method in asked),
+        failures=_failures(run, ("predictions", "interventions", *asked)),
+        duplicates=write_duplicates(run),
+        cost=cost,
+    )
+    summary = summary.model_copy(update={"moved": compare_with_reused(run, summary)})
+    write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+def _excess(every: Tally, interval: tuple[float, float] | None) -> schema.Excess | None:
+    """Of all images, with the interval that knows how uncertain the threshold is."""
+    excess = every.excess
+    if excess is None or interval is None:
+        return None
+    low, high = interval
+    return excess.model_copy(
+        update={"low": min(low, excess.value), "high": max(high, excess.value)}
+    )
+
+
+def _only_estimates(identity: dict[str, Any]) -> bool:
+    return identity["foreground"] == "none" and has_foreground(identity)
+
+
+def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None:
+    estimates = estimates_of(run)
+    return None if estimates is None else summarise_estimates(run, estimates, rule)
+
+
+def _evidence(
+    run: Run, by_column: Mapping[str, Sequence[schema.GroupSummary]]
+) -> schema.EvidenceSummary | None:
+    """What the interventions say of all images; None where there were none."""
+    if not run.folder.donors.is_file():
+        return None
+    images, figures = measure(run, least_of(run))
+    donors = read_table(run.folder.donors, ["label"])
+    return schema.EvidenceSummary(
+        images=images,
+        donors=len(donors),
+        digest=donors_mark(run.folder) or "",
+        labelled=donors["label"].null_count < len(donors),
+        **figures,
+        worst_group=worst_group(by_column.get(schema.GROUP_COLUMN, ())),
+    )
+
+
+def _images(counts: _Counts, total: int) -> schema.ImageCounts:
+    return schema.ImageCounts(
+        total=total,
+        predicted=counts.predicted,
+        failed=total - counts.predicted,
+        labelled=counts.every.labelled,
+        scored=counts.scored,
+    )
+
+
+def _model(state: dict[str, Any]) -> schema.ModelSummary:
+    identity = state["identity"]
+    return schema.ModelSummary(
+        address=state["settings"]["model"]["address"],
+        digest=identity["model"],
+        layer=identity["layer"],
+        classes=tuple(state["classes"]),
+        preprocessing=identity["preprocessing"],
+    )
+
+
+def _count(run: Run, rule: schema.FlagRule) -> _Counts:
+    counts = _Counts()
+    flags = open_parquet(run.folder.flags)
+    extra = _grouping(run)
+    group = 0
+    for shard in run.shards:
+        predictions = run.part("predictions", shard, ["row_id", "label", "prediction", "correct"])
+        if predictions is None:
+            continue
+        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *extra])
+        columns = join(predictions, rows).to_pydict()
+        correct = columns.pop("correct")
+        del columns["row_id"]
+        counts.add(columns, correct, _Flags.of(flags.read_row_group(group), rule.threshold))
+        group += 1
+    return counts
+
+
+def _grouping(run: Run) -> list[str]:
+    """The user's columns that make groups: of few values, and more than one."""
+    columns = open_parquet(run.folder.catalog).schema_arrow
+    ours = {*schema.CATALOG.names, "prediction", "correct"}
+    plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
+    return [name for name in plain if name not in ours and 1 < _values(run, name) <= MOST]
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Numbers with gaps are floats, and categories dictionaries, in the tables of many."""
+    types = pa.types
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
+    return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _values(run: Run, column: str) -> int:
+    count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
+    return count
+
+
+def _method(run: Run, method: str) -> schema.MethodSummary:
+    maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
+    lifts, shares, centred, pointing = Moments(), Moments(), Moments(), 0
+    columns = ["area", "share", "lift", "pointing", "centred_lift"]
+    decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
+    for shard in run.shards:
+        scores = run.part(f"scores/{method}", shard, columns)
+        if scores is not None:  # a tiny foreground has a lift without bounds
+            scores = scores.filter(decidable & pc.field("share").is_valid())
+            lifts.add(scores["lift"].to_numpy())
+            shares.add(scores["share"].to_numpy())
+            pointing += sum(scores["pointing"].to_pylist())
+            centred.add(scores["centred_lift"].drop_null().to_numpy())
+    low, high = lifts.interval()
+    return schema.MethodSummary(
+        method=method,
+        maps=maps,
+        mean_share=shares.mean,
+        mean_lift=lifts.mean,
+        mean_lift_low=low,
+        mean_lift_high=high,
+        mean_centred_lift=centred.mean,
+        pointing=schema.wilson(pointing, lifts.count),
+        lift=lifts.histogram(),
+    )
+
+
+def _failures(run: Run, folders: Sequence[str]) -> tuple[schema.FailureSummary, ...]:
+    """Failures by stage and kind, most first; the message is that of the first row."""
+    first: dict[tuple[str, str, str], dict[str, str]] = {}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for folder in folders:
+        for path in run.folder.parts(f"failures/{folder}"):
+            for row in read_table(path).to_pylist():
+                key = (row["stage"], row["kind"], row["remedy"])
+                first.setdefault(key, row)
+                counts[key] += 1
+    return tuple(
+        schema.FailureSummary(
+            stage=key[0],
+            kind=key[1],
+            remedy=key[2],
+            message=first[key]["message"],
+            row_id=first[key]["row_id"],
+            count=count,
+        )
+        for key, count in counts.most_common()
+    )

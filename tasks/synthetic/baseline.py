@@ -1,0 +1,74 @@
+"""The benchmark's baseline: a small network that learns what its training pictures offer first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.classifier.architectures import Built, ModelSettings
+from models.classifier.classifier import BUNDLE, check_classifier, load_classifier, save_bundle
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_preprocessing, small_resnet
+from models.objectives.erm import Erm
+from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.finetune import Album, FinetuneSettings, OnStep, Training, finetune, read_album
+from tasks.pictures.samples import Ground, Reader
+from tasks.synthetic import read_settings
+from tasks.synthetic.settings import Split
+from tasks.tracking.audit_run import Tracking
+from tasks.tracking.registry import Origin, RegistrySettings, register_model
+
+ADDRESS = "sightline:small_resnet"
+RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)
+MENDING = FinetuneSettings(epochs=5, learning_rate=2e-3)  # what frees it of the shortcut
+
+
+def train_baseline(
+    benchmark: Path, bundle: Path, on_step: OnStep | None = None, seed: int | None = None
+) -> Path:
+    """Train on the benchmark's biased split and write a bundle; one that is there is kept. The
+    seed is the benchmark's unless another is given."""
+    if (bundle / BUNDLE).is_file():
+        return bundle
+    drawn = read_settings(benchmark)
+    preprocessing = small_preprocessing(drawn.image_size)
+    album = album_of(benchmark, "train", preprocessing)
+    seed = drawn.seed if seed is None else seed
+    network = trained(album, preprocessing, len(drawn.classes), seed, on_step)
+    built = Built(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
+    save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
+    return bundle
+
+
+def register_baseline(bundle: Path, registry: RegistrySettings, tracking: Tracking) -> str:
+    """The bundle as a version, the same one each time; returns the address to audit it by."""
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    origin = Origin(f"baseline {classifier.digest}")
+    return register_model(classifier, registry, tracking, origin).address
+
+
+def album_of(benchmark: Path, split: Split, preprocessing: Preprocessing) -> Album:
+    """The pictures of one split, in the table's order."""
+    settings = read_settings(benchmark)
+    catalog = make_catalog(DataSettings(path=str(benchmark), split=split), settings.classes)
+    return read_album(
+        catalog, settings.classes, Reader(preprocessing, Ground("foreground", "upright"))
+    )
+
+
+def trained(
+    album: Album,
+    preprocessing: Preprocessing,
+    classes: int,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> nn.Module:
+    """A small network from scratch, in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = small_resnet(classes)
+    recipe = RECIPE.model_copy(update={"training_seed": seed})
+    finetune(Training(network, preprocessing, album, Erm(), recipe), on_step)
+    return network

@@ -1,0 +1,76 @@
+"""The two families of objects and scenes. They share primitives and nothing else.
+
+The place of a class in its family is the place of the background that the shortcut plants on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.synthetic import nature_objects, nature_scenes, town_objects, town_scenes
+from tasks.synthetic.primitives import Array, Draw, Plane, Point, Sketch
+
+LookName = Literal["first", "second"]
+
+
+@dataclass(frozen=True)
+class ObjectKind:
+    """How to draw a class, and how large it is before it is scaled (half a picture = 1)."""
+
+    draw: Callable[[Draw, Plane], Sketch]
+    area: float  # mean, measured
+    half: Point  # half its width and height
+    tilt: float  # turns, to either side
+
+
+@dataclass(frozen=True)
+class Look:
+    """Four classes, the background of each, and what may fly through any picture."""
+
+    objects: dict[str, ObjectKind]
+    scenes: dict[str, Callable[[Draw, Plane], Array]]
+    clutter: Callable[[Draw, Array, Plane], None]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.objects)
+
+    @property
+    def backgrounds(self) -> tuple[str, ...]:
+        return tuple(self.scenes)
+
+
+LOOKS: dict[LookName, Look] = {
+    "first": Look(
+        {
+            "fish": ObjectKind(nature_objects.fish, 1.36, (1.0, 0.8), 0.1),
+            "mushroom": ObjectKind(nature_objects.mushroom, 1.9, (0.97, 1.15), 0.07),
+            "balloon": ObjectKind(nature_objects.balloon, 1.7, (0.72, 1.0), 0.06),
+            "cactus": ObjectKind(nature_objects.cactus, 1.55, (0.84, 1.1), 0.06),
+        },
+        {
+            "sea": nature_scenes.sea,
+            "forest": nature_scenes.forest,
+            "sky": nature_scenes.sky,
+            "desert": nature_scenes.desert,
+        },
+        nature_scenes.leaves,
+    ),
+    "second": Look(
+        {
+            "mug": ObjectKind(town_objects.mug, 2.0, (1.04, 0.76), 0.05),
+            "umbrella": ObjectKind(town_objects.umbrella, 1.31, (1.0, 0.95), 0.08),
+            "butterfly": ObjectKind(town_objects.butterfly, 2.47, (1.05, 0.9), 0.12),
+            "rocket": ObjectKind(town_objects.rocket, 1.24, (0.68, 1.02), 0.12),
+        },
+        {
+            "kitchen": town_scenes.kitchen,
+            "city": town_scenes.city,
+            "meadow": town_scenes.meadow,
+            "night": town_scenes.night,
+        },
+        town_scenes.bubbles,
+    ),
+}

@@ -1,0 +1,1 @@
+"""MLflow: runs, metrics, registered models and who is champion."""

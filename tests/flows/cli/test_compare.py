@@ -1,0 +1,83 @@
+"""`sightline compare` on the command line: nights as before, and two models on the same images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flows.cli.commands import main
+from tasks.interventions.donors import InterventionSettings
+from tasks.runs.folder import RunFolder
+from tasks.schema import PairedSummary
+from tests.support.duelists import audited, retrained
+
+
+@pytest.fixture(scope="module")
+def candidate(
+    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """The finished run's images, audited with another model."""
+    folder = tmp_path_factory.mktemp("candidate")
+    return audited(folder / "run", benchmark_folder, retrained(bundle, folder / "model"))
+
+
+def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
+    command = ["compare", str(run.path), str(before.path), *words]
+    return CliRunner().invoke(main, command, catch_exceptions=False)
+
+
+def test_two_models_are_compared_on_the_same_images(
+    candidate: RunFolder, finished_run: RunFolder, tmp_path: Path
+) -> None:
+    done = compare(candidate, finished_run, "--out", str(tmp_path / "pair"))
+    assert done.exit_code == 0
+    assert "differs: model was" in done.stdout
+    assert "verdict: " in done.stdout
+    assert "on the same images" in done.stdout
+    files = {path.name: path for path in (tmp_path / "pair").iterdir()}
+    assert set(files) == {"compare.html", "compare.md", "compare.json"}
+    told = PairedSummary.model_validate_json(files["compare.json"].read_text())
+    assert told.images == 64
+    assert (told.before.run, told.after.run) == (str(finished_run.path), str(candidate.path))
+    assert told.before.digest != told.after.digest
+    page = files["compare.html"].read_text()
+    assert page.count("data:image/jpeg") == 4 * len(told.changed) > 0
+    assert "| figure | before | after | change |" in files["compare.md"].read_text()
+
+
+def test_json_says_what_moved_as_before(
+    candidate: RunFolder, finished_run: RunFolder, tmp_path: Path
+) -> None:
+    plain = compare(candidate, finished_run, "--json")
+    assert plain.exit_code == 0
+    moved = json.loads(plain.stdout)
+    assert moved["same"] == 64
+    assert moved["before"] == str(finished_run.path)
+    with_files = compare(candidate, finished_run, "--json", "--out", str(tmp_path / "pair"))
+    assert json.loads(with_files.stdout) == moved
+    assert (tmp_path / "pair/compare.json").is_file()
+
+
+def test_the_same_model_is_no_duel_but_a_pair(finished_run: RunFolder, tmp_path: Path) -> None:
+    assert "verdict" not in compare(finished_run, finished_run).stdout
+    done = compare(finished_run, finished_run, "--out", str(tmp_path / "pair"))
+    assert done.exit_code == 0
+    assert "None of" in (tmp_path / "pair/compare.md").read_text()
+
+
+def test_runs_that_are_no_pair_write_nothing_and_say_why(
+    benchmark_folder: Path, bundle: Path, finished_run: RunFolder, tmp_path: Path
+) -> None:
+    other = audited(tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=2))
+    done = compare(other, finished_run)
+    assert done.exit_code == 0
+    assert "verdict" not in done.stdout
+    refused = compare(other, finished_run, "--out", str(tmp_path / "pair"))
+    assert refused.exit_code == 2
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
+    assert "are no pair (donors was" in refused.stderr
+    assert not (tmp_path / "pair").exists()

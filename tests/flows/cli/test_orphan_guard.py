@@ -1,0 +1,71 @@
+"""A command that is killed leaves no process behind; one that ends leaves its children alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.cli import orphan_guard
+
+COMMAND = """
+import sys
+sys.path.remove("")  # as the installed command, which does not look into the working folder
+import subprocess, time
+from flows.warden import nothing_left_behind
+with nothing_left_behind():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    print(child.pid, flush=True)
+    time.sleep({seconds})
+"""
+
+
+def started(
+    seconds: int, folder: Path | None = None
+) -> tuple[subprocess.Popen[str], psutil.Process]:
+    """A command that sleeps, and its child that sleeps longer."""
+    command = [sys.executable, "-c", COMMAND.format(seconds=seconds)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+    assert process.stdout is not None
+    return process, psutil.Process(int(process.stdout.readline()))
+
+
+def test_children_of_a_killed_command_end() -> None:
+    process, child = started(60)
+    wardens = [
+        other
+        for other in psutil.Process(process.pid).children()
+        if orphan_guard.__file__ in other.cmdline()
+    ]
+    process.kill()
+    process.communicate()
+    gone, _ = psutil.wait_procs([child, *wardens], timeout=10)
+    assert len(gone) == 2
+
+
+def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
+    for name in ("flows/__init__.py", "flows/cli/orphan_guard.py", "psutil.py", "contextlib.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
+    process, child = started(60, tmp_path)
+    process.kill()
+    process.communicate()
+    gone, _ = psutil.wait_procs([child], timeout=10)
+    assert gone
+    assert not (tmp_path / "was run").exists()
+
+
+def test_children_of_a_command_that_ends_are_left_alone() -> None:
+    process, child = started(0)
+    try:
+        assert process.wait(20) == 0
+        with suppress(psutil.TimeoutExpired):
+            child.wait(1)
+            pytest.fail("the child was ended")
+    finally:
+        child.kill()
+        process.communicate()

@@ -1,0 +1,81 @@
+"""`sightline runs` and `sightline remove`: what lies there, in which state, and away with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flows.cli.commands import main
+from flows.cli.output.audit import told_size
+from tasks.runs.folder import RunFolder
+from tasks.storage.lock import held
+
+
+def call(*words: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(main, words, input=answer, catch_exceptions=False)
+
+
+@pytest.fixture
+def runs(finished_run: RunFolder, tmp_path: Path) -> Path:
+    """A finished run, and one of which half is there."""
+    done = tmp_path / "runs/done"
+    shutil.copytree(finished_run.path, done)
+    RunFolder.at(done).update_state(state="finished")
+    half = Path(shutil.copytree(finished_run.path, tmp_path / "runs/nightly/half"))
+    RunFolder.at(half).part("predictions", 1).unlink()
+    return tmp_path / "runs"
+
+
+def listed(folder: Path) -> dict[str, dict[str, object]]:
+    done = call("runs", str(folder), "--json")
+    assert done.exit_code == 0
+    return {Path(entry["path"]).name: entry for entry in json.loads(done.stdout)}
+
+
+def test_runs_are_listed_with_state_and_size(runs: Path) -> None:
+    entries = listed(runs)
+    assert {name: entry["state"] for name, entry in entries.items()} == {
+        "done": "finished",
+        "half": "stopped",
+    }
+    assert {name: entry["done"] for name, entry in entries.items()} == {"done": 64, "half": 40}
+    files = [path for path in (runs / "done").rglob("*") if path.is_file()]
+    assert entries["done"]["size"] == sum(path.stat().st_size for path in files)
+    with held(str(runs / "done")):
+        assert listed(runs)["done"]["state"] == "running"
+    table = call("runs", str(runs)).stdout
+    assert "finished" in table
+    assert "40 of 64" in table
+
+
+def test_a_run_is_deleted_after_asking(runs: Path) -> None:
+    refused = call("remove", str(runs / "done"), answer="n\n")
+    assert refused.exit_code == 0
+    assert "nothing was deleted" in refused.stdout
+    assert call("remove", str(runs / "done"), answer="").exit_code == 2
+    assert (runs / "done").exists()
+    assert call("remove", str(runs / "done"), answer="y\n").exit_code == 0
+    assert call("remove", str(runs / "nightly/half"), "--yes").exit_code == 0
+    assert listed(runs) == {}
+
+
+def test_what_is_no_run_or_is_being_written_stays(runs: Path) -> None:
+    for folder, told in ((runs, "is no run folder"), (runs / "nowhere", "is no run folder")):
+        done = call("remove", str(folder), "--yes")
+        assert done.exit_code == 2
+        assert told in done.stderr
+    with held(str(runs / "done")):
+        done = call("remove", str(runs / "done"), "--yes")
+    assert done.exit_code == 2
+    assert "is being written by process" in done.stderr
+    assert (runs / "done").exists()
+    assert call("runs", str(runs / "nowhere")).exit_code == 2
+
+
+def test_sizes_are_for_people() -> None:
+    sizes = (0, 999, 1000, 12_345_678, 5_000_000_000_000_000)
+    assert [told_size(size) for size in sizes] == ["0 B", "999 B", "1.0 KB", "12.3 MB", "5000.0 TB"]

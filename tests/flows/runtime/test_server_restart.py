@@ -1,0 +1,161 @@
+"""Prefect's server is killed while an audit computes: it comes back, or it never does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tasks.runs.reader import open_run
+
+BIN = Path(sys.executable).parent
+IMAGES = 1500
+IMPATIENT = (
+    "from flows import server; server.PATIENCE = 3; from flows.cli.commands import main; main()"
+)
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+
+
+@dataclass
+class Server:
+    """`prefect server start` on one port and one database, however often it is killed."""
+
+    environment: dict[str, str]
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            with (
+                suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/health", timeout=5),
+            ):
+                return
+            time.sleep(0.3)
+        pytest.fail("Prefect's server does not start")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+            self.process = None
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "SIGHTLINE_HOME": str(tmp_path / "home"),
+    }
+    server = Server(environment, port)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def crowd(benchmark_folder: Path, tmp_path: Path) -> Path:
+    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
+    folder = tmp_path / "crowd"
+    folder.mkdir()
+    for index in range(IMAGES):
+        os.link(pictures[index % len(pictures)], folder / f"{index:05d}.png")
+    return folder
+
+
+def start(
+    crowd: Path,
+    bundle: Path,
+    run: Path,
+    environment: dict[str, str],
+    command: tuple[str | Path, ...] = (BIN / "sightline",),
+) -> subprocess.Popen[str]:
+    where = ("--data", str(crowd), "--model", str(bundle), "--out", str(run))
+    how = ("--shard-size", "25", "--workers", "1", "--json")
+    return subprocess.Popen(
+        [*command, "audit", *where, *how],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def parts(run: Path) -> list[Path]:
+    return list(run.glob("predictions/part-*"))
+
+
+def wait_for_parts(audit: subprocess.Popen[str], run: Path) -> None:
+    while len(parts(run)) < 3:
+        assert audit.poll() is None, audit.communicate()
+        time.sleep(0.1)
+
+
+def test_an_audit_outlives_a_restart_of_prefects_server(
+    server: Server, crowd: Path, bundle: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    audit = start(crowd, bundle, run, server.environment)
+    wait_for_parts(audit, run)
+    server.kill()
+    assert len(parts(run)) < IMAGES / 25  # it was in the middle
+    while len(parts(run)) < IMAGES / 25:  # which goes on without the server
+        assert audit.poll() is None, audit.communicate()
+        time.sleep(0.2)
+    server.start()
+    found, told = audit.communicate(timeout=400)
+    assert audit.returncode == 0, told
+    assert json.loads(found)["images"]["predicted"] == IMAGES
+    assert "Traceback" not in told
+
+
+def test_a_server_that_stays_away_costs_no_result(
+    server: Server, crowd: Path, bundle: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    impatient = (sys.executable, "-c", IMPATIENT)
+    environment = server.environment | {"PREFECT_CLIENT_MAX_RETRIES": "1"}
+    audit = start(crowd, bundle, run, environment, impatient)
+    wait_for_parts(audit, run)
+    server.kill()
+    _, told = audit.communicate(timeout=400)
+    assert audit.returncode == 3, told
+    assert told.splitlines()[-1].startswith("sightline: Prefect at http://127.0.0.1:")
+    assert "what was computed is kept, and the same command continues" in told
+    assert "Traceback" not in told
+    assert open_run(run).state["state"] == "finished"
+    stamps = {path: path.stat().st_mtime_ns for path in parts(run)}
+    again = start(crowd, bundle, run, environment)
+    _, told = again.communicate(timeout=120)
+    assert again.returncode == 3, told  # still away: said at once
+    assert "Prefect at http://127.0.0.1:" in told.splitlines()[-1]
+    server.start()
+    again = start(crowd, bundle, run, server.environment)
+    found, told = again.communicate(timeout=120)
+    assert again.returncode == 0, told
+    assert json.loads(found)["cost"]["computed"] == 0
+    assert {path: path.stat().st_mtime_ns for path in parts(run)} == stamps

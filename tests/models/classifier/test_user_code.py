@@ -1,0 +1,212 @@
+"""A user's own project: loaded as its author runs it, and gone from sight afterwards."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+import models
+import models.methods.cam
+from models.classifier.user_code import FactoryMistake, build_from_file, split_address
+
+NET = """
+    from torch import nn
+    from models.parts import head          # the user's own `models`
+    from tasks import CLASSES              # the user's own `tasks`
+    from helper import WIDTH               # a file beside this one
+    import lib.deep                        # a folder without __init__.py
+
+    class Net(nn.Sequential):
+        pass
+
+    def build():
+        return Net(nn.Conv2d(3, WIDTH, 3), nn.AdaptiveAvgPool2d(lib.deep.ONE), head(WIDTH, CLASSES))
+"""
+PARTS = """
+    from torch import nn
+
+    def head(width, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(width, classes))
+"""
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(dedent(text))
+    return folder
+
+
+def project(folder: Path, width: int, classes: int) -> str:
+    """A user's project with packages that are called like ours; the address of its factory."""
+    write(
+        folder,
+        {
+            "net.py": NET,
+            "models/__init__.py": "",
+            "models/parts.py": PARTS,
+            "tasks/__init__.py": f"CLASSES = {classes}",
+            "helper.py": f"WIDTH = {width}",
+            "lib/deep.py": "ONE = 1",
+        },
+    )
+    return f"{folder / 'net.py'}:build"
+
+
+def sight() -> tuple[list[str], dict[str, ModuleType]]:
+    """The path and all modules, but the user's file itself, which pickles may ask for."""
+    seen = {name: module for name, module in sys.modules.items() if not name.startswith("_user_")}
+    return list(sys.path), seen
+
+
+def shapes(network: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in network.parameters() if weight.ndim > 1]
+
+
+def test_a_project_with_its_own_models_and_tasks_is_built(tmp_path: Path) -> None:
+    network, _ = build_from_file(project(tmp_path, width=5, classes=7))
+    assert shapes(network) == [(5, 3, 3, 3), (7, 5)]
+    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 7)  # its code works on, out of sight
+
+
+def test_our_modules_and_the_path_are_as_they_were(tmp_path: Path) -> None:
+    before = sight()
+    build_from_file(project(tmp_path, width=5, classes=7))
+    assert sight() == before
+    assert sys.modules["models"] is models
+    assert sys.modules["models.methods.cam"] is models.methods.cam
+
+
+def test_two_projects_do_not_see_each_other(tmp_path: Path) -> None:
+    first, _ = build_from_file(project(tmp_path / "first", width=5, classes=7))
+    second, _ = build_from_file(project(tmp_path / "second", width=6, classes=2))
+    assert shapes(first) == [(5, 3, 3, 3), (7, 5)]
+    assert shapes(second) == [(6, 3, 3, 3), (2, 6)]
+
+
+def test_a_path_from_where_the_user_stands_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path, width=5, classes=7)
+    monkeypatch.chdir(tmp_path.parent)
+    network, _ = build_from_file(f"{tmp_path.name}/net.py:build")
+    assert shapes(network)[0] == (5, 3, 3, 3)
+
+
+def test_the_users_own_changes_of_the_path_are_undone(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "src/far.py": "WIDTH = 4",
+            "net.py": """
+                import sys
+                from pathlib import Path
+                sys.path.insert(0, str(Path(__file__).parent / "src"))
+                from far import WIDTH
+                from torch import nn
+                build = lambda: nn.Linear(WIDTH, 2)
+            """,
+        },
+    )
+    before = sight()
+    network, sources = build_from_file(f"{tmp_path / 'net.py'}:build")
+    assert shapes(network) == [(2, 4)]
+    assert names(sources) == ["far", "net.py"]
+    assert sight() == before
+
+
+def names(sources: str) -> list[str]:
+    return [line.partition(" ")[0] for line in sources.splitlines()]
+
+
+def test_the_code_of_a_network_is_told_by_every_file_of_the_users(tmp_path: Path) -> None:
+    _, sources = build_from_file(project(tmp_path, width=5, classes=7))
+    assert names(sources) == ["helper", "lib.deep", "models", "models.parts", "net.py", "tasks"]
+
+
+def test_the_same_code_elsewhere_is_the_same_and_stays_so(tmp_path: Path) -> None:
+    _, first = build_from_file(project(tmp_path / "first", width=5, classes=7))
+    _, elsewhere = build_from_file(project(tmp_path / "second", width=5, classes=7))
+    _, again = build_from_file(f"{tmp_path}/first/net.py:build")
+    assert first == elsewhere == again
+
+
+@pytest.mark.parametrize("changed", ["net.py", "helper.py", "models/parts.py", "lib/deep.py"])
+def test_a_change_of_any_of_its_files_changes_it(tmp_path: Path, changed: str) -> None:
+    address = project(tmp_path, width=5, classes=7)
+    _, before = build_from_file(address)
+    with (tmp_path / changed).open("a") as file:
+        file.write("\n# another thought\n")
+    _, after = build_from_file(address)
+    assert names(after) == names(before)
+    assert len(set(after.splitlines()) - set(before.splitlines())) == 1
+
+
+def test_what_lies_beside_the_folder_counts_where_the_users_code_puts_it_on_the_path(
+    tmp_path: Path,
+) -> None:
+    """As experiments/net.py does that uses the project's package; a path of the venv's does not."""
+    write(
+        tmp_path,
+        {
+            "project/__init__.py": "",
+            "project/blocks.py": "from .deep import WIDTH",
+            "project/deep.py": "WIDTH = 3",
+            "venv/site-packages/theirs.py": "",
+            "experiments/net.py": """
+                import sys, wave
+                from pathlib import Path
+                root = Path(__file__).parent.parent
+                sys.path += [str(root), str(root / "venv" / "site-packages")]
+                import theirs
+                from project.blocks import WIDTH
+                from torch import nn
+                build = lambda: nn.Linear(WIDTH, 2)
+            """,
+        },
+    )
+    _, sources = build_from_file(f"{tmp_path / 'experiments' / 'net.py'}:build")
+    assert names(sources) == ["net.py", "project", "project.blocks", "project.deep"]
+    del sys.modules["theirs"]
+
+
+FAILING = {
+    "build(:": "does not load: SyntaxError: ",
+    "import no_such_package": "does not load: ModuleNotFoundError: No module named 'no_such_pac",
+    "raise SystemExit(2)": "does not load: SystemExit: 2",
+    "def other(): pass": "has no function 'build': give path/to/file.py:function",
+    "def built(): pass": "has no function 'build' (did you mean 'built'?): give path/to/file.py",
+    "build = 3": "has no function 'build': give path/to/file.py:function",
+    "def build(): raise ValueError('first\\nsecond')": "raised ValueError: first second",
+    "def build(size): return size": "raised TypeError: build() missing 1 required positional",
+    "def build(): raise SystemExit": "raised SystemExit: run it by itself",
+    "def build(): return 'resnet'": "gives a str: return the torch.nn.Module",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), FAILING.items())
+def test_what_fails_is_one_line_and_leaves_no_trace(text: str, words: str, tmp_path: Path) -> None:
+    write(tmp_path, {"net.py": text, "models/__init__.py": ""})
+    before = sight()
+    with pytest.raises(FactoryMistake) as caught:
+        build_from_file(f"{tmp_path / 'net.py'}:build")
+    assert re.search(rf"{tmp_path}/net\.py(:build)? ", str(caught.value))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sight() == before
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FactoryMistake, match=r"net\.py not found: give path/to/file\.py:function"):
+        build_from_file(f"{tmp_path / 'net.py'}:build")
+
+
+def test_an_address_is_a_path_and_a_name() -> None:
+    assert split_address("a:b/net.py:build") == (Path("a:b/net.py"), "build")

@@ -1,0 +1,232 @@
+"""Weights files of every kind that people have: read, refused in one line, and never run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from models.classifier.weights import WeightsMistake, count_classes, digest_of, fill, read_state
+from tests.support.networks import TinyNet, tiny_net
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def state() -> State:
+    return dict(tiny_net().state_dict())
+
+
+def refused(path: Path, allow_pickle: bool = False) -> str:
+    with pytest.raises(WeightsMistake) as caught:
+        read_state(path, allow_pickle)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith(f"weights {path} ")
+    return line
+
+
+WRAPPED: dict[str, Callable[[State], object]] = {
+    "bare": lambda state: state,
+    "state_dict": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}},
+    "model_state_dict": lambda state: {"model_state_dict": state},
+    "model": lambda state: {"model": state, "args": {"lr": 0.1}},
+    "parallel": lambda state: {f"module.{name}": value for name, value in state.items()},
+    "parallel_wrapped": lambda state: {
+        "state_dict": {f"module.{name}": value for name, value in state.items()}
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED.keys())
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_state_dicts_are_read_as_training_scripts_save_them(
+    wrap: Callable[[State], object], zipped: bool, state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(wrap(state), path, _use_new_zipfile_serialization=zipped)
+    torch.testing.assert_close(read_state(path), state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wrap", ["bare", "parallel"])
+def test_safetensors_are_read(wrap: str, state: State, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    wrapped: Any = WRAPPED[wrap](state)
+    save_file(wrapped, path)
+    torch.testing.assert_close(read_state(path), state, rtol=0, atol=0)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    line = refused(tmp_path / "nothing.pt")
+    assert line.endswith("not found: give a .safetensors file or a state dict")
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00", b"just some words, a whole sentence of them\n", bytes(range(256)) * 8],
+    ids=["empty", "one byte", "text", "bytes"],
+)
+def test_a_file_of_another_kind_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    line = refused(path)
+    assert f"({len(content)} bytes)" in line
+    assert "pickle" not in line
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_a_truncated_file_is_refused(kind: str, kept: float, state: State, tmp_path: Path) -> None:
+    path = tmp_path / ("weights.safetensors" if kind == "safetensors" else "weights.pt")
+    if kind == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "zip")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    line = refused(path)
+    assert "cannot be read" in line or "not readable" in line
+
+
+class Trap:
+    """A pickle of it creates a file when it is read without care."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_the_trap_works(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))
+    assert (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "plain", "inside a state dict"])
+def test_no_code_of_a_pickle_runs(kind: str, state: State, tmp_path: Path) -> None:
+    path, trap = tmp_path / "weights.pt", Trap(tmp_path / "sprung")
+    if kind == "plain":
+        path.write_bytes(pickle.dumps(trap))
+    elif kind == "inside a state dict":
+        torch.save({"state_dict": state, "extra": trap}, path)
+    else:
+        torch.save(trap, path, _use_new_zipfile_serialization=kind == "zip")
+    line = refused(path)
+    assert "are a pickle that can run code" in line
+    assert "--allow-pickle" in line
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("wrap", [lambda module: module, lambda module: {"model": module}])
+def test_a_pickled_module_is_read_only_when_allowed(
+    wrap: Callable[[nn.Module], object], state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "module.pt"
+    torch.save(wrap(tiny_net()), path)
+    assert "--allow-pickle" in refused(path)
+    torch.testing.assert_close(read_state(path, allow_pickle=True), state, rtol=0, atol=0)
+
+
+def test_an_allowed_pickle_whose_class_is_gone_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "module.pt"
+    torch.save(tiny_net(), path)
+    monkeypatch.delattr("networks.TinyNet")
+    line = refused(path, allow_pickle=True)
+    assert "Can't get attribute 'TinyNet'" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, "hold nothing, not a state dict: save one"),
+        ([1, 2], "hold a list, not a state dict: save one"),
+        ({"epoch": 3, "lr": 0.1}, "hold 'epoch', 'lr', not a state dict: save one, bare or under "),
+    ],
+)
+def test_a_file_without_a_state_dict_says_what_it_holds(
+    content: object, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(content, path)
+    assert words in refused(path)
+
+
+def test_all_numbers_are_filled_in(state: State) -> None:
+    network = TinyNet()
+    fill(network, state, "w.pt")
+    torch.testing.assert_close(dict(network.state_dict()), state, rtol=0, atol=0)
+
+
+def test_a_state_that_does_not_fit_names_what_and_which_shapes(state: State) -> None:
+    del state["stem.0.bias"]
+    state["head.bias"] = torch.zeros(3)
+    state["fc.bias"] = torch.zeros(5)
+    with pytest.raises(WeightsMistake) as caught:
+        fill(tiny_net(), state, "w.pt")
+    assert str(caught.value) == (
+        "weights w.pt do not fit the network: missing 'stem.0.bias'; unknown 'head.bias'; "
+        "of another shape 'fc.bias (5,) instead of (3,)'; "
+        "name the architecture that they were trained with"
+    )
+
+
+def test_a_state_that_does_not_fit_changes_nothing(state: State) -> None:
+    network, before = tiny_net(), tiny_net().state_dict()
+    state["fc.weight"], state["fc.bias"] = state["fc.weight"] + 1, torch.zeros(5)
+    with pytest.raises(WeightsMistake):
+        fill(network, state, "w.pt")
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+
+
+def test_files_from_before_batches_were_counted_fit(state: State) -> None:
+    del state["stem.1.num_batches_tracked"]
+    fill(tiny_net(), state, "w.pt")
+
+
+def test_classes_are_counted_by_the_head(state: State) -> None:
+    assert count_classes(TinyNet, state, "w.pt") == 3
+    assert count_classes(TinyNet, dict(TinyNet(7).state_dict()), "w.pt") == 7
+
+
+def test_weights_of_another_architecture_are_refused_by_their_head() -> None:
+    with pytest.raises(WeightsMistake, match=r"w\.pt do not fit the network: missing 'fc\.bias'"):
+        count_classes(TinyNet, {"weight": torch.ones(1)}, "w.pt")
+
+
+def test_the_digest_names_every_number_and_how_they_are_used() -> None:
+    first = digest_of(tiny_net(), "net.py:build", "source")
+    assert digest_of(tiny_net(), "net.py:build", "source") == first
+    digests = {
+        first,
+        digest_of(tiny_net(), "other", "source"),
+        digest_of(tiny_net(), "net.py:build", ""),
+    }
+    for name in tiny_net().state_dict():
+        network = tiny_net()
+        value = network.state_dict()[name].view(-1)
+        value[-1] += 1
+        digests.add(digest_of(network, "net.py:build", "source"))
+    assert len(digests) == 3 + len(tiny_net().state_dict())
+
+
+def test_the_digest_does_not_depend_on_the_memory_format_or_the_mode() -> None:
+    network = tiny_net()
+    first = digest_of(network, "", "")
+    network.to(memory_format=torch.channels_last).train()
+    assert digest_of(network, "", "") == first
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_digest_tells_number_formats_apart(dtype: torch.dtype) -> None:
+    assert digest_of(tiny_net().to(dtype), "", "") != digest_of(tiny_net(), "", "")

@@ -1,0 +1,81 @@
+"""Interventions against their words: what is kept is kept, what is changed is what it should be."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.classifier.small_resnet import small_resnet
+from models.interventions import FILLS, Fill, exchanged, predict, without_background, without_object
+
+
+@pytest.fixture
+def image_BCHW() -> Tensor:
+    return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def mask_BHW() -> Tensor:
+    mask_BHW = torch.zeros(3, 16, 16)
+    mask_BHW[0, 4:9, 3:12] = 1
+    mask_BHW[1, :8] = 1
+    mask_BHW[2, 5, 5] = 1
+    return mask_BHW
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_the_background_stays_when_the_object_goes(
+    image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill
+) -> None:
+    changed_BCHW = without_object(image_BCHW, mask_BHW, fill)
+    outside_BCHW = (mask_BHW == 0)[:, None].expand_as(image_BCHW)
+    assert torch.equal(changed_BCHW[outside_BCHW], image_BCHW[outside_BCHW])
+    assert not torch.isclose(changed_BCHW, image_BCHW)[~outside_BCHW].all()
+
+
+def test_the_object_becomes_the_mean_of_its_background(
+    image_BCHW: Tensor, mask_BHW: Tensor
+) -> None:
+    changed_BCHW = without_object(image_BCHW, mask_BHW)
+    for image_CHW, changed_CHW, mask_HW in zip(image_BCHW, changed_BCHW, mask_BHW, strict=True):
+        for channel in range(3):
+            mean = image_CHW[channel][mask_HW == 0].mean()
+            inside = changed_CHW[channel][mask_HW == 1]
+            torch.testing.assert_close(inside, mean.expand_as(inside))
+
+
+def test_a_mask_of_everything_leaves_the_datas_mean(image_BCHW: Tensor) -> None:
+    changed_BCHW = without_object(image_BCHW, torch.ones(3, 16, 16))
+    assert changed_BCHW.abs().max() == 0
+
+
+def test_a_blur_knows_nothing_of_the_object(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
+    """Other pixels under the mask give the same filling: an ordinary blur would leak them."""
+    other_BCHW = torch.where(mask_BHW[:, None] == 1, 9.0, image_BCHW)
+    torch.testing.assert_close(
+        without_object(image_BCHW, mask_BHW, "blur"), without_object(other_BCHW, mask_BHW, "blur")
+    )
+
+
+def test_the_object_alone_stands_on_the_mean(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
+    alone_BCHW = without_background(image_BCHW, mask_BHW)
+    assert torch.equal(alone_BCHW, image_BCHW * mask_BHW[:, None])
+
+
+def test_an_exchange_takes_each_pixel_from_one_side(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
+    other_BCHW = image_BCHW.flip(0) + 5
+    both_BCHW = exchanged(image_BCHW, mask_BHW, other_BCHW)
+    wanted_BCHW = torch.where(mask_BHW[:, None] == 1, image_BCHW, other_BCHW)
+    torch.testing.assert_close(both_BCHW, wanted_BCHW)
+    half_BCHW = exchanged(image_BCHW, torch.full((3, 16, 16), 0.5), other_BCHW)
+    torch.testing.assert_close(half_BCHW, (image_BCHW + other_BCHW) / 2)
+
+
+def test_predicting_leaves_the_network_as_found(image_BCHW: Tensor) -> None:
+    network = small_resnet(4).train()
+    probability_BK = predict(network, image_BCHW)
+    assert network.training
+    assert all(weight.requires_grad for weight in network.parameters())
+    assert not probability_BK.requires_grad
+    torch.testing.assert_close(probability_BK.sum(1), torch.ones(3))

@@ -1,0 +1,165 @@
+"""Two models on the same images: the page as text, the Markdown, and a terminal."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from flows.compare_models import print_paired
+from reports.changes import ENDS, change_bar, end_of
+from reports.models_page import as_markdown, render_versus
+from reports.verdicts import MEANINGS, TURNED, headline
+from tasks.schema import PAIRED_FIGURES, TURNS, PairedSummary
+from tests.support.html_page import Page
+from tests.support.paired_specimens import (
+    hostile_pair,
+    nothing_compared,
+    paired,
+    paired_examples,
+    paired_figure,
+)
+
+
+def read(summary: PairedSummary) -> Page:
+    return Page(render_versus(summary, paired_examples(summary) if summary.changed else []))
+
+
+def test_hostile_words_are_shown_as_words() -> None:
+    words = read(hostile_pair()).words
+    assert "<script>alert(1)</script>\"'&↵�gnp.exe" in words
+    assert "{{ 7*7 }}" in words
+    assert "(empty)" in words
+
+
+def test_the_verdict_comes_first_and_regressions_before_all_else() -> None:
+    text = read(paired()).text
+    order = (
+        "1 of 9 figures is worse, 1 is better.",
+        "Worse: accuracy. Better: flips.",
+        "31 (6.5%) are predicted otherwise than before",
+        "Worse Accuracy ↑ worse by −6.0 points (−9.0 to −3.0)",
+        "Better Predictions that other backgrounds change ↑ better by +6.0 points",
+        "No change shown Accuracy on other classes' backgrounds",
+        "Not compared Mean lift, vjp no map was scored",
+        "Classes By label",
+        "Accuracy, tent ↑ worse by",
+        "Images that changed sides",
+        "What this page cannot show Two models",
+        "Configuration Run folder before runs/champion",
+    )
+    places = [text.replace("\xa0", " ").index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_figures_stand_with_their_values_and_what_they_cannot_show() -> None:
+    text = read(paired()).text
+    assert "70.0% 64.0% of 480" in text
+    assert "Each interval holds with 97.5%, so that all 2 of them hold together" in text
+    assert "fish on sea before, owl after, the lowest of 16 values" in text
+    for meaning in MEANINGS.values():
+        assert meaning in text
+    assert "another seed gives another model" in text
+
+
+def test_changed_images_stand_side_by_side() -> None:
+    page = read(paired())
+    assert "Broken 12 right before, wrong after" in page.text
+    assert "Broken, Newly flagged" in page.text
+    assert "before: tent 91.0%, right; rests on the object" in page.text
+    assert "after: teapot 62.0%, wrong; rests on the background, changed by 66.7%" in page.text
+    assert "background of tent: before tent, after teapot" in page.text
+    images = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert len(images) == 4 + 1
+    for attributes in images:
+        assert attributes["alt"]
+        content = attributes["src"].partition(",")[2]
+        Image.open(io.BytesIO(base64.b64decode(content))).load()
+
+
+def test_what_is_missing_of_an_image_is_left_out() -> None:
+    (example,) = paired_examples(paired())
+    bare = replace(example, mask_HW=None, map_before_HW=None, exchange=None)
+    page = Page(render_versus(paired(), [bare]))
+    assert len(page.of("no-map")) == 1
+    assert "outlined" not in page.text
+    assert "background of" not in page.text
+
+
+def test_a_pair_without_figures_says_so() -> None:
+    text = read(nothing_compared()).text
+    assert "Nothing could be compared." in text
+    assert "no image was predicted in both audits" in text
+    assert "No class has 20 labelled images" in text
+    assert "No image is right or flagged in one of the audits only." in text
+
+
+def test_every_figure_and_turn_has_its_words() -> None:
+    assert set(MEANINGS) == set(PAIRED_FIGURES)
+    assert set(TURNED) == set(TURNS)
+
+
+def test_headlines() -> None:
+    worse, better, same = (paired_figure("flips", it) for it in ("worse", "better", "unchanged"))
+    told = {
+        (worse, worse, same): "2 of 3 figures are worse, none is better.",
+        (worse, better, better): "1 of 3 figures is worse, 2 are better.",
+        (better,): "1 of 1 figure is better, none is worse.",
+        (same, same): "None of 2 figures shows a change.",
+    }
+    for figures, words in told.items():
+        assert headline(paired(figures=figures)) == words
+
+
+def test_a_bar_goes_from_the_middle_to_the_change() -> None:
+    drawn = change_bar(paired_figure("accuracy", "worse"), 0.1)
+    assert '<rect class="bar" x="20.00%" width="30.00%"' in drawn
+    assert '<line class="whisker" x1="5.00%" x2="35.00%"' in drawn
+    assert "worse by −6.0 points" in drawn
+
+
+def test_the_axis_holds_every_interval() -> None:
+    assert end_of([paired_figure("accuracy", "worse")]) == 0.1
+    assert end_of([paired_figure("accuracy", "unchanged")]) == 0.25
+    assert end_of([]) == ENDS[0]
+
+
+def test_markdown_is_a_table_with_its_verdict() -> None:
+    lines = as_markdown(paired()).splitlines()
+    assert lines[0].startswith("**1 of 9 figures is worse, 1 is better.** Worse: accuracy.")
+    assert lines[2] == "champion → candidate, 480 images of /data/scenes."
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 9 + 1
+    assert {line.count("|") for line in table} == {5}
+    assert table[2] == "| Accuracy | 70.0% | 64.0% | **worse by −6.0 points (−9.0 to −3.0)** |"
+    assert "12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in lines[-1]
+    assert "Accuracy, tent worse by" in as_markdown(paired())
+
+
+def test_the_users_words_are_no_markdown() -> None:
+    told = as_markdown(hostile_pair())
+    assert "<script>" not in told
+    assert "{{" not in told
+    assert "\u202e" not in told
+    table = [line for line in told.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in table} == {5}
+    mentioned = as_markdown(paired(data="@team [x](http://y) `a|b` *c* #1"))
+    assert not set("@[]`#").intersection(re.sub(r"&#\d+;", "", mentioned).splitlines()[2])
+
+
+def test_a_terminal_says_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    print_paired(paired())
+    told = capsys.readouterr().out
+    assert "verdict: Worse: accuracy. Better: flips." in told
+    assert "480 in both; 12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in told
+    assert "worse by −6.0 points (−9.0 to −3.0)" in told
+    assert "Accuracy, tent" in told
+    assert "teapot" not in told  # shows no change
+    assert "missing: lift: no map was scored" in told

@@ -1,0 +1,50 @@
+"""The stages of an audit in one process, on Dask, without the servers of Prefect and MLflow.
+
+    python tests/stages.py DATA MASKS MODEL RUN
+
+For tests that kill it: it starts in seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import Fetched
+from tasks.attribution.job import Asked, AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.prepare import prepare_run
+from tasks.execution.run_shards import UnfinishedRun, attribute_run
+from tasks.flags.flags import FlagSettings
+from tasks.runs.folder import OutputSettings
+from tasks.storage.lock import held
+from tasks.summary.summarise import summarise
+
+SHARD = 20
+METHODS = ("grad_cam_pp", "layer_cam")
+
+
+def main(images: str, masks: str, model: str, run: str) -> int:
+    data = DataSettings(path=images, masks=masks)
+    address = ModelSettings(address=model)
+    attribution = AttributionSettings(methods=METHODS, shard_size=SHARD)
+    asked, output = Asked(data, attribution), OutputSettings(run=run)
+    with held(run):
+        folder = prepare_run(asked, Fetched(address), output, {"model": address.model_dump()})
+        try:
+            compute = ComputeSettings(workers=2)
+            cost = attribute_run(folder, compute, f"{Path(run).parent}/dask", lambda _: None)
+        except UnfinishedRun as error:
+            print(error, file=sys.stderr)  # noqa: T201
+            return 3
+        summarise(folder, FlagSettings(), cost)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(3)

@@ -1,0 +1,97 @@
+"""What makes a part: each field changes the fingerprints that it should, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tasks.attribution.job import AttributionSettings, Job, count_shards, marks_of, read_shard
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.run_shards import job_of
+from tasks.interventions.donors import InterventionSettings
+from tasks.pictures.samples import rows_of
+from tasks.runs.folder import Mark, RunFolder
+
+ALL = {"predictions", "features", "maps/grad_cam", "scores/grad_cam", "interventions"}
+
+
+@pytest.fixture
+def job(finished_run: RunFolder) -> Job:
+    job = job_of(finished_run, ComputeSettings())
+    return replace(job, attribution=AttributionSettings(methods=("grad_cam",)))
+
+
+def marks(job: Job, shard: int) -> dict[str, Mark]:
+    return marks_of(job, read_shard(job.run, shard))
+
+
+def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
+    rows = [
+        row.row_id
+        for shard in range(count_shards(finished_run))
+        for row in rows_of(read_shard(finished_run, shard))
+    ]
+    assert len(rows) == 64
+    assert rows == sorted(rows)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "changed"),
+    [
+        ("model", "another", ALL),
+        ("classes", "another", ALL),
+        ("preprocessing", {"crop": [32, 32]}, ALL),
+        ("numeric", {"dtype": "float32", "memory_format": "contiguous"}, ALL),
+        ("layer", "stage2", ALL - {"predictions", "interventions"}),
+        ("target", "label", {"maps/grad_cam", "scores/grad_cam"}),
+        ("orientation", "stored", ALL),
+        ("polarity", "background", {"features", "scores/grad_cam", "interventions"}),
+    ],
+)
+def test_a_field_changes_the_parts_that_it_makes(
+    job: Job, field: str, value: Any, changed: set[str]
+) -> None:
+    other = replace(job, identity=job.identity | {field: value})
+    before, after = marks(job, 0), marks(other, 0)
+    assert {stage for stage in before if before[stage] != after[stage]} == changed
+
+
+def test_an_estimator_changes_what_needs_a_foreground_and_judges_estimates(job: Job) -> None:
+    one, other = (
+        marks(replace(job, identity=job.identity | {"estimator": name}), 0) for name in "ab"
+    )
+    changed = {"features", "scores/grad_cam", "interventions", "foregrounds"}
+    changed |= {"estimated/scores/grad_cam", "estimated/interventions"}
+    assert {stage for stage in one if one[stage] != other[stage]} == changed
+    assert one.keys() == ALL | changed
+
+
+def test_donors_and_what_is_done_with_them_change_what_they_make(job: Job) -> None:
+    settings = InterventionSettings(others=2)
+    for other, changed in (
+        (replace(job, donors="another"), {"interventions", "scores/grad_cam"}),
+        (replace(job, interventions=settings), {"interventions"}),
+        (replace(job, interventions=InterventionSettings(pool=8)), set()),
+    ):
+        before, after = marks(job, 0), marks(other, 0)
+        assert {stage for stage in before if before[stage] != after[stage]} == changed
+    assert marks(replace(job, donors=None), 0).keys() == ALL - {"interventions"}
+
+
+def test_shards_have_fingerprints_of_their_own(job: Job) -> None:
+    first, second = marks(job, 0), marks(job, 1)
+    for stage, mark in first.items():
+        assert mark.fingerprint != second[stage].fingerprint
+        assert mark.specification == second[stage].specification
+
+
+def test_where_the_work_is_done_is_no_part_of_it(job: Job) -> None:
+    other = replace(job, batch_size=3, decode_threads=7)
+    assert marks(job, 0) == marks(other, 0)
+
+
+def test_more_methods_leave_the_others_as_they_are(job: Job) -> None:
+    more = replace(job, attribution=AttributionSettings(methods=("grad_cam", "layer_cam")))
+    assert marks(job, 0).items() <= marks(more, 0).items()

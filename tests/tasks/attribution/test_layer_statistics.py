@@ -1,0 +1,122 @@
+"""Statistics of activations: surveyed once, the same in any parts, taken over by later runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from upath import UPath
+
+from benchmarks.audit_in_process import computed_here
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import load_classifier
+from models.classifier.mlflow_models import Fetched
+from models.network.capture import capture
+from models.network.layers import grid_at
+from models.network.statistics import LEAST_DEVIATION, Moments
+from tasks.attribution import layer_statistics
+from tasks.attribution.job import Asked, AttributionSettings, reader_of
+from tasks.attribution.layer_statistics import (
+    SurveyMistake,
+    count_parts,
+    read_statistics,
+    survey_mark,
+    survey_part,
+)
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.dry_run import estimate
+from tasks.execution.prepare import prepare_run
+from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.pictures.samples import Sample, rows_of
+from tasks.runs.folder import OutputSettings, RunFolder
+
+METHODS = ("iba", "iba:layer=stage2")
+
+
+def asked_of(benchmark: Path, sample: int = 20) -> Asked:
+    data = DataSettings(path=str(benchmark), split="test", sample=sample)
+    return Asked(data, AttributionSettings(methods=METHODS, shard_size=10))
+
+
+def test_moments_of_batches_merge_to_those_of_all() -> None:
+    value_BDhw = torch.randn(11, 3, 4, 4, generator=torch.Generator().manual_seed(0)).relu()
+    merged = (
+        Moments.of(value_BDhw[:4])
+        .merge(Moments.of(value_BDhw[4:5]))
+        .merge(Moments.of(value_BDhw[5:]))
+    )
+    found = merged.statistics()
+    torch.testing.assert_close(found.mean_Dhw, value_BDhw.mean(0))
+    expected_Dhw = value_BDhw.std(0).clamp(min=LEAST_DEVIATION)
+    torch.testing.assert_close(found.deviation_Dhw, expected_Dhw)
+    torch.testing.assert_close(found.active_Dhw, (value_BDhw > 0).any(0))
+
+
+def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer_statistics, "PART", 8)  # three parts
+    model = ModelSettings(address=str(bundle))
+    run, _ = computed_here(tmp_path / "run", model, asked_of(benchmark_folder))
+    job = job_of(run, ComputeSettings())
+    classifier = load_classifier(model)
+    read = reader_of(run.read_state()["identity"], Asked(DataSettings(path="")).foreground)
+    samples = [read(row) for row in rows_of(pq.read_table(str(run.survey)))]
+    picture_NCHW = torch.stack([s.picture_CHW for s in samples if isinstance(s, Sample)])
+    assert (len(picture_NCHW), count_parts(run)) == (20, 3)
+    image_NCHW = classifier.preprocessing.normalise(picture_NCHW)
+    for layer in ("stage3", "stage2"):
+        grid = grid_at(classifier.network, layer, classifier.preprocessing.size)
+        expected = Moments.of(capture(classifier.network, grid, image_NCHW).activation_BDhw)
+        torch.testing.assert_close(
+            vars(read_statistics(job, layer)), vars(expected.statistics()), rtol=1e-3, atol=1e-4
+        )
+    assert not list(unsurveyed(job))
+
+
+def test_a_later_run_takes_the_survey_over(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    model = ModelSettings(address=str(bundle))
+    first, _ = computed_here(tmp_path / "first", model, asked_of(benchmark_folder))
+    output = OutputSettings(run=str(tmp_path / "second"), reuse=str(first.path))
+    second = prepare_run(asked_of(benchmark_folder, 24), Fetched(model), output, {})
+    assert survey_mark(second) == survey_mark(first)
+    assert not list(unsurveyed(job_of(second, ComputeSettings())))
+    alone = OutputSettings(run=str(tmp_path / "third"))
+    third = prepare_run(asked_of(benchmark_folder, 24), Fetched(model), alone, {})
+    assert survey_mark(third) != survey_mark(first)
+    assert len(list(unsurveyed(job_of(third, ComputeSettings())))) == 2  # a part of each layer
+
+
+def test_too_few_readable_images_are_one_line(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    model = ModelSettings(address=str(bundle))
+    output = OutputSettings(run=str(tmp_path / "run"))
+    run = prepare_run(asked_of(benchmark_folder), Fetched(model), output, {})
+    rows = pq.read_table(str(run.survey))
+    broken = rows.set_column(1, "image", [["/nowhere.png"] * len(rows)])
+    metadata = rows.schema.metadata
+    pq.write_table(broken.cast(rows.schema).replace_schema_metadata(metadata), str(run.survey))
+    job = job_of(RunFolder(UPath(run.path)), ComputeSettings())
+    classifier = load_classifier(model)
+    for layer, part in unsurveyed(job):
+        survey_part(job, layer, part, classifier)
+    with pytest.raises(SurveyMistake, match="fewer than 2 images of the data can be read, and iba"):
+        read_statistics(job, "stage3")
+
+
+def test_an_estimate_of_time_makes_a_survey_of_its_own(
+    benchmark_folder: Path, bundle: Path
+) -> None:
+    told = estimate(
+        asked_of(benchmark_folder),
+        ModelSettings(address=str(bundle)),
+        ComputeSettings(batch_size=4),
+    )
+    assert re.fullmatch(r"20 images, .* a second on one worker: about .* MB", told)

@@ -1,0 +1,108 @@
+"""A plain function as the model: methods that look at pictures alone serve it, others say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.audit_in_process import computed_here
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import load_classifier
+from models.errors import Mistake
+from tasks.attribution.job import Asked, AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.flags.flags import FlagSettings
+from tasks.runs.reader import open_run
+from tasks.summary.summarise import summarise
+from tasks.synthetic import BenchmarkSettings
+
+FUNCTION = """
+import torch
+def build():
+    def logits(image):
+        red, green, blue = image.square().mean((2, 3)).unbind(1)
+        return torch.stack([red, green, blue, red - blue], 1)
+    return logits
+"""
+STEPS = """
+import torch
+def build():
+    return lambda image: (image.mean((2, 3))[:, [0, 1, 2, 0]] > 0).float()
+"""
+CLASSES = BenchmarkSettings().classes
+
+
+def model(folder: Path, text: str = FUNCTION) -> ModelSettings:
+    (folder / "net.py").write_text(text)
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    prepared = {"crop": (64, 64), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    return ModelSettings.model_validate(
+        {
+            "address": f"{folder / 'net.py'}:build",
+            "classes": str(folder / "classes.txt"),
+            "preprocessing": prepared,
+        }
+    )
+
+
+def asked(benchmark: Path, *methods: str) -> Asked:
+    data = DataSettings(path=str(benchmark), split="test", sample=12, labels="name")
+    return Asked(data, AttributionSettings(methods=methods, shard_size=12))
+
+
+def test_a_function_has_no_layer_and_is_found_so(tmp_path: Path) -> None:
+    classifier = load_classifier(model(tmp_path))
+    assert classifier.grid is None
+    assert classifier.layer is None
+    assert classifier.device == torch.device("cpu")
+
+
+def test_a_function_is_audited_by_methods_of_the_picture(
+    benchmark_folder: Path, tmp_path: Path
+) -> None:
+    wanted = asked(benchmark_folder, "saliency", "ibisa", "rise:masks=8")
+    run, cost = computed_here(tmp_path / "run", model(tmp_path), wanted)
+    summary = summarise(run, FlagSettings(method="ibisa"), cost)
+    assert summary.images.predicted == 12
+    assert summary.model.layer is None
+    assert {method.method: method.maps for method in summary.methods} == {
+        "saliency": 12,
+        "ibisa": 12,
+        "rise:masks=8": 12,
+    }
+    assert not (run.path / "features").exists()
+    assert open_run(run.path).methods == ["ibisa", "rise:masks=8", "saliency"]
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "line"),
+    [
+        (FUNCTION, "grad_cam", "method grad_cam needs a layer with cells, and none was found"),
+        (FUNCTION, "iba", "method iba needs a layer with cells, and none was found in the model"),
+        (FUNCTION, "full_grad", "method full_grad needs layers with a bias, and none is seen"),
+        (STEPS, "ibisa", "the logits do not follow from the picture by a gradient: choose"),
+        (STEPS, "saliency", "the logits do not follow from the picture by a gradient: choose"),
+    ],
+)
+def test_what_a_function_cannot_serve_is_one_line(
+    text: str, method: str, line: str, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Mistake) as caught:
+        computed_here(tmp_path / "run", model(tmp_path, text), asked(benchmark_folder, method))
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()  # nothing was begun
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_other_precision_is_one_line(kind: str, tmp_path: Path) -> None:
+    text = f"""
+import torch
+from torch import nn
+def build():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(torch.{kind})
+"""
+    with pytest.raises(Mistake, match=f"computes in {kind}, and maps are made in float32: return"):
+        load_classifier(model(tmp_path, text))

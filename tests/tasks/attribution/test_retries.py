@@ -1,0 +1,167 @@
+"""An image that kills its worker costs its own row, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask
+import pytest
+from PIL import Image
+
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import Fetched
+from tasks.attribution.job import Asked, AttributionSettings
+from tasks.attribution.retries import SILENT, Care, Suspicion, note, take_note
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.prepare import prepare_run
+from tasks.execution.run_shards import UnfinishedRun, attribute_run
+from tasks.pictures.samples import Row
+from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.reader import open_run
+
+ROWS = [Row(str(index), f"{index}.png", None) for index in range(10)]
+MODEL = '''
+import os, signal, torch
+
+class Deadly(torch.nn.Module):
+    """Dies of a white picture, as native code dies of a picture that it cannot bear."""
+
+    classes = ("dark", "light")
+    preprocessing = {"crop": [16, 16]}
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 8, 3, stride=2)
+        self.head = torch.nn.Linear(8, 2)
+
+    def forward(self, image):
+        if image.amin((1, 2, 3)).max() > 0.99:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.head(self.convolution(image).relu().mean((2, 3)))
+
+def build():
+    torch.manual_seed(0)
+    return Deadly()
+'''
+
+
+LATE = """
+import os, pathlib, time
+
+folder = pathlib.Path(FOLDER)
+late = len(list(folder.glob("start-*"))) == 1
+(folder / f"start-{os.getpid()}").touch()
+if late:
+    time.sleep(17)
+"""
+
+
+def names(batches: object) -> list[list[str]]:
+    return [[row.row_id for row in batch] for batch in batches]  # type: ignore[attr-defined]
+
+
+def test_batches_are_by_place_and_no_other_changes_when_a_row_is_taken_out() -> None:
+    assert names(Care().batches(ROWS, 4)) == [list("0123"), list("4567"), list("89")]
+    care = Care(noted=True, alone=frozenset("45"), guilty=frozenset("1"))
+    assert names(care.batches(ROWS, 4)) == [list("023"), list("67"), ["4"], ["5"], list("89")]
+    assert [failure.row_id for failure in care.failures(ROWS)] == ["1"]
+
+
+def test_suspicion_narrows_from_the_note_to_one_row(tmp_path: Path) -> None:
+    run, suspicion = RunFolder.at(tmp_path), Suspicion()
+    assert suspicion.after_death(run, 3) == Care(noted=True)
+    note(run, 3, ROWS[4:8])
+    care = suspicion.after_death(run, 3)
+    assert care == Care(noted=True, alone=frozenset("4567"))
+    for guilty in (frozenset(""), frozenset("6")):
+        note(run, 3, ROWS[6:7])
+        care = suspicion.after_death(run, 3)
+        assert care is not None
+        assert care.guilty == guilty
+    assert take_note(run, 3) == []
+
+
+def test_a_shard_that_dies_without_a_note_is_given_up(tmp_path: Path) -> None:
+    run, suspicion = RunFolder.at(tmp_path), Suspicion()
+    tries = [suspicion.after_death(run, 0) for _ in range(SILENT + 1)]
+    assert tries[-1] is None
+    assert None not in tries[:-1]
+
+
+@pytest.fixture
+def deadly(tmp_path: Path) -> tuple[Path, str]:
+    """24 grey pictures, number 13 white, and a model that dies of it."""
+    (tmp_path / "net.py").write_text(MODEL)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(24):
+        shade = 255 if index == 13 else 5 * index
+        Image.new("RGB", (16, 16), (shade, shade, shade)).save(folder / f"{index:02d}.png")
+    return folder, f"{tmp_path / 'net.py'}:build"
+
+
+def prepared(folder: Path, model: str, run: Path, limit: int | None = None) -> RunFolder:
+    data, settings = DataSettings(path=str(folder), limit=limit), ModelSettings(address=model)
+    attribution = AttributionSettings(methods=("grad_cam",), shard_size=8)
+    asked, output = Asked(data, attribution), OutputSettings(run=str(run))
+    return prepare_run(asked, Fetched(settings), output, {"model": settings.model_dump()})
+
+
+def test_the_guilty_image_is_found_and_the_others_are_computed(
+    deadly: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, model = deadly
+    run = prepared(folder, model, tmp_path / "run")
+    one = ComputeSettings(workers=1, batch_size=4)
+    cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
+    assert cost.computed == 23
+    reader = open_run(run.path)
+    assert "13.png" not in reader.table()["row_id"].to_pylist()
+    failures = reader.part("failures/predictions", 1)
+    assert failures is not None
+    (failure,) = failures.to_pylist()
+    assert (failure["row_id"], failure["stage"], failure["kind"]) == (
+        "13.png",
+        "worker",
+        "permanent",
+    )
+    assert not (run.path / "notes").exists()
+
+    again = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
+    assert (again.computed, again.reused) == (0, 23)
+
+
+@pytest.mark.full
+def test_a_worker_that_comes_back_late_is_waited_for(
+    deadly: tuple[Path, str], tmp_path: Path
+) -> None:
+    """17 seconds late, where Dask waits for 15."""
+    (tmp_path / "late.py").write_text(LATE.replace("FOLDER", repr(str(tmp_path))))
+    run = prepared(*deadly, tmp_path / "run")
+    with dask.config.set({"distributed.worker.preload": [str(tmp_path / "late.py")]}):
+        one = ComputeSettings(workers=1, batch_size=4)
+        cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
+    assert cost.computed == 23
+    assert len(list(tmp_path.glob("start-*"))) > 1
+
+
+@pytest.mark.full
+def test_too_many_failures_stop_the_run_and_keep_what_is_done(
+    deadly: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, model = deadly
+    for index in range(4):
+        (folder / f"{index:02d}.png").write_bytes(b"no picture")
+    (folder / "13.png").unlink()
+    run = prepared(folder, model, tmp_path / "run")
+    strict = ComputeSettings(workers=1, batch_size=4, max_failures=3)
+    with pytest.raises(UnfinishedRun, match="4 images failed, more than --max-failures 3"):
+        attribute_run(run, strict, str(tmp_path / "dask"), lambda _: None)
+    kept = run.part("predictions", 0).stat().st_mtime_ns
+    with pytest.raises(UnfinishedRun, match="4 images failed"):  # counted again, not computed
+        attribute_run(run, strict, str(tmp_path / "dask"), lambda _: None)
+    generous = strict.model_copy(update={"max_failures": 4})
+    cost = attribute_run(run, generous, str(tmp_path / "dask"), lambda _: None)
+    assert cost.computed + cost.reused == 19
+    assert run.part("predictions", 0).stat().st_mtime_ns == kept

@@ -1,0 +1,295 @@
+"""A shard: one pass, every part, nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import Classifier, load_classifier
+from tasks import schema
+from tasks.attribution.job import AttributionSettings, Job, read_shard
+from tasks.attribution.retries import Care
+from tasks.attribution.shard import attribute_shard
+from tasks.catalog.catalog import CatalogMistake, DataSettings
+from tasks.execution.cluster import ComputeSettings
+from tasks.execution.run_shards import job_of
+from tasks.pictures.samples import rows_of
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
+from tests.conftest import run_here
+
+ALONE = ComputeSettings(workers=1)
+
+
+@pytest.fixture
+def copy(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
+    return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
+
+
+@pytest.fixture(scope="module")
+def classifier(bundle: Path) -> Classifier:
+    return load_classifier(ModelSettings(address=str(bundle)))
+
+
+def parts_of(run: RunFolder) -> dict[str, int]:
+    return {
+        str(path.relative_to(run.path)): path.stat().st_mtime_ns
+        for path in sorted(run.path.rglob("part-*.parquet"))
+    }
+
+
+def test_every_part_has_its_schema_and_its_rows(finished_run: RunFolder) -> None:
+    for shard, rows in ((0, 40), (1, 24)):
+        predictions = pq.read_table(finished_run.part("predictions", shard))
+        assert predictions.schema.equals(schema.PREDICTIONS)
+        assert predictions.num_rows == rows
+        for method in AttributionSettings().methods:
+            maps = pq.read_table(finished_run.part(f"maps/{method}", shard))
+            assert maps.schema.equals(schema.maps_schema(8, 8))
+            scores = pq.read_table(finished_run.part(f"scores/{method}", shard))
+            assert scores.schema.equals(schema.SCORES)
+            assert maps.num_rows == scores.num_rows == rows
+        features = pq.read_table(finished_run.part("features", shard))
+        assert features.schema.equals(schema.FEATURES)
+        assert {len(vector) for vector in features["object"].to_pylist()} == {64}
+
+
+def test_a_second_pass_computes_nothing(copy: RunFolder, classifier: Classifier) -> None:
+    before = parts_of(copy)
+    done = attribute_shard(job_of(copy, ALONE), 0, classifier)
+    assert (done.computed, done.reused) == (0, 40)
+    assert parts_of(copy) == before
+
+
+def test_only_the_missing_part_is_written_again(copy: RunFolder, classifier: Classifier) -> None:
+    lost = copy.part("maps/layer_cam", 0)
+    expected = pq.read_table(lost)
+    lost.unlink()
+    before = parts_of(copy)
+    assert attribute_shard(job_of(copy, ALONE), 0, classifier).computed == 40
+    after = parts_of(copy)
+    assert {name: after[name] for name in before} == before
+    assert pq.read_table(lost).equals(expected)
+
+
+def test_another_method_adds_parts_and_rewrites_none(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    data = DataSettings(path=str(benchmark_folder), split="test", limit=20)
+    model = ModelSettings(address=str(bundle))
+    run = run_here(tmp_path / "run", data, model, AttributionSettings(methods=("grad_cam",)))
+    before = parts_of(run)
+    job = job_of(run, ALONE)
+    more = replace(job, attribution=AttributionSettings(methods=("grad_cam", "layer_cam")))
+    attribute_shard(more, 0, classifier)
+    after = parts_of(run)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {
+        "maps/layer_cam/part-00000.parquet",
+        "scores/layer_cam/part-00000.parquet",
+    }
+
+
+def test_rows_do_not_depend_on_the_batch(copy: RunFolder, classifier: Classifier) -> None:
+    expected = open_run(copy.path).maps(["images/test/00003.png"], "grad_cam_pp")
+    shutil.rmtree(copy.path / "maps")
+    attribute_shard(replace(job_of(copy, ALONE), batch_size=3), 0, classifier)
+    found = open_run(copy.path).maps(["images/test/00003.png"], "grad_cam_pp")
+    for row_id, map_hw in expected.items():
+        np.testing.assert_allclose(found[row_id], map_hw, atol=1e-3 * map_hw.max())
+
+
+def test_unreadable_images_are_failures_and_the_rest_goes_on(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    (data / "images/test/00001.png").write_bytes(b"")
+    (data / "images/test/00002.png").unlink()
+    shutil.copy(data / "masks/test/00003.png", data / "masks/test/00004.png")
+    crooked = data / "masks/test/00005.png"
+    crooked.write_bytes((data / "masks/test/00005.png").read_bytes()[:30])
+    settings = DataSettings(path=str(data), split="test", limit=12)
+    run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
+    failures = pq.read_table(run.part("failures/predictions", 0)).to_pylist()
+    found = {(row["row_id"][-9:], row["stage"], row["kind"]) for row in failures}
+    assert found == {
+        ("00001.png", "read", "permanent"),
+        ("00002.png", "read", "transient"),
+        ("00005.png", "foreground", "permanent"),
+    }
+    assert pq.read_table(run.part("predictions", 0)).num_rows == 10
+    assert pq.read_table(run.part("scores/grad_cam", 0)).num_rows == 9
+    summary = open_run(run.path).summary()
+    assert (summary.images.predicted, summary.images.failed) == (10, 2)
+    assert summary.flags["undecided"].count == 10  # too few to calibrate a threshold on
+
+
+def test_a_mended_file_continues_the_run_and_computes_its_shard(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    settings = DataSettings(path=str(data), split="test", limit=8)
+    model, attribution = ModelSettings(address=str(bundle)), AttributionSettings(shard_size=4)
+    (data / "images/test/00005.png").write_bytes(b"")
+    before = parts_of(run_here(tmp_path / "run", settings, model, attribution))
+    shutil.copy(benchmark_folder / "images/test/00005.png", data / "images/test/00005.png")
+    run = run_here(tmp_path / "run", settings, model, attribution)
+    summary = open_run(run.path).summary()
+    assert (summary.cost.computed, summary.cost.reused) == (4, 4)
+    assert summary.images.predicted == 8
+    after = parts_of(run)
+    assert {name for name in before if after.get(name) != before[name]} == {
+        name for name in before if name.endswith("part-00001.parquet")
+    }
+
+
+def test_only_what_was_asked_for_is_summarised(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = DataSettings(path=str(benchmark_folder), split="test", limit=8)
+    model = ModelSettings(address=str(bundle))
+    run_here(tmp_path / "run", data, model)
+    one = AttributionSettings(methods=("grad_cam_pp",))
+    run = run_here(tmp_path / "run", data, model, one)
+    assert [row.method for row in open_run(run.path).summary().methods] == ["grad_cam_pp"]
+
+
+def test_a_transient_failure_is_tried_again(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    away = data / "images/test/00002.png"
+    away.rename(tmp_path / "away.png")
+    settings = DataSettings(path=str(data), split="test", limit=8)
+    run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
+    (tmp_path / "away.png").rename(away)
+    done = attribute_shard(job_of(run, ALONE), 0, classifier)
+    assert (done.computed, done.reused) == (1, 7)  # the others are taken from their own parts
+    assert not run.part("failures/predictions", 0).exists()
+    assert pq.read_table(run.part("maps/grad_cam", 0)).num_rows == 8
+
+
+def test_a_shard_without_a_readable_image_has_empty_parts(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    for index in range(4):
+        (data / f"images/test/{index:05d}.png").write_bytes(b"no picture")
+    settings = DataSettings(path=str(data), split="test", limit=8)
+    attribution = AttributionSettings(shard_size=4)
+    run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)), attribution)
+    empty, full = (pq.read_table(run.part("maps/grad_cam", shard)) for shard in (0, 1))
+    assert (empty.num_rows, full.num_rows) == (0, 4)
+    assert empty.schema.equals(full.schema)
+
+
+def test_maps_that_are_not_finite_are_failures(copy: RunFolder, classifier: Classifier) -> None:
+    shutil.rmtree(copy.path / "maps")
+    broken = _with_nan_gradient(classifier)
+    attribute_shard(job_of(copy, ALONE), 0, broken)
+    assert pq.read_table(copy.part("maps/grad_cam", 0)).num_rows == 0
+    failures = pq.read_table(copy.part("failures/grad_cam", 0)).to_pylist()
+    assert len(failures) == 40
+    assert failures[0]["message"] == "the grad_cam map is not finite"
+
+
+def test_the_label_can_be_explained_instead(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    data = DataSettings(path=str(benchmark_folder), split="test", limit=8)
+    attribution = AttributionSettings(target="label", methods=("grad_cam",))
+    run = run_here(tmp_path / "run", data, ModelSettings(address=str(bundle)), attribution)
+    maps = pq.read_table(run.part("maps/grad_cam", 0))
+    labels = pq.read_table(run.part("predictions", 0))["label"]
+    assert maps["target"].to_pylist() == labels.to_pylist()
+
+
+def test_explaining_labels_needs_them(benchmark_folder: Path, bundle: Path, tmp_path: Path) -> None:
+    flat = DataSettings(path=str(_flat(benchmark_folder, tmp_path / "flat")))
+    with pytest.raises(CatalogMistake, match="target label needs a label for each image; 3 of 3"):
+        run_here(
+            tmp_path / "run",
+            flat,
+            ModelSettings(address=str(bundle)),
+            AttributionSettings(target="label"),
+        )
+
+
+def test_without_masks_nothing_is_scored_or_flagged(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    flat = DataSettings(path=str(_flat(benchmark_folder, tmp_path / "flat")))
+    run = run_here(tmp_path / "run", flat, ModelSettings(address=str(bundle)))
+    summary = open_run(run.path).summary()
+    assert summary.foreground.source == "none"
+    assert summary.flagged.of == 0
+    assert summary.flags["undecided"].count == 3
+    assert not (run.path / "scores").exists()
+    assert pq.read_table(run.part("features", 0))["object"].null_count == 3
+
+
+def _flat(benchmark: Path, folder: Path) -> Path:
+    folder.mkdir()
+    for index in range(3):
+        shutil.copy(benchmark / f"images/test/{index:05d}.png", folder)
+    return folder
+
+
+class _NanBackward(torch.autograd.Function):
+    """The identity, with a gradient that is not finite."""
+
+    @staticmethod
+    def forward(ctx: object, value: torch.Tensor) -> torch.Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * torch.nan
+
+
+class _NanPool(torch.nn.Module):
+    def forward(self, x_BDhw: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = _NanBackward.apply(x_BDhw).mean((2, 3), keepdim=True)
+        return pooled
+
+
+def _with_nan_gradient(classifier: Classifier) -> Classifier:
+    import copy as copies
+
+    network = copies.deepcopy(classifier.network)
+    network.pool = _NanPool()
+    return replace(classifier, network=network)
+
+
+def test_a_job_travels_to_a_worker(finished_run: RunFolder) -> None:
+    from distributed.protocol import deserialize, serialize
+
+    job = job_of(finished_run, ALONE)
+    again = deserialize(*serialize(job))
+    assert isinstance(again, Job)
+    assert again == job
+
+
+def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_told(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    settings = DataSettings(path=str(data), split="test", limit=4)
+    model = ModelSettings(address=str(bundle))
+    run = run_here(tmp_path / "run", settings, model, AttributionSettings(methods=("grad_cam",)))
+    job = replace(job_of(run, ALONE), attribution=AttributionSettings(methods=("layer_cam",)))
+    guilty = rows_of(read_shard(run, 0))[1].row_id
+    attribute_shard(job, 0, classifier, Care(noted=True, guilty=frozenset({guilty})))
+    reader = open_run(run.path)
+    assert len(reader.table()) == 4
+    assert pq.read_table(run.part("maps/layer_cam", 0)).num_rows == 3
+    (failure,) = pq.read_table(run.part("failures/layer_cam", 0)).to_pylist()
+    assert (failure["row_id"], failure["stage"]) == (guilty, "worker")
+    assert not run.part("failures/predictions", 0).exists()

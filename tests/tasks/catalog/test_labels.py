@@ -1,0 +1,99 @@
+"""Labels reach the model's classes by name, file or index, and never by order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tasks.catalog.labels import LabelMistake, match_categories, match_labels
+
+CLASSES = ("cat", "dog", "owl")
+
+
+def test_names_that_match_are_taken() -> None:
+    labels = pa.array(["owl", None, "cat"])
+    assert match_labels(labels, CLASSES, "name").to_pylist() == ["owl", None, "cat"]
+
+
+def test_folders_in_another_order_are_not_renumbered() -> None:
+    assert match_labels(pa.array(["owl"]), CLASSES, "name").to_pylist() == ["owl"]
+
+
+def test_names_that_do_not_match_show_both_sides() -> None:
+    with pytest.raises(LabelMistake) as caught:
+        match_labels(pa.array(["kitten", "owl"]), CLASSES, "name")
+    told = str(caught.value)
+    assert "'kitten' unknown" in told
+    assert "the data has 'kitten', 'owl'" in told
+    assert "the model has 'cat', 'dog', 'owl'" in told
+    assert "--labels FILE" in told
+    assert "\n" not in told
+
+
+def test_integers_of_a_table_are_indices() -> None:
+    assert match_labels(pa.array([2, 0]), CLASSES, "name").to_pylist() == ["owl", "cat"]
+
+
+def test_digits_of_folders_are_indices_only_when_declared() -> None:
+    with pytest.raises(LabelMistake, match="--labels index"):
+        match_labels(pa.array(["0", "1"]), CLASSES, "name")
+    assert match_labels(pa.array(["0", "1"]), CLASSES, "index").to_pylist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("value", [3, -1])
+def test_an_index_outside_the_classes_is_refused(value: int) -> None:
+    with pytest.raises(LabelMistake, match=r"no index of the model's 3 classes \(0 to 2\)"):
+        match_labels(pa.array([value]), CLASSES, "name")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("map.csv", "kitten,cat\nbird,2\n"), ("map.json", '{"kitten": "cat", "bird": 2}')],
+)
+def test_a_file_maps_names_to_names_or_indices(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    labels = pa.array(["bird", "kitten", None])
+    matched = match_labels(labels, CLASSES, str(tmp_path / name))
+    assert matched.to_pylist() == ["owl", "cat", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kitten,cat\n", "does not map 'bird'"),
+        ("kitten,cat\nbird,eagle\n", "maps to 'eagle', which the model does not have"),
+        ("kitten\nbird\n", "is not a mapping"),
+    ],
+)
+def test_a_file_that_does_not_map_says_why(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(LabelMistake, match=told):
+        match_labels(pa.array(["kitten", "bird"]), CLASSES, str(tmp_path / "map.csv"))
+
+
+def test_a_missing_file_says_what_is_allowed() -> None:
+    with pytest.raises(LabelMistake, match="give 'name', 'index', or a JSON object or CSV"):
+        match_labels(pa.array(["kitten"]), CLASSES, "nowhere.csv")
+
+
+def test_integers_are_names_where_the_model_has_such_names() -> None:
+    """ImageFolder sorts folders as text: the class at index 2 is called '10'."""
+    digits = ("0", "1", "10", "2")
+    assert match_labels(pa.array([10, 2]), digits, "name").to_pylist() == ["10", "2"]
+    assert match_labels(pa.array([3, 2]), digits, "index").to_pylist() == ["2", "10"]
+    with pytest.raises(LabelMistake, match="'3' unknown"):
+        match_labels(pa.array([3, 2]), digits, "name")
+
+
+def test_categories_may_be_more_than_the_model_knows() -> None:
+    categories = pa.array(["owl", "tree", None, "cat"])
+    assert match_categories(categories, CLASSES, "name").to_pylist() == ["owl", None, None, "cat"]
+    assert match_categories(categories, CLASSES, "index").to_pylist() == ["owl", None, None, "cat"]
+    assert match_categories(pa.array([2, 7]), CLASSES, "name").to_pylist() == ["owl", None]
+
+
+def test_categories_of_no_class_show_both_sides() -> None:
+    with pytest.raises(LabelMistake, match=r"categories 'Cat', 'x' .* \(did you mean 'cat'\?\)"):
+        match_categories(pa.array(["Cat", "x"]), CLASSES, "name")

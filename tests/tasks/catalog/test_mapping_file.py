@@ -1,0 +1,58 @@
+"""What a file says of each label, in both forms, and text that says nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tasks.catalog.labels import LabelMistake, match_labels
+from tasks.catalog.mapping_file import MappingMistake, read_mapping
+from tasks.catalog.mask_values import ValuesMistake, foreground_values
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("m.csv", "cat,1\n\ndog,2,3\nowl\n", {"cat": ["1"], "dog": ["2", "3"], "owl": []}),
+        ("m.csv", '\ufeffcat,"a,b"\r\n', {"cat": ["a,b"]}),
+        ("m.txt", "cat,1", {"cat": ["1"]}),
+        ("m.json", '{"cat": 1, "dog": ["2", "3"]}', {"cat": [1], "dog": [["2", "3"]]}),
+    ],
+)
+def test_both_forms_give_what_follows_a_label(
+    tmp_path: Path, name: str, text: str, expected: dict[str, list[Any]]
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+    assert read_mapping(str(tmp_path / name)) == expected
+
+
+NONE = [
+    ("m.json", b"[1, 2]"),
+    ("m.json", b"{"),
+    ("m.json", b"[" * 100_000),
+    ("m.csv", b"cat,\xff\xfe\n"),
+    ("m.csv", b"c" * 200_000 + b",1\n"),  # more than the csv module takes
+]
+
+
+@pytest.mark.parametrize(("name", "content"), NONE)
+def test_what_maps_nothing_is_one_line_of_whoever_asked(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(MappingMistake):
+        read_mapping(str(path))
+    labels, masks = pa.array(["cat"]), pa.array([["a.png"]])
+    with pytest.raises(LabelMistake, match=r"^labels file .* is not a mapping \(.+\): write lines"):
+        match_labels(labels, ("cat",), str(path))
+    with pytest.raises(ValuesMistake, match=r"^mask values .* are not a mapping \(.+\): write"):
+        foreground_values(str(path), labels, labels, masks)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_mapping(str(tmp_path))

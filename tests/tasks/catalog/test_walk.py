@@ -1,0 +1,69 @@
+"""Folders are walked once: links to other folders are followed, links that lead back are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.addresses import place
+from tasks.storage.files import walk
+
+
+def listed(root: Path) -> list[str]:
+    return list(walk(place(root), frozenset({".png"})))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    for name in ("cats/a.png", "dogs/small/b.png", "c.png", "notes.txt", ".hidden/d.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+HERE = ["c.png", "cats/a.png", "dogs/small/b.png"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("again", "."),
+        ("dogs/all", ".."),
+        ("dogs/small/up", ".."),
+        ("dogs/small/self", "."),
+        ("dogs/above", "../.."),
+        ("dogs/filesystem", "/"),
+    ],
+)
+def test_a_link_that_leads_back_is_left_out(root: Path, link: str, target: str) -> None:
+    (root / link).symlink_to(target, target_is_directory=True)
+    assert listed(root) == HERE
+
+
+def test_links_that_lead_to_each_other_are_followed_once(root: Path) -> None:
+    (root / "cats" / "dogs").symlink_to("../dogs")
+    (root / "dogs" / "cats").symlink_to("../cats")
+    assert listed(root) == [
+        "c.png",
+        "cats/a.png",
+        "cats/dogs/small/b.png",
+        "dogs/cats/a.png",
+        "dogs/small/b.png",
+    ]
+
+
+def test_a_link_to_pictures_elsewhere_is_followed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "e.png").touch()
+    (root / "birds").symlink_to(tmp_path / "store")
+    assert listed(root) == ["c.png", "birds/e.png", *HERE[1:]]
+    (tmp_path / "way").symlink_to(root)  # nor does a link on the way there change anything
+    assert listed(tmp_path / "way") == ["c.png", "birds/e.png", *HERE[1:]]
+
+
+def test_links_that_lead_nowhere_are_no_pictures(root: Path) -> None:
+    (root / "gone").symlink_to("nowhere")
+    (root / "round").symlink_to("round")
+    assert listed(root) == HERE

@@ -1,0 +1,216 @@
+"""What moved between two nights equals what a reader would count with pandas."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torchvision.io import decode_image
+
+from models.classifier.architectures import Built, ModelSettings
+from models.classifier.classifier import check_classifier, save_bundle
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.small_resnet import small_resnet
+from tasks import schema
+from tasks.attribution.job import AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.compare import match
+from tasks.compare.match import match_images
+from tasks.compare.since_last_run import compare_runs
+from tasks.flags.flags import FlagSettings
+from tasks.intervals.paired_rates import Crossing
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
+from tasks.schema import ENOUGH
+from tasks.summary.summarise import summarise
+from tasks.tracking.metrics import metrics_of
+from tests.conftest import BENCHMARK, run_here
+
+METHODS = ("grad_cam_pp",)
+LOST, NEW, TOUCHED = 3, 5, 2
+
+
+def audit(folder: Path, data: Path, model: Path, shard_size: int = 24) -> RunFolder:
+    """A finished run of a labelled table."""
+    run = run_here(
+        folder,
+        DataSettings(path=str(data)),
+        ModelSettings(address=str(model)),
+        AttributionSettings(methods=METHODS, shard_size=shard_size),
+    )
+    run.finish(run.report, "<html></html>")
+    return run
+
+
+@pytest.fixture(scope="module")
+def other_model(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network whose logits are balanced over the pictures: it predicts every class."""
+    folder = tmp_path_factory.mktemp("other")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = small_resnet(len(BENCHMARK.classes)).eval()
+    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
+    image_BCHW = torch.stack([decode_image(str(path)) / 127.5 - 1 for path in pictures])
+    weights = network.state_dict()
+    with torch.no_grad():
+        weights["fc.bias"] = weights["fc.bias"] - network(image_BCHW).mean(0)
+    network.load_state_dict(weights)
+    address = "sightline:small_resnet"
+    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
+    built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nights(
+    benchmark_folder: Path,
+    bundle: Path,
+    other_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[RunFolder, RunFolder]:
+    """Two runs in which images are lost, new and changed, the model is another, so are shards."""
+    folder = tmp_path_factory.mktemp("nights")
+    data = shutil.copytree(benchmark_folder, folder / "data")
+    table = pd.read_csv(data / "metadata.csv")
+    table = table[table["split"] == "test"].reset_index(drop=True)
+    table.iloc[:-NEW].to_parquet(data / "night-1.parquet")
+    before = audit(folder / "series/1", data / "night-1.parquet", bundle)
+    pictures = [data / name for name in table["file_name"]]
+    for index in range(TOUCHED):
+        shutil.copy(pictures[20 + index], pictures[10 + index])
+    table.iloc[LOST:].sample(frac=1, random_state=0).to_parquet(data / "night-2.parquet")
+    return before, audit(folder / "series/2", data / "night-2.parquet", other_model, shard_size=17)
+
+
+@pytest.fixture(scope="module")
+def moved(nights: tuple[RunFolder, RunFolder]) -> schema.Comparison:
+    before, now = (open_run(run.path) for run in nights)
+    return compare_runs(now, now.summary(), before)
+
+
+@pytest.fixture(scope="module")
+def both(nights: tuple[RunFolder, RunFolder]) -> pd.DataFrame:
+    """The rows of both nights side by side, those with the same bytes."""
+    sides = []
+    for run in nights:
+        rows = open_run(run.path).table(METHODS[0]).to_pandas()
+        flags = pd.read_parquet(run.flags)[["row_id", "flag"]]
+        wanted = ["row_id", "content_id", "prediction", "correct", "lift", "flag"]
+        sides.append(rows.merge(flags, on="row_id")[wanted])
+    joined = sides[0].merge(sides[1], on="row_id", suffixes=("_then", "_now"))
+    return joined[joined["content_id_then"] == joined["content_id_now"]].astype(
+        {"prediction_then": str, "prediction_now": str}
+    )
+
+
+def crossing(then: pd.Series, now: pd.Series) -> Crossing:
+    return Crossing(
+        int((then & now).sum()),
+        int((then & ~now).sum()),
+        int((~then & now).sum()),
+        int((~then & ~now).sum()),
+    )
+
+
+def test_images_are_counted(moved: schema.Comparison, both: pd.DataFrame) -> None:
+    assert (moved.added, moved.removed, moved.changed) == (NEW, LOST, TOUCHED)
+    assert moved.same == len(both) == 64 - NEW - LOST - TOUCHED
+    other = (both["prediction_then"] != both["prediction_now"]).sum()
+    assert 0 < other < len(both)
+    assert moved.predictions_changed == schema.wilson(int(other), len(both))
+
+
+@pytest.mark.parametrize("block", [1, 1 << 16])
+def test_shared_images_are_matched_by_key_whatever_the_shards(
+    nights: tuple[RunFolder, RunFolder],
+    both: pd.DataFrame,
+    block: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(match, "BLOCK", block)
+    before, now = (open_run(run.path) for run in nights)
+    shared = match_images(before, now, BENCHMARK.classes)
+    right = both["correct_then"].astype(bool), both["correct_now"].astype(bool)
+    assert shared.correct == crossing(*right)
+    decided = both[(both["flag_then"] != "undecided") & (both["flag_now"] != "undecided")]
+    flagged = [decided[f"flag_{night}"] == "rests_on_background" for night in ("then", "now")]
+    assert shared.flagged == crossing(*flagged)
+    assert shared.lift.count == len(decided)
+    assert shared.lift.value == pytest.approx(decided["lift_then"].cov(decided["lift_now"]))
+    for name, found in zip(BENCHMARK.classes, shared.by_class, strict=True):
+        own = (decided["prediction_then"] == name) & (decided["prediction_now"] == name)
+        assert found == crossing(*(side[own] for side in flagged))
+
+
+def test_figures_are_those_of_the_summaries(
+    moved: schema.Comparison, nights: tuple[RunFolder, RunFolder]
+) -> None:
+    first, last = (open_run(run.path).summary() for run in nights)
+    figures = {move.figure: move for move in moved.figures}
+    assert set(figures) == {"accuracy", "flagged", "excess", "undecided", "mean_lift"}
+    assert (figures["accuracy"].before, figures["accuracy"].now) == (
+        first.accuracy.value,
+        last.accuracy.value,
+    )
+    assert figures["flagged"].of_before == first.flagged.of
+    assert figures["mean_lift"].now == last.methods[0].mean_lift
+    for move in (*moved.figures, *moved.classes):
+        assert move.low <= move.change <= move.high
+        assert move.change == pytest.approx(move.now - move.before)
+        assert move.moved == (move.low > 0 or move.high < 0)
+        assert move.sentence.startswith("moved by" if move.moved else "no change that these")
+
+
+def test_classes_with_enough_images_share_one_error(
+    moved: schema.Comparison, nights: tuple[RunFolder, RunFolder]
+) -> None:
+    first, last = (open_run(run.path).summary() for run in nights)
+    counts = [
+        {row.name: row.flagged.of for row in summary.by_prediction} for summary in (first, last)
+    ]
+    enough = {name for name in counts[0] if min(side.get(name, 0) for side in counts) >= ENOUGH}
+    assert {move.name for move in moved.classes} == enough
+    assert moved.confidence == pytest.approx(1 - 0.05 / max(1, len(enough)))
+
+
+def test_what_else_differs_is_said(moved: schema.Comparison) -> None:
+    fields = [difference.field for difference in moved.differs]
+    assert fields == ["model", "data", "donor pool"]
+    assert moved.differs[1].before.endswith("night-1.parquet")
+
+
+def test_a_night_like_the_last_shows_no_change(nights: tuple[RunFolder, RunFolder]) -> None:
+    now = open_run(nights[1].path)
+    moved = compare_runs(now, now.summary(), now)
+    assert moved.differs == ()
+    assert (moved.added, moved.removed, moved.changed) == (0, 0, 0)
+    assert moved.predictions_changed.count == 0
+    assert not any(move.moved for move in (*moved.figures, *moved.classes))
+    lift = moved.figures[-1]
+    assert lift.sentence == "no change that these numbers can show (0.000 to 0.000)"
+
+
+def test_a_run_that_reuses_another_is_compared_with_it(
+    nights: tuple[RunFolder, RunFolder], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, now = (
+        RunFolder.at(shutil.copytree(run.path, tmp_path / run.path.name)) for run in nights
+    )
+    now.update_state(reuse=str(before.path))
+    cost = open_run(now.path).summary().cost
+    moved = summarise(now, FlagSettings(), cost).moved
+    assert moved is not None
+    assert moved.before == str(before.path)
+    assert open_run(now.path).summary().moved == moved
+    metrics = metrics_of(open_run(now.path).summary())
+    flagged = next(move for move in moved.figures if move.figure == "flagged")
+    assert metrics["moved.flagged"] == flagged.change
+    assert metrics["moved.flagged_low"] <= flagged.change <= metrics["moved.flagged_high"]
+    assert metrics["moved.predictions"] == moved.predictions_changed.value
+    before.summary.unlink()
+    assert summarise(now, FlagSettings(), cost).moved is None
+    assert "not compared with the run before" in caplog.text

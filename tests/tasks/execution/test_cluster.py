@@ -1,0 +1,153 @@
+"""Dask for real: two processes, a model on each, and a shard or a model that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+
+from tasks.attribution.job import Job
+from tasks.execution.cluster import (
+    ClusterMistake,
+    ComputeSettings,
+    decode_threads,
+    local_workers,
+    open_client,
+    plugin_name,
+    with_model,
+)
+from tasks.execution.dispatch import Progress, attribute_shards
+from tasks.execution.run_shards import UnfinishedRun, attribute_run, job_of
+from tasks.runs.folder import RunFolder
+
+TWO = ComputeSettings(workers=2)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with open_client(TWO, str(tmp_path_factory.mktemp("dask"))) as client:
+        yield client
+
+
+@pytest.fixture
+def copy(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
+    return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
+
+
+def plugins(client: Client, job: Job) -> list[bool]:
+    name = plugin_name(job)
+    return list(client.run(lambda dask_worker: name in dask_worker.plugins).values())
+
+
+def test_workers_compute_shards_and_forget_the_model(client: Client, copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    told = []
+    with with_model(client, job):
+        assert plugins(client, job) == [True, True]
+        attribute_shards(client, job, range(2), progress, lambda: told.append(progress.done))
+    assert (progress.computed, progress.reused, progress.failed) == (64, 0, 0)
+    assert told[-1] == 64
+    assert progress.devices == {"cpu"}
+    assert plugins(client, job) == [False, False]
+
+
+def test_audits_that_share_a_cluster_keep_their_models_apart(
+    client: Client, copy: RunFolder, tmp_path: Path
+) -> None:
+    other = RunFolder(Path(shutil.copytree(copy.path, tmp_path / "other")))
+    first, second = job_of(copy, TWO), job_of(other, TWO)
+    with with_model(client, first):
+        with with_model(client, second):
+            assert plugins(client, first) == plugins(client, second) == [True, True]
+        assert plugins(client, first) == [True, True]
+
+
+@pytest.mark.full
+def test_threads_of_one_worker_take_turns(copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as crowded,
+        with_model(crowded, job),
+    ):
+        attribute_shards(crowded, job, range(2), progress, lambda: None)
+    assert progress.broken == 0
+    assert progress.computed == 64
+
+
+def test_a_worker_that_reads_another_model_is_refused(client: Client, copy: RunFolder) -> None:
+    job = job_of(copy, TWO)
+    with (
+        pytest.raises(ClusterMistake, match="reads another model at"),
+        with_model(client, replace(job, identity=job.identity | {"model": "another digest"})),
+    ):
+        pytest.fail("the model was accepted")
+
+
+def test_a_shard_that_raises_does_not_stop_the_others(client: Client, copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    (copy.path / "maps").mkdir()
+    (copy.path / "maps" / "grad_cam").mkdir()
+    copy.part("maps/grad_cam", 0).mkdir()  # no part can take its place
+    (copy.part("maps/grad_cam", 0) / "x").touch()
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    with with_model(client, job):
+        attribute_shards(client, job, range(2), progress, lambda: None)
+    assert progress.computed == 24
+    assert progress.broken == 1
+    assert "\n" not in progress.reason
+
+
+def test_a_run_that_is_not_finished_says_what_is_kept(copy: RunFolder, tmp_path: Path) -> None:
+    lost = copy.part("maps/grad_cam", 0)
+    lost.unlink()
+    lost.mkdir()
+    (lost / "x").touch()
+    with pytest.raises(UnfinishedRun, match=r"1 of 1 shards failed .* 24 of 64 images are kept"):
+        attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
+
+
+@pytest.mark.full
+def test_what_killed_workers_left_is_swept(copy: RunFolder, tmp_path: Path) -> None:
+    copy.part("maps/grad_cam", 1).unlink()
+    left = copy.path / "maps/grad_cam/.part-00000.parquet.4711.tmp"
+    left.touch()
+    attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
+    assert not left.exists()
+    assert copy.part("maps/grad_cam", 1).exists()
+
+
+def test_a_finished_run_needs_no_cluster(copy: RunFolder) -> None:
+    nowhere = ComputeSettings(dask="tcp://127.0.0.1:9")
+    cost = attribute_run(copy, nowhere, "unused", lambda _: None)
+    assert (cost.computed, cost.reused, cost.images_per_second) == (0, 64, None)
+
+
+def test_a_job_without_its_model_is_not_run(client: Client, copy: RunFolder) -> None:
+    shutil.rmtree(copy.path / "maps")
+    progress = Progress(total=64)
+    job = replace(job_of(copy, TWO), batch_size=8)
+    attribute_shards(client, job, range(1), progress, lambda: None)
+    assert progress.broken == 1
+
+
+def test_workers_and_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.execution.cluster.CPU_COUNT", 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert local_workers(ComputeSettings()) == 8
+    assert decode_threads(ComputeSettings()) == 1
+    assert decode_threads(ComputeSettings(workers=1)) == 7
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert local_workers(ComputeSettings()) == 2
+    assert decode_threads(ComputeSettings()) == 3

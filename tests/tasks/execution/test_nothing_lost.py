@@ -1,0 +1,228 @@
+"""Whatever is killed, slowed down or away for a while: after the last rerun every row is there.
+
+A schedule is a seed: some rounds of an audit, in each of which something happens at a random
+moment, and then quiet reruns. 5 schedules in `make test`, 200 in `make soak`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import stages
+
+IMAGES = 400
+FEW, MORE, MANY = range(1), range(1, 5), range(5, 205)
+NEAR = {pa.float16(): 1e-3, pa.float32(): 1e-5}  # an image computed alone shares no batch
+
+Happening = Callable[["Audit", random.Random], None]
+
+
+class Audit:
+    """One process of the stages, its workers, and how far it is."""
+
+    def __init__(self, world: World, run: Path) -> None:
+        self.world, self.run = world, run
+        command = [sys.executable, stages.__file__, *world.arguments, str(run)]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    @property
+    def parts(self) -> int:
+        return len(list(self.run.glob("features/part-*")))
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return []
+
+    def reach(self, parts: int) -> bool:
+        """Wait until so many shards are done; False when it ended before."""
+        while self.parts < parts and self.process.poll() is None:
+            time.sleep(0.02)
+        return self.process.poll() is None
+
+    def end(self) -> int:
+        _, told = self.process.communicate(timeout=120)
+        assert "Traceback" not in told, told
+        return self.process.returncode
+
+
+class World:
+    """Pictures with masks, a model, and the rows of an audit that nothing happened to."""
+
+    def __init__(self, folder: Path, benchmark: Path, bundle: Path) -> None:
+        self.folder = folder
+        self.images, self.masks = folder / "images", folder / "masks"
+        self.images.mkdir()
+        self.masks.mkdir()
+        for index in range(IMAGES):
+            source = f"test/{index % 64:05d}.png"
+            os.link(benchmark / "images" / source, self.images / f"{index:05d}.png")
+            os.link(benchmark / "masks" / source, self.masks / f"{index:05d}.png")
+        self.arguments = [str(self.images), str(self.masks), str(bundle)]
+        self.undisturbed = folder / "undisturbed"
+        assert Audit(self, self.undisturbed).end() == 0
+
+
+@pytest.fixture(scope="module")
+def world(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"), benchmark_folder, bundle)
+
+
+def a_worker_is_killed(audit: Audit, chance: random.Random) -> None:
+    for worker in chance.sample(audit.workers, min(1, len(audit.workers))):
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
+
+
+def the_run_is_killed(audit: Audit, _: random.Random) -> None:
+    audit.process.kill()
+
+
+def the_run_is_stopped_politely(audit: Audit, _: random.Random) -> None:
+    audit.process.send_signal(2)
+
+
+def a_worker_is_slow(audit: Audit, chance: random.Random) -> None:
+    for worker in chance.sample(audit.workers, min(1, len(audit.workers))):
+        with suppress(psutil.NoSuchProcess):
+            worker.suspend()
+            time.sleep(chance.uniform(0.2, 2.0))
+            worker.resume()
+
+
+def the_pictures_are_away(audit: Audit, chance: random.Random) -> None:
+    away = audit.world.images.with_name("elsewhere")
+    audit.world.images.rename(away)
+    time.sleep(chance.uniform(0.1, 0.5))
+    away.rename(audit.world.images)
+
+
+def the_disk_is_full(audit: Audit, chance: random.Random) -> None:
+    """No worker can write more than some bytes; the disk of the next run has room again."""
+    most = chance.choice((0, 1000, 5000))
+    for worker in audit.workers:
+        with suppress(psutil.NoSuchProcess):
+            worker.rlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+HAPPENINGS: tuple[Happening, ...] = (
+    a_worker_is_killed,
+    the_run_is_killed,
+    the_run_is_stopped_politely,
+    a_worker_is_slow,
+    the_pictures_are_away,
+    the_disk_is_full,
+)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *FEW,
+        *(pytest.param(seed, marks=pytest.mark.full) for seed in MORE),
+        *(pytest.param(seed, marks=pytest.mark.soak) for seed in MANY),
+    ],
+)
+def test_after_the_last_rerun_every_row_is_there(seed: int, world: World, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    run = tmp_path / "run"
+    shards = -(-IMAGES // stages.SHARD)
+    for _ in range(chance.choice((1, 1, 2))):
+        audit = Audit(world, run)
+        for happening in chance.choices(HAPPENINGS, k=chance.choice((1, 1, 2))):
+            if audit.reach(audit.parts + chance.randrange(shards // 2)):
+                happening(audit, chance)
+        audit.end()
+    codes = []
+    for _ in range(3):
+        codes.append(Audit(world, run).end())
+        if codes[-1] == 0 and not transient(run):
+            break
+    assert codes[-1] == 0, codes
+    assert same_rows(run, world.undisturbed)
+    hidden = [path for path in run.rglob("*") if path.name.startswith(".")]
+    assert hidden == []
+    assert not (run / "lock").exists()
+    assert not (run / "notes").exists()
+    assert not (run / "failures").exists() or not any((run / "failures").rglob("*.parquet"))
+    assert no_process_knows(run)
+
+
+def transient(run: Path) -> bool:
+    return any(
+        int(pq.read_metadata(path).metadata[b"sightline.transient"])
+        for path in run.glob("predictions/*.parquet")
+    )
+
+
+def same_rows(run: Path, other: Path) -> bool:
+    """Every part of both, decoded: the same rows in the same order, numbers as near as they can."""
+    parts = sorted(path.relative_to(other) for path in other.rglob("*.parquet"))
+    assert parts == sorted(path.relative_to(run) for path in run.rglob("*.parquet"))
+    for part in parts:
+        left, right = pq.read_table(run / part), pq.read_table(other / part)
+        assert left.schema.equals(right.schema), part
+        for name in left.column_names:
+            kind = left.schema.field(name).type
+            same_column(left[name], right[name], NEAR.get(_number(kind), 0.0), f"{part} {name}")
+    return True
+
+
+def same_column(left: pa.ChunkedArray, right: pa.ChunkedArray, near: float, what: str) -> None:
+    if not near:
+        assert left.to_pylist() == right.to_pylist(), what
+        return
+    mine, others = (_flat(column) for column in (left, right))
+    np.testing.assert_allclose(mine, others, rtol=near, atol=near, err_msg=what)
+
+
+def _number(kind: Any) -> Any:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return kind.value_type
+    return kind.value_type if pa.types.is_list(kind) else kind
+
+
+def _flat(column: pa.ChunkedArray) -> np.ndarray:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if not pa.types.is_floating(array.type):
+        array = array.flatten()
+    values: np.ndarray = array.to_numpy(zero_copy_only=False)
+    return values.astype(np.float64)
+
+
+def no_process_knows(run: Path) -> bool:
+    """Nobody still works on this run: workers of the dead go within seconds."""
+    for _ in range(100):
+        if not any(str(run) in " ".join(process.cmdline()) for process in _processes()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _processes() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            process.cmdline()
+            found.append(process)
+    return found

@@ -1,0 +1,260 @@
+"""Training on pictures in memory: it learns, repeats itself, goes on where it was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.classifier.small_resnet import small_preprocessing, small_resnet
+from models.network.layers import find_grid
+from models.objectives.erm import Erm
+from models.objectives.names import find_objective
+from tasks.finetune import (
+    Album,
+    AlbumMistake,
+    CheckpointMistake,
+    Checkpoints,
+    Epoch,
+    FinetuneSettings,
+    HeldOut,
+    HeldOutMistake,
+    Standing,
+    Training,
+    TrainingMistake,
+    check_album,
+    finetune,
+    predict,
+)
+from tasks.synthetic import BenchmarkSettings, read_rows, render, scene_of, write_benchmark
+from tasks.synthetic.baseline import RECIPE, album_of
+
+PREPROCESSING = small_preprocessing(64)
+SHORT = RECIPE.model_copy(update={"epochs": 3, "batch_size": 16})
+# A refactor reproduces these; a change of training edits them together with CHANGELOG.
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "finetune.json").read_text())
+BENCHMARK = BenchmarkSettings(train=32, validation=16, test=8)
+
+
+def bright_or_dark(count: int = 64) -> Album:
+    generator = torch.Generator().manual_seed(0)
+    label_N = torch.arange(count) % 2
+    noise_NCHW = torch.randint(0, 120, (count, 3, 64, 64), generator=generator)
+    return Album.of((noise_NCHW + 130 * label_N[:, None, None, None]).to(torch.uint8), label_N)
+
+
+def fresh(classes: int = 2) -> nn.Module:
+    torch.manual_seed(0)
+    return small_resnet(classes)
+
+
+def trained(recipe: FinetuneSettings, album: Album | None = None) -> nn.Module:
+    network = fresh()
+    finetune(Training(network, PREPROCESSING, album or bright_or_dark(), Erm(), recipe))
+    return network
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_it_learns() -> None:
+    data = bright_or_dark()
+    network = trained(SHORT)
+    assert not network.training
+    assert predict(network, data.image_NCHW, PREPROCESSING).equal(data.label_N)
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    assert same(trained(SHORT), trained(SHORT))
+    assert not same(trained(SHORT), trained(SHORT.model_copy(update={"training_seed": 1})))
+
+
+def test_each_step_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    training = Training(fresh(), PREPROCESSING, bright_or_dark(50), Erm(), SHORT)
+    finetune(training, lambda step, steps, parts: told.append((step, steps)))
+    assert told == [(step, 12) for step in range(1, 13)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finetune")
+    write_benchmark(folder, BENCHMARK)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def album(folder: Path) -> Album:
+    return album_of(folder, "train", PREPROCESSING)
+
+
+def ten_losses(name: str, album: Album, recipe: FinetuneSettings) -> list[float]:
+    network, losses = fresh(4), list[float]()
+    objective = find_objective(name).objective
+    grids = (find_grid(network, torch.zeros(1, 3, 64, 64)),) * len(objective.layers)
+    training = Training(network, PREPROCESSING, album, objective, recipe, grids)
+    finetune(training, lambda step, steps, parts: losses.append(parts["loss"]))
+    return losses
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_ten_losses_of_the_generated_benchmark(name: str, album: Album) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 5, "batch_size": 16, "learning_rate": 5e-4})
+    assert ten_losses(name, album, recipe) == pytest.approx(GOLDEN[name], rel=0.005)
+
+
+def test_every_family_has_a_golden_run() -> None:
+    from models.objectives.names import FAMILIES
+
+    shortest = {
+        find_objective(f"{family}:form={form}" if form else family).name
+        for family, forms in FAMILIES.items()
+        for form in forms
+    }
+    assert shortest <= set(GOLDEN)
+
+
+def test_a_step_in_parts_is_the_step(album: Album) -> None:
+    frozen = RECIPE.model_copy(
+        update={"steps": 4, "batch_size": 16, "flip": "none", "statistics": "frozen"}
+    )
+    whole = ten_losses("erm", album, frozen)
+    assert ten_losses("erm", album, frozen.model_copy(update={"accumulate": 4})) == pytest.approx(
+        whole, rel=1e-3
+    )
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [("erm", 3), ("erm", 4), ("erm", 7), ("sib", 3), ("ibsgl:refresh=never", 4), ("dfr", 4)],
+)
+def test_a_killed_training_ends_as_an_undisturbed_one(
+    name: str, after: int, album: Album, tmp_path: Path
+) -> None:
+    def training() -> Training:
+        objective = find_objective(name).objective
+        network = fresh(4)
+        grids = (find_grid(network, torch.zeros(1, 3, 64, 64)),) * len(objective.layers)
+        recipe = RECIPE.model_copy(update={"epochs": 4, "batch_size": 16})
+        held_out = HeldOut(album, PREPROCESSING, torch.device("cpu"))
+        kept = Checkpoints(tmp_path / "killed", "this one")
+        return Training(network, PREPROCESSING, album, objective, recipe, grids, held_out, kept)
+
+    def kill(step: int, steps: int, parts: Mapping[str, float]) -> None:
+        if step == after:
+            raise Killed
+
+    undisturbed = replace(training(), checkpoints=None)
+    expected = finetune(undisturbed)
+    killed = training()
+    with pytest.raises(Killed):
+        finetune(killed, kill)
+    losses: list[float] = []
+    again = training()
+    found = finetune(again, lambda step, steps, parts: losses.append(parts["loss"]))
+    assert len(losses) < 8 or after < 3
+    assert same(again.network, undisturbed.network)
+    assert [without_seconds(epoch) for epoch in found.history] == [
+        without_seconds(epoch) for epoch in expected.history
+    ]
+
+
+def without_seconds(epoch: Epoch) -> dict[str, float]:
+    return {name: value for name, value in epoch.figures.items() if "seconds" not in name}
+
+
+def test_the_best_epoch_is_taken(album: Album) -> None:
+    told: list[Standing] = []
+    weights: list[Tensor] = []
+
+    def keep(standing: Standing, network: nn.Module) -> None:
+        told.append(standing)
+        weights.append(network.get_submodule("fc").weight.detach().clone())  # type: ignore[operator]
+
+    network = fresh(4)
+    held_out = HeldOut(album, PREPROCESSING, torch.device("cpu"))
+    recipe = RECIPE.model_copy(update={"epochs": 4, "batch_size": 16})
+    done = finetune(
+        Training(network, PREPROCESSING, album, Erm(), recipe, held_out=held_out), on_epoch=keep
+    )
+    figures = [epoch.figures["validation.accuracy_exchanged"] for epoch in done.history]
+    assert done.best == figures.index(max(figures)) + 1
+    assert torch.equal(network.get_submodule("fc").weight, weights[done.best - 1])  # type: ignore[arg-type]
+
+
+def test_another_trainings_checkpoint_is_refused(album: Album, tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 1, "batch_size": 16})
+    for identity in ("one", "one"):
+        kept = Checkpoints(tmp_path, identity)
+        finetune(Training(fresh(4), PREPROCESSING, album, Erm(), recipe, checkpoints=kept))
+    with pytest.raises(CheckpointMistake, match="checkpoint of another training"):
+        Checkpoints(tmp_path, "another").load()
+    assert json.loads((tmp_path / "history.json").read_text())[0]["number"] == 1
+
+
+def test_a_loss_that_is_no_number_stops_with_step_parts_and_checkpoint(
+    album: Album, tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(
+        update={"epochs": 9, "batch_size": 16, "learning_rate": 1e30, "schedule": "constant"}
+    )
+    training = Training(
+        fresh(4), PREPROCESSING, album, Erm(), recipe, checkpoints=Checkpoints(tmp_path, "x")
+    )
+    with pytest.raises(TrainingMistake, match=r"the loss is (nan|inf) in step \d+ of 18 \(cross"):
+        finetune(training)
+
+
+def test_a_class_without_pictures_is_refused(album: Album) -> None:
+    poor = replace(album, label_N=album.label_N.clamp(max=2))
+    with pytest.raises(AlbumMistake, match=r"1 of the model's 4 classes have no picture in train"):
+        check_album(poor, BENCHMARK.classes, "train")
+    check_album(replace(album, label_N=torch.full_like(album.label_N, -1)), BENCHMARK.classes, "t")
+    with pytest.raises(AlbumMistake, match="1 pictures to train on"):
+        check_album(bright_or_dark(1), ("a", "b"), "train")
+
+
+def test_an_epoch_is_chosen_by_what_there_is(album: Album) -> None:
+    device = torch.device("cpu")
+    assert HeldOut(album, PREPROCESSING, device).figure_for(None) == "accuracy_exchanged"
+    bare = replace(album, known_N=torch.zeros_like(album.known_N))
+    assert HeldOut(bare, PREPROCESSING, device).figure_for(None) == "worst_group"
+    plain = HeldOut(replace(bare, group_N=None), PREPROCESSING, device)
+    assert plain.figure_for(None) == "accuracy"
+    with pytest.raises(HeldOutMistake, match="--choose exchanged needs pictures of several"):
+        plain.figure_for("exchanged")
+
+
+def test_figures_of_held_out_pictures(album: Album) -> None:
+    network = fresh(4).eval()
+    found = HeldOut(album, PREPROCESSING, torch.device("cpu")).judge(network)
+    right_N = predict(network, album.image_NCHW, PREPROCESSING) == album.label_N
+    assert found["accuracy"] == pytest.approx(right_N.float().mean().item())
+    assert album.group_N is not None
+    groups = [
+        right_N[album.group_N == group].float().mean() for group in torch.unique(album.group_N)
+    ]
+    assert found["worst_group"] == pytest.approx(min(groups).item())
+    assert 0 <= found["accuracy_exchanged"] <= 1
+
+
+def test_a_split_comes_in_the_tables_order(folder: Path) -> None:
+    data = album_of(folder, "test", PREPROCESSING)
+    rows = [row for row in read_rows(folder) if row["split"] == "test"]
+    assert len(data) == len(rows) == 8
+    for place, row in enumerate(rows):
+        picture = render(scene_of(row), BENCHMARK)
+        assert BENCHMARK.classes[int(data.label_N[place])] == row["label"]
+        assert data.image_NCHW[place].permute(1, 2, 0).equal(torch.from_numpy(picture.image_HW3))
+        assert (data.mask_NHW[place] > 0).equal(torch.from_numpy(picture.mask_HW))

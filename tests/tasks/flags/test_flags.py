@@ -1,0 +1,69 @@
+"""The flag follows its stated rule, and says why."""
+
+from __future__ import annotations
+
+import math
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks import schema
+from tasks.flags.flags import flag_of
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
+
+
+@pytest.mark.parametrize(
+    ("area", "share", "score", "flag", "reason"),
+    [
+        (0.2, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other kinds of"),
+        (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other kinds"),
+        (0.005, 0.3, 0.7, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
+        (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
+        (0.2, None, 0.7, "undecided", "the map is zero everywhere"),
+        (0.2, 0.3, math.nan, "undecided", "no donor is predicted as this image is"),
+        (None, None, math.nan, "undecided", "no foreground and map to compare"),
+    ],
+)
+def test_each_case_has_its_reason(
+    area: float | None, share: float | None, score: float, flag: str, reason: str
+) -> None:
+    found = flag_of(area, share, (score, 0.25), threshold=0.5)
+    assert found[0] == flag
+    assert found[1].startswith(reason)
+
+
+def test_the_reason_says_what_is_left() -> None:
+    _, reason = flag_of(0.2, 0.3, (0.7, 0.12), 0.5)
+    assert reason.endswith("on other kinds of background its probability would be 12%")
+
+
+def test_without_a_threshold_nothing_is_decided() -> None:
+    assert flag_of(0.2, 0.3, (0.7, 0.5), None) == (
+        "undecided",
+        "too few images to calibrate the threshold",
+    )
+
+
+@given(area=st.floats(0.01, 0.95), score=st.floats(0, 1), threshold=st.floats(0, 1))
+def test_the_threshold_divides(area: float, score: float, threshold: float) -> None:
+    flag, _ = flag_of(area, 0.5, (score, 0.5), threshold)
+    assert (flag == "rests_on_background") == (score > threshold)
+
+
+def test_flags_and_rule_of_a_run(finished_run: RunFolder) -> None:
+    flags = pq.read_table(finished_run.flags)
+    rule = open_run(finished_run.path).summary().rule
+    assert flags.schema.equals(schema.FLAGS_TABLE)
+    assert rule.threshold is not None
+    assert rule.calibrated_on > 20
+    for row in flags.to_pylist():
+        assert row["foreground"] == "annotated"
+        if row["flag"] != "undecided":
+            assert (row["flag"] == "rests_on_background") == (row["score"] > rule.threshold)
+    null = [score for score in flags["null_score"].to_pylist() if score is not None]
+    assert len(null) == rule.calibrated_on
+    assert sum(score > rule.threshold for score in null) <= 0.05 * len(null)
+    assert f"exceeds {rule.threshold:.3f}" in rule.sentence

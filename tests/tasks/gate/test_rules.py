@@ -1,0 +1,567 @@
+"""The gate: every kind of rule on figures that a loop tells, and files that others read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import junitparser
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from scipy.stats import binom, binomtest
+
+from reports.gate_page import gate_as_markdown
+from reports.junit import as_junit
+from tasks.compare.figures import SHARES, Gauged, Sought, gauge, leeway
+from tasks.compare.paired_images import LIFT, Pairs, read_alone, read_pairs
+from tasks.compare.two_models import Answers, pair_runs
+from tasks.gate.policy import Policy, Rule
+from tasks.gate.rules import NO_CHAMPION, Evidence, check_of, passes, rule_on, status_of, verdict_of
+from tasks.intervals.bootstrap import DRAWS, SEED
+from tasks.intervals.paired_rates import quantile
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
+from tasks.schema import AuditedModel, FlagRule, PairedFigure, wilson
+from tasks.schema.gate import GAUGED_FIGURES, Effect, GateResult, Status
+from tests.support.duelists import audited, retrained
+
+CLASSES = ("bird", "boat", "car")
+IMAGES = 240
+FLAGGING = FlagRule(
+    method="grad_cam", false_alarm=0.05, threshold=0.6, calibrated_on=IMAGES, sentence=""
+)
+COLUMNS = ("correct", "flips", "kept_label", "reliance_exchange", "reliance_removal", "lift")
+
+
+def table(seed: int, right: float = 0.8) -> pd.DataFrame:
+    """What one audit says of its images, at random."""
+    random = np.random.default_rng(seed)
+    score, null = random.random(IMAGES), random.random(IMAGES) * 0.7
+    return pd.DataFrame(
+        {
+            "row_id": [f"{place:03d}" for place in range(IMAGES)],
+            "label": [CLASSES[place % 3] for place in range(IMAGES)],
+            "group": [("sea", "land")[place % 2] for place in range(IMAGES)],
+            "correct": (random.random(IMAGES) < right).astype(float),
+            "kept_label": random.integers(4, size=IMAGES) / 3,
+            "flips": random.integers(4, size=IMAGES) / 3,
+            "reliance_exchange": random.normal(0.1, 0.2, IMAGES),
+            "reliance_removal": random.normal(-0.1, 0.2, IMAGES),
+            "score": score,
+            "null_score": null,
+            "flag": np.where(score > 0.6, "rests_on_background", "rests_on_object"),
+            f"{LIFT}grad_cam": random.gamma(2.0, 0.7, IMAGES),
+        }
+    )
+
+
+def answers(before: pd.DataFrame, after: pd.DataFrame) -> Answers:
+    tables = [pa.Table.from_pandas(side, preserve_index=False) for side in (before, after)]
+    pairs = Pairs(tables[0], tables[1], len(after), has_groups=True)
+    return Answers.of(pairs, (FLAGGING, FLAGGING))
+
+
+CHAMPION, CANDIDATE = table(1), table(2)
+EVIDENCE = Evidence(answers(CANDIDATE, CANDIDATE), answers(CHAMPION, CANDIDATE), CLASSES)
+
+
+def rule(figure: str = "accuracy", **asked: Any) -> Rule:
+    method = {"method": "grad_cam"} if figure == "lift" else {}
+    return Rule.model_validate({"figure": figure, **method, **asked})
+
+
+def policy(*rules: Rule) -> Policy:
+    return Policy("policy.toml", rules, tuple(range(1, len(rules) + 1)), "0123456789abcdef")
+
+
+def values(side: pd.DataFrame, figure: str) -> np.ndarray:
+    """By image, as its definition says."""
+    told: Mapping[str, Any] = {
+        "accuracy": side["correct"],
+        "accuracy_exchanged": side["kept_label"],
+        "gap": side["correct"] - side["kept_label"],
+        "flagged": side["flag"] == "rests_on_background",
+        "excess": (side["score"] > 0.6) * 1.0 - (side["null_score"] > 0.6),
+        "lift": side[f"{LIFT}grad_cam"],
+    }
+    return np.asarray(told[figure] if figure in told else side[figure], float)
+
+
+def found(figure: str, *, change: bool = False, label: str | None = None) -> Gauged:
+    method = "grad_cam" if figure == "lift" else None
+    given = EVIDENCE.pair if change else EVIDENCE.candidate
+    assert given is not None
+    told = gauge(given, Sought(figure, method, label, change, 20))
+    assert isinstance(told, Gauged)
+    return told
+
+
+MEANS = [name for name in GAUGED_FIGURES if name != "worst_group"]
+
+
+@pytest.mark.parametrize("label", [None, "boat"])
+@pytest.mark.parametrize("figure", MEANS)
+def test_figures_are_means_of_what_images_say(figure: str, label: str | None) -> None:
+    own = np.array([label in (None, name) for name in CANDIDATE["label"]])
+    before, after = (values(side, figure)[own] for side in (CHAMPION, CANDIDATE))
+    alone, change = found(figure, label=label), found(figure, label=label, change=True)
+    assert alone.value == pytest.approx(after.mean())
+    assert change.value == pytest.approx(after.mean() - before.mean())
+    assert (alone.of, change.of) == (own.sum(), own.sum())
+    for told in (alone, change):
+        assert told.low < told.value < told.high
+
+
+@pytest.mark.parametrize("figure", sorted(SHARES))
+def test_a_share_has_wilsons_interval(figure: str) -> None:
+    total = values(CANDIDATE, figure).sum()
+    told = found(figure)
+    assert told.low == wilson(int(np.floor(total + 1e-9)), IMAGES, quantile(0.95)).low
+    assert told.high == wilson(int(np.ceil(total - 1e-9)), IMAGES, quantile(0.95)).high
+
+
+def test_other_intervals_are_those_of_a_slow_bootstrap() -> None:
+    drawn = list(np.random.default_rng(SEED).integers(IMAGES, size=(DRAWS, IMAGES)))
+    gap = values(CANDIDATE, "gap")
+    ends = np.quantile([gap[places].mean() for places in drawn], [0.025, 0.975])
+    told, least = found("gap"), leeway(IMAGES, 0.95)
+    assert told.low == pytest.approx(min(ends[0] - least / 2, told.value - least))
+    assert told.high == pytest.approx(max(ends[1] + least / 2, told.value + least))
+    score, null = CANDIDATE["score"].to_numpy(), CANDIDATE["null_score"].to_numpy()
+    excess = []
+    for places in drawn:
+        threshold = np.sort(null[places])[int(np.ceil((IMAGES + 1) * 0.95)) - 1]
+        excess.append((score[places] > threshold).mean() - (null[places] > threshold).mean())
+    ends = np.quantile(excess, [0.025, 0.975])
+    told = found("excess")
+    assert told.low == pytest.approx(min(ends[0] - least / 2, told.value - least))
+    assert told.high == pytest.approx(max(ends[1] + least / 2, told.value + least))
+
+
+@pytest.mark.parametrize(
+    ("images", "limit"), [(400, -0.02), (200, -0.05), (400, -0.05), (1000, -0.02)]
+)
+def test_who_lies_exactly_at_a_limit_keeps_it_once_in_forty(images: int, limit: float) -> None:
+    """Few answers that were right are wrong now: draws alone would let 1 in 10 pass."""
+    chance = 0.0
+    for lost in range(images):
+        after = np.where(np.arange(images) < lost, 0.0, 1.0)
+        sides = (pd.DataFrame({"correct": side}) for side in (np.ones(images), after))
+        told = gauge(paired_right(*sides), Sought("accuracy", None, None, True, 20))
+        assert isinstance(told, Gauged)
+        if told.low < limit:
+            break
+        chance += float(binom.pmf(lost, images, -limit))
+    assert chance < 0.03
+
+
+def paired_right(before: pd.DataFrame, after: pd.DataFrame) -> Answers:
+    """With nothing but what is right."""
+    bare = without(CANDIDATE, *COLUMNS[1:-1], f"{LIFT}grad_cam").iloc[:1]
+    sides = [
+        pd.concat([bare] * len(side), ignore_index=True).assign(correct=side["correct"])
+        for side in (before, after)
+    ]
+    return answers(*sides)
+
+
+def test_the_worst_group_is_as_low_as_the_intervals_of_all_groups_say() -> None:
+    told = found("worst_group")
+    shares = {name: side["correct"] for name, side in CANDIDATE.groupby("group")}
+    ends = [
+        binomtest(int(it.sum()), len(it)).proportion_ci(0.975, method="exact")
+        for it in shares.values()
+    ]
+    lowest = min(shares, key=lambda name: float(shares[name].mean()))
+    assert told.value == shares[lowest].mean()
+    assert told.low == pytest.approx(min(end.low for end in ends))
+    assert told.high == pytest.approx(min(end.high for end in ends))
+    assert told.note == f"{lowest}, the lowest of 2 values of the column group"
+    change = found("worst_group", change=True)
+    before = min(side["correct"].mean() for _, side in CHAMPION.groupby("group"))
+    assert change.value == pytest.approx(told.value - before)
+
+
+def decides(asked: Rule, evidence: Evidence = EVIDENCE) -> Status:
+    (ruling,) = rule_on(policy(asked), evidence)
+    return ruling.status
+
+
+@pytest.mark.parametrize("change", [False, True], ids=["absolute", "change"])
+@pytest.mark.parametrize("figure", GAUGED_FIGURES)
+def test_every_figure_passes_fails_or_is_undecided_by_its_interval(
+    figure: str, change: bool
+) -> None:
+    told = found(figure, change=change)
+    at_least, at_most = (f"{'change_' * change}at_{end}" for end in ("least", "most"))
+    assert decides(rule(figure, **{at_least: told.low})) == "pass"  # the limit is allowed
+    assert decides(rule(figure, **{at_most: told.high})) == "pass"
+    assert decides(rule(figure, **{at_least: told.low, at_most: told.high})) == "pass"
+    assert decides(rule(figure, **{at_least: told.value})) == "undecided"
+    assert decides(rule(figure, **{at_most: told.value})) == "undecided"
+    assert decides(rule(figure, **{at_least: told.high})) == "undecided"  # so is its own edge
+    assert decides(rule(figure, **{at_least: told.high + 1e-9})) == "fail"
+    assert decides(rule(figure, **{at_most: told.low - 1e-9})) == "fail"
+    assert decides(rule(figure, **{at_least: told.value, at_most: told.high})) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("value", "status"), [(0.5, "pass"), (0.5 - 1e-12, "fail"), (0.5 + 1e-12, "pass")]
+)
+def test_a_figure_without_width_is_on_one_side_and_the_limit_is_allowed(
+    value: float, status: Status
+) -> None:
+    told = Gauged(value, value, value, 100)
+    assert status_of(rule(at_least=0.5), told) == status
+    assert status_of(rule(at_least=0.5, at_most=0.5), Gauged(0.5, 0.5, 0.5, 100)) == "pass"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", ["value", "low", "high"])
+def test_what_is_no_number_is_missing_and_never_passes(bad: float, place: str) -> None:
+    ends = {"value": 0.9, "low": 0.8, "high": 1.0} | {place: bad}
+    told = Gauged(ends["value"], ends["low"], ends["high"], 100)
+    check = check_of(rule(at_least=0.5), None, told)
+    assert (check.status, check.effect, check.value) == ("missing", "fail", None)
+    assert check.sentence == "accuracy is not a number"
+
+
+def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() -> None:
+    """Draws from images that all say the same know nothing of those that would not."""
+    for images, status in ((30, "undecided"), (IMAGES, "pass")):
+        same = answers(CANDIDATE[:images], CANDIDATE[:images])
+        evidence = Evidence(same, same, CLASSES)
+        assert decides(rule(change_at_least=-0.02, images=20), evidence) == status
+    assert leeway(IMAGES, 0.95) < 0.02 < leeway(30, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (rule(at_least=0.5), "accuracy is 62.50% (50.00 to 75.00) over 64 images: all of"),
+        (rule("gap", at_most=0.7), "gap is +62.50 points (+50.00 to +75.00) over 64 images: a"),
+        (
+            rule(change_at_least=-0.015),
+            "the change of accuracy is +62.50 points (+50.00 to +75.00) over 64 images: all of the "
+            "interval is at least −1.5 points",
+        ),
+        (
+            rule("lift", at_least=0.9),
+            "lift of grad_cam is 0.62 (0.50 to 0.75) over 64 images: none",
+        ),
+    ],
+)
+def test_a_reason_names_figure_interval_images_and_limit(asked: Rule, words: str) -> None:
+    check = check_of(asked, None, Gauged(0.625, 0.5, 0.75, 64))
+    assert check.sentence.startswith(words)
+
+
+def test_too_few_images_decide_nothing() -> None:
+    (ruling,) = rule_on(policy(rule(at_least=0.0, images=IMAGES + 1)), EVIDENCE)
+    assert (ruling.status, ruling.effect) == ("undecided", "fail")
+    assert ruling.reason.endswith("too few images to decide, 241 are asked for")
+    assert decides(rule(at_least=0.0, images=IMAGES)) == "pass"
+
+
+def without(side: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return side.assign(**dict.fromkeys(columns, np.nan))
+
+
+MISSING = {
+    "accuracy": ("correct", "no image has a label"),
+    "accuracy_exchanged": ("kept_label", "no labelled image was put on backgrounds of other"),
+    "gap": ("kept_label", "no labelled image was put on backgrounds of other classes"),
+    "worst_group": ("correct", "no image of a group has a label"),
+    "flips": ("flips", "no image was put on other backgrounds"),
+    "reliance_exchange": ("reliance_exchange", "no image was put on other backgrounds"),
+    "reliance_removal": ("reliance_removal", "no object was removed"),
+    "lift": (f"{LIFT}grad_cam", "no map of grad_cam was scored against a foreground"),
+}
+
+
+@pytest.mark.parametrize("figure", MISSING)
+def test_a_figure_that_was_not_computed_fails_and_says_why(figure: str) -> None:
+    column, why = MISSING[figure]
+    lacking = without(CANDIDATE, column)
+    evidence = Evidence(answers(lacking, lacking), answers(CHAMPION, lacking), CLASSES)
+    for asked in (rule(figure, at_least=0.0), rule(figure, change_at_least=-1.0)):
+        (ruling,) = rule_on(policy(asked), evidence)
+        assert (ruling.status, ruling.effect) == ("missing", "fail")
+        assert f"{asked.subject} was not computed: {why}" in ruling.reason
+        assert ruling.reason.endswith("in both audits") == asked.is_change
+        (check,) = ruling.checks
+        assert (check.value, check.low, check.high) == (None, None, None)
+
+
+def test_undecided_images_have_no_flags() -> None:
+    lacking = CANDIDATE.assign(flag="undecided")
+    evidence = Evidence(answers(lacking, lacking), answers(CHAMPION, lacking), CLASSES)
+    for figure in ("flagged", "excess"):
+        for asked in (rule(figure, at_most=1.0), rule(figure, change_at_most=1.0)):
+            (ruling,) = rule_on(policy(asked), evidence)
+            assert "was not computed: no image is decided" in ruling.reason
+
+
+def test_audits_that_flag_by_other_rules_have_no_change_of_flags() -> None:
+    assert EVIDENCE.pair is not None
+    rules = (FLAGGING, FLAGGING.model_copy(update={"false_alarm": 0.1}))
+    evidence = replace(EVIDENCE, pair=Answers.of(EVIDENCE.pair.pairs, rules))
+    (ruling,) = rule_on(policy(rule("excess", change_at_most=1.0)), evidence)
+    assert ruling.status == "missing"
+    assert "flag by different rules: grad_cam at 0.05, and grad_cam at 0.1" in ruling.reason
+
+
+def test_a_method_that_the_audit_lacks_is_missing() -> None:
+    asked = Rule(figure="lift", method="layer_cam", at_least=1.0)
+    (ruling,) = rule_on(policy(asked), EVIDENCE)
+    assert ruling.status == "missing"
+
+
+def test_no_image_at_all_is_missing() -> None:
+    nothing = answers(CANDIDATE[:0], CANDIDATE[:0])
+    for figure in GAUGED_FIGURES:
+        (ruling,) = rule_on(policy(rule(figure, at_most=1.0)), Evidence(nothing, nothing, CLASSES))
+        assert ruling.reason.endswith("no image was predicted")
+    (ruling,) = rule_on(
+        policy(rule(at_most=1.0, each="class")), Evidence(nothing, nothing, CLASSES)
+    )
+    assert (ruling.status, ruling.effect) == ("missing", "fail")
+
+
+@pytest.mark.parametrize("effect", ["pass", "warn", "fail"])
+def test_the_policy_says_what_undecided_and_missing_do(effect: Effect) -> None:
+    undecided = rule(at_least=found("accuracy").value, on_undecided=effect)
+    missing = Rule(figure="lift", method="rise", at_least=1.0, on_missing=effect)
+    for asked in (undecided, missing):
+        (ruling,) = rulings = rule_on(policy(asked), EVIDENCE)
+        assert ruling.effect == effect
+        assert passes(rulings) == (effect != "fail")
+
+
+def test_a_warning_refuses_nobody() -> None:
+    rulings = rule_on(policy(rule(at_least=1.0, warn=True), rule(at_least=0.5)), EVIDENCE)
+    assert [(it.status, it.effect) for it in rulings] == [("fail", "warn"), ("pass", "pass")]
+    assert passes(rulings)
+    assert verdict_of(rulings) == "Passed 1 of 2 rules, 1 with a warning."
+    refused = rule_on(policy(rule(at_least=1.0), rule(at_least=0.5)), EVIDENCE)
+    assert not passes(refused)
+    assert verdict_of(refused) == "Refused by 1 of 2 rules."
+
+
+def test_without_a_champion_absolute_rules_decide() -> None:
+    first = replace(EVIDENCE, pair=None)
+    rulings = rule_on(policy(rule(change_at_least=1.0), rule(at_least=0.5)), first)
+    assert [it.status for it in rulings] == ["skipped", "pass"]
+    assert rulings[0].reason == NO_CHAMPION
+    assert passes(rulings)
+    assert verdict_of(rulings) == "Passed 1 of 2 rules, 1 without a champion to compare with."
+    nothing = rule_on(policy(rule(change_at_least=-1.0)), first)
+    assert not passes(nothing)
+    assert "add absolute rules" in verdict_of(nothing)
+
+
+@pytest.mark.parametrize("figure", GAUGED_FIGURES)
+def test_every_figure_is_told_by_class_too(figure: str) -> None:
+    for asked in (
+        rule(figure, at_least=0.0, each="class"),
+        rule(figure, change_at_most=1.0, each="class"),
+    ):
+        (ruling,) = rule_on(policy(asked), EVIDENCE)
+        assert [check.name for check in ruling.checks] == list(CLASSES)
+        told = found(figure, change=asked.is_change, label="boat")
+        check = ruling.checks[1]
+        assert check.value == pytest.approx(told.value)
+        assert check.low is not None
+        assert check.high is not None
+        assert check.low <= told.low  # three intervals that hold together
+        assert check.high >= told.high
+
+
+def test_one_class_breaks_the_rule_and_is_named() -> None:
+    worse = CANDIDATE.assign(correct=np.where(CANDIDATE["label"] == "boat", 0.0, 1.0))
+    given = answers(worse, worse)
+    asked = rule(at_least=0.5, each="class", images=50)
+    (ruling,) = rule_on(policy(asked), Evidence(given, None, CLASSES))
+    assert (ruling.status, ruling.effect) == ("fail", "fail")
+    assert ruling.reason.startswith(
+        "2 of 3 classes keep the rule; accuracy of boat is 0.00% (0.00 to "
+    )
+    assert ruling.reason.endswith("over 80 images: none of the interval is at least 50%")
+
+
+def test_classes_with_few_or_no_images_are_named_and_not_judged() -> None:
+    kept = CANDIDATE[(CANDIDATE["label"] != "boat") | (CANDIDATE.index < 30)]
+    given = Evidence(answers(kept, kept), None, (*CLASSES, "dog"))
+    (ruling,) = rule_on(policy(rule(at_least=0.0, each="class")), given)
+    assert ruling.status == "pass"
+    assert ruling.reason == (
+        "2 of 2 classes keep the rule; 2 classes have fewer than 20 images and cannot be judged: "
+        "'boat', 'dog'"
+    )
+    (ruling,) = rule_on(policy(rule(at_least=0.0, each="class", images=200)), given)
+    assert (ruling.status, ruling.effect) == ("undecided", "fail")
+    assert ruling.reason == "no class has 200 images for accuracy, the largest has 80"
+
+
+def test_small_groups_are_never_the_worst() -> None:
+    odd = CANDIDATE.assign(group=np.where(CANDIDATE.index < 15, "ice", CANDIDATE["group"]))
+    odd.loc[:14, "correct"] = 0.0
+    given = Evidence(answers(odd, odd), None, CLASSES)
+    (large,) = rule_on(policy(rule("worst_group", at_least=0.3)), given)
+    (small,) = rule_on(policy(rule("worst_group", at_least=0.3, images=10)), given)
+    assert (large.status, small.status) == ("pass", "fail")
+    assert "the lowest of 2 values of the column group; 1 smaller one is not judged: 'ice'" in (
+        large.reason
+    )
+    assert "ice, the lowest of 3 values of the column group" in small.reason
+    (none,) = rule_on(policy(rule("worst_group", at_least=0.3, images=200)), given)
+    assert (none.status, none.effect) == ("undecided", "fail")
+    assert "too few images to decide, 200 are asked for" in none.reason
+
+
+def test_a_class_whose_figure_was_not_computed_is_missing_and_not_small() -> None:
+    lacking = CANDIDATE.assign(
+        flips=np.where(CANDIDATE["label"] == "boat", np.nan, 0.0), kept_label=1.0
+    )
+    given = Evidence(answers(lacking, lacking), None, CLASSES)
+    (ruling,) = rule_on(policy(rule("flips", at_most=0.2, each="class")), given)
+    assert (ruling.status, ruling.effect) == ("missing", "fail")
+    assert "flips of boat was not computed: no image was put on other backgrounds" in ruling.reason
+
+
+def test_warnings_alone_let_nobody_through() -> None:
+    """Without a champion the one rule that could refuse is not judged."""
+    first = replace(EVIDENCE, pair=None)
+    rulings = rule_on(policy(rule(change_at_least=0.0), rule(at_least=0.1, warn=True)), first)
+    assert [it.status for it in rulings] == ["skipped", "pass"]
+    assert not passes(rulings)
+    assert verdict_of(rulings).startswith("Refused: every rule that could refuse is about a change")
+
+
+@pytest.fixture(scope="module")
+def other_run(
+    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    folder = tmp_path_factory.mktemp("gate")
+    return audited(folder / "run", benchmark_folder, retrained(bundle, folder / "model"))
+
+
+def test_figures_of_real_audits_are_those_of_their_summary_and_comparison(
+    finished_run: RunFolder, other_run: RunFolder
+) -> None:
+    before, after = open_run(finished_run.path), open_run(other_run.path)
+    summary, rules = after.summary(), (before.summary().rule, after.summary().rule)
+    alone = Answers.of(read_alone(after), (rules[1], rules[1]))
+    pair = Answers.of(read_pairs(before, after), rules)
+    told = gauge(alone, Sought("accuracy", None, None, False, 20))
+    assert isinstance(told, Gauged)
+    assert (told.value, told.of) == (summary.accuracy.value, summary.accuracy.of)
+    assert told.low == pytest.approx(summary.accuracy.low)
+    excess = gauge(alone, Sought("excess", None, None, False, 20))
+    assert isinstance(excess, Gauged)
+    assert summary.excess is not None
+    assert excess.value == pytest.approx(summary.excess.value)
+    paired = pair_runs(before, after)
+    assert {it.figure for it in paired.figures} == {*GAUGED_FIGURES} - {"gap", "worst_group"}
+    for it in paired.figures:
+        is_as_compared(pair, it)
+    small = gauge(pair, Sought("worst_group", None, None, True, 20))
+    assert isinstance(small, Gauged)
+    assert small.of < 20
+
+
+def is_as_compared(pair: Answers, it: PairedFigure) -> None:
+    told = gauge(pair, Sought(it.figure, it.name, None, True, 20))
+    assert isinstance(told, Gauged)
+    assert told.value == pytest.approx(it.change)
+    assert told.of == it.of
+    assert told.low <= it.low + 1e-12
+    assert told.high >= it.high - 1e-12
+
+
+def audited_as(address: str) -> AuditedModel:
+    return AuditedModel(run="run", created="2026-08-04T02:00:11+00:00", address=address, digest="9")
+
+
+def result_of(evidence: Evidence, *rules: Rule, promoted: bool = False) -> GateResult:
+    rulings = rule_on(policy(*rules), evidence)
+    return GateResult(
+        created="2026-08-04T02:00:11+00:00",
+        policy="policy.toml",
+        policy_digest="0123456789abcdef",
+        data="photos",
+        asked="77",
+        images=IMAGES,
+        unanswered=0,
+        unread=0,
+        candidate=audited_as("models:/<birds>/7"),
+        champion=None,
+        compared="nothing | to compare",
+        rulings=rulings,
+        passed=passes(rulings),
+        sentence=verdict_of(rulings),
+        promoted=promoted,
+        promotion="champion stays version 5.",
+    )
+
+
+def test_a_standard_reader_reads_the_verdict(tmp_path: Path) -> None:
+    spiteful = CANDIDATE.assign(label=CANDIDATE["label"].replace("boat", '<b>\x1b[31m&"]]>\ufffe'))
+    spiteful["correct"] = (spiteful["label"].isin(CLASSES)).astype(float)
+    rules = (
+        rule(at_least=0.5),
+        rule(at_least=0.99),
+        rule(at_least=0.99, warn=True),
+        rule(change_at_least=0.0),
+        rule("flips", at_least=0.5, on_undecided="warn"),
+        Rule(figure="lift", method="rise", at_least=1.0),
+        rule(at_least=0.5, each="class"),
+    )
+    result = result_of(Evidence(answers(spiteful, spiteful), None, CLASSES), *rules)
+    (tmp_path / "junit.xml").write_text(as_junit(result), encoding="utf-8")
+    (suite,) = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
+    cases = list(suite)
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (8, 4, 0, 1)
+    assert [case.name for case in cases][7:] == ["promotion"]
+    for case, ruling in zip(cases[:7], result.rulings, strict=True):
+        assert case.name == f"rule {ruling.number}: {ruling.rule}"
+        told = case.result[0] if case.result else None
+        failed = isinstance(told, junitparser.Failure)
+        assert failed == (ruling.effect == "fail")
+        assert isinstance(told, junitparser.Skipped) == (ruling.status == "skipped")
+        if isinstance(told, junitparser.Failure) and ruling.number < 7:
+            assert (told.message, told.type) == (ruling.reason, ruling.status)
+    assert cases[2].system_out.startswith("warning: accuracy is ")
+    assert '<b>\ufffd[31m&"]]>\ufffd' in cases[6].result[0].message
+
+
+def test_the_promotion_is_a_case_of_its_own() -> None:
+    for promoted in (True, False):
+        result = result_of(EVIDENCE, rule(at_least=0.5), promoted=promoted)
+        (suite,) = junitparser.JUnitXml.fromstring(as_junit(result).encode())
+        assert [case.name for case in suite][1:] == ["promotion"]
+        assert suite.failures == (not promoted)
+
+
+def test_a_pull_request_sees_what_refuses_first() -> None:
+    rules = (rule(at_least=0.5), rule(at_least=0.99))
+    text = gate_as_markdown(result_of(EVIDENCE, *rules))
+    assert text.startswith("**Refused.** Refused by 1 of 2 rules. champion stays version 5.")
+    assert "models:/&#60;birds&#62;/7" in text
+    assert "nothing &#124; to compare" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows] == ["| rule", "| 2", "| 1"]
+    assert "**broken**" in rows[1]
+    assert all(row.count(" | ") == 3 for row in rows)
+    assert gate_as_markdown(result_of(EVIDENCE, rules[0], promoted=True)).startswith("**Passed.**")
+
+
+def test_the_result_is_plain_json() -> None:
+    result = result_of(EVIDENCE, rule(at_least=0.5), rule(each="class", at_least=0.9))
+    assert GateResult.model_validate_json(result.model_dump_json()) == result
+    assert json.loads(result.model_dump_json())["rulings"][0]["checks"][0]["of"] == IMAGES

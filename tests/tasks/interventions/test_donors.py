@@ -1,0 +1,155 @@
+"""The donor pool: the same for every model, kept with the run, drawn by key and seed."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from models.classifier.architectures import ModelSettings
+from models.classifier.mlflow_models import Fetched
+from tasks.attribution.job import Asked, AttributionSettings
+from tasks.catalog.catalog import DataSettings
+from tasks.execution.prepare import prepare_run
+from tasks.interventions.donors import (
+    DonorMistake,
+    DonorPool,
+    InterventionSettings,
+    donors_mark,
+    read_donors,
+)
+from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.reader import open_run
+from tests.conftest import run_here
+
+
+def pool(*labels: str | None) -> DonorPool:
+    count = len(labels)
+    picture_NCHW = torch.zeros(count, 3, 4, 4, dtype=torch.uint8)
+    ids = tuple(f"donor{number}" for number in range(count))
+    mask_NHW = torch.zeros(count, 4, 4, dtype=torch.uint8)
+    return DonorPool(ids, labels, ids, picture_NCHW, picture_NCHW, mask_NHW)
+
+
+def prepared(
+    folder: Path,
+    benchmark: Path,
+    bundle: Path,
+    interventions: InterventionSettings = InterventionSettings(pool=20),
+    limit: int | None = None,
+) -> RunFolder:
+    asked = Asked(
+        DataSettings(path=str(benchmark), split="test", limit=limit),
+        AttributionSettings(),
+        interventions,
+    )
+    model = ModelSettings(address=str(bundle))
+    return prepare_run(asked, Fetched(model), OutputSettings(run=str(folder)), {})
+
+
+def test_donors_are_of_every_other_class_and_of_the_own() -> None:
+    found = pool(*"abcd" * 5).draw("row", "content", "a", InterventionSettings())
+    labels = [("abcd" * 5)[place] for place in found.others]
+    assert sorted(labels) == ["b", "c", "d"]
+    assert [("abcd" * 5)[place] for place in found.same] == ["a"]
+
+
+def test_each_row_has_its_own_donors_whatever_else_there_is() -> None:
+    settings = InterventionSettings()
+    many = pool(*"abcd" * 20)
+    drawn = [many.draw(f"row{number}", "", "a", settings) for number in range(50)]
+    assert drawn == [many.draw(f"row{number}", "", "a", settings) for number in range(50)]
+    assert len(set(drawn)) > 45
+    other = InterventionSettings(donor_seed=1)
+    assert drawn != [many.draw(f"row{number}", "", "a", other) for number in range(50)]
+    used = Counter(place for donors in drawn for place in donors.others)
+    assert len(used) > 40  # of 60 of other classes
+
+
+def test_these_draws_are_frozen() -> None:
+    """Two models are compared on the same backgrounds, also across versions of the code."""
+    drawn = pool(*"abcd" * 8).draw("a picture.jpg", "", "b", InterventionSettings())
+    assert drawn.places == FROZEN
+
+
+def test_a_picture_is_not_put_on_itself_or_its_copy() -> None:
+    few = pool("a", "a", "b")
+    for number in range(20):
+        drawn = few.draw(f"row{number}", "donor2", "a", InterventionSettings(same=2))
+        assert drawn.others == ()
+        assert set(drawn.same) == {0, 1}
+
+
+def test_without_labels_all_donors_are_alike() -> None:
+    for donors, label in ((pool(*[None] * 9), "a"), (pool(*"abc" * 3), None)):
+        drawn = donors.draw("row", "", label, InterventionSettings())
+        assert (len(drawn.others), drawn.same) == (4, ())
+
+
+def test_the_pool_is_of_all_classes_in_turn_and_frozen(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    run = prepared(tmp_path / "run", benchmark_folder, bundle)
+    table = pq.read_table(run.donors)
+    assert Counter(table["label"].to_pylist()) == dict.fromkeys(
+        ("fish", "mushroom", "balloon", "cactus"), 5
+    )
+    first = run.donors.read_bytes()
+    prepared(tmp_path / "run", benchmark_folder, bundle)
+    assert run.donors.read_bytes() == first
+    assert donors_mark(prepared(tmp_path / "other", benchmark_folder, bundle)) == donors_mark(run)
+
+
+def test_backgrounds_lack_their_object(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    found = read_donors(prepared(tmp_path / "run", benchmark_folder, bundle), (64, 64))
+    inside_NHW = found.mask_NHW == 255
+    for picture_CHW, background_CHW, inside_HW in zip(
+        found.picture_NCHW, found.background_NCHW, inside_NHW, strict=True
+    ):
+        assert torch.equal(picture_CHW[:, ~inside_HW], background_CHW[:, ~inside_HW])
+        assert (background_CHW[:, inside_HW].float().std(1) == 0).all()
+
+
+def test_another_runs_pool_is_taken_or_refused(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    first = prepared(tmp_path / "first", benchmark_folder, bundle, limit=40)
+    wanted = InterventionSettings(pool=20, donors=str(first.path))
+    second = prepared(tmp_path / "second", benchmark_folder, bundle, wanted)
+    assert donors_mark(second) == donors_mark(first)
+    for settings, told in (
+        (InterventionSettings(pool=19, donors=str(first.path)), "chosen or read otherwise"),
+        (InterventionSettings(donors=str(tmp_path / "none")), "has no donor pool"),
+    ):
+        shutil.rmtree(second.path, ignore_errors=True)
+        with pytest.raises(DonorMistake, match=told):
+            prepared(tmp_path / "second", benchmark_folder, bundle, settings)
+        assert not second.path.exists()  # refused before anything is written or deleted
+
+
+def test_none_is_none(tmp_path: Path, benchmark_folder: Path, bundle: Path) -> None:
+    run = prepared(tmp_path, benchmark_folder, bundle, InterventionSettings(choice="none"))
+    assert donors_mark(run) is None
+
+
+FROZEN = (27, 26, 8, 5)
+
+
+def test_exchanges_that_are_no_longer_asked_for_are_forgotten(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    data = DataSettings(path=str(benchmark_folder), split="test")
+    model = ModelSettings(address=str(bundle))
+    run = run_here(tmp_path / "run", data, model)
+    assert (run.path / "interventions").exists()
+    none = Asked(data, interventions=InterventionSettings(choice="none"))
+    again = run_here(tmp_path / "run", data, model, asked=none)
+    assert not any((again.path / name).exists() for name in ("interventions", "votes"))
+    summary = open_run(again.path).summary()
+    assert (summary.evidence, summary.flagged.of) == (None, 0)

@@ -1,0 +1,168 @@
+"""Interventions of a run, derived again one image at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from models.classifier.architectures import ModelSettings
+from models.classifier.classifier import Classifier, load_classifier
+from models.interventions import exchanged, predict, without_background, without_object
+from tasks import schema
+from tasks.attribution.job import read_shard, reader_of
+from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
+from tasks.interventions.intervene import Interventions, Subjects
+from tasks.pictures.estimator import ForegroundSettings
+from tasks.pictures.samples import Row, Sample, rows_of
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run, open_run
+
+
+@pytest.fixture(scope="module")
+def classifier(finished_run: RunFolder) -> Classifier:
+    state = finished_run.read_state()
+    return load_classifier(ModelSettings.model_validate(state["model"]))
+
+
+def test_every_row_is_what_its_words_say(finished_run: RunFolder, classifier: Classifier) -> None:
+    read = reader_of(finished_run.read_state()["identity"], ForegroundSettings())
+    pool = read_donors(finished_run, (64, 64))
+    part = {
+        row["row_id"]: row
+        for row in pq.read_table(finished_run.part("interventions", 0)).to_pylist()
+    }
+    predicted = {
+        row["row_id"]: row for row in pq.read_table(finished_run.part("predictions", 0)).to_pylist()
+    }
+    for row in rows_of(read_shard(finished_run, 0))[:6]:
+        sample, told = read(row), part[row.row_id]
+        assert isinstance(sample, Sample)
+        assert sample.mask_HW is not None
+        image_1CHW = classifier.preprocessing.normalise(sample.picture_CHW[None])
+        mask_1HW = sample.mask_HW[None] / 255
+        target = classifier.classes.index(predicted[row.row_id]["prediction"])
+        changes = [without_object(image_1CHW, mask_1HW), without_background(image_1CHW, mask_1HW)]
+        for name in told["donors"]:
+            background_CHW = pool.background_NCHW[pool.row_ids.index(name)]
+            other_1CHW = classifier.preprocessing.normalise(background_CHW[None])
+            changes.append(exchanged(image_1CHW, mask_1HW, other_1CHW))
+        found = [predict(classifier.network, image_1CHW)[0] for image_1CHW in changes]
+        held = [float(probability_K[target]) for probability_K in found]
+        named = [classifier.classes[int(probability_K.argmax())] for probability_K in found]
+        assert [told["object_removed"], told["background_removed"], *told["exchanged"]] == (
+            pytest.approx(held, abs=1e-4)
+        )
+        assert [
+            told["object_removed_prediction"],
+            told["background_removed_prediction"],
+            *told["exchanged_predictions"],
+        ] == named
+        assert told["reliance_removal"] == pytest.approx(held[0] - held[1], abs=1e-4)
+        others = [p for p, same in zip(held[2:], told["same_class"], strict=True) if not same]
+        wanted = predicted[row.row_id]["confidence"] - np.mean(others)
+        assert told["reliance_exchange"] == pytest.approx(wanted, abs=1e-4)
+        changed = [
+            name != predicted[row.row_id]["prediction"]
+            for name, same in zip(named[2:], told["same_class"], strict=True)
+            if not same
+        ]
+        assert told["flips"] == pytest.approx(np.mean(changed))
+        assert told["same_class"] == [
+            pool.labels[pool.row_ids.index(name)] == row.label for name in told["donors"]
+        ]
+
+
+def subjects(*masks: torch.Tensor) -> Subjects:
+    samples = [
+        Sample(Row(str(number), "", None), str(number), torch.zeros(3, 8, 8), None)
+        for number in range(len(masks))
+    ]
+    image_BCHW = torch.randn(len(masks), 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits_BK = torch.tensor([[1.0, 0.0]]).repeat(len(masks), 1)
+    return Subjects(samples, image_BCHW, torch.stack(masks), logits_BK)
+
+
+def test_only_foregrounds_that_leave_something_are_changed() -> None:
+    half_HW = torch.zeros(8, 8)
+    half_HW[:4] = 1
+    found = subjects(
+        half_HW, torch.zeros(8, 8), torch.ones(8, 8), torch.full((8, 8), torch.nan)
+    ).decidable()
+    assert [sample.row.row_id for sample in found.samples] == ["0"]
+    assert len(found.image_BCHW) == 1
+
+
+def test_logits_that_are_not_finite_are_failures(classifier: Classifier) -> None:
+    """Not a probability of NaN that a table would keep."""
+    nowhere_NCHW = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
+    empty = DonorPool((), (), (), nowhere_NCHW, nowhere_NCHW, nowhere_NCHW[:, 0])
+    half_HW = torch.zeros(64, 64)
+    half_HW[:32] = 1
+    sample = Sample(Row("a", "", None), "a", torch.zeros(3, 64, 64), None)
+    image_BCHW = torch.full((1, 3, 64, 64), torch.inf)
+    subject = Subjects([sample], image_BCHW, half_HW[None], torch.zeros(1, 4))
+    rows, failures = Interventions(InterventionSettings(), empty).apply(classifier, subject)
+    assert rows.num_rows == 0
+    assert [(failure.row_id, failure.stage) for failure in failures] == [("a", "interventions")]
+
+
+def test_without_donors_the_object_and_the_background_are_still_removed(
+    classifier: Classifier,
+) -> None:
+    nowhere_NCHW = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
+    empty = DonorPool((), (), (), nowhere_NCHW, nowhere_NCHW, nowhere_NCHW[:, 0])
+    half_HW = torch.zeros(64, 64)
+    half_HW[:32] = 1
+    sample = Sample(Row("a", "", "fish"), "a", torch.zeros(3, 64, 64), None)
+    subject = Subjects([sample], torch.randn(1, 3, 64, 64), half_HW[None], torch.zeros(1, 4))
+    rows, failures = Interventions(InterventionSettings(), empty).apply(classifier, subject)
+    assert failures == []
+    assert rows.schema == schema.INTERVENTIONS
+    (row,) = rows.to_pylist()
+    assert (row["donors"], row["reliance_exchange"], row["flips"]) == ([], None, None)
+    assert 0 <= row["object_removed"] <= 1
+
+
+def test_dataset_figures_are_those_of_the_rows(finished_run: RunFolder) -> None:
+    """Derived again with loops."""
+    run = open_run(finished_run.path)
+    evidence = run.summary().evidence
+    assert evidence is not None
+    across, within, clean, alone = [], [], [], []
+    rows = [
+        (prediction, change) for shard in run.shards for prediction, change in matched(run, shard)
+    ]
+    for prediction, change in rows:
+        right = [name == prediction["label"] for name in change["exchanged_predictions"]]
+        pairs = list(zip(right, change["same_class"], strict=True))
+        across.append(np.mean([is_right for is_right, same in pairs if not same]))
+        within.append(np.mean([is_right for is_right, same in pairs if same]))
+        clean.append(prediction["correct"])
+        alone.append(change["object_removed_prediction"] == prediction["label"])
+    assert evidence.images == len(rows) == 64
+    for figure, values in (
+        (evidence.accuracy_across, across),
+        (evidence.accuracy_within, within),
+        (evidence.accuracy, clean),
+        (evidence.accuracy_background_alone, alone),
+        (evidence.gap, np.subtract(within, across)),
+        (evidence.reliance_removal, [change["reliance_removal"] for _, change in rows]),
+    ):
+        assert figure is not None
+        assert figure.value == pytest.approx(np.mean(values), abs=1e-5)
+        assert figure.low <= figure.value <= figure.high
+        half = 1.96 * np.std(values) / 8
+        assert figure.high - figure.low == pytest.approx(2 * half, rel=0.15)
+
+
+def matched(run: Run, shard: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    told, changed = (run.part(stage, shard) for stage in ("predictions", "interventions"))
+    assert told is not None
+    assert changed is not None
+    predictions = {row["row_id"]: row for row in told.to_pylist()}
+    changes = changed.to_pylist()
+    return [(predictions[change["row_id"]], change) for change in changes]

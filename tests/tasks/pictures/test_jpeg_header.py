@@ -1,0 +1,34 @@
+"""What is read by hand is what PIL reads."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tasks.pictures.jpeg_header import read_jpeg, read_turn
+from tests.support import pictures
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_turn_is_found_among_other_tags(order: str) -> None:
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    entries = [(0x0100, 4, 1, 9), (0x0112, 3, 1, 6), (0x0131, 2, 4, 1)]
+    packed = b"".join(
+        struct.pack(order + "HHI", *entry[:3])
+        + (struct.pack(order + "HH", entry[3], 0) if entry[1] == 3 else b"\0\0\0\x09")
+        for entry in entries
+    )
+    exif = mark + struct.pack(order + "IH", 8, len(entries)) + packed
+    assert read_turn(exif) == 6
+    for end in range(8 + 2 + 12 + 10):  # up to the value
+        assert read_turn(exif[:end]) == 1
+
+
+def test_a_header_says_what_pil_says() -> None:
+    for progressive in (False, True):
+        content = pictures.encoded(pictures.noise(7, 31), "jpg", progressive=progressive)
+        read = read_jpeg(content)
+        assert read is not None
+        assert (read.columns, read.rows, read.bits, read.bands) == (31, 7, 8, 3)
+        assert read.progressive == progressive

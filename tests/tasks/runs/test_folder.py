@@ -1,0 +1,150 @@
+"""Parts are whole or absent, and a run folder belongs to one identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.addresses import writing
+from tasks.runs.folder import (
+    Mark,
+    OutputSettings,
+    RunFolder,
+    RunMistake,
+    digest,
+    is_finished,
+    is_run,
+    start_run,
+    write_part,
+)
+
+ONE, TWO = Mark("s", "f1"), Mark("s", "f2")
+TABLE = pa.table({"row_id": ["a", "b"]})
+
+
+def output(path: Path, replace: bool = False) -> OutputSettings:
+    return OutputSettings(run=str(path), replace=replace)
+
+
+def test_a_part_is_finished_only_with_its_fingerprint(tmp_path: Path) -> None:
+    path = tmp_path / "maps" / "part-00000.parquet"
+    assert not is_finished(path, ONE)
+    write_part(path, TABLE, ONE)
+    assert is_finished(path, ONE)
+    assert not is_finished(path, TWO)
+
+
+def test_a_part_with_transient_failures_is_computed_again(tmp_path: Path) -> None:
+    write_part(tmp_path / "part.parquet", TABLE, ONE, transient=1)
+    assert not is_finished(tmp_path / "part.parquet", ONE)
+
+
+@given(kept=st.floats(0, 0.999))
+def test_a_truncated_part_is_never_finished(
+    tmp_path_factory: pytest.TempPathFactory, kept: float
+) -> None:
+    path = tmp_path_factory.mktemp("parts") / "part.parquet"
+    write_part(path, TABLE, ONE)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    assert not is_finished(path, ONE)
+
+
+def test_a_broken_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), writing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_same_identity_continues(tmp_path: Path) -> None:
+    first = start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    (first.path / "kept").touch()
+    start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    assert (first.path / "kept").exists()
+
+
+def test_another_identity_is_refused_naming_the_fields(tmp_path: Path) -> None:
+    start_run(output(tmp_path / "run"), {"model": "m1", "layer": "l"})
+    with pytest.raises(RunMistake, match=r"model was 'm1', is 'm2'.*--replace") as caught:
+        start_run(output(tmp_path / "run"), {"model": "m2", "layer": "l"})
+    assert "layer" not in str(caught.value)
+
+
+def test_replacing_is_explicit(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    run.flags.touch()
+    (run.path / "thesis").mkdir()
+    start_run(output(tmp_path / "run", replace=True), {"model": "m2"})
+    assert not run.flags.exists()
+    assert (run.path / "thesis").exists()  # not ours
+    assert run.read_state()["identity"] == {"model": "m2"}
+
+
+def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    (run.path / "kept").touch()
+    start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
+    assert (run.path / "kept").exists()
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(RunMistake, match="is not empty and no run folder"):
+        start_run(output(tmp_path / "run"), {"model": "m1"})
+
+
+def test_a_folder_with_other_things_is_never_deleted(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    for replace in (False, True):
+        with pytest.raises(RunMistake, match="is not empty and no run folder"):
+            start_run(output(tmp_path, replace), {"model": "m1"})
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunMistake, match="is no run folder"):
+        RunFolder(tmp_path).read_state()
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunMistake, match=r"run\.json is broken"):
+        RunFolder(tmp_path).read_state()
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": "1"})
+
+
+def test_somebody_elses_run_json_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"scripts": 1}')
+    (tmp_path / "thesis").mkdir()
+    for replace in (False, True):
+        with pytest.raises(RunMistake, match=r"its run\.json is not Sightline's"):
+            start_run(output(tmp_path, replace), {"model": "m1"})
+    assert not is_run(RunFolder.at(tmp_path))
+    assert (tmp_path / "thesis").exists()
+
+
+def test_a_run_whose_state_was_half_written_can_be_replaced(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    run.state.write_text("")
+    assert is_run(run)
+    with pytest.raises(RunMistake, match="--replace"):
+        start_run(output(tmp_path / "run"), {"model": "m1"})
+    start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
+    assert run.read_state()["identity"] == {"model": "m1"}
+
+
+def test_continuing_forgets_what_follows_from_the_parts(tmp_path: Path) -> None:
+    run = start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    run.finish(run.report, "<html>")
+    start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    assert not run.report.exists()
+    assert run.read_state()["state"] == "running"

@@ -1,0 +1,292 @@
+"""The generated benchmark: exact masks and backgrounds, planted correlation, frozen pixels."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from tasks import synthetic
+from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.synthetic import (
+    BenchmarkSettings,
+    GenerateMistake,
+    Scene,
+    plan,
+    read_rows,
+    read_settings,
+    render,
+    render_backdrop,
+    scene_of,
+    write_benchmark,
+)
+from tasks.synthetic.primitives import Draw, clouds, picture_plane, sine
+
+GOLDEN = Path(__file__).parent.parent.parent / "golden" / "generate.json"
+FEW = BenchmarkSettings(train=12, validation=4, test=16, seed=5)
+FAMILIES = [(look, size) for look in ("first", "second") for size in ("small", "default", "large")]
+
+
+def of_family(look: str, size: str, **more: Any) -> BenchmarkSettings:
+    return BenchmarkSettings.model_validate({"look": look, "object_size": size, **more})
+
+
+def scenes(settings: BenchmarkSettings, count: int) -> list[Scene]:
+    """Every class on every background, again and again."""
+    names = [(label, where) for label in settings.classes for where in settings.backgrounds]
+    return [Scene(*names[i % len(names)], 100 + i, 200 + i) for i in range(count)]
+
+
+# Objects and backgrounds
+
+
+@pytest.mark.parametrize(("look", "size"), FAMILIES)
+def test_an_object_has_the_same_pixels_on_every_background(look: str, size: str) -> None:
+    settings = of_family(look, size)
+    for scene in scenes(settings, 16):
+        here = render(scene, settings)
+        for where in settings.backgrounds:
+            there = render(replace(scene, background=where, background_seed=7), settings)
+            assert (there.mask_HW == here.mask_HW).all()
+            assert (there.image_HW3[here.mask_HW] == here.image_HW3[here.mask_HW]).all()
+
+
+@pytest.mark.parametrize(("look", "size"), FAMILIES)
+def test_outside_the_mask_is_exactly_the_background(look: str, size: str) -> None:
+    settings = of_family(look, size)
+    for scene in scenes(settings, 16):
+        picture, backdrop_HW3 = render(scene, settings), render_backdrop(scene, settings)
+        assert (picture.image_HW3[~picture.mask_HW] == backdrop_HW3[~picture.mask_HW]).all()
+        other = render_backdrop(replace(scene, background_seed=1), settings)
+        assert (other != backdrop_HW3).mean() > 0.3
+
+
+def test_the_backdrop_does_not_depend_on_the_class() -> None:
+    scene = Scene("fish", "sea", 3, 4)
+    assert (
+        render_backdrop(scene, FEW) == render_backdrop(replace(scene, label="cactus"), FEW)
+    ).all()
+
+
+@pytest.mark.parametrize(("look", "size"), FAMILIES)
+def test_mean_area_of_the_objects(look: str, size: str) -> None:
+    settings = of_family(look, size)
+    wanted = {"small": (0.08, 0.005), "default": (0.15, 0.01), "large": (0.26, 0.03)}[size]
+    areas = [float(render(scene, settings).mask_HW.mean()) for scene in scenes(settings, 96)]
+    assert np.mean(areas) == pytest.approx(wanted[0], abs=wanted[1])
+    assert min(areas) > 0.5 * wanted[0]
+    assert max(areas) < 1.7 * wanted[0]
+
+
+def test_default_objects_are_whole() -> None:
+    for look in ("first", "second"):
+        settings = of_family(look, "default")
+        for scene in scenes(settings, 64):
+            mask_HW = render(scene, settings).mask_HW
+            edge = np.concatenate([mask_HW[0], mask_HW[-1], mask_HW[:, 0], mask_HW[:, -1]])
+            assert not edge.any()
+
+
+@pytest.mark.parametrize("look", ["first", "second"])
+def test_every_image_size_shows_the_same_picture(look: str) -> None:
+    small, large = of_family(look, "default"), of_family(look, "default", image_size=128)
+    for scene in scenes(small, 16):
+        picture_HW3 = render(scene, large).image_HW3.astype(float)
+        halved_HW3 = picture_HW3.reshape(64, 2, 64, 2, 3).mean((1, 3))
+        assert np.abs(halved_HW3 - render(scene, small).image_HW3).mean() < 12
+
+
+# The tag
+
+
+def test_the_tag_is_small_and_behind_the_object() -> None:
+    for look, size in FAMILIES:
+        settings = of_family(look, size)
+        for scene in scenes(settings, 16):
+            plain, tagged = render(scene, settings), render(replace(scene, tagged=True), settings)
+            changed_HW = (plain.image_HW3 != tagged.image_HW3).any(2)
+            assert 0.004 < changed_HW.mean() <= 0.02
+            assert not (changed_HW & plain.mask_HW).any()
+            assert (plain.mask_HW == tagged.mask_HW).all()
+
+
+def test_the_tag_is_on_one_class_in_training_and_on_half_of_all_in_the_test() -> None:
+    settings = BenchmarkSettings(tag="cactus", train=64, validation=0, test=640)
+    rows = plan(settings)
+    assert {row.label for row in rows if row.split == "train" and row.tagged} == {"cactus"}
+    assert all(row.tagged for row in rows if row.split == "train" and row.label == "cactus")
+    tested = Counter(row.label for row in rows if row.split == "test" and row.tagged)
+    assert set(tested) == set(settings.classes)
+    assert all(50 <= count <= 110 for count in tested.values())
+    untagged = plan(settings.model_copy(update={"tag": None}))
+    assert [replace(row, tagged=False) for row in rows] == untagged
+
+
+def test_an_unknown_class_for_the_tag_is_refused() -> None:
+    with pytest.raises(ValidationError, match="tag 'mug' is no class of the first look: fish"):
+        BenchmarkSettings(tag="mug")
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(ValidationError, match="strenght"):
+        BenchmarkSettings.model_validate({"strenght": 0.5})
+
+
+# The plan
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.8, 0.95])
+def test_the_strength_is_the_share_on_the_own_background(strength: float) -> None:
+    settings = BenchmarkSettings(strength=strength, train=4000, validation=0, test=0)
+    own = dict(zip(settings.classes, settings.backgrounds, strict=True))
+    rows = plan(settings)
+    share = np.mean([row.background == own[row.label] for row in rows])
+    assert share == pytest.approx(strength, abs=0.025)
+    counts = Counter(row.group for row in rows if row.background != own[row.label])
+    expected = 4000 * (1 - strength) / 12
+    assert len(counts) == 12
+    assert all(abs(count - expected) < 5 * expected**0.5 for count in counts.values())
+
+
+def test_the_test_split_is_balanced() -> None:
+    counts = Counter(row.group for row in plan(FEW) if row.split == "test")
+    assert len(counts) == 16
+    assert set(counts.values()) == {1}
+
+
+def test_a_row_does_not_depend_on_how_many_there_are() -> None:
+    more = plan(FEW.model_copy(update={"train": 20}))
+    assert more[:12] == plan(FEW)[:12]
+    assert plan(FEW.model_copy(update={"seed": 6}))[0] != plan(FEW)[0]
+
+
+# The dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    write_benchmark(folder, FEW)
+    return folder
+
+
+def test_the_table_renders_its_files_again(folder: Path) -> None:
+    rows = read_rows(folder)
+    assert len(rows) == 32
+    for row in rows:
+        picture = render(scene_of(row), read_settings(folder))
+        with Image.open(folder / row["file_name"]) as file:
+            assert (np.asarray(file) == picture.image_HW3).all()
+        with Image.open(folder / row["mask"]) as file:
+            assert (np.asarray(file) == picture.mask_HW * np.uint8(255)).all()
+
+
+def test_the_catalog_reads_it_as_any_other_dataset(folder: Path) -> None:
+    catalog = make_catalog(DataSettings(path=str(folder), split="test"), FEW.classes)
+    assert len(catalog) == 16
+    assert catalog["masks"].null_count == 0
+    assert set(catalog["label"].to_pylist()) == set(FEW.classes)
+    assert {"group", "background", "split"} <= set(catalog.column_names)
+
+
+def test_two_processes_write_what_one_writes(folder: Path, tmp_path: Path) -> None:
+    write_benchmark(tmp_path, FEW, processes=2)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        assert (tmp_path / file.relative_to(folder)).read_bytes() == file.read_bytes()
+
+
+def test_a_whole_folder_is_not_drawn_again_and_not_overwritten(folder: Path) -> None:
+    picture = folder / "images" / "test" / "00000.png"
+    before = picture.stat().st_mtime_ns
+    write_benchmark(folder, FEW)
+    assert picture.stat().st_mtime_ns == before
+    with pytest.raises(GenerateMistake, match="its seed, strength differ"):
+        write_benchmark(folder, FEW.model_copy(update={"seed": 1, "strength": 0.5}))
+
+
+def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:
+    identity = json.loads((folder / "benchmark.json").read_text())
+    (tmp_path / "benchmark.json").write_text(json.dumps({**identity, "version": 0}))
+    with pytest.raises(GenerateMistake, match="drawn by version 0"):
+        read_settings(tmp_path)
+    (tmp_path / "benchmark.json").write_text("{}")
+    with pytest.raises(GenerateMistake, match="does not describe a generated benchmark"):
+        read_settings(tmp_path)
+
+
+# What the pixels stand on
+
+
+def test_the_two_looks_share_primitives_only() -> None:
+    package = Path(synthetic.__file__).parent
+    for name in ("first_objects", "first_scenes", "second_objects", "second_scenes"):
+        tree = ast.parse((package / f"{name}.py").read_text())
+        froms = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        names = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        assert froms == {"__future__", "tasks.synthetic.primitives"}
+        assert names == {"numpy"}
+
+
+# Rounded the same on every machine; sin, exp, sum and the like are not.
+EXACT = """abs append arange array ascontiguousarray clip copyto diff floor full full_like inf
+maximum meshgrid minimum roll sqrt where zeros zeros_like""".split()  # noqa: SIM905
+TYPES = ["float32", "floating", "int64", "uint8", "bool_"]
+
+
+def test_only_exactly_rounded_operations_draw() -> None:
+    for path in Path(synthetic.__file__).parent.glob("*.py"):
+        text = path.read_text().replace("np.random.default_rng", "").replace("0.5**octave", "")
+        assert set(re.findall(r"\bnp\.(\w+)", text)) <= {*EXACT, *TYPES}, path.name
+        assert not re.search(r"\w\*\*\w|\w \*\* \w| @ ", text.replace("2**31", "")), path.name
+
+
+def test_sine_is_close_to_the_sine() -> None:
+    turns = np.linspace(-3, 3, 2000)
+    assert np.abs(sine(turns) - np.sin(2 * np.pi * turns)).max() < 2e-3
+
+
+def test_fields_are_float32_between_0_and_1() -> None:
+    field_HW = clouds(Draw(0), 64, 5, 3)
+    assert field_HW.dtype == np.float32
+    assert field_HW.min() >= 0
+    assert field_HW.max() <= 1
+    for look in ("first", "second"):
+        drawing = BenchmarkSettings.model_validate({"look": look}).drawing
+        for kind in drawing.objects.values():
+            plane = picture_plane(64).moved((0.5, 0.5), 0.1, 0.3)
+            assert kind.draw(Draw(1), plane).colour_3HW.dtype == np.float32
+        for scene in drawing.scenes.values():
+            assert scene(Draw(1), picture_plane(64)).dtype == np.float32
+
+
+@pytest.mark.parametrize(("look", "size"), FAMILIES)
+@pytest.mark.parametrize("image_size", [64, 96, 128])
+def test_the_pixels_are_frozen(look: str, size: str, image_size: int) -> None:
+    """A change here changes every figure of the project: raise VERSION and say so in CHANGELOG."""
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["version"] == synthetic.VERSION
+    assert golden["sha256"][f"{look} {size} {image_size}"] == digest(look, size, image_size)
+
+
+def digest(look: str, size: str, image_size: int) -> str:
+    settings = of_family(look, size, image_size=image_size)
+    total = hashlib.sha256()
+    for scene in scenes(settings, 16):
+        picture = render(replace(scene, tagged=True), settings)
+        total.update(picture.image_HW3.tobytes() + picture.mask_HW.tobytes())
+    return total.hexdigest()

@@ -1,0 +1,173 @@
+"""A finished run in MLflow on SQLite: read back what was logged, with MLflow's own client."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from upath import UPath
+
+from tasks.runs.folder import RunFolder, RunMistake
+from tasks.runs.reader import ReaderMistake, open_run
+from tasks.tracking.audit_run import PublishError, Tracking, publish_run
+from tasks.tracking.metrics import metrics_of
+
+FILES = {"catalog.parquet", "flags.parquet", "summary.json", "report.html"}
+
+
+@pytest.fixture
+def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
+    run = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "run"))
+    run.report.write_text("<html></html>")
+    run.update_state(id=tmp_path.name)
+    return run
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One for all tests: to make it takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def tracking(database: str, tmp_path: Path) -> Tracking:
+    return Tracking(database, tmp_path.name, (tmp_path / "artifacts").as_uri())
+
+
+def logged_runs(tracking: Tracking) -> list[Run]:
+    client = MlflowClient(tracking_uri=tracking.uri)
+    experiment = client.get_experiment_by_name(tracking.experiment)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def test_everything_is_logged_once(run: RunFolder, tracking: Tracking) -> None:
+    run_id = publish_run(run, tracking, "flow-run-1")
+    client = MlflowClient(tracking_uri=tracking.uri)
+    logged = client.get_run(run_id)
+    summary = open_run(run.path).summary()
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics == pytest.approx(metrics_of(summary))
+    assert logged.data.metrics["grad_cam_pp.mean_lift"] > 0
+    assert logged.data.params["data.split"] == "test"
+    assert logged.data.tags["sightline.model"] == summary.model.digest
+    assert logged.data.tags["sightline.run_id"] == run.read_state()["id"]
+    assert logged.data.tags["prefect.flow_run"] == "flow-run-1"
+    (dataset,) = logged.inputs.dataset_inputs
+    assert dataset.dataset.digest == run.read_state()["identity"]["catalog"]
+    assert {artifact.path for artifact in client.list_artifacts(run_id)} == FILES
+
+
+def test_publishing_twice_changes_nothing(run: RunFolder, tracking: Tracking) -> None:
+    first = publish_run(run, tracking)
+    before = logged_runs(tracking)
+    assert publish_run(run, tracking) == first
+    after = logged_runs(tracking)
+    assert [logged.to_dictionary() for logged in after] == [
+        logged.to_dictionary() for logged in before
+    ]
+    assert len(after) == 1
+
+
+def test_a_newer_summary_becomes_the_latest_of_the_same_run(
+    run: RunFolder, tracking: Tracking
+) -> None:
+    publish_run(run, tracking)
+    summary = open_run(run.path).summary()
+    fewer = summary.images.model_copy(update={"total": 1})
+    newer = summary.model_copy(update={"created": "2999-01-01T00:00:00+00:00", "images": fewer})
+    run.summary.write_text(newer.model_dump_json())
+    publish_run(run, tracking)
+    (logged,) = logged_runs(tracking)
+    assert logged.data.metrics["images"] == 1
+
+
+def test_the_run_is_found_again_when_run_json_never_heard_of_it(
+    run: RunFolder, tracking: Tracking
+) -> None:
+    first = publish_run(run, tracking)
+    state = run.read_state()
+    run.update_state(mlflow=None)
+    assert publish_run(run, tracking) == first
+    assert run.read_state()["mlflow"] == state["mlflow"]
+
+
+def test_one_that_was_created_twice_is_one_afterwards(run: RunFolder, tracking: Tracking) -> None:
+    """A request whose answer was lost is sent again by the client, and creates a second run."""
+    first = publish_run(run, tracking)
+    client = MlflowClient(tracking_uri=tracking.uri)
+    (logged,) = logged_runs(tracking)
+    tags = {key: value for key, value in logged.data.tags.items() if key.startswith("sightline.")}
+    del tags["sightline.published"]
+    for _ in range(2):
+        client.create_run(logged.info.experiment_id, tags=tags)
+    assert publish_run(run, tracking) == first
+    assert len(logged_runs(tracking)) == 1
+
+
+def test_how_it_was_computed_makes_no_other_run(run: RunFolder, tracking: Tracking) -> None:
+    settings = run.read_state()["settings"]
+    run.update_state(settings=settings | {"compute": {"workers": 1}})
+    first = publish_run(run, tracking)
+    run.update_state(settings=settings | {"compute": {"workers": 4}, "tracking": {"uri": "x"}})
+    assert publish_run(run, tracking) == first
+
+
+def test_other_settings_or_another_server_or_experiment_are_another_run(
+    run: RunFolder, tracking: Tracking, tmp_path: Path
+) -> None:
+    first = publish_run(run, tracking)
+    elsewhere = publish_run(
+        run, Tracking(f"sqlite:///{tmp_path / 'other.db'}", "tests", tracking.artifacts)
+    )
+    beside = publish_run(run, Tracking(tracking.uri, "beside", tracking.artifacts))
+    settings = run.read_state()["settings"]
+    run.update_state(settings=settings | {"flags": {"threshold": 0.9}})
+    other = publish_run(run, tracking)
+    assert len({first, elsewhere, beside, other}) == 4
+
+
+def test_a_run_of_before_ids_gets_one(run: RunFolder, tracking: Tracking) -> None:
+    state = run.read_state()
+    del state["id"]
+    run.state.unlink()
+    run.update_state(**state)
+    assert publish_run(run, tracking) == publish_run(run, tracking)
+    assert run.read_state()["id"]
+
+
+def test_a_run_folder_elsewhere_is_published_as_well(run: RunFolder, tracking: Tracking) -> None:
+    there = UPath("memory://published/run")
+    there.fs.put(str(run.path), there.path, recursive=True)
+    run_id = publish_run(RunFolder.at(there), tracking)
+    client = MlflowClient(tracking_uri=tracking.uri)
+    assert {artifact.path for artifact in client.list_artifacts(run_id)} == FILES
+
+
+def test_a_run_that_is_not_finished_is_refused(run: RunFolder, tracking: Tracking) -> None:
+    run.report.unlink()
+    with pytest.raises(RunMistake, match="has no report yet: run the same command again"):
+        publish_run(run, tracking)
+    run.summary.unlink()
+    with pytest.raises(ReaderMistake, match="is not finished"):
+        publish_run(run, tracking)
+
+
+def test_a_deleted_experiment_is_one_line(run: RunFolder, tracking: Tracking) -> None:
+    publish_run(run, tracking)
+    client = MlflowClient(tracking_uri=tracking.uri)
+    client.delete_experiment(client.get_experiment_by_name(tracking.experiment).experiment_id)
+    with pytest.raises(PublishError, match="must be in the 'active' state"):
+        publish_run(run, tracking)
+
+
+def test_mlflow_being_away_is_one_line_with_the_command_for_later(run: RunFolder) -> None:
+    with pytest.raises(PublishError) as caught:
+        publish_run(run, Tracking("http://127.0.0.1:9", "tests"))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith("MLflow at http://127.0.0.1:9 failed (MlflowException: ")
+    assert line.endswith(f"; it is kept; later: sightline publish {run.path}")
