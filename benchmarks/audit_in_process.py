@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 
 from models.classifier.architectures import OWN, ModelSettings
 from models.classifier.classifier import load_classifier
-from models.classifier.mlflow_models import Fetched
+from models.classifier.mlflow_models import FetchedModel
 from models.classifier.preprocessing import Preprocessing
-from tasks.attribution.job import Asked, AttributionSettings, Job, count_shards
+from tasks.attribution.job import AttributionSettings, AuditRequest, Job, count_shards
 from tasks.attribution.layer_statistics import survey_part
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings, open_client, place, with_model
+from tasks.execution.cluster import ComputeSettings, move_to_device, open_client, with_model
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import job_of, unsurveyed
 from tasks.interventions.donors import InterventionSettings
@@ -57,9 +57,11 @@ def start_audit(
     folder: Path,
 ) -> Audited:
     """What the flow does before its attribute stage."""
-    asked = Asked(data, attribution, InterventionSettings(choice="none"))  # these are of maps
+    asked = AuditRequest(
+        data, attribution, InterventionSettings(choice="none")
+    )  # these are of maps
     output = OutputSettings(run=str(folder))
-    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
+    run = prepare_run(asked, FetchedModel(model), output, {"model": model.model_dump(mode="json")})
     return Audited(job_of(run, compute), compute, count_shards(run))
 
 
@@ -76,14 +78,14 @@ def workers_of(audited: Audited) -> Iterator[Client]:
 
 
 def computed_here(
-    folder: Path, model: ModelSettings, asked: Asked
+    folder: Path, model: ModelSettings, asked: AuditRequest
 ) -> tuple[RunFolder, CostSummary]:
     """Every part of a run in this process: no Prefect, no Dask; and what it cost."""
     output = OutputSettings(run=str(folder))
-    run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
+    run = prepare_run(asked, FetchedModel(model), output, {"model": model.model_dump(mode="json")})
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
-    place(classifier, "cpu", job.attribution.memory_format)
+    move_to_device(classifier, "cpu", job.attribution.memory_format)
     for layer, part in unsurveyed(job):
         survey_part(job, layer, part, classifier)
     done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from prefect import flow, runtime, task
 
-from flows.runtime.progress import watched
-from flows.runtime.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.runtime.progress import show_progress
+from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
 from flows.settings.environment import home, tracking_of
 from flows.settings.sections import AuditSettings
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import fetched
+from models.classifier.mlflow_models import fetch
 from reports.audit_page import render_page
 from tasks.attribution.job import AttributionSettings
 from tasks.catalog.catalog import DataSettings
@@ -41,7 +41,7 @@ def audit(
 ) -> str:
     """Catalog, attribute, flag, report, publish. Returns the run folder."""
     settings = AuditSettings(**locals())
-    with undisturbed(settings) as settings:
+    with exclusive_run(settings) as settings:
         run = catalog(settings)
         cost = attribute(run, settings)
         flag(run, settings, cost)
@@ -53,13 +53,13 @@ def audit(
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def catalog(settings: AuditSettings) -> RunFolder:
-    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
 
 
 @task
 def attribute(run: RunFolder, settings: AuditSettings) -> CostSummary:
-    with watched(f"maps of {run.path.name}") as told:
+    with show_progress(f"maps of {run.path.name}") as told:
         return attribute_run(run, settings.compute, str(home() / "dask"), told)
 
 

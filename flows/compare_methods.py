@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from prefect import flow, runtime, task
 
-from flows.runtime.progress import watched
-from flows.runtime.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.runtime.progress import show_progress
+from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
 from flows.settings.environment import home, tracking_of
-from flows.settings.sections import CompareMethodsSettings, RivalSettings, SampledData
+from flows.settings.sections import ComparedMethods, CompareMethodsSettings, SampledData
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import fetched
+from models.classifier.mlflow_models import fetch
 from reports.methods_page import render_comparison
 from tasks.attribution.job import ComparisonSettings
 from tasks.execution.cluster import ComputeSettings
@@ -28,7 +28,7 @@ def compare_methods(
     data: SampledData,
     model: ModelSettings,
     output: OutputSettings,
-    attribution: RivalSettings = RivalSettings(),
+    attribution: ComparedMethods = ComparedMethods(),
     interventions: InterventionSettings = InterventionSettings(),
     foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
@@ -37,7 +37,7 @@ def compare_methods(
 ) -> str:
     """Sample, explain by every method, measure, rank, report, publish. Returns the run folder."""
     settings = CompareMethodsSettings(**locals())
-    with undisturbed(settings) as settings:
+    with exclusive_run(settings) as settings:
         run = sample(settings)
         cost = explain(run, settings)
         summary = rank(run, cost)
@@ -49,13 +49,13 @@ def compare_methods(
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
 def sample(settings: CompareMethodsSettings) -> RunFolder:
-    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
 
 
 @task
 def explain(run: RunFolder, settings: CompareMethodsSettings) -> CostSummary:
-    with watched(f"methods of {run.path.name}") as told:
+    with show_progress(f"methods of {run.path.name}") as told:
         return attribute_run(run, settings.compute, str(home() / "dask"), told)
 
 

@@ -61,13 +61,13 @@ def print_paired(paired: PairedSummary) -> None:
 
 def compare_audits(before: str, after: str, folder: str) -> PairedSummary:
     """Two models on the same images, from their finished runs, with the files of it."""
-    from models.addresses import place
+    from models.addresses import as_path
     from tasks.compare.two_models import pair_runs
     from tasks.runs.reader import open_run
 
     first, last = open_run(before), open_run(after)
     paired = pair_runs(first, last)
-    write_paired(first, last, paired, place(folder))
+    write_paired(first, last, paired, as_path(folder))
     return paired
 
 

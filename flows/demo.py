@@ -12,17 +12,18 @@ from prefect import flow, task
 
 from flows.release import release
 from flows.retrain import retrain
-from flows.runtime.progress import steps_watched
+from flows.runtime.progress import show_steps
 from flows.settings.environment import tracking_of
 from flows.settings.sections import CandidateSettings, GateSettings, RetrainedMethods
 from models.classifier.architectures import ModelSettings
+from models.errors import ReleaseRefused
 from tasks.catalog.catalog import DataSettings
-from tasks.finetune import LearningSettings
+from tasks.finetune.plan import LearningSettings
 from tasks.runs.folder import OutputSettings
-from tasks.synthetic import BenchmarkSettings, write_benchmark
 from tasks.synthetic.baseline import MENDING, register_baseline, train_baseline
+from tasks.synthetic.dataset import write_benchmark
+from tasks.synthetic.settings import BenchmarkSettings
 from tasks.tracking.audit_run import TrackingSettings
-from tasks.tracking.promotion import Refused
 from tasks.tracking.registry import RegistrySettings
 
 POLICY = Path(__file__).with_name("policy.toml")
@@ -67,7 +68,7 @@ def generate(folder: str) -> str:
 
 @task
 def train(folder: str, tracking: TrackingSettings) -> ModelSettings:
-    with steps_watched("training") as told:
+    with show_steps("training") as told:
         bundle = train_baseline(Path(folder) / "benchmark", Path(folder) / "model", told)
     address = register_baseline(bundle, CANDIDATE, tracking_of(tracking))
     return ModelSettings(address=address)
@@ -76,5 +77,5 @@ def train(folder: str, tracking: TrackingSettings) -> ModelSettings:
 def judge(model: ModelSettings, folder: Path, gate: GateSettings, told: dict[str, Any]) -> None:
     """A release, once; what it says stands in its folder."""
     if not (folder / "result.json").is_file():
-        with suppress(Refused):
+        with suppress(ReleaseRefused):
             release(model=model, output=OutputSettings(run=str(folder)), gate=gate, **told)

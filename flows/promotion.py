@@ -15,10 +15,11 @@ from flows.compare_models import compare_audits
 from flows.settings.compose import compose, read_config
 from flows.settings.environment import tracking_of
 from flows.settings.sections import AuditSettings, ReleaseSettings
-from models.addresses import place
+from models.addresses import as_path
 from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import SCHEME
-from reports.formatting import counted
+from models.errors import UserError
+from reports.formatting import count_of
 from reports.gate_page import gate_as_markdown, render_gate
 from reports.junit import as_junit
 from tasks.attribution.batch import UNANSWERED
@@ -34,7 +35,6 @@ from tasks.tracking.promotion import (
     REASONS,
     VERDICT,
     Candidacy,
-    PromotionMistake,
     candidacy_of,
     digest_of_champion,
     promote,
@@ -46,7 +46,7 @@ POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags 
 
 
 @dataclass(frozen=True)
-class Contest:
+class Challenge:
     """A candidate, and the champion that it is compared with."""
 
     candidacy: Candidacy
@@ -85,28 +85,28 @@ def policy_of(settings: ReleaseSettings) -> Policy:
     return policy
 
 
-def contest_of(settings: ReleaseSettings, candidate: str) -> Contest:
+def contest_of(settings: ReleaseSettings, candidate: str) -> Challenge:
     """Who has the alias now, and how it is compared with the candidate."""
     tracking, gate = tracking_of(settings.tracking), settings.gate
     address, folder = settings.model.address, settings.output.folder
     candidacy = candidacy_of(open_run(candidate), address, gate.alias, tracking, folder)
     if candidacy.is_champion:
         words = f"version {candidacy.version} is the {gate.alias} already: absolute rules decide"
-        return Contest(candidacy, None, None, words)
+        return Challenge(candidacy, None, None, words)
     if gate.champion_run is not None:
         _refuse_other(settings, candidacy, gate.champion_run)
-        return Contest(candidacy, None, gate.champion_run, f"compared with {gate.champion_run}")
+        return Challenge(candidacy, None, gate.champion_run, f"compared with {gate.champion_run}")
     if candidacy.champion is None:
         words = f"{candidacy.name} has no {gate.alias} yet: absolute rules decide"
-        return Contest(candidacy, None, None, words)
+        return Challenge(candidacy, None, None, words)
     address = f"models:/{candidacy.name}/{candidacy.champion}"
     own = {"address": f"{SCHEME}{address}", "weights": None, "classes": None, "preprocessing": None}
     champion = settings.model.model_copy(update=own)
-    return Contest(candidacy, champion, None, f"compared with {gate.alias} {address}")
+    return Challenge(candidacy, champion, None, f"compared with {gate.alias} {address}")
 
 
 def judged(
-    settings: ReleaseSettings, policy: Policy, contest: Contest, runs: tuple[str, str | None]
+    settings: ReleaseSettings, policy: Policy, contest: Challenge, runs: tuple[str, str | None]
 ) -> GateResult:
     """The policy against the candidate's audit, and the champion's where there is one."""
     kept = _judged_before(settings, policy, contest, runs[0])
@@ -122,7 +122,7 @@ def judged(
     sentence = verdict_of(rulings)
     if unanswered:  # what it does not answer, no figure counts
         sentence = (
-            f"Refused: it gives no answer for {counted(unanswered, 'image')}, which no rule "
+            f"Refused: it gives no answer for {count_of(unanswered, 'image')}, which no rule "
             f"counts. {sentence}"
         )
     return GateResult(
@@ -146,11 +146,11 @@ def judged(
 
 
 def _judged_before(
-    settings: ReleaseSettings, policy: Policy, contest: Contest, candidate: str
+    settings: ReleaseSettings, policy: Policy, contest: Challenge, candidate: str
 ) -> GateResult | None:
     """The verdict of an earlier try of this release, which set the alias and then was cut off: it
     stands, since now the candidate would be its own champion."""
-    file = place(settings.output.folder) / RESULT
+    file = as_path(settings.output.folder) / RESULT
     if not contest.candidacy.is_champion or not file.is_file():
         return None
     try:
@@ -161,7 +161,7 @@ def _judged_before(
     return kept if kept.passed and same else None
 
 
-def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> GateResult:
+def decided(settings: ReleaseSettings, contest: Challenge, result: GateResult) -> GateResult:
     """Promote what passed; the result with what the registry says then, in three files."""
     write_result(settings, result)  # kept, wherever MLflow goes away
     candidacy, alias = contest.candidacy, settings.gate.alias
@@ -178,7 +178,7 @@ def decided(settings: ReleaseSettings, contest: Contest, result: GateResult) -> 
     return result
 
 
-def tagged(settings: ReleaseSettings, contest: Contest, result: GateResult) -> None:
+def tagged(settings: ReleaseSettings, contest: Challenge, result: GateResult) -> None:
     """The refused candidate with its reasons, in MLflow."""
     failed = [it for it in result.rulings if it.effect == "fail"]
     reasons = [f"rule {it.number}: {it.reason}" for it in failed]
@@ -190,7 +190,7 @@ def tagged(settings: ReleaseSettings, contest: Contest, result: GateResult) -> N
 
 def write_result(settings: ReleaseSettings, result: GateResult) -> None:
     """result.json, junit.xml, release.html and release.md."""
-    folder = place(settings.output.folder)
+    folder = as_path(settings.output.folder)
     write_text(folder / "junit.xml", as_junit(result))
     write_text(folder / "release.html", render_gate(result))
     write_text(folder / "release.md", gate_as_markdown(result))
@@ -209,14 +209,14 @@ def _refuse_other(settings: ReleaseSettings, candidacy: Candidacy, champion_run:
     """The champion's audit must be of the version that has the alias."""
     champion = open_run(champion_run)
     if candidacy.champion is None:
-        raise PromotionMistake(
+        raise UserError(
             f"{candidacy.name!r} has no champion that {champion.folder.path} could be an audit of: "
             "leave out --champion-run, and absolute rules decide"
         )
     digest = digest_of_champion(candidacy, tracking_of(settings.tracking))
     found = champion.state["identity"]["model"]
     if found != digest:
-        raise PromotionMistake(
+        raise UserError(
             f"{champion.folder.path} audited the model {found[:12]}, and version "
             f"{candidacy.champion} of {candidacy.name!r}, which has the alias, is "
             f"{(digest or 'unknown')[:12]}: audit that one, or leave out --champion-run"

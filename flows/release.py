@@ -5,11 +5,12 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.audit import audit
-from flows.promotion import Contest, compared, contest_of, decided, judged, policy_of, tagged
-from flows.runtime.schedule import mlflow_away, undisturbed, warn_unpublished
+from flows.promotion import Challenge, compared, contest_of, decided, judged, policy_of, tagged
+from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
 from flows.settings.environment import tracking_of
 from flows.settings.sections import GateSettings, ReleaseSettings
 from models.classifier.architectures import ModelSettings
+from models.errors import ReleaseRefused
 from tasks.attribution.job import AttributionSettings
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
@@ -19,7 +20,7 @@ from tasks.pictures.estimator import ForegroundSettings
 from tasks.runs.folder import OutputSettings
 from tasks.schema.gate import GateResult
 from tasks.tracking.audit_run import TrackingSettings
-from tasks.tracking.promotion import Refused, check_versions
+from tasks.tracking.promotion import check_versions
 
 
 @flow(name="release")
@@ -40,7 +41,7 @@ def release(
     policy = policy_of(settings)
     if gate.run is None:
         check_versions(model.address, gate.alias, tracking_of(tracking))
-    with undisturbed(settings) as settings:
+    with exclusive_run(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
         contest = challenge(settings, candidate)
         champion = contest.champion_run
@@ -53,25 +54,25 @@ def release(
         if not result.passed:
             warn_unpublished(tag(settings, contest, result, return_state=True))
     if not result.promoted:
-        raise Refused(f"{result.sentence} {result.promotion}", settings.output.folder)
+        raise ReleaseRefused(f"{result.sentence} {result.promotion}", settings.output.folder)
     return settings.output.folder
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def challenge(settings: ReleaseSettings, candidate: str) -> Contest:
+def challenge(settings: ReleaseSettings, candidate: str) -> Challenge:
     return contest_of(settings, candidate)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def compare(settings: ReleaseSettings, contest: Contest, champion: str, candidate: str) -> None:
+def compare(settings: ReleaseSettings, contest: Challenge, champion: str, candidate: str) -> None:
     compared(settings, contest.candidacy, champion, candidate)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def promote(settings: ReleaseSettings, contest: Contest, result: GateResult) -> GateResult:
+def promote(settings: ReleaseSettings, contest: Challenge, result: GateResult) -> GateResult:
     return decided(settings, contest, result)
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def tag(settings: ReleaseSettings, contest: Contest, result: GateResult) -> None:
+def tag(settings: ReleaseSettings, contest: Challenge, result: GateResult) -> None:
     tagged(settings, contest, result)

@@ -7,12 +7,13 @@ from prefect import flow, task
 from flows.audit import audit
 from flows.compare_models import compare_audits
 from flows.retraining import Trained, register_trained, train
-from flows.runtime.schedule import mlflow_away, undisturbed
+from flows.runtime.schedule import exclusive_run, mlflow_away
 from flows.settings.sections import CandidateSettings, RetrainedMethods, RetrainSettings
 from models.classifier.architectures import ModelSettings
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
-from tasks.finetune import FinetuneSettings, LearningSettings
+from tasks.finetune.plan import LearningSettings
+from tasks.finetune.settings import FinetuneSettings
 from tasks.flags.flags import FlagSettings
 from tasks.interventions.donors import InterventionSettings
 from tasks.pictures.estimator import ForegroundSettings
@@ -38,7 +39,7 @@ def retrain(
 ) -> str:
     """Finetune, audit before and after, compare, register. Returns the folder of all of it."""
     settings = RetrainSettings(**locals())
-    with undisturbed(settings) as settings:
+    with exclusive_run(settings) as settings:
         trained = learn(settings)
         before = audit(**dict(settings.audit_of(trained.start, "before")))
         after = audit(**dict(settings.audit_of(trained.model, "after", before)))

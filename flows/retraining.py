@@ -12,24 +12,24 @@ from typing import Literal
 import pyarrow as pa
 import torch
 
-from flows.runtime.progress import pictures_watched, steps_watched
+from flows.runtime.progress import show_pictures, show_steps
 from flows.settings.environment import tracking_of
 from flows.settings.sections import RetrainSettings
 from models.classifier.architectures import ModelSettings, build_fresh
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
-from models.classifier.mlflow_models import SCHEME, fetched
-from reports.formatting import counted
+from models.classifier.mlflow_models import SCHEME, fetch
+from models.errors import MlflowUnavailable, UserError
+from reports.formatting import count_of
 from reports.sheet import contact_sheet
 from tasks.execution import cluster
-from tasks.execution.prepare import checked_catalog
-from tasks.finetune import Lesson, Standing, Training, TrainingMistake, begin, finetune, plan_lesson
-from tasks.finetune.checkpoint import TRAINING
-from tasks.finetune.plan import digest_of_rows
-from tasks.finetune.snapshots import specimens
+from tasks.execution.prepare import make_checked_catalog
+from tasks.finetune.checkpoint import TRAINING, TrainingState
+from tasks.finetune.loop import Training, finetune
+from tasks.finetune.plan import TrainingPlan, digest_of_rows, plan_training, prepare_training
+from tasks.finetune.snapshots import take_snapshots
 from tasks.schema import PairedSummary
 from tasks.storage.lock import LOCK
-from tasks.tracking.audit_run import PublishError
-from tasks.tracking.registry import Origin, Registered, register_model
+from tasks.tracking.registry import Origin, RegisteredModel, register_model
 from tasks.tracking.training_log import (
     Context,
     EpochFigures,
@@ -56,10 +56,10 @@ def train(settings: RetrainSettings) -> Trained:
     """Train and write the bundle. Each step is told here, each epoch in MLflow; what was killed
     goes on after its last epoch."""
     start, lesson = _lesson(settings)
-    with pictures_watched("reading pictures") as told:
-        training = begin(lesson, told)
+    with show_pictures("reading pictures") as told:
+        training = prepare_training(lesson, told)
     _tell(training)
-    with _tracked(settings, lesson) as mlflow, steps_watched("training") as told_step:
+    with _tracked(settings, lesson) as mlflow, show_steps("training") as told_step:
         standing = finetune(
             training, told_step, lambda now, _: mlflow.catch_up(_epochs(now, _picture(training)))
         )
@@ -76,33 +76,35 @@ def train(settings: RetrainSettings) -> Trained:
 
 def register_trained(
     settings: RetrainSettings, trained: Trained, paired: PairedSummary
-) -> Registered:
+) -> RegisteredModel:
     """The audited bundle as a version, with the figures that speak for it or against it."""
     origin = Origin(trained.training_id, trained.run_id, _evidence(settings, paired))
     registry = settings.registry.of(settings.model, trained.architecture)
     tracking = tracking_of(settings.tracking)
     try:
         registered = register_model(load_classifier(trained.model), registry, tracking, origin)
-    except PublishError as error:
+    except MlflowUnavailable as error:
         kept = f"the model and both audits are kept in {settings.folder}"
-        raise PublishError(f"{error}; {kept}: later run the same command again") from error
+        raise MlflowUnavailable(f"{error}; {kept}: later run the same command again") from error
     log.info("registered: %s as %s", registered.address, registry.alias)
     return registered
 
 
-def _lesson(settings: RetrainSettings) -> tuple[ModelSettings, Lesson]:
+def _lesson(settings: RetrainSettings) -> tuple[ModelSettings, TrainingPlan]:
     folder = settings.folder / "training"
     _refuse_foreign(settings.folder, folder / TRAINING)
-    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         classifier, start = load_classifier(model.settings), settings.model
     if model.origin:  # an alias may move before the audit
         start = start.model_copy(update={"address": f"{SCHEME}{model.origin['address']}"})
-    checked_catalog(settings.asked, classifier)  # before hours, what the audits would refuse after
-    lesson = plan_lesson(classifier, settings.wanted, folder, replace=settings.output.replace)
+    make_checked_catalog(
+        settings.asked, classifier
+    )  # before hours, what the audits would refuse after
+    lesson = plan_training(classifier, settings.wanted, folder, replace=settings.output.replace)
     if settings.finetune.start == "scratch":
         lesson = replace(lesson, classifier=_fresh(classifier, settings.finetune.training_seed))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    cluster.place(lesson.classifier, device, settings.attribution.memory_format)
+    cluster.move_to_device(lesson.classifier, device, settings.attribution.memory_format)
     return start, lesson
 
 
@@ -110,7 +112,7 @@ def _refuse_foreign(folder: Path, known: Path) -> None:
     """A training writes over what lies there: it must be an earlier try's."""
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if there - {LOCK} and not known.is_file():
-        raise TrainingMistake(
+        raise UserError(
             f"{folder} is not empty and holds no training: give an empty or a new --out"
         )
 
@@ -124,7 +126,7 @@ def _fresh(classifier: Classifier, seed: int) -> Classifier:
 
 
 @contextmanager
-def _tracked(settings: RetrainSettings, lesson: Lesson) -> Iterator[TrainingLog]:
+def _tracked(settings: RetrainSettings, lesson: TrainingPlan) -> Iterator[TrainingLog]:
     """The training's run in MLflow, which ends as the training does."""
     mlflow = open_training(
         tracking_of(settings.tracking),
@@ -142,7 +144,7 @@ def _tracked(settings: RetrainSettings, lesson: Lesson) -> Iterator[TrainingLog]
         mlflow.finish(status)
 
 
-def _datasets(settings: RetrainSettings, lesson: Lesson) -> Iterator[TrainingData]:
+def _datasets(settings: RetrainSettings, lesson: TrainingPlan) -> Iterator[TrainingData]:
     catalogs, data, learning = lesson.catalogs, settings.data, settings.learning
     learnt, held = learning.train or data.path, learning.validation_split or "held out"
     yield _dataset("training", catalogs.training, learnt, learning.train_split)
@@ -155,7 +157,7 @@ def _dataset(context: Context, catalog: pa.Table, source: str, split: str | None
     return TrainingData(context, name, digest_of_rows(catalog), source, _rows(catalog))
 
 
-def _epochs(standing: Standing, picture: bytes | None = None) -> Iterator[EpochFigures]:
+def _epochs(standing: TrainingState, picture: bytes | None = None) -> Iterator[EpochFigures]:
     """All that is known so far, the picture with the last one; what MLflow has is not sent."""
     for epoch in standing.history:
         shown = picture if epoch is standing.history[-1] else None
@@ -166,7 +168,7 @@ def _picture(training: Training) -> bytes | None:
     """The same held-out pictures with their maps; none without a layer or pictures."""
     if training.held_out is None or not training.watched:
         return None
-    seen = specimens(training.network, training.watched, training.held_out)
+    seen = take_snapshots(training.network, training.watched, training.held_out)
     return contact_sheet(seen.picture_NHW3, seen.map_NHW, seen.mask_NHW, seen.right_N)
 
 
@@ -176,16 +178,16 @@ def _tell(training: Training) -> None:
     if training.held_out is not None:
         chosen = (
             f"the epoch is chosen by {training.held_out.figure_for(training.recipe.choose)} on "
-            f"{counted(len(training.held_out.album), 'validation image')}"
+            f"{count_of(len(training.held_out.album), 'validation image')}"
         )
     log.info(
         "training: %s, %s with a foreground, %s in %s; %s",
-        *(counted(len(training.album), "image"), f"{known:,}", counted(training.steps, "step")),
-        *(counted(training.epochs, "epoch"), chosen),
+        *(count_of(len(training.album), "image"), f"{known:,}", count_of(training.steps, "step")),
+        *(count_of(training.epochs, "epoch"), chosen),
     )
 
 
-def _tell_best(standing: Standing) -> None:
+def _tell_best(standing: TrainingState) -> None:
     epoch = standing.best_epoch or standing.history[-1]
     told = ", ".join(
         f"{name.removeprefix('validation.')} {value:.3f}"

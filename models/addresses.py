@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from models.errors import Mistake, told
+from models.errors import AddressError, describe_error
 
 REMOTE = "://"
 TEMPORARY = ".tmp"
@@ -26,10 +26,6 @@ TEMPORARY = ".tmp"
 PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
 USER = re.compile(rf"://(?:[^/?#\s]*|{PASSWORD})@")
 QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
-
-
-class AddressMistake(Mistake):
-    """An address that cannot be reached."""
 
 
 def is_local(address: str | os.PathLike[str]) -> bool:
@@ -46,56 +42,56 @@ def without_secrets(text: str) -> str:
     return QUERY.sub(r"\1", USER.sub("://", text))
 
 
-def told_safely(error: Exception) -> tuple[str, Exception | None]:
+def describe_safely(error: Exception) -> tuple[str, Exception | None]:
     """Somebody else's exception in one line; and itself, unless its traceback tells a secret."""
     whole = "".join(traceback.format_exception(error))
-    return without_secrets(told(error)), None if USER.search(whole) else error
+    return without_secrets(describe_error(error)), None if USER.search(whole) else error
 
 
-def place(address: str | os.PathLike[str]) -> UPath:
+def as_path(address: str | os.PathLike[str]) -> UPath:
     """A local path, made absolute, or a remote one whose listings are never remembered."""
     text = str(address).removeprefix("file://").removeprefix("local://")
     if is_local(text):
         return UPath(Path(text).absolute())
     if text.startswith(REMOTE):
-        raise AddressMistake(f"{text} is no address: it needs a protocol, such as s3://")
+        raise AddressError(f"{text} is no address: it needs a protocol, such as s3://")
     try:
         remote = UPath(text, use_listings_cache=False)
         _ = remote.fs  # imports what the protocol needs
     except ImportError as error:
-        raise AddressMistake(
+        raise AddressError(
             f"{text} needs a package that is not here ({error}): pip install 'sightline[s3]' "
             "for s3://, or fsspec's own for other protocols"
         ) from error
     except ValueError as error:
-        raise AddressMistake(f"{text} is no address that fsspec knows ({error})") from error
+        raise AddressError(f"{text} is no address that fsspec knows ({error})") from error
     return remote
 
 
 @contextmanager
-def reaching(address: str | os.PathLike[str]) -> Iterator[None]:
+def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None]:
     """Whatever a remote place raises, as one line."""
     try:
         yield
-    except AddressMistake:
+    except AddressError:
         raise
     except Exception as error:  # each client library has exceptions of its own
-        raise AddressMistake(
-            f"{address} cannot be read ({told(error)}): check the address and the credentials"
+        raise AddressError(
+            f"{address} cannot be read ({describe_error(error)}): check the address and the credentials"
         ) from error
 
 
 @contextmanager
 def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
     """The file itself, or what a remote address holds as long as it is read; None for no file."""
-    with reaching(address):
-        source = place(address)
+    with storage_errors_in_one_line(address):
+        source = as_path(address)
     if is_local(source):
         yield Path(source) if source.is_file() else None
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         copy = Path(folder) / source.name
-        with reaching(address):
+        with storage_errors_in_one_line(address):
             found = source.is_file()
             if found:
                 with source.open("rb") as theirs, copy.open("wb") as ours:
@@ -110,11 +106,11 @@ def read_text(address: str | os.PathLike[str]) -> str | None:
     try:
         return None if content is None else content.decode("utf-8-sig")  # Windows marks it so
     except UnicodeDecodeError as error:
-        raise AddressMistake(f"{address} is no UTF-8 text ({error}): save it as UTF-8") from error
+        raise AddressError(f"{address} is no UTF-8 text ({error}): save it as UTF-8") from error
 
 
 @contextmanager
-def writing(target: UPath) -> Iterator[IO[bytes]]:
+def write_whole(target: UPath) -> Iterator[IO[bytes]]:
     """A file that takes the target's place when all went well, and else never was."""
     if not is_local(target):
         with _putting(target) as file:

@@ -6,20 +6,16 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from models.errors import Mistake, nearest, shown
+from models.errors import UserError, list_names, suggest
 
 
-class ArgumentMistake(Mistake):
-    """An argument that is not understood."""
-
-
-def arguments_of(text: str) -> dict[str, str]:
+def parse_arguments(text: str) -> dict[str, str]:
     """`masks=500:seed=1` by name."""
     found = {}
     for part in text.split(":") if text else ():
         key, equals, value = part.partition("=")
         if not (key and equals and value) or key in found:
-            raise ArgumentMistake(
+            raise UserError(
                 f"arguments {text!r} are not understood at {part!r}: "
                 "write each once, as name=value, with colons between them"
             )
@@ -27,22 +23,22 @@ def arguments_of(text: str) -> dict[str, str]:
     return found
 
 
-def settings_of(what: str, kind: type[Any], given: Mapping[str, str]) -> Any:
+def parse_settings(what: str, kind: type[Any], given: Mapping[str, str]) -> Any:
     """The settings, a dataclass, from words; `what` they belong to is told where one is wrong."""
     known: dict[str, type[Any]] = {field.name: type(field.default) for field in fields(kind)}
     values = {}
     for key, text in given.items():
         if key not in known:
-            takes = f"it takes {shown(known)}" if known else "it takes none"
-            raise ArgumentMistake(f"{what} has no argument {key!r}{nearest(key, known)}; {takes}")
+            takes = f"it takes {list_names(known)}" if known else "it takes none"
+            raise UserError(f"{what} has no argument {key!r}{suggest(key, known)}; {takes}")
         try:
             values[key] = known[key](text)
         except ValueError as error:
-            raise ArgumentMistake(f"{what}: {key}={text} is no {known[key].__name__}") from error
+            raise UserError(f"{what}: {key}={text} is no {known[key].__name__}") from error
     return kind(**values)
 
 
-def told_arguments(settings: Any) -> list[str]:
+def format_arguments(settings: Any) -> list[str]:
     """The arguments that are not as by default."""
     return [
         f"{field.name}={getattr(settings, field.name)}"

@@ -21,17 +21,19 @@ FILLS: tuple[Fill, ...] = get_args(Fill)
 NOTHING = 1e-3  # pixels; what is left of a mask that covers all is rounding
 
 
-def without_object(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill = "mean") -> Tensor:
+def remove_object(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill = "mean") -> Tensor:
     """The object filled in: with its background's mean colour, a blur of it, or the data's mean."""
-    return exchanged(image_BCHW, mask_BHW, _filling(image_BCHW, mask_BHW, fill), keep="background")
+    return exchange_background(
+        image_BCHW, mask_BHW, _filling(image_BCHW, mask_BHW, fill), keep="background"
+    )
 
 
-def without_background(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
+def remove_background(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
     """The object alone, on the data's mean."""
     return image_BCHW * mask_BHW[:, None]
 
 
-def exchanged(
+def exchange_background(
     image_BCHW: Tensor,
     mask_BHW: Tensor,
     other_BCHW: Tensor,
@@ -57,7 +59,7 @@ def _filling(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill) -> Tensor:
     mean_BC11 = _ratio(total_BC, outside_B1HW.sum((2, 3)))[..., None, None]
     if fill == "mean":
         return mean_BC11
-    known_BCHW = exchanged(image_BCHW, mask_BHW, mean_BC11, keep="background")
+    known_BCHW = exchange_background(image_BCHW, mask_BHW, mean_BC11, keep="background")
     size = max(3, min(image_BCHW.shape[2:]) // 4 | 1)
     blurred_BCHW: Tensor = gaussian_blur(known_BCHW, [size, size])
     return blurred_BCHW

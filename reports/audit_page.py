@@ -16,7 +16,7 @@ from markupsafe import Markup
 from reports import charts, group_tables
 from reports.example_sentences import why
 from reports.formatting import FILTERS, visible
-from reports.heatmaps import Picture, colour_scale, fitted, overlay, png, thumbnail
+from reports.heatmaps import Picture, colour_scale, fit, overlay, png, thumbnail
 from tasks.schema import ChangedPicture, Example, Rate, Summary
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +73,7 @@ def _has_foreground(summary: Summary) -> bool:
 
 
 def _card(example: Example) -> Card:
-    picture_HW3 = fitted(example.picture_HW3)
+    picture_HW3 = fit(example.picture_HW3)
     height, width = picture_HW3.shape[:2]
     overlay_HW3 = overlay(example.picture_HW3, example.map_HW, example.mask_HW)
     return Card(

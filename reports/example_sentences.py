@@ -23,7 +23,7 @@ def why(example: Example) -> Markup:
     if not example.changes:
         return Markup()
     start = Markup("Predicted {} with {}").format(
-        named(example.prediction), roughly(example.confidence)
+        name_change(example.prediction), roughly(example.confidence)
     )
     others = [it for it in example.changes if it.change == "exchanged" and not it.same_class]
     removed = next((it for it in example.changes if it.change == "object_removed"), None)
@@ -38,7 +38,7 @@ def breakable(text: str, longest: int = 48) -> Markup:
     return Markup('<bdi class="name">{}</bdi>').format(shown)
 
 
-def named(text: str, longest: int = 40) -> Markup:
+def name_change(text: str, longest: int = 40) -> Markup:
     """A user's word inside of ours: escaped, and its direction of writing turns nothing around."""
     shown = short(visible(text), longest) if text.strip() else "(empty)"
     return Markup('<bdi class="name">{}</bdi>').format(shown)
@@ -68,8 +68,8 @@ def _became(example: Example, others: Sequence[ChangedPicture]) -> Markup:
     """`becomes balloon or cactus on 2 of 3`, the most frequent first."""
     found = Counter(it.prediction for it in others if it.prediction != example.prediction)
     if not found:
-        return Markup("stays ") + named(example.prediction) + _of(len(others), len(others))
-    names = [named(name) for name, _ in found.most_common(NAMED)]
+        return Markup("stays ") + name_change(example.prediction) + _of(len(others), len(others))
+    names = [name_change(name) for name, _ in found.most_common(NAMED)]
     if len(found) > NAMED:
         last, joint = Markup(" or another class"), Markup(", ")
     else:

@@ -101,7 +101,7 @@ def digits(value: float | None) -> str:
     return shown.removeprefix("−") if not float(f"{value:.{places}f}") else shown
 
 
-def counted(count: int, noun: str) -> str:
+def count_of(count: int, noun: str) -> str:
     """`1 image`, `1,200 images`."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{count:,} {noun if count == 1 else plural}"
@@ -140,7 +140,7 @@ def setting(value: object) -> str:
 FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
-        *(chance, counted, decimal, digits, duration, interval, number, percent, plain, points),
+        *(chance, count_of, decimal, digits, duration, interval, number, percent, plain, points),
         *(points_interval, setting, short, visible, when),
     )
 }

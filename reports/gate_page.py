@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.audit_page import environment
-from reports.formatting import counted
+from reports.formatting import count_of
 from reports.models_page import escaped
 from tasks.schema.gate import EFFECTS, GateResult, Ruling
 
@@ -46,7 +46,7 @@ def render_gate(result: GateResult) -> str:
 def images_of(result: GateResult) -> str:
     """How many were judged, and how many could not be read."""
     unread = f" ({result.unread:,} could not be read)" if result.unread else ""
-    return f"{counted(result.images, 'image')}{unread}"
+    return f"{count_of(result.images, 'image')}{unread}"
 
 
 def headline(result: GateResult) -> str:

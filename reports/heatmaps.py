@@ -44,7 +44,7 @@ LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601: how bright each colour looks
 def overlay(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> Picture:
     """Heat over the picture at gallery size, the mask outlined. Any non-negative scale of map."""
     _refuse_other_sizes(picture_HW3, map_HW, mask_HW)
-    fitted_HW3 = fitted(picture_HW3)
+    fitted_HW3 = fit(picture_HW3)
     height, width = fitted_HW3.shape[:2]
     heated_HW3 = _heated(fitted_HW3, _resized_map(_relative(map_HW), height, width))
     if mask_HW is None:
@@ -52,22 +52,22 @@ def overlay(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> Picture:
     return _outlined(heated_HW3, _resized_mask(mask_HW, height, width))
 
 
-def outlined(picture_HW3: Picture, mask_HW: Mask | None) -> Picture:
+def outline(picture_HW3: Picture, mask_HW: Mask | None) -> Picture:
     """The picture at gallery size, its colours as they are, the mask outlined."""
-    fitted_HW3 = fitted(picture_HW3)
+    fitted_HW3 = fit(picture_HW3)
     if mask_HW is None:
         return fitted_HW3
     _refuse_other_sizes(picture_HW3, None, mask_HW)
     return _outlined(fitted_HW3, _resized_mask(mask_HW, *fitted_HW3.shape[:2]))
 
 
-def enlarged(map_hw: Map, height: int, width: int) -> Map:
+def enlarge(map_hw: Map, height: int, width: int) -> Map:
     """A map of few cells, bilinearly at the size of a picture."""
     image = Image.fromarray(np.asarray(map_hw, dtype=np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def fitted(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
+def fit(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
     """The picture at gallery size: small ones by whole pixels, large ones averaged down."""
     height, width = picture_HW3.shape[:2]
     longest = max(height, width)
@@ -81,7 +81,7 @@ def fitted(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
 def thumbnail(picture_HW3: Picture) -> bytes:
     """A small JPEG of a picture that stands beside many others."""
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(fitted(picture_HW3, SMALL))).save(
+    Image.fromarray(np.ascontiguousarray(fit(picture_HW3, SMALL))).save(
         file, "JPEG", quality=90, subsampling=0
     )
     return file.getvalue()

@@ -12,9 +12,9 @@ import numpy as np
 from reports.audit_page import environment
 from reports.example_sentences import breakable
 from reports.formatting import digits
-from reports.heatmaps import Picture, enlarged, outlined, overlay, thumbnail
+from reports.heatmaps import Picture, enlarge, outline, overlay, thumbnail
 from reports.method_figures import COST, GROUPS, PASSES, Figure, Group
-from reports.scatter import Standing, points, sample, scatter, standing
+from reports.scatter import MethodStanding, points, sample, scatter, standing
 from tasks.schema import Column, GalleryRow, MethodFigures, MethodsSummary
 
 BANDS = (GROUPS[:1], GROUPS[1:2], GROUPS[2:])  # a table each: none is wider than a page
@@ -59,7 +59,7 @@ class Line:
     """A row of a table."""
 
     method: MethodFigures
-    standing: Standing
+    standing: MethodStanding
     cells: tuple[Cell, ...]
 
 
@@ -161,7 +161,7 @@ def _legend(summary: MethodsSummary) -> list[tuple[str, str]]:
 
 def _row(row: GalleryRow) -> Row:
     mask_HW = None if row.mask_HW is None else row.mask_HW >= 0.5
-    picture_HW3 = outlined(row.picture_HW3, mask_HW)
+    picture_HW3 = outline(row.picture_HW3, mask_HW)
     height, width = picture_HW3.shape[:2]
     columns = tuple(_shown(column, row.picture_HW3, mask_HW) for column in row.columns)
     return Row(row, _address(picture_HW3), width, height, mask_HW is not None, columns)
@@ -171,7 +171,7 @@ def _shown(column: Column, picture_HW3: Picture, mask_HW: np.ndarray | None) -> 
     """The map's magnitude over the picture, as its figures count it."""
     if column.map_hw is None:
         return Shown(column.method, None, flat=False)
-    map_HW = enlarged(abs(column.map_hw), *picture_HW3.shape[:2])
+    map_HW = enlarge(abs(column.map_hw), *picture_HW3.shape[:2])
     drawn_HW3 = overlay(picture_HW3, map_HW, mask_HW)
     return Shown(column.method, _address(drawn_HW3), flat=not column.map_hw.any())
 

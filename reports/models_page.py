@@ -11,7 +11,7 @@ import numpy as np
 from reports.audit_page import environment
 from reports.changes import change_axis, change_bar, end_of
 from reports.formatting import visible
-from reports.heatmaps import Picture, outlined, overlay, thumbnail
+from reports.heatmaps import Picture, outline, overlay, thumbnail
 from reports.verdicts import MEANINGS, TURNED, by_verdict, headline, title, value
 from tasks.schema import PairedExample, PairedFigure, PairedSummary
 
@@ -86,7 +86,7 @@ class Card:
 
 
 def _card(example: PairedExample) -> Card:
-    picture_HW3 = outlined(example.picture_HW3, example.mask_HW)
+    picture_HW3 = outline(example.picture_HW3, example.mask_HW)
     height, width = picture_HW3.shape[:2]
     exchange = example.exchange
     return Card(

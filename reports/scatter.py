@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports.formatting import digits, short, visible
-from reports.scatter_labels import LINE, Anchor, Label, placed
+from reports.scatter_labels import LINE, Anchor, Label, place_labels
 from tasks.schema import Interval, MethodCost, MethodFigures, MethodsSummary
 
 HEIGHT = 340  # of the plot, px
@@ -25,7 +25,7 @@ LONGEST = 22  # letters of a name
 
 
 @dataclass(frozen=True)
-class Standing:
+class MethodStanding:
     """What the recommendation thinks of a method."""
 
     recommended: bool
@@ -40,8 +40,8 @@ class Standing:
         return " ".join(("mark", *(state for state in states if getattr(self, state))))
 
 
-def standing(method: MethodFigures, recommended: str | None) -> Standing:
-    return Standing(
+def standing(method: MethodFigures, recommended: str | None) -> MethodStanding:
+    return MethodStanding(
         recommended=method.method == recommended,
         failing=method.sane is False,
         untested=method.sane is None,
@@ -54,7 +54,7 @@ class Point:
     """A method in the plot."""
 
     name: str
-    standing: Standing
+    standing: MethodStanding
     cost: float
     declared: bool  # no time was taken: its passes, a backward one counted as two
     faithfulness: Interval
@@ -91,7 +91,9 @@ def scatter(shown: Sequence[Point]) -> Markup:
     named = [(anchor, _width(point)) for anchor, point in zip(anchors, shown, strict=True)]
     marks = [
         _method(*drawn)
-        for drawn in sorted(zip(shown, anchors, placed(named, HEIGHT), strict=True), key=_last)
+        for drawn in sorted(
+            zip(shown, anchors, place_labels(named, HEIGHT), strict=True), key=_last
+        )
     ]
     return Markup(
         '<svg class="scatter" role="img" width="100%" height="{}">'
@@ -107,7 +109,7 @@ def scatter(shown: Sequence[Point]) -> Markup:
 def sample(state: str) -> Markup:
     """The mark of one state, for the legend."""
     names = ("recommended", "failing", "untested", "dominated")
-    shown = Standing(**{name: name == state for name in names})
+    shown = MethodStanding(**{name: name == state for name in names})
     return Markup(
         '<svg class="sample" aria-hidden="true" width="20" height="20">'
         '<g class="{}" transform="translate(10 10)">{}</g></svg>'
@@ -226,7 +228,7 @@ def _method(point: Point, anchor: Anchor, label: Label) -> Markup:
     )
 
 
-def _symbol(state: Standing) -> Markup:
+def _symbol(state: MethodStanding) -> Markup:
     """A disc; a square if untested, hollow and crossed if it fails, ringed if recommended."""
     size = 3.5 if state.dominated else 5.0
     ring = Markup('<circle class="ring" r="8.5"/>') if state.recommended else Markup()

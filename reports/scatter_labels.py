@@ -38,7 +38,7 @@ class Label:
     width: float
 
 
-def placed(named: Sequence[tuple[Anchor, float]], height: float) -> list[Label]:
+def place_labels(named: Sequence[tuple[Anchor, float]], height: float) -> list[Label]:
     """The best place for each name of such a width, one after the other from the top."""
     order = sorted(range(len(named)), key=lambda index: named[index][0].y)
     ground = [_Ground(width, [anchor for anchor, _ in named]) for width in WIDTHS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reports.heatmaps import Map, Mask, Picture, outlined, overlay, png
+from reports.heatmaps import Map, Mask, Picture, outline, overlay, png
 
 GAP = 6
 RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below an answer
@@ -26,7 +26,7 @@ def contact_sheet(
 
 
 def _column(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None, right: bool) -> Picture:
-    above_HW3, below_HW3 = outlined(picture_HW3, mask_HW), overlay(picture_HW3, map_HW, mask_HW)
+    above_HW3, below_HW3 = outline(picture_HW3, mask_HW), overlay(picture_HW3, map_HW, mask_HW)
     bar_HW3 = np.empty((GAP, above_HW3.shape[1], 3), np.uint8)
     bar_HW3[:] = RIGHT if right else WRONG
     return np.concatenate([above_HW3, below_HW3, bar_HW3], 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.formatting import counted, decimal, percent, points
+from reports.formatting import count_of, decimal, percent, points
 from tasks.schema import PAIRED_FIGURES, PairedFigure, PairedSummary, Turn
 
 MEANINGS = {
@@ -52,7 +52,7 @@ def headline(paired: PairedSummary) -> str:
     )
     if not paired.figures:
         return "Nothing could be compared."
-    of = f"of {counted(len(paired.figures), 'figure')}"
+    of = f"of {count_of(len(paired.figures), 'figure')}"
     if worse:
         return f"{worse} {of} {_is(worse)} worse, {better or 'none'} {_is(better)} better."
     if better:

@@ -13,17 +13,18 @@ import pytest
 import torch
 
 from benchmarks.audit_in_process import computed_here
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
-from tasks.attribution.job import Asked, AttributionSettings
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.flags.flags import FlagSettings
 from tasks.runs.folder import RunFolder
 from tasks.summary.summarise import summarise
-from tasks.synthetic import BenchmarkSettings, write_benchmark
-from tasks.synthetic.baseline import album_of
+from tasks.synthetic.baseline import training_images_of
+from tasks.synthetic.dataset import write_benchmark
+from tasks.synthetic.settings import BenchmarkSettings
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
 
@@ -70,14 +71,14 @@ def bundle(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     address = "sightline:small_resnet"
     prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
     _spread(network, benchmark_folder, prepared)
-    built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    built = BuiltNetwork(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
     save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
     return folder
 
 
 def _spread(network: torch.nn.Module, folder: Path, preprocessing: Preprocessing) -> None:
     """Scale the head, so that the network predicts every class: fresh ones predict one."""
-    images = album_of(folder, "train", preprocessing)
+    images = training_images_of(folder, "train", preprocessing)
     head = network.get_submodule("fc")
     assert isinstance(head, torch.nn.Linear)
     with torch.no_grad():
@@ -92,10 +93,10 @@ def run_here(
     data: DataSettings,
     model: ModelSettings,
     attribution: AttributionSettings = AttributionSettings(),
-    asked: Asked | None = None,
+    asked: AuditRequest | None = None,
 ) -> RunFolder:
     """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    run, cost = computed_here(folder, model, asked or Asked(data, attribution))
+    run, cost = computed_here(folder, model, asked or AuditRequest(data, attribution))
     summarise(run, FlagSettings(), cost)
     return run
 

@@ -17,7 +17,7 @@ from flows.cli.commands import main
 from flows.cli.options import given_settings
 from flows.settings.compose import compose
 from flows.settings.sections import AuditSettings
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
@@ -25,13 +25,13 @@ from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source
 from tasks.catalog.listing import PICTURES
 from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 from tasks.catalog.torchvision_datasets import READERS
-from tasks.pictures.samples import Ground, Sample, read_sample, rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 from tasks.runs.reader import open_run
 from tests.conftest import run_here
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
 CLASSES = ("cat", "dog", "owl", "Abyssinian")
-GROUND = Ground("foreground", "upright")
+GROUND = MaskReading("foreground", "upright")
 SMALL = Preprocessing(resize=(8, 8), crop=(8, 8))
 PARTS = re.compile(
     r"(?:^`(?P<path>[^`\n]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
@@ -161,7 +161,7 @@ def test_examples_run_to_the_end(
         torch.manual_seed(0)
         network = small_resnet(len(CLASSES))
     prepared = Preprocessing(resize=(32, 32), crop=(32, 32))
-    built = Built(network, address, classes=CLASSES, preprocessing=prepared)
+    built = BuiltNetwork(network, address, classes=CLASSES, preprocessing=prepared)
     save_bundle(Path("model"), check_classifier(built, ModelSettings(address=address)))
     data = settings_of(EXAMPLES[name].command)
     build(EXAMPLES[name], data)

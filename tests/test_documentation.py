@@ -17,7 +17,7 @@ from torchvision.models import resnet50
 
 from flows.cli.commands import main
 from flows.cli.options import given_settings
-from flows.settings.compose import compose, spoken
+from flows.settings.compose import compose, option_name
 from flows.settings.sections import (
     AuditSettings,
     CompareMethodsSettings,
@@ -105,7 +105,7 @@ def _photos_for_resnet50(benchmark: Path, folder: Path) -> None:
 def test_every_setting_is_described(kind: type[RunSettings]) -> None:
     for section, field in kind.model_fields.items():
         for key, inner in field.annotation.model_fields.items():  # type: ignore[union-attr]
-            option = "--" + spoken(f"{section}.{key}").replace("_", "-")
+            option = "--" + option_name(f"{section}.{key}").replace("_", "-")
             row = f"| `{option}` | `{section}.{key}` |"
             assert row in REFERENCE, row
             assert inner.description in REFERENCE, inner.description

@@ -21,7 +21,9 @@ from torchvision.transforms.v2 import functional as geometry
 from benchmarks.measure import Figure, main
 from benchmarks.rounds import RESAMPLES, at_most
 from tasks.pictures.segmentation import estimate_foreground
-from tasks.synthetic import BenchmarkSettings, plan, render, scene_of
+from tasks.synthetic.dataset import plan, scene_of
+from tasks.synthetic.scene import render
+from tasks.synthetic.settings import BenchmarkSettings
 
 PICTURES, FEW = 300, 60  # --quick
 GOOD, WHOLE = 0.5, 0.8  # IoU; share of an object below which its mask cuts into it

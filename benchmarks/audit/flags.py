@@ -30,10 +30,10 @@ from benchmarks.measure import Figure, table
 from models import interventions
 from models.classifier.architectures import ModelSettings
 from tasks import schema
-from tasks.attribution.job import Asked, AttributionSettings, count_shards, identity_of
+from tasks.attribution.job import AttributionSettings, AuditRequest, count_shards, identity_of
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.execution.cluster import ComputeSettings, place
+from tasks.execution.cluster import ComputeSettings, move_to_device
 from tasks.execution.prepare import keep_donors
 from tasks.execution.run_shards import job_of
 from tasks.flags import background_score
@@ -163,7 +163,7 @@ def _audit(
     data = DataSettings(
         path=str(table or truths.table), images=str(truths.table.parent), split="test"
     )
-    asked = Asked(data, AttributionSettings(methods=(METHOD,)), interventions, by)
+    asked = AuditRequest(data, AttributionSettings(methods=(METHOD,)), interventions, by)
     classifier, run = truths.classifier, RunFolder.at(str(folder))
     catalog = make_catalog(data, classifier.classes)
     identity = identity_of(catalog, classifier, asked)
@@ -180,7 +180,7 @@ def _audit(
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(catalog, str(run.catalog), row_group_size=256)
     keep_donors(run, asked)
-    place(classifier, "cpu", asked.attribution.memory_format)
+    move_to_device(classifier, "cpu", asked.attribution.memory_format)
     job = job_of(run, ComputeSettings(workers=1, batch_size=64))
     for shard in range(count_shards(run)):
         attribute_shard(job, shard, classifier)

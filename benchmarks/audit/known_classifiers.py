@@ -17,12 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.retraining.trained_networks import elsewhere, learnt
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import Classifier, check_classifier
 from models.classifier.small_resnet import small_preprocessing
 from models.interventions import predict
-from tasks.synthetic import BenchmarkSettings, read_rows, render, scene_of, write_benchmark
-from tasks.synthetic.baseline import album_of
+from tasks.synthetic.baseline import training_images_of
+from tasks.synthetic.dataset import read_rows, scene_of, write_benchmark
+from tasks.synthetic.scene import render
+from tasks.synthetic.settings import BenchmarkSettings
 
 VERSION = 1  # of the worlds; another version is another folder
 TEST = 960
@@ -92,7 +94,9 @@ def known(world: World) -> Known:
     table = write_benchmark(drawn, settings, 1)
     preprocessing = small_preprocessing(settings.image_size)
     network = _network(world, drawn)
-    built = Built(network, "generated", classes=settings.classes, preprocessing=preprocessing)
+    built = BuiltNetwork(
+        network, "generated", classes=settings.classes, preprocessing=preprocessing
+    )
     classifier = check_classifier(built, ModelSettings(address="generated"))
     kept = folder / f"{world.name}.npz"
     if not kept.exists():
@@ -119,7 +123,7 @@ def _network(world: World, drawn: Path) -> nn.Module:
 
 
 def _trained(world: World, drawn: Path, column: str) -> nn.Module:
-    album = album_of(drawn, "train", small_preprocessing(world.settings.image_size))
+    album = training_images_of(drawn, "train", small_preprocessing(world.settings.image_size))
     if column == "background":
         places = {name: place for place, name in enumerate(world.settings.backgrounds)}
         rows = [row for row in read_rows(drawn) if row["split"] == "train"]

@@ -28,7 +28,8 @@ from models.network.layers import grid_at
 from models.network.question import Question
 from models.network.statistics import Moments, Statistics
 from tasks.method_comparison.figures import Floats, Resampling
-from tasks.synthetic import read_rows, render, scene_of
+from tasks.synthetic.dataset import read_rows, scene_of
+from tasks.synthetic.scene import render
 
 METHODS = (
     *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "saliency", "input_x_gradient", "vjp"),

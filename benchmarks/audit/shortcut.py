@@ -17,9 +17,11 @@ import numpy as np
 
 from benchmarks.measure import Figure, main
 from models.classifier.small_resnet import small_preprocessing, small_resnet
-from tasks.finetune import predict
-from tasks.synthetic import BenchmarkSettings, plan, read_rows, render, scene_of, write_benchmark
-from tasks.synthetic.baseline import album_of, trained
+from tasks.finetune.loop import predict
+from tasks.synthetic.baseline import trained, training_images_of
+from tasks.synthetic.dataset import plan, read_rows, scene_of, write_benchmark
+from tasks.synthetic.scene import render
+from tasks.synthetic.settings import BenchmarkSettings
 
 STRONG, NONE = 0.95, 0.25
 SHORT_PLAN = {"train": 2000, "validation": 0, "test": 640}  # --quick
@@ -77,8 +79,8 @@ def _cell(look: str, size: str, strength: float, seed: int, quick: bool) -> Cell
 
 def _train(folder: Path, settings: BenchmarkSettings, draw_seconds: float) -> Cell:
     preprocessing = small_preprocessing(settings.image_size)
-    train = album_of(folder, "train", preprocessing)
-    test = album_of(folder, "test", preprocessing)
+    train = training_images_of(folder, "train", preprocessing)
+    test = training_images_of(folder, "test", preprocessing)
     started = time.perf_counter()
     network = trained(train, preprocessing, len(settings.classes), settings.seed)
     seconds = time.perf_counter() - started

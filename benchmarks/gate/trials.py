@@ -28,7 +28,7 @@ from benchmarks.audit_in_process import computed_here
 from benchmarks.measure import Figure, main
 from benchmarks.retraining.cells import CELLS
 from models.classifier.architectures import ModelSettings
-from tasks.attribution.job import Asked, AttributionSettings
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.compare.figures import Gauged, Sought, gauge
 from tasks.compare.paired_images import match_runs, read_alone, read_pairs
@@ -41,8 +41,9 @@ from tasks.runs.folder import digest
 from tasks.runs.reader import Run, open_run
 from tasks.schema import wilson
 from tasks.summary.summarise import summarise
-from tasks.synthetic import BenchmarkSettings, write_benchmark
 from tasks.synthetic.baseline import train_baseline
+from tasks.synthetic.dataset import write_benchmark
+from tasks.synthetic.settings import BenchmarkSettings
 
 VERSION = 1  # of how trials are made and judged
 KEPT = CELLS / "gate"
@@ -89,7 +90,7 @@ class Trial:
         folder = self.folder / name
         if not (folder / "summary.json").is_file():
             data = DataSettings(path=str(self.folder / "benchmark"), split="test")
-            asked = Asked(data, AttributionSettings(methods=(METHOD,)), donors)
+            asked = AuditRequest(data, AttributionSettings(methods=(METHOD,)), donors)
             run, cost = computed_here(folder, ModelSettings(address=str(bundle)), asked)
             summarise(run, FlagSettings(method=METHOD), cost)
         return open_run(folder)

@@ -20,14 +20,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.retraining.pictures import Scenery
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import Classifier, check_classifier
 from models.map_quality.localisation import foreground_share, lift, to_cells
 from models.methods.maps import explain
 from models.methods.registry import find_method
 from models.network.question import Question
 from models.objectives.names import find_objective
-from tasks.finetune import Album, FinetuneSettings, HeldOut, Standing, Training, finetune, predict
+from tasks.finetune.checkpoint import TrainingState
+from tasks.finetune.images import TrainingImages
+from tasks.finetune.loop import Training, finetune, predict
+from tasks.finetune.settings import FinetuneSettings
+from tasks.finetune.validation import HeldOut
 
 CELLS = Path(__file__).parents[1] / "cells"
 VERSION = 1  # of how cells are made and judged
@@ -132,14 +136,16 @@ def computed(cell: Cell) -> Judged:
     )
 
 
-def retrained(cell: Cell) -> tuple[Classifier, Standing]:
+def retrained(cell: Cell) -> tuple[Classifier, TrainingState]:
     """The network of the scenery, trained further, or as it was."""
     scenery, row = cell.scenery, ROWS[cell.row]
     network, preprocessing = scenery.network(), scenery.preprocessing
-    built = Built(network, ADDRESS, classes=scenery.settings.classes, preprocessing=preprocessing)
+    built = BuiltNetwork(
+        network, ADDRESS, classes=scenery.settings.classes, preprocessing=preprocessing
+    )
     classifier = check_classifier(built, ModelSettings(address=ADDRESS))
     if row.objective is None:
-        return classifier, Standing()
+        return classifier, TrainingState()
     assert classifier.grid is not None
     objective = find_objective(row.objective).objective
     grids = (classifier.grid,) * len(objective.layers)
@@ -150,7 +156,7 @@ def retrained(cell: Cell) -> tuple[Classifier, Standing]:
     return classifier, finetune(training)
 
 
-def _album(scenery: Scenery, row: Row) -> Album:
+def _album(scenery: Scenery, row: Row) -> TrainingImages:
     album = scenery.estimated() if row.masks == "estimated" else scenery.album
     if row.masks == "tenth":
         chance_N = torch.rand(len(album), generator=torch.Generator().manual_seed(scenery.seed))
@@ -191,7 +197,7 @@ def lifts(scenery: Scenery, classifier: Classifier, name: str) -> Tensor:
 
 
 def _keep(
-    cell: Cell, columns: Mapping[str, np.ndarray], standing: Standing, seconds: float
+    cell: Cell, columns: Mapping[str, np.ndarray], standing: TrainingState, seconds: float
 ) -> None:
     cell.file.parent.mkdir(parents=True, exist_ok=True)
     history = [{"epoch": epoch.number, **epoch.figures} for epoch in standing.history]

@@ -20,11 +20,12 @@ from benchmarks.retraining.trained_networks import elsewhere, learnt
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_preprocessing
 from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.finetune import Album, read_album
+from tasks.finetune.images import TrainingImages, read_training_images
 from tasks.pictures.estimator import ForegroundSettings, load_estimator
-from tasks.pictures.samples import Ground, Reader
-from tasks.synthetic import BenchmarkSettings, read_rows, write_benchmark
-from tasks.synthetic.baseline import album_of
+from tasks.pictures.samples import MaskReading, Reader
+from tasks.synthetic.baseline import training_images_of
+from tasks.synthetic.dataset import read_rows, write_benchmark
+from tasks.synthetic.settings import BenchmarkSettings
 
 VERSION = 1  # of the scenery; another version is another folder
 
@@ -65,26 +66,26 @@ class Scenery:
         return small_preprocessing(self.settings.image_size)
 
     @cached_property
-    def album(self) -> Album:
+    def album(self) -> TrainingImages:
         """To train on, with all masks and groups."""
-        return album_of(self.folder, "train", self.preprocessing)
+        return training_images_of(self.folder, "train", self.preprocessing)
 
     @cached_property
-    def validation(self) -> Album:
+    def validation(self) -> TrainingImages:
         """Biased as the training pictures are."""
-        return album_of(self.folder, "validation", self.preprocessing)
+        return training_images_of(self.folder, "validation", self.preprocessing)
 
     @cached_property
-    def test(self) -> Album:
+    def test(self) -> TrainingImages:
         """As many pictures of each class on each background; nothing is chosen by them."""
-        return album_of(self.folder, "test", self.preprocessing)
+        return training_images_of(self.folder, "test", self.preprocessing)
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
         """The test pictures' lines in the table."""
         return [row for row in read_rows(self.folder) if row["split"] == "test"]
 
-    def estimated(self) -> Album:
+    def estimated(self) -> TrainingImages:
         """The training pictures with estimated foregrounds in place of the masks."""
         mask_NHW = self._kept("estimated", lambda: self._estimate().mask_NHW)
         return replace(self.album, mask_NHW=mask_NHW)
@@ -104,7 +105,7 @@ class Scenery:
             np.save(file, make().numpy())
         return torch.from_numpy(np.load(file))
 
-    def _estimate(self) -> Album:
+    def _estimate(self) -> TrainingImages:
         settings = self.settings
         data = DataSettings(path=str(self.folder), split="train")
         catalog = make_catalog(data, settings.classes)
@@ -112,8 +113,8 @@ class Scenery:
         nothing = pa.nulls(len(catalog), catalog.schema.field("masks").type)
         catalog = catalog.set_column(place, "masks", nothing)
         estimator = load_estimator(ForegroundSettings(source="estimate"), self.preprocessing.size)
-        reader = Reader(self.preprocessing, Ground("foreground", "upright"), estimator)
-        return read_album(catalog, settings.classes, reader)
+        reader = Reader(self.preprocessing, MaskReading("foreground", "upright"), estimator)
+        return read_training_images(catalog, settings.classes, reader)
 
     def _draw_again(self) -> Tensor:
         scenes = []

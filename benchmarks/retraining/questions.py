@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.retraining.cells import MAPS, ROWS, Cell, Judged, computed
 from benchmarks.retraining.pictures import Scenery
 from benchmarks.retraining.seed_bootstrap import Drawn, Floats
-from tasks.synthetic import plan
+from tasks.synthetic.dataset import plan
 
 SEEDS = (1, 2, 3)
 HEADLINES = ("erm", "swap", "sib, interventional")

@@ -12,14 +12,16 @@ import torch
 from torch import nn
 
 from models.classifier.small_resnet import small_preprocessing, small_resnet
-from tasks.finetune import Album
-from tasks.synthetic import BenchmarkSettings, render, scene_of
+from tasks.finetune.images import TrainingImages
 from tasks.synthetic.baseline import trained
+from tasks.synthetic.dataset import scene_of
+from tasks.synthetic.scene import render
+from tasks.synthetic.settings import BenchmarkSettings
 
 FAR = 10_000_000  # seeds of such backgrounds; no picture of the benchmark has one
 
 
-def learnt(kept: Path, album: Album, settings: BenchmarkSettings, seed: int) -> nn.Module:
+def learnt(kept: Path, album: TrainingImages, settings: BenchmarkSettings, seed: int) -> nn.Module:
     """By plain cross entropy, once: floats differ between machines, what is learnt does not."""
     classes = len(settings.classes)
     if not kept.exists():

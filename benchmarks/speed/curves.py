@@ -23,7 +23,7 @@ from benchmarks.rounds import at_least, cpu_seconds_in_turns, ratios
 from benchmarks.speed.cams import FORMATS, Subject, make_subject
 from models.classifier.small_resnet import small_resnet
 from models.map_quality.faithfulness import STEPS, curve, find_ends, hottest_first
-from models.map_quality.localisation import enlarged
+from models.map_quality.localisation import enlarge
 from models.methods.smoothing import blur
 from models.network.capture import as_found
 from models.network.question import Question
@@ -109,7 +109,7 @@ def areas_of_batch(subject: Subject, map_Bhw: Tensor) -> Tensor:
             target_B = subject.network(image_BCHW).argmax(1)
         asked = Question(subject.network, image_BCHW, target_B)
         ends = find_ends(asked)
-        order = hottest_first(enlarged(map_Bhw, image_BCHW.shape[2:]))
+        order = hottest_first(enlarge(map_Bhw, image_BCHW.shape[2:]))
         curves = (
             curve(asked, ends.clean, ends.mean, order),
             curve(asked, ends.blur, ends.clean, order),
@@ -122,7 +122,7 @@ def areas_in_loop(subject: Subject, map_Bhw: Tensor, scores: Scores, steps: int 
     found = []
     images, maps = torch.split(subject.image_BCHW, 1), torch.split(map_Bhw, 1)
     for image_1CHW, map_1hw in zip(images, maps, strict=True):
-        heat_P = enlarged(map_1hw, image_1CHW.shape[2:]).flatten()
+        heat_P = enlarge(map_1hw, image_1CHW.shape[2:]).flatten()
         order_P = heat_P.argsort(descending=True, stable=True)
         with torch.no_grad():
             target = int(subject.network(image_1CHW).argmax())

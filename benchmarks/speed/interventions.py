@@ -18,12 +18,12 @@ from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
 from benchmarks.speed.cams import Subject, goal_of, make_subject, predict
 from benchmarks.speed.jpeg_files import SIZE, photographs
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import Classifier, check_classifier
 from models.classifier.preprocessing import Preprocessing
 from tasks.interventions.donors import DonorPool, InterventionSettings
 from tasks.interventions.intervene import Interventions, Subjects
-from tasks.pictures.samples import Ground, Reader, Row, Sample
+from tasks.pictures.samples import MaskReading, Reader, Row, Sample
 
 POOL = 64
 
@@ -34,7 +34,7 @@ def run(quick: bool) -> list[Figure]:
     size, rounds, batch = (64, 3, 8) if quick else (224, 15, 16)
     subject = make_subject("resnet18", batch, size, "channels_last")
     preprocessing = Preprocessing(resize=(size, size))
-    reader = Reader(preprocessing, Ground("foreground", "upright"))
+    reader = Reader(preprocessing, MaskReading("foreground", "upright"))
     rows = _rows(batch)
     classifier = _classifier(subject, preprocessing)
     interventions = Interventions(InterventionSettings(), _pool(size))
@@ -82,7 +82,7 @@ def _rows(count: int) -> list[Row]:
 
 def _classifier(subject: Subject, preprocessing: Preprocessing) -> Classifier:
     classes = tuple(f"c{number}" for number in range(1000))
-    built = Built(subject.network, "bench", classes=classes, preprocessing=preprocessing)
+    built = BuiltNetwork(subject.network, "bench", classes=classes, preprocessing=preprocessing)
     return check_classifier(built, ModelSettings(address="bench"))
 
 

@@ -15,8 +15,8 @@ from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_most
 from benchmarks.speed.jpeg_files import photographs
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import Fetched
-from tasks.attribution.job import Asked
+from models.classifier.mlflow_models import FetchedModel
+from tasks.attribution.job import AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
 from tasks.execution.prepare import prepare_run
@@ -61,9 +61,11 @@ def audit(data: Path, model: ModelSettings, run: Path, reuse: Path | None) -> fl
     """Seconds from the settings to summary.json."""
     start = time.perf_counter()
     settings = DataSettings(path=str(data))
-    asked = Asked(settings)
+    asked = AuditRequest(settings)
     output = OutputSettings(run=str(run), reuse=None if reuse is None else str(reuse))
-    folder = prepare_run(asked, Fetched(model), output, {"model": model.model_dump(mode="json")})
+    folder = prepare_run(
+        asked, FetchedModel(model), output, {"model": model.model_dump(mode="json")}
+    )
     compute = ComputeSettings(workers=WORKERS)
     cost = attribute_run(folder, compute, f"{run}-dask", lambda _: None)
     summarise(folder, FlagSettings(), cost)

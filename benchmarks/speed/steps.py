@@ -25,10 +25,10 @@ from models.classifier.small_resnet import small_resnet
 from models.network.layers import find_grid
 from models.objectives.names import find_objective
 from models.objectives.step import Learner
-from tasks.finetune import Album, FinetuneSettings
-from tasks.finetune.batches import Deck
+from tasks.finetune.batches import BatchSampler
+from tasks.finetune.images import TrainingImages
 from tasks.finetune.loop import head_of_classes
-from tasks.finetune.settings import generator_of, optimiser_of
+from tasks.finetune.settings import FinetuneSettings, generator_of, optimiser_of
 
 OBJECTIVES = {
     "swap": 1.2,
@@ -56,7 +56,7 @@ class Stepping:
         answer_NK = torch.eye(classes)[album.label_N]
         geometry = Preprocessing(crop=(rows, rows))
         device = torch.device("cpu")
-        self.deck = Deck(
+        self.deck = BatchSampler(
             album, answer_NK, geometry, self.objective, recipe, generator_of(recipe), device
         )
         if self.objective.trains == "head":
@@ -142,7 +142,7 @@ def _stepping(name: str, network: nn.Module, batch: int, rows: int) -> Stepping:
     return Stepping(name, network, batch, rows)
 
 
-def _album(count: int, rows: int) -> Album:
+def _album(count: int, rows: int) -> TrainingImages:
     generator = torch.Generator().manual_seed(0)
     image_NCHW = torch.randint(0, 256, (count, 3, rows, rows), generator=generator)
     mask_NHW = torch.zeros(count, rows, rows, dtype=torch.uint8)
@@ -150,7 +150,7 @@ def _album(count: int, rows: int) -> Album:
     layout = torch.channels_last
     picture_NCHW = image_NCHW.to(torch.uint8).contiguous(memory_format=layout)
     label_N = torch.arange(count) % 4
-    return replace(Album.of(picture_NCHW, label_N, mask_NHW), group_N=label_N)
+    return replace(TrainingImages.of(picture_NCHW, label_N, mask_NHW), group_N=label_N)
 
 
 if __name__ == "__main__":

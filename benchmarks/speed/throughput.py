@@ -36,7 +36,7 @@ from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
 from tasks.attribution.job import AttributionSettings, read_shard
 from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings, place
+from tasks.execution.cluster import ComputeSettings, move_to_device
 from tasks.execution.dispatch import Progress, attribute_shards
 from tasks.pictures.samples import rows_of
 
@@ -153,7 +153,7 @@ def _loaded(model: ModelSettings) -> Classifier:
     """Once in each process."""
     torch.set_num_threads(1)
     classifier = load_classifier(model)
-    place(classifier, "cpu", FORMAT)
+    move_to_device(classifier, "cpu", FORMAT)
     return classifier
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from flows.cli import registry
-from flows.cli.exit_codes import REFUSED, leave, one_line_errors
+from flows.cli.exit_codes import leave, one_line_errors
 from flows.cli.options import given_settings, settings_options
 from flows.cli.orphan_guard import nothing_left_behind
 from flows.cli.output import print_gate, print_pair, print_run, print_story
@@ -29,7 +29,7 @@ from flows.settings.sections import (
     ReleaseSettings,
     RetrainSettings,
 )
-from models.addresses import place
+from models.addresses import as_path
 
 log = logging.getLogger("sightline")
 
@@ -103,17 +103,17 @@ def release(config: Path | None, as_json: bool, **options: Any) -> None:
         prepare_environment()
         from flows.release import release as run_release
         from flows.runtime.prefect_server import prefect_answering
-        from tasks.tracking.promotion import Refused
+        from models.errors import ReleaseRefused
 
         refused = None
         with prefect_answering():
             try:
                 folder = run_release(**dict(settings))
-            except Refused as error:
+            except ReleaseRefused as error:
                 refused, folder = error, error.folder
         print_gate(folder, as_json)
         if refused is not None:
-            leave(refused.sentence, REFUSED)
+            leave(refused.sentence, refused.exit_code)
 
 
 @main.group()
@@ -172,7 +172,7 @@ def runs(folder: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
         else:
-            print_runs(found, str(place(folder)))
+            print_runs(found, str(as_path(folder)))
 
 
 @main.command()
@@ -181,11 +181,11 @@ def runs(folder: str, as_json: bool) -> None:
 def remove(run: str, yes: bool) -> None:
     """Delete a run and all that it wrote, after asking."""
     with one_line_errors():
-        from flows.cli.output.audit import told_size
+        from flows.cli.output.audit import format_size
         from tasks.runs.inventory import entry_of, remove_run
 
         entry = entry_of(run)
-        size = told_size(entry.size)
+        size = format_size(entry.size)
         question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
         if not yes and not click.confirm(question):
             click.echo("nothing was deleted")
@@ -212,7 +212,7 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
         shown = not as_json and is_duel(then, now)
         paired = pair_runs(then, now) if out is not None or shown else None
         if out is not None and paired is not None:
-            write_paired(then, now, paired, place(out))
+            write_paired(then, now, paired, as_path(out))
         if as_json:
             click.echo(moved.model_dump_json(indent=2))
         else:
@@ -265,8 +265,8 @@ def publish(run: str, **options: Any) -> None:
 
 
 def _estimate(settings: AuditSettings) -> str:
-    from models.classifier.mlflow_models import fetched
+    from models.classifier.mlflow_models import fetch
     from tasks.execution.dry_run import estimate
 
-    with fetched(settings.model, tracking_of(settings.tracking).uri) as model:
+    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         return estimate(settings.asked, model.settings, settings.compute)

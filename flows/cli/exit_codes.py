@@ -12,14 +12,10 @@ from typing import NoReturn
 
 import click
 
-from models.classifier.mlflow_models import RegistryAway
-from models.errors import Mistake, told
-from tasks.catalog.formats import NothingToAudit
-from tasks.execution.run_shards import UnfinishedRun
-from tasks.storage.files import answering
-from tasks.tracking.audit_run import PublishError
+from models.errors import Unfinished, UserError, describe_error
+from tasks.storage.files import storage_errors
 
-REFUSED, MISTAKE, FAILURE, NOTHING = 1, 2, 3, 4
+FAILURE = 3  # ours; models/errors.py has the others
 
 
 @contextmanager
@@ -27,18 +23,14 @@ def one_line_errors() -> Iterator[None]:
     """A mistake is one line and exit code 2; only our own failures show where they happened."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        with answering():
+        with storage_errors():
             yield
-    except NothingToAudit as error:
-        leave(str(error), NOTHING)
-    except (UnfinishedRun, PublishError, RegistryAway) as error:
-        leave(str(error), FAILURE)
-    except Mistake as error:
-        leave(str(error), MISTAKE)
+    except (UserError, Unfinished) as error:
+        leave(str(error), error.exit_code)
     except click.Abort:  # a question and nobody to answer it
-        leave("nothing was done: answer the question, or pass --yes", MISTAKE)
+        leave("nothing was done: answer the question, or pass --yes", UserError.exit_code)
     except OSError as error:  # a full disk, storage that is away
-        leave(f"{told(error)}; what was written before is kept", FAILURE)
+        leave(f"{describe_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is for whoever mends it
         traceback.print_exc()
         leave("this is a failure of Sightline, not of yours", FAILURE)

@@ -11,7 +11,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flows.settings.compose import SettingsMistake, plain_type, spoken
+from flows.settings.compose import option_name, plain_type
+from models.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,9 +31,9 @@ def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
 def given_settings(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
     """What was given on the command line, as {"section.key": value}."""
     return {
-        dotted: _value(field, options[spoken(dotted)])
+        dotted: _value(field, options[option_name(dotted)])
         for dotted, field in _fields(kind)
-        if options[spoken(dotted)] is not None
+        if options[option_name(dotted)] is not None
     }
 
 
@@ -45,7 +46,7 @@ def _fields(kind: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
-    name = spoken(dotted)
+    name = option_name(dotted)
     flag = "--" + name.replace("_", "-")
     kind = plain_type(field)
     shown: dict[str, Any] = {"help": field.description}
@@ -76,4 +77,4 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsMistake(f"{path} cannot be read as JSON ({error})") from error
+        raise UserError(f"{path} cannot be read as JSON ({error})") from error

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from flows.settings.compose import compose, secrets_refused
+from flows.settings.compose import compose, refuse_secrets
 from flows.settings.environment import tracking_of
 from models.addresses import without_secrets
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
-from models.classifier.mlflow_models import fetched
+from models.classifier.mlflow_models import fetch
 from tasks.runs.folder import RunFolder
-from tasks.storage.lock import held
+from tasks.storage.lock import hold_lock
 from tasks.tracking.audit_run import TrackingSettings, publish_run
 from tasks.tracking.registry import RegistrySettings, register_model
 
@@ -30,7 +30,7 @@ class LogSettings(BaseModel):
     registry: RegistrySettings
     tracking: TrackingSettings = TrackingSettings()
 
-    _without_secrets = model_validator(mode="after")(secrets_refused)
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
 
 
 class PublishSettings(BaseModel):
@@ -40,13 +40,13 @@ class PublishSettings(BaseModel):
 
     tracking: TrackingSettings = TrackingSettings()
 
-    _without_secrets = model_validator(mode="after")(secrets_refused)
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
 
 
 def log_model(settings: LogSettings) -> str:
     """Check the model as an audit would, and register it; returns its address."""
     tracking = tracking_of(settings.tracking)
-    with fetched(settings.model, tracking.uri) as model:
+    with fetch(settings.model, tracking.uri) as model:
         classifier = load_classifier(model.settings)
         log.info(
             "model: %s, %d classes, maps from layer %s",
@@ -63,7 +63,7 @@ def publish_later(run: str, given: dict[str, Any]) -> str:
     chosen = folder.read_state()["settings"].get("tracking", {})
     told = {f"tracking.{key}": value for key, value in chosen.items()} | given
     tracking = tracking_of(compose(PublishSettings, None, told).tracking)
-    with held(run):
+    with hold_lock(run):
         run_id = publish_run(folder, tracking)
     uri = without_secrets(tracking.uri)
     return f"{run_id} in experiment {tracking.experiment} of MLflow at {uri}"

@@ -15,17 +15,12 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
-from models.errors import told
-from tasks.execution.run_shards import UnfinishedRun
+from models.errors import PrefectUnavailable, describe_error
 
 log = logging.getLogger("sightline")
 
 LAST_NEWS = 5.0  # seconds at the end for what is still to be told of the progress
 PATIENCE = 240.0  # seconds at the end for a server that is being restarted
-
-
-class PrefectAway(UnfinishedRun):
-    """Prefect's server did not answer for longer than its client waits."""
 
 
 @contextmanager
@@ -37,8 +32,8 @@ def prefect_answering() -> Iterator[None]:
         if not (isinstance(error, httpx.HTTPError) or "Failed to reach API" in str(error)):
             raise
         where = PREFECT_API_URL.value() or "its own address"
-        raise PrefectAway(
-            f"Prefect at {where} does not answer ({told(error)}); what was computed is kept, and "
+        raise PrefectUnavailable(
+            f"Prefect at {where} does not answer ({describe_error(error)}); what was computed is kept, and "
             "the same command continues when it does, or without PREFECT_API_URL"
         ) from error
 
@@ -51,7 +46,9 @@ def wait_for_prefect() -> None:
     end, said = time.monotonic() + PATIENCE, False
     while (error := _unreachable()) and time.monotonic() < end:
         if not said:
-            log.warning("waiting for Prefect's server (%s); all is computed and kept", told(error))
+            log.warning(
+                "waiting for Prefect's server (%s); all is computed and kept", describe_error(error)
+            )
         said = True
         time.sleep(1)
 
@@ -113,5 +110,7 @@ class Artifact:
 
     def _complain(self, error: Exception) -> None:
         if not self.complained:
-            log.warning("Prefect does not show the progress (%s); the work goes on", told(error))
+            log.warning(
+                "Prefect does not show the progress (%s); the work goes on", describe_error(error)
+            )
         self.complained = True

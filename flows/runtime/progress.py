@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.runtime.prefect_server import Artifact
 from tasks.execution import dispatch
-from tasks.finetune import OnStep
+from tasks.finetune.loop import OnStep
 
 log = logging.getLogger("sightline")
 
@@ -45,14 +45,14 @@ class Watch:
 
 
 @contextmanager
-def watched(what: str) -> Iterator[Callable[[dispatch.Progress], None]]:
+def show_progress(what: str) -> Iterator[Callable[[dispatch.Progress], None]]:
     """Yields what to call when shards are done."""
     with _watch(what, "images") as watch:
         yield lambda progress: watch.tell(progress.done, progress.total, progress.reused)
 
 
 @contextmanager
-def steps_watched(what: str) -> Iterator[OnStep]:
+def show_steps(what: str) -> Iterator[OnStep]:
     """Yields what to call after each training step: step, steps, the loss and its parts."""
     with _watch(what, "steps") as watch:
         yield lambda step, steps, parts: watch.tell(
@@ -61,7 +61,7 @@ def steps_watched(what: str) -> Iterator[OnStep]:
 
 
 @contextmanager
-def pictures_watched(what: str) -> Iterator[Callable[[int, int], None]]:
+def show_pictures(what: str) -> Iterator[Callable[[int, int], None]]:
     """Yields what to call when pictures are read."""
     with _watch(what, "images") as watch:
         yield watch.tell

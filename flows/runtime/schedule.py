@@ -11,10 +11,9 @@ from prefect import State, runtime
 
 from flows.runtime.prefect_server import wait_for_prefect
 from flows.settings.sections import RunSettings
-from models.classifier.mlflow_models import RegistryAway
-from tasks.runs.series import settled
-from tasks.storage.lock import held
-from tasks.tracking.audit_run import PublishError
+from models.errors import MlflowUnavailable
+from tasks.runs.series import settle_folder
+from tasks.storage.lock import hold_lock
 
 log = logging.getLogger("sightline")
 
@@ -22,7 +21,7 @@ AnyRun = TypeVar("AnyRun", bound=RunSettings)
 
 
 @contextmanager
-def undisturbed(settings: AnyRun) -> Iterator[AnyRun]:
+def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
     """The settings with the one run folder that they mean, which nobody else writes meanwhile.
 
     Prefect sets the time that a flow run was scheduled for once: a retry has the same folder. A
@@ -31,15 +30,15 @@ def undisturbed(settings: AnyRun) -> Iterator[AnyRun]:
     output = settings.output
     if output.series is not None:
         deployment = runtime.deployment.get_name()
-        output = settled(output, deployment, runtime.flow_run.get_scheduled_start_time())
-    with held(output.folder):
+        output = settle_folder(output, deployment, runtime.flow_run.get_scheduled_start_time())
+    with hold_lock(output.folder):
         yield settings.model_copy(update={"output": output})
     wait_for_prefect()
 
 
 def mlflow_away(_task: object, _run: object, state: State[Any]) -> bool:
     """Is it worth another try? Only where MLflow did not answer: numbers stay what they are."""
-    return isinstance(state.data, PublishError | RegistryAway)
+    return isinstance(state.data, MlflowUnavailable)
 
 
 def warn_unpublished(published: State[Any]) -> None:

@@ -13,22 +13,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from models.addresses import has_password, without_secrets
-from models.errors import Mistake, nearest
-from tasks.tracking.audit_run import flat
+from models.errors import UserError, suggest
+from tasks.tracking.audit_run import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 
-class SettingsMistake(Mistake):
-    """A setting that is unknown, missing or out of range."""
-
-
-def secrets_refused(settings: AnySettings) -> AnySettings:
+def refuse_secrets(settings: AnySettings) -> AnySettings:
     """The settings, none of which says a password: they are kept in run.json and in MLflow."""
-    for name, text in flat(settings.model_dump()):
+    for name, text in flatten(settings.model_dump()):
         if has_password(text):
             raise ValueError(
-                f"setting {name} (--{spoken(name)}) holds a password, which would be kept with the "
+                f"setting {name} (--{option_name(name)}) holds a password, which would be kept with the "
                 "run: give it in the environment (MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI; AWS_... for storage)"
             )
@@ -51,7 +47,7 @@ SPOKEN = {
 }
 
 
-def spoken(dotted: str) -> str:
+def option_name(dotted: str) -> str:
     """The option's name for a setting, as a Python identifier."""
     return SPOKEN.get(dotted, dotted.rpartition(".")[2])
 
@@ -82,7 +78,7 @@ def compose(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise SettingsMistake(_told(error, kind)) from error
+        raise UserError(_told(error, kind)) from error
 
 
 def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -92,22 +88,22 @@ def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
             inner = values.setdefault(section, {})
             if not isinstance(inner, dict):
                 told = without_secrets(repr(inner))
-                raise SettingsMistake(f"setting {section} is {told}: a section with keys is needed")
+                raise UserError(f"setting {section} is {told}: a section with keys is needed")
             inner[key] = value
 
 
 def read_config(file: Path) -> dict[str, Any]:
     """Its sections, as they stand there."""
     if not file.is_file():
-        raise SettingsMistake(f"configuration {file} not found")
+        raise UserError(f"configuration {file} not found")
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         told = without_secrets(" ".join(str(error).split()))
-        raise SettingsMistake(f"configuration {file} is not TOML or YAML: {told}") from error
+        raise UserError(f"configuration {file} is not TOML or YAML: {told}") from error
     if not isinstance(values, dict):
-        raise SettingsMistake(f"configuration {file} holds no sections (data, model, output, …)")
+        raise UserError(f"configuration {file} holds no sections (data, model, output, …)")
     return values
 
 
@@ -117,10 +113,10 @@ def _told(error: ValidationError, kind: type[BaseModel]) -> str:
     path = tuple(map(str, first["loc"]))
     where = ".".join(path)
     if first["type"] == "missing":
-        return f"setting {where} is missing: give --{spoken(where)} (or {where} in --config)"
+        return f"setting {where} is missing: give --{option_name(where)} (or {where} in --config)"
     if first["type"] == "extra_forbidden":
         known = _keys(kind, path[:-1])
-        return f"unknown setting {where}{nearest(path[-1], known)}; known are {', '.join(known)}"
+        return f"unknown setting {where}{suggest(path[-1], known)}; known are {', '.join(known)}"
     message = first["msg"].removeprefix("Value error, ")
     found = without_secrets(repr(first["input"]))
     return f"setting {where}: {message} (found {found})" if where else message

@@ -9,14 +9,15 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from flows.settings.compose import secrets_refused
+from flows.settings.compose import refuse_secrets
 from models.addresses import is_local
 from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import BY_ALIAS, BY_VERSION, SCHEME
-from tasks.attribution.job import Asked, AttributionSettings, ComparisonSettings
+from tasks.attribution.job import AttributionSettings, AuditRequest, ComparisonSettings
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
-from tasks.finetune import FinetuneSettings, LearningSettings, Wanted
+from tasks.finetune.plan import LearningSettings, TrainingRequest
+from tasks.finetune.settings import FinetuneSettings
 from tasks.flags.flags import FlagSettings
 from tasks.interventions.donors import InterventionSettings
 from tasks.pictures.estimator import ForegroundSettings
@@ -44,7 +45,7 @@ class RunSettings(BaseModel):
     compute: ComputeSettings = ComputeSettings()
     tracking: TrackingSettings = TrackingSettings()
 
-    _without_secrets = model_validator(mode="after")(secrets_refused)
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
 
     @model_validator(mode="after")
     def _interventions_are_of_predictions(self) -> Self:
@@ -56,8 +57,8 @@ class RunSettings(BaseModel):
         return self
 
     @property
-    def asked(self) -> Asked:
-        return Asked(self.data, self.attribution, self.interventions, self.foreground)
+    def asked(self) -> AuditRequest:
+        return AuditRequest(self.data, self.attribution, self.interventions, self.foreground)
 
 
 class AuditSettings(RunSettings):
@@ -138,8 +139,8 @@ class RetrainSettings(AuditSettings):
         return self
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(self.data, self.learning, self.foreground, self.finetune)
+    def wanted(self) -> TrainingRequest:
+        return TrainingRequest(self.data, self.learning, self.foreground, self.finetune)
 
     @property
     def folder(self) -> Path:
@@ -193,7 +194,7 @@ class SampledData(DataSettings):
     sample: int | None = Field(64, ge=1, description="So many images, stratified by label.")
 
 
-class RivalSettings(AttributionSettings):
+class ComparedMethods(AttributionSettings):
     """Methods to compare, in small shards: some methods take a second an image."""
 
     methods: tuple[str, ...] = Field(
@@ -208,9 +209,9 @@ class CompareMethodsSettings(RunSettings):
     """Everything that a comparison of methods is told."""
 
     data: SampledData
-    attribution: RivalSettings = RivalSettings()
+    attribution: ComparedMethods = ComparedMethods()
     comparison: ComparisonSettings = ComparisonSettings()
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> AuditRequest:
         return replace(super().asked, comparison=self.comparison)

@@ -19,14 +19,10 @@ from models.classifier import weights as weight_files
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
 from models.classifier.user_code import build_from_file
-from models.errors import Mistake, nearest, shown
+from models.errors import UserError, list_names, suggest
 
 INCEPTIONS = ("googlenet", "inception_v3")
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
-
-
-class ModelMistake(Mistake):
-    """A model that cannot be audited as it was given."""
 
 
 class ModelSettings(BaseModel):
@@ -57,7 +53,7 @@ class ModelSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltNetwork:
     """What an address gives before it is checked; None where it does not say."""
 
     network: nn.Module
@@ -73,7 +69,7 @@ class Built:
         return Path(self.architecture).name if self.source else self.architecture
 
 
-def build(settings: ModelSettings) -> Built:
+def build(settings: ModelSettings) -> BuiltNetwork:
     """The network of a `torchvision:`, `timm:`, `sightline:` or `file.py:function` address."""
     scheme, _, name = settings.address.partition(":")
     if scheme == "torchvision":
@@ -84,7 +80,7 @@ def build(settings: ModelSettings) -> Built:
         return _own(name, settings)
     if ".py:" in settings.address:
         return _from_factory(settings)
-    raise ModelMistake(
+    raise UserError(
         f"model {settings.address!r} is not understood: give torchvision:NAME, timm:NAME, "
         "a bundle (model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS"
     )
@@ -102,34 +98,32 @@ def build_fresh(architecture: str, classes: int) -> nn.Module:
     return build_from_file(architecture)[0]
 
 
-def _torchvision(name: str, settings: ModelSettings) -> Built:
+def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        raise ModelMistake(
-            f"torchvision has no classification network {name!r}{nearest(name, known)}"
-        )
+        raise UserError(f"torchvision has no classification network {name!r}{suggest(name, known)}")
     named = torchvision.models.get_model_weights(name)
     choices = [entry.name for entry in named]
     if settings.weights is None:
-        raise ModelMistake(
-            f"torchvision:{name} needs --weights: a file, or one of {shown([*choices, 'DEFAULT'])}"
+        raise UserError(
+            f"torchvision:{name} needs --weights: a file, or one of {list_names([*choices, 'DEFAULT'])}"
         )
     if settings.weights in named.__members__:
         entry = named[settings.weights]
-        return Built(
+        return BuiltNetwork(
             _fill_torchvision(name, weight_files.download(entry), settings.weights),
             settings.address,
-            classes=unique(entry.meta["categories"]),
+            classes=unique_names(entry.meta["categories"]),
             preprocessing=_of_transforms(name, entry.transforms()),
         )
     path = Path(settings.weights)
     if is_local(settings.weights) and not path.suffix and not path.is_file():
-        raise ModelMistake(
+        raise UserError(
             f"weights {settings.weights!r} are no file and no torchvision weights"
-            f"{nearest(settings.weights, choices)}; known are {shown(choices)}"
+            f"{suggest(settings.weights, choices)}; known are {list_names(choices)}"
         )
     state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    return Built(
+    return BuiltNetwork(
         _fill_torchvision(name, state, settings.weights),
         settings.address,
         preprocessing=_of_transforms(name, named.DEFAULT.transforms()),
@@ -184,25 +178,25 @@ def _of_transforms(name: str, transforms: Any) -> Preprocessing:
     )
 
 
-def _timm(name: str, settings: ModelSettings) -> Built:
+def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
     try:
         import timm
     except ImportError as error:
-        raise ModelMistake(
+        raise UserError(
             f"timm:{name} needs timm, which is not here: pip install 'sightline[timm]'"
         ) from error
     plain, _, tag = name.partition(".")
     known = timm.list_models()
     if plain not in known:
-        raise ModelMistake(f"timm has no network {plain!r}{nearest(plain, known)}")
+        raise UserError(f"timm has no network {plain!r}{suggest(plain, known)}")
     tags = timm.list_pretrained(f"{plain}.*")
     if tag and name not in tags:
-        raise ModelMistake(f"timm has no {name!r}{nearest(name, tags)}; known are {shown(tags)}")
+        raise UserError(f"timm has no {name!r}{suggest(name, tags)}; known are {list_names(tags)}")
     if settings.weights is None:
-        raise ModelMistake(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
+        raise UserError(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
     state = weight_files.read_state(settings.weights, settings.allow_pickle)
     network = _filled(partial(_build_timm, name), state, settings.weights)
-    return Built(
+    return BuiltNetwork(
         network,
         settings.address,
         preprocessing=_of_timm(timm.data.resolve_data_config(model=network)),
@@ -217,9 +211,7 @@ def _build_timm(name: str, num_classes: int) -> nn.Module:
     heads = (heads,) if isinstance(heads, str) else heads
     state = network.state_dict()
     if not heads or not all(f"{head}.weight" in state for head in heads):
-        raise ModelMistake(
-            f"timm:{name} is no classifier: it has no head that answers with classes"
-        )
+        raise UserError(f"timm:{name} is no classifier: it has no head that answers with classes")
     classifier: nn.Module = network
     return classifier
 
@@ -246,18 +238,18 @@ def _of_timm(config: dict[str, Any]) -> Preprocessing | None:
     )
 
 
-def _own(name: str, settings: ModelSettings) -> Built:
+def _own(name: str, settings: ModelSettings) -> BuiltNetwork:
     if name not in OWN:
-        raise ModelMistake(
-            f"sightline has no network {name!r}{nearest(name, OWN)}; known: {shown(OWN)}"
+        raise UserError(
+            f"sightline has no network {name!r}{suggest(name, OWN)}; known: {list_names(OWN)}"
         )
     if settings.weights is None:
-        raise ModelMistake(f"sightline:{name} needs --weights FILE")
+        raise UserError(f"sightline:{name} needs --weights FILE")
     state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    return Built(_filled(OWN[name], state, settings.weights), settings.address)
+    return BuiltNetwork(_filled(OWN[name], state, settings.weights), settings.address)
 
 
-def _from_factory(settings: ModelSettings) -> Built:
+def _from_factory(settings: ModelSettings) -> BuiltNetwork:
     """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
     network, source = build_from_file(settings.address)
     if settings.weights is not None:
@@ -268,8 +260,10 @@ def _from_factory(settings: ModelSettings) -> Built:
     try:
         prepared = preprocessing and Preprocessing.model_validate(preprocessing)
     except ValidationError as error:
-        raise ModelMistake(first_of(error, f"preprocessing of {settings.address}")) from error
-    return Built(
+        raise UserError(
+            describe_first_problem(error, f"preprocessing of {settings.address}")
+        ) from error
+    return BuiltNetwork(
         network,
         settings.address,
         source=source,
@@ -278,13 +272,13 @@ def _from_factory(settings: ModelSettings) -> Built:
     )
 
 
-def unique(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+def unique_names(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """A name that stands twice, as crane does in old lists of ImageNet, carries its index."""
     twice = {name for name in names if list(names).count(name) > 1}
     return tuple(f"{name} [{i}]" if name in twice else name for i, name in enumerate(names))
 
 
-def first_of(error: ValidationError, what: str) -> str:
+def describe_first_problem(error: ValidationError, what: str) -> str:
     first = error.errors()[0]
     parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
     return ": ".join(part for part in parts if part).replace("\n", " ")

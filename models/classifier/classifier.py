@@ -18,21 +18,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.addresses import is_local, place, reaching, read_text, writing
+from models.addresses import as_path, is_local, read_text, storage_errors_in_one_line, write_whole
 from models.classifier.architectures import (
-    Built,
-    ModelMistake,
+    BuiltNetwork,
     ModelSettings,
     build,
-    first_of,
-    unique,
+    describe_first_problem,
+    unique_names,
 )
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.weights import digest_of
-from models.errors import shown, told
+from models.errors import LayerError, UserError, describe_error, list_names
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
-from models.network.layers import LayerMistake, device_of, find_grid, grid_of
+from models.network.layers import device_of, find_grid, grid_of
 
 BUNDLE = "model.json"
 
@@ -75,11 +74,11 @@ def load_classifier(settings: ModelSettings) -> Classifier:
     return check_classifier(_build(settings), settings)
 
 
-def check_classifier(built: Built, settings: ModelSettings) -> Classifier:
+def check_classifier(built: BuiltNetwork, settings: ModelSettings) -> Classifier:
     """Complete what was built, by the settings and by a look at it, or refuse it."""
     preprocessing = settings.preprocessing or built.preprocessing
     if preprocessing is None:
-        raise ModelMistake(
+        raise UserError(
             f"model {settings.address} does not say how its pictures are prepared: give "
             '--preprocessing FILE with {"resize": 256, "crop": [224, 224], "mean": …, "std": …}'
         )
@@ -104,7 +103,7 @@ def _grid(network: nn.Module, example_BCHW: Tensor) -> Grid | None:
     """Of the last layer with cells; None where there is none to be found, as in a bare function."""
     try:
         return find_grid(network, example_BCHW)
-    except LayerMistake:
+    except LayerError:
         return None
 
 
@@ -119,10 +118,10 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
     state = classifier.network.state_dict()
     # Copies, since safetensors refuses tied weights and other memory formats.
     numbers = {name: value.contiguous().clone() for name, value in state.items()}
-    with writing(folder / bundle.weights) as file:
+    with write_whole(folder / bundle.weights) as file:
         file.write(save(numbers))
         (folder / BUNDLE).unlink(missing_ok=True)  # never an old one beside new weights
-    with writing(folder / BUNDLE) as file:
+    with write_whole(folder / BUNDLE) as file:
         file.write(bundle.model_dump_json(indent=2).encode() + b"\n")
     return folder / BUNDLE
 
@@ -131,28 +130,28 @@ def read_bundle(address: str | Path) -> Bundle:
     """The content of a model.json, or what is wrong with it."""
     text = read_text(address)
     if text is None:
-        raise ModelMistake(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
+        raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
     try:
         return Bundle.model_validate(json.loads(text))
     except ValidationError as error:
-        raise ModelMistake(first_of(error, f"model bundle {address}")) from error
+        raise UserError(describe_first_problem(error, f"model bundle {address}")) from error
     except ValueError as error:
-        raise ModelMistake(f"model bundle {address} is not JSON ({error})") from error
+        raise UserError(f"model bundle {address} is not JSON ({error})") from error
 
 
-def _build(settings: ModelSettings) -> Built:
+def _build(settings: ModelSettings) -> BuiltNetwork:
     address = settings.address
     if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
         return build(settings)
-    with reaching(address):
-        path = place(address)
+    with storage_errors_in_one_line(address):
+        path = as_path(address)
     return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
 
 
-def _from_bundle(path: Path, settings: ModelSettings) -> Built:
+def _from_bundle(path: Path, settings: ModelSettings) -> BuiltNetwork:
     bundle = read_bundle(path)
     if ".py:" in bundle.architecture and not settings.allow_factory:
-        raise ModelMistake(
+        raise UserError(
             f"model bundle {path} names code to run ({bundle.architecture}): "
             "pass --allow-factory if you trust it"
         )
@@ -171,7 +170,7 @@ def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int
     precise = {weight.dtype for weight in network.parameters()} - {torch.float32}
     if precise:
         kind = str(precise.pop()).removeprefix("torch.")
-        raise ModelMistake(
+        raise UserError(
             f"model {address} computes in {kind}, and maps are made in float32: "
             "return network.float() from the factory"
         )
@@ -180,29 +179,29 @@ def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int
         try:
             logits = network(image_BCHW.clone())  # a copy: some networks scale theirs in place
         except Exception as error:  # the user's code may raise anything
-            raise ModelMistake(
+            raise UserError(
                 f"model {address} does not accept pictures {tuple(example_BCHW.shape)}, "
-                f"the size that its preprocessing gives: {told(error)}"
+                f"the size that its preprocessing gives: {describe_error(error)}"
             ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         what = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise ModelMistake(
+        raise UserError(
             f"model {address} gives {what}, not logits (batch, classes): "
             "return one tensor of them, with a factory if need be"
         )
     if logits.shape[1] == 1:
-        raise ModelMistake(
+        raise UserError(
             f"model {address} has one logit (a binary classifier by threshold): "
             "give it two logits, [0, logit], in a factory"
         )
     last = type(logits.grad_fn).__name__  # finds functions as well as modules
     if last.startswith("SigmoidBackward"):
-        raise ModelMistake(
+        raise UserError(
             f"model {address} ends in a sigmoid (several labels an image): "
             "only single-label classifiers can be audited"
         )
     if last.startswith("SoftmaxBackward"):
-        raise ModelMistake(
+        raise UserError(
             f"model {address} ends in a softmax, and maps need logits: leave it out of the factory"
         )
     return logits.shape[1]
@@ -216,13 +215,13 @@ def _name_classes(
     if settings.classes is not None:
         text = read_text(settings.classes)
         if text is None:
-            raise ModelMistake(f"classes file {settings.classes} not found: one class name a line")
+            raise UserError(f"classes file {settings.classes} not found: one class name a line")
         classes = tuple(line.strip() for line in text.splitlines() if line.strip())
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:
-        raise ModelMistake(
+        raise UserError(
             f"model {settings.address} has {count} logits, but {len(classes)} class names "
-            f"({shown(classes, most=4)}): give --classes FILE with one name a line"
+            f"({list_names(classes, most=4)}): give --classes FILE with one name a line"
         )
-    return unique(classes)
+    return unique_names(classes)

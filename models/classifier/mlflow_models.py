@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from models.addresses import told_safely, without_secrets
+from models.addresses import describe_safely, without_secrets
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import BUNDLE, read_bundle
-from models.errors import Mistake, nearest, shown
+from models.errors import MlflowUnavailable, UserError, list_names, suggest
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it
     from mlflow.tracking import MlflowClient
@@ -32,16 +32,8 @@ FORMS = (
 )
 
 
-class RegistryMistake(Mistake):
-    """A model that MLflow does not have, or not in a form that can be audited."""
-
-
-class RegistryAway(RegistryMistake):
-    """An MLflow that does not answer, or fails: another try may succeed."""
-
-
 @dataclass(frozen=True)
-class Fetched:
+class FetchedModel:
     """A model whose files can be read without MLflow; `origin` says what its address meant."""
 
     settings: ModelSettings
@@ -63,23 +55,23 @@ class Version:
 
 
 @contextmanager
-def fetched(settings: ModelSettings, tracking_uri: str) -> Iterator[Fetched]:
+def fetch(settings: ModelSettings, tracking_uri: str) -> Iterator[FetchedModel]:
     """The model, with files that lie here as long as they are needed."""
     if not settings.address.startswith(SCHEME):
         if settings.architecture or settings.weights_artifact:
-            raise RegistryMistake(
+            raise UserError(
                 "--architecture and --weights-artifact say what a model in MLflow is; "
                 f"{settings.address} is none: give --model ARCHITECTURE with --weights FILE"
             )
-        yield Fetched(settings)
+        yield FetchedModel(settings)
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         with _told_in_one_line(settings.address, tracking_uri):
-            found = fetch_model(settings, Path(folder), tracking_uri)
+            found = resolve_model(settings, Path(folder), tracking_uri)
         yield found
 
 
-def fetch_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> Fetched:
+def resolve_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> FetchedModel:
     """Find the version that an `mlflow:` address means, and bring its files to the folder."""
     from mlflow.tracking import MlflowClient
 
@@ -94,7 +86,7 @@ def fetch_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> Fet
         weights = _fetch_weights(client, settings, version, files, folder)
         changes = {"address": settings.architecture, "weights": str(weights)}
     changes |= {"architecture": None, "weights_artifact": None}
-    return Fetched(settings.model_copy(update=changes), version.origin)
+    return FetchedModel(settings.model_copy(update=changes), version.origin)
 
 
 def find_version(client: MlflowClient, address: str) -> Version:
@@ -106,7 +98,7 @@ def find_version(client: MlflowClient, address: str) -> Version:
         return Version(address, model.artifact_location, model.source_run_id)
     if match := BY_RUN.fullmatch(address):
         return Version(address, address, match["run"])
-    raise RegistryMistake(f"{SCHEME}{address} is no model in MLflow: give {FORMS}")
+    raise UserError(f"{SCHEME}{address} is no model in MLflow: give {FORMS}")
 
 
 def _registered(
@@ -117,7 +109,7 @@ def _registered(
     found = _or_none(lambda: client.get_model_version(name, number))
     if found is None:
         known = [entry.version for entry in model.latest_versions]
-        raise RegistryMistake(
+        raise UserError(
             f"model {name!r} has no version {number}; the newest is {max(map(int, known or [0]))}"
         )
     files = client.get_model_version_download_uri(name, number)
@@ -128,9 +120,9 @@ def _model(client: MlflowClient, name: str) -> Any:
     model = _or_none(lambda: client.get_registered_model(name))
     if model is None:
         known = [entry.name for entry in client.search_registered_models(max_results=1000)]
-        there = f"it has {shown(known)}" if known else "it has none: sightline log makes one"
-        raise RegistryMistake(
-            f"MLflow has no registered model {name!r}{nearest(name, known)}; "
+        there = f"it has {list_names(known)}" if known else "it has none: sightline log makes one"
+        raise UserError(
+            f"MLflow has no registered model {name!r}{suggest(name, known)}; "
             f"{there}, and --mlflow names another server"
         )
     return model
@@ -138,9 +130,9 @@ def _model(client: MlflowClient, name: str) -> Any:
 
 def _of_alias(model: Any, alias: str) -> str:
     if alias not in model.aliases:
-        there = f"it has {shown(model.aliases)}" if model.aliases else "it has none"
-        raise RegistryMistake(
-            f"model {model.name!r} has no alias {alias!r}{nearest(alias, model.aliases)}; {there}"
+        there = f"it has {list_names(model.aliases)}" if model.aliases else "it has none"
+        raise UserError(
+            f"model {model.name!r} has no alias {alias!r}{suggest(alias, model.aliases)}; {there}"
         )
     return str(model.aliases[alias])
 
@@ -153,9 +145,9 @@ def _of_words(model: Any, version: str) -> str:
     if version.lower() == "latest" and stages:
         return str(max(map(int, stages.values())))
     if version.lower() not in stages:
-        raise RegistryMistake(
+        raise UserError(
             f"model {model.name!r} has no version {version!r}: give a number, latest, or @ALIAS "
-            f"({shown(model.aliases) or 'it has none'})"
+            f"({list_names(model.aliases) or 'it has none'})"
         )
     return str(stages[version.lower()])
 
@@ -196,15 +188,15 @@ class Files:
 def _fetch_bundle(version: Version, files: Files, folder: Path) -> Path:
     names = files.names()
     if BUNDLE not in names:
-        raise RegistryMistake(
-            f"{version.address} is no bundle of ours (it holds {shown(names) or 'nothing'}, no "
+        raise UserError(
+            f"{version.address} is no bundle of ours (it holds {list_names(names) or 'nothing'}, no "
             f"{BUNDLE}): give --architecture torchvision:NAME and --weights-artifact PATH of a "
             "state dict or safetensors file among its files or its run's"
         )
     address = files.fetch(BUNDLE, folder)
     weights = read_bundle(address).weights
     if weights.startswith("/") or ".." in PurePosixPath(weights).parts:
-        raise RegistryMistake(f"{version.address}: its {BUNDLE} names weights outside: {weights!r}")
+        raise UserError(f"{version.address}: its {BUNDLE} names weights outside: {weights!r}")
     files.fetch(weights, folder)
     return address
 
@@ -215,7 +207,7 @@ def _fetch_weights(
     """A weights file among the model's files, or among those of the run that logged it."""
     path = settings.weights_artifact
     if settings.architecture is None or path is None:
-        raise RegistryMistake(
+        raise UserError(
             f"{version.address} needs both --architecture (torchvision:NAME, …) and "
             "--weights-artifact PATH; a bundle of ours needs neither"
         )
@@ -228,9 +220,9 @@ def _fetch_weights(
         if of_run.have(path):
             return of_run.fetch(path, folder)
         names += of_run.names()
-    raise RegistryMistake(
-        f"{version.address} and its run hold no {path!r}{nearest(path, names)}; "
-        f"they hold {shown(names) or 'nothing'}"
+    raise UserError(
+        f"{version.address} and its run hold no {path!r}{suggest(path, names)}; "
+        f"they hold {list_names(names) or 'nothing'}"
     )
 
 
@@ -238,11 +230,11 @@ def _fetch_weights(
 def _told_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
     try:
         yield
-    except Mistake:
+    except (UserError, MlflowUnavailable):
         raise
     except Exception as error:  # MLflow's own, and those of every store that it keeps files in
-        words, cause = told_safely(error)
-        raise RegistryAway(
+        words, cause = describe_safely(error)
+        raise MlflowUnavailable(
             f"MLflow at {without_secrets(tracking_uri)} does not give {address} ({words[:300]}): "
             "check that it is there and answers, or give another --mlflow"
         ) from cause

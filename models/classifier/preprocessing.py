@@ -14,13 +14,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as geometry
 
-from models.errors import Mistake
+from models.errors import UserError
 
 LARGEST = 200_000_000  # pixels of a picture, before and after it is resized
-
-
-class GeometryMistake(Mistake):
-    """A picture that the preprocessing would make too large."""
 
 
 class Preprocessing(BaseModel):
@@ -74,7 +70,7 @@ class Preprocessing(BaseModel):
             shorter, longer = sorted((rows, columns))
             length = self.resize * longer // shorter
             if self.resize * length > LARGEST:
-                raise GeometryMistake(
+                raise UserError(
                     f"its {columns}x{rows} pixels, resized to {self.resize} on the shorter side, "
                     f"would be {length} on the longer: at most {LARGEST // 10**6} million "
                     "pixels are allowed"

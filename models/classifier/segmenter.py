@@ -17,19 +17,15 @@ from torch.nn import functional
 from torchvision.transforms import Normalize
 
 from models.classifier import weights as weight_files
-from models.classifier.architectures import Built
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.user_code import build_from_file
-from models.errors import Mistake, nearest, shown, told
+from models.errors import SegmenterError, describe_error, list_names, suggest
 from models.network.capture import as_found
 
 VERSION = 1  # of the masks that the same logits give; part of every digest
 TRIAL = (224, 224)  # rows and columns
 AUXILIARY = "aux_classifier."  # a head that only training uses
 EXPECTED = "(batch, 1 or classes, rows, columns), of the picture's size or smaller"
-
-
-class SegmenterMistake(Mistake):
-    """A network that cannot mark the foreground, as it was given."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,14 @@ class Segmenter:
         """What the network answers, bare or under `out`; refuses what is no map of logits."""
         found = output["out"] if isinstance(output, Mapping) and "out" in output else output
         if not isinstance(found, Tensor):
-            raise SegmenterMistake(
+            raise SegmenterError(
                 f"segmenter {self.address} gives a {type(found).__name__}, not logits {EXPECTED}: "
                 "return one tensor of them, bare or in a dict as 'out'"
             )
         rows, columns = picture_BCHW.shape[2:]
         fits = found.ndim == 4 and len(found) == len(picture_BCHW) and 0 not in found.shape
         if not fits or found.shape[2] > rows or found.shape[3] > columns:
-            raise SegmenterMistake(
+            raise SegmenterError(
                 f"segmenter {self.address} gives {tuple(found.shape)} for pictures "
                 f"{tuple(picture_BCHW.shape)}: logits must be {EXPECTED}"
             )
@@ -84,12 +80,12 @@ def load_segmenter(
     picture_BCHW = torch.zeros(1, 3, *size, dtype=torch.uint8)
     try:
         segmenter.segment(picture_BCHW)
-    except SegmenterMistake:
+    except SegmenterError:
         raise
     except Exception as error:  # the user's code may raise anything
-        raise SegmenterMistake(
+        raise SegmenterError(
             f"segmenter {address} does not accept pictures {tuple(picture_BCHW.shape)} "
-            f"of RGB from 0 to 1: {told(error)}"
+            f"of RGB from 0 to 1: {describe_error(error)}"
         ) from error
     return segmenter
 
@@ -105,34 +101,34 @@ def _foreground(logits_BKHW: Tensor, picture_BCHW: Tensor) -> Tensor:
     return 1 - logits_BKHW.softmax(1)[:, 0]
 
 
-def _build(address: str, weights: str | None, allow_pickle: bool) -> Built:
+def _build(address: str, weights: str | None, allow_pickle: bool) -> BuiltNetwork:
     scheme, _, name = address.partition(":")
     if scheme == "torchvision":
-        return Built(_torchvision(name, weights, allow_pickle), address)
+        return BuiltNetwork(_torchvision(name, weights, allow_pickle), address)
     if ".py:" not in address:
-        raise SegmenterMistake(
+        raise SegmenterError(
             f"segmenter {address!r} is not understood: give torchvision:NAME "
             "or path/to/file.py:function"
         )
     network, source = build_from_file(address)
     if weights is not None:
         weight_files.fill(network, weight_files.read_state(weights, allow_pickle), weights)
-    return Built(network, address, source)
+    return BuiltNetwork(network, address, source)
 
 
 def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Module:
     """With as many classes as the weights have, reading RGB from 0 to 1."""
     known = torchvision.models.list_models(module=torchvision.models.segmentation)
     if name not in known:
-        raise SegmenterMistake(
-            f"torchvision has no segmentation network {name!r}{nearest(name, known)}; "
-            f"known are {shown(known)}"
+        raise SegmenterError(
+            f"torchvision has no segmentation network {name!r}{suggest(name, known)}; "
+            f"known are {list_names(known)}"
         )
     named = torchvision.models.get_model_weights(name)
     if weights is None:
-        raise SegmenterMistake(
+        raise SegmenterError(
             f"torchvision:{name} needs weights: a file, or one of "
-            f"{shown([*named.__members__, 'DEFAULT'])}"
+            f"{list_names([*named.__members__, 'DEFAULT'])}"
         )
     if weights in named.__members__:
         state = weight_files.download(named[weights])

@@ -17,16 +17,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from models.errors import Mistake, nearest, told
+from models.errors import UserError, describe_error, suggest
 
 OURS = ("flows", "tasks", "models", "reports")
 PREFIX = "_user_"  # of the name that the file itself gets
 STANDARD = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib")]
 PACKAGES = {"site-packages", "dist-packages"}  # folders of what others wrote
-
-
-class FactoryMistake(Mistake):
-    """A factory that cannot be loaded or does not build a network."""
 
 
 class Bare(nn.Module):
@@ -73,12 +69,12 @@ def build_from_file(address: str) -> tuple[nn.Module, str]:
     the user's code that did it, a line a file, by names that are the same on every machine."""
     path, name = split_address(address)
     if not path.is_file():
-        raise FactoryMistake(f"model file {path} not found: give path/to/file.py:function")
+        raise UserError(f"model file {path} not found: give path/to/file.py:function")
     with _as_its_author(path.resolve().parent) as before:
         network = _build(path, name)
         sources = {path.name: path, **before.loaded()}
     if not callable(network) or isinstance(network, type):
-        raise FactoryMistake(
+        raise UserError(
             f"{address} gives a {type(network).__name__}: return the torch.nn.Module, or a "
             "function of pictures (batch, 3, rows, columns) that gives logits (batch, classes)"
         )
@@ -100,13 +96,15 @@ def _build(path: Path, name: str) -> object:
     factory = getattr(module, name, None)
     if not callable(factory):
         known = [key for key, value in vars(module).items() if callable(value)]
-        raise FactoryMistake(
-            f"{path} has no function {name!r}{nearest(name, known)}: give path/to/file.py:function"
+        raise UserError(
+            f"{path} has no function {name!r}{suggest(name, known)}: give path/to/file.py:function"
         )
     try:
         return factory()
     except (Exception, SystemExit) as error:
-        raise FactoryMistake(f"{path}:{name} raised {told(error)}: run it by itself") from error
+        raise UserError(
+            f"{path}:{name} raised {describe_error(error)}: run it by itself"
+        ) from error
 
 
 def _load(path: Path) -> object:
@@ -118,8 +116,8 @@ def _load(path: Path) -> object:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script without its `if __name__` guard exits
-        raise FactoryMistake(
-            f"model file {path} does not load: {told(error)}: run it by itself"
+        raise UserError(
+            f"model file {path} does not load: {describe_error(error)}: run it by itself"
         ) from error
     return module
 

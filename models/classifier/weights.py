@@ -15,22 +15,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.addresses import local_copy
-from models.errors import Mistake, shown, told
+from models.errors import UserError, describe_error, list_names
 
 State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
 COUNTER = "num_batches_tracked"  # of training only; old files have none
 
 
-class WeightsMistake(Mistake):
-    """A weights file that cannot be read, must not be read, or does not fit the network."""
-
-
 def read_state(address: str | Path, allow_pickle: bool = False) -> State:
     """Tensors by name from a safetensors file or a state dict; never runs code unless allowed."""
     with local_copy(address) as path:
         if path is None:
-            raise WeightsMistake(
+            raise UserError(
                 f"weights {address} not found: give a .safetensors file or a state dict"
             )
         name = f"weights {address}"
@@ -43,9 +39,9 @@ def _load_safetensors(path: Path, name: str) -> State:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise WeightsMistake(
+        raise UserError(
             f"{name} ({path.stat().st_size} bytes) are not readable safetensors "
-            f"({told(error)}): write or copy the file again"
+            f"({describe_error(error)}): write or copy the file again"
         ) from error
 
 
@@ -54,15 +50,15 @@ def download(entry: Any) -> State:
     try:
         return dict(entry.get_state_dict(check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as error:  # no network; a file with another hash
-        raise WeightsMistake(
-            f"torchvision's weights {entry} cannot be downloaded ({told(error)}): "
+        raise UserError(
+            f"torchvision's weights {entry} cannot be downloaded ({describe_error(error)}): "
             "go online once, or give a file of weights"
         ) from error
 
 
 def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
     if path.suffix == ".pt2":
-        raise WeightsMistake(
+        raise UserError(
             f"{name} are an exported program, whose layers cannot be looked into: "
             "save the state dict instead (torch.save(model.state_dict(), path))"
         )
@@ -72,12 +68,14 @@ def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
             return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError... for broken files
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
-            raise WeightsMistake(
+            raise UserError(
                 f"{name} are a pickle that can run code: save the state dict instead "
                 "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust it"
             ) from error
-        why = f"{told(error)}; " if allow_pickle else ""  # else torch's words on `weights_only`
-        raise WeightsMistake(
+        why = (
+            f"{describe_error(error)}; " if allow_pickle else ""
+        )  # else torch's words on `weights_only`
+        raise UserError(
             f"{name} ({path.stat().st_size} bytes) cannot be read as a state dict: {why}"
             "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
         ) from error
@@ -98,11 +96,11 @@ def _unwrap(loaded: object, name: str) -> State:
         for key in WRAPPERS:
             if key in loaded:
                 return _unwrap(loaded[key], name)
-        found = shown(map(str, loaded)) or "nothing"
+        found = list_names(map(str, loaded)) or "nothing"
     else:
         found = f"a {type(loaded).__name__}"
-    raise WeightsMistake(
-        f"{name} hold {found}, not a state dict: save one, bare or under one of {shown(WRAPPERS)}"
+    raise UserError(
+        f"{name} hold {found}, not a state dict: save one, bare or under one of {list_names(WRAPPERS)}"
     )
 
 
@@ -117,7 +115,7 @@ def count_classes(build: Callable[[int], nn.Module], state: State, source: str) 
     """How many classes the weights were trained for: rows of the head, the last tensor."""
     head = _names(build)[-1]
     if head not in state:
-        raise WeightsMistake(
+        raise UserError(
             f"weights {source} do not fit the network: missing {head!r}; "
             "name the architecture that they were trained with"
         )
@@ -143,12 +141,12 @@ def fill(network: nn.Module, state: State, source: str) -> None:
         if own[name].shape != state[name].shape
     ]
     problems = [
-        f"{what} {shown(sorted(names), most=3)}"
+        f"{what} {list_names(sorted(names), most=3)}"
         for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
         if names
     ]
     if problems:
-        raise WeightsMistake(
+        raise UserError(
             f"weights {source} do not fit the network: {'; '.join(problems)}; "
             "name the architecture that they were trained with"
         )

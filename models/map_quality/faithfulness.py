@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.map_quality.localisation import enlarged, is_ordered, ranks
+from models.map_quality.localisation import enlarge, is_ordered, ranks
 from models.methods.smoothing import blur
 from models.network.question import Question
 
@@ -89,7 +89,7 @@ def find_ends(asked: Question) -> Ends:
 
 def measure(asked: Question, map_Bhw: Tensor, ends: Ends) -> Faithfulness:
     """Every figure of maps of energy (never negative); 6 (STEPS - 1) + 1 passes an image."""
-    map_BHW = enlarged(map_Bhw, asked.image_BCHW.shape[2:])
+    map_BHW = enlarge(map_Bhw, asked.image_BCHW.shape[2:])
     pixels = hottest_first(map_BHW)
     most, least = _tiles_of(map_BHW)
     deletion_BS = curve(asked, ends.clean, ends.mean, pixels)

@@ -56,7 +56,7 @@ def top_k(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
 
     NaN for an empty foreground and for a map that is the same everywhere.
     """
-    heat_BN = enlarged(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1)
+    heat_BN = enlarge(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1)
     inside_BN = mask_BHW.flatten(1) >= 0.5
     pixels_B1 = inside_BN.sum(1, keepdim=True)
     hits_B = (inside_BN & (ranks(heat_BN) < pixels_B1)).sum(1)
@@ -68,7 +68,7 @@ def effective_heat_ratio(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
 
     Heat is the magnitude / its largest. NaN for an empty foreground and for a map of zeros.
     """
-    energy_BN = enlarged(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1).double()
+    energy_BN = enlarge(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1).double()
     heat_BN = energy_BN / energy_BN.amax(1, keepdim=True)
     heat_BN = heat_BN.masked_fill(heat_BN < LEAST_HEAT, 0)  # what is no number stays so
     inside_BN = mask_BHW.flatten(1) >= 0.5
@@ -82,7 +82,7 @@ def effective_heat_ratio(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
     return ratio_B.where(inside_BN.any(1), torch.nan)
 
 
-def enlarged(map_Bhw: Tensor, size: Sequence[int]) -> Tensor:
+def enlarge(map_Bhw: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinearly, to so many rows and columns."""
     return functional.interpolate(map_Bhw[:, None], tuple(size), mode="bilinear")[:, 0]
 

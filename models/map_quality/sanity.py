@@ -21,7 +21,7 @@ SHARES: tuple[Share, ...] = get_args(Share)
 STATISTICS = ("running_mean", "running_var")  # of batch normalisation: no parameters, but learnt
 
 
-def randomised(network: nn.Module, share: Share, seed: int) -> nn.Module:
+def randomise(network: nn.Module, share: Share, seed: int) -> nn.Module:
     """A copy that forgot its last module with weights, the upper half of them, or all.
 
     Modules count in the order of registration, in which the last is next to the logits. A larger
@@ -46,7 +46,7 @@ def rank_correlation(map_Bhw: Tensor, other_Bhw: Tensor) -> Tensor:
     return ((rank_BN * other_BN).sum(1) / spread_B).to(map_Bhw)
 
 
-def noisy(image_BCHW: Tensor, seed: int, deviation: float = 0.05) -> Tensor:
+def add_noise(image_BCHW: Tensor, seed: int, deviation: float = 0.05) -> Tensor:
     """The same noise on every image, so many times its own standard deviation."""
     generator = torch.Generator().manual_seed(seed)
     noise_CHW = torch.randn(image_BCHW.shape[1:], generator=generator).to(image_BCHW)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.errors import Mistake, nearest, one_line, shown, told
+from models.errors import UserError, describe_error, list_names, printable, suggest
 from models.network.question import Question
 
 Value = int | float | bool | str | tuple[int, ...]
@@ -74,12 +74,8 @@ FORMS: dict[str, tuple[Callable[[str, Value], bool], str]] = {  # of what is wor
 }
 
 
-class ForeignMistake(Mistake):
-    """A method of Captum that is not there, or cannot be asked so, or does not work here."""
-
-
 @dataclass(frozen=True)
-class Foreign:
+class CaptumMethod:
     """A method of Captum with its arguments, sorted by name."""
 
     name: str
@@ -91,27 +87,27 @@ class Foreign:
         return "layer" in _parameters(_find(self.name))
 
 
-def captum_method(name: str, arguments: Mapping[str, str]) -> Foreign:
+def captum_method(name: str, arguments: Mapping[str, str]) -> CaptumMethod:
     """The method of this class name; arguments as text: 8, 0.5, true, 3x8x8 or a word."""
     takes = set(_parameters(_find(name))) - OURS
     for argument in sorted(set(arguments) - takes):
-        allowed = shown(sorted(takes)) if takes else "none"
-        near = nearest(argument, takes)
-        raise ForeignMistake(f"captum:{name} takes no {argument!r}{near}; it takes {allowed}")
+        allowed = list_names(sorted(takes)) if takes else "none"
+        near = suggest(argument, takes)
+        raise UserError(f"captum:{name} takes no {argument!r}{near}; it takes {allowed}")
     for needed, example in NEEDED.items():
         if needed in takes - set(arguments):
             whole = f"captum:{name}:{needed}={example}"
-            raise ForeignMistake(f"captum:{name} needs {needed}: write {whole}")
+            raise UserError(f"captum:{name} needs {needed}: write {whole}")
     read = {argument: _read(text) for argument, text in arguments.items()}
     for argument in sorted(FORMS.keys() & read.keys()):
         is_right, words = FORMS[argument]
         if not is_right(name, read[argument]):
             found = f"{argument}={arguments[argument]}"
-            raise ForeignMistake(f"captum:{name}: {found}: it must be {words}")
-    return Foreign(name, tuple(sorted(read.items())))
+            raise UserError(f"captum:{name}: {found}: it must be {words}")
+    return CaptumMethod(name, tuple(sorted(read.items())))
 
 
-def explain(asked: Question, foreign: Foreign) -> Tensor:
+def explain(asked: Question, foreign: CaptumMethod) -> Tensor:
     """Signed maps: attributions of the picture (B, H, W) or of the grid's layer (B, h, w), summed
     over colours or channels. Where a method compares, it does so with the mean of the data."""
     _check(asked, foreign)
@@ -120,23 +116,23 @@ def explain(asked: Question, foreign: Foreign) -> Tensor:
     return torch.cat([_explain_part(part, foreign) for part in asked.parts(copies)])
 
 
-def _explain_part(part: Question, foreign: Foreign) -> Tensor:
+def _explain_part(part: Question, foreign: CaptumMethod) -> Tensor:
     network = _Copying(part.network)
     try:
         with _untouched(network), _seeded(part.image_BCHW.device), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it announces its hooks
             return _arranged(part, _attribute(part, network, foreign)).detach().to(part.image_BCHW)
-    except Mistake:
+    except UserError:
         raise
     except Exception as error:  # anything, of Captum's or of the network's
-        if "memory" in told(error).lower():  # a smaller batch may help
+        if "memory" in describe_error(error).lower():  # a smaller batch may help
             raise
-        raise ForeignMistake(
-            f"captum:{foreign.name} does not work on this network: {one_line(told(error))}"
+        raise UserError(
+            f"captum:{foreign.name} does not work on this network: {printable(describe_error(error))}"
         ) from error
 
 
-def _attribute(part: Question, network: nn.Module, foreign: Foreign) -> Tensor:
+def _attribute(part: Question, network: nn.Module, foreign: CaptumMethod) -> Tensor:
     given, kind = _given(part, network, dict(foreign.arguments)), _find(foreign.name)
     method = kind(**_taken(kind.__init__, given))
     found = method.attribute(**_taken(kind.attribute, given))
@@ -170,13 +166,13 @@ def _arranged(part: Question, attribution: Tensor) -> Tensor:
     return part.grid.arrange(attribution).sum(1)
 
 
-def _check(asked: Question, foreign: Foreign) -> None:
+def _check(asked: Question, foreign: CaptumMethod) -> None:
     """Refuse what Captum would do wrong without a word."""
     grid, parameters = asked.grid, _parameters(_find(foreign.name))
     if "layer" in parameters and grid is None:
         raise ValueError(f"captum:{foreign.name} needs a question with a grid")
     if foreign.name in PLANAR and grid is not None and grid.layout != "BDhw":
-        raise ForeignMistake(
+        raise UserError(
             f"captum:{foreign.name} averages over rows and columns, and layer {grid.layer!r} has "
             f"{grid.layout}: take grad_cam"
         )
@@ -188,16 +184,16 @@ def _find(name: str) -> Any:
         from captum import attr
     except ImportError as error:
         line = f'captum:{name} needs Captum: pip install "sightline[captum]"'
-        raise ForeignMistake(line) from error
+        raise UserError(line) from error
     kinds = {each: kind for each, kind in vars(attr).items() if inspect.isclass(kind)}
     methods = {each for each, kind in kinds.items() if issubclass(kind, attr.Attribution)} - BASES
     refused = {each: reason for each in methods if (reason := _refusal(each))}
     if name in refused:
-        raise ForeignMistake(f"captum:{name} {refused[name]}")
+        raise UserError(f"captum:{name} {refused[name]}")
     known = sorted(methods - set(refused))
     if name not in known:
-        raise ForeignMistake(
-            f"Captum has no method {name!r}{nearest(name, known)}; known are {shown(known, 30)}"
+        raise UserError(
+            f"Captum has no method {name!r}{suggest(name, known)}; known are {list_names(known, 30)}"
         )
     return kinds[name]
 

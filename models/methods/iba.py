@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.methods.smoothing import smooth
 from models.network.head import head_of
 from models.network.question import Question
@@ -24,10 +24,6 @@ from models.network.statistics import Statistics
 
 START = 5.0  # of alpha: nearly all passes
 MOST = 1 - 1e-6  # of lambda: all of it would be infinitely many bits
-
-
-class BottleneckMistake(Mistake):
-    """Settings that a bottleneck cannot have."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,12 @@ class Iba:
     def __post_init__(self) -> None:
         for name in ("steps", "copies"):
             if getattr(self, name) < 1:
-                raise BottleneckMistake(f"iba: {name}={getattr(self, name)}: at least 1 is needed")
+                raise UserError(f"iba: {name}={getattr(self, name)}: at least 1 is needed")
         for name in ("beta", "rate"):
             if not 0 < getattr(self, name) < math.inf:
-                raise BottleneckMistake(f"iba: {name}={getattr(self, name)}: it must be above 0")
+                raise UserError(f"iba: {name}={getattr(self, name)}: it must be above 0")
         if not 0 <= self.sigma < math.inf:
-            raise BottleneckMistake(f"iba: sigma={self.sigma}: it must be 0 (not smooth) or more")
+            raise UserError(f"iba: sigma={self.sigma}: it must be 0 (not smooth) or more")
 
 
 def iba(asked: Question, settings: Iba) -> Tensor:

@@ -17,17 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.methods.smoothing import blur, smooth
 from models.network.question import Question, gradient
 
 MOMENTUM, MEMORY = 0.9, 0.999  # of Adam
 LEAST = 1e-12
 RARE = 1e-6  # a draw is no surer than this
-
-
-class IbisaMistake(Mistake):
-    """Masks that cannot be optimised."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +40,12 @@ class Ibisa:
     def __post_init__(self) -> None:
         for name in ("steps", "cells"):
             if getattr(self, name) < 1:
-                raise IbisaMistake(f"ibisa: {name}={getattr(self, name)}: at least 1 is needed")
+                raise UserError(f"ibisa: {name}={getattr(self, name)}: at least 1 is needed")
         for name in ("beta", "rate"):
             if not 0 < getattr(self, name) < math.inf:
-                raise IbisaMistake(f"ibisa: {name}={getattr(self, name)}: it must be above 0")
+                raise UserError(f"ibisa: {name}={getattr(self, name)}: it must be above 0")
         if not 0 <= self.sigma < math.inf:
-            raise IbisaMistake(f"ibisa: sigma={self.sigma}: it must be 0 (not smooth) or more")
+            raise UserError(f"ibisa: sigma={self.sigma}: it must be 0 (not smooth) or more")
 
 
 @dataclass

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.methods.registry import CAPTUM, Method, MethodMistake, NetworkMethod, PassMethod
+from models.errors import UserError
+from models.methods.registry import CAPTUM, Method, NetworkMethod, PassMethod
 from models.network.bias_terms import biased_layers
 from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
@@ -74,12 +75,12 @@ def check_methods(
     """Refuse methods that the network cannot serve; a pass or two."""
     for method in methods:
         if grid is None and _needs_layer(method):
-            raise MethodMistake(
+            raise UserError(
                 f"method {method.name} needs a layer with cells, and none was found in the model: "
                 f"name one with --layer, or --methods that need none, such as ibisa or rise"
             )
     if reads_biases(methods) and not biased_layers(network):
-        raise MethodMistake(
+        raise UserError(
             "method full_grad needs layers with a bias, and none is seen in the model: "
             "choose other --methods, such as saliency or ibisa"
         )

@@ -13,13 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.methods.gradients import saliency
 from models.network.question import Question
-
-
-class PathMistake(Mistake):
-    """Copies of a picture that cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class IntegratedGradients:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise PathMistake(f"integrated_gradients: steps={self.steps}: at least 1 is needed")
+            raise UserError(f"integrated_gradients: steps={self.steps}: at least 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -43,9 +39,9 @@ class SmoothGrad:
 
     def __post_init__(self) -> None:
         if self.draws < 1:
-            raise PathMistake(f"smooth_grad: draws={self.draws}: at least 1 is needed")
+            raise UserError(f"smooth_grad: draws={self.draws}: at least 1 is needed")
         if not 0 <= self.noise < float("inf"):
-            raise PathMistake(f"smooth_grad: noise={self.noise}: it must be 0 or more, and finite")
+            raise UserError(f"smooth_grad: noise={self.noise}: it must be 0 or more, and finite")
 
 
 def integrated_gradients(asked: Question, settings: IntegratedGradients) -> Tensor:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from models.arguments import arguments_of, settings_of, told_arguments
-from models.errors import Mistake, nearest, shown
+from models.arguments import format_arguments, parse_arguments, parse_settings
+from models.errors import UserError, list_names, suggest
 from models.methods import cam, captum_methods, gradients
 from models.methods.full_grad import full_grad
 from models.methods.iba import Iba, iba
@@ -30,10 +30,6 @@ from models.network.capture import Capture
 from models.network.question import Question
 
 CAPTUM = "captum"  # prefix of Captum's attributions
-
-
-class MethodMistake(Mistake):
-    """A method that the registry does not hold, or that the network cannot serve."""
 
 
 @dataclass(frozen=True)
@@ -219,20 +215,20 @@ def find_method(name: str) -> Method:
         return _of_captum(rest)
     if family in PASS_METHODS:
         if rest:
-            raise MethodMistake(f"method {family} takes no arguments, found {rest!r}: drop them")
+            raise UserError(f"method {family} takes no arguments, found {rest!r}: drop them")
         return PASS_METHODS[family]
     if family not in FAMILIES:
-        raise MethodMistake(
-            f"unknown method {name!r}{nearest(name, NAMES)}; known are {shown(NAMES)}, "
+        raise UserError(
+            f"unknown method {name!r}{suggest(name, NAMES)}; known are {list_names(NAMES)}, "
             "and captum:NAME"
         )
-    settings = settings_of(f"method {family}", FAMILIES[family].settings, arguments_of(rest))
-    return FAMILIES[family].make(":".join([family, *told_arguments(settings)]), settings)
+    settings = parse_settings(f"method {family}", FAMILIES[family].settings, parse_arguments(rest))
+    return FAMILIES[family].make(":".join([family, *format_arguments(settings)]), settings)
 
 
 def _of_captum(rest: str) -> NetworkMethod:
     name, _, arguments = rest.partition(":")
-    given = arguments_of(arguments)
+    given = parse_arguments(arguments)
     asked_for = captum_methods.captum_method(name, given)
     return NetworkMethod(
         ":".join([CAPTUM, name, *(f"{key}={given[key]}" for key in sorted(given))]),

@@ -13,12 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.network.question import Question
-
-
-class RiseMistake(Mistake):
-    """Masks that cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,9 @@ class Rise:
     def __post_init__(self) -> None:
         for name in ("masks", "cells"):
             if getattr(self, name) < 1:
-                raise RiseMistake(f"rise: {name}={getattr(self, name)}: at least 1 is needed")
+                raise UserError(f"rise: {name}={getattr(self, name)}: at least 1 is needed")
         if not 0 < self.keep < 1:
-            raise RiseMistake(f"rise: keep={self.keep}: it must lie between 0 and 1")
+            raise UserError(f"rise: keep={self.keep}: it must lie between 0 and 1")
 
 
 def rise(asked: Question, settings: Rise) -> Tensor:
@@ -43,7 +39,7 @@ def rise(asked: Question, settings: Rise) -> Tensor:
     size = asked.image_BCHW.shape[2], asked.image_BCHW.shape[3]
     drawn = [value.to(asked.image_BCHW) for value in _draw(settings, size)]
     chunks = zip(*(torch.split(value, asked.room) for value in drawn), strict=True)
-    masks = (enlarged(kept_nss, shift_n2, size) for kept_nss, shift_n2 in chunks)
+    masks = (enlarge_masks(kept_nss, shift_n2, size) for kept_nss, shift_n2 in chunks)
     return rise_of(asked, masks, settings.keep)
 
 
@@ -62,7 +58,7 @@ def rise_of(asked: Question, chunks: Iterable[Tensor], keep: float) -> Tensor:
     return (map_BHW - map_BHW.amin((1, 2), keepdim=True)).to(asked.image_BCHW.dtype)
 
 
-def enlarged(kept_nss: Tensor, shift_n2: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarge_masks(kept_nss: Tensor, shift_n2: Tensor, size: tuple[int, int]) -> Tensor:
     """Masks (n, H, W) whose cells are one pixel-grid that each mask shifts by less than a cell.
 
     The same as a bilinear enlargement to one cell more than the picture and a cut at the shift, as

@@ -13,16 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import Mistake, shown
+from models.errors import UserError, list_names
 from models.network.question import Question, gradient
 
 Form = Literal["softmax", "logit", "margin"]
 FORMS: tuple[Form, ...] = get_args(Form)
 LEAST = 1e-30  # length of a cotangent; a map times less would vanish in float32
-
-
-class VjpMistake(Mistake):
-    """A cotangent that is not known."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Vjp:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise VjpMistake(f"vjp: form={self.form}: known are {shown(FORMS)}")
+            raise UserError(f"vjp: form={self.form}: known are {list_names(FORMS)}")
 
 
 def vjp(asked: Question, settings: Vjp) -> Tensor:

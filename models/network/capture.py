@@ -14,16 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.network.bias_terms import Term, bias_outputs, term_of
 from models.network.grid import Grid
 
 Place = tuple[nn.Module, GradientEdge]  # a layer with a bias, and where it adds it
 PICTURE = "the picture by a gradient: choose other --methods"
-
-
-class CaptureMistake(Mistake):
-    """The layer or the network cannot give what a map needs."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def capture(  # noqa: PLR0913 - what is explained, and how far back
         # A copy where the image is needed afterwards: some networks scale theirs in place.
         logits_BK = network(image_BCHW.clone() if to_image else image_BCHW)
         if grid is not None and not outputs:
-            raise CaptureMistake(
+            raise UserError(
                 f"layer {grid.layer!r} does not run in this network: name another --layer"
             )
         target_B = logits_BK.argmax(1) if target_B is None else target_B
@@ -168,7 +164,7 @@ def _gradients(
         found = torch.autograd.grad(score, wanted, allow_unused=True)
     for name, gradient in zip(sources, found, strict=False):
         if gradient is None:
-            raise CaptureMistake(f"the logits do not follow from {name}")
+            raise UserError(f"the logits do not follow from {name}")
     of_sources = [gradient for gradient in found[: len(sources)] if gradient is not None]
     return of_sources, found[len(sources) :]
 

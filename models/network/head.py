@@ -14,15 +14,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.network.capture import output_of
 from models.network.grid import Grid
 
 NEAR = 0.01  # of how far logits move from the recorded picture's to an image's; rounding is less
-
-
-class HeadMistake(Mistake):
-    """What follows a layer cannot be run from that layer's output alone."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor, copies: int = 1)
     with torch.no_grad(), output_of(network.get_submodule(grid.layer), cut=True) as outputs:
         logits_BK = network(image_BCHW.clone())  # some networks work in place
         if not outputs:
-            raise HeadMistake(f"layer {grid.layer!r} does not run: name another (iba:layer=...)")
+            raise UserError(f"layer {grid.layer!r} does not run: name another (iba:layer=...)")
         output = outputs[-1].detach()
     generator = torch.Generator().manual_seed(0)
     noise_1CHW = torch.randn(image_BCHW[:1].shape, generator=generator).to(image_BCHW)
@@ -77,7 +73,7 @@ def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor, copies: int = 1)
     head = Head(network, grid, output, _Records(network, grid.layer, noise_1CHW, whole=True))
     if _agrees(head, logits_BK.repeat(min(2, copies), 1)):
         return head
-    raise HeadMistake(
+    raise UserError(
         f"part of the signal goes around layer {grid.layer!r}: name a layer through which all of "
         "it passes (iba:layer=...), or choose another method"
     )

@@ -8,13 +8,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from models.errors import Mistake, nearest
+from models.errors import LayerError, suggest
 from models.network.capture import as_found
 from models.network.grid import Grid, distortion, read_grid
-
-
-class LayerMistake(Mistake):
-    """No layer, or not the layer, that spatial maps can be taken from."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def find_grid(network: nn.Module, image_BCHW: Tensor) -> Grid:
             if _is_late(seen.finished, index):
                 return grid
             break
-    raise LayerMistake(
+    raise LayerError(
         f"found no last layer with cells in {type(network).__name__}: name one that gives "
         "(batch, channels, rows, columns) or (batch, tokens, channels) with --layer"
     )
@@ -81,23 +77,23 @@ def grid_of(network: nn.Module, layer: str, image_BCHW: Tensor) -> Grid:
     """The grid of a named layer; refuses one that is not there or has no cells that are read."""
     names = [name for name, _ in network.named_modules() if name]
     if layer not in names:
-        raise LayerMistake(
-            f"no layer {layer!r} in the network{nearest(layer, names)}: name another --layer"
+        raise LayerError(
+            f"no layer {layer!r} in the network{suggest(layer, names)}: name another --layer"
         )
     seen = _look(network, image_BCHW)
     runs = [output for output in seen.finished if output.name == layer]
     if not runs:
-        raise LayerMistake(f"layer {layer!r} does not run in this network: name another --layer")
+        raise LayerError(f"layer {layer!r} does not run in this network: name another --layer")
     grid, value = seen.grid(runs[-1]), runs[-1].value
     if grid is None:
         found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise LayerMistake(
+        raise LayerError(
             f"layer {layer!r} gives {found}; a map needs (batch, channels, rows, columns), "
             "(batch, rows, columns, channels) or (batch, tokens, channels) with more than one "
             "cell: name another --layer"
         )
     if _has_tokens(grid) and not seen.reaches(runs[-1], grid):
-        raise LayerMistake(
+        raise LayerError(
             f"no gradient comes to the {grid.rows}x{grid.columns} cells of layer {layer!r}, "
             "the logits follow from its other tokens alone: name an earlier --layer"
         )

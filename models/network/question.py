@@ -11,13 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.network.grid import Grid
 from models.network.statistics import Statistics
-
-
-class QuestionMistake(Mistake):
-    """The network cannot answer what a method asks."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def gradient(score: Tensor, source: Tensor) -> Tensor:
     if score.requires_grad:
         (found,) = torch.autograd.grad(score, source, allow_unused=True)
     if found is None:
-        raise QuestionMistake(
+        raise UserError(
             "the logits do not follow from the picture by a gradient: choose --methods without "
             "one, such as rise"
         )

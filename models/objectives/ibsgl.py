@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.errors import Mistake, nearest, shown
+from models.errors import UserError, list_names, suggest
 from models.methods.iba import Iba, iba
 from models.network.capture import as_found
 from models.network.question import Question
@@ -47,10 +47,6 @@ SHARPNESS, HIGH = 100.0, 0.55  # where the class's map is high: as the authors' 
 STEP = 0.1  # of the activation, as a share of its length
 
 
-class IbsglMistake(Mistake):
-    """Settings that saliency guided learning cannot have."""
-
-
 @dataclass(frozen=True)
 class Guide:
     """What the maps of a batch are made with and held against; constants."""
@@ -78,8 +74,8 @@ class IbsglCode(Objective):
         for name, known in CHOICES.items():
             value = getattr(self, name)
             if value not in known:
-                hint = nearest(value, known)
-                raise IbsglMistake(f"ibsgl: {name}={value}{hint}: it is one of {shown(known)}")
+                hint = suggest(value, known)
+                raise UserError(f"ibsgl: {name}={value}{hint}: it is one of {list_names(known)}")
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from models.arguments import arguments_of, settings_of, told_arguments
-from models.errors import Mistake, nearest, shown
+from models.arguments import format_arguments, parse_arguments, parse_settings
+from models.errors import UserError, list_names, suggest
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.ibsgl import IbsglCode, IbsglPaper
@@ -35,37 +35,33 @@ FAMILIES: Mapping[str, Mapping[str, type[Objective]]] = {
 SHARES = ("share", "warm_up")  # arguments that are parts of a whole
 
 
-class ObjectiveMistake(Mistake):
-    """An objective that nobody knows, or that cannot be meant."""
-
-
 @dataclass(frozen=True)
-class Named:
+class FoundObjective:
     """An objective and the shortest name that means the same."""
 
     name: str
     objective: Objective
 
 
-def find_objective(text: str) -> Named:
+def find_objective(text: str) -> FoundObjective:
     """`sib:form=feature:weight=3` as an objective."""
     family, _, rest = text.partition(":")
     if family not in FAMILIES:
-        raise ObjectiveMistake(
-            f"unknown objective {text!r}{nearest(family, FAMILIES)}; known are {shown(FAMILIES)}"
+        raise UserError(
+            f"unknown objective {text!r}{suggest(family, FAMILIES)}; known are {list_names(FAMILIES)}"
         )
-    forms, given = FAMILIES[family], arguments_of(rest)
+    forms, given = FAMILIES[family], parse_arguments(rest)
     usual = next(iter(forms))
     form = given.pop("form", usual) if len(forms) > 1 else usual
     if form not in forms:
-        raise ObjectiveMistake(
-            f"objective {family} has no form {form!r}{nearest(form, forms)}; "
-            f"known are {shown(forms)}"
+        raise UserError(
+            f"objective {family} has no form {form!r}{suggest(form, forms)}; "
+            f"known are {list_names(forms)}"
         )
-    objective: Objective = settings_of(f"objective {family}", forms[form], given)
+    objective: Objective = parse_settings(f"objective {family}", forms[form], given)
     _check_numbers(family, objective)
-    parts = [family, *([] if form == usual else [f"form={form}"]), *told_arguments(objective)]
-    return Named(":".join(parts), objective)
+    parts = [family, *([] if form == usual else [f"form={form}"]), *format_arguments(objective)]
+    return FoundObjective(":".join(parts), objective)
 
 
 def _check_numbers(family: str, objective: Objective) -> None:
@@ -74,6 +70,6 @@ def _check_numbers(family: str, objective: Objective) -> None:
         value, most = getattr(objective, field.name), 1 if field.name in SHARES else math.inf
         if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= most):
             allowed = "a number from 0 to 1" if most == 1 else "a number, 0 or more"
-            raise ObjectiveMistake(
+            raise UserError(
                 f"objective {family}: {field.name}={value:g} is not possible; give {allowed}"
             )

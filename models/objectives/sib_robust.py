@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.errors import Mistake, nearest, shown
+from models.errors import UserError, list_names, suggest
 from models.objectives.dependence import cka, flat
 from models.objectives.erm import Erm
 from models.objectives.soft_mask import soft_mask
@@ -34,10 +34,6 @@ LEAST = 1e-12  # energy of a gradient that says something
 FEWEST = 3  # images that a dependence is measured on; of two it is always whole
 
 
-class RobustMistake(Mistake):
-    """Settings that the robust form cannot have."""
-
-
 @dataclass(frozen=True)
 class SibRobust(Erm):
     """Cross entropy, the share of the gradient's energy outside, and 1 - CKA inside."""
@@ -50,10 +46,10 @@ class SibRobust(Erm):
 
     def __post_init__(self) -> None:
         if self.mask not in MASKS:
-            hint = nearest(self.mask, MASKS)
-            raise RobustMistake(f"sib: mask={self.mask}{hint}: it is one of {shown(MASKS)}")
+            hint = suggest(self.mask, MASKS)
+            raise UserError(f"sib: mask={self.mask}{hint}: it is one of {list_names(MASKS)}")
         if self.every < 1:
-            raise RobustMistake(f"sib: every={self.every}: at least 1 is needed")
+            raise UserError(f"sib: every={self.every}: at least 1 is needed")
 
     @property
     def needs_masks(self) -> bool:

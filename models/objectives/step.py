@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.interventions import exchanged
+from models.interventions import exchange_background
 from models.network.capture import output_of
 from models.network.grid import Grid
 
@@ -48,7 +48,9 @@ class Batch:
             raise ValueError("this objective exchanges backgrounds: the batch brought none")
         moved_B = self.known_B & (self.chance_B < share)
         keep_BHW = self.mask_BHW.masked_fill(~moved_B[:, None, None], 1)
-        return replace(self, image_BCHW=exchanged(self.image_BCHW, keep_BHW, self.other_BCHW))
+        return replace(
+            self, image_BCHW=exchange_background(self.image_BCHW, keep_BHW, self.other_BCHW)
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Glance:
+class PlainBatch:
     """Some training images as they lie there, not moved by augmentation."""
 
     row_B: Tensor
@@ -86,7 +88,7 @@ class Glance:
     target_B: Tensor
 
 
-Sweep = Callable[[], Iterator[Glance]]  # over the whole training set, in evaluation mode
+Sweep = Callable[[], Iterator[PlainBatch]]  # over the whole training set, in evaluation mode
 
 
 class Objective(ABC):

@@ -17,11 +17,11 @@ from models.methods.maps import capture_for, network_methods, pass_methods, read
 from models.methods.registry import Method
 from models.network.capture import Capture, as_found
 from tasks.attribution import encode
-from tasks.attribution.faithfulness_rows import Shown, rows_of_merits
+from tasks.attribution.faithfulness_rows import Shown, faithfulness_rows
 from tasks.attribution.map_scores import score_maps
 from tasks.attribution.memory import lacks_memory
 from tasks.attribution.plan import Plan
-from tasks.attribution.sanity_rows import rows_of_trials
+from tasks.attribution.sanity_rows import sanity_rows
 from tasks.interventions.intervene import Subjects
 from tasks.pictures.samples import Failure, Sample
 
@@ -40,7 +40,7 @@ class _Batch:
     maps: Mapping[str, Tensor]  # by method, each (B, h, w); NaN where none could be made
 
 
-def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
+def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
     """Rows by stage, and the failures of masks, logits and maps."""
     failures = [sample.failure for sample in samples if sample.failure is not None]
     image_BCHW = _images(plan, samples)
@@ -61,8 +61,8 @@ def explain(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]
         rows |= _rows_of_estimates(plan, batch)
     if plan.wants("merits"):
         shown = Shown(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
-        rows |= rows_of_merits(plan, shown, maps)
-        rows |= rows_of_trials(plan, shown, maps)
+        rows |= faithfulness_rows(plan, shown, maps)
+        rows |= sanity_rows(plan, shown, maps)
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
 
 
@@ -118,7 +118,7 @@ def explain_in_memory(
         return
     explained = None
     try:
-        explained = explain(plan, samples)
+        explained = explain_batch(plan, samples)
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise

@@ -17,7 +17,7 @@ from upath import UPath
 
 from models.classifier.classifier import Classifier
 from models.interventions import predict
-from tasks.attribution.job import Job, vote_mark
+from tasks.attribution.job import Job, donor_predictions_mark
 from tasks.attribution.memory import lacks_memory
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part
@@ -35,7 +35,7 @@ COLUMNS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Votes:
+class DonorPredictions:
     """Of the donor pool, by one model."""
 
     places: dict[str, int]  # by row_id
@@ -44,10 +44,10 @@ class Votes:
     probability_NK: np.ndarray
 
 
-def write_votes(job: Job, classifier: Classifier) -> None:
+def write_donor_predictions(job: Job, classifier: Classifier) -> None:
     """Predict every donor's picture and its background alone, unless that was done."""
-    mark = vote_mark(job)
-    if mark is None or has_votes(job):
+    mark = donor_predictions_mark(job)
+    if mark is None or has_donor_predictions(job):
         return
     pool = read_donors(job.run, classifier.preprocessing.size)
     prediction_N = _probabilities(classifier, pool.picture_NCHW, job.batch_size).argmax(1)
@@ -62,26 +62,26 @@ def write_votes(job: Job, classifier: Classifier) -> None:
     write_part(job.run.part(STAGE, 0), pa.table(columns, schema=COLUMNS), mark)
 
 
-def has_votes(job: Job) -> bool:
+def has_donor_predictions(job: Job) -> bool:
     """Is there nothing left to ask the donors?"""
-    mark = vote_mark(job)
+    mark = donor_predictions_mark(job)
     return mark is None or is_finished(job.run.part(STAGE, 0), mark)
 
 
-def read_votes(run: RunFolder) -> Votes | None:
+def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
     """The votes of a run, or None where it has no donors."""
     path = run.part(STAGE, 0)
     return _read(path, *stamps([str(path)])) if path.is_file() else None
 
 
 @lru_cache(maxsize=1)
-def _read(path: UPath, _: str) -> Votes:
+def _read(path: UPath, _: str) -> DonorPredictions:
     table = read_table(path)
     places = {row_id: place for place, row_id in enumerate(table["row_id"].to_pylist())}
     rows = table["probabilities"].combine_chunks()
     probability_NK = rows.flatten().to_numpy().reshape(len(table), -1 if len(table) else 0)
     content_N = np.array(table["content_id"].to_pylist(), object)
-    return Votes(places, content_N, table["prediction"].to_numpy(), probability_NK)
+    return DonorPredictions(places, content_N, table["prediction"].to_numpy(), probability_NK)
 
 
 def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int) -> Tensor:

@@ -30,7 +30,7 @@ class Shown:
     mask_BHW: Tensor  # the foreground's share of each pixel; NaN without one
 
 
-def rows_of_merits(
+def faithfulness_rows(
     plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
 ) -> dict[str, pa.RecordBatch]:
     """schema.MERITS by stage; what does not depend on the map is computed once for all."""

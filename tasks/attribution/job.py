@@ -25,7 +25,7 @@ from tasks.interventions import intervene
 from tasks.interventions.donors import InterventionSettings
 from tasks.pictures import decode, foreground
 from tasks.pictures.estimator import ForegroundSettings, known_estimator, load_estimator
-from tasks.pictures.samples import ROW, Ground, Reader
+from tasks.pictures.samples import ROW, MaskReading, Reader
 from tasks.runs.folder import Mark, RunFolder, digest
 from tasks.storage.files import open_parquet, read_footer, stamps
 
@@ -69,7 +69,7 @@ class ComparisonSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuditRequest:
     """What an audit is asked of which data: all that its figures depend on but the model."""
 
     data: DataSettings
@@ -106,7 +106,7 @@ class Job:
         return reader_of(self.identity, self.foreground)
 
 
-def identity_of(catalog: pa.Table, classifier: Classifier, asked: Asked) -> dict[str, Any]:
+def identity_of(catalog: pa.Table, classifier: Classifier, asked: AuditRequest) -> dict[str, Any]:
     """What makes two runs the same: any other value gives other numbers or other parts."""
     data, attribution, foreground = asked.data, asked.attribution, asked.foreground
     estimator = load_estimator(foreground, classifier.preprocessing.size)
@@ -139,7 +139,9 @@ def reader_of(identity: dict[str, Any], foreground: ForegroundSettings) -> Reade
     """How a run reads its rows; refuses an estimator that is not the one of the identity."""
     preprocessing = Preprocessing.model_validate(identity["preprocessing"])
     estimator = known_estimator(foreground, preprocessing.size, identity["estimator"])
-    return Reader(preprocessing, Ground(identity["polarity"], identity["orientation"]), estimator)
+    return Reader(
+        preprocessing, MaskReading(identity["polarity"], identity["orientation"]), estimator
+    )
 
 
 def geometry_of(identity: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def geometry_of(identity: dict[str, Any]) -> dict[str, Any]:
     return {name: identity["preprocessing"].get(name) for name in GEOMETRY}
 
 
-def reading(identity: dict[str, Any]) -> str:
+def reading_digest(identity: dict[str, Any]) -> str:
     """What makes a picture and its foreground what they are, but the row."""
     return digest(
         [schema.VERSION, decode.VERSION, identity["orientation"], identity["preprocessing"]],
@@ -225,7 +227,7 @@ def _estimated(wanted: dict[str, str]) -> dict[str, str]:
     return {f"estimated/{stage}": digest("estimated", wanted[stage]) for stage in judged}
 
 
-def vote_mark(job: Job) -> Mark | None:
+def donor_predictions_mark(job: Job) -> Mark | None:
     """Of what the donors say by themselves; None without donors."""
     if job.donors is None:
         return None

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import writing
+from models.addresses import write_whole
 from models.classifier.classifier import Classifier
-from models.errors import Mistake
+from models.errors import UserError
 from models.methods.registry import Method, NetworkMethod
 from models.network.capture import capture
 from models.network.layers import grid_at
@@ -46,10 +46,6 @@ COLUMNS = pa.schema(
 )
 
 
-class SurveyMistake(Mistake):
-    """Too few images to tell how activations vary."""
-
-
 def surveyed_layers(methods: Sequence[Method], own: str | None) -> list[str]:
     """Layers whose activations these methods must know beforehand."""
     layers = {
@@ -65,13 +61,13 @@ def keep_survey(run: RunFolder, specification: str, other: RunFolder | None) -> 
     if survey_mark(run, SPECIFICATION) == specification:
         return
     if other is not None and survey_mark(other, SPECIFICATION) == specification:
-        with writing(run.survey) as file:
+        with write_whole(run.survey) as file:
             file.write(other.survey.read_bytes())
         _take_parts(run, other)
         return
     rows = _drawn(run)
     told = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
-    with writing(run.survey) as file:
+    with write_whole(run.survey) as file:
         pq.write_table(rows.replace_schema_metadata(told), file, row_group_size=PART)
 
 
@@ -120,7 +116,7 @@ def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
     parts = [read_part(run.part(_stage(layer), part)) for part in range(count_parts(run))]
     found = [_decoded(part) for part in parts if part is not None and len(part)]
     if sum(moments.count for moments in found) < LEAST:
-        raise SurveyMistake(
+        raise UserError(
             f"fewer than {LEAST} images of the data can be read, and iba needs to know how "
             f"activations vary: leave iba out of --methods, or mend the images (see failures/)"
         )
@@ -158,7 +154,7 @@ def _drawn(run: RunFolder) -> pa.Table:
 
 def _take_parts(run: RunFolder, other: RunFolder) -> None:
     for path in (other.path / "statistics").glob("*/part-*.parquet"):
-        with writing(run.path / "statistics" / path.parent.name / path.name) as file:
+        with write_whole(run.path / "statistics" / path.parent.name / path.name) as file:
             file.write(path.read_bytes())
 
 

@@ -25,7 +25,7 @@ SILENT = 5  # deaths of a shard without a note: none of its images is to blame
 
 
 @dataclass(frozen=True)
-class Care:
+class RetryPolicy:
     """How carefully a shard is computed."""
 
     noted: bool = False  # each batch is written down before it is read
@@ -58,14 +58,14 @@ class Care:
 
 
 @dataclass
-class Suspicion:
+class ShardFailures:
     """What the coordinator knows of one shard that was under way when a worker died."""
 
-    care: Care = field(default_factory=Care)
+    care: RetryPolicy = field(default_factory=RetryPolicy)
     silent: int = 0
     deaths: Counter[str] = field(default_factory=Counter)  # of rows alone
 
-    def after_death(self, run: RunFolder, shard: int) -> Care | None:
+    def after_death(self, run: RunFolder, shard: int) -> RetryPolicy | None:
         """How to try again; None when that is of no use."""
         noted = take_note(run, shard)
         self.silent += not noted

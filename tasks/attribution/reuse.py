@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.addresses import place, writing
-from models.errors import Mistake
+from models.addresses import as_path, write_whole
+from models.errors import UserError
 from tasks import schema
 from tasks.pictures.samples import Failure, Row, identify, rows_of
 from tasks.runs.folder import (
@@ -35,12 +35,8 @@ from tasks.storage.files import open_parquet, read_footer, read_table, stamps, t
 PLAN = "reuse.parquet"  # for each row of the catalog, the previous run's shard that holds its key
 
 
-class ReuseMistake(Mistake):
-    """A previous run that nothing can be taken from."""
-
-
 @dataclass
-class Taken:
+class ReusedRows:
     """What a shard takes from earlier runs, by stage, and by folder of failures."""
 
     parts: dict[str, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
@@ -50,9 +46,9 @@ class Taken:
 
 def previous_run(address: str, run: RunFolder) -> RunFolder:
     """The run that rows are to be taken from; refuses what is none, or this one."""
-    before = RunFolder(place(address))
+    before = RunFolder(as_path(address))
     if before.path == run.path:
-        raise ReuseMistake(f"--reuse {address} is the run itself, which continues anyway: drop it")
+        raise UserError(f"--reuse {address} is the run itself, which continues anyway: drop it")
     before.read_state()
     return before
 
@@ -65,7 +61,7 @@ def plan_reuse(run: RunFolder, before: RunFolder) -> None:
     found = shards.take(pc.index_in(_keys(run), _keys(before)))
     catalog = read_footer(run.catalog)
     columns = pa.schema([("shard", pa.int32())])
-    with writing(run.path / PLAN) as file, pq.ParquetWriter(file, columns) as writer:
+    with write_whole(run.path / PLAN) as file, pq.ParquetWriter(file, columns) as writer:
         start = 0
         for group in range(catalog.num_row_groups):
             rows = catalog.row_group(group).num_rows
@@ -77,17 +73,17 @@ def _keys(run: RunFolder) -> pa.Array:
     return read_table(run.catalog, columns=["row_id"])["row_id"].combine_chunks()
 
 
-def take_rows(
+def reuse_rows(
     run: RunFolder, previous: str | None, shard: int, rows: pa.Table, wanted: Mapping[str, Mark]
-) -> Taken:
+) -> ReusedRows:
     """The rows of a shard that are there as these marks want them.
 
     In the run's own parts first: those lack only what failed for a while. Then in a previous run.
     """
-    taken = Taken()
+    taken = ReusedRows()
     own = _take(taken, _Shard(run, shard, rows), rows, wanted)
     if previous is not None:
-        before = RunFolder(place(previous))
+        before = RunFolder(as_path(previous))
         left = rows.filter(pc.invert(pc.is_in(rows["row_id"], pa.array(sorted(own), pa.string()))))
         plan = dict(zip(rows["row_id"].to_pylist(), _plan(run, shard), strict=True))
         groups = np.array([plan[row_id] for row_id in left["row_id"].to_pylist()], float)
@@ -127,7 +123,7 @@ class _Shard:
         return [Failure(**row) for row in part.to_pylist()] if part else []
 
 
-def _take(taken: Taken, shard: _Shard, rows: pa.Table, wanted: Mapping[str, Mark]) -> set[str]:
+def _take(taken: ReusedRows, shard: _Shard, rows: pa.Table, wanted: Mapping[str, Mark]) -> set[str]:
     """Add what the shard holds of these rows; returns the rows that are the same there."""
     found = [stage for stage, mark in wanted.items() if shard.is_current(stage, mark.specification)]
     if not found:

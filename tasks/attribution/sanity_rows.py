@@ -39,9 +39,7 @@ def is_tested(job: Job, shard: int) -> bool:
     return shard in {number * shards // wanted for number in range(wanted)}
 
 
-def rows_of_trials(
-    plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
-) -> dict[str, pa.RecordBatch]:
+def sanity_rows(plan: Plan, shown: Shown, maps: Mapping[str, Tensor]) -> dict[str, pa.RecordBatch]:
     """schema.TRIALS by stage; no rows where the shard is not tested."""
     if not plan.tested:
         empty = pa.RecordBatch.from_pylist([], schema=schema.TRIALS)
@@ -60,7 +58,7 @@ def _row(
     """A row for each image, by one method."""
     asked = plan.question(method, shown.image_BCHW, shown.target_B)
     alike = [_forgotten(asked, method, map_Bhw, share) for share in sanity.SHARES]
-    noisy = replace(asked, image_BCHW=sanity.noisy(shown.image_BCHW, SEED))
+    noisy = replace(asked, image_BCHW=sanity.add_noise(shown.image_BCHW, SEED))
     start = _now(plan)
     alike.append(_alike(map_Bhw, explain(method, noisy)))
     count = len(shown.row_ids)
@@ -94,7 +92,7 @@ def _of(asked: Question, network: nn.Module) -> Question:
 @lru_cache(maxsize=3)
 def _forgetful(network: nn.Module, share: sanity.Share) -> nn.Module:
     """Drawn once in a process."""
-    return sanity.randomised(network, share, SEED)
+    return sanity.randomise(network, share, SEED)
 
 
 def _seconds(plan: Plan, shown: Shown) -> float:

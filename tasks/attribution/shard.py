@@ -14,15 +14,15 @@ import torch
 
 from models.classifier.classifier import Classifier
 from tasks import schema
-from tasks.attribution.batch import UNANSWERED, explain, explain_in_memory
-from tasks.attribution.donor_predictions import write_votes
+from tasks.attribution.batch import UNANSWERED, explain_batch, explain_in_memory
+from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
 from tasks.attribution.job import Job, marks_of, read_shard
 from tasks.attribution.layer_statistics import read_statistics, surveyed_layers
 from tasks.attribution.memory import room_of
 from tasks.attribution.plan import Plan
-from tasks.attribution.retries import Care, note
-from tasks.attribution.reuse import Taken, take_rows
+from tasks.attribution.retries import RetryPolicy, note
+from tasks.attribution.reuse import ReusedRows, reuse_rows
 from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors
 from tasks.interventions.intervene import Interventions
@@ -37,7 +37,7 @@ Tables = dict[str, pa.Table]  # by stage
 
 
 @dataclass(frozen=True)
-class ShardDone:
+class ShardResult:
     """What comes back from a worker: counts, never maps."""
 
     shard: int
@@ -56,14 +56,16 @@ class _Work:
     shard: int
     plan: Plan
     rows: Sequence[Row]
-    care: Care
+    care: RetryPolicy
 
 
-def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = Care()) -> ShardDone:
+def attribute_shard(
+    job: Job, shard: int, classifier: Classifier, care: RetryPolicy = RetryPolicy()
+) -> ShardResult:
     """Compute the missing parts of one shard; a shard whose parts are all there costs nothing."""
     start = time.perf_counter()
     if shard == 0:
-        write_votes(job, classifier)
+        write_donor_predictions(job, classifier)
     table = read_shard(job.run, shard)
     missing = {
         stage: mark
@@ -71,8 +73,8 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
         if not is_finished(job.run.part(stage, shard), mark)
     }
     if not missing:
-        return ShardDone(shard, 0, len(table), 0, "", time.perf_counter() - start)
-    taken = take_rows(job.run, job.reuse, shard, table, missing)
+        return ShardResult(shard, 0, len(table), 0, "", time.perf_counter() - start)
+    taken = reuse_rows(job.run, job.reuse, shard, table, missing)
     rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
     plan = _plan(job, shard, classifier, missing)
     computed, failures = _compute(_Work(job, shard, plan, rows, care))
@@ -80,7 +82,7 @@ def attribute_shard(job: Job, shard: int, classifier: Classifier, care: Care = C
     _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
     lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
     failed = lost | {f.row_id for f in taken.failures["predictions"] if f.stage in UNREAD}
-    return ShardDone(
+    return ShardResult(
         shard,
         computed=len(rows) - len(lost),
         reused=len(table) - len(rows) - len(failed - lost),
@@ -120,7 +122,7 @@ def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
             for stage, record in explained.items():
                 records[stage].append(record)
     if not records:  # nothing could be read: parts with the right columns and no rows
-        explained, _ = explain(work.plan, [_blank(work.plan.classifier)])
+        explained, _ = explain_batch(work.plan, [_blank(work.plan.classifier)])
         records |= {stage: [record[:0]] for stage, record in explained.items()}
     tables = {stage: pa.Table.from_batches(found) for stage, found in records.items()}
     nothing = {stage: schema.columns_of(stage).empty_table() for stage in work.plan.stages}
@@ -144,7 +146,7 @@ def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
 
 
 def _joined(
-    row_ids: pa.ChunkedArray, missing: Mapping[str, Mark], computed: Tables, taken: Taken
+    row_ids: pa.ChunkedArray, missing: Mapping[str, Mark], computed: Tables, taken: ReusedRows
 ) -> Tables:
     """For each missing stage, rows computed and rows taken, in the catalog's order."""
     tables = {}
@@ -161,7 +163,7 @@ def _joined(
 
 
 def _by_folder(
-    failures: Sequence[Failure], taken: Taken, missing: Mapping[str, Mark]
+    failures: Sequence[Failure], taken: ReusedRows, missing: Mapping[str, Mark]
 ) -> dict[str, list[Failure]]:
     """Failures where they lie: with the predictions, or with the maps that they cost.
 

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 from upath import UPath
 
-from models.errors import nearest, shown
+from models.errors import UserError, list_names, suggest
 from tasks.catalog.instances import Instance, instances_of
-from tasks.catalog.listing import BoxFormat, Columns, ListingMistake
+from tasks.catalog.listing import BoxFormat, Columns
 
 OBJECTS = "objects"  # Hugging Face: {bbox: [[x, y, width, height], …], category: […]}
 CATEGORIES = ("category", "categories", "label", "labels")
@@ -36,9 +36,9 @@ def boxes_of(table: pa.Table, columns: Columns, path: UPath) -> pa.Array | None:
 def _from_columns(table: pa.Table, columns: Columns, path: UPath) -> pa.Array:
     missing = [name for name in columns.boxes if name not in table.column_names]
     if missing:
-        raise ListingMistake(
+        raise UserError(
             f"table {path} has no box column {missing[0]!r}"
-            f"{nearest(missing[0], table.column_names)}; it has {shown(table.column_names)}"
+            f"{suggest(missing[0], table.column_names)}; it has {list_names(table.column_names)}"
         )
     if len(columns.boxes) == 1:
         (name,) = columns.boxes
@@ -72,7 +72,7 @@ def _refuse_texts(column: pa.ChunkedArray, name: str, path: UPath) -> None:
     numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     empty = (pa.types.is_null(kind) or pa.types.is_string(kind)) and _first(column) is None
     if not numbers and not empty:
-        raise ListingMistake(
+        raise UserError(
             f"table {path} has {kind} in box column {name!r}, such as {_first(column)!r}: "
             "numbers of pixels are needed"
         )
@@ -90,7 +90,7 @@ def _boxes_in(value: Any, name: str, path: UPath) -> list[Box]:
     boxes = given if isinstance(given, list) and isinstance(given[0], list) else [given]
     for box in boxes:
         if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-            raise ListingMistake(
+            raise UserError(
                 f"table {path} has {_short(value)} in box column {name!r}: four numbers "
                 "or a list of such fours are needed"
             )
@@ -139,7 +139,7 @@ def _instances_in(value: Any, form: BoxFormat, path: UPath) -> list[Instance]:
         boxes = [each["bbox"] for each in value]
         categories = [_category(each) for each in value]
     if not isinstance(categories, list) or len(categories) != len(boxes):
-        raise ListingMistake(
+        raise UserError(
             f"table {path} has {len(boxes)} boxes for the categories {_short(categories)} in "
             f"{OBJECTS!r}: a category for each box is needed, or none at all"
         )

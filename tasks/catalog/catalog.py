@@ -9,24 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.addresses import REMOTE, place
-from models.errors import Mistake, one_line, shown
+from models.addresses import REMOTE, as_path
+from models.errors import UserError, list_names, printable
 from tasks import schema
-from tasks.catalog.check_files import MISSING, look_at
+from tasks.catalog.check_files import MISSING, check_files
 from tasks.catalog.coco import annotate
 from tasks.catalog.formats import list_images
-from tasks.catalog.instances import united
+from tasks.catalog.instances import unite_instances
 from tasks.catalog.labels import BY_NAME, match_labels
 from tasks.catalog.listing import BoxFormat, Columns, Listing
-from tasks.catalog.mask_files import BATCH, joined, lists_of, masks_of
+from tasks.catalog.mask_files import BATCH, join_addresses, lists_of, masks_of
 from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.storage.files import stamps
 
 OUTLINED = '"(polygons|counts)":'  # regions that are more than boxes
-
-
-class CatalogMistake(Mistake):
-    """A dataset whose rows, masks or files cannot be what the user meant."""
 
 
 class DataSettings(BaseModel):
@@ -97,7 +93,7 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
         listing, labels = listing.take(rows), labels.take(rows)
     _refuse_repeated(listing.key)
     _refuse_taken(listing.extra.column_names)
-    images = joined(listing.root, listing.image)
+    images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
     rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
     table = pa.table(
@@ -107,7 +103,7 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
             labels,
             masks,
             foreground_values(rule, listing.label, labels, masks),
-            united(listing.instances, labels, classes, data.labels),
+            unite_instances(listing.instances, labels, classes, data.labels),
             _stamps(images, masks),
         ],
         schema=schema.CATALOG,
@@ -121,21 +117,19 @@ def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
     """Look at a sample of the files; returns warnings, refuses when nothing in it works."""
     missing = catalog["image"].filter(pc.starts_with(catalog["stamp"], MISSING))
     if len(missing) == len(catalog):
-        raise CatalogMistake(
-            f"none of {len(catalog):,} images is there; first: {one_line(missing[0].as_py())}: "
+        raise UserError(
+            f"none of {len(catalog):,} images is there; first: {printable(missing[0].as_py())}: "
             "check the addresses, or name the folder that they are relative to with --images"
         )
-    looks = look_at(catalog, data.orientation)
+    looks = check_files(catalog, data.orientation)
     problems = [look.problem for look in looks if look.problem is not None]
     if len(problems) == len(looks):
-        raise CatalogMistake(
-            f"none of {len(looks)} images looked at can be used; first: {problems[0]}"
-        )
+        raise UserError(f"none of {len(looks)} images looked at can be used; first: {problems[0]}")
     warnings = []
     if len(missing):
         warnings.append(
             f"{len(missing):,} of {len(catalog):,} images are not there; "
-            f"first: {one_line(missing[0].as_py())}"
+            f"first: {printable(missing[0].as_py())}"
         )
     if problems:
         warnings.append(
@@ -188,7 +182,7 @@ def _list(data: DataSettings) -> Listing:
         data.box_format,
     )
     listing = list_images(data.path, columns, data.split, data.images)
-    return listing if data.annotations is None else annotate(listing, place(data.annotations))
+    return listing if data.annotations is None else annotate(listing, as_path(data.annotations))
 
 
 def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
@@ -210,8 +204,8 @@ def _refuse_repeated(keys: pa.Array) -> None:
     counts = pc.value_counts(keys)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
     if twice:
-        raise CatalogMistake(
-            f"{len(twice)} keys stand more than once ({shown(twice, 3)}): "
+        raise UserError(
+            f"{len(twice)} keys stand more than once ({list_names(twice, 3)}): "
             "name a column of unique keys with --key-column"
         )
 
@@ -219,8 +213,8 @@ def _refuse_repeated(keys: pa.Array) -> None:
 def _refuse_taken(names: list[str]) -> None:
     taken = sorted(set(names) & set(schema.CATALOG.names))
     if taken:
-        raise CatalogMistake(
-            f"the table's columns {shown(taken)} have names that the catalog uses: rename them, "
+        raise UserError(
+            f"the table's columns {list_names(taken)} have names that the catalog uses: rename them, "
             "or name their role with --image-column, --label-column, --mask-column or --key-column"
         )
 

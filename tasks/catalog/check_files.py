@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.addresses import REMOTE
-from tasks.pictures.decode import Opened, open_picture
-from tasks.pictures.foreground import ForegroundMistake, Frame, Marks, draw_foreground
+from models.errors import ForegroundError
+from tasks.pictures.decode import OpenedPicture, open_picture
+from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.storage.files import read_bytes
 
 CHECKED = 256  # rows that are looked at where files are near
@@ -23,14 +24,14 @@ MISSING = "missing"  # how the stamp of a file that is not there begins
 
 
 @dataclass(frozen=True)
-class Look:
+class FileCheck:
     """What one row's files say of themselves."""
 
     problem: str | None  # why it will fail, in one line
     coverage: float | None = None  # share of the picture that its masks mark; None without masks
 
 
-def look_at(catalog: pa.Table, orientation: str) -> list[Look]:
+def check_files(catalog: pa.Table, orientation: str) -> list[FileCheck]:
     """Looks at rows spread over the catalog."""
     far = pc.any(pc.match_substring(catalog["image"], REMOTE)).as_py()
     most = CHECKED_FAR if far else CHECKED
@@ -43,25 +44,25 @@ def look_at(catalog: pa.Table, orientation: str) -> list[Look]:
         return list(pool.map(_look, rows, repeat(orientation)))
 
 
-def _look(row: dict[str, Any], orientation: str) -> Look:
+def _look(row: dict[str, Any], orientation: str) -> FileCheck:
     """A polarity of masks is left aside here: what they mark is what is counted."""
     try:
         opened = _open(row["image"])
         if row["masks"] is None and row["regions"] is None:
-            return Look(None)
+            return FileCheck(None)
         rows, columns = opened.size
         masks = tuple((mask, read_bytes(mask)) for mask in row["masks"] or ())
         marks = Marks(row["image"], masks, _tuple(row["mask_values"]), row["regions"])
         frame = Frame(rows, columns, opened.turn, orientation == "upright")
         marked_HW = draw_foreground(marks, frame, "foreground")
-    except ForegroundMistake as error:
-        return Look(" ".join(f"{error}: {error.remedy}".split()))
+    except ForegroundError as error:
+        return FileCheck(" ".join(f"{error}: {error.remedy}".split()))
     except (OSError, ValueError) as error:
-        return Look(" ".join(str(error).split()))
-    return Look(None, float(marked_HW.float().mean()) / 255 if masks else None)
+        return FileCheck(" ".join(str(error).split()))
+    return FileCheck(None, float(marked_HW.float().mean()) / 255 if masks else None)
 
 
-def _open(address: str) -> Opened:
+def _open(address: str) -> OpenedPicture:
     try:
         return open_picture(read_bytes(address))
     except ValueError as error:

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 from upath import UPath
 
-from models.errors import shown, told
+from models.errors import NothingToAudit, UserError, describe_error, list_names
 from tasks.catalog.boxes import region
 from tasks.catalog.instances import Instance, instances_of
-from tasks.catalog.listing import Listing, ListingMistake, NothingToAudit, unlabelled
-from tasks.catalog.pairing import pair
+from tasks.catalog.listing import Listing, unlabelled
+from tasks.catalog.pairing import pair_names
 from tasks.storage.files import read_bytes
 
 SUFFIX = ".json"
@@ -43,11 +43,11 @@ def annotate(listing: Listing, path: UPath) -> Listing:
     """The same images with the instances of an annotation file, found by their names."""
     annotations = read_annotations(path)
     images, names = listing.image.to_pylist(), annotations.file_name.to_pylist()
-    places = pair(images, names)
+    places = pair_names(images, names)
     if all(place is None for place in places):
-        raise ListingMistake(
-            f"annotations {path} name none of the images: images are {shown(images, 2)}, "
-            f"annotated are {shown(names, 2)}"
+        raise UserError(
+            f"annotations {path} name none of the images: images are {list_names(images, 2)}, "
+            f"annotated are {list_names(names, 2)}"
         )
     return replace(listing, instances=annotations.instances.take(pa.array(places, pa.int64())))
 
@@ -72,8 +72,8 @@ def read_annotations(path: UPath) -> Annotations:
             ),
         )
     except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ListingMistake(
-            f"annotations {path} are not COCO's: {told(error)} in its images, annotations or "
+        raise UserError(
+            f"annotations {path} are not COCO's: {describe_error(error)} in its images, annotations or "
             "categories; export its instances again"
         ) from error
 
@@ -82,11 +82,13 @@ def _read(path: UPath) -> dict[str, Any]:
     try:
         content = json.loads(read_bytes(str(path)))
     except (OSError, ValueError) as error:
-        raise ListingMistake(f"annotations {path} cannot be read as JSON: {told(error)}") from error
+        raise UserError(
+            f"annotations {path} cannot be read as JSON: {describe_error(error)}"
+        ) from error
     if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in KEYS):
         return content
-    holds = f"an object with {shown(content)}" if isinstance(content, dict) else "no object"
-    raise ListingMistake(
+    holds = f"an object with {list_names(content)}" if isinstance(content, dict) else "no object"
+    raise UserError(
         f"annotations {path} are not COCO's: found {holds}, "
         f"and lists of {', '.join(KEYS)} are needed"
     )

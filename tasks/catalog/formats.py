@@ -11,24 +11,14 @@ from dataclasses import replace
 import pyarrow as pa
 from upath import UPath
 
-from models.addresses import place
-from models.errors import nearest, shown
+from models.addresses import as_path
+from models.errors import NothingToAudit, UserError, list_names, suggest
 from tasks.catalog import coco, torchvision_datasets, voc
-from tasks.catalog.listing import (
-    PICTURES,
-    SPLITS,
-    Columns,
-    Listing,
-    ListingMistake,
-    NothingToAudit,
-    split_names,
-    texts,
-    unlabelled,
-)
+from tasks.catalog.listing import PICTURES, SPLITS, Columns, Listing, split_names, texts, unlabelled
 from tasks.catalog.tables import TABLES, list_table
 from tasks.storage.files import walk
 
-__all__ = ["Columns", "Listing", "ListingMistake", "NothingToAudit", "list_images"]
+__all__ = ["Columns", "Listing", "NothingToAudit", "UserError", "list_images"]
 
 
 def list_images(
@@ -43,17 +33,17 @@ def list_images(
     """
     if str(address).startswith(torchvision_datasets.PREFIX):
         _refuse_columns(address, columns)
-        return torchvision_datasets.list_builtin(str(address), images, split)
-    path = place(address)
+        return torchvision_datasets.list_torchvision_dataset(str(address), images, split)
+    path = as_path(address)
     if not path.exists():
-        raise ListingMistake(
+        raise UserError(
             f"data {path} not found: give a folder of images, a table of them "
             f"({' '.join(TABLES)}), a COCO annotation file, or {torchvision_datasets.PREFIX}NAME"
         )
     if path.is_file():
         return _from_file(path, columns, split, images)
     if images is not None:
-        raise ListingMistake(
+        raise UserError(
             f"data {path} is a folder and --images is for tables, annotation files and "
             "torchvision's datasets: drop --images"
         )
@@ -61,13 +51,13 @@ def list_images(
 
 
 def _from_file(path: UPath, columns: Columns, split: str | None, images: str | None) -> Listing:
-    root = path.parent if images is None else place(images)
+    root = path.parent if images is None else as_path(images)
     if not root.is_dir():
-        raise ListingMistake(f"images folder {root} not found")
+        raise UserError(f"images folder {root} not found")
     if path.suffix != coco.SUFFIX:
         return list_table(path, columns, split, root)
     if split is not None:
-        raise ListingMistake(f"annotations {path} have no splits: drop --split")
+        raise UserError(f"annotations {path} have no splits: drop --split")
     _refuse_columns(path, columns)
     return coco.list_annotated(path, root)
 
@@ -90,13 +80,13 @@ def _from_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
         return _from_folder(root / _chosen_split(root, known, split), columns, None)
     _refuse_columns(root, columns)
     if split is not None:
-        raise ListingMistake(
+        raise UserError(
             f"folder {root} has no split column and no folders "
             f"{', '.join(names[0] for names in SPLITS)}: give a table, or drop --split"
         )
     if None in tops and known:
         loose = images[tops.index(None)].as_py()
-        raise ListingMistake(
+        raise UserError(
             f"folder {root} mixes class folders with loose images (such as {loose!r}): "
             "move the loose ones into a class folder, or give a table"
         )
@@ -109,7 +99,7 @@ def _refuse_columns(data: object, columns: Columns) -> None:
     options |= {"key": "key-column", "boxes": "box-columns"}
     given = [f"--{option}" for name, option in options.items() if getattr(columns, name)]
     if given:
-        raise ListingMistake(f"data {data} is no table: drop {' '.join(given)}, or give a table")
+        raise UserError(f"data {data} is no table: drop {' '.join(given)}, or give a table")
 
 
 def _tops(images: pa.Array) -> list[str | None]:
@@ -122,13 +112,13 @@ def _tops(images: pa.Array) -> list[str | None]:
 
 def _chosen_split(root: UPath, known: list[str], split: str | None) -> str:
     if split is None:
-        raise ListingMistake(
-            f"folder {root} holds the splits {shown(known)}: name one with --split, "
+        raise UserError(
+            f"folder {root} holds the splits {list_names(known)}: name one with --split, "
             "or give its folder as --data"
         )
     found = next((name for name in split_names(split) if name in known), None)
     if found is None:
-        raise ListingMistake(
-            f"folder {root} has no split {split!r}{nearest(split, known)}; it has {shown(known)}"
+        raise UserError(
+            f"folder {root} has no split {split!r}{suggest(split, known)}; it has {list_names(known)}"
         )
     return found

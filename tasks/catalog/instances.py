@@ -46,7 +46,9 @@ def instances_of(rows: Iterable[Sequence[Instance]]) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, things, mask=empty)
 
 
-def united(instances: pa.Array, labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
+def unite_instances(
+    instances: pa.Array, labels: pa.Array, classes: tuple[str, ...], rule: str
+) -> pa.Array:
     """The catalog's regions: of the instances whose category is the row's label, as JSON.
 
     A row without a label has all its instances; an instance without a category is every label's.
@@ -71,7 +73,7 @@ def _joined(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
     return pc.if_else(pa.array(counts > 0), lists, pa.scalar(None, pa.string()))
 
 
-def gathered(listing: Listing) -> Listing:
+def gather_instances(listing: Listing) -> Listing:
     """One row an image of a table with one a box: each box is of its own row's label.
 
     The image keeps a label where its boxes agree, and of other columns what its first row says.

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from models.errors import Mistake, nearest, shown
-from tasks.catalog.mapping_file import MappingMistake, read_mapping
+from models.errors import MappingFileError, UserError, list_names, suggest
+from tasks.catalog.mapping_file import read_mapping
 
 BY_NAME, BY_INDEX = "name", "index"
-
-
-class LabelMistake(Mistake):
-    """Labels that do not say which of the model's classes they mean."""
 
 
 def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
@@ -50,10 +46,10 @@ def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) 
         meaning = [_category(str(value), table, classes, rule) for value in given]
     if not any(meaning):
         names = [str(value) for value in given]
-        hints = [hint for name in names if (hint := nearest(name, classes))]
-        raise LabelMistake(
-            f"none of the annotations' categories {shown(names)} is one of the model's classes "
-            f"{shown(classes)}{hints[0] if hints else ''}: map them with --labels FILE "
+        hints = [hint for name in names if (hint := suggest(name, classes))]
+        raise UserError(
+            f"none of the annotations' categories {list_names(names)} is one of the model's classes "
+            f"{list_names(classes)}{hints[0] if hints else ''}: map them with --labels FILE "
             "(category,class)"
         )
     return pa.array(meaning, pa.string()).take(coded.indices)
@@ -76,9 +72,9 @@ def _category(name: str, table: dict[str, str], classes: tuple[str, ...], rule: 
 def _by_name(given: list[str], classes: tuple[str, ...]) -> list[str]:
     unknown = sorted(set(given) - set(classes))
     if unknown:
-        raise LabelMistake(
-            f"the data's labels are not the model's classes: {shown(unknown)} unknown; "
-            f"the data has {shown(sorted(given))}; the model has {shown(classes)}: "
+        raise UserError(
+            f"the data's labels are not the model's classes: {list_names(unknown)} unknown; "
+            f"the data has {list_names(sorted(given))}; the model has {list_names(classes)}: "
             "map them with --labels FILE (label,class), or, if the labels are the model's "
             "indices, with --labels index"
         )
@@ -91,7 +87,7 @@ def _class_at(value: object, classes: tuple[str, ...]) -> str:
     except ValueError:
         index = -1
     if not 0 <= index < len(classes):
-        raise LabelMistake(
+        raise UserError(
             f"label {value!r} is no index of the model's {len(classes)} classes "
             f"(0 to {len(classes) - 1}): map labels with --labels FILE (label,class)"
         )
@@ -102,7 +98,9 @@ def _by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]
     table = _read(path)
     missing = sorted(set(given) - table.keys())
     if missing:
-        raise LabelMistake(f"labels file {path} does not map {shown(missing)}: add a line for each")
+        raise UserError(
+            f"labels file {path} does not map {list_names(missing)}: add a line for each"
+        )
     return [_class_named(table[value], classes, path) for value in given]
 
 
@@ -111,12 +109,12 @@ def _read(path: str) -> dict[str, str]:
     try:
         return {label: str(cells[0]) for label, cells in read_mapping(path).items()}
     except FileNotFoundError as error:
-        raise LabelMistake(
+        raise UserError(
             f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV "
             "that maps labels to the model's classes"
         ) from error
-    except (MappingMistake, IndexError) as error:
-        raise LabelMistake(
+    except (MappingFileError, IndexError) as error:
+        raise UserError(
             f"labels file {path} is not a mapping ({error}): write lines label,class or JSON"
         ) from error
 
@@ -126,7 +124,7 @@ def _class_named(name: str, classes: tuple[str, ...], path: str) -> str:
         return name
     if name.isdigit():
         return _class_at(name, classes)
-    raise LabelMistake(
+    raise UserError(
         f"labels file {path} maps to {name!r}, which the model does not have; "
-        f"it has {shown(classes)}"
+        f"it has {list_names(classes)}"
     )

@@ -9,7 +9,7 @@ from typing import Literal
 import pyarrow as pa
 from upath import UPath
 
-from models.errors import Mistake
+from models.errors import UserError
 
 PICTURES = frozenset(  # torchvision's ImageFolder's, and what else is read
     (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".avif")
@@ -17,14 +17,6 @@ PICTURES = frozenset(  # torchvision's ImageFolder's, and what else is read
 SPLITS = (("train",), ("val", "validation", "valid"), ("test",))  # WILDS numbers them 0, 1, 2
 
 BoxFormat = Literal["xywh", "xyxy"]
-
-
-class ListingMistake(Mistake):
-    """A dataset that cannot be listed as it was given."""
-
-
-class NothingToAudit(Mistake):
-    """A dataset without a single image."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +67,7 @@ def texts(names: Iterable[str]) -> pa.Array:
     try:
         return pa.array(names, pa.string())
     except UnicodeEncodeError as error:
-        raise ListingMistake(
-            f"the file name {error.object!r} is not UTF-8: rename the file"
-        ) from error
+        raise UserError(f"the file name {error.object!r} is not UTF-8: rename the file") from error
 
 
 def instances_type(category: pa.DataType) -> pa.DataType:

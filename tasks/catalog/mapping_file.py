@@ -6,17 +6,13 @@ import csv
 import json
 from typing import Any
 
-from models.addresses import place
-from models.errors import Mistake
-
-
-class MappingMistake(Mistake):
-    """Text that maps nothing; whoever reads it says what it was wanted for."""
+from models.addresses import as_path
+from models.errors import MappingFileError
 
 
 def read_mapping(path: str) -> dict[str, list[Any]]:
     """What follows each label: the value of a JSON object, or a line's other columns."""
-    file = place(path)
+    file = as_path(path)
     if not file.is_file():
         raise FileNotFoundError(path)
     try:
@@ -25,4 +21,4 @@ def read_mapping(path: str) -> dict[str, list[Any]]:
             return {label: [value] for label, value in json.loads(text).items()}
         return {row[0]: row[1:] for row in csv.reader(text.splitlines(keepends=True)) if row}
     except (ValueError, AttributeError, RecursionError, csv.Error) as error:
-        raise MappingMistake(str(error)) from error
+        raise MappingFileError(str(error)) from error

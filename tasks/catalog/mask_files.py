@@ -9,17 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from upath import UPath
 
-from models.addresses import place
-from models.errors import Mistake, shown
+from models.addresses import as_path
+from models.errors import UserError, list_names
 from tasks.catalog.listing import PICTURES, Listing, texts
-from tasks.catalog.pairing import pair
+from tasks.catalog.pairing import pair_names
 from tasks.storage.files import join, walk
 
 BATCH = 8192  # rows that are Python's at a time
-
-
-class MasksMistake(Mistake):
-    """A folder of masks that does not say which image each is of."""
 
 
 def masks_of(listing: Listing, address: str | None) -> pa.Array:
@@ -27,22 +23,22 @@ def masks_of(listing: Listing, address: str | None) -> pa.Array:
     if address is None:
         own = pc.list_flatten(listing.masks)
         counts = pc.fill_null(pc.list_value_length(listing.masks), 0)
-        return lists_of(joined(listing.root, own), counts)
-    folder = place(address)
+        return lists_of(join_addresses(listing.root, own), counts)
+    folder = as_path(address)
     if not folder.is_dir():
-        raise MasksMistake(f"masks folder {folder} not found")
+        raise UserError(f"masks folder {folder} not found")
     known = _masks_by_stem(folder)
     stems = [_stem(image.as_py()) for image in listing.image]
     names = list(known)
-    found = [known[names[at]] if at is not None else [] for at in pair(stems, names)]
+    found = [known[names[at]] if at is not None else [] for at in pair_names(stems, names)]
     if not any(found):
-        raise MasksMistake(
+        raise UserError(
             f"no mask in {folder} has the stem of an image: images are "
-            f"{shown(listing.image[:3].to_pylist(), 2)}, masks are "
-            f"{shown((mask for masks in known.values() for mask in masks), 2)}"
+            f"{list_names(listing.image[:3].to_pylist(), 2)}, masks are "
+            f"{list_names((mask for masks in known.values() for mask in masks), 2)}"
         )
     masks = texts(mask for masks in found for mask in masks)
-    return lists_of(joined(folder, masks), pa.array([len(masks) for masks in found]))
+    return lists_of(join_addresses(folder, masks), pa.array([len(masks) for masks in found]))
 
 
 def _masks_by_stem(folder: UPath) -> dict[str, list[str]]:
@@ -51,7 +47,7 @@ def _masks_by_stem(folder: UPath) -> dict[str, list[str]]:
     for mask in walk(folder, PICTURES):
         stem = _stem(mask)
         if stem in known:
-            raise MasksMistake(
+            raise UserError(
                 f"masks folder {folder} has {known[stem][0]!r} and {mask!r}: keep one of them, "
                 f"or put several masks of one image into a folder {stem!r}"
             )
@@ -74,7 +70,7 @@ def lists_of(values: pa.Array, counts: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, mask=none)
 
 
-def joined(root: UPath, addresses: pa.Array) -> pa.Array:
+def join_addresses(root: UPath, addresses: pa.Array) -> pa.Array:
     """Absolute addresses, with few of them Python's at a time."""
     starts = range(0, len(addresses), BATCH)
     parts = [

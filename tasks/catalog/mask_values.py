@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.errors import Mistake, nearest, shown
-from tasks.catalog.mapping_file import MappingMistake, read_mapping
+from models.errors import MappingFileError, UserError, list_names, suggest
+from tasks.catalog.mapping_file import read_mapping
 
 NONZERO = "nonzero"
 BY_VOC = "voc"
@@ -21,10 +21,6 @@ VOC_NAMES = (  # in the order of their values in SegmentationClass, from 1; 255 
 HIGHEST = 0xFFFFFF  # of a colour, 0xRRGGBB
 
 Values = dict[str, list[int]]
-
-
-class ValuesMistake(Mistake):
-    """Values that do not say what the foreground of a mask is."""
 
 
 def foreground_values(rule: str, own: pa.Array, labels: pa.Array, masks: pa.Array) -> pa.Array:
@@ -66,9 +62,9 @@ def _found(name: Any, label: str | None, table: Values) -> list[int] | None:
 def _refuse_missing(names: dict[Any, str | None], table: Values, rule: str) -> None:
     missing = [str(name) for name, label in names.items() if _found(name, label, table) is None]
     if missing:
-        raise ValuesMistake(
-            f"mask values {rule} do not say what is foreground for {shown(sorted(missing))}"
-            f"{nearest(missing[0], table)}; they know {shown(table)}: add a line for each "
+        raise UserError(
+            f"mask values {rule} do not say what is foreground for {list_names(sorted(missing))}"
+            f"{suggest(missing[0], table)}; they know {list_names(table)}: add a line for each "
             "(label,value), or name values for all with --mask-values 1,3"
         )
 
@@ -95,12 +91,12 @@ def _read(path: str) -> Values:
     try:
         return {label: _values(cells) for label, cells in read_mapping(path).items()}
     except FileNotFoundError as error:
-        raise ValuesMistake(
+        raise UserError(
             f"mask values {path!r} are no value and no file: give nonzero, voc, values (1,3 or "
             "#ff0000), or a JSON object or CSV (label,value)"
         ) from error
-    except MappingMistake as error:
-        raise ValuesMistake(
+    except MappingFileError as error:
+        raise UserError(
             f"mask values {path} are not a mapping ({error}): write lines label,value or JSON"
         ) from error
 
@@ -110,7 +106,7 @@ def _values(cells: list[Any]) -> list[int]:
     given = cells[0] if len(cells) == 1 else cells
     values = [_value(str(each).strip()) for each in (given if isinstance(given, list) else [given])]
     if not values or None in values:
-        raise MappingMistake(f"{given!r} is no value from 0 to {HIGHEST} and no #rrggbb")
+        raise MappingFileError(f"{given!r} is no value from 0 to {HIGHEST} and no #rrggbb")
     return [value for value in values if value is not None]
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from models.errors import Mistake, shown
+from models.errors import UserError, list_names
 
 
-class PairingMistake(Mistake):
-    """Names that could mean more than one file."""
-
-
-def pair(addresses: Sequence[str], known: Sequence[str]) -> list[int | None]:
+def pair_names(addresses: Sequence[str], known: Sequence[str]) -> list[int | None]:
     """The place of each address among the known names, None where there is none.
 
     Where no address stands there as it is, its last parts (`val/1` of `/data/val/1`) and then its
@@ -37,8 +33,8 @@ def _loosely(
         return tail
     same = bare.get(address.rpartition("/")[2], [])
     if len(same) > 1:
-        names = shown(known[place] for place in same)
-        raise PairingMistake(f"{address!r} may mean {names}: give names relative to one folder")
+        names = list_names(known[place] for place in same)
+        raise UserError(f"{address!r} may mean {names}: give names relative to one folder")
     return same[0] if same else None
 
 
@@ -54,7 +50,7 @@ def _refuse_shared(
     owners: dict[int, str] = {}
     for address, place in zip(addresses, found, strict=True):
         if place is not None and owners.setdefault(place, address) != address:
-            raise PairingMistake(
+            raise UserError(
                 f"{known[place]!r} may belong to {owners[place]!r} or to {address!r}: "
                 "give names relative to one folder"
             )

@@ -13,18 +13,10 @@ import pyarrow.json
 from upath import UPath
 
 from models.addresses import is_local
-from models.errors import nearest, shown
+from models.errors import NothingToAudit, UserError, list_names, suggest
 from tasks.catalog.boxes import boxes_of
-from tasks.catalog.instances import gathered
-from tasks.catalog.listing import (
-    SPLITS,
-    Columns,
-    Listing,
-    ListingMistake,
-    NothingToAudit,
-    instances_type,
-    split_names,
-)
+from tasks.catalog.instances import gather_instances
+from tasks.catalog.listing import SPLITS, Columns, Listing, instances_type, split_names
 from tasks.catalog.mask_files import lists_of
 from tasks.storage.files import read_bytes, read_table
 
@@ -60,25 +52,25 @@ def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) ->
         instances=pa.nulls(count, instances_type(pa.string())) if instances is None else instances,
         extra=table.drop_columns(sorted(used)),
     )
-    return gathered(listing) if columns.boxes and key == image else listing
+    return gather_instances(listing) if columns.boxes and key == image else listing
 
 
 def _read(path: UPath) -> pa.Table:
     suffix = path.suffix.lower()
     if suffix not in TABLES:
-        raise ListingMistake(
+        raise UserError(
             f"data {path} is no folder, no table ({' '.join(TABLES)}) and no annotations (.json)"
         )
     try:
         table = _typed(path) if suffix == ".csv" else _typed_by_itself(path)
     except (pa.ArrowException, OSError) as error:
         told = str(error).splitlines()[0]
-        raise ListingMistake(f"table {path} cannot be read as {path.suffix}: {told}") from error
+        raise UserError(f"table {path} cannot be read as {path.suffix}: {told}") from error
     pa.default_memory_pool().release_unused()  # what reading took, before as much is taken again
     names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ListingMistake(f"table {path} has several columns {shown(twice)}: rename them")
+        raise UserError(f"table {path} has several columns {list_names(twice)}: rename them")
     return table
 
 
@@ -91,7 +83,7 @@ def _typed_by_itself(path: UPath) -> pa.Table:
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:  # Arrow 25 miscounts [null, 1] where no list had a value yet
-        raise ListingMistake(
+        raise UserError(
             f"table {path} has lists that begin with null, which are misread: "
             "leave nulls out of them, or write the table as Parquet"
         ) from error
@@ -103,7 +95,7 @@ def _refuse_deep(path: UPath) -> None:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.count(b"[") + line.count(b"{") > DEEPEST < _depth(line):
-                raise ListingMistake(
+                raise UserError(
                     f"table {path} has lists in lists more than {DEEPEST} deep in line {number}: "
                     "write plain values"
                 )
@@ -153,7 +145,7 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
     if split is None:
         return table
     if "split" not in table.column_names:
-        raise ListingMistake(f"table {path} has no column 'split': drop --split")
+        raise UserError(f"table {path} has no column 'split': drop --split")
     splits = _plain(table, "split", path)
     known = [str(value) for value in pc.unique(splits).to_pylist()]
     wanted = split_names(split)
@@ -161,8 +153,8 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
         wanted += tuple(str(number) for number, names in enumerate(SPLITS) if split in names)
     found = next((name for name in wanted if name in known), None)
     if found is None:
-        raise ListingMistake(
-            f"table {path} has no split {split!r}{nearest(split, known)}; it has {shown(known)}"
+        raise UserError(
+            f"table {path} has no split {split!r}{suggest(split, known)}; it has {list_names(known)}"
         )
     return table.filter(pc.equal(splits, found))
 
@@ -170,12 +162,12 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
 def _image_column(table: pa.Table, columns: Columns, path: UPath) -> str:
     image = _column(table, columns.image, IMAGE_COLUMNS, "image", path)
     if image is None:
-        raise ListingMistake(
-            f"table {path} has columns {shown(table.column_names)}, none of them "
+        raise UserError(
+            f"table {path} has columns {list_names(table.column_names)}, none of them "
             f"{' or '.join(IMAGE_COLUMNS)}: name the one with the file names with --image-column"
         )
     if not _is_text(table[image].type):
-        raise ListingMistake(
+        raise UserError(
             f"table {path} holds {table[image].type} in column {image!r}, and file names are "
             "needed: write pictures that lie inside a table to files, and a table with their names"
         )
@@ -194,9 +186,9 @@ def _column(
     if named is None:
         return next((name for name in usual if name in table.column_names), None)
     if named not in table.column_names:
-        raise ListingMistake(
-            f"table {path} has no {role} column {named!r}{nearest(named, table.column_names)}; "
-            f"it has {shown(table.column_names)}"
+        raise UserError(
+            f"table {path} has no {role} column {named!r}{suggest(named, table.column_names)}; "
+            f"it has {list_names(table.column_names)}"
         )
     return named
 
@@ -211,7 +203,7 @@ def _labels(column: pa.ChunkedArray, path: UPath) -> pa.Array:
         return column
     if _is_text(column.type) or pa.types.is_null(column.type):
         return _nulled(column.cast(pa.string()))
-    raise ListingMistake(
+    raise UserError(
         f"table {path} has labels of type {column.type}: one class name or index an image is "
         "allowed; several labels an image cannot be audited"
     )
@@ -236,7 +228,7 @@ def _masks(column: pa.ChunkedArray, path: UPath) -> pa.Array:
             row = row.filter(texts.is_valid()).to_numpy()
             return lists_of(texts.drop_null(), pa.array(np.bincount(row, minlength=len(masks))))
     if not _is_text(kind) and not pa.types.is_null(kind):
-        raise ListingMistake(
+        raise UserError(
             f"table {path} has masks of type {kind}: an address or a list of them is needed"
         )
     texts = _nulled(column.combine_chunks().cast(pa.string()))
@@ -249,14 +241,14 @@ def _masks(column: pa.ChunkedArray, path: UPath) -> pa.Array:
 def _filled(table: pa.Table, name: str, path: UPath) -> pa.Array:
     texts = _nulled(_plain(table, name, path).combine_chunks())
     if texts.null_count:
-        raise ListingMistake(f"table {path} has {texts.null_count} rows without {name!r}")
+        raise UserError(f"table {path} has {texts.null_count} rows without {name!r}")
     return texts
 
 
 def _plain(table: pa.Table, name: str, path: UPath) -> pa.ChunkedArray:
     kind = table[name].type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        raise ListingMistake(f"table {path} has {kind} in column {name!r}: texts or numbers needed")
+        raise UserError(f"table {path} has {kind} in column {name!r}: texts or numbers needed")
     return table[name].cast(pa.string())
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from models.addresses import is_local, place
-from models.errors import nearest, shown, told
-from tasks.catalog.listing import Listing, ListingMistake, NothingToAudit, unlabelled
+from models.addresses import as_path, is_local
+from models.errors import NothingToAudit, UserError, describe_error, list_names, suggest
+from tasks.catalog.listing import Listing, unlabelled
 from tasks.catalog.voc import list_voc
 
 PREFIX = "torchvision:"
@@ -29,25 +29,25 @@ class Files:
     masks: list[str] | None = None
 
 
-def list_builtin(address: str, images: str | None, split: str | None) -> Listing:
+def list_torchvision_dataset(address: str, images: str | None, split: str | None) -> Listing:
     """List `torchvision:NAME`, whose folder (torchvision's `root`) is `images`."""
     name = address.removeprefix(PREFIX)
     if name not in READERS:
-        raise ListingMistake(
-            f"torchvision's dataset {name!r} cannot be listed{nearest(name, READERS)}: "
+        raise UserError(
+            f"torchvision's dataset {name!r} cannot be listed{suggest(name, READERS)}: "
             f"{', '.join(READERS)} can; write the pictures of others to class folders"
         )
     if images is None or not is_local(images) or not Path(images).is_dir():
-        raise ListingMistake(
+        raise UserError(
             f"{address} needs a local folder that torchvision has filled, found {images!r}: "
             "give it with --images FOLDER"
         )
-    root = place(images)
+    root = as_path(images)
     dataset = _open(name, Path(root), split)
     if len(dataset) == 0:
         raise NothingToAudit(f"{address} in {root} holds no images")
     if name == VOC:
-        return list_voc(place(Path(dataset.images[0]).parent.parent), dataset.image_set)
+        return list_voc(as_path(Path(dataset.images[0]).parent.parent), dataset.image_set)
     files = READERS[name](dataset)
     listing = unlabelled(root, pa.array([os.path.relpath(path, root) for path in files.paths]))
     listing = replace(listing, label=pa.array(files.labels))
@@ -64,14 +64,14 @@ def _open(name: str, root: Path, split: str | None) -> Any:
     kind = getattr(datasets, name)
     word = next((word for word in ("split", "image_set") if word in _parameters(kind)), None)
     if split is not None and word is None:
-        raise ListingMistake(f"{PREFIX}{name} has no splits: drop --split")
+        raise UserError(f"{PREFIX}{name} has no splits: drop --split")
     _refuse_unpacking(name, root, split)
     try:
         return kind(root, **({word: split or ""} if word else {}))
     except Exception as error:  # each dataset's reading has exceptions of its own
         wanted = "name a split with --split: " if split is None and word else ""
         hint = f": it must lie in {root} as torchvision unpacks it" if not wanted else ""
-        raise ListingMistake(f"{PREFIX}{name}: {wanted}{told(error)}{hint}") from error
+        raise UserError(f"{PREFIX}{name}: {wanted}{describe_error(error)}{hint}") from error
 
 
 def _parameters(kind: Callable[..., Any]) -> tuple[str, ...]:
@@ -83,8 +83,8 @@ def _refuse_unpacking(name: str, root: Path, split: str | None) -> None:
     needed = {"ImageNet": ("meta.bin", split or ""), "Caltech101": ("caltech101",)}
     missing = [part for part in needed.get(name, ()) if not (root / part).exists()]
     if missing:
-        raise ListingMistake(
-            f"{PREFIX}{name}: {root} has no {shown(missing)}: open the dataset once with "
+        raise UserError(
+            f"{PREFIX}{name}: {root} has no {list_names(missing)}: open the dataset once with "
             "torchvision itself, which unpacks it"
         )
 

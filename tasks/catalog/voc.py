@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pyarrow as pa
 from upath import UPath
 
-from models.errors import nearest, shown
-from tasks.catalog.listing import PICTURES, Listing, ListingMistake, NothingToAudit, unlabelled
+from models.errors import NothingToAudit, UserError, list_names, suggest
+from tasks.catalog.listing import PICTURES, Listing, unlabelled
 from tasks.catalog.mask_values import BY_VOC
 from tasks.storage.files import join, read_bytes, walk
 
@@ -46,9 +46,9 @@ def _listed(root: UPath, split: str) -> list[str]:
     file = root / LISTS / f"{split}.txt"
     if not file.is_file():
         known = [name.removesuffix(".txt") for name in walk(root / LISTS, frozenset({".txt"}))]
-        raise ListingMistake(
-            f"VOC folder {root} has no split {split!r}{nearest(split, known)}; "
-            f"{LISTS} has {shown(known)}"
+        raise UserError(
+            f"VOC folder {root} has no split {split!r}{suggest(split, known)}; "
+            f"{LISTS} has {list_names(known)}"
         )
     text: str = file.read_text(encoding="utf-8")
     return text.split()
@@ -69,6 +69,6 @@ def _only_class(address: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ElementTree.ParseError) as error:
-        raise ListingMistake(f"{address} cannot be read as VOC's objects: {error}") from error
+        raise UserError(f"{address} cannot be read as VOC's objects: {error}") from error
     names = {each.text for each in objects}
     return names.pop() if len(names) == 1 else None

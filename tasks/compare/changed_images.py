@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from models.interventions import exchanged
+from models.interventions import exchange_background
 from tasks import schema
 from tasks.attribution.job import reader_of
 from tasks.interventions.donors import DonorPool, read_donors
@@ -118,7 +118,7 @@ def _drawn(sample: Sample, background_CHW: torch.Tensor) -> np.ndarray:
     """As tasks/interventions/intervene.py does; mixing and the scale of pixels commute."""
     assert sample.mask_HW is not None
     image_1CHW, other_1CHW = (it[None].float() for it in (sample.picture_CHW, background_CHW))
-    mixed_1CHW = exchanged(image_1CHW, sample.mask_HW[None] / 255, other_1CHW)
+    mixed_1CHW = exchange_background(image_1CHW, sample.mask_HW[None] / 255, other_1CHW)
     picture_HW3: np.ndarray = mixed_1CHW[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
     return picture_HW3
 

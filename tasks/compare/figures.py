@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import shown
+from models.errors import list_names
 from tasks import schema
 from tasks.compare.paired_images import LIFT
 from tasks.compare.two_models import Answers, groups_of
@@ -159,7 +159,7 @@ def _worst(answers: Answers, sought: Sought) -> Gauged:
     note = f"{groups.names[last]}, the lowest of {len(count_G)} {kind}"
     if groups.small:
         noun = "smaller one is" if len(groups.small) == 1 else "smaller ones are"
-        note += f"; {len(groups.small)} {noun} not judged: {shown(groups.small, NAMED)}"
+        note += f"; {len(groups.small)} {noun} not judged: {list_names(groups.small, NAMED)}"
     if sought.change:
         change = change_of_worst(right_n2, group_n, sought.confidence)
         of = int(min(count_G[first], count_G[last]))

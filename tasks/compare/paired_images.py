@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models.errors import Mistake
+from models.errors import NotComparable
 from tasks import schema
 from tasks.attribution.job import geometry_of
 from tasks.flags.estimate_quality import least_of
@@ -32,10 +32,6 @@ Floats = NDArray[np.float64]
 FIELDS = ("catalog", "shard_size", "classes", "target")
 GROUND = ("foreground", "polarity", "orientation", "estimator")
 LIFT = "lift:"  # columns of a method's lift
-
-
-class PairMistake(Mistake):
-    """Two runs whose figures are not of the same question."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def check_pair(before: Run, after: Run) -> None:
     then, now = _question(before), _question(after)
     other = [f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]]
     if other:
-        raise PairMistake(
+        raise NotComparable(
             f"{before.folder.path} and {after.folder.path} are no pair ({'; '.join(other)}): "
             "audit both models on the same data with the same settings, --donors of one of them"
         )

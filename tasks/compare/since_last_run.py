@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from models.errors import Mistake
+from models.errors import UserError
 from tasks import schema
 from tasks.compare.match import Shared, match_images, other_rows
 from tasks.intervals.paired_rates import (
@@ -73,7 +73,7 @@ def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison 
         return None
     try:
         return compare_runs(now, summary, open_run(reused))
-    except (Mistake, OSError) as error:  # its audit may be unfinished, or from another version
+    except (UserError, OSError) as error:  # its audit may be unfinished, or from another version
         log.warning("not compared with the run before: %s", error)
         return None
 

@@ -13,15 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import NotComparable
 from tasks import schema
-from tasks.compare.paired_images import (
-    LIFT,
-    PairMistake,
-    Pairs,
-    check_pair,
-    read_pairs,
-    shared_methods,
-)
+from tasks.compare.paired_images import LIFT, Pairs, check_pair, read_pairs, shared_methods
 from tasks.compare.turns import changed_images, count_turns
 from tasks.compare.verdicts import ORDER, Subject, sentence_of, weighed
 from tasks.intervals.bootstrap import Floats, Places, change_of_excess, change_of_means
@@ -78,7 +72,7 @@ def is_duel(before: Run, after: Run) -> bool:
     """Are they a pair, of two models?"""
     try:
         check_pair(before, after)
-    except PairMistake:
+    except NotComparable:
         return False
     return bool(before.state["identity"]["model"] != after.state["identity"]["model"])
 

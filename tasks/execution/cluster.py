@@ -20,7 +20,7 @@ from distributed import (
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.classifier.classifier import Classifier, load_classifier
-from models.errors import Mistake
+from models.errors import UserError
 from tasks.attribution.job import Job
 
 log = logging.getLogger("sightline")
@@ -48,10 +48,6 @@ WORKERS: dict[str, Any] = {
 }
 PATIENCE = 30  # seconds for the first worker of somebody else's cluster
 REACHED = 10  # seconds for its scheduler
-
-
-class ClusterMistake(Mistake):
-    """A Dask scheduler that cannot be used."""
 
 
 class ComputeSettings(BaseModel):
@@ -89,11 +85,11 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
             return self.classifier
         classifier = load_classifier(self.settings)
         if classifier.digest != self.digest:
-            raise ClusterMistake(
+            raise UserError(
                 f"worker {worker.address} reads another model at {self.settings.address}: "
                 "give an address that means the same file everywhere"
             )
-        place(classifier, _device_of(worker), self.memory_format)
+        move_to_device(classifier, _device_of(worker), self.memory_format)
         self.classifier = classifier
         return classifier
 
@@ -103,7 +99,7 @@ def plugin_name(job: Job) -> str:
     return f"sightline {job.identity['model']} {job.run.path}"
 
 
-def place(classifier: Classifier, device: str, memory_format: str) -> None:
+def move_to_device(classifier: Classifier, device: str, memory_format: str) -> None:
     """Move the network, in place, to where and how it computes."""
     network = classifier.network.to(device)
     if memory_format == "channels_last":
@@ -117,7 +113,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
         try:
             client = Client(compute.dask, timeout=REACHED, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise ClusterMistake(
+            raise UserError(
                 f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "
                 "or leave --dask out for a local cluster"
             ) from error
@@ -146,7 +142,7 @@ def _await_workers(client: Client, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
-        raise ClusterMistake(
+        raise UserError(
             f"the Dask scheduler at {address} has had no worker for {PATIENCE} s: start one "
             f"(dask worker {address} --nthreads 1), or leave --dask out for a local cluster"
         ) from error

@@ -9,11 +9,11 @@ from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
-from models.errors import told
+from models.errors import describe_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import survey_part
-from tasks.attribution.retries import Care, Suspicion
-from tasks.attribution.shard import ShardDone, attribute_shard
+from tasks.attribution.retries import RetryPolicy, ShardFailures
+from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
 
 log = logging.getLogger("sightline")
@@ -42,11 +42,11 @@ class Progress:
         self.broken += 1
         if self.broken > 1:
             return
-        self.reason = told(error)
+        self.reason = describe_error(error)
         if not isinstance(error, OSError | KilledWorker):  # ours: for whoever mends it
             log.error("a shard failed", exc_info=error)
 
-    def add(self, shard: ShardDone) -> None:
+    def add(self, shard: ShardResult) -> None:
         self.computed += shard.computed
         self.reused += shard.reused
         self.failed += shard.failed
@@ -57,13 +57,13 @@ def attribute_shards(
     client: Client, job: Job, shards: Iterable[int], progress: Progress, told: Callable[[], None]
 ) -> None:
     """Run the shards on the cluster, a few at a time, and keep only what they say of themselves."""
-    crew = _Crew(client, job)
+    crew = _ShardQueue(client, job)
     waiting = iter(shards)
     try:
         for shard in islice(waiting, WINDOW * max(1, count_workers(client))):
             crew.submit(shard)
         for shard, result in crew.results():
-            if isinstance(result, ShardDone):
+            if isinstance(result, ShardResult):
                 progress.add(crew.settled(result))
             elif not (isinstance(result, KilledWorker) and crew.submit_again(shard)):
                 progress.lose(result)
@@ -93,17 +93,17 @@ def survey_layers(client: Client, job: Job, wanted: Sequence[tuple[str, int]]) -
         raise
 
 
-class _Crew:
+class _ShardQueue:
     """Shards under way: which future is which, and what is known of those that killed a worker."""
 
     def __init__(self, client: Client, job: Job) -> None:
         self.client, self.job = client, job
         self.resources = {"GPU": 1} if has_gpus(client) else None
         self.running: dict[Future, int] = {}
-        self.suspicions: dict[int, Suspicion] = {}
+        self.suspicions: dict[int, ShardFailures] = {}
         self.finished = as_completed(loop=client.loop)
 
-    def submit(self, shard: int, care: Care = Care()) -> None:
+    def submit(self, shard: int, care: RetryPolicy = RetryPolicy()) -> None:
         future = self.client.submit(
             _run_shard, self.job, shard, care, pure=False, resources=self.resources
         )
@@ -112,13 +112,13 @@ class _Crew:
 
     def submit_again(self, shard: int) -> bool:
         """Try a shard whose worker died with more care; False when that is of no use."""
-        suspicion = self.suspicions.setdefault(shard, Suspicion())
+        suspicion = self.suspicions.setdefault(shard, ShardFailures())
         care = suspicion.after_death(self.job.run, shard)
         if care is not None:
             self.submit(shard, care)
         return care is not None
 
-    def settled(self, done: ShardDone) -> ShardDone:
+    def settled(self, done: ShardResult) -> ShardResult:
         """A shard that its worker had finished when it died is no less computed by this command."""
         if done.shard in self.suspicions and not done.computed:
             return replace(done, computed=done.reused, reused=0)
@@ -127,7 +127,7 @@ class _Crew:
     def has(self, shard: int) -> bool:
         return shard in self.running.values()
 
-    def results(self) -> Iterator[tuple[int, ShardDone | Exception]]:
+    def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
         """Each shard that ended, as it ends, with what it says or the exception of its worker."""
         for future in self.finished:
             shard = self.running.pop(future)
@@ -147,7 +147,7 @@ def _run_survey(job: Job, layer: str, part: int) -> None:
         survey_part(job, layer, part, plugin.load(worker))
 
 
-def _run_shard(job: Job, shard: int, care: Care) -> ShardDone:
+def _run_shard(job: Job, shard: int, care: RetryPolicy) -> ShardResult:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
     with plugin.turn:

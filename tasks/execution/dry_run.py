@@ -13,21 +13,21 @@ import torch
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
 from tasks import schema
-from tasks.attribution.job import Asked, count_shards, identity_of
+from tasks.attribution.job import AuditRequest, count_shards, identity_of
 from tasks.attribution.layer_statistics import survey_part
 from tasks.attribution.shard import attribute_shard
-from tasks.execution.cluster import ComputeSettings, local_workers, place
-from tasks.execution.prepare import checked_catalog, keep_donors, plan_survey
+from tasks.execution.cluster import ComputeSettings, local_workers, move_to_device
+from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_survey
 from tasks.execution.run_shards import job_of, unsurveyed
 from tasks.runs.folder import RunFolder
 
 BATCHES = 2  # measured, after one that warms up
 
 
-def estimate(asked: Asked, model: ModelSettings, compute: ComputeSettings) -> str:
+def estimate(asked: AuditRequest, model: ModelSettings, compute: ComputeSettings) -> str:
     """Check everything that an audit checks first, measure, and say time and storage in words."""
     classifier = load_classifier(model)
-    catalog = checked_catalog(asked, classifier)
+    catalog = make_checked_catalog(asked, classifier)
     size = compute.batch_size
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
@@ -43,7 +43,7 @@ def estimate(asked: Asked, model: ModelSettings, compute: ComputeSettings) -> st
         keep_donors(run, asked)
         plan_survey(run, asked)
         job = job_of(run, compute)
-        place(classifier, _device(), asked.attribution.memory_format)
+        move_to_device(classifier, _device(), asked.attribution.memory_format)
         with _one_thread():
             for layer, part in unsurveyed(job):
                 survey_part(job, layer, part, classifier)

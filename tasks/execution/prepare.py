@@ -12,24 +12,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from models.addresses import writing
+from models.addresses import write_whole
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
-from models.classifier.mlflow_models import Fetched
+from models.classifier.mlflow_models import FetchedModel
+from models.errors import UserError
 from models.methods.maps import check_methods
 from models.methods.registry import find_methods
 from models.network.grid import Grid
 from tasks.attribution.job import (
-    Asked,
+    AuditRequest,
     geometry_of,
     has_foreground,
     identity_of,
     reader_of,
-    reading,
+    reading_digest,
 )
 from tasks.attribution.layer_statistics import keep_survey, surveyed_layers
 from tasks.attribution.reuse import plan_reuse, previous_run
-from tasks.catalog.catalog import CatalogMistake, check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.interventions.donors import (
     SPECIFICATION,
     choose_donors,
@@ -44,12 +45,12 @@ log = logging.getLogger("sightline")
 
 
 def prepare_run(
-    asked: Asked, model: Fetched, output: OutputSettings, settings: dict[str, Any]
+    asked: AuditRequest, model: FetchedModel, output: OutputSettings, settings: dict[str, Any]
 ) -> RunFolder:
     """Read the model and list the data; refuse what cannot work; write run.json, the catalog and
     the donor pool. The settings are all of the audit's, for whoever reads the run."""
     classifier = load_classifier(model.settings)
-    catalog = checked_catalog(asked, classifier)
+    catalog = make_checked_catalog(asked, classifier)
     identity = identity_of(catalog, classifier, asked)
     target = RunFolder.at(output.folder)
     before = None if output.reuse is None else previous_run(output.reuse, target)
@@ -66,7 +67,7 @@ def prepare_run(
         reuse=None if before is None else str(before.path),
     )
     _keep_model(run, model, classifier)
-    with writing(run.catalog) as file:
+    with write_whole(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=asked.attribution.shard_size)
     if before is not None:
         plan_reuse(run, before)
@@ -75,7 +76,7 @@ def prepare_run(
     return run
 
 
-def keep_donors(run: RunFolder, asked: Asked, other: RunFolder | None = None) -> None:
+def keep_donors(run: RunFolder, asked: AuditRequest, other: RunFolder | None = None) -> None:
     """The run's donor pool: what is there, another run's, or a new one; none where nothing is
     exchanged, and then nothing stays of exchanges that were asked for before."""
     identity = run.read_state()["identity"]
@@ -91,25 +92,25 @@ def keep_donors(run: RunFolder, asked: Asked, other: RunFolder | None = None) ->
         choose_donors(run, asked.interventions, reader_of(identity, asked.foreground), wanted)
 
 
-def exchanges(asked: Asked, identity: dict[str, Any]) -> bool:
+def exchanges(asked: AuditRequest, identity: dict[str, Any]) -> bool:
     """Are objects put on other backgrounds?"""
     return asked.interventions.choice != "none" and has_foreground(identity)
 
 
-def plan_survey(run: RunFolder, asked: Asked, other: RunFolder | None = None) -> None:
+def plan_survey(run: RunFolder, asked: AuditRequest, other: RunFolder | None = None) -> None:
     """Draw the images of the survey, where a method needs one, or take another run's."""
     identity = run.read_state()["identity"]
     if surveyed_layers(find_methods(asked.attribution.methods), identity["layer"]):
-        keep_survey(run, digest(identity["model"], reading(identity)), other)
+        keep_survey(run, digest(identity["model"], reading_digest(identity)), other)
 
 
-def _specification(asked: Asked, identity: dict[str, Any]) -> str:
+def _specification(asked: AuditRequest, identity: dict[str, Any]) -> str:
     """Donors are kept as they are read; a model's mean and deviation come after."""
     geometry = identity | {"preprocessing": geometry_of(identity)}
-    return specification_of(asked.interventions, reading(geometry))
+    return specification_of(asked.interventions, reading_digest(geometry))
 
 
-def _keep_model(run: RunFolder, model: Fetched, classifier: Classifier) -> None:
+def _keep_model(run: RunFolder, model: FetchedModel, classifier: Classifier) -> None:
     """Tell workers where the model lies; one from MLflow stays in the run folder for them."""
     settings = model.settings
     if model.origin:
@@ -131,7 +132,7 @@ def _told_layer(grid: Grid | None) -> str:
     return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
 
 
-def checked_catalog(asked: Asked, classifier: Classifier) -> pa.Table:
+def make_checked_catalog(asked: AuditRequest, classifier: Classifier) -> pa.Table:
     """The catalog, with all that can be known before the first image is computed said aloud."""
     data, attribution = asked.data, asked.attribution
     log.info(
@@ -149,7 +150,7 @@ def checked_catalog(asked: Asked, classifier: Classifier) -> pa.Table:
         catalog = _mixed(catalog)
     unlabelled = catalog["label"].null_count
     if attribution.target == "label" and unlabelled:
-        raise CatalogMistake(
+        raise UserError(
             f"target label needs a label for each image; {unlabelled} of {len(catalog)} have none: "
             "label them, or use --target prediction"
         )

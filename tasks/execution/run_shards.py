@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from models.classifier.architectures import ModelSettings
+from models.errors import UnfinishedRun
 from models.methods.registry import find_methods
-from tasks.attribution.donor_predictions import has_votes
+from tasks.attribution.donor_predictions import has_donor_predictions
 from tasks.attribution.job import (
     AttributionSettings,
     ComparisonSettings,
@@ -36,10 +37,6 @@ from tasks.pictures.estimator import ForegroundSettings
 from tasks.runs.folder import RunFolder, is_finished
 from tasks.schema import CostSummary
 from tasks.storage.files import read_footer, sweep
-
-
-class UnfinishedRun(RuntimeError):
-    """Some shards could not be computed; the others are kept, and the same command continues."""
 
 
 def attribute_run(
@@ -117,7 +114,7 @@ def _unfinished(job: Job, progress: Progress) -> Iterator[int]:
     for shard in range(count_shards(job.run)):
         table = read_shard(job.run, shard)
         marks = marks_of(job, table)
-        voted = shard > 0 or has_votes(job)
+        voted = shard > 0 or has_donor_predictions(job)
         if voted and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
             predicted = read_footer(job.run.part("predictions", shard)).num_rows
             progress.reused += predicted

@@ -12,7 +12,7 @@ from tasks.finetune.settings import FinetuneSettings
 
 
 @dataclass(frozen=True)
-class Moved:
+class Shift:
     """Where each picture of a batch is looked at: mirrored or not, and how far in."""
 
     flipped_B: Tensor
@@ -20,7 +20,7 @@ class Moved:
     shift_B2: Tensor | None = None  # of the middle, in -1 to 1 of what was cut off
 
     @classmethod
-    def drawn(cls, count: int, recipe: FinetuneSettings, generator: torch.Generator) -> Moved:
+    def drawn(cls, count: int, recipe: FinetuneSettings, generator: torch.Generator) -> Shift:
         """Anew for each picture."""
         flipped_B = torch.zeros(count, dtype=torch.bool)
         if recipe.flip == "half":

@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
-from models.interventions import without_object
-from models.objectives.step import Batch, Glance, Objective
-from tasks.finetune.augment import Moved
-from tasks.finetune.images import Album
+from models.interventions import remove_object
+from models.objectives.step import Batch, Objective, PlainBatch
+from tasks.finetune.augment import Shift
+from tasks.finetune.images import TrainingImages
 from tasks.finetune.settings import FinetuneSettings
 
 AT_ONCE = 256  # pictures that are looked at together where nothing is learnt
 
 
 @dataclass(frozen=True, eq=False)
-class Deck:
+class BatchSampler:
     """What batches are drawn from. All that is random comes from one generator."""
 
-    album: Album
+    album: TrainingImages
     answer_NK: Tensor
     preprocessing: Preprocessing
     objective: Objective
@@ -49,19 +49,19 @@ class Deck:
         for row_b in row_B.tensor_split(min(self.recipe.accumulate, len(row_B))):
             yield self._part(row_b, step, steps)
 
-    def glances(self) -> Iterator[Glance]:
+    def glances(self) -> Iterator[PlainBatch]:
         """All pictures, not moved."""
         for row_B in torch.split(torch.arange(len(self.album)), AT_ONCE):
             target_B = self.answer_NK[row_B].argmax(1).to(self.device)
-            yield Glance(row_B, self._pictures(row_B)[0], target_B)
+            yield PlainBatch(row_B, self._pictures(row_B)[0], target_B)
 
     def _part(self, row_b: Tensor, step: int, steps: int) -> Batch:
-        moved = Moved.drawn(len(row_b), self.recipe, self.generator)
+        moved = Shift.drawn(len(row_b), self.recipe, self.generator)
         image_bCHW, mask_bHW = self._pictures(row_b, moved)
         chance_b = other_bCHW = None
         if self.objective.exchanges:
             chance_b = torch.rand(len(row_b), generator=self.generator).to(self.device)
-            other_bCHW = without_object(*self._pictures(self._donor_rows(len(row_b))))
+            other_bCHW = remove_object(*self._pictures(self._donor_rows(len(row_b))))
         return Batch(
             image_bCHW,
             self.answer_NK[row_b].to(self.device),
@@ -75,7 +75,7 @@ class Deck:
             steps,
         )
 
-    def _pictures(self, row_B: Tensor, moved: Moved | None = None) -> tuple[Tensor, Tensor]:
+    def _pictures(self, row_B: Tensor, moved: Shift | None = None) -> tuple[Tensor, Tensor]:
         """As the network reads them, and their masks."""
         image_BCHW, mask_BHW = self.album.image_NCHW[row_B], self.album.mask_NHW[row_B]
         if moved is not None:

@@ -13,16 +13,12 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from models.addresses import TEMPORARY, writing
-from models.errors import Mistake
+from models.addresses import TEMPORARY, write_whole
+from models.errors import UserError
 
 VERSION = 1
 TRAINING = "training.json"  # what a folder's training is known by
 State = dict[str, Any]
-
-
-class CheckpointMistake(Mistake):
-    """A checkpoint that this training cannot continue from."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrainingState:
     """Where a training is between two epochs."""
 
     epoch: int = 0  # epochs done
@@ -78,25 +74,25 @@ class Checkpoints:
             raise self._others()
         self.folder.mkdir(parents=True, exist_ok=True)
         own = uuid4().hex
-        with writing(file) as opened:
+        with write_whole(file) as opened:
             opened.write(json.dumps({"id": own, "identity": self.identity}).encode() + b"\n")
         for path in (self.path, self.history):
             path.unlink(missing_ok=True)
         return own
 
-    def save(self, standing: Standing, state: State) -> None:
+    def save(self, standing: TrainingState, state: State) -> None:
         """Write what `load` gives back."""
         self.folder.mkdir(parents=True, exist_ok=True)
         told = {**vars(standing), "history": [vars(epoch) for epoch in standing.history]}
         content = {"version": VERSION, "identity": self.identity, "standing": told, "state": state}
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        with writing(self.path) as file:
+        with write_whole(self.path) as file:
             file.write(buffer.getvalue())
-        with writing(self.history) as file:
+        with write_whole(self.history) as file:
             file.write(json.dumps(told["history"], indent=1).encode() + b"\n")
 
-    def load(self) -> tuple[Standing, State] | None:
+    def load(self) -> tuple[TrainingState, State] | None:
         """None before the first epoch; refuses another training's."""
         for left in self.folder.glob(f".*{TEMPORARY}"):  # of a try that was killed while it wrote
             left.unlink()
@@ -108,10 +104,10 @@ class Checkpoints:
             raise self._others()
         told = content["standing"]
         history = tuple(Epoch(**epoch) for epoch in told["history"])
-        return Standing(**told | {"history": history}), content["state"]
+        return TrainingState(**told | {"history": history}), content["state"]
 
-    def _others(self) -> CheckpointMistake:
-        return CheckpointMistake(
+    def _others(self) -> UserError:
+        return UserError(
             f"{self.path} is a checkpoint of another training (data, model or settings "
             "differ): give another --out, or --replace to begin again"
         )

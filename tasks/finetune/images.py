@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from models.errors import Mistake, shown
+from models.errors import UserError, list_names
 from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
 
 SHARE = 0.3  # of the free memory that pictures may take before they go to a file
@@ -33,12 +33,8 @@ log = logging.getLogger("sightline")
 OnPicture = Callable[[int, int], None]  # so many of so many
 
 
-class AlbumMistake(Mistake):
-    """Data that a network cannot be trained on."""
-
-
 @dataclass(frozen=True, eq=False)
-class Album:
+class TrainingImages:
     """Pictures as the network sees them but for mean and std, and what is known of them."""
 
     image_NCHW: Tensor  # uint8
@@ -48,7 +44,9 @@ class Album:
     group_N: Tensor | None = None  # int64, where the data say so
 
     @classmethod
-    def of(cls, image_NCHW: Tensor, label_N: Tensor, mask_NHW: Tensor | None = None) -> Album:
+    def of(
+        cls, image_NCHW: Tensor, label_N: Tensor, mask_NHW: Tensor | None = None
+    ) -> TrainingImages:
         """Pictures whose foregrounds are all known, or none."""
         count, _, rows, columns = image_NCHW.shape
         known_N = torch.full((count,), mask_NHW is not None)
@@ -69,7 +67,7 @@ class Album:
         return rows[(area > 0) & (area <= LARGEST)]
 
 
-def read_album(  # noqa: PLR0913 - what is read, how, and where it may lie
+def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may lie
     catalog: pa.Table,
     classes: tuple[str, ...],
     reader: Reader,
@@ -77,7 +75,7 @@ def read_album(  # noqa: PLR0913 - what is read, how, and where it may lie
     *,
     group_column: str = "group",
     on_picture: OnPicture | None = None,
-) -> Album:
+) -> TrainingImages:
     """Decode the pictures of a catalog; those that cannot be read are told and left out."""
     rows, size, kept = rows_of(catalog), reader.preprocessing.size, list[int]()
     image_NCHW, mask_NHW = _room(len(rows), size, folder)
@@ -103,7 +101,7 @@ def read_album(  # noqa: PLR0913 - what is read, how, and where it may lie
             lost[0].message,
         )
     count, catalog = len(kept), catalog.take(pa.array(kept, pa.int64()))
-    return Album(
+    return TrainingImages(
         image_NCHW[:count],
         _places(catalog["label"].to_pylist(), classes),
         mask_NHW[:count],
@@ -112,16 +110,16 @@ def read_album(  # noqa: PLR0913 - what is read, how, and where it may lie
     )
 
 
-def check_album(album: Album, classes: tuple[str, ...], split: str) -> None:
+def check_training_images(album: TrainingImages, classes: tuple[str, ...], split: str) -> None:
     """Refuse what nothing can be learnt from."""
     if len(album) < 2:
-        raise AlbumMistake(f"{len(album)} pictures to train on in {split}: at least 2 are needed")
+        raise UserError(f"{len(album)} pictures to train on in {split}: at least 2 are needed")
     there = set(album.label_N.tolist())
     missing = [name for place, name in enumerate(classes) if place not in there]
     if missing and there != {-1}:
-        raise AlbumMistake(
+        raise UserError(
             f"{len(missing)} of the model's {len(classes)} classes have no picture in {split} "
-            f"({shown(missing, 4)}), and would be forgotten: add some, or leave all unlabelled"
+            f"({list_names(missing, 4)}), and would be forgotten: add some, or leave all unlabelled"
         )
 
 
@@ -143,7 +141,7 @@ def _room(count: int, size: tuple[int, int], folder: Path | None) -> tuple[Tenso
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise AlbumMistake(
+        raise UserError(
             f"{count:,} pictures take {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB: "
             "give an --out with more room, or fewer images"
         )

@@ -23,23 +23,19 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from models.classifier.preprocessing import Preprocessing
-from models.errors import Mistake
+from models.errors import UserError
 from models.network.capture import as_found
 from models.network.grid import Grid
 from models.network.layers import device_of
 from models.objectives.step import Learner, Loss, Objective
-from tasks.finetune.batches import AT_ONCE, Deck
-from tasks.finetune.checkpoint import Checkpoints, Epoch, Standing, State
-from tasks.finetune.images import Album
+from tasks.finetune.batches import AT_ONCE, BatchSampler
+from tasks.finetune.checkpoint import Checkpoints, Epoch, State, TrainingState
+from tasks.finetune.images import TrainingImages
 from tasks.finetune.settings import FinetuneSettings, generator_of, optimiser_of, schedule_of
 from tasks.finetune.validation import HeldOut
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]  # step from 1, of so many, loss and parts
-OnEpoch = Callable[[Standing, nn.Module], None]
-
-
-class TrainingMistake(Mistake):
-    """A training that cannot begin or go on as it was asked for."""
+OnEpoch = Callable[[TrainingState, nn.Module], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +44,7 @@ class Training:
 
     network: nn.Module
     preprocessing: Preprocessing
-    album: Album
+    album: TrainingImages
     objective: Objective
     recipe: FinetuneSettings
     grids: tuple[Grid, ...] = ()
@@ -67,7 +63,7 @@ class Training:
 
 def finetune(
     training: Training, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None
-) -> Standing:
+) -> TrainingState:
     """Train in place; ends in evaluation mode, with the weights of the best epoch."""
     training.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     with torch.random.fork_rng(), _learning(training) as weights:
@@ -87,7 +83,7 @@ def finetune(
 
 
 @torch.no_grad()
-def answers(network: nn.Module, album: Album, preprocessing: Preprocessing) -> Tensor:
+def answers(network: nn.Module, album: TrainingImages, preprocessing: Preprocessing) -> Tensor:
     """(N, K): the label, or where there is none what the network answers now, as probabilities."""
     found = []
     with as_found(network):
@@ -115,14 +111,14 @@ class _Run:
     training: Training
     optimiser: Optimizer
     schedule: LRScheduler
-    deck: Deck
+    deck: BatchSampler
     learner: Learner
 
     @classmethod
     def of(cls, training: Training, weights: list[nn.Parameter]) -> _Run:
         network, recipe = training.network, training.recipe
         optimiser = optimiser_of(recipe, weights)
-        deck = Deck(
+        deck = BatchSampler(
             training.album,
             answers(network, training.album, training.preprocessing),
             training.preprocessing,
@@ -134,7 +130,7 @@ class _Run:
         schedule = schedule_of(recipe, optimiser, training.steps)
         return cls(training, optimiser, schedule, deck, Learner(network, training.grids))
 
-    def epoch(self, standing: Standing, on_step: OnStep | None) -> Standing:
+    def epoch(self, standing: TrainingState, on_step: OnStep | None) -> TrainingState:
         """Up to the end of the next epoch, or of the training."""
         started, training = time.perf_counter(), self.training
         training.objective.prepare(self.learner, self.deck.glances, standing.epoch)
@@ -154,11 +150,11 @@ class _Run:
         figures["train.seconds"] = time.perf_counter() - started
         return self._judged(replace(standing, epoch=standing.epoch + 1, step=step), figures)
 
-    def resumed(self) -> Standing:
+    def resumed(self) -> TrainingState:
         """Where a checkpoint of this training stands, with all its states; else the beginning."""
         kept = self.training.checkpoints and self.training.checkpoints.load()
         if not kept:
-            return Standing()
+            return TrainingState()
         standing, state = kept
         self.learner.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -220,15 +216,15 @@ class _Run:
                 f"the network's answers are no numbers after step {step} of {self.training.steps}"
             )
 
-    def _stopped(self, why: str) -> TrainingMistake:
+    def _stopped(self, why: str) -> UserError:
         checkpoints = self.training.checkpoints
         kept = checkpoints is not None and checkpoints.path.is_file()
-        return TrainingMistake(
+        return UserError(
             f"{why}: lower --learning-rate or the objective's weights; the last good "
             f"checkpoint is {checkpoints.path if kept and checkpoints else 'none'}"
         )
 
-    def _judged(self, standing: Standing, figures: dict[str, float]) -> Standing:
+    def _judged(self, standing: TrainingState, figures: dict[str, float]) -> TrainingState:
         """With the epoch in its history, and its weights if it is the best so far."""
         held_out, best = self.training.held_out, standing.best
         if held_out is not None:
@@ -277,7 +273,7 @@ def head_of_classes(network: nn.Module) -> nn.Module:
     """The last layer with weights, which gives the logits."""
     heads = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     if not heads:
-        raise TrainingMistake(
+        raise UserError(
             f"{type(network).__name__} has no last linear layer to train alone: "
             "choose another --objective than dfr"
         )

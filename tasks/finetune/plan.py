@@ -15,19 +15,25 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.classifier.classifier import Classifier
-from models.errors import one_line
+from models.errors import UserError, printable
 from models.network.grid import Grid
 from models.network.layers import grid_at
 from models.objectives.names import find_objective
 from models.objectives.step import Objective
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
 from tasks.finetune.checkpoint import Checkpoints
-from tasks.finetune.images import LARGEST, Album, check_album, read_album, ungrouped
-from tasks.finetune.loop import Training, TrainingMistake
+from tasks.finetune.images import (
+    LARGEST,
+    TrainingImages,
+    check_training_images,
+    read_training_images,
+    ungrouped,
+)
+from tasks.finetune.loop import Training
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 from tasks.pictures.estimator import ForegroundSettings, load_estimator
-from tasks.pictures.samples import ROW, Ground, Reader
+from tasks.pictures.samples import ROW, MaskReading, Reader
 from tasks.runs.folder import digest
 
 log = logging.getLogger("sightline")
@@ -62,7 +68,7 @@ class LearningSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainingRequest:
     """What is asked of a training. The data are those that are audited before and after it."""
 
     data: DataSettings
@@ -81,7 +87,7 @@ class Catalogs:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingPlan:
     """A training before its pictures are read, and what it is known by."""
 
     classifier: Classifier
@@ -94,16 +100,16 @@ class Lesson:
     training_id: str  # of this folder's training, however often it was killed
 
 
-def plan_lesson(
-    classifier: Classifier, wanted: Wanted, folder: Path, *, replace: bool = False
-) -> Lesson:
+def plan_training(
+    classifier: Classifier, wanted: TrainingRequest, folder: Path, *, replace: bool = False
+) -> TrainingPlan:
     """Refuse what cannot work before the first picture is read; `replace` another training."""
     data, learning, recipe = wanted.data, wanted.learning, wanted.recipe
     named = find_objective(recipe.objective)
     catalogs = _catalogs(classifier.classes, data, learning)
     reader = Reader(
         classifier.preprocessing,
-        Ground(data.polarity, data.orientation),
+        MaskReading(data.polarity, data.orientation),
         load_estimator(wanted.foreground, classifier.preprocessing.size),
     )
     _check(named.objective, recipe, catalogs.training, reader, learning.group_column)
@@ -116,7 +122,7 @@ def plan_lesson(
         [_groups(catalogs.training, learning), _groups(catalogs.validation, learning), told],
     )
     checkpoints = Checkpoints(folder, identity)
-    return Lesson(
+    return TrainingPlan(
         classifier,
         catalogs,
         named.objective,
@@ -128,7 +134,9 @@ def plan_lesson(
     )
 
 
-def begin(lesson: Lesson, on_picture: Callable[[int, int], None] | None = None) -> Training:
+def prepare_training(
+    lesson: TrainingPlan, on_picture: Callable[[int, int], None] | None = None
+) -> Training:
     """Read the pictures; refuse those that nothing can be learnt from."""
     classifier = lesson.classifier
     training = _album(lesson, lesson.catalogs.training, on_picture)
@@ -151,26 +159,26 @@ def begin(lesson: Lesson, on_picture: Callable[[int, int], None] | None = None) 
     )
 
 
-def _check_album(lesson: Lesson, training: Album) -> None:
-    check_album(training, lesson.classifier.classes, "the training images")
+def _check_album(lesson: TrainingPlan, training: TrainingImages) -> None:
+    check_training_images(training, lesson.classifier.classes, "the training images")
     if lesson.objective.needs_masks and not training.known_N.any():
         raise _no_foregrounds(lesson.recipe, len(training))
     if lesson.objective.exchanges and not len(training.donors()):
-        raise TrainingMistake(
+        raise UserError(
             f"objective {lesson.recipe.objective} puts objects on other images' backgrounds, and "
             f"no foreground of {len(training):,} training images leaves one (over {LARGEST:.0%} of "
             "the picture, or empty): give masks that are tighter, or --objective erm"
         )
     unlabelled = int((training.label_N < 0).sum())
     if lesson.recipe.start == "scratch" and unlabelled:
-        raise TrainingMistake(
+        raise UserError(
             f"{unlabelled:,} of {len(training):,} training images have no label, and fresh weights "
             "have no answers to keep: label them, or leave --start scratch out"
         )
 
 
-def _no_foregrounds(recipe: FinetuneSettings, images: int) -> TrainingMistake:
-    return TrainingMistake(
+def _no_foregrounds(recipe: FinetuneSettings, images: int) -> UserError:
+    return UserError(
         f"objective {recipe.objective} needs foregrounds, and none of {images:,} training images "
         "has one: give --masks or --annotations, --foreground estimate, or another --objective "
         "such as erm"
@@ -208,8 +216,8 @@ def _divided(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
 def _refuse_shared(catalog: pa.Table, other: pa.Table, what: str) -> None:
     both = catalog["image"].filter(pc.is_in(catalog["image"], value_set=other["image"]))
     if len(both):
-        raise TrainingMistake(
-            f"{len(both):,} of the {what} too (first: {one_line(both[0].as_py())}), and would be "
+        raise UserError(
+            f"{len(both):,} of the {what} too (first: {printable(both[0].as_py())}), and would be "
             "judged from memory: name other ones with --train, --train-split, --validation-split "
             "or --split"
         )
@@ -222,28 +230,26 @@ def _check(
     if objective.needs_masks and not marked and reader.estimator is None:
         raise _no_foregrounds(recipe, len(catalog))
     if objective.needs_groups and group not in catalog.column_names:
-        raise TrainingMistake(
+        raise UserError(
             f"objective {recipe.objective} needs a column that names each image's group, and the "
             f"table has none called {group!r}: name it with --group-column, or choose another "
             "--objective"
         )
     missing = ungrouped(catalog, group)
     if objective.needs_groups and missing:
-        raise TrainingMistake(
+        raise UserError(
             f"objective {recipe.objective} needs each image's group, and {missing:,} of "
             f"{len(catalog):,} training images have none in the column {group!r}: fill it, drop "
             "these rows, or choose another --objective"
         )
     if recipe.precision == "bfloat16" and not torch.cuda.is_available():
-        raise TrainingMistake(
-            "--precision bfloat16 needs a card, and there is none here: leave it out"
-        )
+        raise UserError("--precision bfloat16 needs a card, and there is none here: leave it out")
 
 
 def _album(
-    lesson: Lesson, catalog: pa.Table, on_picture: Callable[[int, int], None] | None = None
-) -> Album:
-    return read_album(
+    lesson: TrainingPlan, catalog: pa.Table, on_picture: Callable[[int, int], None] | None = None
+) -> TrainingImages:
+    return read_training_images(
         catalog,
         lesson.classifier.classes,
         lesson.reader,
@@ -253,11 +259,11 @@ def _album(
     )
 
 
-def _labelled(album: Album) -> Album:
+def _labelled(album: TrainingImages) -> TrainingImages:
     """Without the pictures that nobody labelled: no answer to them is right."""
     kept = album.label_N >= 0
     group_n = None if album.group_N is None else album.group_N[kept]
-    return Album(
+    return TrainingImages(
         album.image_NCHW[kept],
         album.label_N[kept],
         album.mask_NHW[kept],
@@ -270,7 +276,7 @@ def _grid(classifier: Classifier, layer: str) -> Grid:
     if layer:
         return grid_at(classifier.network, layer, classifier.preprocessing.size)
     if classifier.grid is None:
-        raise TrainingMistake(
+        raise UserError(
             "the objective looks into a layer with cells, and none was found in the model: name "
             "one with --layer, or choose another --objective such as swap"
         )

@@ -18,7 +18,7 @@ COUNT = 8
 
 
 @dataclass(frozen=True)
-class Specimens:
+class Snapshots:
     """Pictures, where the network looks, where the object is, and what it says."""
 
     picture_NHW3: np.ndarray  # uint8
@@ -27,7 +27,7 @@ class Specimens:
     right_N: np.ndarray
 
 
-def specimens(network: nn.Module, grid: Grid, held_out: HeldOut) -> Specimens:
+def take_snapshots(network: nn.Module, grid: Grid, held_out: HeldOut) -> Snapshots:
     """A few pictures, spread over the split, and the map of what is predicted for each."""
     album = held_out.album
     row_N = torch.linspace(0, len(album) - 1, min(COUNT, len(album))).round().long()
@@ -37,7 +37,7 @@ def specimens(network: nn.Module, grid: Grid, held_out: HeldOut) -> Specimens:
     map_Nhw = grad_cam(seen.activation_BDhw, seen.gradient_BDhw)
     size = (picture_NCHW.shape[2], picture_NCHW.shape[3])
     map_NHW = interpolate(map_Nhw[:, None], size, mode="bilinear")[:, 0]
-    return Specimens(
+    return Snapshots(
         picture_NCHW.permute(0, 2, 3, 1).numpy(),
         map_NHW.cpu().numpy(),
         (album.mask_NHW[row_N] >= 128).numpy(),

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from models.classifier.preprocessing import Preprocessing
-from models.errors import Mistake
-from models.interventions import exchanged, without_object
+from models.errors import UserError
+from models.interventions import exchange_background, remove_object
 from models.network.capture import as_found
-from tasks.finetune.images import Album
+from tasks.finetune.images import TrainingImages
 
 BACKGROUNDS = 2  # that each picture is tried on
 AT_ONCE = 256
@@ -27,15 +27,11 @@ CHOICES = {
 }
 
 
-class HeldOutMistake(Mistake):
-    """Validation pictures that cannot tell what the epoch was to be chosen by."""
-
-
 @dataclass(frozen=True, eq=False)
 class HeldOut:
     """Validation pictures, all labelled, and how they are shown to the network."""
 
-    album: Album
+    album: TrainingImages
     preprocessing: Preprocessing
     device: torch.device
 
@@ -49,7 +45,7 @@ class HeldOut:
         wanted = choice or next((name for name in CHOICES if can[name]), "accuracy")
         if not can[wanted]:
             left = [name for name, there in can.items() if there]
-            raise HeldOutMistake(
+            raise UserError(
                 f"--choose {wanted} needs {CHOICES[wanted][1]} to validate on, and there are none: "
                 + (f"choose {' or '.join(left)}" if left else "name some with --validation-split")
             )
@@ -93,8 +89,8 @@ class HeldOut:
             row_B = row_N[at : at + AT_ONCE]
             image_BCHW, mask_BHW = self._pictures(row_B)
             if behind_N is not None:
-                other_BCHW = without_object(*self._pictures(behind_N[at : at + AT_ONCE]))
-                image_BCHW = exchanged(image_BCHW, mask_BHW, other_BCHW)
+                other_BCHW = remove_object(*self._pictures(behind_N[at : at + AT_ONCE]))
+                image_BCHW = exchange_background(image_BCHW, mask_BHW, other_BCHW)
             right.append(network(image_BCHW).argmax(1).cpu() == self.album.label_N[row_B])
         return torch.cat(right)
 

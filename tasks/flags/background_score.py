@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.attribution.donor_predictions import Votes
+from tasks.attribution.donor_predictions import DonorPredictions
 
 VERSION = 2  # of the score
 LEAST = 1e-4  # probabilities closer to 0 or 1 count as this: float32 and softmax say no more
@@ -67,7 +67,7 @@ class Scores:
         return stored_B
 
 
-def score_images(interventions: pa.Table, place_B: np.ndarray, votes: Votes) -> Scores:
+def score_images(interventions: pa.Table, place_B: np.ndarray, votes: DonorPredictions) -> Scores:
     """Scores of images from their interventions, the places of their predicted classes among the
     model's, their `content_id`, and their `share` of the map's energy."""
     said_BN = log_odds(votes.probability_NK[:, place_B].T)
@@ -118,7 +118,7 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
     return odds
 
 
-def _brought(interventions: pa.Table, said_BN: np.ndarray, votes: Votes) -> np.ndarray:
+def _brought(interventions: pa.Table, said_BN: np.ndarray, votes: DonorPredictions) -> np.ndarray:
     """What each object brings: mean over its exchanges; NaN without one."""
     exchanged = interventions["exchanged"].combine_chunks()
     count_B = pc.list_value_length(exchanged).to_numpy()

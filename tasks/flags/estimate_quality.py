@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from tasks import schema
-from tasks.flags.scored_predictions import ESTIMATED, judged_shards
+from tasks.flags.scored_predictions import ESTIMATED, scored_shards
 from tasks.intervals.bootstrap import bootstrap_columns
 from tasks.pictures.estimate_confidence import FEWEST, GOOD, fit_confidence
 from tasks.runs.reader import Run
@@ -80,8 +80,8 @@ def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str
     """How many images have estimates; of those with both, how their mask and it would flag."""
     counts: Counter[str] = Counter()
     threshold = math.nan if rule.threshold is None else rule.threshold
-    with_masks = judged_shards(run, rule.method)
-    for one, other in zip(with_masks, judged_shards(run, rule.method, ESTIMATED), strict=True):
+    with_masks = scored_shards(run, rule.method)
+    for one, other in zip(with_masks, scored_shards(run, rule.method, ESTIMATED), strict=True):
         counts["estimated"] += pc.sum(pc.equal(one.table["foreground"], "estimated")).as_py() or 0
         counts["unsure"] += int(one.unsure(estimates.least).sum())
         mask_B, estimate_B = one.scores.score_B, other.scores.score_B

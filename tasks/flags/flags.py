@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.addresses import writing
+from models.addresses import write_whole
 from models.methods.registry import find_method
 from tasks import schema
 from tasks.attribution.job import has_foreground
 from tasks.flags.background_score import Scores, excess_of, threshold_of
 from tasks.flags.estimate_quality import least_of
-from tasks.flags.scored_predictions import Judged, judged_shards
+from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
@@ -53,14 +53,14 @@ def write_flags(
     """
     run = open_run(run_folder.path)
     least = least_of(run)
-    pairs = [judged.paired(least) for judged in judged_shards(run, settings.method)]
+    pairs = [judged.paired(least) for judged in scored_shards(run, settings.method)]
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
     rule = _rule(run, settings, null_N, least)
     with (
-        writing(run_folder.flags) as file,
+        write_whole(run_folder.flags) as file,
         pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
     ):
-        for judged in judged_shards(run, settings.method):
+        for judged in scored_shards(run, settings.method):
             table = flag_rows(judged, rule, least)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
     if rule.threshold is None:
@@ -68,7 +68,7 @@ def write_flags(
     return rule, excess_of(score_N, null_N, settings.false_alarm)
 
 
-def flag_rows(judged: Judged, rule: schema.FlagRule, least: float) -> pa.Table:
+def flag_rows(judged: ScoredPredictions, rule: schema.FlagRule, least: float) -> pa.Table:
     """The flags table of one shard; estimates that are less sure than `least` decide nothing."""
     scores, table = judged.scores, judged.table
     unsure = judged.unsure(least).tolist()

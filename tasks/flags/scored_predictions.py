@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
-from tasks.attribution.donor_predictions import Votes, read_votes
+from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
 from tasks.catalog.catalog import sources_of
 from tasks.flags.background_score import Scores, score_images
 from tasks.runs.reader import Run, join
@@ -20,7 +20,7 @@ ESTIMATED = "estimated/"  # stages in which annotated images were given estimate
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredPredictions:
     """One shard's predictions with where their foreground comes from (`foreground`), how sure an
     estimate is (`confidence`, null where the mask is none), area, share, lift and reliance."""
 
@@ -40,9 +40,9 @@ class Judged:
         return known_b2
 
 
-def judged_shards(run: Run, method: str, kind: str = "") -> Iterator[Judged]:
+def scored_shards(run: Run, method: str, kind: str = "") -> Iterator[ScoredPredictions]:
     """A value a shard with predictions; of kind ESTIMATED, with estimates in place of masks."""
-    votes = read_votes(run.folder)
+    votes = read_donor_predictions(run.folder)
     places = {name: place for place, name in enumerate(run.state["classes"])}
     catalog = open_parquet(run.folder.catalog)
     for shard in run.shards:
@@ -54,7 +54,7 @@ def judged_shards(run: Run, method: str, kind: str = "") -> Iterator[Judged]:
         table = _joined(table, run.part("foregrounds", shard), schema.FOREGROUNDS)
         table = _joined(table, run.part(f"{kind}scores/{method}", shard), schema.SCORES)
         table = _joined(table, run.part(f"{kind}interventions", shard), schema.INTERVENTIONS)
-        yield Judged(_with_estimates(table), _scores(table, places, votes))
+        yield ScoredPredictions(_with_estimates(table), _scores(table, places, votes))
 
 
 def _with_estimates(table: pa.Table) -> pa.Table:
@@ -67,7 +67,7 @@ def _with_estimates(table: pa.Table) -> pa.Table:
     return table
 
 
-def _scores(table: pa.Table, places: dict[str, int], votes: Votes | None) -> Scores:
+def _scores(table: pa.Table, places: dict[str, int], votes: DonorPredictions | None) -> Scores:
     """NaN for images that were not intervened on."""
     there = table["exchanged"].is_valid().to_numpy(zero_copy_only=False)
     nothing = np.full(len(table), np.nan)

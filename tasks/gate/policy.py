@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from models.addresses import place
-from models.errors import Mistake, nearest
+from models.addresses import as_path
+from models.errors import UserError, suggest
 from models.methods.registry import find_method
 from tasks.runs.folder import digest
 from tasks.schema.gate import GAUGED_FIGURES, Effect, Status
@@ -21,10 +21,6 @@ LIMITS = ("at_least", "at_most", "change_at_least", "change_at_most")
 SIGNED = ("gap", "excess", "reliance_exchange", "reliance_removal")  # from -1 to 1
 
 BAD: dict[str, Status] = {"broken": "fail", "undecided": "undecided", "not computed": "missing"}
-
-
-class PolicyMistake(Mistake):
-    """A policy that cannot be read, or asks for what cannot be."""
 
 
 class Rule(BaseModel):
@@ -49,7 +45,7 @@ class Rule(BaseModel):
     def _is_known(cls, figure: str) -> str:
         if figure not in GAUGED_FIGURES:
             known = ", ".join(GAUGED_FIGURES)
-            raise ValueError(f"unknown figure{nearest(figure, GAUGED_FIGURES)}; known are {known}")
+            raise ValueError(f"unknown figure{suggest(figure, GAUGED_FIGURES)}; known are {known}")
         return figure
 
     @field_validator("method")
@@ -186,7 +182,7 @@ class Policy:
         """Refuse to ask for the lift of maps that nobody computes, before hours of others."""
         for number, rule in enumerate(self.rules):
             if rule.method not in (None, *audited) and rule.effect_of("missing") == "fail":
-                raise PolicyMistake(
+                raise UserError(
                     f"policy {self.address}, rule {number + 1} asks for the lift of {rule.method}, "
                     f"and the audit computes {', '.join(audited)}: add it to --methods"
                 )
@@ -194,22 +190,22 @@ class Policy:
 
 def read_policy(address: str) -> Policy:
     """The policy in a TOML file; a mistake is named with its line."""
-    path = place(address)
+    path = as_path(address)
     if not path.is_file():
-        raise PolicyMistake(f"policy {address} not found: give --policy FILE")
+        raise UserError(f"policy {address} not found: give --policy FILE")
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PolicyMistake(f"policy {address} is not TOML: {error}") from error
+        raise UserError(f"policy {address} is not TOML: {error}") from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:
         rules = Rules.model_validate(values).rule
     except ValidationError as error:
-        raise PolicyMistake(_told(error, address, lines)) from error
+        raise UserError(_told(error, address, lines)) from error
     _refuse_contradictions(rules, address, lines)
     if all(rule.warn for rule in rules):
-        raise PolicyMistake(
+        raise UserError(
             f"policy {address}: every rule only warns, and nothing would ever be refused: "
             "take warn out of one"
         )
@@ -258,7 +254,7 @@ def _told(error: ValidationError, address: str, lines: Lines) -> str:
     if first["type"] == "extra_forbidden":
         known = list(Rules.model_fields if number is None else Rule.model_fields)
         return (
-            f"{where}: unknown key {key!r}{nearest(str(key), known)}; known are {', '.join(known)}"
+            f"{where}: unknown key {key!r}{suggest(str(key), known)}; known are {', '.join(known)}"
         )
     if first["type"] == "missing":
         return f"{where}: {key} is missing; known are {', '.join(GAUGED_FIGURES)}"
@@ -278,7 +274,7 @@ def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) 
             if not same or one.warn or other.warn or None in (one.lowest, other.highest):
                 continue
             if one.lowest > other.highest:  # type: ignore[operator]
-                raise PolicyMistake(
+                raise UserError(
                     f"policy {address}: {_named(first, lines)} asks for at least {one.lowest:g} of "
                     f"{one.subject} and {_named(second, lines)} for at most {other.highest:g}: "
                     "nothing keeps both"

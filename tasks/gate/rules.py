@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from models.errors import shown
+from models.errors import list_names
 from tasks.compare.figures import Gauged, NotGauged, Sought, gauge
 from tasks.compare.two_models import Answers
 from tasks.gate.policy import Policy, Rule
@@ -171,7 +171,7 @@ def _too_small(rule: Rule, names: Sequence[str]) -> Check:
     noun = "class has" if len(names) == 1 else "classes have"
     sentence = (
         f"{len(names)} {noun} fewer than {rule.images:,} images and cannot be judged: "
-        f"{shown(names, NAMED)}"
+        f"{list_names(names, NAMED)}"
     )
     return _bare("pass", "pass", sentence)
 

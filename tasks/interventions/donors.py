@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import writing
-from models.errors import Mistake
-from models.interventions import VERSION, Fill, without_object
+from models.addresses import write_whole
+from models.errors import UserError
+from models.interventions import VERSION, Fill, remove_object
 from models.map_quality.localisation import to_cells
 from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
 from tasks.runs.folder import RunFolder, digest
@@ -45,10 +45,6 @@ COLUMNS = pa.schema(
         pa.field("mask", pa.binary(), nullable=False),  # uint8, HW, 255 = foreground
     ]
 )
-
-
-class DonorMistake(Mistake):
-    """A donor pool that cannot be used."""
 
 
 class InterventionSettings(BaseModel):
@@ -156,12 +152,12 @@ def named_pool(
         return None
     found = RunFolder.at(settings.donors)
     if found.path == run.path:
-        raise DonorMistake(f"--donors {settings.donors} is the run itself: leave it out")
+        raise UserError(f"--donors {settings.donors} is the run itself: leave it out")
     mark = donors_mark(found, SPECIFICATION)
     if mark is None:
-        raise DonorMistake(f"{found.path} has no donor pool: name a run that made interventions")
+        raise UserError(f"{found.path} has no donor pool: name a run that made interventions")
     if mark != specification:
-        raise DonorMistake(
+        raise UserError(
             f"the donor pool of {found.path} was chosen or read otherwise: give the same --pool, "
             "--donor-seed, preprocessing and kind of foreground as that run, or leave --donors out"
         )
@@ -170,7 +166,7 @@ def named_pool(
 
 def take_pool(run: RunFolder, other: RunFolder) -> None:
     """Keep another run's pool as this one's."""
-    with writing(run.donors) as file:
+    with write_whole(run.donors) as file:
         file.write(other.donors.read_bytes())
 
 
@@ -184,7 +180,7 @@ def choose_donors(
         pixels.update(row)
     told = digest(columns["row_id"], columns["label"], pixels.hexdigest())
     schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: told})
-    with writing(run.donors) as file:
+    with write_whole(run.donors) as file:
         pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
 
@@ -224,7 +220,7 @@ def _filled(picture_NCHW: Tensor, mask_NHW: Tensor) -> Tensor:
     """Backgrounds in uint8, a few at a time: as floats they would take four times the memory."""
     turns = zip(torch.split(picture_NCHW, READ), torch.split(mask_NHW, READ), strict=True)
     filled = [
-        without_object(picture_bCHW.float(), mask_bHW / 255).round().to(torch.uint8)
+        remove_object(picture_bCHW.float(), mask_bHW / 255).round().to(torch.uint8)
         for picture_bCHW, mask_bHW in turns
     ]
     return torch.cat(filled) if filled else picture_NCHW

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from models.classifier.classifier import Classifier
-from models.interventions import exchanged, predict, without_background, without_object
+from models.interventions import exchange_background, predict, remove_background, remove_object
 from tasks import schema
 from tasks.interventions.donors import DonorPool, Drawn, InterventionSettings
 from tasks.pictures.samples import Failure, Sample
@@ -84,14 +84,14 @@ class Interventions:
         if not drawn:
             return
         every_B = torch.arange(len(drawn))
-        yield every_B, without_object(image_BCHW, mask_BHW, self.settings.fill)
-        yield every_B, without_background(image_BCHW, mask_BHW)
+        yield every_B, remove_object(image_BCHW, mask_BHW, self.settings.fill)
+        yield every_B, remove_background(image_BCHW, mask_BHW)
         for slot in range(max(map(len, drawn))):
             row_b = torch.tensor([row for row, donors in enumerate(drawn) if slot < len(donors)])
             donor_b = torch.tensor([drawn[row].places[slot] for row in row_b.tolist()])
             background_bCHW = self.pool.background_NCHW[donor_b].to(image_BCHW.device)
             other_bCHW = classifier.preprocessing.normalise(background_bCHW)
-            yield row_b, exchanged(image_BCHW[row_b], mask_BHW[row_b], other_bCHW)
+            yield row_b, exchange_background(image_BCHW[row_b], mask_BHW[row_b], other_bCHW)
 
     def _row(
         self, sample: Sample, drawn: Drawn, outcome: _Outcome, image: int, classes: tuple[str, ...]

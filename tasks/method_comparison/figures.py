@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.map_quality.sanity import rank_correlation
 from models.methods.registry import find_method
 from tasks import schema
-from tasks.flags.scored_predictions import judged_shards
+from tasks.flags.scored_predictions import scored_shards
 from tasks.runs.reader import Run
 from tasks.schema import Interval, MethodCost
 from tasks.storage.files import read_footer
@@ -68,7 +68,7 @@ class Resampling:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MethodMeasurements:
     """One method's values of each image, in an order that all methods share."""
 
     method: str
@@ -124,9 +124,9 @@ class Measured:
         )
 
 
-def measured(run: Run, method: str) -> Measured:
+def read_measurements(run: Run, method: str) -> MethodMeasurements:
     """All that the run's parts say of a method, image by image."""
-    shards = list(judged_shards(run, method))
+    shards = list(scored_shards(run, method))
     order = [row_id for judged in shards for row_id in judged.table["row_id"].to_pylist()]
     places = {row_id: place for place, row_id in enumerate(order)}
     values = {
@@ -141,7 +141,7 @@ def measured(run: Run, method: str) -> Measured:
                 _fill(values, places, part)
     reliance = [judged.scores.intervened_B for judged in shards]
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
-    return Measured(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
+    return MethodMeasurements(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
 
 
 def _fill(values: dict[str, Floats], places: Mapping[str, int], part: pa.Table) -> None:

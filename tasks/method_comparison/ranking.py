@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tasks.method_comparison.figures import Floats, Measured, Resampling
+from tasks.method_comparison.figures import Floats, MethodMeasurements, Resampling
 from tasks.schema import Interval, MethodCost, MethodFigures
 
 CHANGED = 0.5  # rank correlation that a map must fall below when half of the network forgets
@@ -125,7 +125,7 @@ class Ranking:
         return told + "."
 
 
-def rank(every: Sequence[Measured]) -> tuple[Ranking, list[MethodFigures]]:
+def rank(every: Sequence[MethodMeasurements]) -> tuple[Ranking, list[MethodFigures]]:
     """All figures of all methods, and the recommendation that follows from them."""
     images = max((len(found.reliance_N) for found in every), default=0)
     drawn = Resampling.of(images)

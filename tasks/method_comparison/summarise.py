@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks import schema
 from tasks.attribution.job import has_foreground, reader_of
-from tasks.method_comparison.figures import measured
+from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.ranking import RULE, rank
 from tasks.pictures.estimator import ForegroundSettings
 from tasks.pictures.samples import Sample, rows_of
@@ -27,7 +27,7 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
     run = open_run(run_folder.path)
     state, identity = run.state, run.state["identity"]
     methods = state["settings"]["attribution"]["methods"]
-    ranking, rows = rank([measured(run, method) for method in methods])
+    ranking, rows = rank([read_measurements(run, method) for method in methods])
     summary = MethodsSummary(
         schema_version=schema.VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,7 +20,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from models.classifier.preprocessing import LARGEST
-from models.errors import Mistake
+from models.errors import PictureError
 from tasks.pictures import jpeg_header
 
 VERSION = 1  # of the pixels that bytes give: raised, with CHANGELOG, when any picture's change
@@ -54,16 +54,8 @@ EXPORT = "export it as JPEG or PNG, or drop the row"
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # failures say it, once
 
 
-class PictureMistake(Mistake):
-    """Bytes that are no picture, or none that can be audited."""
-
-    def __init__(self, message: str, remedy: str = REMEDY) -> None:
-        super().__init__(message)
-        self.remedy = remedy
-
-
 @dataclass(frozen=True)
-class Decoded:
+class DecodedPicture:
     """A picture as it is stored, and how EXIF would turn it."""
 
     image_CHW: Tensor  # uint8
@@ -71,7 +63,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedPicture:
     """A picture whose header has been read and found sound."""
 
     picture: Image.Image
@@ -91,7 +83,7 @@ class Opened:
         return pixels
 
 
-def decode(content: bytes) -> Decoded:
+def decode(content: bytes) -> DecodedPicture:
     """uint8 RGB picture of any bytes, as stored; alpha is dropped, 16 bits keep the high byte."""
     if content.startswith(jpeg_header.START):
         read = jpeg_header.read_jpeg(content)
@@ -100,23 +92,23 @@ def decode(content: bytes) -> Decoded:
         if read is not None and read.bits == 8 and read.bands in (1, 3):
             try:
                 content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-                return Decoded(decode_jpeg(content_N, mode=ImageReadMode.RGB), read.turn)
+                return DecodedPicture(decode_jpeg(content_N, mode=ImageReadMode.RGB), read.turn)
             except RuntimeError:
                 pass  # PIL's words for it are better, and some oddities it accepts
     opened = open_picture(content)
     rgb_HWC = torch.from_numpy(_loaded(opened))
-    return Decoded(opened.stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
+    return DecodedPicture(opened.stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
 
 
-def open_picture(content: bytes) -> Opened:
+def open_picture(content: bytes) -> OpenedPicture:
     """Read no more than the header, by content and never by name; refuses what is too large."""
     with _refusing():
         picture = _opened(content)
         _refuse_size(*picture.size)
-        return Opened(picture, _turn_of(picture, content))
+        return OpenedPicture(picture, _turn_of(picture, content))
 
 
-def load(opened: Opened) -> None:
+def load(opened: OpenedPicture) -> None:
     """Unpack the pixels; a truncated picture is refused, never half of it grey."""
     with _refusing():
         opened.picture.load()
@@ -144,8 +136,8 @@ def _opened(content: bytes) -> Image.Image:
             try:
                 return factory(file, "")
             except SyntaxError as error:  # how PIL's readers say so
-                raise PictureMistake(f"its {name} header is broken") from error
-    raise PictureMistake(*_told(content))
+                raise PictureError(f"its {name} header is broken") from error
+    raise PictureError(*_told(content))
 
 
 def _stripped(content: bytes) -> bytes:
@@ -177,7 +169,7 @@ def _turn_of(picture: Image.Image, content: bytes) -> int:
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
-def _loaded(opened: Opened) -> np.ndarray:
+def _loaded(opened: OpenedPicture) -> np.ndarray:
     """RGB of a picture of any mode, H W C."""
     load(opened)
     picture = opened.picture
@@ -186,7 +178,7 @@ def _loaded(opened: Opened) -> np.ndarray:
         return np.repeat(high_HW[..., None], 3, axis=2)
     if picture.mode in ("I", "F"):
         told = "its pixels are numbers of 32 bits, signed, or no integers"
-        raise PictureMistake(told, "export it with 8 or 16 bits a pixel, or drop the row")
+        raise PictureError(told, "export it with 8 or 16 bits a pixel, or drop the row")
     picture.info.pop("transparency", None)  # dropped like every alpha
     with _refusing(EXPORT):
         return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
@@ -194,9 +186,9 @@ def _loaded(opened: Opened) -> np.ndarray:
 
 def _refuse_size(columns: int, rows: int) -> None:
     if not columns or not rows:
-        raise PictureMistake(f"its header says {columns}x{rows} pixels")
+        raise PictureError(f"its header says {columns}x{rows} pixels")
     if columns * rows > LARGEST:
-        raise PictureMistake(
+        raise PictureError(
             f"its header says {columns}x{rows} pixels, more than {LARGEST // 10**6} million",
             "make it smaller or drop the row",
         )
@@ -207,7 +199,7 @@ def _refuse_jpeg(read: jpeg_header.JpegHeader, content: bytes) -> None:
     if read.progressive:
         scans = content.count(bytes((0xFF, jpeg_header.SCAN)))
         if scans * read.columns * read.rows > SCANS:
-            raise PictureMistake(
+            raise PictureError(
                 f"its {scans} scans of {read.columns}x{read.rows} pixels take too long",
                 "export it as a JPEG that is not progressive, or drop the row",
             )
@@ -234,10 +226,10 @@ def _refusing(remedy: str = REMEDY) -> Iterator[None]:
     _set_pil()
     try:
         yield
-    except (PictureMistake, MemoryError):
+    except (PictureError, MemoryError):
         raise
     except Exception as error:
-        raise PictureMistake(_one_line(error), remedy) from error
+        raise PictureError(_one_line(error), remedy) from error
 
 
 def _set_pil() -> None:

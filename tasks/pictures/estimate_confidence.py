@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.errors import Mistake
+from models.errors import UserError
 
 GOOD = 0.5  # the IoU from which an estimate counts as right
 FEWEST = 20  # pairs; with fewer, two figures fit anything
@@ -23,12 +23,8 @@ HALVINGS = 30
 Array = NDArray[np.float64]
 
 
-class TrustMistake(Mistake):
-    """Too few annotated pictures to judge estimates by."""
-
-
 @dataclass(frozen=True)
-class Trust:
+class ConfidenceCalibration:
     """The probability that an estimate is right: a logistic curve that never falls."""
 
     slope: float  # at least 0; 0 where confidence tells nothing
@@ -51,14 +47,14 @@ class Trust:
         return needed / self.slope
 
 
-def fit_confidence(pairs: Sequence[tuple[float, float]]) -> Trust:
+def fit_confidence(pairs: Sequence[tuple[float, float]]) -> ConfidenceCalibration:
     """From (confidence, IoU): Platt's calibration (1999) with a slope of at least 0.
 
     His targets, (right + 1) / (right + 2) and 1 / (wrong + 2) instead of 1 and 0, are the prior
     that keeps a curve through few pairs, all right perhaps, from being certain.
     """
     if len(pairs) < FEWEST:
-        raise TrustMistake(
+        raise UserError(
             f"{len(pairs)} annotated pictures are too few to judge estimates by: "
             f"annotate at least {FEWEST}"
         )
@@ -71,7 +67,7 @@ def fit_confidence(pairs: Sequence[tuple[float, float]]) -> Trust:
     if slope < 0:
         mean = float(target_N.mean())
         slope, intercept = 0.0, math.log(mean / (1 - mean))
-    return Trust(slope, intercept, len(pairs))
+    return ConfidenceCalibration(slope, intercept, len(pairs))
 
 
 def _fit(confidence_N: Array, target_N: Array) -> tuple[float, float]:

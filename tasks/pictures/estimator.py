@@ -12,15 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from models.classifier.segmenter import load_segmenter
-from models.errors import Mistake, nearest
+from models.errors import UserError, suggest
 from tasks.pictures import segmentation
 from tasks.pictures.segmentation import Estimate
 
 ANNOTATED, ESTIMATE = "annotated", "estimate"
-
-
-class EstimatorMistake(Mistake):
-    """Nobody who could estimate the foreground, as it was asked for."""
 
 
 class ForegroundSettings(BaseModel):
@@ -64,9 +60,9 @@ def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estim
         digest = f"classical {segmentation.VERSION}, OpenCV {cv2.__version__}"
         return Estimator(segmentation.estimate_foreground, digest)
     if ":" not in settings.source:
-        raise EstimatorMistake(
+        raise UserError(
             f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME "
-            f"and path/to/file.py:function{nearest(settings.source, (ANNOTATED, ESTIMATE))}"
+            f"and path/to/file.py:function{suggest(settings.source, (ANNOTATED, ESTIMATE))}"
         )
     return _segmenting(settings, size)
 
@@ -79,7 +75,7 @@ def known_estimator(
         return None
     estimator = _known(settings, size, digest)
     if estimator is None or estimator.digest != digest:
-        raise EstimatorMistake(
+        raise UserError(
             f"another estimator of the foreground lies at {settings.source} here than where the "
             "audit began: give an address that means the same file everywhere"
         )
@@ -96,9 +92,9 @@ def _segmenting(settings: ForegroundSettings, size: tuple[int, int]) -> Estimato
         segmenter = load_segmenter(
             settings.source, settings.weights, size=size, allow_pickle=settings.pickle
         )
-    except Mistake as error:
+    except UserError as error:
         told = str(error).replace("--allow-pickle", "--foreground-allow-pickle")
-        raise EstimatorMistake(told) from error
+        raise UserError(told) from error
     turn = Lock()  # pictures are read by several threads
 
     def estimate(picture_CHW: Tensor) -> Estimate:

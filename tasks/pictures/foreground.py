@@ -12,17 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.errors import Mistake, one_line
-from tasks.pictures.decode import (
-    REMEDY,
-    Opened,
-    PictureMistake,
-    load,
-    open_picture,
-    turned,
-    untwist,
-)
-from tasks.pictures.regions import RegionMistake, draw_region, read_regions
+from models.errors import ForegroundError, PictureError, RegionError, printable
+from tasks.pictures.decode import REMEDY, OpenedPicture, load, open_picture, turned, untwist
+from tasks.pictures.regions import draw_region, read_regions
 
 VERSION = 1  # of what masks and regions mark: raised, with CHANGELOG, when any row's changes
 
@@ -33,14 +25,6 @@ PNG_BITS = 24  # where a PNG's header has them
 TO_COLOURS = {"CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
 AS_PNG = "export it as a PNG or drop the row"
 MEND = "mend the regions of this row"
-
-
-class ForegroundMistake(Mistake):
-    """A mask or a region that cannot be used for its picture."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -105,7 +89,7 @@ def decode_mask(content: bytes, values: tuple[int, ...] | None = None) -> tuple[
     )
     if lossy and values is not None:
         told = f"a {opened.picture.format} that was compressed with loss keeps no exact values"
-        raise PictureMistake(told, AS_PNG)
+        raise PictureError(told, AS_PNG)
     bands = _bands(opened, content)
     if lossy:
         bands = bands >= BRIGHT
@@ -116,16 +100,16 @@ def decode_mask(content: bytes, values: tuple[int, ...] | None = None) -> tuple[
 def _mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
     try:
         marked_HW, turn = decode_mask(content, marks.values)
-    except PictureMistake as error:
-        told = f"mask {one_line(address)} cannot be decoded ({error})"
-        raise ForegroundMistake(told, error.remedy) from error
+    except PictureError as error:
+        told = f"mask {printable(address)} cannot be decoded ({error})"
+        raise ForegroundError(told, error.remedy) from error
     if frame.upright:
         marked_HW = turned(marked_HW, turn)
     shown_HW = frame.shown(marked_HW, frame.upright)
     if shown_HW is None:
         size = _size(*frame.size(frame.upright))
-        told = f"mask {one_line(address)} is {_size(*marked_HW.shape)}, image "
-        raise ForegroundMistake(f"{told}{one_line(marks.image)} is {size}", REMEDY)
+        told = f"mask {printable(address)} is {_size(*marked_HW.shape)}, image "
+        raise ForegroundError(f"{told}{printable(marks.image)} is {size}", REMEDY)
     return shown_HW
 
 
@@ -136,11 +120,11 @@ def _regions(text: str, frame: Frame) -> Tensor:
         try:
             drawn = draw_region(region, *frame.size(True))
             shown_HW = frame.shown(torch.from_numpy(np.ascontiguousarray(drawn)), True)
-        except RegionMistake as error:
-            raise ForegroundMistake(f"region {number}: {error}", MEND) from error
+        except RegionError as error:
+            raise ForegroundError(f"region {number}: {error}", MEND) from error
         if shown_HW is None:
             told = f"region {number} is of {_size(*drawn.shape)} pixels, "
-            raise ForegroundMistake(f"{told}the picture is {_size(*frame.size(True))}", MEND)
+            raise ForegroundError(f"{told}the picture is {_size(*frame.size(True))}", MEND)
         marked_HW |= shown_HW
     return marked_HW
 
@@ -148,20 +132,20 @@ def _regions(text: str, frame: Frame) -> Tensor:
 def _listed(text: str) -> list[dict[str, Any]]:
     try:
         return read_regions(text)
-    except RegionMistake as error:
-        raise ForegroundMistake(str(error), MEND) from error
+    except RegionError as error:
+        raise ForegroundError(str(error), MEND) from error
 
 
 def _size(rows: int, columns: int) -> str:
     return f"{columns}x{rows}"
 
 
-def _bands(opened: Opened, content: bytes) -> np.ndarray:
+def _bands(opened: OpenedPicture, content: bytes) -> np.ndarray:
     """Values of a mask, H W or H W C with alpha last, in numbers that lose nothing."""
     picture = opened.picture
     if picture.mode == "F" or (_is_wide(picture, content) and not picture.mode.startswith("I")):
         told = "its values are no integers of 8 bits a colour or 16 bits of grey"
-        raise PictureMistake(told, AS_PNG)
+        raise PictureError(told, AS_PNG)
     load(opened)
     mode = TO_COLOURS.get(picture.mode)
     return np.asarray(picture if mode is None else picture.convert(mode))

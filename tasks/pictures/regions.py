@@ -13,14 +13,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from models.errors import Mistake
+from models.errors import RegionError
 
 OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each five times
 KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or counts with their size"
-
-
-class RegionMistake(Mistake):
-    """Regions that cannot be drawn on their picture."""
 
 
 def read_regions(text: str) -> list[dict[str, Any]]:
@@ -28,9 +24,9 @@ def read_regions(text: str) -> list[dict[str, Any]]:
     try:
         regions = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RegionMistake(f"regions are no JSON ({error})") from error
+        raise RegionError(f"regions are no JSON ({error})") from error
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
-        raise RegionMistake(f"regions are no list of objects: each is {KINDS}")
+        raise RegionError(f"regions are no list of objects: each is {KINDS}")
     return regions
 
 
@@ -41,7 +37,7 @@ def draw_region(region: dict[str, Any], rows: int, columns: int) -> np.ndarray:
         return _runs(region["counts"], region["size"], rows * columns)
     draw = _DRAWN.get(keys)
     if draw is None:
-        raise RegionMistake(f"its keys are {sorted(keys)}: it must be {KINDS}")
+        raise RegionError(f"its keys are {sorted(keys)}: it must be {KINDS}")
     return draw(next(iter(region.values())), rows, columns)
 
 
@@ -49,7 +45,7 @@ def _box(box: Any, rows: int, columns: int) -> np.ndarray:
     """Pixels whose centre lies in the box, which is clipped to the picture."""
     x, y, width, height = _numbers(box, 4)
     if width <= 0 or height <= 0:
-        raise RegionMistake(f"its box {box} has no area")
+        raise RegionError(f"its box {box} has no area")
     _refuse_outside((x, x + width), (y, y + height), rows, columns)
     drawn_HW = np.zeros((rows, columns), bool)
     drawn_HW[_centres(y, height, rows), _centres(x, width, columns)] = True
@@ -64,11 +60,11 @@ def _centres(start: float, length: float, most: int) -> slice:
 def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
     """The union of polygons, as COCO draws them."""
     if not isinstance(polygons, list) or not polygons:
-        raise RegionMistake("its polygons are no list of lists of numbers")
+        raise RegionError("its polygons are no list of lists of numbers")
     points = [_points(polygon) for polygon in polygons]
     steps = sum(np.abs(np.roll(p, -1, 0) - p).max(1).sum() for p in points)
     if steps > OUTLINE:
-        raise RegionMistake(f"its outline is {steps:.3g} pixels long, more than {OUTLINE}")
+        raise RegionError(f"its outline is {steps:.3g} pixels long, more than {OUTLINE}")
     for x, y in (point.T for point in points):
         _refuse_outside((x.min(), x.max()), (y.min(), y.max()), rows, columns)
     flat = [point.ravel().tolist() for point in points]
@@ -79,7 +75,7 @@ def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
 def _points(polygon: Any) -> np.ndarray:
     numbers = _numbers(polygon)
     if len(numbers) < 6 or len(numbers) % 2:
-        raise RegionMistake(
+        raise RegionError(
             f"a polygon has {len(numbers)} numbers: at least three points of x and y are needed"
         )
     return np.array(numbers).reshape(-1, 2)
@@ -91,7 +87,7 @@ def _runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
     lengths = _lengths(counts) if isinstance(counts, str) else _sized(counts, None)
     runs = [_whole(length) for length in lengths]
     if rows * columns != pixels or sum(runs) != pixels:
-        raise RegionMistake(
+        raise RegionError(
             f"its run lengths cover {sum(runs)} pixels and its size says {columns}x{rows}: "
             f"the picture has {pixels} pixels"
         )
@@ -107,7 +103,7 @@ def _lengths(text: str) -> list[int]:
     value = shift = 0
     for code in (ord(character) - 48 for character in text):
         if not 0 <= code < 64 or shift > 60:
-            raise RegionMistake("its counts are no text of COCO's")
+            raise RegionError("its counts are no text of COCO's")
         value |= (code & 31) << shift
         shift += 5
         if not code & 32:
@@ -121,7 +117,7 @@ def _refuse_outside(
     x: tuple[float, float], y: tuple[float, float], rows: int, columns: int
 ) -> None:
     if x[1] <= 0 or y[1] <= 0 or x[0] >= columns or y[0] >= rows:
-        raise RegionMistake(
+        raise RegionError(
             f"it lies at x {x[0]:g} to {x[1]:g}, y {y[0]:g} to {y[1]:g}, outside of the picture's "
             f"{columns}x{rows} pixels"
         )
@@ -130,19 +126,19 @@ def _refuse_outside(
 def _numbers(values: Any, count: int | None = None) -> list[float]:
     listed = _sized(values, count)
     if not all(type(value) in (int, float) and abs(value) < 1e9 for value in listed):
-        raise RegionMistake("its coordinates are no numbers of pixels")
+        raise RegionError("its coordinates are no numbers of pixels")
     return [float(value) for value in listed]
 
 
 def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 40:
-        raise RegionMistake(f"its counts or size hold {str(value)[:40]}, no number of pixels")
+        raise RegionError(f"its counts or size hold {str(value)[:40]}, no number of pixels")
     return value
 
 
 def _sized(values: Any, count: int | None = 2) -> Sequence[Any]:
     if not isinstance(values, list) or (count is not None and len(values) != count):
-        raise RegionMistake(f"a list of {count or 'some'} numbers is missing: it must be {KINDS}")
+        raise RegionError(f"a list of {count or 'some'} numbers is missing: it must be {KINDS}")
     return values
 
 

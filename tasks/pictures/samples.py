@@ -14,7 +14,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
-from models.errors import Mistake, one_line
+from models.errors import RowError, UserError, printable
 from tasks.pictures.decode import decode, turned
 from tasks.pictures.estimator import Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
@@ -26,14 +26,6 @@ ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # of the 
 Kind = Literal["permanent", "transient"]
 Given = TypeVar("Given")
 Read = TypeVar("Read")
-
-
-class RowMistake(Mistake):
-    """Why a row cannot be read: becomes its failure."""
-
-    def __init__(self, message: str, remedy: str, kind: Kind = "permanent") -> None:
-        super().__init__(message)
-        self.remedy, self.kind = remedy, kind
 
 
 @dataclass(frozen=True)
@@ -63,7 +55,7 @@ def rows_of(table: pa.Table) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class Ground:
+class MaskReading:
     """How pictures and masks are read, the same for every row."""
 
     polarity: str  # what a mask marks: foreground or background
@@ -95,10 +87,10 @@ class Sample:
     estimated: bool = False  # is the mask an estimate?
 
 
-def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sample | Failure:
+def read_sample(row: Row, preprocessing: Preprocessing, ground: MaskReading) -> Sample | Failure:
     """Read, hash and decode one row; a picture that cannot be read is a failure with its reason."""
     upright = ground.orientation == "upright"
-    name = f"image {one_line(row.image)}"
+    name = f"image {printable(row.image)}"
     try:
         content = _fetch("image", row.image)
         with _refused(f"{name} cannot be decoded"):
@@ -106,7 +98,7 @@ def read_sample(row: Row, preprocessing: Preprocessing, ground: Ground) -> Sampl
         with _refused(f"{name} cannot be resized", "crop it or drop the row"):
             shown_CHW = turned(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
             picture_CHW = preprocessing.place(shown_CHW)
-    except RowMistake as mistake:
+    except RowError as mistake:
         return _failure(row, "read", mistake)
     sample = Sample(row, _hash(content), picture_CHW, None)
     if not row.masks and row.regions is None:
@@ -121,7 +113,7 @@ class Reader:
     """How rows become samples, the same for all rows of a run."""
 
     preprocessing: Preprocessing
-    ground: Ground
+    ground: MaskReading
     estimator: Estimator | None = None
 
     def __call__(self, row: Row) -> Sample | Failure:
@@ -132,7 +124,7 @@ class Reader:
             with _refused("the foreground cannot be estimated", "mark it or drop the row"):
                 estimate = self.estimator.estimate(sample.picture_CHW)
         except Exception as error:  # a segmenter is the user's code
-            mistake = error if isinstance(error, RowMistake) else _of_segmenter(error)
+            mistake = error if isinstance(error, RowError) else _of_segmenter(error)
             return replace(sample, failure=_failure(row, "foreground", mistake))
         if sample.mask_HW is not None or sample.failure is not None:
             return replace(sample, estimate=estimate)
@@ -152,7 +144,7 @@ def identify(row: Row) -> tuple[str, str | None]:
 
 
 def _with_foreground(
-    sample: Sample, frame: Frame, preprocessing: Preprocessing, ground: Ground
+    sample: Sample, frame: Frame, preprocessing: Preprocessing, ground: MaskReading
 ) -> Sample:
     """The sample with its mask in the picture's geometry, or with the reason why there is none."""
     row = sample.row
@@ -163,7 +155,7 @@ def _with_foreground(
         with _refused("", "mend the masks or regions of this row"):
             mask_HW = draw_foreground(marks, frame, ground.polarity)
             return replace(sample, mask_HW=preprocessing.place(mask_HW[None])[0])
-    except RowMistake as mistake:
+    except RowError as mistake:
         return replace(sample, failure=_failure(row, "foreground", mistake))
 
 
@@ -171,11 +163,11 @@ def _fetch(what: str, address: str) -> bytes:
     try:
         return read_bytes(address)
     except OSError as error:
-        told = f"{what} {one_line(address)} cannot be read ({error.strerror or _words(error)})"
-        raise RowMistake(told, "check the address, then run again", "transient") from error
+        told = f"{what} {printable(address)} cannot be read ({error.strerror or _words(error)})"
+        raise RowError(told, "check the address, then run again", "transient") from error
     except ValueError as error:  # a protocol that nobody knows, a zero byte
-        told = f"{what} {one_line(address)} cannot be read ({_words(error)})"
-        raise RowMistake(told, "mend the address or drop the row") from error
+        told = f"{what} {printable(address)} cannot be read ({_words(error)})"
+        raise RowError(told, "mend the address or drop the row") from error
 
 
 @contextmanager
@@ -183,20 +175,20 @@ def _refused(what: str, remedy: str = "drop the row") -> Iterator[None]:
     """Bytes of no use are this row's mistake; where memory is short, they are tried again."""
     try:
         yield
-    except Mistake as error:
+    except UserError as error:
         told = f"{what} ({_words(error)})" if what else _words(error)
-        raise RowMistake(told, getattr(error, "remedy", remedy)) from error
+        raise RowError(told, getattr(error, "remedy", remedy)) from error
     except (MemoryError, RuntimeError) as error:  # the latter is torch's
         told = f"{what or 'the foreground cannot be drawn'} ({_words(error)})"
-        raise RowMistake(told, "give workers more memory, then run again", "transient") from error
+        raise RowError(told, "give workers more memory, then run again", "transient") from error
 
 
-def _of_segmenter(error: Exception) -> RowMistake:
+def _of_segmenter(error: Exception) -> RowError:
     told = f"the foreground cannot be estimated ({type(error).__name__}: {_words(error)})"
-    return RowMistake(told, "mend the segmenter, then --replace")
+    return RowError(told, "mend the segmenter, then --replace")
 
 
-def _failure(row: Row, stage: str, mistake: RowMistake) -> Failure:
+def _failure(row: Row, stage: str, mistake: RowError) -> Failure:
     return Failure(row.row_id, stage, mistake.kind, str(mistake), mistake.remedy)
 
 
@@ -223,4 +215,4 @@ def read_ahead(
 
 
 def _words(error: Exception) -> str:
-    return one_line(" ".join(str(error).split()) or type(error).__name__, 1000)
+    return printable(" ".join(str(error).split()) or type(error).__name__, 1000)

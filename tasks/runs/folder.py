@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from upath import UPath
 
-from models.addresses import place, writing
-from models.errors import Mistake
+from models.addresses import as_path, write_whole
+from models.errors import RunFolderError
 from tasks import schema
 from tasks.storage.files import open_parquet, read_footer, remove, write_text
 from tasks.storage.lock import LOCK
@@ -43,10 +43,6 @@ OURS = (
 )
 INTERVENTIONS = ("donors.parquet", "interventions", "votes", "estimated/interventions")
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
-
-
-class RunMistake(Mistake):
-    """A run folder that is not what the command needs."""
 
 
 class OutputSettings(BaseModel):
@@ -98,7 +94,7 @@ class RunFolder:
 
     @classmethod
     def at(cls, address: object) -> RunFolder:
-        return cls(place(str(address)))
+        return cls(as_path(str(address)))
 
     @property
     def state(self) -> UPath:
@@ -150,17 +146,17 @@ class RunFolder:
 
     def read_state(self) -> dict[str, Any]:
         if not self.state.is_file():
-            raise RunMistake(
+            raise RunFolderError(
                 f"{self.path} is no run folder (it has no run.json): give --out of an audit"
             )
         try:
             state = json.loads(self.state.read_text())
         except ValueError as error:
-            raise RunMistake(
+            raise RunFolderError(
                 f"{self.state} is broken ({error}): delete the run (sightline remove), or --replace"
             ) from error
         if not (isinstance(state, dict) and {"identity", "schema_version"} <= state.keys()):
-            raise RunMistake(
+            raise RunFolderError(
                 f"{self.path} is no run folder (its run.json is not Sightline's): "
                 "give --out of an audit"
             )
@@ -211,7 +207,7 @@ def start_run(output: OutputSettings, identity: dict[str, Any], **state: object)
         found = run.read_state()
         other = _differences(found["identity"], identity)
         if other and not output.replace:
-            raise RunMistake(
+            raise RunFolderError(
                 f"{run.path} holds another run ({other}): give another --out, or --replace"
             )
         if other:
@@ -220,7 +216,9 @@ def start_run(output: OutputSettings, identity: dict[str, Any], **state: object)
             known |= found
             run.restart()
     elif run.path.exists() and not (run.path.is_dir() and _only_lock(run)):
-        raise RunMistake(f"{run.path} is not empty and no run folder: give an empty or a new --out")
+        raise RunFolderError(
+            f"{run.path} is not empty and no run folder: give an empty or a new --out"
+        )
     run.update_state(**known | state | {"schema_version": schema.VERSION, "identity": identity})
     return run
 
@@ -229,7 +227,7 @@ def is_run(run: RunFolder) -> bool:
     """Does a run lie there, be its run.json broken or not?"""
     try:
         run.read_state()
-    except RunMistake:
+    except RunFolderError:
         return _is_broken(run)
     return True
 
@@ -267,7 +265,7 @@ def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> 
         FINGERPRINT: mark.fingerprint.encode(),
         TRANSIENT: str(transient).encode(),
     }
-    with writing(path) as file:
+    with write_whole(path) as file:
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 

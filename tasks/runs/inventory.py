@@ -9,18 +9,14 @@ from typing import Any, Literal
 
 from upath import UPath
 
-from models.addresses import is_local, place
-from models.errors import Mistake
-from tasks.runs.folder import RunFolder, RunMistake, is_run
+from models.addresses import as_path, is_local
+from models.errors import RunFolderError, UserError
+from tasks.runs.folder import RunFolder, is_run
 from tasks.storage.files import read_footer
 from tasks.storage.lock import owner_of
 
 State = Literal["running", "finished", "stopped"]
 DEEPEST = 4  # folders between the one that is asked for and a run
-
-
-class InventoryMistake(Mistake):
-    """A run that cannot be removed."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +34,9 @@ class Entry:
 
 def find_runs(folder: str) -> Iterator[Entry]:
     """Every run under a folder, the folder itself included."""
-    root = place(folder)
+    root = as_path(folder)
     if not root.is_dir():
-        raise InventoryMistake(f"folder {folder} not found: give the folder that your runs lie in")
+        raise UserError(f"folder {folder} not found: give the folder that your runs lie in")
     for run in _run_folders(root, DEEPEST):
         yield _entry(run)
 
@@ -60,7 +56,7 @@ def remove_run(folder: str) -> None:
         run.read_state()  # says why it is none
     owner = owner_of(run.path)
     if owner is not None:
-        raise InventoryMistake(f"{folder} is being written by {owner.told()}: stop it first")
+        raise UserError(f"{folder} is being written by {owner.told()}: stop it first")
     run.erase()
     if is_local(run.path):
         with suppress(OSError):  # what is not ours stays, and so does the folder then
@@ -79,7 +75,7 @@ def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
 
 def _entry(run: RunFolder) -> Entry:
     state: dict[str, Any] = {}
-    with suppress(RunMistake):  # a broken run.json
+    with suppress(RunFolderError):  # a broken run.json
         state = run.read_state()
     settings = state.get("settings", {})
     return Entry(

@@ -16,16 +16,12 @@ from pydantic import BaseModel, ValidationError
 from torch.nn import functional
 from upath import UPath
 
-from models.errors import Mistake, nearest, shown
+from models.errors import UserError, list_names, suggest
 from tasks import schema
 from tasks.runs.folder import RunFolder, read_part
 from tasks.storage.files import open_parquet, read_footer, read_table
 
 Figures = TypeVar("Figures", bound=BaseModel)
-
-
-class ReaderMistake(Mistake):
-    """Something that the run does not hold."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Run:
         shards = [self._joined(shard, method) for shard in self.shards]
         there = [shard for shard in shards if shard is not None]
         if not there:
-            raise ReaderMistake(f"run {self.folder.path} has no predictions yet")
+            raise UserError(f"run {self.folder.path} has no predictions yet")
         return pa.concat_tables(there)
 
     def maps(
@@ -96,14 +92,14 @@ class Run:
 
     def _read(self, path: UPath, kind: type[Figures]) -> Figures:
         if not path.is_file():
-            raise ReaderMistake(
+            raise UserError(
                 f"{self.folder.path} is not finished (no {path.name}): "
                 "run the same command again, it continues"
             )
         try:
             return kind.model_validate_json(path.read_text())
         except ValidationError as error:
-            raise ReaderMistake(
+            raise UserError(
                 f"{path} was written by another version of Sightline: "
                 "run the same command again, it computes no part twice"
             ) from error
@@ -121,9 +117,9 @@ class Run:
 
     def _know(self, method: str | None) -> None:
         if method is not None and method not in self.methods:
-            raise ReaderMistake(
-                f"run {self.folder.path} has no maps of {method!r}{nearest(method, self.methods)}; "
-                f"it has {shown(self.methods)}"
+            raise UserError(
+                f"run {self.folder.path} has no maps of {method!r}{suggest(method, self.methods)}; "
+                f"it has {list_names(self.methods)}"
             )
 
 

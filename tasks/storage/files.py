@@ -18,21 +18,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from models.addresses import TEMPORARY, is_local, place, writing
-from models.errors import told
+from models.addresses import TEMPORARY, as_path, is_local, write_whole
+from models.errors import describe_error
 
 CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # whose errors are no OSError
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
     """What the client of a remote place raises, as the OSError that it is."""
     try:
         yield
     except Exception as error:
         if type(error).__module__.partition(".")[0] in CLIENTS:
-            raise OSError(told(error)) from error
+            raise OSError(describe_error(error)) from error
         raise
 
 
@@ -54,7 +54,7 @@ def read_bytes(address: str) -> bytes:
         if status.st_size > LARGEST_FILE:
             raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE >> 30} GiB", address)
         return Path(address).read_bytes()
-    target = place(address)
+    target = as_path(address)
     if is_local(target):  # file://
         return read_bytes(str(target))
     try:
@@ -62,7 +62,7 @@ def read_bytes(address: str) -> bytes:
     except OSError:
         raise
     except Exception as error:  # each client library has exceptions of its own
-        raise OSError(told(error)) from error
+        raise OSError(describe_error(error)) from error
     return content
 
 
@@ -98,7 +98,7 @@ def tells(stamp: str) -> bool:
 
 def write_text(target: UPath, text: str) -> None:
     """A small file that others wait for: on the disk before it takes its place."""
-    with writing(target) as file:
+    with write_whole(target) as file:
         file.write(text.encode())
         if is_local(target):
             file.flush()
@@ -168,7 +168,7 @@ def _local_stamp(address: str) -> str:
 def _remote_stamps(folder: str, addresses: Sequence[str]) -> dict[str, str]:
     """One listing for all files of a folder: a question for each would take hours."""
     try:
-        listed = place(folder).fs.ls(place(folder).path, detail=True)
+        listed = as_path(folder).fs.ls(as_path(folder).path, detail=True)
     except Exception:  # a place that cannot be listed, or is not there: the reading will tell
         return dict.fromkeys(addresses, "unknown")
     known = {entry["name"].rpartition("/")[2]: _stamp_of(entry) for entry in listed}

@@ -24,9 +24,9 @@ from uuid import uuid4
 import psutil
 from upath import UPath
 
-from models.addresses import is_local, place
-from models.errors import Mistake
-from tasks.storage.files import answering, write_text
+from models.addresses import as_path, is_local
+from models.errors import UserError
+from tasks.storage.files import storage_errors, write_text
 
 log = logging.getLogger("sightline")
 
@@ -34,10 +34,6 @@ LOCK = "lock"  # folder of the claims on a run
 BEAT = 15.0  # seconds between two signs of life
 STALE = 120.0  # seconds without one after which an owner elsewhere is taken for dead
 TRIES = 5  # of two that claim in the same moment
-
-
-class LockMistake(Mistake):
-    """A run folder that somebody else is writing."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +67,9 @@ class Claim:
 
 
 @contextmanager
-def held(run: str) -> Iterator[None]:
+def hold_lock(run: str) -> Iterator[None]:
     """The lock of a run folder while the block runs; refuses at once when it is somebody's."""
-    path, claim = _claim(place(run))
+    path, claim = _claim(as_path(run))
     done = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, claim, done), daemon=True, name="lock")
     beating.start()
@@ -82,7 +78,7 @@ def held(run: str) -> Iterator[None]:
     finally:
         done.set()
         beating.join()
-        with suppress(OSError), answering():  # storage that is away: the claim goes stale
+        with suppress(OSError), storage_errors():  # storage that is away: the claim goes stale
             _withdraw(path)
 
 
@@ -90,7 +86,7 @@ def _beat(path: UPath, claim: Claim, done: threading.Event) -> None:
     """Signs of life; a claim that somebody else took for a dead one's ends this process."""
     while not done.wait(BEAT):
         try:
-            with answering():
+            with storage_errors():
                 path.stat()
                 _write(path, replace(claim, beat=time.time()))
         except FileNotFoundError:
@@ -122,7 +118,7 @@ def _claim(run: UPath) -> tuple[UPath, Claim]:
             break
         time.sleep(random.uniform(0.05, 0.5))
     assert other is not None
-    raise LockMistake(
+    raise UserError(
         f"{run} is being written by {other.told()}: wait for it, stop it, or give another --out"
     )
 

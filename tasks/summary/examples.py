@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
-from models.interventions import Fill, exchanged, without_background, without_object
+from models.interventions import Fill, exchange_background, remove_background, remove_object
 from tasks import schema
 from tasks.attribution.job import reader_of
 from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
@@ -91,9 +91,12 @@ class _Redrawing:
         mask_1HW = mask_HW[None] / 255
         other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(places)])
         images = [
-            without_object(image_1CHW, mask_1HW, self.fill),
-            without_background(image_1CHW, mask_1HW),
-            *(exchanged(image_1CHW, mask_1HW, other_CHW[None]) for other_CHW in other_NCHW),
+            remove_object(image_1CHW, mask_1HW, self.fill),
+            remove_background(image_1CHW, mask_1HW),
+            *(
+                exchange_background(image_1CHW, mask_1HW, other_CHW[None])
+                for other_CHW in other_NCHW
+            ),
         ]
         return list(_shown(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.attribution.donor_predictions import Votes, read_votes
+from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
 from tasks.intervals.bootstrap import bootstrap_columns
 from tasks.runs.reader import Run, join
 from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup, wilson
@@ -28,7 +28,7 @@ FIGURES = (
 def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
     """The number of images that were intervened on, and every figure over them; estimates of the
     foreground that are less sure than `least` are left out."""
-    votes = read_votes(run.folder)
+    votes = read_donor_predictions(run.folder)
     places = {name: place for place, name in enumerate(run.state["classes"])}
     shards = (
         [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
@@ -69,7 +69,7 @@ def _sure(run: Run, shard: int, interventions: pa.Table, least: float) -> pa.Tab
     return interventions.filter(wanted)
 
 
-def _of_shard(table: pa.Table, votes: Votes, places: Mapping[str, int]) -> np.ndarray:
+def _of_shard(table: pa.Table, votes: DonorPredictions, places: Mapping[str, int]) -> np.ndarray:
     """(B, F) in the order of FIGURES; NaN where an image has no such figure.
 
     Accuracy is told within and across labels, what the model does by what it predicts of the donor:
@@ -130,7 +130,7 @@ class _Exchanges:
             table["donors"].combine_chunks().flatten().to_pylist(),
         )
 
-    def are_alike(self, votes: Votes, place_B: Sequence[int]) -> np.ndarray:
+    def are_alike(self, votes: DonorPredictions, place_B: Sequence[int]) -> np.ndarray:
         """Does the model predict the donor's picture as the image?"""
         donor_E = np.array([votes.places[name] for name in self.donors], np.int64)
         alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(place_B)[self.image_E]

@@ -7,15 +7,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import BUNDLE, check_classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from models.objectives.erm import Erm
 from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.finetune import Album, FinetuneSettings, OnStep, Training, finetune, read_album
-from tasks.pictures.samples import Ground, Reader
-from tasks.synthetic import read_settings
+from tasks.finetune.images import TrainingImages, read_training_images
+from tasks.finetune.loop import OnStep, Training, finetune
+from tasks.finetune.settings import FinetuneSettings
+from tasks.pictures.samples import MaskReading, Reader
+from tasks.synthetic.dataset import read_settings
 from tasks.synthetic.settings import Split
 from tasks.tracking.audit_run import Tracking
 from tasks.tracking.registry import Origin, RegistrySettings, register_model
@@ -34,10 +36,10 @@ def train_baseline(
         return bundle
     drawn = read_settings(benchmark)
     preprocessing = small_preprocessing(drawn.image_size)
-    album = album_of(benchmark, "train", preprocessing)
+    album = training_images_of(benchmark, "train", preprocessing)
     seed = drawn.seed if seed is None else seed
     network = trained(album, preprocessing, len(drawn.classes), seed, on_step)
-    built = Built(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
+    built = BuiltNetwork(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
     save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
     return bundle
 
@@ -49,17 +51,19 @@ def register_baseline(bundle: Path, registry: RegistrySettings, tracking: Tracki
     return register_model(classifier, registry, tracking, origin).address
 
 
-def album_of(benchmark: Path, split: Split, preprocessing: Preprocessing) -> Album:
+def training_images_of(
+    benchmark: Path, split: Split, preprocessing: Preprocessing
+) -> TrainingImages:
     """The pictures of one split, in the table's order."""
     settings = read_settings(benchmark)
     catalog = make_catalog(DataSettings(path=str(benchmark), split=split), settings.classes)
-    return read_album(
-        catalog, settings.classes, Reader(preprocessing, Ground("foreground", "upright"))
+    return read_training_images(
+        catalog, settings.classes, Reader(preprocessing, MaskReading("foreground", "upright"))
     )
 
 
 def trained(
-    album: Album,
+    album: TrainingImages,
     preprocessing: Preprocessing,
     classes: int,
     seed: int,

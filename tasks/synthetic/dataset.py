@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from models.errors import Mistake
+from models.errors import UserError
 from tasks.synthetic.primitives import Draw
 from tasks.synthetic.scene import Scene, render
 from tasks.synthetic.settings import SPLITS, VERSION, BenchmarkSettings, Split
@@ -30,10 +30,6 @@ log = logging.getLogger("sightline")
 TABLE, IDENTITY = "metadata.csv", "benchmark.json"
 SEEDS = 2**31
 ROWS_A_TURN = 100  # what a process draws before it asks for more
-
-
-class GenerateMistake(Mistake):
-    """A folder that the benchmark cannot be written to or read from."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +102,11 @@ def read_settings(folder: Path) -> BenchmarkSettings:
         settings = BenchmarkSettings.model_validate(identity)
     except (OSError, ValueError, KeyError, AttributeError) as error:
         told = " ".join(str(error).split())
-        raise GenerateMistake(
+        raise UserError(
             f"{folder / IDENTITY} does not describe a generated benchmark: {told}"
         ) from error
     if version != VERSION:
-        raise GenerateMistake(
+        raise UserError(
             f"{folder} was drawn by version {version} of the benchmark, this is version {VERSION}: "
             "draw it again in another folder"
         )
@@ -189,7 +185,7 @@ def _refuse_another(folder: Path, settings: BenchmarkSettings) -> None:
     there = read_settings(folder)
     if there != settings:
         differ = sorted(name for name, value in there if value != getattr(settings, name))
-        raise GenerateMistake(
+        raise UserError(
             f"{folder} holds another benchmark, its {', '.join(differ)} differ: "
             "use another folder or delete this one"
         )

@@ -19,9 +19,9 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
-from models.addresses import is_local, told_safely, without_secrets
-from models.errors import Mistake
-from tasks.runs.folder import RunFolder, RunMistake, digest
+from models.addresses import describe_safely, is_local, without_secrets
+from models.errors import MlflowUnavailable, RunFolderError, UserError
+from tasks.runs.folder import RunFolder, digest
 from tasks.runs.reader import open_run
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
 
@@ -45,10 +45,6 @@ class TrackingSettings(BaseModel):
 
     uri: str | None = Field(None, description="MLflow's address; SQLite of our own by default.")
     experiment: str = Field("sightline", description="MLflow experiment.")
-
-
-class PublishError(RuntimeError):
-    """MLflow could not take something; what was computed is kept without it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
     """Log the run into the one MLflow run that it has there; returns the MLflow run's id."""
     results = _results_of(run_folder)
     whose = _tags_of(run_folder)
-    with answering(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
+    with mlflow_errors(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=tracking.uri)
@@ -104,22 +100,22 @@ def _results_of(run_folder: RunFolder) -> _Results:
         metrics, profile = metrics_of(summary), summary.images.model_dump()
         created, done = summary.created, digest(summary.model_dump(mode="json"))
     if not files[-1].is_file():
-        raise RunMistake(
+        raise RunFolderError(
             f"{run_folder.path} has no report yet: run the same command again, it continues"
         )
     return _Results(created, done, metrics, profile, (run_folder.catalog, *files))
 
 
 @contextmanager
-def answering(uri: str, remedy: str) -> Iterator[None]:
+def mlflow_errors(uri: str, remedy: str) -> Iterator[None]:
     """MLflow being away, or failing in the middle, as one line; a user's mistake stays one."""
     try:
         yield
-    except Mistake:  # MLflow answered
+    except (UserError, MlflowUnavailable):  # MLflow answered
         raise
     except Exception as error:  # MLflow's own, and those of every store that it keeps files in
-        words, cause = told_safely(error)
-        raise PublishError(
+        words, cause = describe_safely(error)
+        raise MlflowUnavailable(
             f"MLflow at {without_secrets(uri)} failed ({words[:300]}); {remedy}"
         ) from cause
 
@@ -195,7 +191,7 @@ def _log(
         tags=[RunTag(key, value) for key, value in tags.items()],
         params=[  # a parameter is written once
             Param(key, value[:LONGEST])
-            for key, value in flat(state["settings"])
+            for key, value in flatten(state["settings"])
             if key not in run.data.params
         ],
     )
@@ -231,10 +227,10 @@ def _dataset(state: dict[str, Any], profile: dict[str, Any]) -> DatasetInput:
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "audit")])
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as `data.path = …`; what is not set is left out."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", str(value)

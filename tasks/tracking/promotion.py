@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.classifier.mlflow_models import BY_VERSION, SCHEME, find_version
-from models.errors import Mistake
+from models.errors import UserError
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
-from tasks.tracking.audit_run import Tracking, answering
+from tasks.tracking.audit_run import Tracking, mlflow_errors
 from tasks.tracking.registry import MODEL
 
 if TYPE_CHECKING:
@@ -36,18 +36,6 @@ STALE = 300.0  # seconds after which a claim is a dead release's
 SURE = 60.0  # seconds within which a claim's owner must be done
 TRIES = 20  # of releases that claim in the same moment
 REMEDY = "every alias is as it was, or this version's already: run the same command again"
-
-
-class PromotionMistake(Mistake):
-    """A run whose model is no registered version."""
-
-
-class Refused(RuntimeError):
-    """The gate's no, after all has been written and told."""
-
-    def __init__(self, sentence: str, folder: str) -> None:
-        super().__init__(sentence, folder)
-        self.sentence, self.folder = sentence, folder
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ class Candidacy:
 
 def check_versions(address: str, alias: str, tracking: Tracking) -> None:
     """Refuse before the audits versions that nobody could tell from others after them."""
-    with answering(tracking.uri, "nothing was changed"):
+    with mlflow_errors(tracking.uri, "nothing was changed"):
         client = _client(tracking)
         version = find_version(client, address.removeprefix(SCHEME)).address
         match = BY_VERSION.fullmatch(version)
@@ -75,7 +63,7 @@ def check_versions(address: str, alias: str, tracking: Tracking) -> None:
         name, champion = match["name"], _aliases(client, match["name"]).get(alias)
         for number in filter(None, (match["version"], champion)):
             if MODEL not in client.get_model_version(name, number).tags:
-                raise PromotionMistake(
+                raise UserError(
                     f"models:/{name}/{number} has no tag {MODEL}, so nobody can tell whether it is "
                     "what will be audited: register the model with sightline log"
                 )
@@ -86,24 +74,24 @@ def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder:
     the alias now; `folder` is the release's own."""
     own = run.state["settings"]["model"]["address"] == address
     version = run.state.get("model_origin", {}).get("address", "") if own else ""
-    with answering(tracking.uri, "nothing was changed"):
+    with mlflow_errors(tracking.uri, "nothing was changed"):
         client = _client(tracking)
         if address.startswith(SCHEME):
             version = find_version(client, version or address.removeprefix(SCHEME)).address
     match = BY_VERSION.fullmatch(version)
     if match is None:
-        raise PromotionMistake(
+        raise UserError(
             f"{run.folder.path} audited {address}, which is no version of a registered model: give "
             "--model mlflow:models:/NAME@candidate (sightline log registers one)"
         )
     audited = run.state["identity"]["model"]
-    with answering(tracking.uri, "nothing was changed"):
+    with mlflow_errors(tracking.uri, "nothing was changed"):
         champion = _aliases(client, match["name"]).get(alias)
         found = client.get_model_version(match["name"], match["version"]).tags.get(MODEL)
     token = digest(run.state["id"], folder)
     candidacy = Candidacy(match["name"], match["version"], audited, token, champion)
     if found != audited:
-        raise PromotionMistake(f"{run.folder.path}: {_other_model(candidacy, found)}")
+        raise UserError(f"{run.folder.path}: {_other_model(candidacy, found)}")
     return candidacy
 
 
@@ -111,7 +99,7 @@ def digest_of_champion(candidacy: Candidacy, tracking: Tracking) -> str | None:
     """Of the champion's numbers, as its version says."""
     if candidacy.champion is None:
         return None
-    with answering(tracking.uri, "nothing was changed"):
+    with mlflow_errors(tracking.uri, "nothing was changed"):
         version = _client(tracking).get_model_version(candidacy.name, candidacy.champion)
     found: str | None = version.tags.get(MODEL)
     return found
@@ -121,7 +109,7 @@ def promote(
     candidacy: Candidacy, alias: str, tracking: Tracking, evidence: Mapping[str, str]
 ) -> str | None:
     """Give the alias to the version; None, or why it was not given and nothing was changed."""
-    with answering(tracking.uri, REMEDY):
+    with mlflow_errors(tracking.uri, REMEDY):
         client = _client(tracking)
         since = time.monotonic()
         if not _claimed(client, candidacy):
@@ -138,7 +126,7 @@ def promote(
 
 def refuse(candidacy: Candidacy, tracking: Tracking, evidence: Mapping[str, str]) -> None:
     """Say on the version why; no alias is touched."""
-    with answering(tracking.uri, "the candidate is not tagged with its reasons"):
+    with mlflow_errors(tracking.uri, "the candidate is not tagged with its reasons"):
         _tag(_client(tracking), candidacy, evidence)
 
 

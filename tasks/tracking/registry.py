@@ -21,8 +21,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.classifier.classifier import Classifier, save_bundle
 from models.classifier.mlflow_models import SCHEME
-from models.errors import Mistake, told
-from tasks.tracking.audit_run import Tracking, answering, find_experiment, find_or_create
+from models.errors import UserError, describe_error
+from tasks.tracking.audit_run import Tracking, find_experiment, find_or_create, mlflow_errors
 from tasks.tracking.servable_model import save_serving
 from tasks.tracking.training_log import TRAINING_ID
 
@@ -67,7 +67,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredModel:
     """One version of a registered model."""
 
     name: str
@@ -79,16 +79,12 @@ class Registered:
         return f"{SCHEME}models:/{self.name}/{self.version}"
 
 
-class RegisterMistake(Mistake):
-    """A training whose version is there already, with another result."""
-
-
 def register_model(
     classifier: Classifier,
     registry: RegistrySettings,
     tracking: Tracking,
     origin: Origin | None = None,
-) -> Registered:
+) -> RegisteredModel:
     """Log the classifier as a version: a new one, or the one that its training has already."""
     if ".py:" in classifier.architecture:
         log.warning(
@@ -96,7 +92,7 @@ def register_model(
             "--allow-factory",
             classifier.architecture,
         )
-    with answering(tracking.uri, "no version was registered, or its alias is not set"):
+    with mlflow_errors(tracking.uri, "no version was registered, or its alias is not set"):
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=tracking.uri)
@@ -105,11 +101,11 @@ def register_model(
         if same:
             _complete(client, registry, version, _tags(classifier, origin))
     if not same:
-        raise RegisterMistake(
+        raise UserError(
             f"version {version.version} of {registry.name!r} is this training's with other "
             "weights: a training that is begun anew needs a run folder of its own"
         )
-    return Registered(registry.name, str(version.version))
+    return RegisteredModel(registry.name, str(version.version))
 
 
 def _tags(classifier: Classifier, origin: Origin | None) -> dict[str, str]:
@@ -192,7 +188,7 @@ def _save_model(folder: Path, classifier: Classifier) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         log.warning(
             "the version is for audits only, MLflow cannot load it: %s cannot be exported (%s)",
-            *(classifier.architecture, told(error)[:300]),
+            *(classifier.architecture, describe_error(error)[:300]),
         )
     save_bundle(folder, classifier)
 

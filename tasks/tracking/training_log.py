@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.addresses import told_safely, without_secrets
-from tasks.tracking.audit_run import LONGEST, Tracking, find_or_create, flat
+from models.addresses import describe_safely, without_secrets
+from tasks.tracking.audit_run import LONGEST, Tracking, find_or_create, flatten
 
 if TYPE_CHECKING:  # importing MLflow takes seconds
     from mlflow.entities import DatasetInput, Run
@@ -172,7 +172,7 @@ class TrainingLog:
         except Exception as error:  # MLflow's own, and those of every store that it keeps files in
             if not self._warned:
                 self._warned = True
-                words, _ = told_safely(error)
+                words, _ = describe_safely(error)
                 uri = without_secrets(self._tracking.uri)
                 log.warning(
                     "MLflow at %s failed (%s); the training goes on, and tells it later",
@@ -188,7 +188,7 @@ def _describe(client: MlflowClient, run: Run, training: _Training) -> None:
         client.update_run(run_id, "RUNNING")
     parameters = [  # a parameter is written once
         Param(key, value[:LONGEST])
-        for key, value in flat(training.parameters)
+        for key, value in flatten(training.parameters)
         if key not in run.data.params
     ]
     client.log_batch(run_id, params=parameters)

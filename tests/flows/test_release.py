@@ -20,8 +20,9 @@ from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
 from flows.cli.commands import main
-from flows.promotion import Contest, decided, judged, policy_of, settings_of_release
+from flows.promotion import Challenge, decided, judged, policy_of, settings_of_release
 from flows.settings.sections import ReleaseSettings
+from models.errors import MlflowUnavailable
 from tasks.attribution.batch import UNANSWERED
 from tasks.gate.policy import read_policy
 from tasks.interventions.donors import InterventionSettings
@@ -29,7 +30,7 @@ from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.schema import FAILURES
 from tasks.schema.gate import GateResult
-from tasks.tracking.audit_run import PublishError, Tracking
+from tasks.tracking.audit_run import Tracking
 from tasks.tracking.promotion import REASONS, VERDICT, promote
 from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 from tests.support.duelists import audited, retrained
@@ -83,7 +84,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def promoted_by(line: Line, name: str) -> bool:
     try:
         return promote(candidacy(2, name), ALIAS, Tracking(line.uri, "tests"), PASSED) is None
-    except PublishError:
+    except MlflowUnavailable:
         return False
 
 
@@ -216,8 +217,8 @@ def test_a_verdict_is_kept_where_mlflow_goes_away_before_the_promotion(
     given = {"gate.run": str(releases.challenger), "gate.policy": "policy.toml"}
     where = {"output.run": str(tmp_path), "tracking.uri": "http://127.0.0.1:9"}
     settings = settings_of_release(None, given | where)
-    contest = Contest(candidacy(2, "scenes"), None, None, "")
-    with pytest.raises(PublishError, match="every alias is as it was"):
+    contest = Challenge(candidacy(2, "scenes"), None, None, "")
+    with pytest.raises(MlflowUnavailable, match="every alias is as it was"):
         decided(settings, contest, kept.model_copy(update={"passed": True}))
     result = GateResult.model_validate_json((tmp_path / "result.json").read_text())
     assert (result.passed, result.promoted) == (True, False)
@@ -304,7 +305,7 @@ def test_images_without_an_answer_refuse_a_candidate_that_keeps_the_rules(
         "gate.policy": str(releases.folder / "lenient.toml"),
     }
     settings = settings_of_release(None, given)
-    contest = Contest(candidacy(2, "scenes"), None, None, "")
+    contest = Challenge(candidacy(2, "scenes"), None, None, "")
     result = judged(settings, policy_of(settings), contest, (str(tmp_path / "run"), None))
     assert [it.status for it in result.rulings] == ["pass", "skipped"]
     assert not result.passed

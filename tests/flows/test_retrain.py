@@ -28,11 +28,12 @@ from flows.settings.compose import compose
 from flows.settings.sections import RetrainSettings
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
-from models.classifier.mlflow_models import fetched
+from models.classifier.mlflow_models import fetch
+from models.errors import UserError
 from tasks.catalog.catalog import DataSettings
-from tasks.finetune import CheckpointMistake
 from tasks.runs.reader import open_run
-from tasks.synthetic import BenchmarkSettings, write_benchmark
+from tasks.synthetic.dataset import write_benchmark
+from tasks.synthetic.settings import BenchmarkSettings
 from tests.conftest import run_here
 
 COMMAND = str(Path(sys.executable).with_name("sightline"))
@@ -159,7 +160,7 @@ def test_the_version_has_its_evidence_and_loads_by_its_alias(undisturbed: Path) 
     assert " -> " in version.tags["sightline.accuracy"]
     assert version.run_id == the_training(undisturbed.parent).info.run_id
     settings = ModelSettings(address="mlflow:models:/scenes@candidate")
-    with fetched(settings, mlflow_of(undisturbed.parent)) as model:
+    with fetch(settings, mlflow_of(undisturbed.parent)) as model:
         found = load_classifier(model.settings)
     assert found.digest == open_run(undisturbed / "after").state["identity"]["model"]
 
@@ -520,7 +521,7 @@ def test_another_training_takes_the_folder_only_with_replace(
     train(settings_of(scenes, tmp_path, **where))
     first = weights_of(tmp_path / "run")
     other = {**where, "finetune__learning_rate": 0.01}
-    with pytest.raises(CheckpointMistake, match="or --replace to begin again"):
+    with pytest.raises(UserError, match="or --replace to begin again"):
         train(settings_of(scenes, tmp_path, **other))
     train(settings_of(scenes, tmp_path, **where))  # still the one that lies there
     assert all(weights_of(tmp_path / "run")[name].equal(first[name]) for name in first)

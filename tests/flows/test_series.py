@@ -11,8 +11,7 @@ from prefect.states import Failed
 
 from flows.cli.commands import main
 from flows.runtime.schedule import mlflow_away
-from models.classifier.mlflow_models import RegistryAway, RegistryMistake
-from tasks.tracking.audit_run import PublishError
+from models.errors import MlflowUnavailable, UserError
 
 
 def invoke(*arguments: str) -> Result:
@@ -58,9 +57,8 @@ def test_a_run_that_is_not_finished_is_not_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "again"),
     [
-        (PublishError("MLflow at … failed"), True),
-        (RegistryAway("MLflow at … does not give"), True),
-        (RegistryMistake("MLflow has no registered model 'birds'"), False),
+        (MlflowUnavailable("MLflow at … failed"), True),
+        (UserError("MLflow has no registered model 'birds'"), False),
         (MemoryError(), False),
     ],
 )

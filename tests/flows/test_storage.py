@@ -18,10 +18,10 @@ from s3fs import S3FileSystem
 from upath import UPath
 
 from flows.cli.commands import main
-from models.addresses import place
+from models.addresses import as_path
 from tasks.runs.reader import open_run
 from tasks.storage import lock
-from tasks.storage.lock import held
+from tasks.storage.lock import hold_lock
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def bucket() -> Iterator[UPath]:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             patch.delenv(name, raising=False)
-        bucket = place("s3://pictures")
+        bucket = as_path("s3://pictures")
         bucket.fs.mkdir("pictures")
         yield bucket
     server.stop()
@@ -94,9 +94,9 @@ def test_an_audit_lives_on_object_storage(data: UPath, bundle: Path, tmp_path: P
 
 def test_a_lock_on_object_storage_refuses_the_second(data: UPath) -> None:
     with (
-        held(str(data / "runs/locked")),
+        hold_lock(str(data / "runs/locked")),
         pytest.raises(ValueError, match=f"process {os.getpid()}"),
-        held(str(data / "runs/locked")),
+        hold_lock(str(data / "runs/locked")),
     ):
         pytest.fail("two writers")
 
@@ -116,9 +116,9 @@ def test_a_lock_outlives_a_storage_that_is_away(
     before = signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     S3FileSystem.clear_instance_cache()  # else it still talks to the other server
     try:
-        run = place("s3://others/run")
+        run = as_path("s3://others/run")
         run.fs.mkdir("others")
-        with held(str(run)):
+        with hold_lock(str(run)):
             server.stop()
             time.sleep(1)
             assert any(thread.name == "lock" for thread in threading.enumerate())

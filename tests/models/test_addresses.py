@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.addresses import AddressMistake, is_local, place, read_text
+from models.addresses import as_path, is_local, read_text
+from models.errors import AddressError
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
@@ -15,8 +16,8 @@ def test_local_places_are_absolute(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("note.txt").write_text("words", encoding="utf-8")
-    assert str(place(f"{prefix}note.txt")) == str(tmp_path / "note.txt")
-    assert is_local(place(f"{prefix}{tmp_path}/note.txt"))
+    assert str(as_path(f"{prefix}note.txt")) == str(tmp_path / "note.txt")
+    assert is_local(as_path(f"{prefix}{tmp_path}/note.txt"))
     assert read_text(f"{prefix}{tmp_path}/note.txt") == "words"
 
 
@@ -28,7 +29,7 @@ def test_local_places_are_absolute(
     ],
 )
 def test_what_is_no_address_is_one_line(address: str, line: str) -> None:
-    for reach in (place, read_text):
-        with pytest.raises(AddressMistake) as caught:
+    for reach in (as_path, read_text):
+        with pytest.raises(AddressError) as caught:
             reach(address)
         assert str(caught.value).startswith(line)

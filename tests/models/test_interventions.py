@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from models.classifier.small_resnet import small_resnet
-from models.interventions import FILLS, Fill, exchanged, predict, without_background, without_object
+from models.interventions import (
+    FILLS,
+    Fill,
+    exchange_background,
+    predict,
+    remove_background,
+    remove_object,
+)
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def mask_BHW() -> Tensor:
 def test_the_background_stays_when_the_object_goes(
     image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill
 ) -> None:
-    changed_BCHW = without_object(image_BCHW, mask_BHW, fill)
+    changed_BCHW = remove_object(image_BCHW, mask_BHW, fill)
     outside_BCHW = (mask_BHW == 0)[:, None].expand_as(image_BCHW)
     assert torch.equal(changed_BCHW[outside_BCHW], image_BCHW[outside_BCHW])
     assert not torch.isclose(changed_BCHW, image_BCHW)[~outside_BCHW].all()
@@ -37,7 +44,7 @@ def test_the_background_stays_when_the_object_goes(
 def test_the_object_becomes_the_mean_of_its_background(
     image_BCHW: Tensor, mask_BHW: Tensor
 ) -> None:
-    changed_BCHW = without_object(image_BCHW, mask_BHW)
+    changed_BCHW = remove_object(image_BCHW, mask_BHW)
     for image_CHW, changed_CHW, mask_HW in zip(image_BCHW, changed_BCHW, mask_BHW, strict=True):
         for channel in range(3):
             mean = image_CHW[channel][mask_HW == 0].mean()
@@ -46,7 +53,7 @@ def test_the_object_becomes_the_mean_of_its_background(
 
 
 def test_a_mask_of_everything_leaves_the_datas_mean(image_BCHW: Tensor) -> None:
-    changed_BCHW = without_object(image_BCHW, torch.ones(3, 16, 16))
+    changed_BCHW = remove_object(image_BCHW, torch.ones(3, 16, 16))
     assert changed_BCHW.abs().max() == 0
 
 
@@ -54,21 +61,21 @@ def test_a_blur_knows_nothing_of_the_object(image_BCHW: Tensor, mask_BHW: Tensor
     """Other pixels under the mask give the same filling: an ordinary blur would leak them."""
     other_BCHW = torch.where(mask_BHW[:, None] == 1, 9.0, image_BCHW)
     torch.testing.assert_close(
-        without_object(image_BCHW, mask_BHW, "blur"), without_object(other_BCHW, mask_BHW, "blur")
+        remove_object(image_BCHW, mask_BHW, "blur"), remove_object(other_BCHW, mask_BHW, "blur")
     )
 
 
 def test_the_object_alone_stands_on_the_mean(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
-    alone_BCHW = without_background(image_BCHW, mask_BHW)
+    alone_BCHW = remove_background(image_BCHW, mask_BHW)
     assert torch.equal(alone_BCHW, image_BCHW * mask_BHW[:, None])
 
 
 def test_an_exchange_takes_each_pixel_from_one_side(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
     other_BCHW = image_BCHW.flip(0) + 5
-    both_BCHW = exchanged(image_BCHW, mask_BHW, other_BCHW)
+    both_BCHW = exchange_background(image_BCHW, mask_BHW, other_BCHW)
     wanted_BCHW = torch.where(mask_BHW[:, None] == 1, image_BCHW, other_BCHW)
     torch.testing.assert_close(both_BCHW, wanted_BCHW)
-    half_BCHW = exchanged(image_BCHW, torch.full((3, 16, 16), 0.5), other_BCHW)
+    half_BCHW = exchange_background(image_BCHW, torch.full((3, 16, 16), 0.5), other_BCHW)
     torch.testing.assert_close(half_BCHW, (image_BCHW + other_BCHW) / 2)
 
 

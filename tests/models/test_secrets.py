@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.addresses import has_password, told_safely, without_secrets
+from models.addresses import describe_safely, has_password, without_secrets
 
 SECRET = {
     "http://me:s3cret@mlflow:5000": "http://mlflow:5000",
@@ -54,6 +54,6 @@ def test_an_error_is_a_cause_only_where_its_traceback_may_be_read() -> None:
         except OSError as error:
             raise RuntimeError("no answer") from error
     except RuntimeError as error:
-        assert told_safely(error) == ("RuntimeError: no answer", None)
+        assert describe_safely(error) == ("RuntimeError: no answer", None)
     harmless = OSError("http://mlflow is away")
-    assert told_safely(harmless) == ("OSError: http://mlflow is away", harmless)
+    assert describe_safely(harmless) == ("OSError: http://mlflow is away", harmless)

@@ -76,8 +76,8 @@ def test_a_long_name_keeps_both_ends() -> None:
 
 
 def test_counted_words() -> None:
-    assert reports_words.counted(1, "image") == "1 image"
-    assert reports_words.counted(1200, "class") == "1,200 classes"
+    assert reports_words.count_of(1, "image") == "1 image"
+    assert reports_words.count_of(1200, "class") == "1,200 classes"
 
 
 def test_a_stamp_is_shown_in_utc() -> None:

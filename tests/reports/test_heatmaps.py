@@ -15,9 +15,9 @@ from reports.heatmaps import (
     SMALLEST,
     Picture,
     colour_scale,
-    enlarged,
-    fitted,
-    outlined,
+    enlarge,
+    fit,
+    outline,
     overlay,
     png,
 )
@@ -82,7 +82,7 @@ def test_an_empty_and_a_full_mask_have_no_outline(filled: bool) -> None:
 
 def test_a_small_picture_is_enlarged_by_whole_pixels() -> None:
     picture_HW3 = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
-    large_HW3 = fitted(picture_HW3)
+    large_HW3 = fit(picture_HW3)
     assert large_HW3.shape == (256, 192, 3)
     np.testing.assert_array_equal(large_HW3[::4, ::4], picture_HW3)
     np.testing.assert_array_equal(large_HW3[3::4, 3::4], picture_HW3)
@@ -93,7 +93,7 @@ def test_a_small_picture_is_enlarged_by_whole_pixels() -> None:
 )
 def test_picture_and_overlay_have_one_size_that_can_be_seen(size: tuple[int, int]) -> None:
     image_HW3 = overlay(grey(*size), np.ones(size), np.ones(size, dtype=bool))
-    assert image_HW3.shape == fitted(grey(*size)).shape
+    assert image_HW3.shape == fit(grey(*size)).shape
     assert image_HW3.dtype == np.uint8
     assert max(image_HW3.shape) <= max(LARGEST, 2 * SMALLEST)
     assert max(image_HW3.shape) >= min(SMALLEST, max(size))
@@ -103,14 +103,14 @@ def test_a_picture_is_outlined_in_its_own_colours() -> None:
     picture_HW3 = np.full((64, 64, 3), (200, 40, 90), dtype=np.uint8)
     mask_HW = np.zeros((64, 64), dtype=bool)
     mask_HW[16:48, 16:48] = True
-    image_HW3 = outlined(picture_HW3, mask_HW)
+    image_HW3 = outline(picture_HW3, mask_HW)
     assert (image_HW3[64, 100] == 255).all()
     assert (image_HW3[128, 128] == (200, 40, 90)).all()
-    np.testing.assert_array_equal(outlined(picture_HW3, None), fitted(picture_HW3))
+    np.testing.assert_array_equal(outline(picture_HW3, None), fit(picture_HW3))
 
 
 def test_a_map_of_few_cells_is_enlarged_between_their_middles() -> None:
-    map_HW = enlarged(np.array([[0.0, 4.0]], dtype=np.float16), 3, 8)
+    map_HW = enlarge(np.array([[0.0, 4.0]], dtype=np.float16), 3, 8)
     assert map_HW.shape == (3, 8)
     np.testing.assert_allclose(map_HW[1], [0, 0, 0.5, 1.5, 2.5, 3.5, 4, 4])  # cells at 2 and at 6
 

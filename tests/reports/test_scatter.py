@@ -11,7 +11,7 @@ import pytest
 
 from reports.formatting import visible
 from reports.scatter import HEIGHT, LONGEST, points, sample, scatter
-from reports.scatter_labels import BEYOND, LINE, MARK, WIDTHS, Anchor, placed
+from reports.scatter_labels import BEYOND, LINE, MARK, WIDTHS, Anchor, place_labels
 from tasks.schema import MethodsSummary
 from tests.support.methods_specimens import (
     ORDINARY,
@@ -191,7 +191,7 @@ def test_the_legend_has_the_marks_of_the_plot(state: str) -> None:
 def boxes(named: Sequence[tuple[Anchor, float]], width: float) -> list[tuple[float, ...]]:
     """Of the names in a plot of such a width: left, top, right, bottom."""
     found: list[tuple[float, ...]] = []
-    for (anchor, long), label in zip(named, placed(named, HEIGHT), strict=True):
+    for (anchor, long), label in zip(named, place_labels(named, HEIGHT), strict=True):
         left = anchor.x * width / 100 + label.x - (long if label.side == "end" else 0)
         found.append((left, label.y - LINE / 2, left + long, label.y + LINE / 2))
     return found
@@ -220,8 +220,8 @@ def test_twelve_names_do_not_cover_each_other_at_any_width(seed: int, spread: fl
 
 
 def test_a_name_alone_stands_right_beside_its_mark() -> None:
-    (label,) = placed([(Anchor(30.0, 0.0, 100.0, 90.0, 110.0), 60.0)], HEIGHT)
+    (label,) = place_labels([(Anchor(30.0, 0.0, 100.0, 90.0, 110.0), 60.0)], HEIGHT)
     assert (label.side, label.y) == ("start", 100.0)
     assert label.x > MARK
-    (label,) = placed([(Anchor(95.0, 0.0, 100.0, 90.0, 110.0), 60.0)], HEIGHT)
+    (label,) = place_labels([(Anchor(95.0, 0.0, 100.0, 90.0, 110.0), 60.0)], HEIGHT)
     assert (label.side, label.y) == ("end", 100.0)

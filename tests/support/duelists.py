@@ -8,7 +8,7 @@ import torch
 
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier, save_bundle
-from tasks.attribution.job import Asked, AttributionSettings
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.interventions.donors import InterventionSettings
 from tasks.runs.folder import RunFolder
@@ -37,7 +37,7 @@ def audited(
 ) -> RunFolder:
     """The test split, audited as conftest's finished run is."""
     data = DataSettings(path=str(benchmark), split="test")
-    asked = Asked(data, AttributionSettings(shard_size=SHARD), interventions)
+    asked = AuditRequest(data, AttributionSettings(shard_size=SHARD), interventions)
     run = run_here(folder, data, ModelSettings(address=str(model)), asked=asked)
     run.finish(run.report, "<html></html>")
     return run

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.network.grid import Grid
-from models.objectives.step import Batch, Glance, Learner, Loss
+from models.objectives.step import Batch, Learner, Loss, PlainBatch
 
 SIDE, CELLS, CLASSES, COUNT = 12, 6, 3, 5
 LAST, STEM = Grid("last", CELLS, CELLS), Grid("stem", CELLS, CELLS)
@@ -102,14 +102,14 @@ def learner_of(network: nn.Module, *grids: Grid, count: int = COUNT) -> Learner:
     return Learner(network, grids, {"ib_map_Nhw": map_Nhw})
 
 
-def sweep_of(batch: Batch) -> Callable[[], Iterator[Glance]]:
+def sweep_of(batch: Batch) -> Callable[[], Iterator[PlainBatch]]:
     """The batch's images where they lie, in two parts."""
     assert batch.row_B is not None
     row_B = batch.row_B
 
-    def sweep() -> Iterator[Glance]:
+    def sweep() -> Iterator[PlainBatch]:
         for part in (slice(0, 2), slice(2, None)):
-            yield Glance(row_B[part], batch.image_BCHW[part], batch.target_B[part])
+            yield PlainBatch(row_B[part], batch.image_BCHW[part], batch.target_B[part])
 
     return sweep
 

@@ -11,15 +11,16 @@ import sys
 from pathlib import Path
 
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import Fetched
-from tasks.attribution.job import Asked, AttributionSettings
+from models.classifier.mlflow_models import FetchedModel
+from models.errors import UnfinishedRun
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import UnfinishedRun, attribute_run
+from tasks.execution.run_shards import attribute_run
 from tasks.flags.flags import FlagSettings
 from tasks.runs.folder import OutputSettings
-from tasks.storage.lock import held
+from tasks.storage.lock import hold_lock
 from tasks.summary.summarise import summarise
 
 SHARD = 20
@@ -30,9 +31,9 @@ def main(images: str, masks: str, model: str, run: str) -> int:
     data = DataSettings(path=images, masks=masks)
     address = ModelSettings(address=model)
     attribution = AttributionSettings(methods=METHODS, shard_size=SHARD)
-    asked, output = Asked(data, attribution), OutputSettings(run=run)
-    with held(run):
-        folder = prepare_run(asked, Fetched(address), output, {"model": address.model_dump()})
+    asked, output = AuditRequest(data, attribution), OutputSettings(run=run)
+    with hold_lock(run):
+        folder = prepare_run(asked, FetchedModel(address), output, {"model": address.model_dump()})
         try:
             compute = ComputeSettings(workers=2)
             cost = attribute_run(folder, compute, f"{Path(run).parent}/dask", lambda _: None)

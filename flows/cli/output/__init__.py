@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from models.addresses import place
+from models.addresses import as_path
 
 if TYPE_CHECKING:
     from tasks.runs.reader import Run
@@ -44,7 +44,7 @@ def print_gate(folder: str, as_json: bool) -> None:
     from flows.cli.output.gate import print_gate
     from tasks.schema.gate import GateResult
 
-    text = (place(folder) / "result.json").read_text(encoding="utf-8")
+    text = (as_path(folder) / "result.json").read_text(encoding="utf-8")
     if as_json:
         click.echo(text)
     else:

@@ -52,11 +52,11 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
     for entry in entries:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
         name = entry.path.removeprefix(folder.rstrip("/") + "/")
-        table.add_row(*map(Text, (name, entry.state, images, told_size(entry.size), entry.model)))
+        table.add_row(*map(Text, (name, entry.state, images, format_size(entry.size), entry.model)))
     Console(highlight=False, emoji=False).print(table)
 
 
-def told_size(size: int) -> str:
+def format_size(size: int) -> str:
     """Bytes for people: 12.3 MB."""
     amount, units = float(size), iter(("B", "KB", "MB", "GB", "TB"))
     unit = next(units)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from models.addresses import place
+from models.addresses import as_path
 from reports.gate_page import images_of, outcome
 from tasks.gate.policy import Policy
 from tasks.schema.gate import GateResult
@@ -26,6 +26,6 @@ def print_gate(result: GateResult, folder: str) -> None:
     click.echo(f"images:    {images_of(result)} of {result.data}; {result.compared}")
     click.echo(f"verdict:   {result.sentence}")
     click.echo(f"promotion: {result.promotion}")
-    click.echo(f"report:    {place(folder) / 'release.html'}")
+    click.echo(f"report:    {as_path(folder) / 'release.html'}")
     if result.champion is not None:
-        click.echo(f"compared:  {place(folder) / 'compare.html'}")
+        click.echo(f"compared:  {as_path(folder) / 'compare.html'}")

@@ -21,13 +21,14 @@ from flows.cli.commands import main
 from flows.settings.environment import tracking_uri
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
-from models.classifier.mlflow_models import RegistryAway, fetched
+from models.classifier.mlflow_models import fetch
 from models.classifier.small_resnet import small_resnet
+from models.errors import MlflowUnavailable
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tasks.tracking.audit_run import PublishError, Tracking, TrackingSettings, publish_run
+from tasks.tracking.audit_run import Tracking, TrackingSettings, publish_run
 from tasks.tracking.metrics import metrics_of
-from tasks.tracking.registry import Origin, Registered, RegistrySettings, register_model
+from tasks.tracking.registry import Origin, RegisteredModel, RegistrySettings, register_model
 from tasks.tracking.training_log import EpochFigures, open_training
 from tests.support.mlflow_server import Line, Server, line_to
 
@@ -95,7 +96,7 @@ def test_a_try_that_died_anywhere_leaves_one_run_after_the_next(
 ) -> None:
     experiment = f"died-{lost}"
     with line_to(server, lost, cut=True) as line:
-        with suppress(PublishError):  # the last ones are past the end
+        with suppress(MlflowUnavailable):  # the last ones are past the end
             publish_run(run, Tracking(line.uri, experiment))
         line.cut, line.lost = False, None
         publish_run(run, Tracking(line.uri, experiment))
@@ -116,7 +117,7 @@ def test_an_answer_that_is_lost_anywhere_doubles_nothing(
 @pytest.mark.full
 def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run: RunFolder) -> None:
     count = requests_of(server, run, "first")
-    with line_to(server, count // 2, cut=True) as line, pytest.raises(PublishError):
+    with line_to(server, count // 2, cut=True) as line, pytest.raises(MlflowUnavailable):
         publish_run(run, Tracking(line.uri, "killed"))
     server.kill()
     done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
@@ -149,7 +150,7 @@ def publish_or_not(folder: str, tracking: Tracking) -> bool:
     """One whose MLflow run another took for a double may fail; the next try finds the other."""
     try:
         publish_run(RunFolder.at(folder), tracking)
-    except PublishError:
+    except MlflowUnavailable:
         return False
     return True
 
@@ -175,7 +176,7 @@ def test_epochs_of_a_training_that_mlflow_missed_come_when_it_is_back(
     assert [record.name for record in caplog.records].count("sightline") == 1
 
 
-def registered_by(line: Line, classifier: Classifier, name: str) -> Registered:
+def registered_by(line: Line, classifier: Classifier, name: str) -> RegisteredModel:
     registry = RegistrySettings(name=name, alias="candidate")
     return register_model(classifier, registry, Tracking(line.uri, name), Origin(name))
 
@@ -203,7 +204,7 @@ def test_a_version_is_one_wherever_an_answer_is_lost_or_the_try_dies(
             registered_by(line, classifier, f"lost-{lost}")
         one_version(server, f"lost-{lost}")
         with line_to(server, lost, cut=True) as line:
-            with suppress(PublishError):  # the last ones are past the end
+            with suppress(MlflowUnavailable):  # the last ones are past the end
                 registered_by(line, classifier, f"died-{lost}")
             line.cut, line.lost = False, None
             registered_by(line, classifier, f"died-{lost}")
@@ -255,7 +256,7 @@ def test_a_password_in_the_environment_works_and_is_nowhere(
     is_whole(server, run, "secret")
     assert json.loads(run.state.read_text())["mlflow"]["uri"] == server.uri
     uri, _ = tracking_uri(TrackingSettings())
-    with fetched(ModelSettings(address="mlflow:models:/kept/1"), uri) as model:
+    with fetch(ModelSettings(address="mlflow:models:/kept/1"), uri) as model:
         assert "s3cret" not in str(model)
     files = [path for folder in (run.path, server.folder) for path in Path(folder).rglob("*")]
     assert not [path for path in files if path.is_file() and b"s3cret" in path.read_bytes()]
@@ -264,10 +265,10 @@ def test_a_password_in_the_environment_works_and_is_nowhere(
 
 def test_a_password_is_not_told_when_mlflow_is_away(run: RunFolder) -> None:
     uri = "http://me:s3cret@127.0.0.1:9"
-    with pytest.raises(PublishError) as published:
+    with pytest.raises(MlflowUnavailable) as published:
         publish_run(run, Tracking(uri, "tests"))
     settings = ModelSettings(address="mlflow:models:/scenes/1")
-    with pytest.raises(RegistryAway) as asked, fetched(settings, uri):
+    with pytest.raises(MlflowUnavailable) as asked, fetch(settings, uri):
         pass
     for error in (published.value, asked.value):
         assert str(error).startswith("MLflow at http://127.0.0.1:9 ")

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
-from flows.cli.output.audit import told_size
+from flows.cli.output.audit import format_size
 from tasks.runs.folder import RunFolder
-from tasks.storage.lock import held
+from tasks.storage.lock import hold_lock
 
 
 def call(*words: str, answer: str | None = None) -> Result:
@@ -45,7 +45,7 @@ def test_runs_are_listed_with_state_and_size(runs: Path) -> None:
     assert {name: entry["done"] for name, entry in entries.items()} == {"done": 64, "half": 40}
     files = [path for path in (runs / "done").rglob("*") if path.is_file()]
     assert entries["done"]["size"] == sum(path.stat().st_size for path in files)
-    with held(str(runs / "done")):
+    with hold_lock(str(runs / "done")):
         assert listed(runs)["done"]["state"] == "running"
     table = call("runs", str(runs)).stdout
     assert "finished" in table
@@ -68,7 +68,7 @@ def test_what_is_no_run_or_is_being_written_stays(runs: Path) -> None:
         done = call("remove", str(folder), "--yes")
         assert done.exit_code == 2
         assert told in done.stderr
-    with held(str(runs / "done")):
+    with hold_lock(str(runs / "done")):
         done = call("remove", str(runs / "done"), "--yes")
     assert done.exit_code == 2
     assert "is being written by process" in done.stderr
@@ -78,4 +78,10 @@ def test_what_is_no_run_or_is_being_written_stays(runs: Path) -> None:
 
 def test_sizes_are_for_people() -> None:
     sizes = (0, 999, 1000, 12_345_678, 5_000_000_000_000_000)
-    assert [told_size(size) for size in sizes] == ["0 B", "999 B", "1.0 KB", "12.3 MB", "5000.0 TB"]
+    assert [format_size(size) for size in sizes] == [
+        "0 B",
+        "999 B",
+        "1.0 KB",
+        "12.3 MB",
+        "5000.0 TB",
+    ]

@@ -10,9 +10,10 @@ import pytest
 
 from flows.cli.options import given_settings
 from flows.cli.registry import LogSettings, PublishSettings
-from flows.settings.compose import SettingsMistake, compose, spoken
+from flows.settings.compose import compose, option_name
 from flows.settings.environment import tracking_uri
 from flows.settings.sections import AuditSettings
+from models.errors import UserError
 from tasks.tracking.audit_run import TrackingSettings
 
 LEAST = {"data.path": "d", "model.address": "m", "output.run": "r"}
@@ -50,7 +51,7 @@ def test_options_override_the_file(tmp_path: Path, name: str, text: str) -> None
 )
 def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "audit.toml").write_text(text)
-    with pytest.raises(SettingsMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         compose(AuditSettings, tmp_path / "audit.toml", LEAST)
     assert "\n" not in str(caught.value)
 
@@ -67,7 +68,7 @@ def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: st
 def test_a_password_is_refused_and_not_told(key: str, option: str) -> None:
     """Settings are kept in run.json, in MLflow and in Prefect."""
     secret = uuid4().hex  # a traceback has this line, too
-    with pytest.raises(SettingsMistake) as caught:
+    with pytest.raises(UserError) as caught:
         compose(AuditSettings, None, LEAST | {key: f"https://me:{secret}@there/it"})
     assert str(caught.value) == (
         f"setting {key} ({option}) holds a password, which would be kept with the run: give it in "
@@ -82,9 +83,7 @@ def test_no_command_takes_a_password(kind: type[LogSettings | PublishSettings]) 
     given = {"tracking.uri": "https://me:s3cret@there"}
     if kind is LogSettings:
         given |= {"model.address": "m", "registry.name": "n"}
-    with pytest.raises(
-        SettingsMistake, match=r"tracking.uri \(--mlflow\) holds a password"
-    ) as told:
+    with pytest.raises(UserError, match=r"tracking.uri \(--mlflow\) holds a password") as told:
         compose(kind, None, given)
     assert "s3cret" not in str(told.value)
 
@@ -102,22 +101,22 @@ def test_a_password_in_the_wrong_place_is_not_told_either(
     tmp_path: Path, name: str, text: str
 ) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(SettingsMistake) as caught:
+    with pytest.raises(UserError) as caught:
         compose(AuditSettings, tmp_path / name, LEAST)
     assert "s3cret" not in str(caught.value)
 
 
 def test_a_missing_file_or_setting_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsMistake, match="not found"):
+    with pytest.raises(UserError, match="not found"):
         compose(AuditSettings, tmp_path / "nowhere.toml", {})
-    with pytest.raises(SettingsMistake, match=r"give --model \(or model.address in --config\)"):
+    with pytest.raises(UserError, match=r"give --model \(or model.address in --config\)"):
         compose(AuditSettings, None, {"data.path": "d", "output.run": "r"})
 
 
 def test_options_become_settings(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text('{"crop": [8, 8]}')
     options = dict.fromkeys(
-        spoken(f"{section}.{key}")
+        option_name(f"{section}.{key}")
         for section, field in AuditSettings.model_fields.items()
         for key in field.annotation.model_fields  # type: ignore[union-attr]
     ) | {
@@ -135,7 +134,7 @@ def test_options_become_settings(tmp_path: Path) -> None:
 
 def test_no_two_settings_share_an_option() -> None:
     names = [
-        spoken(f"{section}.{key}")
+        option_name(f"{section}.{key}")
         for section, field in AuditSettings.model_fields.items()
         for key in field.annotation.model_fields  # type: ignore[union-attr]
     ]

@@ -21,12 +21,11 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, pil_to_tensor
 from upath import UPath
 
-from models.addresses import AddressMistake
-from models.classifier.architectures import ModelMistake, ModelSettings, _of_timm, build, unique
+from models.classifier.architectures import ModelSettings, _of_timm, build, unique_names
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
-from models.classifier.weights import WeightsMistake, count_classes
-from models.errors import Mistake
+from models.classifier.weights import count_classes
+from models.errors import AddressError, UserError
 from tests.support.networks import torchvision_net
 
 FAMILIES = [
@@ -53,7 +52,7 @@ def saved(folder: Path, state: dict[str, Tensor], name: str = "w.safetensors") -
     return str(folder / name)
 
 
-def refused(settings: ModelSettings, kind: type[Mistake] = ModelMistake) -> str:
+def refused(settings: ModelSettings, kind: type[UserError] = UserError) -> str:
     with pytest.raises(kind) as caught:
         build(settings)
     assert "\n" not in str(caught.value)
@@ -171,7 +170,7 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
 
     offline(monkeypatch, fail)
     settings = ModelSettings(address="torchvision:resnet18", weights="IMAGENET1K_V1")
-    with pytest.raises(WeightsMistake) as raised:
+    with pytest.raises(UserError) as raised:
         build(settings)
     line = str(raised.value)
     assert line.startswith("torchvision's weights ResNet18_Weights.IMAGENET1K_V1 cannot be downl")
@@ -228,7 +227,7 @@ def test_a_weights_file_may_have_no_suffix(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     weights = saved(tmp_path, small_resnet(3).state_dict())
-    line = refused(ModelSettings(address="torchvision:vgg11", weights=weights), WeightsMistake)
+    line = refused(ModelSettings(address="torchvision:vgg11", weights=weights), UserError)
     assert line == (
         f"weights {weights} do not fit the network: missing 'classifier.6.bias'; "
         "name the architecture that they were trained with"
@@ -294,7 +293,7 @@ def test_a_factorys_preprocessing_that_is_none_is_refused(tmp_path: Path) -> Non
 
 
 def test_only_names_that_stand_twice_carry_their_index() -> None:
-    assert unique(["crane", "dog", "crane"]) == ("crane [0]", "dog", "crane [2]")
+    assert unique_names(["crane", "dog", "crane"]) == ("crane [0]", "dog", "crane [2]")
 
 
 TIMM = ["resnet18", "mobilenetv3_small_050", "deit_tiny_distilled_patch16_224", "levit_128s"]
@@ -396,13 +395,13 @@ def test_weights_may_lie_on_any_filesystem(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "kind", "line"),
     [
-        ("memory://nowhere/w.pt", WeightsMistake, "weights memory://nowhere/w.pt not found: give"),
-        ("nofs://w.pt", AddressMistake, "nofs://w.pt is no address that fsspec knows ("),
-        ("gs://bucket/w.pt", AddressMistake, "gs://bucket/w.pt needs a package that is not here ("),
+        ("memory://nowhere/w.pt", UserError, "weights memory://nowhere/w.pt not found: give"),
+        ("nofs://w.pt", AddressError, "nofs://w.pt is no address that fsspec knows ("),
+        ("gs://bucket/w.pt", AddressError, "gs://bucket/w.pt needs a package that is not here ("),
     ],
 )
 def test_weights_that_cannot_be_reached_are_one_line(
-    weights: str, kind: type[Mistake], line: str
+    weights: str, kind: type[UserError], line: str
 ) -> None:
     settings = ModelSettings(address="torchvision:resnet18", weights=weights)
     assert refused(settings, kind).startswith(line)

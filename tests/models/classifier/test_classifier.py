@@ -14,14 +14,11 @@ from moto.server import ThreadedMotoServer
 from torch import Tensor, nn
 from upath import UPath
 
-from models.addresses import AddressMistake
-from models.classifier.architectures import Built, ModelMistake, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import Classifier, check_classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
-from models.errors import Mistake
-from models.network.capture import CaptureMistake
+from models.errors import AddressError, LayerError, UserError
 from models.network.grid import Grid
-from models.network.layers import LayerMistake
 from tests.support.networks import TinyNet, random_images, tiny_net, torchvision_net
 
 PREPARED = Preprocessing(crop=(16, 16))
@@ -34,11 +31,11 @@ def build():
 
 
 def checked(network: nn.Module, **settings: Any) -> Classifier:
-    built = Built(network, "net.py:build", preprocessing=PREPARED)
+    built = BuiltNetwork(network, "net.py:build", preprocessing=PREPARED)
     return check_classifier(built, ModelSettings(address="net.py:build", **settings))
 
 
-def refused(call: Callable[[], object], kind: type[Mistake] = ModelMistake) -> str:
+def refused(call: Callable[[], object], kind: type[UserError] = UserError) -> str:
     with pytest.raises(kind) as caught:
         call()
     assert "\n" not in str(caught.value)
@@ -131,7 +128,7 @@ def test_a_bundle_that_is_not_on_s3_is_one_line(bucket: str) -> None:
     line = refused(lambda: load_classifier(ModelSettings(address=f"{bucket}/nowhere")))
     assert line.startswith("no model bundle at s3://models/nowhere/model.json: ")
     there = f"{bucket}-of-others/model.json"
-    assert refused(lambda: load_classifier(ModelSettings(address=there)), Mistake).startswith(
+    assert refused(lambda: load_classifier(ModelSettings(address=there)), UserError).startswith(
         f"no model bundle at {there}: "
     )
 
@@ -257,7 +254,7 @@ def test_a_bundle_of_another_encoding_is_one_line(encoding: str, tmp_path: Path)
     """As a Windows shell writes what it redirects."""
     (tmp_path / "model.json").write_text('{"classes": ["Vögel"]}', encoding=encoding)
     settings = ModelSettings(address=str(tmp_path))
-    line = refused(lambda: load_classifier(settings), AddressMistake)
+    line = refused(lambda: load_classifier(settings), AddressError)
     assert line.startswith(f"{tmp_path / 'model.json'} is no UTF-8 text ('utf-8' codec can't")
     assert line.endswith(": save it as UTF-8")
 
@@ -274,7 +271,7 @@ def test_a_bundle_without_its_weights_names_them(
 ) -> None:
     path = save_bundle(tmp_path / "bundle", load_classifier(torchvision_settings))
     (path.parent / "model.safetensors").unlink()
-    line = refused(lambda: load_classifier(ModelSettings(address=str(path))), Mistake)
+    line = refused(lambda: load_classifier(ModelSettings(address=str(path))), UserError)
     assert line.startswith(f"weights {path.parent}/model.safetensors not found: ")
 
 
@@ -360,7 +357,7 @@ def test_a_network_that_works_on_its_picture_in_place_is_taken() -> None:
 
 def test_a_model_must_say_how_its_pictures_are_prepared() -> None:
     settings = ModelSettings(address="net.py:build")
-    line = refused(lambda: check_classifier(Built(tiny_net(), "net.py:build"), settings))
+    line = refused(lambda: check_classifier(BuiltNetwork(tiny_net(), "net.py:build"), settings))
     assert line.startswith(
         "model net.py:build does not say how its pictures are prepared: give --preprocessing FILE"
     )
@@ -369,13 +366,13 @@ def test_a_model_must_say_how_its_pictures_are_prepared() -> None:
 @pytest.mark.parametrize(
     ("layer", "kind", "words"),
     [
-        ("lst", LayerMistake, "no layer 'lst' in the network (did you mean 'last'?)"),
-        ("fc", LayerMistake, "layer 'fc' gives (1, 3); a map needs (batch, channels, rows, col"),
-        ("aside", CaptureMistake, "the logits do not follow from layer 'aside' by a gradient"),
+        ("lst", LayerError, "no layer 'lst' in the network (did you mean 'last'?)"),
+        ("fc", LayerError, "layer 'fc' gives (1, 3); a map needs (batch, channels, rows, col"),
+        ("aside", UserError, "the logits do not follow from layer 'aside' by a gradient"),
     ],
 )
 def test_a_layer_that_gives_no_map_is_refused_before_the_first_picture(
-    layer: str, kind: type[Mistake], words: str
+    layer: str, kind: type[UserError], words: str
 ) -> None:
     network = tiny_net()
     network.aside = aside = nn.Conv2d(3, 2, 1)
@@ -423,7 +420,7 @@ def test_class_names_are_utf_8(encoding: str, tmp_path: Path) -> None:
 def test_class_names_of_another_encoding_are_one_line(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("Kräne\nVögel\nCañón\n", encoding=encoding)
-    line = refused(lambda: checked(tiny_net(), classes=str(path)), AddressMistake)
+    line = refused(lambda: checked(tiny_net(), classes=str(path)), AddressError)
     assert line.startswith(f"{path} is no UTF-8 text ('utf-8' codec can't decode byte 0x")
     assert line.endswith(": save it as UTF-8")
 

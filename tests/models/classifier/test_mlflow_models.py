@@ -16,13 +16,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 from safetensors.torch import save_file
 
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import Classifier, check_classifier, load_classifier, save_bundle
-from models.classifier.mlflow_models import Fetched, RegistryMistake, fetched
+from models.classifier.mlflow_models import FetchedModel, fetch
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
-from models.classifier.weights import WeightsMistake
-from models.errors import Mistake
+from models.errors import UserError
 from tests.support.networks import torchvision_net
 
 THEIRS = "squeezenet1_1"
@@ -63,7 +62,7 @@ def classifier_of(seed: int) -> Classifier:
         network = small_resnet(3)
     address = "sightline:small_resnet"
     prepared = Preprocessing(crop=(32, 32))
-    built = Built(network, address, classes=("bird", "boat", "car"), preprocessing=prepared)
+    built = BuiltNetwork(network, address, classes=("bird", "boat", "car"), preprocessing=prepared)
     return check_classifier(built, ModelSettings(address=address))
 
 
@@ -84,12 +83,12 @@ def versions(store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[str
     return digests
 
 
-def load(store: Store, address: str, **more: str) -> tuple[Classifier, Fetched]:
-    with fetched(ModelSettings(address=f"mlflow:{address}", **more), store.uri) as model:
+def load(store: Store, address: str, **more: str) -> tuple[Classifier, FetchedModel]:
+    with fetch(ModelSettings(address=f"mlflow:{address}", **more), store.uri) as model:
         return load_classifier(model.settings), model
 
 
-def refused(store: Store, address: str, kind: type[Mistake] = RegistryMistake, **more: str) -> str:
+def refused(store: Store, address: str, kind: type[UserError] = UserError, **more: str) -> str:
     with pytest.raises(kind) as caught:
         load(store, address, **more)
     assert "\n" not in str(caught.value)
@@ -128,13 +127,13 @@ def test_a_bundle_among_a_runs_artifacts_needs_no_registry(
 
 def test_other_models_pass_as_they_are() -> None:
     settings = ModelSettings(address="torchvision:resnet18", weights="w.pt")
-    with fetched(settings, "http://127.0.0.1:9") as model:
-        assert model == Fetched(settings, {})
+    with fetch(settings, "http://127.0.0.1:9") as model:
+        assert model == FetchedModel(settings, {})
 
 
 def test_what_only_mlflow_needs_is_refused_elsewhere() -> None:
     settings = ModelSettings(address="w.json", architecture="torchvision:resnet18")
-    with pytest.raises(RegistryMistake) as caught, fetched(settings, "unused"):
+    with pytest.raises(UserError) as caught, fetch(settings, "unused"):
         pass
     assert str(caught.value) == (
         "--architecture and --weights-artifact say what a model in MLflow is; w.json is none: "
@@ -205,7 +204,7 @@ def test_a_message_about_a_fetched_file_says_whose_it_is(store: Store, tmp_path:
     save_bundle(tmp_path, classifier_of(0))
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
     version = store.add("damaged", tmp_path)
-    line = refused(store, "models:/damaged/latest", WeightsMistake)
+    line = refused(store, "models:/damaged/latest", UserError)
     assert f"/damaged/{version.version}/model.safetensors (7 bytes) are not readable" in line
 
 
@@ -284,12 +283,12 @@ def test_a_safetensors_file_beside_the_model_is_the_way_in(store: Store, tmp_pat
 def test_a_model_that_runs_code_or_cannot_be_hooked_is_refused(
     name: str, weights: str, words: str, store: Store, theirs: str
 ) -> None:
-    line = refused(store, f"models:/{name}/1", WeightsMistake, **given(weights))
+    line = refused(store, f"models:/{name}/1", UserError, **given(weights))
     assert f"/{name}/1/{weights} {words}" in line
 
 
 def test_weights_that_are_nowhere_name_what_is_there(store: Store, theirs: str) -> None:
-    line = refused(store, "models:/exported/1", RegistryMistake, **given("checkpoint"))
+    line = refused(store, "models:/exported/1", UserError, **given("checkpoint"))
     assert line.startswith(
         "models:/exported/1 and its run hold no 'checkpoint' (did you mean 'checkpoints'?); they"
     )
@@ -302,7 +301,7 @@ def test_half_of_the_way_in_is_refused(store: Store, theirs: str) -> None:
 
 def test_weights_of_another_network_are_refused(store: Store, theirs: str) -> None:
     more = {"architecture": "torchvision:vgg11", "weights_artifact": "checkpoints/last.pt"}
-    assert "do not fit the network" in refused(store, "models:/exported/1", WeightsMistake, **more)
+    assert "do not fit the network" in refused(store, "models:/exported/1", UserError, **more)
 
 
 def test_the_alias_is_read_each_time(store: Store, tmp_path: Path) -> None:

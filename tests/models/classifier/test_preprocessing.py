@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import to_pil_image
 
-from models.classifier.architectures import first_of
+from models.classifier.architectures import describe_first_problem
 from models.classifier.preprocessing import Preprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -121,8 +121,8 @@ def test_size_is_rows_and_columns() -> None:
 def test_a_preprocessing_that_cannot_work_is_refused(values: dict[str, object], line: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Preprocessing.model_validate(values)
-    assert first_of(caught.value, "it").startswith(line)
-    assert "\n" not in first_of(caught.value, "it")
+    assert describe_first_problem(caught.value, "it").startswith(line)
+    assert "\n" not in describe_first_problem(caught.value, "it")
 
 
 def test_it_tells_itself_in_one_line() -> None:

@@ -11,10 +11,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.classifier.segmenter import Segmenter, SegmenterMistake, load_segmenter
-from models.classifier.user_code import FactoryMistake
-from models.classifier.weights import WeightsMistake
-from models.errors import Mistake
+from models.classifier.segmenter import Segmenter, load_segmenter
+from models.errors import SegmenterError, UserError
 
 NAME = "lraspp_mobilenet_v3_large"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
@@ -60,7 +58,7 @@ def random_network(name: str, num_classes: int = 3, **settings: bool) -> nn.Modu
 
 
 def refused(
-    address: str, weights: str | None = None, kind: type[Mistake] = SegmenterMistake
+    address: str, weights: str | None = None, kind: type[UserError] = SegmenterError
 ) -> str:
     with pytest.raises(kind) as caught:
         load_segmenter(address, weights, size=(8, 8))
@@ -216,18 +214,18 @@ def test_addresses_and_weights_that_are_none_are_refused(tmp_path: Path) -> None
     assert "did you mean 'fcn_resnet50'?" in refused("torchvision:fcn_resnet5")
     assert "no segmentation network 'resnet50'" in refused("torchvision:resnet50")
     assert "'COCO_WITH_VOC_LABELS_V1', 'DEFAULT'" in refused(f"torchvision:{NAME}")
-    line = refused(f"torchvision:{NAME}", str(tmp_path / "nothing.pt"), WeightsMistake)
+    line = refused(f"torchvision:{NAME}", str(tmp_path / "nothing.pt"), UserError)
     assert line.endswith("not found: give a .safetensors file or a state dict")
     torch.save({"fc.weight": torch.zeros(3, 4)}, tmp_path / "other.pt")
-    line = refused(f"torchvision:{NAME}", str(tmp_path / "other.pt"), WeightsMistake)
+    line = refused(f"torchvision:{NAME}", str(tmp_path / "other.pt"), UserError)
     assert "do not fit the network" in line
-    assert "not found" in refused(str(tmp_path / "net.py:build"), kind=FactoryMistake)
+    assert "not found" in refused(str(tmp_path / "net.py:build"), kind=UserError)
 
 
 def test_weights_that_can_run_code_are_refused(tmp_path: Path) -> None:
     network = random_network(NAME)
     torch.save(network, tmp_path / "whole.pt")
     path = str(tmp_path / "whole.pt")
-    assert "can run code" in refused(f"torchvision:{NAME}", path, WeightsMistake)
+    assert "can run code" in refused(f"torchvision:{NAME}", path, UserError)
     allowed = load_segmenter(f"torchvision:{NAME}", path, size=(64, 64), allow_pickle=True)
     assert allowed.segment(pictures(1, 64))[0].shape == (1, 64, 64)

@@ -14,7 +14,8 @@ from torch import nn
 
 import models
 import models.methods.cam
-from models.classifier.user_code import FactoryMistake, build_from_file, split_address
+from models.classifier.user_code import build_from_file, split_address
+from models.errors import UserError
 
 NET = """
     from torch import nn
@@ -195,7 +196,7 @@ FAILING = {
 def test_what_fails_is_one_line_and_leaves_no_trace(text: str, words: str, tmp_path: Path) -> None:
     write(tmp_path, {"net.py": text, "models/__init__.py": ""})
     before = sight()
-    with pytest.raises(FactoryMistake) as caught:
+    with pytest.raises(UserError) as caught:
         build_from_file(f"{tmp_path / 'net.py'}:build")
     assert re.search(rf"{tmp_path}/net\.py(:build)? ", str(caught.value))
     assert words in str(caught.value)
@@ -204,7 +205,7 @@ def test_what_fails_is_one_line_and_leaves_no_trace(text: str, words: str, tmp_p
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FactoryMistake, match=r"net\.py not found: give path/to/file\.py:function"):
+    with pytest.raises(UserError, match=r"net\.py not found: give path/to/file\.py:function"):
         build_from_file(f"{tmp_path / 'net.py'}:build")
 
 

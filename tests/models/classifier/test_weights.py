@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.classifier.weights import WeightsMistake, count_classes, digest_of, fill, read_state
+from models.classifier.weights import count_classes, digest_of, fill, read_state
+from models.errors import UserError
 from tests.support.networks import TinyNet, tiny_net
 
 State = dict[str, torch.Tensor]
@@ -25,7 +26,7 @@ def state() -> State:
 
 
 def refused(path: Path, allow_pickle: bool = False) -> str:
-    with pytest.raises(WeightsMistake) as caught:
+    with pytest.raises(UserError) as caught:
         read_state(path, allow_pickle)
     line = str(caught.value)
     assert "\n" not in line
@@ -172,7 +173,7 @@ def test_a_state_that_does_not_fit_names_what_and_which_shapes(state: State) -> 
     del state["stem.0.bias"]
     state["head.bias"] = torch.zeros(3)
     state["fc.bias"] = torch.zeros(5)
-    with pytest.raises(WeightsMistake) as caught:
+    with pytest.raises(UserError) as caught:
         fill(tiny_net(), state, "w.pt")
     assert str(caught.value) == (
         "weights w.pt do not fit the network: missing 'stem.0.bias'; unknown 'head.bias'; "
@@ -184,7 +185,7 @@ def test_a_state_that_does_not_fit_names_what_and_which_shapes(state: State) -> 
 def test_a_state_that_does_not_fit_changes_nothing(state: State) -> None:
     network, before = tiny_net(), tiny_net().state_dict()
     state["fc.weight"], state["fc.bias"] = state["fc.weight"] + 1, torch.zeros(5)
-    with pytest.raises(WeightsMistake):
+    with pytest.raises(UserError):
         fill(network, state, "w.pt")
     torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
 
@@ -200,7 +201,7 @@ def test_classes_are_counted_by_the_head(state: State) -> None:
 
 
 def test_weights_of_another_architecture_are_refused_by_their_head() -> None:
-    with pytest.raises(WeightsMistake, match=r"w\.pt do not fit the network: missing 'fc\.bias'"):
+    with pytest.raises(UserError, match=r"w\.pt do not fit the network: missing 'fc\.bias'"):
         count_classes(TinyNet, {"weight": torch.ones(1)}, "w.pt")
 
 

@@ -17,7 +17,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 from torch import Tensor, nn
 
 from models.map_quality.faithfulness import STEPS, TILES, Faithfulness, find_ends, measure
-from models.map_quality.localisation import enlarged
+from models.map_quality.localisation import enlarge
 from models.methods.smoothing import blur
 from models.network.capture import as_found
 from models.network.question import Question
@@ -90,7 +90,7 @@ def literal(question: Question, map_Bhw: Tensor, b: int) -> dict[str, float]:
     """METHODS 5.2 to 5.4, one picture and one state at a time."""
     image_CHW, target = question.image_BCHW[b], int(question.target_B[b])
     height, width = image_CHW.shape[1:]
-    map_HW = enlarged(map_Bhw, (height, width))[b].double().numpy()
+    map_HW = enlarge(map_Bhw, (height, width))[b].double().numpy()
 
     def probability(picture_CHW: Tensor) -> float:
         with torch.no_grad():

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.map_quality.localisation import (
     effective_heat_ratio,
-    enlarged,
+    enlarge,
     foreground_share,
     is_ordered,
     lift,
@@ -169,7 +169,7 @@ def test_hottest_pixels_score_what_their_definitions_say(
     before = map_Bhw.clone(), mask_BHW.clone()
     top_B, ratio_B = top_k(map_Bhw, mask_BHW), effective_heat_ratio(map_Bhw, mask_BHW)
     for b in range(2):
-        heat_HW = enlarged(map_Bhw.abs(), mask_BHW.shape[1:])[b].numpy()
+        heat_HW = enlarge(map_Bhw.abs(), mask_BHW.shape[1:])[b].numpy()
         np.testing.assert_allclose(top_B[b], literal_top_k(heat_HW, mask_BHW[b].numpy()), rtol=1e-6)
         expected = literal_heat_ratio(heat_HW, mask_BHW[b].numpy())
         np.testing.assert_allclose(ratio_B[b], expected, rtol=1e-6)
@@ -179,7 +179,7 @@ def test_hottest_pixels_score_what_their_definitions_say(
 def test_maps_are_enlarged_bilinearly() -> None:
     map_Bhw, _ = draw(0, (3, 4), 1)
     for height, width in ((3, 4), (12, 12), (7, 10)):
-        large_BHW = enlarged(map_Bhw, (height, width))
+        large_BHW = enlarge(map_Bhw, (height, width))
         for b in range(2):
             expected_HW = literal_enlarged(map_Bhw[b].numpy(), height, width)
             np.testing.assert_allclose(large_BHW[b], expected_HW, atol=1e-12)

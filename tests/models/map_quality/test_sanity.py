@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from models.classifier.small_resnet import small_resnet
-from models.map_quality.sanity import SHARES, Share, noisy, randomised, rank_correlation
+from models.map_quality.sanity import SHARES, Share, add_noise, randomise, rank_correlation
 from models.methods.cam import grad_cam
 from models.network.capture import capture
 from models.network.grid import Grid
@@ -50,7 +50,7 @@ def trained_vectors(network: nn.Module) -> nn.Module:
 def test_a_copy_forgets_from_the_last_module_down(share: Share, modules: list[str]) -> None:
     network = trained_vectors(tiny_net())
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    names = changed(network, randomised(network, share, 0))
+    names = changed(network, randomise(network, share, 0))
     of_modules = [name for name in before if name.rpartition(".")[0] in modules]
     assert names == [name for name in of_modules if "batches" not in name]
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())
@@ -63,13 +63,13 @@ def test_half_of_the_modules_is_the_upper_half(name: str) -> None:
     network, _ = network_and_images(name, 1)
     trained_vectors(network)
     held = [prefix for prefix, module in network.named_modules() if list(module.parameters(False))]
-    forgotten = {one.rpartition(".")[0] for one in changed(network, randomised(network, "half", 0))}
+    forgotten = {one.rpartition(".")[0] for one in changed(network, randomise(network, "half", 0))}
     assert sorted(forgotten) == sorted(held[len(held) // 2 :])
 
 
 def test_a_larger_share_forgets_the_same_and_more() -> None:
     network = trained_vectors(tiny_net())
-    head, half, whole = (randomised(network, share, 3) for share in SHARES)
+    head, half, whole = (randomise(network, share, 3) for share in SHARES)
     assert set(changed(network, head)) < set(changed(network, half)) < set(changed(network, whole))
     for smaller, larger in ((head, half), (half, whole)):
         assert not set(changed(smaller, larger)) & set(changed(network, smaller))
@@ -78,7 +78,7 @@ def test_a_larger_share_forgets_the_same_and_more() -> None:
 def test_draws_follow_the_seed_and_nothing_else() -> None:
     network = trained_vectors(tiny_net())
     state = torch.random.get_rng_state()
-    first, again, other = (randomised(network, "whole", seed) for seed in (1, 1, 2))
+    first, again, other = (randomise(network, "whole", seed) for seed in (1, 1, 2))
     assert changed(first, again) == []
     assert changed(first, other) == changed(network, first)
     assert torch.random.get_rng_state().equal(state)
@@ -86,7 +86,7 @@ def test_draws_follow_the_seed_and_nothing_else() -> None:
 
 def test_weights_keep_their_scale_and_channels_their_gain_and_variance() -> None:
     network = trained_vectors(torchvision_net("resnet18"))
-    forgetful = randomised(network, "whole", 0)
+    forgetful = randomise(network, "whole", 0)
     found = dict(forgetful.named_modules())
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -108,7 +108,7 @@ def test_weights_keep_their_scale_and_channels_their_gain_and_variance() -> None
 @pytest.mark.parametrize("share", SHARES)
 def test_what_forgot_still_tells_pictures_apart(name: str, share: Share) -> None:
     network, image_BCHW = network_and_images(name, 4)
-    forgetful = randomised(network, share, 0)
+    forgetful = randomise(network, share, 0)
     with torch.no_grad():
         logits_BK, expected_BK = forgetful(image_BCHW), network(image_BCHW)
     assert logits_BK.isfinite().all()
@@ -118,7 +118,7 @@ def test_what_forgot_still_tells_pictures_apart(name: str, share: Share) -> None
 
 def test_buffers_that_were_not_learnt_stay() -> None:
     network = tiny_transformer("swin")
-    names = changed(network, randomised(network, "whole", 0))
+    names = changed(network, randomise(network, "whole", 0))
     assert names and not [name for name in names if "index" in name]
 
 
@@ -153,12 +153,12 @@ def test_a_map_without_ranks_correlates_with_none(cell: float) -> None:
 def test_noise_is_the_same_for_every_image_in_its_own_measure() -> None:
     image_BCHW = torch.randn(3, 3, 16, 20) * torch.tensor([1.0, 0.1, 7.0])[:, None, None, None]
     state = torch.random.get_rng_state()
-    shift_BCHW = noisy(image_BCHW, 4) - image_BCHW
+    shift_BCHW = add_noise(image_BCHW, 4) - image_BCHW
     unit_BCHW = shift_BCHW / image_BCHW.std((1, 2, 3), keepdim=True)
     torch.testing.assert_close(unit_BCHW, unit_BCHW[:1].expand(3, -1, -1, -1), atol=1e-4, rtol=0)
     assert unit_BCHW.std().item() == pytest.approx(0.05, rel=0.1)
-    assert noisy(image_BCHW[1:2], 4).equal(noisy(image_BCHW, 4)[1:2])
-    assert not noisy(image_BCHW, 5).equal(noisy(image_BCHW, 4))
+    assert add_noise(image_BCHW[1:2], 4).equal(add_noise(image_BCHW, 4)[1:2])
+    assert not add_noise(image_BCHW, 5).equal(add_noise(image_BCHW, 4))
     assert torch.random.get_rng_state().equal(state)
 
 
@@ -205,7 +205,7 @@ def test_guided_backprop_does_not_mind_what_is_forgotten_and_grad_cam_does() -> 
         seen = capture(network, Grid("stage3", 4, 4), image_BCHW, target_B)
         return grad_cam(seen.activation_BDhw, seen.gradient_BDhw)
 
-    forgetful = [randomised(network, "head", seed) for seed in range(5)]
+    forgetful = [randomise(network, "head", seed) for seed in range(5)]
     alike = {
         explain: torch.stack(
             [rank_correlation(explain(network), explain(other)) for other in forgetful]

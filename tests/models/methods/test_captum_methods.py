@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.methods.captum_methods import Foreign, ForeignMistake, captum_method, explain
+from models.errors import UserError
+from models.methods.captum_methods import CaptumMethod, captum_method, explain
 from models.methods.path_gradients import IntegratedGradients, integrated_gradients
 from models.methods.registry import PASS_METHODS
 from models.network.capture import as_found, capture
@@ -134,7 +135,7 @@ def test_a_method_leaves_the_model_as_found_after_a_failure(
 
     with monkeypatch.context() as broken:
         broken.setattr(used.dropout, "forward", fail)
-        with pytest.raises(ForeignMistake, match=f"captum:{name} does not work on this network"):
+        with pytest.raises(UserError, match=f"captum:{name} does not work on this network"):
             maps_of(asked(network=used), name)
     assert dict(all_of(used)) == before
 
@@ -255,7 +256,7 @@ def test_attributions_of_tokens_become_maps(name: str) -> None:
     expected_Bhw = (seen.activation_BDhw * seen.gradient_BDhw).sum(1)
     assert relative(map_Bhw, expected_Bhw) < 1e-4
     if grid.layout != "BDhw":
-        with pytest.raises(ForeignMistake, match=r"averages over rows and columns.*take grad_cam"):
+        with pytest.raises(UserError, match=r"averages over rows and columns.*take grad_cam"):
             maps_of(question, "LayerGradCam")
 
 
@@ -271,7 +272,7 @@ def test_what_captum_cannot_do_is_told_in_one_line() -> None:
     network = torchvision_net("resnet18")  # whose blocks run one ReLU twice
     question = Question(network, random_images(1, 32), TARGET_B[:1], 8)
     before = dict(all_of(network))
-    with pytest.raises(ForeignMistake) as caught:
+    with pytest.raises(UserError) as caught:
         maps_of(question, "DeepLift")
     line = str(caught.value)
     assert line.startswith("captum:DeepLift does not work on this network: ")
@@ -296,7 +297,7 @@ def test_a_lack_of_memory_is_no_mistake(error: Exception, monkeypatch: pytest.Mo
 
 def test_arguments_are_read_and_sorted() -> None:
     given = {"strides": "3x4x4", "sliding_window_shapes": "3x8x8", "baselines": "-0.5"}
-    assert captum_method("Occlusion", given) == Foreign(
+    assert captum_method("Occlusion", given) == CaptumMethod(
         "Occlusion",
         (("baselines", -0.5), ("sliding_window_shapes", (3, 8, 8)), ("strides", (3, 4, 4))),
     )
@@ -306,7 +307,7 @@ def test_arguments_are_read_and_sorted() -> None:
         ("multiply_by_inputs", False),
         ("n_steps", 20),
     )
-    assert hash(captum_method("Saliency", {})) == hash(Foreign("Saliency"))
+    assert hash(captum_method("Saliency", {})) == hash(CaptumMethod("Saliency"))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +334,7 @@ def test_arguments_are_read_and_sorted() -> None:
     ],
 )
 def test_what_cannot_be_asked_is_refused(name: str, arguments: dict[str, str], line: str) -> None:
-    with pytest.raises(ForeignMistake) as caught:
+    with pytest.raises(UserError) as caught:
         captum_method(name, arguments)
     assert str(caught.value).removeprefix(f"captum:{name}").lstrip(": ").startswith(line)
     assert "\n" not in str(caught.value)
@@ -341,12 +342,12 @@ def test_what_cannot_be_asked_is_refused(name: str, arguments: dict[str, str], l
 
 @pytest.mark.parametrize("name", ["Attribution", "LayerAttribution", "LimeBase", "Var", "nothing"])
 def test_what_explains_nothing_is_unknown(name: str) -> None:
-    with pytest.raises(ForeignMistake, match=f"Captum has no method '{name}'.*known are 'Dec"):
+    with pytest.raises(UserError, match=f"Captum has no method '{name}'.*known are 'Dec"):
         captum_method(name, {})
 
 
 def test_an_unknown_method_names_the_nearest() -> None:
-    with pytest.raises(ForeignMistake, match=r"no method 'occlusion' \(did you mean 'Occlusion'"):
+    with pytest.raises(UserError, match=r"no method 'occlusion' \(did you mean 'Occlusion'"):
         captum_method("occlusion", {})
 
 
@@ -356,7 +357,7 @@ def test_every_method_of_captum_is_explained_or_refused_by_a_reason() -> None:
     methods = {name for name in kinds if issubclass(getattr(captum.attr, name), base)}
     # The first breaks at ReLUs in place, the second finds nothing in an untrained network.
     for name in methods - set(ASKED) - {"LayerIntegratedGradients", "Lime"}:
-        with pytest.raises(ForeignMistake) as caught:
+        with pytest.raises(UserError) as caught:
             captum_method(name, {})
         assert "needs" not in str(caught.value) or name.endswith("DeepLiftShap")
 
@@ -364,6 +365,6 @@ def test_every_method_of_captum_is_explained_or_refused_by_a_reason() -> None:
 def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "captum"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ForeignMistake) as caught:
+    with pytest.raises(UserError) as caught:
         captum_method("Saliency", {})
     assert str(caught.value) == ('captum:Saliency needs Captum: pip install "sightline[captum]"')

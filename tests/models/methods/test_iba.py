@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.methods.iba import BottleneckMistake, Iba, iba, nats
+from models.errors import UserError
+from models.methods.iba import Iba, iba, nats
 from models.methods.smoothing import smooth, smoothing
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
@@ -137,5 +138,5 @@ def test_a_smoothing_keeps_what_is_the_same_everywhere(cells: int) -> None:
     ],
 )
 def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
-    with pytest.raises(BottleneckMistake, match=words):
+    with pytest.raises(UserError, match=words):
         Iba(**{name: value})  # type: ignore[arg-type]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from models.errors import UserError
 from models.map_quality.localisation import foreground_share
-from models.methods.ibisa import Ibisa, IbisaMistake, ibisa
+from models.methods.ibisa import Ibisa, ibisa
 from models.methods.smoothing import blur
 from models.network.capture import as_found
 from models.network.question import Question
@@ -152,5 +153,5 @@ def test_what_is_no_number_stays_none() -> None:
     ],
 )
 def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
-    with pytest.raises(IbisaMistake, match=words):
+    with pytest.raises(UserError, match=words):
         Ibisa(**{name: value})  # type: ignore[arg-type]

@@ -11,16 +11,16 @@ from captum.attr import IntegratedGradients as Rival
 from captum.attr import NoiseTunnel, Saliency
 from torch import Tensor, nn
 
+from models.errors import UserError
 from models.methods.gradients import saliency
 from models.methods.path_gradients import (
     IntegratedGradients,
-    PathMistake,
     SmoothGrad,
     integrated_gradients,
     smooth_grad,
 )
 from models.network.capture import as_found
-from models.network.question import Question, QuestionMistake
+from models.network.question import Question
 from tests.support.networks import network_and_images, random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
@@ -191,7 +191,7 @@ def test_a_network_without_a_gradient_is_refused(method: Method) -> None:
         return image_NCHW.detach().mean((2, 3))
 
     question = Question(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
-    with pytest.raises(QuestionMistake, match="choose --methods without one"):
+    with pytest.raises(UserError, match="choose --methods without one"):
         method(question)
 
 
@@ -215,6 +215,6 @@ def test_a_network_without_a_gradient_is_refused(method: Method) -> None:
 def test_settings_that_make_no_copies_are_refused(
     kind: type, settings: dict[str, float], words: str
 ) -> None:
-    with pytest.raises(PathMistake) as caught:
+    with pytest.raises(UserError) as caught:
         kind(**settings)
     assert str(caught.value) == words

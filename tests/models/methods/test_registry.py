@@ -9,14 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.methods.maps import capture_for, check_methods, explain
 from models.methods.registry import (
     FAMILIES,
     LAYER_METHODS,
     PASS_METHODS,
     Method,
-    MethodMistake,
     NetworkMethod,
     PassMethod,
     find_method,
@@ -24,7 +23,7 @@ from models.methods.registry import (
 )
 from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
-from models.network.question import Question, QuestionMistake
+from models.network.question import Question
 from models.network.statistics import Moments
 from tests.support.networks import TinyNet, random_images, tiny_net
 
@@ -216,7 +215,7 @@ def test_a_specification_holds_every_argument() -> None:
     ],
 )
 def test_what_is_not_understood_is_one_line(name: str, line: str) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         find_method(name)
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
@@ -236,9 +235,7 @@ def test_methods_of_a_layer_need_no_gradient_of_the_image() -> None:
 def test_a_method_that_needs_a_layer_says_so_where_there_is_none() -> None:
     check_methods(find_methods(["rise", "full_grad"]), tiny_net(), None, random_images(1, 16))
     for name in ("grad_cam", "captum:LayerGradCam"):
-        with pytest.raises(
-            MethodMistake, match=f"method {name} needs a layer with cells, and none"
-        ):
+        with pytest.raises(UserError, match=f"method {name} needs a layer with cells, and none"):
             check_methods([find_method(name)], tiny_net(), None, random_images(1, 16))
 
 
@@ -251,5 +248,5 @@ class Steps(nn.Module):
 
 def test_a_method_that_needs_a_gradient_says_so_where_there_is_none() -> None:
     check_methods([find_method("rise")], Steps(), None, random_images(1, 16))
-    with pytest.raises(QuestionMistake, match="without one, such as rise"):
+    with pytest.raises(UserError, match="without one, such as rise"):
         check_methods([find_method("vjp")], Steps(), None, random_images(1, 16))

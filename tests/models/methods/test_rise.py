@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.errors import UserError
 from models.methods import rise as module
-from models.methods.rise import Rise, RiseMistake, enlarged, rise, rise_of
+from models.methods.rise import Rise, enlarge_masks, rise, rise_of
 from models.network.capture import as_found
 from models.network.question import Question
 from tests.support.networks import TinyNet, random_images, tiny_net
@@ -82,7 +83,7 @@ def test_a_mask_is_an_enlargement_cut_at_its_shift(size: tuple[int, int], cells:
             large_nHW, *(shift.tolist() for shift in shifts), strict=True
         )
     ]
-    ours_nHW = enlarged(kept_nss, torch.stack(shifts, 1).float(), size)
+    ours_nHW = enlarge_masks(kept_nss, torch.stack(shifts, 1).float(), size)
     torch.testing.assert_close(ours_nHW, torch.stack(cut), rtol=0, atol=1e-5)
 
 
@@ -154,9 +155,9 @@ def test_masks_are_made_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
 
     def note(kept_nss: Tensor, shift_n2: Tensor, size: tuple[int, int]) -> Tensor:
         made.append(len(kept_nss))
-        return enlarged(kept_nss, shift_n2, size)
+        return enlarge_masks(kept_nss, shift_n2, size)
 
-    monkeypatch.setattr(module, "enlarged", note)
+    monkeypatch.setattr(module, "enlarge_masks", note)
     rise(asked(room=5), FEW)
     assert max(made) == 5
     assert sum(made) == FEW.masks  # once for all images
@@ -235,6 +236,6 @@ def test_nothing_is_kept_afterwards() -> None:
     ],
 )
 def test_masks_that_cannot_be_drawn_are_refused(settings: dict[str, float], words: str) -> None:
-    with pytest.raises(RiseMistake) as caught:
+    with pytest.raises(UserError) as caught:
         Rise(**settings)  # type: ignore[arg-type]
     assert str(caught.value) == words

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from models.classifier.user_code import Bare
-from models.errors import Mistake
+from models.errors import LayerError, UserError
 from models.methods.full_grad import complete
 from models.methods.maps import capture_for, check_methods, explain
 from models.methods.registry import NetworkMethod, find_method
 from models.network.capture import capture
-from models.network.layers import LayerMistake, find_grid, grid_of
+from models.network.layers import find_grid, grid_of
 from models.network.question import Question
 from models.network.statistics import Moments
 from tests.support.networks import random_images
@@ -72,7 +72,7 @@ def question(name: str) -> Question:
     target_B = torch.arange(3)
     try:
         grid = find_grid(used, image_BCHW[:1])
-    except LayerMistake:
+    except LayerError:
         return Question(used, image_BCHW, target_B)
     known = Moments.of(capture(used, grid, random_images(6, SIZE)).activation_BDhw).statistics()
     return Question(used, image_BCHW, target_B, grid=grid, statistics=known)
@@ -84,7 +84,7 @@ def serves(method: str, name: str) -> bool:
     try:
         check_methods([found], asked.network, asked.grid, asked.image_BCHW[:1])
         map_Bhw = explain(found, asked)
-    except Mistake as mistake:
+    except UserError as mistake:
         assert "\n" not in str(mistake)
         return False
     return bool(map_Bhw.isfinite().all() and (map_Bhw.amax((1, 2)) > map_Bhw.amin((1, 2))).any())

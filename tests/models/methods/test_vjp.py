@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.methods.vjp import FORMS, Form, Vjp, VjpMistake, softmax_cotangent, vjp
+from models.errors import UserError
+from models.methods.vjp import FORMS, Form, Vjp, softmax_cotangent, vjp
 from models.network.capture import as_found
-from models.network.question import Question, QuestionMistake
+from models.network.question import Question
 from tests.support.networks import network_and_images, random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
@@ -188,11 +189,11 @@ def test_a_network_without_a_gradient_is_refused() -> None:
         return image_NCHW.detach().mean((2, 3))
 
     question = Question(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
-    with pytest.raises(QuestionMistake, match="choose --methods without one"):
+    with pytest.raises(UserError, match="choose --methods without one"):
         vjp(question, Vjp())
 
 
 def test_an_unknown_form_is_refused() -> None:
-    with pytest.raises(VjpMistake) as caught:
+    with pytest.raises(UserError) as caught:
         Vjp("soft")  # type: ignore[arg-type]
     assert str(caught.value) == "vjp: form=soft: known are 'softmax', 'logit', 'margin'"

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.errors import UserError
 from models.methods.registry import LAYER_METHODS, PASS_METHODS
-from models.network.capture import Capture, CaptureMistake, as_found, capture
+from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
 from models.network.layers import grid_of
 from tests.support.networks import TinyNet, network_and_images, random_images, tiny_net
@@ -253,7 +254,7 @@ class Odd(TinyNet):
     [("unused", "does not run"), ("aside", "do not follow"), ("last", "do not follow")],
 )
 def test_a_layer_that_the_logits_do_not_follow_from_is_refused(layer: str, words: str) -> None:
-    with pytest.raises(CaptureMistake, match=rf"layer '{layer}'.*name another --layer") as caught:
+    with pytest.raises(UserError, match=rf"layer '{layer}'.*name another --layer") as caught:
         capture(Odd().eval(), Grid(layer, 8, 8), random_images(1, 16))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -273,9 +274,7 @@ class Deaf(TinyNet):
 def test_a_picture_that_the_logits_do_not_follow_from_by_a_gradient_is_refused() -> None:
     network = Deaf().eval()
     assert capture(network, LAST, random_images(1, 16)).gradient_BDhw.abs().sum() > 0
-    with pytest.raises(
-        CaptureMistake, match=r"from the picture by a gradient: choose other --methods"
-    ):
+    with pytest.raises(UserError, match=r"from the picture by a gradient: choose other --methods"):
         capture(network, LAST, random_images(1, 16), to_image=True)
 
 

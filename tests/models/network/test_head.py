@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.errors import UserError
 from models.network.capture import as_found
 from models.network.grid import Grid
-from models.network.head import Head, HeadMistake, head_of
+from models.network.head import Head, head_of
 from models.network.layers import grid_of
 from tests.support.networks import TinyNet, network_and_images, random_images, tiny_net
 
@@ -94,7 +95,7 @@ def test_another_activation_gives_what_the_whole_network_would(
 def test_a_layer_that_the_signal_goes_around_is_refused(architecture: str, layer: str) -> None:
     network, image_BCHW = made(architecture)
     before = marks(network)
-    with pytest.raises(HeadMistake, match=rf"around layer '{layer}': .*iba:layer=") as caught:
+    with pytest.raises(UserError, match=rf"around layer '{layer}': .*iba:layer=") as caught:
         find_head(network, layer, image_BCHW)
     assert "\n" not in str(caught.value)
     assert marks(network) == before
@@ -178,7 +179,7 @@ def test_networks_of_all_kinds(kind: type[TinyNet], count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_signal_beside_the_layer_is_refused(count: int) -> None:
-    with pytest.raises(HeadMistake, match="goes around layer 'last'"):
+    with pytest.raises(UserError, match="goes around layer 'last'"):
         find_head(seeded(Beside), "last", random_images(count, 16))
 
 
@@ -194,7 +195,7 @@ def test_a_picture_that_gives_nan_does_not_refuse_the_others() -> None:
 def test_a_layer_that_does_not_run_is_refused() -> None:
     network = tiny_net()
     network.unused = nn.Conv2d(3, 3, 1)
-    with pytest.raises(HeadMistake, match="layer 'unused' does not run"):
+    with pytest.raises(UserError, match="layer 'unused' does not run"):
         head_of(network, Grid("unused", 8, 8), random_images(1, 16))
 
 

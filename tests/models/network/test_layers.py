@@ -10,9 +10,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from models.errors import LayerError
 from models.network.capture import capture
 from models.network.grid import Grid
-from models.network.layers import LayerMistake, find_grid, grid_of
+from models.network.layers import find_grid, grid_of
 from tests.support.networks import (
     TRANSFORMERS,
     random_images,
@@ -152,7 +153,7 @@ def test_what_only_a_normalisation_reads_has_no_product_with_its_gradient(scale:
     "layer", ["encoder.layers.encoder_layer_2", "encoder.layers.encoder_layer_2.mlp", "encoder.ln"]
 )
 def test_tokens_that_the_head_does_not_read_are_refused(layer: str) -> None:
-    with pytest.raises(LayerMistake) as caught:
+    with pytest.raises(LayerError) as caught:
         grid_of(tiny_transformer("vit"), layer, random_images(1, 32))
     assert str(caught.value) == (
         f"no gradient comes to the 4x4 cells of layer {layer!r}, "
@@ -195,7 +196,7 @@ class Flat(nn.Module):
 
 
 def test_a_network_with_cells_only_at_its_start_is_refused() -> None:
-    with pytest.raises(LayerMistake) as caught:
+    with pytest.raises(LayerError) as caught:
         find_grid(Flat().eval(), random_images(1, 32))
     assert str(caught.value) == (
         "found no last layer with cells in Flat: name one that gives (batch, channels, rows, "
@@ -217,7 +218,7 @@ def test_a_long_head_does_not_hide_the_convolutions() -> None:
 
 def test_a_network_without_a_convolution_is_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16, 2))
-    with pytest.raises(LayerMistake, match=r"no last layer with cells in Sequential.*--layer"):
+    with pytest.raises(LayerError, match=r"no last layer with cells in Sequential.*--layer"):
         find_grid(network, random_images(1, 4))
 
 
@@ -261,7 +262,7 @@ class Branches(nn.Module):
     ],
 )
 def test_a_layer_without_cells_is_refused(layer: str, line: str) -> None:
-    with pytest.raises(LayerMistake) as caught:
+    with pytest.raises(LayerError) as caught:
         grid_of(Branches(), layer, random_images(1, 8))
     assert str(caught.value).startswith(line)
     assert "--layer" in str(caught.value)

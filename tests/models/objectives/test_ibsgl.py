@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.errors import UserError
 from models.methods.iba import Iba, iba
 from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
@@ -16,7 +17,7 @@ from models.network.question import Question
 from models.network.statistics import Moments
 from models.objectives import ibsgl
 from models.objectives.erm import Erm
-from models.objectives.ibsgl import IbsglCode, IbsglMistake, IbsglPaper, kept, stepped
+from models.objectives.ibsgl import IbsglCode, IbsglPaper, kept, stepped
 from models.objectives.step import Batch, Learner
 from tests.support import objective_oracles as oracles
 from tests.support.networks import random_images, tiny_net
@@ -266,5 +267,5 @@ def test_a_step_of_its_own_maps_leaves_flags_and_modes() -> None:
     ],
 )
 def test_what_cannot_be_is_one_line(name: str, value: str, words: str) -> None:
-    with pytest.raises(IbsglMistake, match=words):
+    with pytest.raises(UserError, match=words):
         IbsglPaper(**{name: value})  # type: ignore[arg-type]

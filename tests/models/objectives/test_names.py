@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from models.errors import Mistake
+from models.errors import UserError
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.ibsgl import IbsglCode, IbsglPaper
@@ -70,7 +70,7 @@ def test_a_name_is_an_objective_and_the_shortest_one_is_told(
     ],
 )
 def test_what_is_not_understood_is_one_line(text: str, words: str) -> None:
-    with pytest.raises(Mistake) as raised:
+    with pytest.raises(UserError) as raised:
         find_objective(text)
     assert str(raised.value).startswith(words)
     assert "\n" not in str(raised.value)

@@ -13,15 +13,16 @@ import torch
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.errors import UserError
 from models.methods.registry import LAYER_METHODS, PASS_METHODS
-from models.network.capture import CaptureMistake, capture
+from models.network.capture import capture
 from models.network.grid import Grid
 from tasks import schema
-from tasks.attribution.batch import explain, explain_in_memory
+from tasks.attribution.batch import explain_batch, explain_in_memory
 from tasks.attribution.job import AttributionSettings, read_shard
 from tasks.attribution.plan import Plan
 from tasks.catalog.catalog import DataSettings
-from tasks.pictures.samples import Ground, Row, Sample, read_sample, rows_of
+from tasks.pictures.samples import MaskReading, Row, Sample, read_sample, rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tests.conftest import BENCHMARK, run_here
@@ -37,7 +38,7 @@ def build():
     network.preprocessing = {{"resize": [32, 32], "crop": [32, 32]}}
     return network
 """
-GROUND = Ground("foreground", "upright")
+GROUND = MaskReading("foreground", "upright")
 CELLS = {"swin": 8, "swin_v2": 8}  # a side; 4 of the others
 EVERY = AttributionSettings(methods=tuple(PASS_METHODS))
 
@@ -172,7 +173,7 @@ def test_a_network_without_a_gradient_of_the_picture_is_refused_before_the_first
     (tmp_path / "deaf.py").write_text(DEAF.format(classes=BENCHMARK.classes))
     model = ModelSettings(address=f"{tmp_path / 'deaf.py'}:build", layer="last")
     run_here(tmp_path / "cams", data, model)
-    with pytest.raises(CaptureMistake) as caught:
+    with pytest.raises(UserError) as caught:
         run_here(tmp_path / "run", data, model, EVERY)
     assert str(caught.value) == (
         "the logits do not follow from the picture by a gradient: choose other --methods"
@@ -187,7 +188,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved(
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     samples = readable(benchmark_folder, classifier, 8)
     plan = Plan(classifier, AttributionSettings(), frozenset(("predictions", "maps/grad_cam")))
-    whole, _ = explain(plan, samples)
+    whole, _ = explain_batch(plan, samples)
     sizes: list[int] = []
 
     def narrow(_: object, given: tuple[torch.Tensor, ...]) -> None:

@@ -13,14 +13,14 @@ from upath import UPath
 from benchmarks.audit_in_process import computed_here
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
-from models.classifier.mlflow_models import Fetched
+from models.classifier.mlflow_models import FetchedModel
+from models.errors import UserError
 from models.network.capture import capture
 from models.network.layers import grid_at
 from models.network.statistics import LEAST_DEVIATION, Moments
 from tasks.attribution import layer_statistics
-from tasks.attribution.job import Asked, AttributionSettings, reader_of
+from tasks.attribution.job import AttributionSettings, AuditRequest, reader_of
 from tasks.attribution.layer_statistics import (
-    SurveyMistake,
     count_parts,
     read_statistics,
     survey_mark,
@@ -37,9 +37,9 @@ from tasks.runs.folder import OutputSettings, RunFolder
 METHODS = ("iba", "iba:layer=stage2")
 
 
-def asked_of(benchmark: Path, sample: int = 20) -> Asked:
+def asked_of(benchmark: Path, sample: int = 20) -> AuditRequest:
     data = DataSettings(path=str(benchmark), split="test", sample=sample)
-    return Asked(data, AttributionSettings(methods=METHODS, shard_size=10))
+    return AuditRequest(data, AttributionSettings(methods=METHODS, shard_size=10))
 
 
 def test_moments_of_batches_merge_to_those_of_all() -> None:
@@ -64,7 +64,7 @@ def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
     run, _ = computed_here(tmp_path / "run", model, asked_of(benchmark_folder))
     job = job_of(run, ComputeSettings())
     classifier = load_classifier(model)
-    read = reader_of(run.read_state()["identity"], Asked(DataSettings(path="")).foreground)
+    read = reader_of(run.read_state()["identity"], AuditRequest(DataSettings(path="")).foreground)
     samples = [read(row) for row in rows_of(pq.read_table(str(run.survey)))]
     picture_NCHW = torch.stack([s.picture_CHW for s in samples if isinstance(s, Sample)])
     assert (len(picture_NCHW), count_parts(run)) == (20, 3)
@@ -84,11 +84,11 @@ def test_a_later_run_takes_the_survey_over(
     model = ModelSettings(address=str(bundle))
     first, _ = computed_here(tmp_path / "first", model, asked_of(benchmark_folder))
     output = OutputSettings(run=str(tmp_path / "second"), reuse=str(first.path))
-    second = prepare_run(asked_of(benchmark_folder, 24), Fetched(model), output, {})
+    second = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), output, {})
     assert survey_mark(second) == survey_mark(first)
     assert not list(unsurveyed(job_of(second, ComputeSettings())))
     alone = OutputSettings(run=str(tmp_path / "third"))
-    third = prepare_run(asked_of(benchmark_folder, 24), Fetched(model), alone, {})
+    third = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), alone, {})
     assert survey_mark(third) != survey_mark(first)
     assert len(list(unsurveyed(job_of(third, ComputeSettings())))) == 2  # a part of each layer
 
@@ -98,7 +98,7 @@ def test_too_few_readable_images_are_one_line(
 ) -> None:
     model = ModelSettings(address=str(bundle))
     output = OutputSettings(run=str(tmp_path / "run"))
-    run = prepare_run(asked_of(benchmark_folder), Fetched(model), output, {})
+    run = prepare_run(asked_of(benchmark_folder), FetchedModel(model), output, {})
     rows = pq.read_table(str(run.survey))
     broken = rows.set_column(1, "image", [["/nowhere.png"] * len(rows)])
     metadata = rows.schema.metadata
@@ -107,7 +107,7 @@ def test_too_few_readable_images_are_one_line(
     classifier = load_classifier(model)
     for layer, part in unsurveyed(job):
         survey_part(job, layer, part, classifier)
-    with pytest.raises(SurveyMistake, match="fewer than 2 images of the data can be read, and iba"):
+    with pytest.raises(UserError, match="fewer than 2 images of the data can be read, and iba"):
         read_statistics(job, "stage3")
 
 

@@ -10,13 +10,13 @@ import torch
 from benchmarks.audit_in_process import computed_here
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
-from models.errors import Mistake
-from tasks.attribution.job import Asked, AttributionSettings
+from models.errors import UserError
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.flags.flags import FlagSettings
 from tasks.runs.reader import open_run
 from tasks.summary.summarise import summarise
-from tasks.synthetic import BenchmarkSettings
+from tasks.synthetic.settings import BenchmarkSettings
 
 FUNCTION = """
 import torch
@@ -47,9 +47,9 @@ def model(folder: Path, text: str = FUNCTION) -> ModelSettings:
     )
 
 
-def asked(benchmark: Path, *methods: str) -> Asked:
+def asked(benchmark: Path, *methods: str) -> AuditRequest:
     data = DataSettings(path=str(benchmark), split="test", sample=12, labels="name")
-    return Asked(data, AttributionSettings(methods=methods, shard_size=12))
+    return AuditRequest(data, AttributionSettings(methods=methods, shard_size=12))
 
 
 def test_a_function_has_no_layer_and_is_found_so(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_function_is_audited_by_methods_of_the_picture(
 def test_what_a_function_cannot_serve_is_one_line(
     text: str, method: str, line: str, benchmark_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         computed_here(tmp_path / "run", model(tmp_path, text), asked(benchmark_folder, method))
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
@@ -104,5 +104,7 @@ from torch import nn
 def build():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(torch.{kind})
 """
-    with pytest.raises(Mistake, match=f"computes in {kind}, and maps are made in float32: return"):
+    with pytest.raises(
+        UserError, match=f"computes in {kind}, and maps are made in float32: return"
+    ):
         load_classifier(model(tmp_path, text))

@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import Fetched
-from tasks.attribution.job import Asked, AttributionSettings
-from tasks.attribution.retries import SILENT, Care, Suspicion, note, take_note
+from models.classifier.mlflow_models import FetchedModel
+from models.errors import UnfinishedRun
+from tasks.attribution.job import AttributionSettings, AuditRequest
+from tasks.attribution.retries import SILENT, RetryPolicy, ShardFailures, note, take_note
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import UnfinishedRun, attribute_run
+from tasks.execution.run_shards import attribute_run
 from tasks.pictures.samples import Row
 from tasks.runs.folder import OutputSettings, RunFolder
 from tasks.runs.reader import open_run
@@ -62,18 +63,18 @@ def names(batches: object) -> list[list[str]]:
 
 
 def test_batches_are_by_place_and_no_other_changes_when_a_row_is_taken_out() -> None:
-    assert names(Care().batches(ROWS, 4)) == [list("0123"), list("4567"), list("89")]
-    care = Care(noted=True, alone=frozenset("45"), guilty=frozenset("1"))
+    assert names(RetryPolicy().batches(ROWS, 4)) == [list("0123"), list("4567"), list("89")]
+    care = RetryPolicy(noted=True, alone=frozenset("45"), guilty=frozenset("1"))
     assert names(care.batches(ROWS, 4)) == [list("023"), list("67"), ["4"], ["5"], list("89")]
     assert [failure.row_id for failure in care.failures(ROWS)] == ["1"]
 
 
 def test_suspicion_narrows_from_the_note_to_one_row(tmp_path: Path) -> None:
-    run, suspicion = RunFolder.at(tmp_path), Suspicion()
-    assert suspicion.after_death(run, 3) == Care(noted=True)
+    run, suspicion = RunFolder.at(tmp_path), ShardFailures()
+    assert suspicion.after_death(run, 3) == RetryPolicy(noted=True)
     note(run, 3, ROWS[4:8])
     care = suspicion.after_death(run, 3)
-    assert care == Care(noted=True, alone=frozenset("4567"))
+    assert care == RetryPolicy(noted=True, alone=frozenset("4567"))
     for guilty in (frozenset(""), frozenset("6")):
         note(run, 3, ROWS[6:7])
         care = suspicion.after_death(run, 3)
@@ -83,7 +84,7 @@ def test_suspicion_narrows_from_the_note_to_one_row(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_dies_without_a_note_is_given_up(tmp_path: Path) -> None:
-    run, suspicion = RunFolder.at(tmp_path), Suspicion()
+    run, suspicion = RunFolder.at(tmp_path), ShardFailures()
     tries = [suspicion.after_death(run, 0) for _ in range(SILENT + 1)]
     assert tries[-1] is None
     assert None not in tries[:-1]
@@ -104,8 +105,8 @@ def deadly(tmp_path: Path) -> tuple[Path, str]:
 def prepared(folder: Path, model: str, run: Path, limit: int | None = None) -> RunFolder:
     data, settings = DataSettings(path=str(folder), limit=limit), ModelSettings(address=model)
     attribution = AttributionSettings(methods=("grad_cam",), shard_size=8)
-    asked, output = Asked(data, attribution), OutputSettings(run=str(run))
-    return prepare_run(asked, Fetched(settings), output, {"model": settings.model_dump()})
+    asked, output = AuditRequest(data, attribution), OutputSettings(run=str(run))
+    return prepare_run(asked, FetchedModel(settings), output, {"model": settings.model_dump()})
 
 
 def test_the_guilty_image_is_found_and_the_others_are_computed(

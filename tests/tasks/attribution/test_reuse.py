@@ -14,10 +14,10 @@ import tasks.catalog.catalog
 import tasks.pictures.samples
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
-from models.classifier.mlflow_models import Fetched
-from tasks.attribution.job import Asked, AttributionSettings, count_shards
-from tasks.attribution.reuse import ReuseMistake
-from tasks.attribution.shard import ShardDone, attribute_shard
+from models.classifier.mlflow_models import FetchedModel
+from models.errors import UserError
+from tasks.attribution.job import AttributionSettings, AuditRequest, count_shards
+from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
 from tasks.execution.prepare import prepare_run
@@ -55,7 +55,7 @@ class World:
         replace: bool = False,
         killed: bool = False,
         donors: RunFolder | None = None,
-    ) -> tuple[RunFolder, list[ShardDone]]:
+    ) -> tuple[RunFolder, list[ShardResult]]:
         """A run, and what its shards say; killed: before the first of them."""
         pictures = DataSettings(
             path=str(data or self.folder / "data/images/test"),
@@ -69,10 +69,10 @@ class World:
             reuse=None if reuse is None else str(reuse.path),
             replace=replace,
         )
-        asked = Asked(
+        asked = AuditRequest(
             pictures, attribution, InterventionSettings(donors=donors and str(donors.path))
         )
-        run = prepare_run(asked, Fetched(model), output, {"model": model.model_dump()})
+        run = prepare_run(asked, FetchedModel(model), output, {"model": model.model_dump()})
         self.read.clear()
         if killed:
             return run, []
@@ -196,7 +196,7 @@ def test_a_run_that_was_stopped_gives_what_it_has(world: World) -> None:
 
 def test_what_is_no_other_run_is_refused(world: World) -> None:
     run, _ = world.audit("before")
-    with pytest.raises(ReuseMistake, match="is the run itself"):
+    with pytest.raises(UserError, match="is the run itself"):
         world.audit("before", reuse=run)
     with pytest.raises(ValueError, match="is no run folder"):
         world.audit("run", reuse=RunFolder(run.path / "maps"))

@@ -13,11 +13,12 @@ import torch
 
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
+from models.errors import UserError
 from tasks import schema
 from tasks.attribution.job import AttributionSettings, Job, read_shard
-from tasks.attribution.retries import Care
+from tasks.attribution.retries import RetryPolicy
 from tasks.attribution.shard import attribute_shard
-from tasks.catalog.catalog import CatalogMistake, DataSettings
+from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
 from tasks.execution.run_shards import job_of
 from tasks.pictures.samples import rows_of
@@ -213,7 +214,7 @@ def test_the_label_can_be_explained_instead(
 
 def test_explaining_labels_needs_them(benchmark_folder: Path, bundle: Path, tmp_path: Path) -> None:
     flat = DataSettings(path=str(_flat(benchmark_folder, tmp_path / "flat")))
-    with pytest.raises(CatalogMistake, match="target label needs a label for each image; 3 of 3"):
+    with pytest.raises(UserError, match="target label needs a label for each image; 3 of 3"):
         run_here(
             tmp_path / "run",
             flat,
@@ -286,7 +287,7 @@ def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_tol
     run = run_here(tmp_path / "run", settings, model, AttributionSettings(methods=("grad_cam",)))
     job = replace(job_of(run, ALONE), attribution=AttributionSettings(methods=("layer_cam",)))
     guilty = rows_of(read_shard(run, 0))[1].row_id
-    attribute_shard(job, 0, classifier, Care(noted=True, guilty=frozenset({guilty})))
+    attribute_shard(job, 0, classifier, RetryPolicy(noted=True, guilty=frozenset({guilty})))
     reader = open_run(run.path)
     assert len(reader.table()) == 4
     assert pq.read_table(run.part("maps/layer_cam", 0)).num_rows == 3

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.errors import UserError
 from tasks.catalog.catalog import DataSettings, foreground_source, make_catalog
-from tasks.catalog.listing import ListingMistake
 
 CLASSES = ("cat", "owl")
 
@@ -127,7 +127,7 @@ def test_columns_that_are_no_boxes_are_refused(
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("file_name,x,height\na.jpg,1,tall\n")
-    with pytest.raises(ListingMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         regions(path, box_columns=columns)
     assert "\n" not in str(caught.value)
 
@@ -145,7 +145,7 @@ def test_objects_that_are_none_are_refused(
     tmp_path: Path, objects: dict[str, Any], told: str
 ) -> None:
     (tmp_path / "t.jsonl").write_text(json.dumps({"file_name": "a.jpg", "objects": objects}))
-    with pytest.raises(ListingMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         regions(tmp_path / "t.jsonl")
     assert "\n" not in str(caught.value)
 

@@ -12,16 +12,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from models.errors import UserError
 from tasks import schema
-from tasks.catalog.catalog import (
-    CatalogMistake,
-    DataSettings,
-    check_catalog,
-    foreground_source,
-    make_catalog,
-)
-from tasks.catalog.mask_files import MasksMistake
-from tasks.catalog.pairing import PairingMistake
+from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source, make_catalog
 
 CLASSES = ("cat", "owl")
 
@@ -108,19 +101,19 @@ def test_a_changed_file_changes_the_stamp(folder: Path) -> None:
 
 def test_repeated_keys_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\na.jpg\na.jpg\n")
-    with pytest.raises(CatalogMistake, match=r"1 keys stand more than once \('a.jpg'\)"):
+    with pytest.raises(UserError, match=r"1 keys stand more than once \('a.jpg'\)"):
         make_catalog(settings(tmp_path / "t.csv"), CLASSES)
 
 
 def test_columns_with_our_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name,stamp\na.jpg,1\n")
-    with pytest.raises(CatalogMistake, match=r"'stamp' have names that the catalog uses"):
+    with pytest.raises(UserError, match=r"'stamp' have names that the catalog uses"):
         make_catalog(settings(tmp_path / "t.csv"), CLASSES)
 
 
 def test_a_mask_folder_that_pairs_with_nothing_shows_both(folder: Path, tmp_path: Path) -> None:
     picture(tmp_path / "other" / "zebra.png")
-    with pytest.raises(MasksMistake, match=r"no mask in .* has the stem of an image"):
+    with pytest.raises(UserError, match=r"no mask in .* has the stem of an image"):
         make_catalog(settings(folder, masks=str(tmp_path / "other")), CLASSES)
 
 
@@ -137,7 +130,7 @@ def test_nothing_readable_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\nnowhere.jpg\n")
     data = settings(tmp_path / "t.csv")
     with pytest.raises(
-        CatalogMistake,
+        UserError,
         match=r"none of 1 images is there; first: .*nowhere.jpg: check the addresses",
     ):
         check_catalog(make_catalog(data, CLASSES), data)
@@ -166,7 +159,7 @@ def test_two_masks_of_one_stem_are_refused(folder: Path) -> None:
     masks = folder.parent / "masks"
     picture(masks / "cat" / "1.bmp")
     told = r"has 'cat/1.bmp' and 'cat/1.png': keep one .* into a folder 'cat/1'"
-    with pytest.raises(MasksMistake, match=told):
+    with pytest.raises(UserError, match=told):
         make_catalog(settings(folder, masks=str(masks)), CLASSES)
 
 
@@ -181,7 +174,7 @@ def test_masks_of_absolute_addresses_are_found_by_their_last_parts(folder: Path)
 
 def test_masks_that_could_be_of_two_images_are_refused(folder: Path, tmp_path: Path) -> None:
     picture(tmp_path / "flat" / "1.png")
-    with pytest.raises(PairingMistake, match="'1' may belong to 'cat/1' or to 'owl/1'"):
+    with pytest.raises(UserError, match="'1' may belong to 'cat/1' or to 'owl/1'"):
         make_catalog(settings(folder, masks=str(tmp_path / "flat")), CLASSES)
 
 

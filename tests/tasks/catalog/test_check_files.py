@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.catalog.check_files import look_at
+from tasks.catalog.check_files import check_files
 
 
 def jpeg() -> bytes:
@@ -27,7 +27,7 @@ def test_rows_from_the_first_to_the_last_are_looked_at(
         (tmp_path / f"{number:04d}.jpg").write_bytes(jpeg())
     for broken in (0, images - 1):
         (tmp_path / f"{broken:04d}.jpg").write_bytes(b"no picture")
-    looks = look_at(make_catalog(DataSettings(path=str(tmp_path)), ("cat",)), "upright")
+    looks = check_files(make_catalog(DataSettings(path=str(tmp_path)), ("cat",)), "upright")
     assert len(looks) == looked
     assert [at for at, look in enumerate(looks) if look.problem] == [0, looked - 1]
     assert "cannot be decoded" in str(looks[0].problem)
@@ -39,7 +39,7 @@ def test_few_rows_are_looked_at_where_files_are_far() -> None:
         memory.pipe_file(f"/far/{number:04d}.jpg", jpeg())
     catalog = make_catalog(DataSettings(path="memory://far"), ("cat",))
     memory.rm("/far", recursive=True)
-    looks = look_at(catalog, "upright")
+    looks = check_files(catalog, "upright")
     assert len(looks) == 32
     assert all(look.problem for look in looks)
 
@@ -49,7 +49,7 @@ def test_a_mask_that_does_not_fit_is_one_line_with_what_to_do(tmp_path: Path) ->
         (tmp_path / name).parent.mkdir(parents=True)
         Image.new("L", size, 255).save(tmp_path / name)
     data = DataSettings(path=str(tmp_path / "photos"), masks=str(tmp_path / "masks"))
-    (look,) = look_at(make_catalog(data, ("cat",)), "upright")
+    (look,) = check_files(make_catalog(data, ("cat",)), "upright")
     mask, photo = tmp_path / "masks/cat/1.png", tmp_path / "photos/cat/1.jpg"
     assert look.problem == (
         f"mask {mask} is 8x6, image {photo} is 8x8: export it again or drop the row"

@@ -12,17 +12,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from models.classifier.preprocessing import Preprocessing
-from tasks.catalog.catalog import (
-    CatalogMistake,
-    DataSettings,
-    check_catalog,
-    foreground_source,
-    make_catalog,
-)
-from tasks.catalog.labels import LabelMistake
-from tasks.catalog.listing import ListingMistake, NothingToAudit
-from tasks.catalog.pairing import PairingMistake
-from tasks.pictures.samples import Ground, Sample, read_sample, rows_of
+from models.errors import NothingToAudit, UserError
+from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source, make_catalog
+from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 
 CLASSES = ("cat", "owl")
 SQUARE = [2, 2, 6, 2, 6, 6, 2, 6]
@@ -74,7 +66,8 @@ def test_the_foreground_is_the_union_of_the_labels_instances(tmp_path: Path) -> 
     assert check_catalog(catalog, data) == []
     preprocessing = Preprocessing(resize=(8, 8), crop=(8, 8))
     samples = [
-        read_sample(row, preprocessing, Ground("foreground", "upright")) for row in rows_of(catalog)
+        read_sample(row, preprocessing, MaskReading("foreground", "upright"))
+        for row in rows_of(catalog)
     ]
     expected = np.zeros((2, 8, 8), bool)
     expected[0, 2:6, 2:6] = expected[0, 7] = expected[0, :, 0] = True
@@ -133,11 +126,11 @@ def test_names_are_matched_by_their_last_parts(
 def test_names_that_could_be_two_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\ncat/1.png\nowl/1.png\n")
     path = write(tmp_path / "i.json", ["1.png"], [])
-    with pytest.raises(PairingMistake, match=r"'1.png' may belong to 'cat/1.png' or to 'owl/1"):
+    with pytest.raises(UserError, match=r"'1.png' may belong to 'cat/1.png' or to 'owl/1"):
         regions(DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path)))
     (tmp_path / "t.csv").write_text("file_name\n1.png\n")
     path = write(tmp_path / "i.json", ["a/1.png", "b/1.png"], [])
-    with pytest.raises(PairingMistake, match=r"'1.png' may mean 'a/1.png', 'b/1.png'"):
+    with pytest.raises(UserError, match=r"'1.png' may mean 'a/1.png', 'b/1.png'"):
         regions(DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path)))
 
 
@@ -164,9 +157,7 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
     first, _ = check_catalog(make_catalog(data, CLASSES), data)
     assert first == f"1 of 2 images are not there; first: {tmp_path / '0.png'}"
     data = DataSettings(path=str(write(tmp_path / "none.json", ["8.png", "9.png"], [])))
-    with pytest.raises(
-        CatalogMistake, match=r"none of 2 images is there; first: .*8.png.*--images"
-    ):
+    with pytest.raises(UserError, match=r"none of 2 images is there; first: .*8.png.*--images"):
         check_catalog(make_catalog(data, CLASSES), data)
 
 
@@ -193,7 +184,7 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
 )
 def test_what_is_not_coco_is_refused(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "i.json").write_text(content)
-    with pytest.raises(ListingMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         regions(DataSettings(path=str(tmp_path / "i.json")))
     assert "\n" not in str(caught.value)
 
@@ -207,24 +198,24 @@ def test_categories_of_no_class_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name,label\n1.png,cat\n")
     path = write(tmp_path / "i.json", ["1.png"], [thing(100, 11, bbox=[1, 1, 2, 2])])
     data = DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path))
-    with pytest.raises(LabelMistake, match="categories 'tree' is one of the model's classes"):
+    with pytest.raises(UserError, match="categories 'tree' is one of the model's classes"):
         regions(data)
-    with pytest.raises(LabelMistake, match="'tree' unknown"):
+    with pytest.raises(UserError, match="'tree' unknown"):
         regions(DataSettings(path=str(path)))
 
 
 def test_annotations_of_other_images_show_both(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\n1.png\n")
     path = write(tmp_path / "i.json", ["9.png"], [])
-    with pytest.raises(ListingMistake, match=r"images are '1.png', annotated are '9.png'"):
+    with pytest.raises(UserError, match=r"images are '1.png', annotated are '9.png'"):
         regions(DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path)))
 
 
 def test_splits_and_images_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "i.json", ["1.png"], [])
-    with pytest.raises(ListingMistake, match="have no splits: drop --split"):
+    with pytest.raises(UserError, match="have no splits: drop --split"):
         regions(DataSettings(path=str(path), split="test"))
-    with pytest.raises(ListingMistake, match=r"images folder .*nowhere not found"):
+    with pytest.raises(UserError, match=r"images folder .*nowhere not found"):
         regions(DataSettings(path=str(path), images=str(tmp_path / "nowhere")))
-    with pytest.raises(ListingMistake, match="drop --images"):
+    with pytest.raises(UserError, match="drop --images"):
         regions(DataSettings(path=str(pictures(tmp_path / "p", "1.png")), images=str(tmp_path)))

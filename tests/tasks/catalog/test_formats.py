@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.catalog.formats import Columns, ListingMistake, NothingToAudit, list_images
+from models.errors import NothingToAudit, UserError
+from tasks.catalog.formats import Columns, list_images
 
 
 def touch(root: Path, *addresses: str) -> Path:
@@ -96,7 +97,7 @@ def test_a_table_that_does_not_fit_says_why(
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text(text)
-    with pytest.raises(ListingMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         list_images(path, columns, split)
     assert "\n" not in str(caught.value)
 
@@ -104,7 +105,7 @@ def test_a_table_that_does_not_fit_says_why(
 def test_several_labels_an_image_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"file_name": ["a.jpg"], "label": [["cat", "owl"]]}), path)
-    with pytest.raises(ListingMistake, match="several labels an image cannot be audited"):
+    with pytest.raises(UserError, match="several labels an image cannot be audited"):
         list_images(path, Columns())
 
 
@@ -114,12 +115,12 @@ def test_nothing_is_not_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name,label\n")
     with pytest.raises(NothingToAudit, match="holds no rows"):
         list_images(tmp_path / "t.csv", Columns())
-    with pytest.raises(ListingMistake, match="not found"):
+    with pytest.raises(UserError, match="not found"):
         list_images(tmp_path / "missing", Columns())
 
 
 def test_class_folders_and_loose_images_do_not_mix(tmp_path: Path) -> None:
-    with pytest.raises(ListingMistake, match=r"mixes class folders with loose images \(such as 'b"):
+    with pytest.raises(UserError, match=r"mixes class folders with loose images \(such as 'b"):
         list_images(touch(tmp_path, "a/1.jpg", "b.jpg"), Columns())
 
 
@@ -130,9 +131,9 @@ def test_split_folders_are_chosen_by_split(tmp_path: Path) -> None:
         assert listing.root == tmp_path / "validation"
         assert listing.image.to_pylist() == ["cat/2.jpg", "owl/3.jpg"]
         assert listing.label.to_pylist() == ["cat", "owl"]
-    with pytest.raises(ListingMistake, match=r"holds the splits 'train', 'validation': name one"):
+    with pytest.raises(UserError, match=r"holds the splits 'train', 'validation': name one"):
         list_images(tmp_path, Columns())
-    with pytest.raises(ListingMistake, match=r"no split 'tran' \(did you mean 'train'\?\)"):
+    with pytest.raises(UserError, match=r"no split 'tran' \(did you mean 'train'\?\)"):
         list_images(tmp_path, Columns(), "tran")
 
 
@@ -145,26 +146,26 @@ def test_a_split_folder_may_hold_a_table(tmp_path: Path) -> None:
 def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     touch(tmp_path, "train/1.jpg", "bus/2.jpg")
     assert list_images(tmp_path, Columns()).label.to_pylist() == ["bus", "train"]
-    with pytest.raises(ListingMistake, match="no split column and no folders train, val, test"):
+    with pytest.raises(UserError, match="no split column and no folders train, val, test"):
         list_images(tmp_path, Columns(), "train")
 
 
 def test_what_is_no_dataset_says_what_is(tmp_path: Path) -> None:
-    with pytest.raises(ListingMistake, match=r"COCO annotation file, or torchvision:NAME"):
+    with pytest.raises(UserError, match=r"COCO annotation file, or torchvision:NAME"):
         list_images(tmp_path / "nowhere", Columns())
     (tmp_path / "t.xlsx").touch()
-    with pytest.raises(ListingMistake, match=r"no table \(.csv .jsonl .parquet\)"):
+    with pytest.raises(UserError, match=r"no table \(.csv .jsonl .parquet\)"):
         list_images(tmp_path / "t.xlsx", Columns())
 
 
 def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
-    with pytest.raises(ListingMistake, match=r"caf.*jpg' is not UTF-8: rename the file"):
+    with pytest.raises(UserError, match=r"caf.*jpg' is not UTF-8: rename the file"):
         list_images(tmp_path, Columns())
 
 
 def test_columns_of_what_is_no_table_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     columns = Columns(label="species", boxes=("bbox",))
-    with pytest.raises(ListingMistake, match="is no table: drop --label-column --box-columns"):
+    with pytest.raises(UserError, match="is no table: drop --label-column --box-columns"):
         list_images(tmp_path, columns)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.catalog.labels import LabelMistake, match_categories, match_labels
+from models.errors import UserError
+from tasks.catalog.labels import match_categories, match_labels
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -22,7 +23,7 @@ def test_folders_in_another_order_are_not_renumbered() -> None:
 
 
 def test_names_that_do_not_match_show_both_sides() -> None:
-    with pytest.raises(LabelMistake) as caught:
+    with pytest.raises(UserError) as caught:
         match_labels(pa.array(["kitten", "owl"]), CLASSES, "name")
     told = str(caught.value)
     assert "'kitten' unknown" in told
@@ -37,14 +38,14 @@ def test_integers_of_a_table_are_indices() -> None:
 
 
 def test_digits_of_folders_are_indices_only_when_declared() -> None:
-    with pytest.raises(LabelMistake, match="--labels index"):
+    with pytest.raises(UserError, match="--labels index"):
         match_labels(pa.array(["0", "1"]), CLASSES, "name")
     assert match_labels(pa.array(["0", "1"]), CLASSES, "index").to_pylist() == ["cat", "dog"]
 
 
 @pytest.mark.parametrize("value", [3, -1])
 def test_an_index_outside_the_classes_is_refused(value: int) -> None:
-    with pytest.raises(LabelMistake, match=r"no index of the model's 3 classes \(0 to 2\)"):
+    with pytest.raises(UserError, match=r"no index of the model's 3 classes \(0 to 2\)"):
         match_labels(pa.array([value]), CLASSES, "name")
 
 
@@ -69,12 +70,12 @@ def test_a_file_maps_names_to_names_or_indices(tmp_path: Path, name: str, text: 
 )
 def test_a_file_that_does_not_map_says_why(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "map.csv").write_text(text)
-    with pytest.raises(LabelMistake, match=told):
+    with pytest.raises(UserError, match=told):
         match_labels(pa.array(["kitten", "bird"]), CLASSES, str(tmp_path / "map.csv"))
 
 
 def test_a_missing_file_says_what_is_allowed() -> None:
-    with pytest.raises(LabelMistake, match="give 'name', 'index', or a JSON object or CSV"):
+    with pytest.raises(UserError, match="give 'name', 'index', or a JSON object or CSV"):
         match_labels(pa.array(["kitten"]), CLASSES, "nowhere.csv")
 
 
@@ -83,7 +84,7 @@ def test_integers_are_names_where_the_model_has_such_names() -> None:
     digits = ("0", "1", "10", "2")
     assert match_labels(pa.array([10, 2]), digits, "name").to_pylist() == ["10", "2"]
     assert match_labels(pa.array([3, 2]), digits, "index").to_pylist() == ["2", "10"]
-    with pytest.raises(LabelMistake, match="'3' unknown"):
+    with pytest.raises(UserError, match="'3' unknown"):
         match_labels(pa.array([3, 2]), digits, "name")
 
 
@@ -95,5 +96,5 @@ def test_categories_may_be_more_than_the_model_knows() -> None:
 
 
 def test_categories_of_no_class_show_both_sides() -> None:
-    with pytest.raises(LabelMistake, match=r"categories 'Cat', 'x' .* \(did you mean 'cat'\?\)"):
+    with pytest.raises(UserError, match=r"categories 'Cat', 'x' .* \(did you mean 'cat'\?\)"):
         match_categories(pa.array(["Cat", "x"]), CLASSES, "name")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.errors import Mistake
+from models.errors import UserError
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
 
 COCO = {
@@ -75,7 +75,7 @@ def _put(value: Any, keys: list[Any], junk: Any, left_out: bool) -> None:
 def check(data: DataSettings) -> None:
     try:
         check_catalog(make_catalog(data, ("cat", "owl")), data)
-    except Mistake as mistake:
+    except UserError as mistake:
         assert "\n" not in str(mistake)
 
 

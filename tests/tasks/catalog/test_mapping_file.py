@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tasks.catalog.labels import LabelMistake, match_labels
-from tasks.catalog.mapping_file import MappingMistake, read_mapping
-from tasks.catalog.mask_values import ValuesMistake, foreground_values
+from models.errors import MappingFileError, UserError
+from tasks.catalog.labels import match_labels
+from tasks.catalog.mapping_file import read_mapping
+from tasks.catalog.mask_values import foreground_values
 
 
 @pytest.mark.parametrize(
@@ -44,12 +45,12 @@ def test_what_maps_nothing_is_one_line_of_whoever_asked(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(MappingMistake):
+    with pytest.raises(MappingFileError):
         read_mapping(str(path))
     labels, masks = pa.array(["cat"]), pa.array([["a.png"]])
-    with pytest.raises(LabelMistake, match=r"^labels file .* is not a mapping \(.+\): write lines"):
+    with pytest.raises(UserError, match=r"^labels file .* is not a mapping \(.+\): write lines"):
         match_labels(labels, ("cat",), str(path))
-    with pytest.raises(ValuesMistake, match=r"^mask values .* are not a mapping \(.+\): write"):
+    with pytest.raises(UserError, match=r"^mask values .* are not a mapping \(.+\): write"):
         foreground_values(str(path), labels, labels, masks)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.catalog.mask_values import VOC_NAMES, ValuesMistake, foreground_values
+from models.errors import UserError
+from tasks.catalog.mask_values import VOC_NAMES, foreground_values
 
 MASKS = pa.array([["a.png"], ["b.png"], None, ["d.png"]])
 LABELS = pa.array(["cat", "dog", "cat", None])
@@ -68,17 +69,17 @@ def test_the_datas_own_label_goes_before_the_models(tmp_path: Path) -> None:
 )
 def test_a_file_that_does_not_say_it_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "v.csv").write_text(text)
-    with pytest.raises(ValuesMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         values(str(tmp_path / "v.csv"))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("rule", ["nonzeros", "1,red", "99999999", "-1"])
 def test_a_rule_that_is_none_says_what_is(rule: str) -> None:
-    with pytest.raises(ValuesMistake, match="no value and no file: give nonzero, voc, values"):
+    with pytest.raises(UserError, match="no value and no file: give nonzero, voc, values"):
         values(rule)
 
 
 def test_a_class_that_voc_does_not_have_is_named() -> None:
-    with pytest.raises(ValuesMistake, match=r"mask values voc do not say .* 'catt'.*'cat'"):
+    with pytest.raises(UserError, match=r"mask values voc do not say .* 'catt'.*'cat'"):
         values("voc", pa.array(["catt", "dog", "cat", None]), pa.array(["catt", "dog", "x", None]))

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.addresses import place
+from models.addresses import as_path
 from models.classifier.preprocessing import Preprocessing
+from models.errors import UserError
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
-from tasks.catalog.listing import ListingMistake
-from tasks.pictures.samples import Ground, Sample, read_sample, rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 from tasks.storage.files import join
 
 CLASSES = ("cat", "owl")
@@ -41,8 +41,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
 def put(address: str, content: bytes | str) -> None:
     system, path = fsspec.core.url_to_fs(address) if "://" in address else (None, address)
     if system is None:
-        place(path).parent.mkdir(parents=True, exist_ok=True)
-        place(path).write_bytes(content if isinstance(content, bytes) else content.encode())
+        as_path(path).parent.mkdir(parents=True, exist_ok=True)
+        as_path(path).write_bytes(content if isinstance(content, bytes) else content.encode())
     else:
         system.pipe_file(path, content if isinstance(content, bytes) else content.encode())
 
@@ -63,7 +63,7 @@ def check_all_read(data: DataSettings, images: int, area: float = 0.5) -> None:
     assert check_catalog(catalog, data) == []
     preprocessing = Preprocessing(resize=(8, 8), crop=(8, 8))
     for row in rows_of(catalog):
-        sample = read_sample(row, preprocessing, Ground("foreground", "upright"))
+        sample = read_sample(row, preprocessing, MaskReading("foreground", "upright"))
         assert isinstance(sample, Sample), sample
         assert sample.failure is None
         assert sample.mask_HW is not None, row
@@ -151,5 +151,5 @@ def test_split_folders_tables_and_voc_lie_anywhere(root: str) -> None:
 
 
 def test_what_is_not_there_is_said(root: str) -> None:
-    with pytest.raises(ListingMistake, match="not found: give a folder of images"):
+    with pytest.raises(UserError, match="not found: give a folder of images"):
         make_catalog(DataSettings(path=join(root, "nowhere")), CLASSES)

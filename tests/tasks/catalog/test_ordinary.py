@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from models.classifier.architectures import ModelSettings
-from tasks.attribution.job import Asked, AttributionSettings
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.interventions.donors import InterventionSettings
 from tasks.pictures.estimator import ForegroundSettings
@@ -47,7 +47,7 @@ class Data:
         data = DataSettings.model_validate(
             {"path": str(table), "images": str(self.benchmark), **settings}
         )
-        asked = Asked(data, METHODS, interventions, foreground)
+        asked = AuditRequest(data, METHODS, interventions, foreground)
         model = ModelSettings(address=str(self.bundle))
         run = run_here(self.folder / "run", data, model, asked=asked)
         return run, open_run(run.path).summary()

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.addresses import place
+from models.addresses import as_path
+from models.errors import UserError
 from tasks.catalog.formats import list_images
-from tasks.catalog.listing import Columns, ListingMistake
+from tasks.catalog.listing import Columns
 from tasks.catalog.tables import list_table
 
 WATERBIRDS = (
@@ -44,7 +45,7 @@ def test_waterbirds_is_read_as_it_is(tmp_path: Path, split: str, image: str) -> 
 
 def test_an_unknown_split_of_numbers_shows_them(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text(WATERBIRDS)
-    with pytest.raises(ListingMistake, match=r"has no split 'tset'; it has '0', '1', '2'"):
+    with pytest.raises(UserError, match=r"has no split 'tset'; it has '0', '1', '2'"):
         list_images(tmp_path, Columns(), "tset")
 
 
@@ -96,7 +97,7 @@ def test_missing_masks_in_a_list_are_left_out(tmp_path: Path) -> None:
 
 def test_lists_that_arrow_misreads_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"file_name": "a.jpg", "mask": [null, "1.png"]}\n')
-    with pytest.raises(ListingMistake, match="lists that begin with null"):
+    with pytest.raises(UserError, match="lists that begin with null"):
         list_images(tmp_path / "t.jsonl", Columns())
 
 
@@ -112,7 +113,7 @@ def test_nested_values_where_plain_ones_belong_are_refused(
     tmp_path: Path, column: str, value: object, told: str
 ) -> None:
     pq.write_table(pa.table({"file_name": ["a.jpg"], column: [value]}), tmp_path / "t.parquet")
-    with pytest.raises(ListingMistake, match=told):
+    with pytest.raises(UserError, match=told):
         list_images(tmp_path / "t.parquet", Columns(), "test" if column == "split" else None)
 
 
@@ -167,7 +168,7 @@ def test_spreadsheets_bytes_and_quotes_are_understood(tmp_path: Path) -> None:
 def test_pictures_inside_of_a_table_are_refused(tmp_path: Path) -> None:
     embedded = [{"bytes": b"\x89PNG", "path": "a.png"}]
     pq.write_table(pa.table({"image": embedded, "label": [0]}), tmp_path / "t.parquet")
-    with pytest.raises(ListingMistake, match="write pictures that lie inside a table to files"):
+    with pytest.raises(UserError, match="write pictures that lie inside a table to files"):
         list_images(tmp_path / "t.parquet", Columns())
 
 
@@ -183,7 +184,7 @@ def test_pictures_inside_of_a_table_are_refused(tmp_path: Path) -> None:
 )
 def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "t.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(ListingMistake, match=told) as caught:
+    with pytest.raises(UserError, match=told) as caught:
         list_images(tmp_path / "t.csv", Columns())
     assert "\n" not in str(caught.value)
 
@@ -200,7 +201,9 @@ def test_brackets_are_counted_where_they_nest(tmp_path: Path) -> None:
     boxes = ", ".join(["[1, 2, 3, 4]"] * 300)
     line = f'{{"file_name": "a.png", "note": "{"[" * 300}\\"{"[" * 300}", "boxes": [{boxes}]}}'
     (tmp_path / "a.jsonl").write_text(line + "\n")
-    assert len(list_table(place(tmp_path / "a.jsonl"), Columns(), None, place(tmp_path)).key) == 1
+    assert (
+        len(list_table(as_path(tmp_path / "a.jsonl"), Columns(), None, as_path(tmp_path)).key) == 1
+    )
     (tmp_path / "b.jsonl").write_text('{"file_name": ' + "[" * 65 + "]" * 65 + "}\n")
-    with pytest.raises(ListingMistake, match="more than 64 deep in line 1"):
-        list_table(place(tmp_path / "b.jsonl"), Columns(), None, place(tmp_path))
+    with pytest.raises(UserError, match="more than 64 deep in line 1"):
+        list_table(as_path(tmp_path / "b.jsonl"), Columns(), None, as_path(tmp_path))

@@ -12,9 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
+from models.errors import UserError
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
-from tasks.catalog.listing import ListingMistake
-from tasks.catalog.torchvision_datasets import READERS, list_builtin
+from tasks.catalog.torchvision_datasets import READERS, list_torchvision_dataset
 from tests.support.voc import write_voc
 
 Builder = Callable[[Path], None]
@@ -119,7 +119,7 @@ def test_files_and_class_names_are_torchvisions(
     tmp_path: Path, name: str, build: Builder, split: str | None, labels: list[str] | list[int]
 ) -> None:
     build(tmp_path)
-    listing = list_builtin(f"torchvision:{name}", str(tmp_path), split)
+    listing = list_torchvision_dataset(f"torchvision:{name}", str(tmp_path), split)
     listed = dict(zip(listing.label.to_pylist(), listing.image.to_pylist(), strict=True))
     assert sorted(map(str, listed)) == sorted(map(str, labels))
     for image in listed.values():
@@ -141,7 +141,7 @@ def test_pets_have_their_trimaps(tmp_path: Path) -> None:
 
 def test_voc_has_its_palette_masks(tmp_path: Path) -> None:
     write_voc(tmp_path / "VOCdevkit/VOC2012")
-    listing = list_builtin("torchvision:VOCSegmentation", str(tmp_path), "val")
+    listing = list_torchvision_dataset("torchvision:VOCSegmentation", str(tmp_path), "val")
     assert listing.label.to_pylist() == ["cat", None]
     assert listing.masks.null_count == 0
     assert listing.mask_values == "voc"
@@ -167,13 +167,13 @@ def test_every_reader_is_of_a_dataset() -> None:
 def test_what_cannot_be_listed_says_why(
     tmp_path: Path, name: str, split: str | None, told: str
 ) -> None:
-    with pytest.raises(ListingMistake, match=told) as caught:
-        list_builtin(f"torchvision:{name}", str(tmp_path), split)
+    with pytest.raises(UserError, match=told) as caught:
+        list_torchvision_dataset(f"torchvision:{name}", str(tmp_path), split)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("images", [None, "memory://pets", "/nowhere"])
 def test_a_local_folder_is_needed(images: str | None) -> None:
-    with pytest.raises(ListingMistake, match=r"needs a local folder .* give it with --images"):
-        list_builtin("torchvision:OxfordIIITPet", images, "test")
+    with pytest.raises(UserError, match=r"needs a local folder .* give it with --images"):
+        list_torchvision_dataset("torchvision:OxfordIIITPet", images, "test")

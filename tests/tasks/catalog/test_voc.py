@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.classifier.preprocessing import Preprocessing
+from models.errors import NothingToAudit, UserError
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
-from tasks.catalog.listing import ListingMistake, NothingToAudit
-from tasks.pictures.samples import Ground, Sample, read_sample, rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 from tests.support.voc import write_voc
 
 CLASSES = ("bird", "cat")
@@ -34,7 +34,7 @@ def test_the_mask_is_of_the_labels_class_without_the_void(tmp_path: Path) -> Non
     preprocessing = Preprocessing(resize=(8, 8), crop=(8, 8))
     marked = []
     for row in rows_of(make_catalog(data, CLASSES)):
-        sample = read_sample(row, preprocessing, Ground("foreground", "upright"))
+        sample = read_sample(row, preprocessing, MaskReading("foreground", "upright"))
         assert isinstance(sample, Sample)
         assert sample.mask_HW is not None
         marked.append(np.flatnonzero(sample.mask_HW.numpy().any(1)).tolist())
@@ -57,10 +57,10 @@ def test_without_objects_there_are_no_labels(tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     root = write_voc(tmp_path)
-    with pytest.raises(ListingMistake, match=r"no split 'vall' \(did you mean 'val'\?\)"):
+    with pytest.raises(UserError, match=r"no split 'vall' \(did you mean 'val'\?\)"):
         make_catalog(DataSettings(path=str(root), split="vall"), CLASSES)
     with pytest.raises(NothingToAudit, match="holds no images of train"):
         make_catalog(DataSettings(path=str(root), split="train"), CLASSES)
     (root / "Annotations/2007_1.xml").write_text("<annotation>")
-    with pytest.raises(ListingMistake, match=r"2007_1.xml cannot be read as VOC's objects"):
+    with pytest.raises(UserError, match=r"2007_1.xml cannot be read as VOC's objects"):
         make_catalog(DataSettings(path=str(root)), CLASSES)

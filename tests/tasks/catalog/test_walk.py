@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from models.addresses import place
+from models.addresses import as_path
 from tasks.storage.files import walk
 
 
 def listed(root: Path) -> list[str]:
-    return list(walk(place(root), frozenset({".png"})))
+    return list(walk(as_path(root), frozenset({".png"})))
 
 
 @pytest.fixture

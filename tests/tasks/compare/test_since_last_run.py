@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.io import decode_image
 
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
@@ -60,7 +60,7 @@ def other_model(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory
     network.load_state_dict(weights)
     address = "sightline:small_resnet"
     prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
-    built = Built(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    built = BuiltNetwork(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
     save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
     return folder
 

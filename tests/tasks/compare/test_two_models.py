@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.errors import NotComparable
 from tasks import schema
 from tasks.compare.changed_images import examples_of_pair
-from tasks.compare.paired_images import PairMistake
 from tasks.compare.turns import SHOWN
 from tasks.compare.two_models import LEAST, pair_runs
 from tasks.compare.verdicts import Subject, weighed
@@ -429,7 +429,7 @@ def test_runs_of_other_questions_are_refused(
     before, after = copies(runs, tmp_path)
     identity = after.state["identity"] | {field: value}
     after.folder.update_state(identity=identity)
-    with pytest.raises(PairMistake) as caught:
+    with pytest.raises(NotComparable) as caught:
         pair_runs(before, reopened(after))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -450,8 +450,8 @@ def test_other_donors_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None
     settings = json.loads(after.folder.state.read_text())["settings"]
     settings["interventions"]["others"] = 5
     after.folder.update_state(settings=settings)
-    with pytest.raises(PairMistake, match=r'donors was .*"others": 3.*, is .*"others": 5'):
+    with pytest.raises(NotComparable, match=r'donors was .*"others": 3.*, is .*"others": 5'):
         pair_runs(before, reopened(after))
     after.folder.donors.unlink()
-    with pytest.raises(PairMistake, match=r"donor pool was [0-9a-f]{12}, is null"):
+    with pytest.raises(NotComparable, match=r"donor pool was [0-9a-f]{12}, is null"):
         pair_runs(before, reopened(after))

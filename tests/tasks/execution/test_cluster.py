@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 
+from models.errors import UnfinishedRun, UserError
 from tasks.attribution.job import Job
 from tasks.execution.cluster import (
-    ClusterMistake,
     ComputeSettings,
     decode_threads,
     local_workers,
@@ -21,7 +21,7 @@ from tasks.execution.cluster import (
     with_model,
 )
 from tasks.execution.dispatch import Progress, attribute_shards
-from tasks.execution.run_shards import UnfinishedRun, attribute_run, job_of
+from tasks.execution.run_shards import attribute_run, job_of
 from tasks.runs.folder import RunFolder
 
 TWO = ComputeSettings(workers=2)
@@ -88,7 +88,7 @@ def test_threads_of_one_worker_take_turns(copy: RunFolder) -> None:
 def test_a_worker_that_reads_another_model_is_refused(client: Client, copy: RunFolder) -> None:
     job = job_of(copy, TWO)
     with (
-        pytest.raises(ClusterMistake, match="reads another model at"),
+        pytest.raises(UserError, match="reads another model at"),
         with_model(client, replace(job, identity=job.identity | {"model": "another digest"})),
     ):
         pytest.fail("the model was accepted")

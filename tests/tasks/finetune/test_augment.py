@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tasks.finetune import FinetuneSettings
-from tasks.finetune.augment import Moved
+from tasks.finetune.augment import Shift
+from tasks.finetune.settings import FinetuneSettings
 
 SIDE = 32
 EDGES = st.tuples(st.integers(0, 24), st.integers(0, 24), st.integers(3, 8))
@@ -21,9 +21,9 @@ def square(top: int, left: int, side: int) -> Tensor:
     return mask_HW
 
 
-def drawn(count: int, seed: int, **recipe: object) -> Moved:
+def drawn(count: int, seed: int, **recipe: object) -> Shift:
     generator = torch.Generator().manual_seed(seed)
-    return Moved.drawn(count, FinetuneSettings.model_validate(recipe), generator)
+    return Shift.drawn(count, FinetuneSettings.model_validate(recipe), generator)
 
 
 @given(edges=st.lists(EDGES, min_size=1, max_size=4), seed=st.integers(0, 99), zoom=st.floats(0, 1))
@@ -44,7 +44,7 @@ def test_it_is_seen_where_it_is_looked_for(
     edge: tuple[int, int, int], flipped: bool, left: float, shift: float
 ) -> None:
     """The window is `left` of the sides wide, its middle moved by a share of what is cut off."""
-    moved = Moved(torch.tensor([flipped]), torch.tensor([left]), torch.tensor([[shift, -shift]]))
+    moved = Shift(torch.tensor([flipped]), torch.tensor([left]), torch.tensor([[shift, -shift]]))
     seen_HW = moved.of_mask(square(*edge)[None])[0] > 127
     top, first, side = edge
     first = SIDE - side - first if flipped else first

@@ -14,14 +14,15 @@ from PIL import Image
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
+from models.errors import UserError
 from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.finetune import Album, AlbumMistake, read_album
+from tasks.finetune.images import TrainingImages, read_training_images
 from tasks.pictures.estimator import Estimator
-from tasks.pictures.samples import Ground, Reader
+from tasks.pictures.samples import MaskReading, Reader
 from tasks.pictures.segmentation import Estimate
 
 SIDE, CLASSES = 64, ("cat", "dog")
-READER = Reader(Preprocessing(crop=(SIDE, SIDE)), Ground("foreground", "upright"))
+READER = Reader(Preprocessing(crop=(SIDE, SIDE)), MaskReading("foreground", "upright"))
 HEADER = "file_name,label,mask,x,y,w,h,group"
 
 
@@ -56,7 +57,7 @@ def test_broken_pictures_are_left_out_and_told(
     catalog = catalog_of(
         pictures, "0.png,cat,mask.png,,,,,a", "1.png,cat,,,,,,b", "2.png,dog,nowhere.png,,,,,c"
     )
-    album = read_album(catalog, CLASSES, READER, on_picture=lambda *now: told.append(now))
+    album = read_training_images(catalog, CLASSES, READER, on_picture=lambda *now: told.append(now))
     assert album.label_N.tolist() == [0, 1]
     assert album.known_N.tolist() == [True, False]
     assert album.group_N is not None
@@ -73,7 +74,7 @@ def test_nothing_that_can_be_read_is_an_empty_album(pictures: Path) -> None:
     (pictures / "0.png").write_bytes(b"no picture")
     catalog = catalog_of(pictures, "0.png,cat,,,,,,a")
     for rows in (catalog, catalog.slice(0, 0)):
-        album = read_album(rows, CLASSES, READER)
+        album = read_training_images(rows, CLASSES, READER)
         assert (len(album), len(album.donors())) == (0, 0)
 
 
@@ -82,7 +83,7 @@ def test_a_box_and_a_mask_of_it_are_the_same_foreground(pictures: Path) -> None:
     lines = ("0.png,cat,,20,10,16,16,a", "1.png,dog,,0,0,5,64,a")
     boxes = catalog_of(pictures, *lines, box_columns=columns)
     masks = catalog_of(pictures, "0.png,cat,mask.png,20,10,16,16,a")
-    drawn, marked = (read_album(catalog, CLASSES, READER) for catalog in (boxes, masks))
+    drawn, marked = (read_training_images(catalog, CLASSES, READER) for catalog in (boxes, masks))
     assert drawn.known_N.all()
     assert drawn.mask_NHW[0].equal(marked.mask_NHW[0])
     assert drawn.mask_NHW[0].equal(torch.from_numpy(square(10, 20, 16)))
@@ -95,7 +96,7 @@ def guess(picture_CHW: Tensor) -> Estimate:
 def test_estimated_foregrounds_grow_and_annotated_ones_stay(pictures: Path) -> None:
     catalog = catalog_of(pictures, "0.png,cat,mask.png,,,,,a", "1.png,cat,,,,,,b")
     reader = Reader(READER.preprocessing, READER.ground, Estimator(guess, "a guess"))
-    album = read_album(catalog, CLASSES, reader)
+    album = read_training_images(catalog, CLASSES, reader)
     assert album.known_N.all()
     assert album.mask_NHW[0].equal(torch.from_numpy(square(10, 20, 16)))
     assert album.mask_NHW[1].equal(torch.from_numpy(square(28, 28, 14)))
@@ -110,24 +111,24 @@ def test_groups_are_numbered_by_name_or_not_known(
 ) -> None:
     lines = [f"{number}.png,cat,,,,,,{group}" for number, group in enumerate(groups)]
     catalog = catalog_of(pictures, *lines)
-    found = read_album(catalog, CLASSES, READER).group_N
+    found = read_training_images(catalog, CLASSES, READER).group_N
     assert (None if found is None else found.tolist()) == numbers
-    assert read_album(catalog, CLASSES, READER, group_column="site").group_N is None
+    assert read_training_images(catalog, CLASSES, READER, group_column="site").group_N is None
 
 
 def test_who_is_not_labelled_has_no_class(pictures: Path) -> None:
     catalog = catalog_of(pictures, "0.png,dog,,,,,,a", "1.png,,,,,,,b")
-    assert read_album(catalog, CLASSES, READER).label_N.tolist() == [1, -1]
+    assert read_training_images(catalog, CLASSES, READER).label_N.tolist() == [1, -1]
 
 
 def test_pictures_in_files_are_those_in_memory_and_leave_nothing(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = catalog_of(pictures, *[f"{number}.png,cat,mask.png,,,,,a" for number in range(6)])
-    kept = read_album(catalog, CLASSES, READER, tmp_path / "files")
+    kept = read_training_images(catalog, CLASSES, READER, tmp_path / "files")
     assert not (tmp_path / "files").exists()
     monkeypatch.setattr("tasks.finetune.images.SHARE", 0.0)
-    filed = read_album(catalog, CLASSES, READER, tmp_path / "files")
+    filed = read_training_images(catalog, CLASSES, READER, tmp_path / "files")
     assert (tmp_path / "files").is_dir()
     assert not list((tmp_path / "files").iterdir())
     assert filed.image_NCHW.equal(kept.image_NCHW)
@@ -140,15 +141,19 @@ def test_a_disk_without_room_is_told_before_it_is_filled(
 ) -> None:
     monkeypatch.setattr("tasks.finetune.images.SHARE", 0.0)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(AlbumMistake, match=r"1 pictures take 0.0 GB, and .* give an --out with"):
-        read_album(catalog_of(pictures, "0.png,cat,,,,,,a"), CLASSES, READER, tmp_path / "files")
+    with pytest.raises(UserError, match=r"1 pictures take 0.0 GB, and .* give an --out with"):
+        read_training_images(
+            catalog_of(pictures, "0.png,cat,,,,,,a"), CLASSES, READER, tmp_path / "files"
+        )
 
 
 def test_a_donors_object_is_known_and_leaves_a_background() -> None:
     mask_NHW = torch.zeros(5, 10, 10, dtype=torch.uint8)
     for row, rows in enumerate((3, 6, 7, 0, 3)):  # 0.3, 0.6, 0.7, none and 0.3 of the picture
         mask_NHW[row, :rows] = 255
-    album = Album.of(torch.zeros(5, 3, 10, 10, dtype=torch.uint8), torch.arange(5), mask_NHW)
+    album = TrainingImages.of(
+        torch.zeros(5, 3, 10, 10, dtype=torch.uint8), torch.arange(5), mask_NHW
+    )
     assert album.donors().tolist() == [0, 1, 4]
     known_N = torch.tensor([True, True, True, True, False])
     assert replace(album, known_N=known_N).donors().tolist() == [0, 1]

@@ -12,27 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from models.classifier.small_resnet import small_preprocessing, small_resnet
+from models.errors import UserError
 from models.network.layers import find_grid
 from models.objectives.erm import Erm
 from models.objectives.names import find_objective
-from tasks.finetune import (
-    Album,
-    AlbumMistake,
-    CheckpointMistake,
-    Checkpoints,
-    Epoch,
-    FinetuneSettings,
-    HeldOut,
-    HeldOutMistake,
-    Standing,
-    Training,
-    TrainingMistake,
-    check_album,
-    finetune,
-    predict,
-)
-from tasks.synthetic import BenchmarkSettings, read_rows, render, scene_of, write_benchmark
-from tasks.synthetic.baseline import RECIPE, album_of
+from tasks.finetune.checkpoint import Checkpoints, Epoch, TrainingState
+from tasks.finetune.images import TrainingImages, check_training_images
+from tasks.finetune.loop import Training, finetune, predict
+from tasks.finetune.settings import FinetuneSettings
+from tasks.finetune.validation import HeldOut
+from tasks.synthetic.baseline import RECIPE, training_images_of
+from tasks.synthetic.dataset import read_rows, scene_of, write_benchmark
+from tasks.synthetic.scene import render
+from tasks.synthetic.settings import BenchmarkSettings
 
 PREPROCESSING = small_preprocessing(64)
 SHORT = RECIPE.model_copy(update={"epochs": 3, "batch_size": 16})
@@ -41,11 +33,13 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "finetune.json").rea
 BENCHMARK = BenchmarkSettings(train=32, validation=16, test=8)
 
 
-def bright_or_dark(count: int = 64) -> Album:
+def bright_or_dark(count: int = 64) -> TrainingImages:
     generator = torch.Generator().manual_seed(0)
     label_N = torch.arange(count) % 2
     noise_NCHW = torch.randint(0, 120, (count, 3, 64, 64), generator=generator)
-    return Album.of((noise_NCHW + 130 * label_N[:, None, None, None]).to(torch.uint8), label_N)
+    return TrainingImages.of(
+        (noise_NCHW + 130 * label_N[:, None, None, None]).to(torch.uint8), label_N
+    )
 
 
 def fresh(classes: int = 2) -> nn.Module:
@@ -53,7 +47,7 @@ def fresh(classes: int = 2) -> nn.Module:
     return small_resnet(classes)
 
 
-def trained(recipe: FinetuneSettings, album: Album | None = None) -> nn.Module:
+def trained(recipe: FinetuneSettings, album: TrainingImages | None = None) -> nn.Module:
     network = fresh()
     finetune(Training(network, PREPROCESSING, album or bright_or_dark(), Erm(), recipe))
     return network
@@ -91,11 +85,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def album(folder: Path) -> Album:
-    return album_of(folder, "train", PREPROCESSING)
+def album(folder: Path) -> TrainingImages:
+    return training_images_of(folder, "train", PREPROCESSING)
 
 
-def ten_losses(name: str, album: Album, recipe: FinetuneSettings) -> list[float]:
+def ten_losses(name: str, album: TrainingImages, recipe: FinetuneSettings) -> list[float]:
     network, losses = fresh(4), list[float]()
     objective = find_objective(name).objective
     grids = (find_grid(network, torch.zeros(1, 3, 64, 64)),) * len(objective.layers)
@@ -105,7 +99,7 @@ def ten_losses(name: str, album: Album, recipe: FinetuneSettings) -> list[float]
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_ten_losses_of_the_generated_benchmark(name: str, album: Album) -> None:
+def test_ten_losses_of_the_generated_benchmark(name: str, album: TrainingImages) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 5, "batch_size": 16, "learning_rate": 5e-4})
     assert ten_losses(name, album, recipe) == pytest.approx(GOLDEN[name], rel=0.005)
 
@@ -121,7 +115,7 @@ def test_every_family_has_a_golden_run() -> None:
     assert shortest <= set(GOLDEN)
 
 
-def test_a_step_in_parts_is_the_step(album: Album) -> None:
+def test_a_step_in_parts_is_the_step(album: TrainingImages) -> None:
     frozen = RECIPE.model_copy(
         update={"steps": 4, "batch_size": 16, "flip": "none", "statistics": "frozen"}
     )
@@ -140,7 +134,7 @@ class Killed(Exception):
     [("erm", 3), ("erm", 4), ("erm", 7), ("sib", 3), ("ibsgl:refresh=never", 4), ("dfr", 4)],
 )
 def test_a_killed_training_ends_as_an_undisturbed_one(
-    name: str, after: int, album: Album, tmp_path: Path
+    name: str, after: int, album: TrainingImages, tmp_path: Path
 ) -> None:
     def training() -> Training:
         objective = find_objective(name).objective
@@ -174,11 +168,11 @@ def without_seconds(epoch: Epoch) -> dict[str, float]:
     return {name: value for name, value in epoch.figures.items() if "seconds" not in name}
 
 
-def test_the_best_epoch_is_taken(album: Album) -> None:
-    told: list[Standing] = []
+def test_the_best_epoch_is_taken(album: TrainingImages) -> None:
+    told: list[TrainingState] = []
     weights: list[Tensor] = []
 
-    def keep(standing: Standing, network: nn.Module) -> None:
+    def keep(standing: TrainingState, network: nn.Module) -> None:
         told.append(standing)
         weights.append(network.get_submodule("fc").weight.detach().clone())  # type: ignore[operator]
 
@@ -193,18 +187,18 @@ def test_the_best_epoch_is_taken(album: Album) -> None:
     assert torch.equal(network.get_submodule("fc").weight, weights[done.best - 1])  # type: ignore[arg-type]
 
 
-def test_another_trainings_checkpoint_is_refused(album: Album, tmp_path: Path) -> None:
+def test_another_trainings_checkpoint_is_refused(album: TrainingImages, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 1, "batch_size": 16})
     for identity in ("one", "one"):
         kept = Checkpoints(tmp_path, identity)
         finetune(Training(fresh(4), PREPROCESSING, album, Erm(), recipe, checkpoints=kept))
-    with pytest.raises(CheckpointMistake, match="checkpoint of another training"):
+    with pytest.raises(UserError, match="checkpoint of another training"):
         Checkpoints(tmp_path, "another").load()
     assert json.loads((tmp_path / "history.json").read_text())[0]["number"] == 1
 
 
 def test_a_loss_that_is_no_number_stops_with_step_parts_and_checkpoint(
-    album: Album, tmp_path: Path
+    album: TrainingImages, tmp_path: Path
 ) -> None:
     recipe = RECIPE.model_copy(
         update={"epochs": 9, "batch_size": 16, "learning_rate": 1e30, "schedule": "constant"}
@@ -212,31 +206,33 @@ def test_a_loss_that_is_no_number_stops_with_step_parts_and_checkpoint(
     training = Training(
         fresh(4), PREPROCESSING, album, Erm(), recipe, checkpoints=Checkpoints(tmp_path, "x")
     )
-    with pytest.raises(TrainingMistake, match=r"the loss is (nan|inf) in step \d+ of 18 \(cross"):
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) in step \d+ of 18 \(cross"):
         finetune(training)
 
 
-def test_a_class_without_pictures_is_refused(album: Album) -> None:
+def test_a_class_without_pictures_is_refused(album: TrainingImages) -> None:
     poor = replace(album, label_N=album.label_N.clamp(max=2))
-    with pytest.raises(AlbumMistake, match=r"1 of the model's 4 classes have no picture in train"):
-        check_album(poor, BENCHMARK.classes, "train")
-    check_album(replace(album, label_N=torch.full_like(album.label_N, -1)), BENCHMARK.classes, "t")
-    with pytest.raises(AlbumMistake, match="1 pictures to train on"):
-        check_album(bright_or_dark(1), ("a", "b"), "train")
+    with pytest.raises(UserError, match=r"1 of the model's 4 classes have no picture in train"):
+        check_training_images(poor, BENCHMARK.classes, "train")
+    check_training_images(
+        replace(album, label_N=torch.full_like(album.label_N, -1)), BENCHMARK.classes, "t"
+    )
+    with pytest.raises(UserError, match="1 pictures to train on"):
+        check_training_images(bright_or_dark(1), ("a", "b"), "train")
 
 
-def test_an_epoch_is_chosen_by_what_there_is(album: Album) -> None:
+def test_an_epoch_is_chosen_by_what_there_is(album: TrainingImages) -> None:
     device = torch.device("cpu")
     assert HeldOut(album, PREPROCESSING, device).figure_for(None) == "accuracy_exchanged"
     bare = replace(album, known_N=torch.zeros_like(album.known_N))
     assert HeldOut(bare, PREPROCESSING, device).figure_for(None) == "worst_group"
     plain = HeldOut(replace(bare, group_N=None), PREPROCESSING, device)
     assert plain.figure_for(None) == "accuracy"
-    with pytest.raises(HeldOutMistake, match="--choose exchanged needs pictures of several"):
+    with pytest.raises(UserError, match="--choose exchanged needs pictures of several"):
         plain.figure_for("exchanged")
 
 
-def test_figures_of_held_out_pictures(album: Album) -> None:
+def test_figures_of_held_out_pictures(album: TrainingImages) -> None:
     network = fresh(4).eval()
     found = HeldOut(album, PREPROCESSING, torch.device("cpu")).judge(network)
     right_N = predict(network, album.image_NCHW, PREPROCESSING) == album.label_N
@@ -250,7 +246,7 @@ def test_figures_of_held_out_pictures(album: Album) -> None:
 
 
 def test_a_split_comes_in_the_tables_order(folder: Path) -> None:
-    data = album_of(folder, "test", PREPROCESSING)
+    data = training_images_of(folder, "test", PREPROCESSING)
     rows = [row for row in read_rows(folder) if row["split"] == "test"]
     assert len(data) == len(rows) == 8
     for place, row in enumerate(rows):

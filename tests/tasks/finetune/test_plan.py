@@ -16,45 +16,41 @@ from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
+from models.errors import UserError
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.step import Objective
 from models.objectives.swap import Swap
 from tasks.catalog.catalog import DataSettings
-from tasks.finetune import (
-    Album,
-    CheckpointMistake,
-    Checkpoints,
-    FinetuneSettings,
-    LearningSettings,
-    Lesson,
-    Training,
-    TrainingMistake,
-    Wanted,
-    finetune,
-    plan_lesson,
-)
-from tasks.finetune.batches import Deck
-from tasks.finetune.loop import answers
+from tasks.finetune.batches import BatchSampler
+from tasks.finetune.checkpoint import Checkpoints
+from tasks.finetune.images import TrainingImages
+from tasks.finetune.loop import Training, answers, finetune
+from tasks.finetune.plan import LearningSettings, TrainingPlan, TrainingRequest, plan_training
+from tasks.finetune.settings import FinetuneSettings
 from tasks.pictures.estimator import ForegroundSettings
 
 PREPROCESSING = Preprocessing(crop=(32, 32), mean=(0, 0, 0), std=(1, 1, 1))
 ONCE = FinetuneSettings(objective="erm", batch_size=8, epochs=2, schedule="constant")
 
 
-def album_of(label_N: Tensor, known: bool = True) -> Album:
+def album_of(label_N: Tensor, known: bool = True) -> TrainingImages:
     """Pictures whose brightness is their label's, with a small object in the middle."""
     count = len(label_N)
     image_NCHW = (20 + 50 * label_N.clamp(min=0))[:, None, None, None].expand(count, 3, 32, 32)
     mask_NHW = torch.zeros(count, 32, 32, dtype=torch.uint8)
     mask_NHW[:, 12:20, 12:20] = 255
-    return Album.of(image_NCHW.to(torch.uint8), label_N, mask_NHW if known else None)
+    return TrainingImages.of(image_NCHW.to(torch.uint8), label_N, mask_NHW if known else None)
 
 
-def deck_of(album: Album, objective: Objective, recipe: FinetuneSettings = ONCE) -> Deck:
+def deck_of(
+    album: TrainingImages, objective: Objective, recipe: FinetuneSettings = ONCE
+) -> BatchSampler:
     answer_NK = nn.functional.one_hot(album.label_N, 3).float()
     generator = torch.Generator().manual_seed(0)
-    return Deck(album, answer_NK, PREPROCESSING, objective, recipe, generator, torch.device("cpu"))
+    return BatchSampler(
+        album, answer_NK, PREPROCESSING, objective, recipe, generator, torch.device("cpu")
+    )
 
 
 def test_every_picture_comes_once_an_epoch_in_another_order() -> None:
@@ -124,7 +120,7 @@ def spoiled_after(step: int, folder: Path) -> Training:
 
 
 def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(TrainingMistake) as stopped:
+    with pytest.raises(UserError) as stopped:
         spoiled_after(3, tmp_path)
     assert str(stopped.value) == (
         "the loss is nan in step 4 of 4 (cross_entropy nan): lower --learning-rate or the "
@@ -134,12 +130,12 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(tmp_path: Path)
 
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(TrainingMistake) as stopped:
+    with pytest.raises(UserError) as stopped:
         spoiled_after(2, tmp_path)
     assert str(stopped.value).startswith("the network's answers are no numbers after step 2 of 4:")
     assert str(stopped.value).endswith("the last good checkpoint is none")
     assert not (tmp_path / "checkpoint.pt").exists()
-    with pytest.raises(TrainingMistake, match=r"no numbers after step 4 of 4.*checkpoint.pt$"):
+    with pytest.raises(UserError, match=r"no numbers after step 4 of 4.*checkpoint.pt$"):
         spoiled_after(4, tmp_path)
 
 
@@ -156,7 +152,7 @@ def test_a_folder_has_one_training(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "elsewhere", "mine").training_id() != own
     (tmp_path / "checkpoint.pt").touch()
     (tmp_path / "history.json").touch()
-    with pytest.raises(CheckpointMistake):
+    with pytest.raises(UserError):
         other.training_id()
     assert mine.training_id() == own
     assert other.training_id(replace=True) != own
@@ -168,15 +164,15 @@ def classifier(bundle: Path) -> Classifier:
     return load_classifier(ModelSettings(address=str(bundle)))
 
 
-def planned(data: Path, model: Classifier, folder: Path, **learning: object) -> Lesson:
+def planned(data: Path, model: Classifier, folder: Path, **learning: object) -> TrainingPlan:
     told = {"train_split": "train", "validation_share": 0.25, **learning}
-    wanted = Wanted(
+    wanted = TrainingRequest(
         DataSettings(path=str(data), split="test"),
         LearningSettings.model_validate(told),
         ForegroundSettings(),
         ONCE,
     )
-    return plan_lesson(model, wanted, folder)
+    return plan_training(model, wanted, folder)
 
 
 def shuffled(benchmark: Path, folder: Path) -> Path:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.attribution.donor_predictions import Votes
+from tasks.attribution.donor_predictions import DonorPredictions
 from tasks.flags.background_score import FLOOR, LEAST, log_odds, score_images, threshold_of
 
 DONORS = ("a", "b", "c", "d")
-VOTES = Votes(
+VOTES = DonorPredictions(
     places={name: place for place, name in enumerate(DONORS)},
     content_N=np.array(["of a", "of b", "of c", "of d"], object),
     prediction_N=np.array([0, 0, 1, 1]),
@@ -93,7 +93,7 @@ def test_where_backgrounds_are_of_no_consequence_few_donors_raise_no_alarms(alik
     predicted = np.where(np.arange(donors) < alike, 0, 1)
     said = 1 / (1 + np.exp(-generator.normal(0, 1.5, donors)))
     names = [str(number) for number in range(donors)]
-    votes = Votes(
+    votes = DonorPredictions(
         {name: place for place, name in enumerate(names)},
         np.array(names, object),
         predicted,

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
-from tasks.gate.policy import PolicyMistake, read_policy
+from models.errors import UserError
+from tasks.gate.policy import read_policy
 from tasks.schema.gate import GAUGED_FIGURES
 
 EXAMPLE = Path(__file__).parent.parent.parent.parent / "flows/policy.toml"
@@ -133,7 +134,7 @@ def test_a_mistake_is_named_with_its_line(text: str, told: str, tmp_path: Path) 
 
 
 def test_a_policy_that_is_nowhere_is_said(tmp_path: Path) -> None:
-    with pytest.raises(PolicyMistake, match=r"not found: give --policy FILE"):
+    with pytest.raises(UserError, match=r"not found: give --policy FILE"):
         read_policy(str(tmp_path / "policy.toml"))
 
 
@@ -141,7 +142,7 @@ def test_maps_that_nobody_computes_are_told_before_the_audit(tmp_path: Path) -> 
     lift = "[[rule]]\nfigure = 'lift'\nmethod = 'rise'\nat_least = 1.0\n"
     policy = read_policy(written(tmp_path, RULE + "at_least = 0.5\n" + lift))
     policy.check_methods(("grad_cam", "rise"))
-    with pytest.raises(PolicyMistake, match=r"rule 2 asks for the lift of rise, and the audit com"):
+    with pytest.raises(UserError, match=r"rule 2 asks for the lift of rise, and the audit com"):
         policy.check_methods(("grad_cam",))
     lenient = read_policy(written(tmp_path, lift + "on_missing = 'warn'\n"))
     lenient.check_methods(("grad_cam",))

@@ -11,17 +11,12 @@ import pytest
 import torch
 
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import Fetched
-from tasks.attribution.job import Asked, AttributionSettings
+from models.classifier.mlflow_models import FetchedModel
+from models.errors import UserError
+from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.prepare import prepare_run
-from tasks.interventions.donors import (
-    DonorMistake,
-    DonorPool,
-    InterventionSettings,
-    donors_mark,
-    read_donors,
-)
+from tasks.interventions.donors import DonorPool, InterventionSettings, donors_mark, read_donors
 from tasks.runs.folder import OutputSettings, RunFolder
 from tasks.runs.reader import open_run
 from tests.conftest import run_here
@@ -42,13 +37,13 @@ def prepared(
     interventions: InterventionSettings = InterventionSettings(pool=20),
     limit: int | None = None,
 ) -> RunFolder:
-    asked = Asked(
+    asked = AuditRequest(
         DataSettings(path=str(benchmark), split="test", limit=limit),
         AttributionSettings(),
         interventions,
     )
     model = ModelSettings(address=str(bundle))
-    return prepare_run(asked, Fetched(model), OutputSettings(run=str(folder)), {})
+    return prepare_run(asked, FetchedModel(model), OutputSettings(run=str(folder)), {})
 
 
 def test_donors_are_of_every_other_class_and_of_the_own() -> None:
@@ -128,7 +123,7 @@ def test_another_runs_pool_is_taken_or_refused(
         (InterventionSettings(donors=str(tmp_path / "none")), "has no donor pool"),
     ):
         shutil.rmtree(second.path, ignore_errors=True)
-        with pytest.raises(DonorMistake, match=told):
+        with pytest.raises(UserError, match=told):
             prepared(tmp_path / "second", benchmark_folder, bundle, settings)
         assert not second.path.exists()  # refused before anything is written or deleted
 
@@ -148,7 +143,7 @@ def test_exchanges_that_are_no_longer_asked_for_are_forgotten(
     model = ModelSettings(address=str(bundle))
     run = run_here(tmp_path / "run", data, model)
     assert (run.path / "interventions").exists()
-    none = Asked(data, interventions=InterventionSettings(choice="none"))
+    none = AuditRequest(data, interventions=InterventionSettings(choice="none"))
     again = run_here(tmp_path / "run", data, model, asked=none)
     assert not any((again.path / name).exists() for name in ("interventions", "votes"))
     summary = open_run(again.path).summary()

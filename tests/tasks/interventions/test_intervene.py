@@ -11,7 +11,7 @@ import torch
 
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
-from models.interventions import exchanged, predict, without_background, without_object
+from models.interventions import exchange_background, predict, remove_background, remove_object
 from tasks import schema
 from tasks.attribution.job import read_shard, reader_of
 from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
@@ -45,11 +45,11 @@ def test_every_row_is_what_its_words_say(finished_run: RunFolder, classifier: Cl
         image_1CHW = classifier.preprocessing.normalise(sample.picture_CHW[None])
         mask_1HW = sample.mask_HW[None] / 255
         target = classifier.classes.index(predicted[row.row_id]["prediction"])
-        changes = [without_object(image_1CHW, mask_1HW), without_background(image_1CHW, mask_1HW)]
+        changes = [remove_object(image_1CHW, mask_1HW), remove_background(image_1CHW, mask_1HW)]
         for name in told["donors"]:
             background_CHW = pool.background_NCHW[pool.row_ids.index(name)]
             other_1CHW = classifier.preprocessing.normalise(background_CHW[None])
-            changes.append(exchanged(image_1CHW, mask_1HW, other_1CHW))
+            changes.append(exchange_background(image_1CHW, mask_1HW, other_1CHW))
         found = [predict(classifier.network, image_1CHW)[0] for image_1CHW in changes]
         held = [float(probability_K[target]) for probability_K in found]
         named = [classifier.classes[int(probability_K.argmax())] for probability_K in found]

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tasks import schema
-from tasks.method_comparison.figures import Floats, Measured, Resampling
+from tasks.method_comparison.figures import Floats, MethodMeasurements, Resampling
 from tasks.method_comparison.ranking import rank
 
 IMAGES = 60
@@ -30,15 +30,15 @@ def values(seed: int, **given: float | Floats) -> dict[str, Floats]:
     return columns
 
 
-def method(name: str, seed: int = 0, **given: float | Floats) -> Measured:
+def method(name: str, seed: int = 0, **given: float | Floats) -> MethodMeasurements:
     return of_columns(name, values(seed, **given))
 
 
-def of_columns(name: str, columns: dict[str, Floats]) -> Measured:
-    return Measured(name, IMAGES, columns, np.random.default_rng(7).random(IMAGES))
+def of_columns(name: str, columns: dict[str, Floats]) -> MethodMeasurements:
+    return MethodMeasurements(name, IMAGES, columns, np.random.default_rng(7).random(IMAGES))
 
 
-def verdicts(*methods: Measured) -> Mapping[str, str]:
+def verdicts(*methods: MethodMeasurements) -> Mapping[str, str]:
     return {row.method: row.verdict for row in rank(methods)[1]}
 
 
@@ -121,7 +121,7 @@ def test_degradation_is_relative_to_what_degrading_takes_from_the_data() -> None
 def test_reliance_is_the_rank_correlation_of_background_share_and_evidence() -> None:
     reliance_N = np.random.default_rng(7).random(IMAGES)
     share_N = 1 - reliance_N + 0.2 * np.random.default_rng(8).standard_normal(IMAGES)
-    found = Measured("grad_cam", IMAGES, values(0, share=share_N), reliance_N)
+    found = MethodMeasurements("grad_cam", IMAGES, values(0, share=share_N), reliance_N)
     figure = rank([found])[1][0].figures[schema.RELIANCE]
     assert figure is not None
     background_N = (1 - found.values["share"]).clip(0)
@@ -139,6 +139,6 @@ def test_images_without_a_map_and_flat_maps_are_counted() -> None:
     clean_N = np.full(IMAGES, 0.9)
     clean_N[:5] = np.nan
     columns = values(0, clean=clean_N)
-    (row,) = rank([Measured("grad_cam", 57, columns, np.zeros(IMAGES))])[1]
+    (row,) = rank([MethodMeasurements("grad_cam", 57, columns, np.zeros(IMAGES))])[1]
     assert (row.images, row.missing, row.flat) == (55, 3, 2)
     assert row.figures[schema.RELIANCE] is None  # everything relies alike: no ranks to compare

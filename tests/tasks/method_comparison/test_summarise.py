@@ -18,9 +18,9 @@ from models.methods.maps import explain
 from models.methods.registry import find_method
 from models.network.question import Question
 from tasks import schema
-from tasks.attribution.job import Asked, AttributionSettings, ComparisonSettings, reader_of
+from tasks.attribution.job import AttributionSettings, AuditRequest, ComparisonSettings, reader_of
 from tasks.catalog.catalog import DataSettings
-from tasks.method_comparison.figures import measured
+from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.summarise import gallery_of, summarise_methods
 from tasks.pictures.samples import Sample, rows_of
 from tasks.runs.folder import RunFolder
@@ -35,7 +35,7 @@ Found = tuple[RunFolder, CostSummary]
 
 @pytest.fixture(scope="module")
 def found(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    asked = Asked(
+    asked = AuditRequest(
         DataSettings(path=str(benchmark_folder), split="test", sample=IMAGES),
         AttributionSettings(methods=METHODS, shard_size=SHARD),
         comparison=ComparisonSettings(tested=10),
@@ -51,7 +51,7 @@ def summary(found: Found) -> schema.MethodsSummary:
 
 def samples_of(run: RunFolder, row_ids: list[str]) -> list[Sample]:
     state = open_run(run.path).state
-    read = reader_of(state["identity"], Asked(DataSettings(path="")).foreground)
+    read = reader_of(state["identity"], AuditRequest(DataSettings(path="")).foreground)
     rows = {row.row_id: row for row in rows_of(pq.read_table(str(run.catalog)))}
     samples = [read(rows[row_id]) for row_id in row_ids]
     assert all(isinstance(sample, Sample) for sample in samples)
@@ -94,7 +94,7 @@ def test_merits_and_trials_are_those_of_the_map_made_alone(
     mask_BHW = torch.stack([s.mask_HW for s in samples if s.mask_HW is not None]) / 255
     top_B = localisation.top_k(map_Bhw.abs(), mask_BHW).numpy()
     np.testing.assert_allclose(merits["top_k"].to_numpy().astype(float), top_B, atol=0.02)
-    forgetful = sanity.randomised(classifier.network, "whole", 0)
+    forgetful = sanity.randomise(classifier.network, "whole", 0)
     again = Question(forgetful, image_BCHW, target_B, grid=classifier.grid)
     alike_B = sanity.rank_correlation(map_Bhw, explain(find_method(name), again)).numpy()
     np.testing.assert_allclose(trials["whole"].to_numpy().astype(float), alike_B, atol=0.02)
@@ -102,7 +102,7 @@ def test_merits_and_trials_are_those_of_the_map_made_alone(
 
 def test_all_maps_are_held_against_the_same_interventions(found: Found) -> None:
     run = open_run(found[0].path)
-    one, other = (measured(run, method).reliance_N for method in METHODS[:2])
+    one, other = (read_measurements(run, method).reliance_N for method in METHODS[:2])
     assert np.isfinite(one).any()
     np.testing.assert_array_equal(one, other)  # no map has a part in what it is compared with
 

@@ -14,8 +14,9 @@ import torch
 from PIL import Image, ImageFile, ImageOps
 from torchvision.io import ImageReadMode, decode_image
 
-from models.classifier.preprocessing import LARGEST, GeometryMistake, Preprocessing
-from tasks.pictures.decode import FORMATS, PictureMistake, decode, open_picture, turned, untwist
+from models.classifier.preprocessing import LARGEST, Preprocessing
+from models.errors import PictureError, UserError
+from tasks.pictures.decode import FORMATS, decode, open_picture, turned, untwist
 from tests.support import corpus, pictures
 
 
@@ -124,7 +125,7 @@ def test_the_first_picture_of_several_is_taken(suffix: str) -> None:
 
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_numbers_of_32_bits_are_refused_with_what_to_do(mode: str) -> None:
-    with pytest.raises(PictureMistake, match="32 bits") as caught:
+    with pytest.raises(PictureError, match="32 bits") as caught:
         decode(pictures.encoded(Image.new(mode, (5, 5), 1), "tif"))
     assert caught.value.remedy == "export it with 8 or 16 bits a pixel, or drop the row"
 
@@ -137,7 +138,7 @@ def test_no_truncated_picture_is_half_grey(name: str) -> None:
     for kept in range(0, len(content), 7):
         try:
             found = pixels(content[:kept])
-        except PictureMistake:
+        except PictureError:
             continue
         np.testing.assert_array_equal(found, expected)
 
@@ -147,7 +148,7 @@ def test_what_a_users_code_sets_changes_no_picture(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for name in ("a.jpg", "a.png", "a.bmp"):
         content = pictures.whole()[name]
-        with pytest.raises(PictureMistake):
+        with pytest.raises(PictureError):
             decode(content[: len(content) // 2])
 
 
@@ -167,7 +168,7 @@ def test_what_a_users_code_sets_changes_no_picture(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_what_is_no_picture_is_named(content: bytes, told: str) -> None:
-    with pytest.raises(PictureMistake, match=told):
+    with pytest.raises(PictureError, match=told):
         decode(content)
 
 
@@ -181,7 +182,7 @@ def test_a_bomb_takes_no_memory() -> None:
     bombs = {name: content for name, content in corpus.broken() if "bomb" in name}
     assert len(bombs) >= 10
     for content in bombs.values():
-        with pytest.raises(PictureMistake, match=r"million|exceeds limit"):
+        with pytest.raises(PictureError, match=r"million|exceeds limit"):
             decode(content)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
@@ -192,7 +193,7 @@ def test_opening_unpacks_nothing(suffix: str) -> None:
     content = pictures.encoded(pictures.noise(200, 300), suffix)
     half = content[: len(content) // 2]
     assert open_picture(half).size == (200, 300)
-    with pytest.raises(PictureMistake, match="truncated"):
+    with pytest.raises(PictureError, match="truncated"):
         decode(half)
 
 
@@ -214,7 +215,7 @@ def test_the_limit_is_the_same_where_pil_has_another() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert open_picture(pictures.png(20_000, rows, 1, 0)).size == (rows, 20_000)
-    with pytest.raises(PictureMistake, match="20000x10001 pixels, more than 200 million"):
+    with pytest.raises(PictureError, match="20000x10001 pixels, more than 200 million"):
         open_picture(pictures.png(20_000, rows + 1, 1, 0))
 
 
@@ -223,7 +224,7 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     at = content.index(b"\xff\xc2")
     content[at + 5 : at + 9] = struct.pack(">HH", 10_000, 10_000)
     scan = content.rindex(b"\xff\xda")
-    with pytest.raises(PictureMistake, match="scans of 10000x10000 pixels take too long"):
+    with pytest.raises(PictureError, match="scans of 10000x10000 pixels take too long"):
         decode(bytes(content[:-2] + content[scan:-2] * 100 + content[-2:]))
 
 
@@ -236,7 +237,7 @@ def test_pil_neither_warns_nor_logs(
             if name.endswith((".png", ".webp", ".gif", ".bmp", ".ppm")):
                 try:
                     decode(content)
-                except PictureMistake as refused:
+                except PictureError as refused:
                     assert str(refused)
     assert [str(warning.message) for warning in recwarn if "PIL" in warning.filename] == []
     told = capfd.readouterr()
@@ -246,7 +247,7 @@ def test_pil_neither_warns_nor_logs(
 @pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1)])
 def test_a_line_of_pixels_is_not_resized_without_end(size: tuple[int, int]) -> None:
     line_CHW = torch.zeros(3, *size, dtype=torch.uint8)
-    with pytest.raises(GeometryMistake, match="would be 25600000 on the longer: at most 200 mill"):
+    with pytest.raises(UserError, match="would be 25600000 on the longer: at most 200 mill"):
         Preprocessing(resize=256, crop=(224, 224)).place(line_CHW)
     assert Preprocessing(resize=(8, 8)).place(line_CHW).shape == (3, 8, 8)
     assert Preprocessing(resize=20, crop=(8, 8)).place(line_CHW).shape == (3, 8, 8)

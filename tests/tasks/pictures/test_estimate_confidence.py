@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from tasks.pictures.estimate_confidence import FEWEST, Trust, TrustMistake, fit_confidence
+from models.errors import UserError
+from tasks.pictures.estimate_confidence import FEWEST, ConfidenceCalibration, fit_confidence
 
 Pairs = list[tuple[float, float]]
 
@@ -111,7 +112,7 @@ def test_an_iou_of_exactly_one_half_is_right() -> None:
 
 
 def test_too_few_pairs_are_refused_in_one_line() -> None:
-    with pytest.raises(TrustMistake) as caught:
+    with pytest.raises(UserError) as caught:
         fit_confidence(drawn(19, seed=0))
     assert str(caught.value) == (
         "19 annotated pictures are too few to judge estimates by: annotate at least 20"
@@ -119,4 +120,4 @@ def test_too_few_pairs_are_refused_in_one_line() -> None:
 
 
 def test_smallest_is_where_the_curve_reaches_the_share() -> None:
-    assert Trust(slope=4, intercept=-2, pairs=20).smallest(0.5) == 0.5
+    assert ConfidenceCalibration(slope=4, intercept=-2, pairs=20).smallest(0.5) == 0.5

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from tasks.pictures.decode import PictureMistake, turned
-from tasks.pictures.foreground import ForegroundMistake, Frame, Marks, decode_mask, draw_foreground
+from models.errors import ForegroundError, PictureError
+from tasks.pictures.decode import turned
+from tasks.pictures.foreground import Frame, Marks, decode_mask, draw_foreground
 from tests.support import pictures
 
 ROWS, COLUMNS = 16, 24
@@ -118,7 +119,7 @@ def test_the_noise_of_a_compressed_mask_marks_nothing(suffix: str, how: dict[str
     large_HW = np.kron(ring(), np.ones((8, 8), bool))
     found_HW = marked(grey(large_HW), suffix, **how)
     assert (found_HW != large_HW).mean() < 0.02
-    with pytest.raises(PictureMistake, match="keeps no exact values") as caught:
+    with pytest.raises(PictureError, match="keeps no exact values") as caught:
         marked(grey(large_HW), suffix, (255,), **how)
     assert caught.value.remedy == "export it as a PNG or drop the row"
 
@@ -133,12 +134,12 @@ def test_a_lossless_webp_keeps_its_values() -> None:
 def test_colours_of_sixteen_bits_are_refused() -> None:
     """PIL keeps their high byte: instance 7 would be background."""
     lines = b"".join(b"\0" + bytes(COLUMNS * 6) for _ in range(ROWS))
-    with pytest.raises(PictureMistake, match="no integers of 8 bits a colour or 16 bits of grey"):
+    with pytest.raises(PictureError, match="no integers of 8 bits a colour or 16 bits of grey"):
         decode_mask(pictures.png(COLUMNS, ROWS, 16, 2, lines))
     tiff = pictures.wide_tiff(np.full((ROWS, COLUMNS, 3), 7, np.uint16))
-    with pytest.raises(PictureMistake, match="no integers of 8 bits"):
+    with pytest.raises(PictureError, match="no integers of 8 bits"):
         decode_mask(tiff)
-    with pytest.raises(PictureMistake, match="no integers of 8 bits"):
+    with pytest.raises(PictureError, match="no integers of 8 bits"):
         marked(Image.new("F", (COLUMNS, ROWS), 0.7), "tif")
 
 
@@ -189,15 +190,15 @@ def test_a_mask_is_turned_by_its_own_exif() -> None:
 
 
 def test_a_mask_of_another_size_is_named() -> None:
-    with pytest.raises(ForegroundMistake, match=r"^mask 0.png is 9x5, image a.jpg is 24x16$") as it:
+    with pytest.raises(ForegroundError, match=r"^mask 0.png is 9x5, image a.jpg is 24x16$") as it:
         drawn(pictures.encoded(Image.new("L", (9, 5)), "png"))
     assert it.value.remedy == "export it again or drop the row"
 
 
 def test_a_mask_that_is_no_picture_says_what_to_do_once() -> None:
-    with pytest.raises(ForegroundMistake, match=r"^mask 0.png cannot be decoded \(it is empty\)$"):
+    with pytest.raises(ForegroundError, match=r"^mask 0.png cannot be decoded \(it is empty\)$"):
         drawn(b"")
-    with pytest.raises(ForegroundMistake, match=r"cannot be decoded \(it is a PDF\)$") as caught:
+    with pytest.raises(ForegroundError, match=r"cannot be decoded \(it is a PDF\)$") as caught:
         drawn(b"%PDF")
     assert caught.value.remedy == "export it as JPEG or PNG, or drop the row"
 
@@ -237,7 +238,7 @@ def test_run_lengths_say_their_own_size(turn: int) -> None:
     ],
 )
 def test_a_region_that_cannot_be_drawn_says_why(region: dict[str, Any], told: str) -> None:
-    with pytest.raises(ForegroundMistake, match=f"^region 1.*{told}"):
+    with pytest.raises(ForegroundError, match=f"^region 1.*{told}"):
         drawn(regions=[region])
 
 

@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 
 from models.classifier.architectures import ModelSettings
 from models.classifier.preprocessing import Preprocessing
-from models.errors import Mistake
+from models.errors import UserError
 from tasks.attribution.job import AttributionSettings
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
-from tasks.pictures.samples import Failure, Ground, Row, Sample, identify, read_sample, rows_of
+from tasks.pictures.samples import Failure, MaskReading, Row, Sample, identify, read_sample, rows_of
 from tasks.schema import FAILURES
 from tasks.storage.files import read_table
 from tests.conftest import BENCHMARK, run_here
 from tests.support import corpus, corpus_tables, pictures
 
 PREPARED = Preprocessing(resize=32, crop=(32, 32))
-GROUND = Ground("foreground", "upright")
+GROUND = MaskReading("foreground", "upright")
 SECONDS = 20  # for one file
 
 
@@ -175,7 +175,7 @@ def test_tables_are_catalogs_or_one_line(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         try:
             catalogs[name] = listed(tmp_path / name)
-        except Mistake as mistake:
+        except UserError as mistake:
             assert len(str(mistake).splitlines()) == 1, name
         except Exception as error:
             crashed[name] = f"{type(error).__name__}: {error}"[:200]
@@ -194,7 +194,7 @@ def listed(path: Path) -> pa.Table:
         catalog = make_catalog(data, ("cat", "dog"))
         try:
             check_catalog(catalog, data)
-        except Mistake as mistake:  # none of its pictures is there
+        except UserError as mistake:  # none of its pictures is there
             assert len(str(mistake).splitlines()) == 1
     return catalog
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from tasks.pictures.regions import RegionMistake, draw_region
+from models.errors import RegionError
+from tasks.pictures.regions import draw_region
 from tests.support.pictures import COLUMNS, ROWS
 
 
@@ -34,7 +35,7 @@ def in_box(box: tuple[float, float, float, float], rows: int, columns: int) -> n
 )
 def test_boxes_are_clipped_to_the_picture(x: float, y: float, width: float, height: float) -> None:
     if x + width <= 0 or y + height <= 0:
-        with pytest.raises(RegionMistake, match="outside of the picture's 24x16 pixels"):
+        with pytest.raises(RegionError, match="outside of the picture's 24x16 pixels"):
             draw_region({"box": [x, y, width, height]}, ROWS, COLUMNS)
         return
     found_HW = draw_region({"box": [x, y, width, height]}, ROWS, COLUMNS)
@@ -60,7 +61,7 @@ def coco_decode(runs: Any) -> np.ndarray:
 def test_polygons_are_cocos(polygons: list[list[float]]) -> None:
     try:
         found_HW = draw_region({"polygons": polygons}, ROWS, COLUMNS)
-    except RegionMistake as mistake:
+    except RegionError as mistake:
         assert "outside" in str(mistake)  # a line along the edge
         return
     expected = coco.merge(coco.frPyObjects(polygons, ROWS, COLUMNS))

@@ -14,7 +14,15 @@ import torch
 from PIL import Image
 
 from models.classifier.preprocessing import Preprocessing
-from tasks.pictures.samples import Failure, Ground, Row, Sample, identify, read_ahead, read_sample
+from tasks.pictures.samples import (
+    Failure,
+    MaskReading,
+    Row,
+    Sample,
+    identify,
+    read_ahead,
+    read_sample,
+)
 
 PREPARED = Preprocessing(resize=(8, 8))
 
@@ -40,7 +48,7 @@ def read(image: str, mask: str | None = None, polarity: str = "foreground") -> S
     return read_sample(
         Row("a", image, None, None if mask is None else (mask,)),
         PREPARED,
-        Ground(polarity, "upright"),
+        MaskReading(polarity, "upright"),
     )
 
 
@@ -167,7 +175,7 @@ def test_a_row_is_identified_as_it_is_read(tmp_path: Path, image: str) -> None:
         Row("a", image, None, None, None, "[]"),
         Row("a", image, None, (), None, "nonsense"),
     ]
-    samples = [read_sample(row, PREPARED, Ground("foreground", "upright")) for row in rows]
+    samples = [read_sample(row, PREPARED, MaskReading("foreground", "upright")) for row in rows]
     ids = []
     for row, sample in zip(rows, samples, strict=True):
         assert isinstance(sample, Sample)
@@ -181,7 +189,9 @@ def test_a_row_is_identified_as_it_is_read(tmp_path: Path, image: str) -> None:
 
 def test_one_mask_that_is_away_leaves_no_part_of_a_foreground(tmp_path: Path, image: str) -> None:
     masks = (saved(tmp_path / "m.png", half()), str(tmp_path / "nowhere.png"))
-    sample = read_sample(Row("a", image, None, masks), PREPARED, Ground("foreground", "upright"))
+    sample = read_sample(
+        Row("a", image, None, masks), PREPARED, MaskReading("foreground", "upright")
+    )
     assert isinstance(sample, Sample)
     assert sample.mask_HW is None
     assert sample.foreground_id is None
@@ -201,7 +211,7 @@ def test_picture_mask_and_regions_turn_together(tmp_path: Path, orientation: str
         Row("a", str(tmp_path / "a.png"), None, (mask,)),
         Row("a", str(tmp_path / "a.png"), None, None, None, region),
     ):
-        sample = read_sample(row, PREPARED, Ground("foreground", orientation))
+        sample = read_sample(row, PREPARED, MaskReading("foreground", orientation))
         assert isinstance(sample, Sample)
         assert sample.mask_HW is not None
         white_HW = sample.mask_HW if orientation == "stored" else sample.mask_HW.flip(1).T
@@ -212,7 +222,7 @@ def test_picture_mask_and_regions_turn_together(tmp_path: Path, orientation: str
 
 def test_regions_that_cannot_be_drawn_cost_the_foreground(image: str) -> None:
     row = Row("a", image, None, None, None, '[{"box": [1, 2, 3, 4]}, {"box": [30, 2, 3, 4]}]')
-    sample = read_sample(row, PREPARED, Ground("foreground", "upright"))
+    sample = read_sample(row, PREPARED, MaskReading("foreground", "upright"))
     assert isinstance(sample, Sample)
     assert sample.failure is not None
     assert (sample.failure.stage, sample.failure.kind) == ("foreground", "permanent")
@@ -225,7 +235,7 @@ def test_regions_that_cannot_be_drawn_cost_the_foreground(image: str) -> None:
 def test_a_picture_that_would_grow_without_end_is_a_failure(tmp_path: Path) -> None:
     line = saved(tmp_path / "line.png", np.zeros((1, 100_000), np.uint8))
     prepared = Preprocessing(resize=256, crop=(224, 224))
-    failure = read_sample(Row("a", line, None), prepared, Ground("foreground", "upright"))
+    failure = read_sample(Row("a", line, None), prepared, MaskReading("foreground", "upright"))
     assert isinstance(failure, Failure)
     assert failure.kind == "permanent"
     assert "line.png cannot be resized (its 100000x1 pixels" in failure.message

@@ -15,7 +15,9 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from tasks.pictures.segmentation import VERSION, Estimate, estimate_foreground
-from tasks.synthetic import BenchmarkSettings, plan, render, render_backdrop, scene_of
+from tasks.synthetic.dataset import plan, scene_of
+from tasks.synthetic.scene import render, render_backdrop
+from tasks.synthetic.settings import BenchmarkSettings
 
 BENCHMARK = BenchmarkSettings(train=0, validation=0, test=64)
 GOLDEN_AREAS = [0.1931, 0.1931, 0.1855, 0.1099, 0.1729, 0.1501, 0.1094, 0.2632]

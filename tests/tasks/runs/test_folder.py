@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.addresses import writing
+from models.addresses import write_whole
+from models.errors import RunFolderError
 from tasks.runs.folder import (
     Mark,
     OutputSettings,
     RunFolder,
-    RunMistake,
     digest,
     is_finished,
     is_run,
@@ -57,7 +57,7 @@ def test_a_truncated_part_is_never_finished(
 def test_a_broken_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), writing(path) as file:
+    with pytest.raises(ZeroDivisionError), write_whole(path) as file:
         file.write(b"half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
@@ -73,7 +73,7 @@ def test_the_same_identity_continues(tmp_path: Path) -> None:
 
 def test_another_identity_is_refused_naming_the_fields(tmp_path: Path) -> None:
     start_run(output(tmp_path / "run"), {"model": "m1", "layer": "l"})
-    with pytest.raises(RunMistake, match=r"model was 'm1', is 'm2'.*--replace") as caught:
+    with pytest.raises(RunFolderError, match=r"model was 'm1', is 'm2'.*--replace") as caught:
         start_run(output(tmp_path / "run"), {"model": "m2", "layer": "l"})
     assert "layer" not in str(caught.value)
 
@@ -97,23 +97,23 @@ def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(RunMistake, match="is not empty and no run folder"):
+    with pytest.raises(RunFolderError, match="is not empty and no run folder"):
         start_run(output(tmp_path / "run"), {"model": "m1"})
 
 
 def test_a_folder_with_other_things_is_never_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     for replace in (False, True):
-        with pytest.raises(RunMistake, match="is not empty and no run folder"):
+        with pytest.raises(RunFolderError, match="is not empty and no run folder"):
             start_run(output(tmp_path, replace), {"model": "m1"})
     assert (tmp_path / "thesis.tex").exists()
 
 
 def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RunMistake, match="is no run folder"):
+    with pytest.raises(RunFolderError, match="is no run folder"):
         RunFolder(tmp_path).read_state()
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(RunMistake, match=r"run\.json is broken"):
+    with pytest.raises(RunFolderError, match=r"run\.json is broken"):
         RunFolder(tmp_path).read_state()
 
 
@@ -126,7 +126,7 @@ def test_somebody_elses_run_json_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"scripts": 1}')
     (tmp_path / "thesis").mkdir()
     for replace in (False, True):
-        with pytest.raises(RunMistake, match=r"its run\.json is not Sightline's"):
+        with pytest.raises(RunFolderError, match=r"its run\.json is not Sightline's"):
             start_run(output(tmp_path, replace), {"model": "m1"})
     assert not is_run(RunFolder.at(tmp_path))
     assert (tmp_path / "thesis").exists()
@@ -136,7 +136,7 @@ def test_a_run_whose_state_was_half_written_can_be_replaced(tmp_path: Path) -> N
     run = start_run(output(tmp_path / "run"), {"model": "m1"})
     run.state.write_text("")
     assert is_run(run)
-    with pytest.raises(RunMistake, match="--replace"):
+    with pytest.raises(RunFolderError, match="--replace"):
         start_run(output(tmp_path / "run"), {"model": "m1"})
     start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
     assert run.read_state()["identity"] == {"model": "m1"}

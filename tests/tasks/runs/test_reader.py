@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.classifier.architectures import ModelSettings
+from models.errors import RunFolderError, UserError
 from tasks.catalog.catalog import DataSettings
-from tasks.runs.folder import RunFolder, RunMistake
-from tasks.runs.reader import ReaderMistake, enlarge, open_run
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import enlarge, open_run
 from tests.conftest import run_here
 
 
@@ -60,22 +61,22 @@ def test_duckdb_and_pandas_read_the_parts_without_us(finished_run: RunFolder) ->
 
 def test_what_is_not_there_is_named(finished_run: RunFolder, tmp_path: Path) -> None:
     run = open_run(finished_run.path)
-    with pytest.raises(ReaderMistake, match=r"has no maps of 'gradcam' \(did you mean 'grad_cam"):
+    with pytest.raises(UserError, match=r"has no maps of 'gradcam' \(did you mean 'grad_cam"):
         run.maps(["a"], "gradcam")
-    with pytest.raises(RunMistake, match="is no run folder"):
+    with pytest.raises(RunFolderError, match="is no run folder"):
         open_run(tmp_path)
 
 
 def test_an_unfinished_run_says_how_to_continue(finished_run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(finished_run.state.read_text())
-    with pytest.raises(ReaderMistake, match="run the same command again, it continues"):
+    with pytest.raises(UserError, match="run the same command again, it continues"):
         open_run(tmp_path).summary()
 
 
 def test_a_summary_of_another_version_says_so(finished_run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(finished_run.state.read_text())
     (tmp_path / "summary.json").write_text('{"schema_version": 0}')
-    with pytest.raises(ReaderMistake, match="written by another version of Sightline"):
+    with pytest.raises(UserError, match="written by another version of Sightline"):
         open_run(tmp_path).summary()
 
 
@@ -96,5 +97,5 @@ def test_columns_of_the_user_with_our_names_keep_apart(
 def test_a_run_without_a_prediction_says_so(finished_run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(finished_run.state.read_text())
     shutil.copy(finished_run.catalog, tmp_path)
-    with pytest.raises(ReaderMistake, match="has no predictions yet"):
+    with pytest.raises(UserError, match="has no predictions yet"):
         open_run(tmp_path).table()

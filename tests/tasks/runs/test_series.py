@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from models.addresses import place
+from models.addresses import as_path
 from tasks.runs.folder import OutputSettings, RunFolder
-from tasks.runs.series import previous_of, settled
+from tasks.runs.series import find_previous, settle_folder
 
 
 def test_the_previous_run_is_the_last_finished_one_before(
@@ -20,8 +20,8 @@ def test_the_previous_run_is_the_last_finished_one_before(
     series = tmp_path / "nightly"
     times = [datetime(2026, 11, day, 2, tzinfo=UTC) for day in range(18, 23)]
     output = OutputSettings(series=str(tmp_path))
-    assert settled(output, "nightly", times[0]).reuse is None
-    folders = [settled(output, "nightly", time).folder for time in times]
+    assert settle_folder(output, "nightly", times[0]).reuse is None
+    folders = [settle_folder(output, "nightly", time).folder for time in times]
     assert folders[0] == str(series / "2026-11-18T02-00-00Z")
     for folder in (folders[0], folders[1], folders[4]):
         RunFolder.at(shutil.copytree(finished_run.path, folder)).update_state(state="finished")
@@ -29,19 +29,19 @@ def test_the_previous_run_is_the_last_finished_one_before(
     half.update_state(state="running")
     (series / "2026-11-20 notes").mkdir()
     (series / "2026-11-20.txt").write_text("no run")
-    assert settled(output, "nightly", times[3]).reuse == folders[1]
-    assert settled(output, "nightly", times[0]).reuse is None
-    assert previous_of(place(series), folders[1]) == folders[0]
+    assert settle_folder(output, "nightly", times[3]).reuse == folders[1]
+    assert settle_folder(output, "nightly", times[0]).reuse is None
+    assert find_previous(as_path(series), folders[1]) == folders[0]
 
 
 def test_a_time_means_one_folder_in_every_zone() -> None:
     output = OutputSettings(series="runs", replace=True, reuse="other")
     berlin = datetime(2026, 11, 21, 3, 0, 0, 123456, timezone(timedelta(hours=1)))
-    found = settled(output, None, berlin)
+    found = settle_folder(output, None, berlin)
     assert found.folder == str(Path("runs/by-hand/2026-11-21T02-00-00Z").absolute())
     assert (found.replace, found.reuse) == (True, "other")
     alone = OutputSettings(run="here")
-    assert settled(alone, "nightly", berlin) is alone
+    assert settle_folder(alone, "nightly", berlin) is alone
 
 
 @pytest.mark.parametrize("given", [{}, {"run": "a", "series": "b"}])

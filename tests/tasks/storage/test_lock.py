@@ -18,9 +18,10 @@ import psutil
 import pytest
 from upath import UPath
 
-from models.addresses import place
+from models.addresses import as_path
+from models.errors import UserError
 from tasks.storage import lock
-from tasks.storage.lock import Claim, LockMistake, held, owner_of
+from tasks.storage.lock import Claim, hold_lock, owner_of
 
 HOLD = """
 import sys, time
@@ -34,7 +35,9 @@ with held(sys.argv[1]):
 @pytest.fixture(params=["local", "memory"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
     return (
-        place(tmp_path / "run") if request.param == "local" else place(f"memory://{tmp_path}/run")
+        as_path(tmp_path / "run")
+        if request.param == "local"
+        else as_path(f"memory://{tmp_path}/run")
     )
 
 
@@ -49,7 +52,7 @@ def claim(run: UPath, **changes: object) -> UPath:
 
 
 def test_the_lock_is_there_while_held_and_gone_afterwards(run: UPath) -> None:
-    with held(str(run)):
+    with hold_lock(str(run)):
         owner = owner_of(run)
         assert owner is not None
         assert owner.pid == os.getpid()
@@ -59,46 +62,46 @@ def test_the_lock_is_there_while_held_and_gone_afterwards(run: UPath) -> None:
 
 def test_a_second_writer_is_refused_with_the_owner_and_the_age(run: UPath) -> None:
     with (
-        held(str(run)),
-        pytest.raises(LockMistake, match=rf"process {os.getpid()} on .* last seen 0 s ago"),
-        held(str(run)),
+        hold_lock(str(run)),
+        pytest.raises(UserError, match=rf"process {os.getpid()} on .* last seen 0 s ago"),
+        hold_lock(str(run)),
     ):
         pytest.fail("two writers")
 
 
 def test_an_owner_elsewhere_is_alive_while_he_gives_signs_of_life(run: UPath) -> None:
     claim(run)
-    with pytest.raises(LockMistake, match="process 4711 on elsewhere"), held(str(run)):
+    with pytest.raises(UserError, match="process 4711 on elsewhere"), hold_lock(str(run)):
         pytest.fail("two writers")
 
 
 def test_an_owner_elsewhere_without_signs_of_life_is_replaced(run: UPath) -> None:
     stale = claim(run, beat=time.time() - lock.STALE - 1)
-    with held(str(run)):
+    with hold_lock(str(run)):
         assert not stale.exists()
 
 
 def test_a_dead_process_of_this_machine_is_replaced_at_once(tmp_path: Path) -> None:
-    run = place(tmp_path / "run")
+    run = as_path(tmp_path / "run")
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    with pytest.raises(LockMistake, match=f"process {process.pid}"), held(str(run)):
+    with pytest.raises(UserError, match=f"process {process.pid}"), hold_lock(str(run)):
         pytest.fail("two writers")
     process.kill()
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:  # until it is waited for
         time.sleep(0.01)
-    with held(str(run)):
+    with hold_lock(str(run)):
         assert owner_of(run) is not None
     process.communicate()
 
 
 def test_a_number_that_was_given_again_is_another_process(run: UPath) -> None:
-    with held(str(run)):
+    with hold_lock(str(run)):
         owner = owner_of(run)
     assert owner is not None
     claim(run, machine=owner.machine, pid=os.getpid(), born=owner.born - 1000)
-    with held(str(run)):
+    with hold_lock(str(run)):
         pass
 
 
@@ -109,7 +112,7 @@ def test_of_many_that_start_at_once_one_writes_at_most(run: UPath) -> None:
     def race(_: int) -> bool:
         together.wait()
         won = False
-        with suppress(LockMistake), held(str(run)):
+        with suppress(UserError), hold_lock(str(run)):
             won = True
             answered.wait()
         if not won:
@@ -122,14 +125,14 @@ def test_of_many_that_start_at_once_one_writes_at_most(run: UPath) -> None:
 
 
 def test_a_claim_that_was_half_written_goes_stale(tmp_path: Path) -> None:
-    run = place(tmp_path / "run")
+    run = as_path(tmp_path / "run")
     path = claim(run)
     path.write_text("")
-    with pytest.raises(LockMistake, match="an unknown host"), held(str(run)):
+    with pytest.raises(UserError, match="an unknown host"), hold_lock(str(run)):
         pytest.fail("two writers")
     long_ago = time.time() - lock.STALE - 1
     os.utime(path, (long_ago, long_ago))
-    with held(str(run)):
+    with hold_lock(str(run)):
         assert not path.exists()
 
 
@@ -138,7 +141,7 @@ def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.Monk
     monkeypatch.setattr(lock, "BEAT", 0.05)
     before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     try:
-        with held(str(run)):
+        with hold_lock(str(run)):
             for path in (run / "lock").glob("*.json"):
                 path.unlink()
             for _ in range(100):
@@ -152,7 +155,7 @@ def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.Monk
 
 def test_signs_of_life_are_given(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT", 0.05)
-    with held(str(run)):
+    with hold_lock(str(run)):
         first = owner_of(run)
         time.sleep(0.5)
         later = owner_of(run)

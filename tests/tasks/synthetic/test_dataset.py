@@ -16,21 +16,13 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from models.errors import UserError
 from tasks import synthetic
 from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.synthetic import (
-    BenchmarkSettings,
-    GenerateMistake,
-    Scene,
-    plan,
-    read_rows,
-    read_settings,
-    render,
-    render_backdrop,
-    scene_of,
-    write_benchmark,
-)
+from tasks.synthetic.dataset import plan, read_rows, read_settings, scene_of, write_benchmark
 from tasks.synthetic.primitives import Draw, clouds, picture_plane, sine
+from tasks.synthetic.scene import Scene, render, render_backdrop
+from tasks.synthetic.settings import VERSION, BenchmarkSettings
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden" / "generate.json"
 FEW = BenchmarkSettings(train=12, validation=4, test=16, seed=5)
@@ -210,17 +202,17 @@ def test_a_whole_folder_is_not_drawn_again_and_not_overwritten(folder: Path) -> 
     before = picture.stat().st_mtime_ns
     write_benchmark(folder, FEW)
     assert picture.stat().st_mtime_ns == before
-    with pytest.raises(GenerateMistake, match="its seed, strength differ"):
+    with pytest.raises(UserError, match="its seed, strength differ"):
         write_benchmark(folder, FEW.model_copy(update={"seed": 1, "strength": 0.5}))
 
 
 def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:
     identity = json.loads((folder / "benchmark.json").read_text())
     (tmp_path / "benchmark.json").write_text(json.dumps({**identity, "version": 0}))
-    with pytest.raises(GenerateMistake, match="drawn by version 0"):
+    with pytest.raises(UserError, match="drawn by version 0"):
         read_settings(tmp_path)
     (tmp_path / "benchmark.json").write_text("{}")
-    with pytest.raises(GenerateMistake, match="does not describe a generated benchmark"):
+    with pytest.raises(UserError, match="does not describe a generated benchmark"):
         read_settings(tmp_path)
 
 
@@ -279,7 +271,7 @@ def test_fields_are_float32_between_0_and_1() -> None:
 def test_the_pixels_are_frozen(look: str, size: str, image_size: int) -> None:
     """A change here changes every figure of the project: raise VERSION and say so in CHANGELOG."""
     golden = json.loads(GOLDEN.read_text())
-    assert golden["version"] == synthetic.VERSION
+    assert golden["version"] == VERSION
     assert golden["sha256"][f"{look} {size} {image_size}"] == digest(look, size, image_size)
 
 

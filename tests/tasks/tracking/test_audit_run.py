@@ -10,9 +10,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from upath import UPath
 
-from tasks.runs.folder import RunFolder, RunMistake
-from tasks.runs.reader import ReaderMistake, open_run
-from tasks.tracking.audit_run import PublishError, Tracking, publish_run
+from models.errors import MlflowUnavailable, RunFolderError, UserError
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
+from tasks.tracking.audit_run import Tracking, publish_run
 from tasks.tracking.metrics import metrics_of
 
 FILES = {"catalog.parquet", "flags.parquet", "summary.json", "report.html"}
@@ -149,10 +150,10 @@ def test_a_run_folder_elsewhere_is_published_as_well(run: RunFolder, tracking: T
 
 def test_a_run_that_is_not_finished_is_refused(run: RunFolder, tracking: Tracking) -> None:
     run.report.unlink()
-    with pytest.raises(RunMistake, match="has no report yet: run the same command again"):
+    with pytest.raises(RunFolderError, match="has no report yet: run the same command again"):
         publish_run(run, tracking)
     run.summary.unlink()
-    with pytest.raises(ReaderMistake, match="is not finished"):
+    with pytest.raises(UserError, match="is not finished"):
         publish_run(run, tracking)
 
 
@@ -160,12 +161,12 @@ def test_a_deleted_experiment_is_one_line(run: RunFolder, tracking: Tracking) ->
     publish_run(run, tracking)
     client = MlflowClient(tracking_uri=tracking.uri)
     client.delete_experiment(client.get_experiment_by_name(tracking.experiment).experiment_id)
-    with pytest.raises(PublishError, match="must be in the 'active' state"):
+    with pytest.raises(MlflowUnavailable, match="must be in the 'active' state"):
         publish_run(run, tracking)
 
 
 def test_mlflow_being_away_is_one_line_with_the_command_for_later(run: RunFolder) -> None:
-    with pytest.raises(PublishError) as caught:
+    with pytest.raises(MlflowUnavailable) as caught:
         publish_run(run, Tracking("http://127.0.0.1:9", "tests"))
     line = str(caught.value)
     assert "\n" not in line

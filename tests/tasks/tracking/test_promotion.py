@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 from mlflow.tracking import MlflowClient
 
-from models.errors import Mistake
+from models.errors import UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.tracking.audit_run import Tracking
@@ -21,7 +21,6 @@ from tasks.tracking.promotion import (
     REASONS,
     STALE,
     VERDICT,
-    PromotionMistake,
     candidacy_of,
     check_versions,
     promote,
@@ -171,7 +170,7 @@ def test_a_run_of_a_local_bundle_stands_for_the_version_that_is_named(
 ) -> None:
     run = open_run(finished_run.path)
     client, address = MlflowClient(tracking.uri), "mlflow:models:/birds@candidate"
-    with pytest.raises(PromotionMistake, match="version 3 says its model is digest-3"):
+    with pytest.raises(UserError, match="version 3 says its model is digest-3"):
         candidacy_of(run, address, ALIAS, tracking, "out")
     client.set_model_version_tag("birds", "3", MODEL, run.state["identity"]["model"])
     told = candidacy_of(run, address, ALIAS, tracking, "out")
@@ -196,7 +195,7 @@ def test_a_run_of_a_local_bundle_stands_for_the_version_that_is_named(
 def test_what_is_no_version_is_said_with_the_nearest(
     finished_run: RunFolder, tracking: Tracking, address: str, told: str
 ) -> None:
-    with pytest.raises(Mistake, match=told):
+    with pytest.raises(UserError, match=told):
         candidacy_of(open_run(finished_run.path), address, ALIAS, tracking, "out")
 
 
@@ -206,5 +205,5 @@ def test_a_version_that_does_not_say_its_numbers_is_refused_before_any_audit(
 ) -> None:
     check_versions("mlflow:models:/birds/2", ALIAS, tracking)
     MlflowClient(tracking_uri=tracking.uri).delete_model_version_tag("birds", version, MODEL)
-    with pytest.raises(PromotionMistake, match=rf"models:/birds/{version} has no tag"):
+    with pytest.raises(UserError, match=rf"models:/birds/{version} has no tag"):
         check_versions("mlflow:models:/birds/2", ALIAS, tracking)

@@ -14,19 +14,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
-from models.classifier.architectures import Built, ModelSettings
+from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import Classifier, check_classifier, load_classifier
-from models.classifier.mlflow_models import fetched
+from models.classifier.mlflow_models import fetch
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
-from tasks.tracking.audit_run import PublishError, Tracking
-from tasks.tracking.registry import (
-    Origin,
-    Registered,
-    RegisterMistake,
-    RegistrySettings,
-    register_model,
-)
+from models.errors import MlflowUnavailable, UserError
+from tasks.tracking.audit_run import Tracking
+from tasks.tracking.registry import Origin, RegisteredModel, RegistrySettings, register_model
 from tasks.tracking.training_log import open_training
 
 REGISTRY = RegistrySettings(name="birds", alias="candidate")
@@ -78,7 +73,7 @@ class Counts(Tiny):
 
 def classifier_of(network: nn.Module, address: str) -> Classifier:
     prepared = Preprocessing(crop=(32, 32))
-    built = Built(network, address, classes=("bird", "boat", "car"), preprocessing=prepared)
+    built = BuiltNetwork(network, address, classes=("bird", "boat", "car"), preprocessing=prepared)
     return check_classifier(built, ModelSettings(address=address))
 
 
@@ -135,10 +130,10 @@ def test_a_version_is_audited_and_served(
 ) -> None:
     classifier = resnet()
     done = register_model(classifier, REGISTRY, tracking, ORIGIN)
-    assert done == Registered("birds", "1")
+    assert done == RegisteredModel("birds", "1")
     assert done.address == "mlflow:models:/birds/1"
     settings = ModelSettings(address="mlflow:models:/birds@candidate")
-    with fetched(settings, tracking.uri) as model:
+    with fetch(settings, tracking.uri) as model:
         again = load_classifier(model.settings)
     assert again.digest == classifier.digest
     assert again.classes == classifier.classes
@@ -253,7 +248,7 @@ def test_of_two_that_meet_the_first_stays(
     tracking: Tracking, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other comes between this one's look and its version."""
-    others: list[Registered] = []
+    others: list[RegisteredModel] = []
     create = MlflowClient.create_model_version
 
     def create_late(*given: object, **more: object) -> object:
@@ -285,7 +280,7 @@ def test_another_result_of_the_same_training_is_refused(
     tracking: Tracking, classifier: Classifier
 ) -> None:
     register_model(classifier, REGISTRY, tracking, ORIGIN)
-    with pytest.raises(RegisterMistake) as caught:
+    with pytest.raises(UserError) as caught:
         register_model(trained(1), REGISTRY, tracking, ORIGIN)
     assert str(caught.value) == (
         "version 1 of 'birds' is this training's with other weights: a training that is begun "
@@ -321,7 +316,7 @@ def test_a_network_that_counts_pictures_is_served_one_by_one(
 
 
 def test_an_mlflow_that_is_away_is_one_line(classifier: Classifier) -> None:
-    with pytest.raises(PublishError) as caught:
+    with pytest.raises(MlflowUnavailable) as caught:
         register_model(classifier, REGISTRY, Tracking("http://127.0.0.1:9", "tests"), ORIGIN)
     assert str(caught.value).startswith("MLflow at http://127.0.0.1:9 failed (")
     assert str(caught.value).endswith("; no version was registered, or its alias is not set")
