@@ -77,7 +77,8 @@ def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None
         raise
     except Exception as error:  # each client library has exceptions of its own
         raise AddressError(
-            f"{address} cannot be read ({describe_error(error)}): check the address and the credentials"
+            f"{address} cannot be read ({describe_error(error)}): check the address and the "
+            "credentials"
         ) from error
 
 

@@ -33,8 +33,8 @@ def prefect_answering() -> Iterator[None]:
             raise
         where = PREFECT_API_URL.value() or "its own address"
         raise PrefectUnavailable(
-            f"Prefect at {where} does not answer ({describe_error(error)}); what was computed is kept, and "
-            "the same command continues when it does, or without PREFECT_API_URL"
+            f"Prefect at {where} does not answer ({describe_error(error)}); what was computed is "
+            "kept, and the same command continues when it does, or without PREFECT_API_URL"
         ) from error
 
 

@@ -24,8 +24,8 @@ def refuse_secrets(settings: AnySettings) -> AnySettings:
     for name, text in flatten(settings.model_dump()):
         if has_password(text):
             raise ValueError(
-                f"setting {name} (--{option_name(name)}) holds a password, which would be kept with the "
-                "run: give it in the environment (MLFLOW_TRACKING_USERNAME and "
+                f"setting {name} (--{option_name(name)}) holds a password, which would be kept "
+                "with the run: give it in the environment (MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI; AWS_... for storage)"
             )
     return settings

@@ -106,7 +106,8 @@ def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
     choices = [entry.name for entry in named]
     if settings.weights is None:
         raise UserError(
-            f"torchvision:{name} needs --weights: a file, or one of {list_names([*choices, 'DEFAULT'])}"
+            f"torchvision:{name} needs --weights: a file, or one of "
+            f"{list_names([*choices, 'DEFAULT'])}"
         )
     if settings.weights in named.__members__:
         entry = named[settings.weights]

@@ -189,7 +189,8 @@ def _fetch_bundle(version: Version, files: Files, folder: Path) -> Path:
     names = files.names()
     if BUNDLE not in names:
         raise UserError(
-            f"{version.address} is no bundle of ours (it holds {list_names(names) or 'nothing'}, no "
+            f"{version.address} is no bundle of ours (it holds {list_names(names) or 'nothing'}, "
+            "no "
             f"{BUNDLE}): give --architecture torchvision:NAME and --weights-artifact PATH of a "
             "state dict or safetensors file among its files or its run's"
         )

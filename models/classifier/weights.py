@@ -100,7 +100,8 @@ def _unwrap(loaded: object, name: str) -> State:
     else:
         found = f"a {type(loaded).__name__}"
     raise UserError(
-        f"{name} hold {found}, not a state dict: save one, bare or under one of {list_names(WRAPPERS)}"
+        f"{name} hold {found}, not a state dict: save one, bare or under one of "
+        f"{list_names(WRAPPERS)}"
     )
 
 

@@ -128,7 +128,8 @@ def _explain_part(part: Question, foreign: CaptumMethod) -> Tensor:
         if "memory" in describe_error(error).lower():  # a smaller batch may help
             raise
         raise UserError(
-            f"captum:{foreign.name} does not work on this network: {printable(describe_error(error))}"
+            f"captum:{foreign.name} does not work on this network: "
+            f"{printable(describe_error(error))}"
         ) from error
 
 
@@ -193,7 +194,8 @@ def _find(name: str) -> Any:
     known = sorted(methods - set(refused))
     if name not in known:
         raise UserError(
-            f"Captum has no method {name!r}{suggest(name, known)}; known are {list_names(known, 30)}"
+            f"Captum has no method {name!r}{suggest(name, known)}; known are "
+            f"{list_names(known, 30)}"
         )
     return kinds[name]
 

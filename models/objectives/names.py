@@ -48,7 +48,8 @@ def find_objective(text: str) -> FoundObjective:
     family, _, rest = text.partition(":")
     if family not in FAMILIES:
         raise UserError(
-            f"unknown objective {text!r}{suggest(family, FAMILIES)}; known are {list_names(FAMILIES)}"
+            f"unknown objective {text!r}{suggest(family, FAMILIES)}; known are "
+            f"{list_names(FAMILIES)}"
         )
     forms, given = FAMILIES[family], parse_arguments(rest)
     usual = next(iter(forms))

@@ -214,7 +214,8 @@ def _refuse_taken(names: list[str]) -> None:
     taken = sorted(set(names) & set(schema.CATALOG.names))
     if taken:
         raise UserError(
-            f"the table's columns {list_names(taken)} have names that the catalog uses: rename them, "
+            f"the table's columns {list_names(taken)} have names that the catalog uses: rename "
+            "them, "
             "or name their role with --image-column, --label-column, --mask-column or --key-column"
         )
 

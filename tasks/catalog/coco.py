@@ -73,8 +73,8 @@ def read_annotations(path: UPath) -> Annotations:
         )
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise UserError(
-            f"annotations {path} are not COCO's: {describe_error(error)} in its images, annotations or "
-            "categories; export its instances again"
+            f"annotations {path} are not COCO's: {describe_error(error)} in its images, "
+            "annotations or categories; export its instances again"
         ) from error
 
 

@@ -119,6 +119,7 @@ def _chosen_split(root: UPath, known: list[str], split: str | None) -> str:
     found = next((name for name in split_names(split) if name in known), None)
     if found is None:
         raise UserError(
-            f"folder {root} has no split {split!r}{suggest(split, known)}; it has {list_names(known)}"
+            f"folder {root} has no split {split!r}{suggest(split, known)}; it has "
+            f"{list_names(known)}"
         )
     return found

@@ -48,7 +48,8 @@ def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) 
         names = [str(value) for value in given]
         hints = [hint for name in names if (hint := suggest(name, classes))]
         raise UserError(
-            f"none of the annotations' categories {list_names(names)} is one of the model's classes "
+            f"none of the annotations' categories {list_names(names)} is one of the model's "
+            "classes "
             f"{list_names(classes)}{hints[0] if hints else ''}: map them with --labels FILE "
             "(category,class)"
         )

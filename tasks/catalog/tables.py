@@ -154,7 +154,8 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
     found = next((name for name in wanted if name in known), None)
     if found is None:
         raise UserError(
-            f"table {path} has no split {split!r}{suggest(split, known)}; it has {list_names(known)}"
+            f"table {path} has no split {split!r}{suggest(split, known)}; it has "
+            f"{list_names(known)}"
         )
     return table.filter(pc.equal(splits, found))
 
