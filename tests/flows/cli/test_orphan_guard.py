@@ -16,7 +16,7 @@ COMMAND = """
 import sys
 sys.path.remove("")  # as the installed command, which does not look into the working folder
 import subprocess, time
-from flows.warden import nothing_left_behind
+from flows.cli.orphan_guard import nothing_left_behind
 with nothing_left_behind():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
@@ -48,8 +48,8 @@ def test_children_of_a_killed_command_end() -> None:
 
 
 def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None:
-    (tmp_path / "flows").mkdir()
-    for name in ("flows/__init__.py", "flows/cli/orphan_guard.py", "psutil.py", "contextlib.py"):
+    (tmp_path / "flows/cli").mkdir(parents=True)
+    for name in ("flows/__init__.py", "flows/cli/__init__.py", "psutil.py", "contextlib.py"):
         (tmp_path / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
     process, child = started(60, tmp_path)
     process.kill()

@@ -22,7 +22,8 @@ from tasks.runs.reader import open_run
 BIN = Path(sys.executable).parent
 IMAGES = 1500
 IMPATIENT = (
-    "from flows import server; server.PATIENCE = 3; from flows.cli.commands import main; main()"
+    "from flows.runtime import prefect_server; prefect_server.PATIENCE = 3; "
+    "from flows.cli import main; main()"
 )
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]

@@ -23,7 +23,7 @@ from tests.support.networks import TinyNet, random_images, tiny_net, torchvision
 
 PREPARED = Preprocessing(crop=(16, 16))
 FACTORY = """
-from networks import tiny_net
+from tests.support.networks import tiny_net
 
 def build():
     return tiny_net()
@@ -222,7 +222,7 @@ def test_the_digest_knows_the_code_that_the_factory_imports_and_not_where_it_lie
             "import block, torch\ndef build():\n    torch.manual_seed(0)\n    return block.Net()"
         )
         (tmp_path / folder / "block.py").write_text(
-            "from networks import TinyNet\n\nclass Net(TinyNet):\n"
+            "from tests.support.networks import TinyNet\n\nclass Net(TinyNet):\n"
             f"    def forward(self, image):\n        return super().forward({way})\n"
         )
         address = f"{tmp_path / folder / 'net.py'}:build"

@@ -142,7 +142,7 @@ def test_an_allowed_pickle_whose_class_is_gone_says_which(
 ) -> None:
     path = tmp_path / "module.pt"
     torch.save(tiny_net(), path)
-    monkeypatch.delattr("networks.TinyNet")
+    monkeypatch.delattr("tests.support.networks.TinyNet")
     line = refused(path, allow_pickle=True)
     assert "Can't get attribute 'TinyNet'" in line
 

@@ -30,7 +30,7 @@ from tests.support import oracles
 from tests.support.networks import TRANSFORMERS
 
 FACTORY = """
-from networks import tiny_transformer
+from tests.support.networks import tiny_transformer
 
 def build():
     network = tiny_transformer({name!r})
@@ -151,7 +151,7 @@ def test_labels_are_explained_on_pixels_too(
 
 DEAF = """
 import torch
-from networks import TinyNet
+from tests.support.networks import TinyNet
 
 class Deaf(TinyNet):
     classes = {classes!r}

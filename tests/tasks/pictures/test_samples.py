@@ -251,9 +251,9 @@ def test_a_name_that_would_break_the_line_is_written_as_python_does(tmp_path: Pa
 
 SHORT_OF_MEMORY = """
 import resource, sys
-from models.preprocessing import Preprocessing
-from tasks.read import Ground, Row, read_sample
-prepared, ground = Preprocessing(resize=(8, 8)), Ground("foreground", "upright")
+from models.classifier.preprocessing import Preprocessing
+from tasks.pictures.samples import MaskReading, Row, read_sample
+prepared, ground = Preprocessing(resize=(8, 8)), MaskReading("foreground", "upright")
 read_sample(Row("a", sys.argv[1], None), prepared, ground)  # what it loads, it loads now
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20),) * 2)

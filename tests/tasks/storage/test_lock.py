@@ -25,8 +25,8 @@ from tasks.storage.lock import Claim, hold_lock, owner_of
 
 HOLD = """
 import sys, time
-from tasks.lock import held
-with held(sys.argv[1]):
+from tasks.storage.lock import hold_lock
+with hold_lock(sys.argv[1]):
     print(1, flush=True)
     time.sleep(60)
 """

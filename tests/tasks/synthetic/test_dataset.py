@@ -221,7 +221,7 @@ def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) ->
 
 def test_the_two_looks_share_primitives_only() -> None:
     package = Path(synthetic.__file__).parent
-    for name in ("first_objects", "first_scenes", "second_objects", "second_scenes"):
+    for name in ("nature_objects", "nature_scenes", "town_objects", "town_scenes"):
         tree = ast.parse((package / f"{name}.py").read_text())
         froms = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         names = {
