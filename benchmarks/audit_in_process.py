@@ -12,19 +12,23 @@ import torchvision
 from distributed import Client
 from safetensors.torch import save_file
 
-from models.classifier.architectures import OWN, ModelSettings
+from models.classifier.architectures import OWN
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.preprocessing import Preprocessing
-from tasks.attribution.job import AttributionSettings, AuditRequest, Job, count_shards
+from models.classifier.settings import ModelSettings
+from tasks.attribution.job import Job, count_shards
 from tasks.attribution.layer_statistics import survey_part
+from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import attribute_shard
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings, move_to_device, open_client, with_model
+from tasks.catalog.settings import DataSettings
+from tasks.execution.cluster import move_to_device, open_client, with_model
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import job_of, unsurveyed
-from tasks.interventions.donors import InterventionSettings
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.execution.settings import ComputeSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.runs.folder import RunFolder
+from tasks.runs.settings import OutputSettings
 from tasks.schema import CostSummary
 
 

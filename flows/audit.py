@@ -8,23 +8,25 @@ from flows.runtime.progress import show_progress
 from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
 from flows.settings.environment import home, tracking_of
 from flows.settings.sections import AuditSettings
-from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import attribute_run
-from tasks.flags.flags import FlagSettings
-from tasks.interventions.donors import InterventionSettings
-from tasks.pictures.estimator import ForegroundSettings
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.execution.settings import ComputeSettings
+from tasks.flags.settings import FlagSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.settings import OutputSettings
 from tasks.schema import CostSummary
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
-from tasks.tracking.audit_run import TrackingSettings, publish_run
+from tasks.tracking.audit_run import publish_run
+from tasks.tracking.settings import TrackingSettings
 
 
 @flow(name="audit")

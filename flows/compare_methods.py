@@ -8,19 +8,21 @@ from flows.runtime.progress import show_progress
 from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
 from flows.settings.environment import home, tracking_of
 from flows.settings.sections import ComparedMethods, CompareMethodsSettings, SampledData
-from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from reports.methods_page import render_comparison
-from tasks.attribution.job import ComparisonSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.settings import ComparisonSettings
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import attribute_run
-from tasks.interventions.donors import InterventionSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.method_comparison.summarise import gallery_of, summarise_methods
-from tasks.pictures.estimator import ForegroundSettings
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.folder import RunFolder
+from tasks.runs.settings import OutputSettings
 from tasks.schema import CostSummary, MethodsSummary
-from tasks.tracking.audit_run import TrackingSettings, publish_run
+from tasks.tracking.audit_run import publish_run
+from tasks.tracking.settings import TrackingSettings
 
 
 @flow(name="compare-methods")

@@ -15,16 +15,15 @@ from flows.retrain import retrain
 from flows.runtime.progress import show_steps
 from flows.settings.environment import tracking_of
 from flows.settings.sections import CandidateSettings, GateSettings, RetrainedMethods
-from models.classifier.architectures import ModelSettings
+from models.classifier.settings import ModelSettings
 from models.errors import ReleaseRefused
-from tasks.catalog.catalog import DataSettings
-from tasks.finetune.plan import LearningSettings
-from tasks.runs.folder import OutputSettings
+from tasks.catalog.settings import DataSettings
+from tasks.finetune.settings import LearningSettings
+from tasks.runs.settings import OutputSettings
 from tasks.synthetic.baseline import MENDING, register_baseline, train_baseline
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
-from tasks.tracking.audit_run import TrackingSettings
-from tasks.tracking.registry import RegistrySettings
+from tasks.tracking.settings import RegistrySettings, TrackingSettings
 
 POLICY = Path(__file__).with_name("policy.toml")
 CANDIDATE = RegistrySettings(name="demo", alias="candidate")  # in an MLflow of the demo's own

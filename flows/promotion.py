@@ -16,8 +16,8 @@ from flows.settings.compose import compose, read_config
 from flows.settings.environment import tracking_of
 from flows.settings.sections import AuditSettings, ReleaseSettings
 from models.addresses import as_path
-from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import SCHEME
+from models.classifier.mlflow_addresses import SCHEME
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from reports.formatting import count_of
 from reports.gate_page import gate_as_markdown, render_gate

@@ -9,18 +9,18 @@ from flows.promotion import Challenge, compared, contest_of, decided, judged, po
 from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
 from flows.settings.environment import tracking_of
 from flows.settings.sections import GateSettings, ReleaseSettings
-from models.classifier.architectures import ModelSettings
+from models.classifier.settings import ModelSettings
 from models.errors import ReleaseRefused
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
-from tasks.flags.flags import FlagSettings
-from tasks.interventions.donors import InterventionSettings
-from tasks.pictures.estimator import ForegroundSettings
-from tasks.runs.folder import OutputSettings
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.flags.settings import FlagSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.settings import OutputSettings
 from tasks.schema.gate import GateResult
-from tasks.tracking.audit_run import TrackingSettings
 from tasks.tracking.promotion import check_versions
+from tasks.tracking.settings import TrackingSettings
 
 
 @flow(name="release")

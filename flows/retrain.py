@@ -9,17 +9,16 @@ from flows.compare_models import compare_audits
 from flows.retraining import Trained, register_trained, train
 from flows.runtime.schedule import exclusive_run, mlflow_away
 from flows.settings.sections import CandidateSettings, RetrainedMethods, RetrainSettings
-from models.classifier.architectures import ModelSettings
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
-from tasks.finetune.plan import LearningSettings
-from tasks.finetune.settings import FinetuneSettings
-from tasks.flags.flags import FlagSettings
-from tasks.interventions.donors import InterventionSettings
-from tasks.pictures.estimator import ForegroundSettings
-from tasks.runs.folder import OutputSettings
+from models.classifier.settings import ModelSettings
+from tasks.catalog.settings import DataSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.finetune.settings import FinetuneSettings, LearningSettings
+from tasks.flags.settings import FlagSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.settings import OutputSettings
 from tasks.schema import PairedSummary
-from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.settings import TrackingSettings
 
 
 @flow(name="retrain")

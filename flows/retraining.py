@@ -15,9 +15,11 @@ import torch
 from flows.runtime.progress import show_pictures, show_steps
 from flows.settings.environment import tracking_of
 from flows.settings.sections import RetrainSettings
-from models.classifier.architectures import ModelSettings, build_fresh
+from models.classifier.architectures import build_fresh
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
-from models.classifier.mlflow_models import SCHEME, fetch
+from models.classifier.mlflow_addresses import SCHEME
+from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, UserError
 from reports.formatting import count_of
 from reports.sheet import contact_sheet

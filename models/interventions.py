@@ -6,18 +6,17 @@ mean of the data; a mask holds the foreground's share of each pixel, 0 to 1.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from models.fills import Fill
 from models.network.capture import as_found
 
 VERSION = 1  # of what each intervention makes of a picture
 
-Fill = Literal["mean", "blur", "data"]
-FILLS: tuple[Fill, ...] = get_args(Fill)
 NOTHING = 1e-3  # pixels; what is left of a mask that covers all is rounding
 
 

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from benchmarks.audit_in_process import computed_here
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
-from tasks.flags.flags import FlagSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
+from tasks.flags.settings import FlagSettings
 from tasks.runs.folder import RunFolder
 from tasks.summary.summarise import summarise
 from tasks.synthetic.baseline import training_images_of

@@ -17,12 +17,14 @@ from flows.cli.commands import main
 from flows.cli.options import given_settings
 from flows.settings.compose import compose
 from flows.settings.sections import AuditSettings
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
-from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source, make_catalog
+from tasks.catalog.catalog import check_catalog, foreground_source, make_catalog
 from tasks.catalog.listing import PICTURES
+from tasks.catalog.settings import DataSettings
 from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 from tasks.catalog.torchvision_datasets import READERS
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of

@@ -18,7 +18,7 @@ ALLOWED = {
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
         ("errors",),
-        ("addresses", "arguments", "network"),
+        ("addresses", "arguments", "fills", "network"),
         ("classifier", "interventions", "methods"),
         ("map_quality",),
         ("objectives",),

@@ -28,20 +28,23 @@ from pyarrow import csv
 from benchmarks.audit.known_classifiers import Known, World, known
 from benchmarks.measure import Figure, table
 from models import interventions
-from models.classifier.architectures import ModelSettings
+from models.classifier.settings import ModelSettings
 from tasks import schema
-from tasks.attribution.job import AttributionSettings, AuditRequest, count_shards, identity_of
+from tasks.attribution.job import count_shards, identity_of
+from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import attribute_shard
-from tasks.catalog.catalog import DataSettings, make_catalog
-from tasks.execution.cluster import ComputeSettings, move_to_device
+from tasks.catalog.catalog import make_catalog
+from tasks.catalog.settings import DataSettings
+from tasks.execution.cluster import move_to_device
 from tasks.execution.prepare import keep_donors
 from tasks.execution.run_shards import job_of
+from tasks.execution.settings import ComputeSettings
 from tasks.flags import background_score
-from tasks.flags.flags import FlagSettings
+from tasks.flags.settings import FlagSettings
 from tasks.interventions import intervene
-from tasks.interventions.donors import InterventionSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures import segmentation
-from tasks.pictures.estimator import ForegroundSettings
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import CostSummary

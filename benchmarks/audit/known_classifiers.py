@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.retraining.trained_networks import elsewhere, learnt
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_preprocessing
 from models.interventions import predict
 from tasks.synthetic.baseline import training_images_of

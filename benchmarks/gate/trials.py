@@ -27,16 +27,16 @@ import torch
 from benchmarks.audit_in_process import computed_here
 from benchmarks.measure import Figure, main
 from benchmarks.retraining.cells import CELLS
-from models.classifier.architectures import ModelSettings
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
+from models.classifier.settings import ModelSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
 from tasks.compare.figures import Gauged, Sought, gauge
 from tasks.compare.paired_images import match_runs, read_alone, read_pairs
 from tasks.compare.two_models import Answers
-from tasks.flags.flags import FlagSettings
+from tasks.flags.settings import FlagSettings
 from tasks.gate.policy import Policy, read_policy
 from tasks.gate.rules import Evidence, passes, rule_on
-from tasks.interventions.donors import InterventionSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run, open_run
 from tasks.schema import wilson

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.retraining.pictures import Scenery
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier
+from models.classifier.settings import ModelSettings
 from models.map_quality.localisation import foreground_share, lift, to_cells
 from models.methods.maps import explain
 from models.methods.registry import find_method

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from benchmarks.retraining.trained_networks import elsewhere, learnt
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_preprocessing
-from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.catalog.catalog import make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.finetune.images import TrainingImages, read_training_images
-from tasks.pictures.estimator import ForegroundSettings, load_estimator
+from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import MaskReading, Reader
+from tasks.pictures.settings import ForegroundSettings
 from tasks.synthetic.baseline import training_images_of
 from tasks.synthetic.dataset import read_rows, write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings

@@ -18,11 +18,13 @@ from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
 from benchmarks.speed.cams import Subject, goal_of, make_subject, predict
 from benchmarks.speed.jpeg_files import SIZE, photographs
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier
 from models.classifier.preprocessing import Preprocessing
-from tasks.interventions.donors import DonorPool, InterventionSettings
+from models.classifier.settings import ModelSettings
+from tasks.interventions.donors import DonorPool
 from tasks.interventions.intervene import Interventions, Subjects
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import MaskReading, Reader, Row, Sample
 
 POOL = 64

@@ -20,12 +20,12 @@ from PIL import Image
 
 from benchmarks.audit_in_process import Audited, start_audit
 from benchmarks.measure import Figure, main
-from models.classifier.architectures import ModelSettings
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from models.classifier.settings import ModelSettings
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.execution.run_shards import attribute_run
-from tasks.flags.flags import FlagSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.flags.settings import FlagSettings
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
 

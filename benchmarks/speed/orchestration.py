@@ -17,11 +17,12 @@ from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_most
 from models.classifier.small_resnet import small_preprocessing
 from tasks import schema
-from tasks.attribution.job import AttributionSettings, marks_of, read_shard
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.job import marks_of, read_shard
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.execution.dispatch import Progress, attribute_shards
 from tasks.execution.run_shards import attribute_run
+from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import write_part
 
 CHUNK = 50  # shards a round

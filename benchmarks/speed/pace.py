@@ -21,9 +21,10 @@ from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
 from benchmarks.speed.cams import make_subject
 from models.classifier.small_resnet import small_resnet
-from models.methods.iba import Iba, nats
+from models.methods.iba import nats
 from models.methods.maps import explain
 from models.methods.registry import find_method
+from models.methods.settings import IbaSettings
 from models.methods.smoothing import smooth
 from models.network.capture import capture
 from models.network.grid import Grid
@@ -132,7 +133,7 @@ def authors_iba(asked: Question) -> Tensor:
     whole network, ten times, with the gradients of all weights."""
     assert asked.grid is not None
     assert asked.statistics is not None
-    settings, known = Iba(), asked.statistics
+    settings, known = IbaSettings(), asked.statistics
     image_NCHW = asked.image_BCHW[:1].expand(settings.copies, -1, -1, -1)
     target_N = asked.target_B[:1].expand(settings.copies)
     layer = asked.network.get_submodule(asked.grid.layer)

@@ -14,15 +14,15 @@ from benchmarks.audit_in_process import random_model
 from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_most
 from benchmarks.speed.jpeg_files import photographs
-from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import FetchedModel
-from tasks.attribution.job import AuditRequest
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from models.classifier.settings import ModelSettings
+from tasks.attribution.settings import AuditRequest
+from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import attribute_run
-from tasks.flags.flags import FlagSettings
-from tasks.runs.folder import OutputSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.flags.settings import FlagSettings
+from tasks.runs.settings import OutputSettings
 from tasks.summary.summarise import summarise
 
 WORKERS = 2

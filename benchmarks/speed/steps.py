@@ -28,7 +28,8 @@ from models.objectives.step import Learner
 from tasks.finetune.batches import BatchSampler
 from tasks.finetune.images import TrainingImages
 from tasks.finetune.loop import head_of_classes
-from tasks.finetune.settings import FinetuneSettings, generator_of, optimiser_of
+from tasks.finetune.optimiser import generator_of, optimiser_of
+from tasks.finetune.settings import FinetuneSettings
 
 OBJECTIVES = {
     "swap": 1.2,

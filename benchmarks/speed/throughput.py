@@ -31,13 +31,15 @@ from benchmarks.audit_in_process import Audited, random_model, start_audit, work
 from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_least, ratios
 from benchmarks.speed.jpeg_files import photographs
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
-from tasks.attribution.job import AttributionSettings, read_shard
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings, move_to_device
+from models.classifier.settings import ModelSettings
+from tasks.attribution.job import read_shard
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
+from tasks.execution.cluster import move_to_device
 from tasks.execution.dispatch import Progress, attribute_shards
+from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import rows_of
 
 BATCH = 16
@@ -159,7 +161,9 @@ def _loaded(model: ModelSettings) -> Classifier:
 
 def _predict(classifier: Classifier, files: Sequence[str]) -> list[int]:
     preprocessing = classifier.preprocessing
-    pictures = [preprocessing.place(decode_image(file, mode=ImageReadMode.RGB)) for file in files]
+    pictures = [
+        preprocessing.resize_and_crop(decode_image(file, mode=ImageReadMode.RGB)) for file in files
+    ]
     image_BCHW = preprocessing.normalise(torch.stack(pictures))
     with torch.no_grad():
         logits_BK = classifier.network(image_BCHW.contiguous(memory_format=torch.channels_last))

@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from flows.settings.compose import compose, refuse_secrets
 from flows.settings.environment import tracking_of
 from models.addresses import without_secrets
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
-from tasks.tracking.audit_run import TrackingSettings, publish_run
-from tasks.tracking.registry import RegistrySettings, register_model
+from tasks.tracking.audit_run import publish_run
+from tasks.tracking.registry import register_model
+from tasks.tracking.settings import RegistrySettings, TrackingSettings
 
 log = logging.getLogger("sightline")
 

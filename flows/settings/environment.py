@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tasks.tracking.audit_run import Tracking, TrackingSettings
+from tasks.tracking.settings import Tracking, TrackingSettings
 
 
 def home() -> Path:

@@ -11,19 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.settings.compose import refuse_secrets
 from models.addresses import is_local
-from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import BY_ALIAS, BY_VERSION, SCHEME
-from tasks.attribution.job import AttributionSettings, AuditRequest, ComparisonSettings
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
-from tasks.finetune.plan import LearningSettings, TrainingRequest
-from tasks.finetune.settings import FinetuneSettings
-from tasks.flags.flags import FlagSettings
-from tasks.interventions.donors import InterventionSettings
-from tasks.pictures.estimator import ForegroundSettings
-from tasks.runs.folder import OutputSettings
-from tasks.tracking.audit_run import TrackingSettings
-from tasks.tracking.registry import NAME, Alias, RegistrySettings
+from models.classifier.mlflow_addresses import BY_ALIAS, BY_VERSION, SCHEME
+from models.classifier.settings import ModelSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
+from tasks.catalog.settings import DataSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
+from tasks.flags.settings import FlagSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.settings import OutputSettings
+from tasks.tracking.settings import NAME, Alias, RegistrySettings, TrackingSettings
 
 RIVALS = (
     *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "integrated_gradients"),

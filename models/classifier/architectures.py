@@ -11,45 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torchvision
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from torch import nn
 
 from models.addresses import is_local
 from models.classifier import weights as weight_files
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.classifier.user_code import build_from_file
 from models.errors import UserError, list_names, suggest
 
 INCEPTIONS = ("googlenet", "inception_v3")
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
-
-
-class ModelSettings(BaseModel):
-    """Which classifier, and what the address alone does not say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    address: str = Field(
-        description="torchvision:NAME, timm:NAME, a bundle (model.json), path/to/file.py:function "
-        "or mlflow:models:/NAME@ALIAS."
-    )
-    weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
-    classes: str | None = Field(
-        None, description="File with one class name a line, in the order of the logits."
-    )
-    preprocessing: Preprocessing | None = Field(
-        None, description="JSON file with resize, crop, mean and std."
-    )
-    layer: str | None = Field(None, description="Layer that maps are taken from; found by itself.")
-    architecture: str | None = Field(
-        None, description="Network of a model in MLflow that is no bundle of ours, as --model's."
-    )
-    weights_artifact: str | None = Field(
-        None, description="Path of that model's weights among its files or its run's."
-    )
-    allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
-    allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from models.addresses import as_path, is_local, read_text, storage_errors_in_one_line, write_whole
 from models.classifier.architectures import (
     BuiltNetwork,
-    ModelSettings,
     build,
     describe_first_problem,
     unique_names,
 )
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.weights import digest_of
 from models.errors import LayerError, UserError, describe_error, list_names
 from models.network.capture import as_found, capture

@@ -5,7 +5,6 @@ The coordinator does this before anything else; workers read the copy and never 
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from models.addresses import describe_safely, without_secrets
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import BUNDLE, read_bundle
+from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
+from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, UserError, list_names, suggest
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it
     from mlflow.tracking import MlflowClient
-
-SCHEME = "mlflow:"
-BY_ALIAS = re.compile(r"models:/(?P<name>[^/]+)@(?P<alias>[^/@]+)")
-BY_VERSION = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>[^/]+)")
-BY_ID = re.compile(r"models:/(?P<id>m-[^/@]+)")
-BY_RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<path>.+)")
-FORMS = (
-    "mlflow:models:/NAME@ALIAS, mlflow:models:/NAME/VERSION, mlflow:models:/NAME/latest "
-    "or mlflow:runs:/RUN_ID/PATH"
-)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ aligned; the values (scale, mean, std) are applied to whole batches on the devic
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as geometry
 
 from models.errors import UserError
+
+if TYPE_CHECKING:  # settings are checked without torch
+    from torch import Tensor
 
 LARGEST = 200_000_000  # pixels of a picture, before and after it is resized
 
@@ -52,8 +51,11 @@ class Preprocessing(BaseModel):
         crop = "" if self.crop is None else f", cropped to {self.crop[0]}x{self.crop[1]}"
         return f"{resize}{crop}, mean {self.mean}, std {self.std}"
 
-    def place(self, picture_CHW: Tensor) -> Tensor:
-        """Resize and centre-crop a uint8 picture or mask to `size`; still uint8."""
+    def resize_and_crop(self, picture_CHW: Tensor) -> Tensor:
+        """A uint8 picture or mask of any size, brought to `size`; still uint8."""
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms.v2 import functional as geometry
+
         if self.resize is not None:
             self._refuse_growth(*picture_CHW.shape[-2:])
             target = [self.resize] if isinstance(self.resize, int) else list(self.resize)
@@ -78,6 +80,8 @@ class Preprocessing(BaseModel):
 
     def normalise(self, picture_BCHW: Tensor) -> Tensor:
         """uint8 pictures as the network reads them: float32, (x / 255 - mean) / std."""
+        import torch
+
         device = picture_BCHW.device
         scale = torch.tensor([1 / (255 * s) for s in self.std], device=device)[:, None, None]
         shift = torch.tensor(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from models.errors import UserError
+from models.methods.settings import IbaSettings
 from models.methods.smoothing import smooth
 from models.network.head import head_of
 from models.network.question import Question
@@ -26,30 +25,7 @@ START = 5.0  # of alpha: nearly all passes
 MOST = 1 - 1e-6  # of lambda: all of it would be infinitely many bits
 
 
-@dataclass(frozen=True)
-class Iba:
-    """How the bottleneck is fitted; the noise is the same for every image."""
-
-    beta: float = 1.0  # what a nat in the mean element costs, against the cross entropy
-    steps: int = 10  # of Adam, for each image anew
-    copies: int = 10  # noise drawn afresh in each step
-    rate: float = 1.0
-    sigma: float = 1.0  # cells; how smooth the share that passes is
-    seed: int = 0
-    layer: str = ""  # where the bottleneck is; the classifier's layer unless named
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "copies"):
-            if getattr(self, name) < 1:
-                raise UserError(f"iba: {name}={getattr(self, name)}: at least 1 is needed")
-        for name in ("beta", "rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"iba: {name}={getattr(self, name)}: it must be above 0")
-        if not 0 <= self.sigma < math.inf:
-            raise UserError(f"iba: sigma={self.sigma}: it must be 0 (not smooth) or more")
-
-
-def iba(asked: Question, settings: Iba) -> Tensor:
+def iba(asked: Question, settings: IbaSettings) -> Tensor:
     """map_Bhw >= 0: bits that pass in each cell of the layer, all channels together.
 
     Tokens that are no cells pass as they are: what a class token has gathered before the layer is
@@ -58,7 +34,7 @@ def iba(asked: Question, settings: Iba) -> Tensor:
     return torch.cat([_bits(part, settings) for part in asked.parts(1)])
 
 
-def _bits(asked: Question, settings: Iba) -> Tensor:
+def _bits(asked: Question, settings: IbaSettings) -> Tensor:
     """Of images that fit the room, by passes through the head alone."""
     if asked.grid is None or asked.statistics is None:
         raise ValueError("the bottleneck needs a layer and its statistics")
@@ -107,7 +83,7 @@ def let_through(
 
 
 def _noise(
-    statistics: Statistics, settings: Iba, generator: torch.Generator, room: int
+    statistics: Statistics, settings: IbaSettings, generator: torch.Generator, room: int
 ) -> Iterator[Tensor]:
     """A step's copies (n, D, h, w) of unit noise, at most so many at a time."""
     for start in range(0, settings.copies, room):

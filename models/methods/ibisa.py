@@ -10,42 +10,19 @@ back. Shapes: B images, C colours, H W pixels, s cells a side.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import UserError
+from models.methods.settings import IbisaSettings
 from models.methods.smoothing import blur, smooth
 from models.network.question import Question, gradient
 
 MOMENTUM, MEMORY = 0.9, 0.999  # of Adam
 LEAST = 1e-12
 RARE = 1e-6  # a draw is no surer than this
-
-
-@dataclass(frozen=True)
-class Ibisa:
-    """How masks are optimised; the draws are the same for every image."""
-
-    steps: int = 10  # passes forward and back an image
-    beta: float = 10.0  # what it costs that all cells pass, against the log probabilities
-    cells: int = 32  # a side
-    sigma: float = 1.0  # cells; how smooth the probabilities are
-    rate: float = 2.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "cells"):
-            if getattr(self, name) < 1:
-                raise UserError(f"ibisa: {name}={getattr(self, name)}: at least 1 is needed")
-        for name in ("beta", "rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"ibisa: {name}={getattr(self, name)}: it must be above 0")
-        if not 0 <= self.sigma < math.inf:
-            raise UserError(f"ibisa: sigma={self.sigma}: it must be 0 (not smooth) or more")
 
 
 @dataclass
@@ -68,13 +45,13 @@ class _Descent:
         return self.rate * mean_Bss / (scale_B11 + LEAST)
 
 
-def ibisa(asked: Question, settings: Ibisa) -> Tensor:
+def ibisa(asked: Question, settings: IbisaSettings) -> Tensor:
     """map_Bss >= 0: what the target's log probability gains from each cell, over all steps, as far
     as the bottleneck lets the cell pass; less the smallest value."""
     return torch.cat([_of_part(part, settings) for part in asked.parts(1)])
 
 
-def _of_part(asked: Question, settings: Ibisa) -> Tensor:
+def _of_part(asked: Question, settings: IbisaSettings) -> Tensor:
     """Of images that fit the room."""
     image_BCHW, side = asked.image_BCHW, settings.cells
     blurred_BCHW = blur(image_BCHW)

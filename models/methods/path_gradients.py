@@ -6,45 +6,18 @@ Shapes: B images of which b at a time, N copies of each of which n at a time, C 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import UserError
 from models.methods.gradients import saliency
+from models.methods.settings import IntegratedGradientsSettings, SmoothGradSettings
 from models.network.question import Question
 
 
-@dataclass(frozen=True)
-class IntegratedGradients:
-    """How finely the path from the mean of the data to the picture is walked."""
-
-    steps: int = 32  # passes forward and back an image
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UserError(f"integrated_gradients: steps={self.steps}: at least 1 is needed")
-
-
-@dataclass(frozen=True)
-class SmoothGrad:
-    """What noise is added; the same draws for every image."""
-
-    draws: int = 25  # passes forward and back an image
-    noise: float = 0.15  # deviation, as a share of the image's range of values
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise UserError(f"smooth_grad: draws={self.draws}: at least 1 is needed")
-        if not 0 <= self.noise < float("inf"):
-            raise UserError(f"smooth_grad: noise={self.noise}: it must be 0 or more, and finite")
-
-
-def integrated_gradients(asked: Question, settings: IntegratedGradients) -> Tensor:
+def integrated_gradients(asked: Question, settings: IntegratedGradientsSettings) -> Tensor:
     """Sundararajan et al. 2017, equation 1, by Gauss and Legendre: signed map_BHW.
 
     Adds up to the target's logit less that of the mean of the data, which is zero.
@@ -57,7 +30,7 @@ def integrated_gradients(asked: Question, settings: IntegratedGradients) -> Tens
     return (asked.image_BCHW * gradient_BCHW).sum(1)
 
 
-def smooth_grad(asked: Question, settings: SmoothGrad) -> Tensor:
+def smooth_grad(asked: Question, settings: SmoothGradSettings) -> Tensor:
     """Smilkov et al. 2017: the saliency of the mean gradient among noisy copies; map_BHW >= 0."""
     weight_N = torch.full((settings.draws,), 1 / settings.draws)
     gradient_BCHW = torch.zeros_like(asked.image_BCHW)

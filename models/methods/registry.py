@@ -1,43 +1,27 @@
 """The registry of attribution methods: name, version, sign rule, cost, and what makes the map.
 
 A method is named as it is typed: `grad_cam`, `rise:masks=500`, `captum:GuidedBackprop`. Arguments
-that have their default value are no part of the name.
+that have their default value are no part of the name. Settings check names, so that torch is
+imported only where a map is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from models.arguments import format_arguments, parse_arguments, parse_settings
 from models.errors import UserError, list_names, suggest
-from models.methods import cam, captum_methods, gradients
-from models.methods.full_grad import full_grad
-from models.methods.iba import Iba, iba
-from models.methods.ibisa import Ibisa, ibisa
-from models.methods.path_gradients import (
-    IntegratedGradients,
-    SmoothGrad,
-    integrated_gradients,
-    smooth_grad,
-)
-from models.methods.rise import Rise, rise
-from models.methods.vjp import Vjp, vjp
-from models.network.capture import Capture
-from models.network.question import Question
+from models.methods.settings import FAMILIES, Cost, MethodSettings, Sign
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.network.capture import Capture
+    from models.network.question import Question
 
 CAPTUM = "captum"  # prefix of Captum's attributions
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Passes of the whole network that one image takes."""
-
-    forwards: float
-    backwards: float
 
 
 @dataclass(frozen=True)
@@ -46,7 +30,7 @@ class Method:
 
     name: str
     version: int
-    sign: Literal["relu", "absolute"]  # energy: maps are never negative, or magnitudes count
+    sign: Sign
     cost: Cost | None  # None where nobody said
 
     @property
@@ -79,40 +63,33 @@ class NetworkMethod(Method):
         return [*super().specification, asdict(self.settings)]
 
 
-@dataclass(frozen=True)
-class _Family:
-    """A method that takes arguments: how its settings are spelt and what becomes of them."""
+def _of_layer(name: str) -> PassMethod:
+    """The function of this name in models/methods/cam.py."""
 
-    settings: type[Any]
-    make: Callable[[str, Any], NetworkMethod]
+    def map_Bhw(seen: Capture) -> Tensor:
+        from models.methods import cam
 
+        found: Tensor = getattr(cam, name)(seen.activation_BDhw, seen.gradient_BDhw)
+        return found
 
-def _of_layer(function: Callable[[Tensor, Tensor], Tensor]) -> PassMethod:
-    return PassMethod(
-        name=function.__name__,
-        version=1,
-        sign="relu",
-        cost=Cost(1, 0),  # the backward stops at the last layer
-        reads="layer",
-        map_Bhw=lambda seen: function(seen.activation_BDhw, seen.gradient_BDhw),
-    )
+    return PassMethod(name, 1, "relu", Cost(1, 0), "layer", map_Bhw)  # back to the last layer
 
 
-def _of_image(function: Callable[[Tensor, Tensor], Tensor]) -> PassMethod:
+def _of_image(name: str) -> PassMethod:
+    """The function of this name in models/methods/gradients.py."""
+
     def map_BHW(seen: Capture) -> Tensor:
-        return function(*_image(seen, function.__name__))
+        from models.methods import gradients
 
-    return PassMethod(
-        name=function.__name__,
-        version=1,
-        sign="absolute",
-        cost=Cost(1, 1),
-        reads="image",
-        map_Bhw=map_BHW,
-    )
+        found: Tensor = getattr(gradients, name)(*_image(seen, name))
+        return found
+
+    return PassMethod(name, 1, "absolute", Cost(1, 1), "image", map_BHW)
 
 
 def _full_grad(seen: Capture) -> Tensor:
+    from models.methods.full_grad import full_grad
+
     return full_grad(*_image(seen, "full_grad"), seen.terms)
 
 
@@ -125,81 +102,13 @@ def _image(seen: Capture, name: str) -> tuple[Tensor, Tensor]:
 PASS_METHODS: dict[str, PassMethod] = {
     method.name: method
     for method in (
-        *map(_of_layer, (cam.grad_cam, cam.grad_cam_pp, cam.hires_cam, cam.layer_cam)),
-        *map(_of_image, (gradients.saliency, gradients.input_x_gradient)),
+        *map(_of_layer, ("grad_cam", "grad_cam_pp", "hires_cam", "layer_cam")),
+        *map(_of_image, ("saliency", "input_x_gradient")),
         PassMethod("full_grad", 1, "relu", Cost(1, 1), "biases", _full_grad),
     )
 }
 # What one short backward gives; maps of pixels are dearer to compute and to store.
 LAYER_METHODS = tuple(name for name, method in PASS_METHODS.items() if method.reads == "layer")
-
-
-def _integrated_gradients(name: str, settings: IntegratedGradients) -> NetworkMethod:
-    cost = Cost(settings.steps, settings.steps)
-    return NetworkMethod(
-        name, 1, "absolute", cost, settings, lambda asked: integrated_gradients(asked, settings)
-    )
-
-
-def _smooth_grad(name: str, settings: SmoothGrad) -> NetworkMethod:
-    cost = Cost(settings.draws, settings.draws)
-    return NetworkMethod(
-        name, 1, "relu", cost, settings, lambda asked: smooth_grad(asked, settings)
-    )
-
-
-def _vjp(name: str, settings: Vjp) -> NetworkMethod:
-    return NetworkMethod(
-        name, 1, "absolute", Cost(1, 1), settings, lambda asked: vjp(asked, settings)
-    )
-
-
-def _rise(name: str, settings: Rise) -> NetworkMethod:
-    return NetworkMethod(
-        name,
-        1,
-        "relu",
-        Cost(settings.masks, 0),
-        settings,
-        lambda asked: rise(asked, settings),
-        follows=False,
-    )
-
-
-def _ibisa(name: str, settings: Ibisa) -> NetworkMethod:
-    return NetworkMethod(
-        name,
-        1,
-        "relu",
-        Cost(settings.steps, settings.steps),
-        settings,
-        lambda asked: ibisa(asked, settings),
-    )
-
-
-def _iba(name: str, settings: Iba) -> NetworkMethod:
-    return NetworkMethod(
-        name,
-        1,
-        "relu",
-        Cost(1, 0),  # all else runs the head alone
-        settings,
-        lambda asked: iba(asked, settings),
-        looks_inside=True,
-        layer=settings.layer,
-        surveys=True,
-        follows=False,
-    )
-
-
-FAMILIES: dict[str, _Family] = {
-    "integrated_gradients": _Family(IntegratedGradients, _integrated_gradients),
-    "smooth_grad": _Family(SmoothGrad, _smooth_grad),
-    "vjp": _Family(Vjp, _vjp),
-    "rise": _Family(Rise, _rise),
-    "iba": _Family(Iba, _iba),
-    "ibisa": _Family(Ibisa, _ibisa),
-}
 NAMES = (*PASS_METHODS, *FAMILIES)
 
 
@@ -217,16 +126,33 @@ def find_method(name: str) -> Method:
         if rest:
             raise UserError(f"method {family} takes no arguments, found {rest!r}: drop them")
         return PASS_METHODS[family]
-    if family not in FAMILIES:
-        raise UserError(
-            f"unknown method {name!r}{suggest(name, NAMES)}; known are {list_names(NAMES)}, "
-            "and captum:NAME"
-        )
-    settings = parse_settings(f"method {family}", FAMILIES[family].settings, parse_arguments(rest))
-    return FAMILIES[family].make(":".join([family, *format_arguments(settings)]), settings)
+    if family in FAMILIES:
+        given = parse_arguments(rest)
+        return _of_settings(family, parse_settings(f"method {family}", FAMILIES[family], given))
+    raise UserError(
+        f"unknown method {name!r}{suggest(name, NAMES)}; known are {list_names(NAMES)}, "
+        "and captum:NAME"
+    )
+
+
+def _of_settings(family: str, settings: MethodSettings) -> NetworkMethod:
+    return NetworkMethod(
+        name=":".join([family, *format_arguments(settings)]),
+        version=settings.version,
+        sign=settings.sign,
+        cost=settings.cost,
+        settings=settings,
+        map_Bhw=settings.map_Bhw,
+        looks_inside=settings.looks_inside,
+        layer=settings.layer,
+        surveys=settings.surveys,
+        follows=settings.follows,
+    )
 
 
 def _of_captum(rest: str) -> NetworkMethod:
+    from models.methods import captum_methods
+
     name, _, arguments = rest.partition(":")
     given = parse_arguments(arguments)
     asked_for = captum_methods.captum_method(name, given)

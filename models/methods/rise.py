@@ -8,33 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from models.errors import UserError
+from models.methods.settings import RiseSettings
 from models.network.question import Question
 
 
-@dataclass(frozen=True)
-class Rise:
-    """What masks are drawn; the same for every image."""
-
-    masks: int = 4000  # passes forward an image
-    cells: int = 7  # a side of a mask, each kept or not
-    keep: float = 0.5  # probability that a cell is kept
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("masks", "cells"):
-            if getattr(self, name) < 1:
-                raise UserError(f"rise: {name}={getattr(self, name)}: at least 1 is needed")
-        if not 0 < self.keep < 1:
-            raise UserError(f"rise: keep={self.keep}: it must lie between 0 and 1")
-
-
-def rise(asked: Question, settings: Rise) -> Tensor:
+def rise(asked: Question, settings: RiseSettings) -> Tensor:
     """map_BHW >= 0, for any network; passes forward only."""
     size = asked.image_BCHW.shape[2], asked.image_BCHW.shape[3]
     drawn = [value.to(asked.image_BCHW) for value in _draw(settings, size)]
@@ -83,7 +65,7 @@ def _width(pixels: int, cells: int) -> int:
     return math.ceil(pixels / cells)
 
 
-def _draw(settings: Rise, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _draw(settings: RiseSettings, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Which cells each mask keeps, and how many pixels it is shifted; a few numbers a mask."""
     generator = torch.Generator().manual_seed(settings.seed)
     count, cells = settings.masks, settings.cells

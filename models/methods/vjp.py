@@ -6,33 +6,18 @@ Shapes: B images, C colours, H W pixels, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import UserError, list_names
+from models.methods.settings import Form, VjpSettings
 from models.network.question import Question, gradient
 
-Form = Literal["softmax", "logit", "margin"]
-FORMS: tuple[Form, ...] = get_args(Form)
 LEAST = 1e-30  # length of a cotangent; a map times less would vanish in float32
 
 
-@dataclass(frozen=True)
-class Vjp:
-    """Which direction of the logits is followed back to the picture."""
-
-    form: Form = "softmax"  # of half the squared probabilities (S-IB), the target, or its margin
-
-    def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise UserError(f"vjp: form={self.form}: known are {list_names(FORMS)}")
-
-
-def vjp(asked: Question, settings: Vjp) -> Tensor:
+def vjp(asked: Question, settings: VjpSettings) -> Tensor:
     """The mean over colours of J^T u, for the form's cotangent u: signed map_BHW."""
     return torch.cat([_of_part(part, COTANGENTS[settings.form]) for part in asked.parts(1)])
 

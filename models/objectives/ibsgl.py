@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from models.errors import UserError, list_names, suggest
-from models.methods.iba import Iba, iba
+from models.methods.iba import iba
+from models.methods.settings import IbaSettings
 from models.network.capture import as_found
 from models.network.question import Question
 from models.network.statistics import Moments, Statistics
@@ -38,7 +39,7 @@ CHOICES = {
     "suppress": ("correct", "always", "wrong"),
     "maps": ("spatial", "rows"),
 }
-BOTTLENECK = Iba()
+BOTTLENECK = IbaSettings()
 KEPT_MAPS = "ib_map_Nhw"
 KEPT_STATISTICS = {name: f"ib_{name}" for name in ("mean_Dhw", "deviation_Dhw", "active_Dhw")}
 LEAST = 1e-6  # between a map's largest and smallest value, where it says something

@@ -4,84 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from upath import UPath
 
 from models import interventions
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.map_quality import faithfulness, sanity
-from models.methods.registry import LAYER_METHODS, NetworkMethod, find_methods
+from models.methods.registry import NetworkMethod, find_methods
 from models.network import features
 from tasks import schema
 from tasks.attribution import map_scores
-from tasks.catalog.catalog import DataSettings, foreground_source
+from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
+from tasks.catalog.catalog import foreground_source
 from tasks.interventions import intervene
-from tasks.interventions.donors import InterventionSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures import decode, foreground
-from tasks.pictures.estimator import ForegroundSettings, known_estimator, load_estimator
+from tasks.pictures.estimator import known_estimator, load_estimator
 from tasks.pictures.samples import ROW, MaskReading, Reader
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import Mark, RunFolder, digest
 from tasks.storage.files import open_parquet, read_footer, stamps
 
 GEOMETRY = ("resize", "crop", "interpolation", "antialias")  # of the preprocessing
-
-
-class AttributionSettings(BaseModel):
-    """Which maps, of which class, in which numbers. More methods add parts and change none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    methods: tuple[str, ...] = Field(
-        LAYER_METHODS,
-        min_length=1,
-        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
-    )
-    target: Literal["prediction", "label"] = Field(
-        "prediction", description="The class that maps explain."
-    )
-    memory_format: Literal["channels_last", "contiguous"] = Field(
-        "channels_last", description="Layout of pictures and weights; channels_last is faster."
-    )
-    shard_size: int = Field(256, ge=1, description="Images a shard, the unit of scheduling.")
-
-    @field_validator("methods")
-    @classmethod
-    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(method.name for method in find_methods(names)))
-
-
-class ComparisonSettings(BaseModel):
-    """How far methods are compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tested: int = Field(
-        16,
-        ge=0,
-        description="Images on which maps are made again with weights drawn anew, and with noise.",
-    )
-
-
-@dataclass(frozen=True)
-class AuditRequest:
-    """What an audit is asked of which data: all that its figures depend on but the model."""
-
-    data: DataSettings
-    attribution: AttributionSettings = AttributionSettings()
-    interventions: InterventionSettings = InterventionSettings()
-    foreground: ForegroundSettings = ForegroundSettings()
-    comparison: ComparisonSettings | None = None  # None: maps are not compared
-
-    def sections(self) -> dict[str, Any]:
-        """As run.json keeps them."""
-        sections = {name: section for name, section in vars(self).items() if section is not None}
-        return {name: section.model_dump(mode="json") for name, section in sections.items()}
 
 
 @dataclass(frozen=True)

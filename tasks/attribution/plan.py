@@ -18,7 +18,7 @@ from models.network.grid import Grid
 from models.network.layers import grid_at
 from models.network.question import Question
 from models.network.statistics import Statistics
-from tasks.attribution.job import AttributionSettings
+from tasks.attribution.settings import AttributionSettings
 from tasks.interventions.intervene import Interventions
 
 

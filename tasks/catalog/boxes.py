@@ -13,7 +13,8 @@ from upath import UPath
 
 from models.errors import UserError, list_names, suggest
 from tasks.catalog.instances import Instance, instances_of
-from tasks.catalog.listing import BoxFormat, Columns
+from tasks.catalog.listing import Columns
+from tasks.catalog.settings import BoxFormat
 
 OBJECTS = "objects"  # Hugging Face: {bbox: [[x, y, width, height], …], category: […]}
 CATEGORIES = ("category", "categories", "label", "labels")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.addresses import REMOTE, as_path
 from models.errors import UserError, list_names, printable
@@ -16,72 +13,14 @@ from tasks.catalog.check_files import MISSING, check_files
 from tasks.catalog.coco import annotate
 from tasks.catalog.formats import list_images
 from tasks.catalog.instances import unite_instances
-from tasks.catalog.labels import BY_NAME, match_labels
-from tasks.catalog.listing import BoxFormat, Columns, Listing
+from tasks.catalog.labels import match_labels
+from tasks.catalog.listing import Columns, Listing
 from tasks.catalog.mask_files import BATCH, join_addresses, lists_of, masks_of
 from tasks.catalog.mask_values import NONZERO, foreground_values
+from tasks.catalog.settings import DataSettings
 from tasks.storage.files import stamps
 
 OUTLINED = '"(polygons|counts)":'  # regions that are more than boxes
-
-
-class DataSettings(BaseModel):
-    """Which images, and what their labels and masks mean."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(
-        description="Folder of images, a CSV, JSONL or Parquet table of them, COCO's annotations "
-        "(JSON), or torchvision:NAME."
-    )
-    images: str | None = Field(
-        None,
-        description="Folder that the names in a table or in COCO's annotations are relative to, "
-        "or that torchvision's dataset lies in.",
-    )
-    annotations: str | None = Field(
-        None, description="COCO's annotations (JSON) of the images: polygons, run lengths, boxes."
-    )
-    masks: str | None = Field(
-        None, description="Folder with a mask, or a folder of masks, of each image's stem."
-    )
-    mask_values: str | None = Field(
-        None,
-        description="What a mask marks: nonzero, values (1,3 or #ff0000), voc, or a file of "
-        "values by label; as the dataset says, else nonzero.",
-    )
-    polarity: Literal["foreground", "background"] = Field(
-        "foreground", description="What masks and regions mark."
-    )
-    orientation: Literal["upright", "stored"] = Field(
-        "upright", description="Turn pictures as their EXIF says, or leave them as stored."
-    )
-    labels: str = Field(
-        BY_NAME, description="How labels name the model's classes: name, index, or a mapping file."
-    )
-    image_column: str | None = Field(None, description="Column with the images' addresses.")
-    label_column: str | None = Field(None, description="Column with the labels.")
-    mask_column: str | None = Field(None, description="Column with the masks' addresses.")
-    box_columns: tuple[str, ...] | None = Field(
-        None, description="Four columns that make a box, or one that holds boxes."
-    )
-    box_format: BoxFormat = Field(
-        "xywh", description="A box's numbers: x, y, width, height, or the corners x, y, x, y."
-    )
-    key_column: str | None = Field(None, description="Column with a unique key for each row.")
-    split: str | None = Field(
-        None, description="Only this split: of the column 'split', of split folders, of a dataset."
-    )
-    sample: int | None = Field(None, ge=1, description="So many images, stratified by label.")
-    limit: int | None = Field(None, ge=1, description="Only the first so many images.")
-    seed: int = Field(0, description="Seed of the sample.")
-
-    @field_validator("box_columns")
-    @classmethod
-    def _make_a_box(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if names is not None and len(names) not in (1, 4):
-            raise ValueError("four columns make a box, or one that holds boxes")
-        return names
 
 
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:

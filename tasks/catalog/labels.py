@@ -6,8 +6,7 @@ import pyarrow as pa
 
 from models.errors import MappingFileError, UserError, list_names, suggest
 from tasks.catalog.mapping_file import read_mapping
-
-BY_NAME, BY_INDEX = "name", "index"
+from tasks.catalog.settings import BY_INDEX, BY_NAME
 
 
 def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import pyarrow as pa
 from upath import UPath
 
 from models.errors import UserError
+from tasks.catalog.settings import BoxFormat
 
 PICTURES = frozenset(  # torchvision's ImageFolder's, and what else is read
     (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".avif")
 )
 SPLITS = (("train",), ("val", "validation", "valid"), ("test",))  # WILDS numbers them 0, 1, 2
-
-BoxFormat = Literal["xywh", "xyxy"]
 
 
 @dataclass(frozen=True)

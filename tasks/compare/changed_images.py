@@ -18,8 +18,8 @@ from models.interventions import exchange_background
 from tasks import schema
 from tasks.attribution.job import reader_of
 from tasks.interventions.donors import DonorPool, read_donors
-from tasks.pictures.estimator import ForegroundSettings
 from tasks.pictures.samples import Reader, Row, Sample, rows_of
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.storage.files import read_table
 

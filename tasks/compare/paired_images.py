@@ -20,8 +20,9 @@ from models.errors import NotComparable
 from tasks import schema
 from tasks.attribution.job import geometry_of
 from tasks.flags.estimate_quality import least_of
-from tasks.interventions.donors import InterventionSettings, donors_mark
+from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run, join
 from tasks.schema import GROUP_COLUMN
 from tasks.storage.files import open_parquet, read_footer

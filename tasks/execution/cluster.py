@@ -17,11 +17,11 @@ from distributed import (
     Worker,
     WorkerPlugin,
 )
-from pydantic import BaseModel, ConfigDict, Field
 
 from models.classifier.classifier import Classifier, load_classifier
 from models.errors import UserError
 from tasks.attribution.job import Job
+from tasks.execution.settings import ComputeSettings
 
 log = logging.getLogger("sightline")
 
@@ -48,21 +48,6 @@ WORKERS: dict[str, Any] = {
 }
 PATIENCE = 30  # seconds for the first worker of somebody else's cluster
 REACHED = 10  # seconds for its scheduler
-
-
-class ComputeSettings(BaseModel):
-    """Where the work is done. Changes no number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workers: int | None = Field(
-        None, ge=1, description="Processes of the local Dask cluster; one a GPU, else one a core."
-    )
-    dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
-    batch_size: int = Field(16, ge=1, description="Images a forward pass.")
-    max_failures: int | None = Field(
-        None, ge=0, description="Stop, with everything so far kept, after more failures than this."
-    )
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 import pyarrow.parquet as pq
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
+from models.classifier.settings import ModelSettings
 from tasks import schema
-from tasks.attribution.job import AuditRequest, count_shards, identity_of
+from tasks.attribution.job import count_shards, identity_of
 from tasks.attribution.layer_statistics import survey_part
+from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
-from tasks.execution.cluster import ComputeSettings, local_workers, move_to_device
+from tasks.execution.cluster import local_workers, move_to_device
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_survey
 from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 
 BATCHES = 2  # measured, after one that warms up

@@ -13,15 +13,14 @@ import pyarrow.parquet as pq
 import torch
 
 from models.addresses import write_whole
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from models.methods.maps import check_methods
 from models.methods.registry import find_methods
 from models.network.grid import Grid
 from tasks.attribution.job import (
-    AuditRequest,
     geometry_of,
     has_foreground,
     identity_of,
@@ -30,6 +29,7 @@ from tasks.attribution.job import (
 )
 from tasks.attribution.layer_statistics import keep_survey, surveyed_layers
 from tasks.attribution.reuse import plan_reuse, previous_run
+from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.interventions.donors import (
     SPECIFICATION,
@@ -39,7 +39,8 @@ from tasks.interventions.donors import (
     specification_of,
     take_pool,
 )
-from tasks.runs.folder import OutputSettings, RunFolder, digest, start_run
+from tasks.runs.folder import RunFolder, digest, start_run
+from tasks.runs.settings import OutputSettings
 
 log = logging.getLogger("sightline")
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from models.classifier.architectures import ModelSettings
+from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
 from models.methods.registry import find_methods
 from tasks.attribution.donor_predictions import has_donor_predictions
-from tasks.attribution.job import (
-    AttributionSettings,
-    ComparisonSettings,
-    Job,
-    count_shards,
-    marks_of,
-    read_shard,
-)
+from tasks.attribution.job import Job, count_shards, marks_of, read_shard
 from tasks.attribution.layer_statistics import (
     count_parts,
     is_surveyed,
@@ -24,16 +17,13 @@ from tasks.attribution.layer_statistics import (
     surveyed_layers,
 )
 from tasks.attribution.retries import forget_notes
-from tasks.execution.cluster import (
-    ComputeSettings,
-    count_workers,
-    decode_threads,
-    open_client,
-    with_model,
-)
+from tasks.attribution.settings import AttributionSettings, ComparisonSettings
+from tasks.execution.cluster import count_workers, decode_threads, open_client, with_model
 from tasks.execution.dispatch import Progress, attribute_shards, survey_layers
-from tasks.interventions.donors import InterventionSettings, donors_mark
-from tasks.pictures.estimator import ForegroundSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.interventions.donors import donors_mark
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder, is_finished
 from tasks.schema import CostSummary
 from tasks.storage.files import read_footer, sweep

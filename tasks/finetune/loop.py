@@ -31,7 +31,8 @@ from models.objectives.step import Learner, Loss, Objective
 from tasks.finetune.batches import AT_ONCE, BatchSampler
 from tasks.finetune.checkpoint import Checkpoints, Epoch, State, TrainingState
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.settings import FinetuneSettings, generator_of, optimiser_of, schedule_of
+from tasks.finetune.optimiser import generator_of, optimiser_of, schedule_of
+from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]  # step from 1, of so many, loss and parts

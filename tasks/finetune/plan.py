@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from models.classifier.classifier import Classifier
 from models.errors import UserError, printable
@@ -20,7 +19,8 @@ from models.network.grid import Grid
 from models.network.layers import grid_at
 from models.objectives.names import find_objective
 from models.objectives.step import Objective
-from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.images import (
     LARGEST,
@@ -30,51 +30,13 @@ from tasks.finetune.images import (
     ungrouped,
 )
 from tasks.finetune.loop import Training
-from tasks.finetune.settings import FinetuneSettings
+from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
 from tasks.finetune.validation import HeldOut
-from tasks.pictures.estimator import ForegroundSettings, load_estimator
+from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import ROW, MaskReading, Reader
 from tasks.runs.folder import digest
 
 log = logging.getLogger("sightline")
-
-
-class LearningSettings(BaseModel):
-    """Which images are learnt from. Columns, masks and labels are read as the audited data's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    train: str | None = Field(
-        None, description="Images to learn from, as --data; by default another split of the same."
-    )
-    train_split: str | None = Field(None, description="Split to learn from.")
-    validation_split: str | None = Field(
-        None, description="Split by which the epoch is chosen; by default a part is held out."
-    )
-    validation_share: float = Field(
-        0.15, gt=0, lt=1, description="Part of the training images that is held out."
-    )
-    group_column: str = Field(
-        "group",
-        description="Column that names an image's group in training; audits read the column group.",
-    )
-
-    def data(self, audited: DataSettings, split: str | None) -> DataSettings:
-        """Where they lie."""
-        path = self.train or audited.path
-        return audited.model_copy(
-            update={"path": path, "split": split, "sample": None, "limit": None}
-        )
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """What is asked of a training. The data are those that are audited before and after it."""
-
-    data: DataSettings
-    learning: LearningSettings
-    foreground: ForegroundSettings
-    recipe: FinetuneSettings
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,15 @@
-"""How a network is trained: what is descended, by which steps, in which order of images."""
+"""How a network is trained, and which images it learns from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-WARM_UP = 0.2  # of the steps of one cycle, in which the rate rises
-LEAST_CYCLE = 10  # steps; in fewer there is nothing to rise
+from tasks.catalog.settings import DataSettings
+from tasks.pictures.settings import ForegroundSettings
 
 
 class FinetuneSettings(BaseModel):
@@ -75,23 +71,39 @@ class FinetuneSettings(BaseModel):
         return self.steps or self.epochs * self.batches_of(images)
 
 
-def optimiser_of(recipe: FinetuneSettings, weights: Iterable[nn.Parameter]) -> Optimizer:
-    """Over the weights that learn."""
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.optimiser == "sgd":
-        return SGD(weights, rate, momentum=recipe.momentum, weight_decay=decay)
-    return AdamW(weights, rate, weight_decay=decay)
+class LearningSettings(BaseModel):
+    """Which images are learnt from. Columns, masks and labels are read as the audited data's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: str | None = Field(
+        None, description="Images to learn from, as --data; by default another split of the same."
+    )
+    train_split: str | None = Field(None, description="Split to learn from.")
+    validation_split: str | None = Field(
+        None, description="Split by which the epoch is chosen; by default a part is held out."
+    )
+    validation_share: float = Field(
+        0.15, gt=0, lt=1, description="Part of the training images that is held out."
+    )
+    group_column: str = Field(
+        "group",
+        description="Column that names an image's group in training; audits read the column group.",
+    )
+
+    def data(self, audited: DataSettings, split: str | None) -> DataSettings:
+        """Where they lie."""
+        path = self.train or audited.path
+        return audited.model_copy(
+            update={"path": path, "split": split, "sample": None, "limit": None}
+        )
 
 
-def schedule_of(recipe: FinetuneSettings, optimiser: Optimizer, steps: int) -> LRScheduler:
-    """The learning rate of each step."""
-    if recipe.schedule == "one_cycle" and steps >= LEAST_CYCLE:
-        return OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=WARM_UP)
-    if recipe.schedule == "cosine":
-        return LambdaLR(optimiser, lambda step: (1 + math.cos(math.pi * step / steps)) / 2)
-    return LambdaLR(optimiser, lambda _: 1.0)
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What is asked of a training. The data are those that are audited before and after it."""
 
-
-def generator_of(recipe: FinetuneSettings) -> torch.Generator:
-    """Of the order of images, of augmentation and of exchanged backgrounds."""
-    return torch.Generator().manual_seed(recipe.training_seed)
+    data: DataSettings
+    learning: LearningSettings
+    foreground: ForegroundSettings
+    recipe: FinetuneSettings

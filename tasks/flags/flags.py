@@ -11,37 +11,17 @@ import math
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.addresses import write_whole
-from models.methods.registry import find_method
 from tasks import schema
 from tasks.attribution.job import has_foreground
 from tasks.flags.background_score import Scores, excess_of, threshold_of
 from tasks.flags.estimate_quality import least_of
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
+from tasks.flags.settings import FlagSettings
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
-
-
-class FlagSettings(BaseModel):
-    """One declared method, and how often the rule may be wrong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    method: str = Field("grad_cam_pp", description="The one method whose maps take part.")
-    false_alarm: float = Field(
-        0.05,
-        gt=0,
-        lt=0.5,
-        description="Share of the images that is flagged where backgrounds are of no consequence.",
-    )
-
-    @field_validator("method")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        return find_method(name).name
 
 
 def write_flags(

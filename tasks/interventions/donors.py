@@ -11,21 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from upath import UPath
 
 from models.addresses import write_whole
 from models.errors import UserError
-from models.interventions import VERSION, Fill, remove_object
+from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
 from tasks.runs.folder import RunFolder, digest
 from tasks.storage.files import read_footer, read_table
@@ -45,38 +45,6 @@ COLUMNS = pa.schema(
         pa.field("mask", pa.binary(), nullable=False),  # uint8, HW, 255 = foreground
     ]
 )
-
-
-class InterventionSettings(BaseModel):
-    """What is done to each picture before it is predicted again."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    choice: Literal["default", "none"] = Field(
-        "default",
-        description="Object removed, background removed, background exchanged; or none of it.",
-    )
-    others: int = Field(
-        3, ge=0, le=32, description="Backgrounds of other classes that each object is put on."
-    )
-    same: int = Field(
-        1, ge=0, le=32, description="Backgrounds of its own class that each object is put on."
-    )
-    donors: str | None = Field(
-        None, description="Run whose donor pool is used; by default --reuse's, else a new one."
-    )
-    pool: int = Field(256, ge=1, le=512, description="Backgrounds in the donor pool.")
-    fill: Fill = Field(
-        "mean",
-        description="What a removed object becomes: its background's mean colour, a blur of the "
-        "background, or the data's mean.",
-    )
-    donor_seed: int = Field(0, description="Seed of the donor pool and of each image's donors.")
-
-    @property
-    def done(self) -> list[object]:
-        """What changes a picture's outcome, given the pool."""
-        return [self.others, self.same, self.fill, self.donor_seed]
 
 
 @dataclass(frozen=True, eq=False)

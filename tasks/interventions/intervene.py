@@ -18,7 +18,8 @@ from torch import Tensor
 from models.classifier.classifier import Classifier
 from models.interventions import exchange_background, predict, remove_background, remove_object
 from tasks import schema
-from tasks.interventions.donors import DonorPool, Drawn, InterventionSettings
+from tasks.interventions.donors import DonorPool, Drawn
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
 VERSION = 1  # of what is done and what is kept of it

@@ -12,8 +12,8 @@ from tasks import schema
 from tasks.attribution.job import has_foreground, reader_of
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.ranking import RULE, rank
-from tasks.pictures.estimator import ForegroundSettings
 from tasks.pictures.samples import Sample, rows_of
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.schema import Column, CostSummary, GalleryRow, MethodsSummary

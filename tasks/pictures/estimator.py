@@ -8,40 +8,13 @@ from functools import lru_cache
 from threading import Lock
 
 import cv2
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from models.classifier.segmenter import load_segmenter
 from models.errors import UserError, suggest
 from tasks.pictures import segmentation
 from tasks.pictures.segmentation import Estimate
-
-ANNOTATED, ESTIMATE = "annotated", "estimate"
-
-
-class ForegroundSettings(BaseModel):
-    """Where the foreground of images without masks and boxes comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str = Field(
-        ANNOTATED,
-        description="annotated (masks and boxes alone), estimate, or a segmenter: torchvision:NAME "
-        "or path/to/file.py:function.",
-    )
-    weights: str | None = Field(
-        None, description="Weights file of the segmenter, or the name of torchvision's own."
-    )
-    pickle: bool = Field(
-        False, description="Read weights of the segmenter whose file can run code."
-    )
-    confidence: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Estimates that are less sure than this leave an image undecided; by default "
-        "what annotated images ask for, where there are enough.",
-    )
+from tasks.pictures.settings import ANNOTATED, ESTIMATE, ForegroundSettings
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def read_sample(row: Row, preprocessing: Preprocessing, ground: MaskReading) -> 
             decoded = decode(content)
         with _refused(f"{name} cannot be resized", "crop it or drop the row"):
             shown_CHW = turned(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
-            picture_CHW = preprocessing.place(shown_CHW)
+            picture_CHW = preprocessing.resize_and_crop(shown_CHW)
     except RowError as mistake:
         return _failure(row, "read", mistake)
     sample = Sample(row, _hash(content), picture_CHW, None)
@@ -154,7 +154,7 @@ def _with_foreground(
         sample = replace(sample, foreground_id=marks.foreground_id)
         with _refused("", "mend the masks or regions of this row"):
             mask_HW = draw_foreground(marks, frame, ground.polarity)
-            return replace(sample, mask_HW=preprocessing.place(mask_HW[None])[0])
+            return replace(sample, mask_HW=preprocessing.resize_and_crop(mask_HW[None])[0])
     except RowError as mistake:
         return replace(sample, failure=_failure(row, "foreground", mistake))
 

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from upath import UPath
 
 from models.addresses import as_path, write_whole
 from models.errors import RunFolderError
 from tasks import schema
+from tasks.runs.settings import OutputSettings
 from tasks.storage.files import open_parquet, read_footer, remove, write_text
 from tasks.storage.lock import LOCK
 
@@ -43,33 +43,6 @@ OURS = (
 )
 INTERVENTIONS = ("donors.parquet", "interventions", "votes", "estimated/interventions")
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
-
-
-class OutputSettings(BaseModel):
-    """Where the run folder goes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: str | None = Field(None, description="Run folder to write.")
-    series: str | None = Field(
-        None, description="Folder of a series: each run gets a folder of its own in it."
-    )
-    replace: bool = Field(False, description="Delete another run that lies there.")
-    reuse: str | None = Field(
-        None, description="Previous run: rows that are the same there are taken, not computed."
-    )
-
-    @model_validator(mode="after")
-    def _is_one_place(self) -> OutputSettings:
-        if (self.run is None) == (self.series is None):
-            raise ValueError("one folder is needed: give --out FOLDER or --series FOLDER")
-        return self
-
-    @property
-    def folder(self) -> str:
-        """The run folder; a series has one for each run (tasks/runs/series.py)."""
-        assert self.run is not None
-        return self.run
 
 
 def digest(*parts: object) -> str:

@@ -8,7 +8,8 @@ from upath import UPath
 
 from models.addresses import as_path
 from models.errors import UserError
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.folder import RunFolder
+from tasks.runs.settings import OutputSettings
 
 BY_HAND = "by-hand"  # runs that no deployment started
 MOMENT = "%Y-%m-%dT%H-%M-%SZ"  # in the order of time when sorted as text

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
-from models.interventions import Fill, exchange_background, remove_background, remove_object
+from models.fills import Fill
+from models.interventions import exchange_background, remove_background, remove_object
 from tasks import schema
 from tasks.attribution.job import reader_of
-from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
-from tasks.pictures.estimator import ForegroundSettings
+from tasks.interventions.donors import DonorPool, read_donors
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Sample, rows_of
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.storage.files import open_parquet, read_table

@@ -16,7 +16,8 @@ from tasks import schema
 from tasks.attribution.job import has_foreground
 from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estimates
-from tasks.flags.flags import FlagSettings, write_flags
+from tasks.flags.flags import write_flags
+from tasks.flags.settings import FlagSettings
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST

@@ -7,20 +7,22 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import BUNDLE, check_classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from models.objectives.erm import Erm
-from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.catalog.catalog import make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.finetune.images import TrainingImages, read_training_images
 from tasks.finetune.loop import OnStep, Training, finetune
 from tasks.finetune.settings import FinetuneSettings
 from tasks.pictures.samples import MaskReading, Reader
 from tasks.synthetic.dataset import read_settings
 from tasks.synthetic.settings import Split
-from tasks.tracking.audit_run import Tracking
-from tasks.tracking.registry import Origin, RegistrySettings, register_model
+from tasks.tracking.registry import Origin, register_model
+from tasks.tracking.settings import RegistrySettings, Tracking
 
 ADDRESS = "sightline:small_resnet"
 RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)

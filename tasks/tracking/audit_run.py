@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
 from upath import UPath
 
 from models.addresses import describe_safely, is_local, without_secrets
@@ -24,6 +23,7 @@ from models.errors import MlflowUnavailable, RunFolderError, UserError
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.reader import open_run
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
+from tasks.tracking.settings import Tracking, flatten
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only publishing needs it
     from mlflow.entities import DatasetInput, Run
@@ -36,24 +36,6 @@ RUN_ID, CONFIGURATION, PUBLISHED = (
     "sightline.configuration",
     "sightline.published",
 )
-
-
-class TrackingSettings(BaseModel):
-    """Where MLflow is; by default what the environment names, else SQLite of our own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    uri: str | None = Field(None, description="MLflow's address; SQLite of our own by default.")
-    experiment: str = Field("sightline", description="MLflow experiment.")
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """One experiment of one MLflow."""
-
-    uri: str
-    experiment: str
-    artifacts: str | None = None  # where a new experiment's files go; None: as the server says
 
 
 @dataclass(frozen=True)
@@ -225,12 +207,3 @@ def _dataset(state: dict[str, Any], profile: dict[str, Any]) -> DatasetInput:
         profile=json.dumps(profile),
     )
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "audit")])
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as `data.path = …`; what is not set is left out."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", str(value)

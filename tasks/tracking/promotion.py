@@ -19,12 +19,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.classifier.mlflow_models import BY_VERSION, SCHEME, find_version
+from models.classifier.mlflow_addresses import BY_VERSION, SCHEME
+from models.classifier.mlflow_models import find_version
 from models.errors import UserError
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
-from tasks.tracking.audit_run import Tracking, mlflow_errors
+from tasks.tracking.audit_run import mlflow_errors
 from tasks.tracking.registry import MODEL
+from tasks.tracking.settings import Tracking
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

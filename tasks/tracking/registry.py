@@ -8,22 +8,20 @@ from a logged model is resolved through MLflow's global server, whichever the cl
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from models.classifier.classifier import Classifier, save_bundle
-from models.classifier.mlflow_models import SCHEME
+from models.classifier.mlflow_addresses import SCHEME
 from models.errors import UserError, describe_error
-from tasks.tracking.audit_run import Tracking, find_experiment, find_or_create, mlflow_errors
+from tasks.tracking.audit_run import find_experiment, find_or_create, mlflow_errors
 from tasks.tracking.servable_model import save_serving
+from tasks.tracking.settings import RegistrySettings, Tracking
 from tasks.tracking.training_log import TRAINING_ID
 
 if TYPE_CHECKING:
@@ -33,28 +31,8 @@ if TYPE_CHECKING:
 
 FOLDER = "model"  # among the run's artifacts
 MODEL = "sightline.model"  # tag: digest of the network's numbers
-NAME = r"^[^/:@\s]+$"
-RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow refuses
 
 log = logging.getLogger("sightline")
-
-
-def _is_free(alias: str) -> str:
-    if RESERVED.fullmatch(alias):
-        raise ValueError("MLflow keeps latest and v1, v2, … for itself: give another alias")
-    return alias
-
-
-Alias = Annotated[str, Field(pattern=r"^[\w-]+$"), AfterValidator(_is_free)]
-
-
-class RegistrySettings(BaseModel):
-    """What a model is called in MLflow's registry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=NAME, description="Registered model's name.")
-    alias: Alias | None = Field(None, description="Alias that the new version gets, as champion.")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.addresses import describe_safely, without_secrets
-from tasks.tracking.audit_run import LONGEST, Tracking, find_or_create, flatten
+from tasks.tracking.audit_run import LONGEST, find_or_create
+from tasks.tracking.settings import Tracking, flatten
 
 if TYPE_CHECKING:  # importing MLflow takes seconds
     from mlflow.entities import DatasetInput, Run

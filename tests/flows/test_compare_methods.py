@@ -12,8 +12,8 @@ from mlflow.tracking import MlflowClient
 from flows.cli.commands import main
 from flows.settings.environment import tracking_of
 from tasks.runs.reader import open_run
-from tasks.tracking.audit_run import TrackingSettings
 from tasks.tracking.metrics import metrics_of_methods
+from tasks.tracking.settings import TrackingSettings
 
 METHODS = "grad_cam,rise:masks=10,captum:Saliency"
 

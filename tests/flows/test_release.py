@@ -25,13 +25,13 @@ from flows.settings.sections import ReleaseSettings
 from models.errors import MlflowUnavailable
 from tasks.attribution.batch import UNANSWERED
 from tasks.gate.policy import read_policy
-from tasks.interventions.donors import InterventionSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.schema import FAILURES
 from tasks.schema.gate import GateResult
-from tasks.tracking.audit_run import Tracking
 from tasks.tracking.promotion import REASONS, VERDICT, promote
+from tasks.tracking.settings import Tracking
 from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 from tests.support.duelists import audited, retrained
 from tests.support.mlflow_server import Line, Server, line_to

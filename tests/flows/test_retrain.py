@@ -26,11 +26,11 @@ from flows.cli.commands import main
 from flows.retraining import train
 from flows.settings.compose import compose
 from flows.settings.sections import RetrainSettings
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
-from tasks.catalog.catalog import DataSettings
+from tasks.catalog.settings import DataSettings
 from tasks.runs.reader import open_run
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings

@@ -7,14 +7,8 @@ import torch
 from torch import Tensor
 
 from models.classifier.small_resnet import small_resnet
-from models.interventions import (
-    FILLS,
-    Fill,
-    exchange_background,
-    predict,
-    remove_background,
-    remove_object,
-)
+from models.fills import FILLS, Fill
+from models.interventions import exchange_background, predict, remove_background, remove_object
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier, save_bundle
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
-from tasks.interventions.donors import InterventionSettings
+from models.classifier.settings import ModelSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tests.conftest import run_here
 

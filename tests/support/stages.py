@@ -10,16 +10,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import FetchedModel
+from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import attribute_run
-from tasks.flags.flags import FlagSettings
-from tasks.runs.folder import OutputSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.flags.settings import FlagSettings
+from tasks.runs.settings import OutputSettings
 from tasks.storage.lock import hold_lock
 from tasks.summary.summarise import summarise
 

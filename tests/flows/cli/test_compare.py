@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
-from tasks.interventions.donors import InterventionSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.schema import PairedSummary
 from tests.support.duelists import audited, retrained

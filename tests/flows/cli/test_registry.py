@@ -19,16 +19,17 @@ from mlflow.tracking import MlflowClient
 
 from flows.cli.commands import main
 from flows.settings.environment import tracking_uri
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tasks.tracking.audit_run import Tracking, TrackingSettings, publish_run
+from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
-from tasks.tracking.registry import Origin, RegisteredModel, RegistrySettings, register_model
+from tasks.tracking.registry import Origin, RegisteredModel, register_model
+from tasks.tracking.settings import RegistrySettings, Tracking, TrackingSettings
 from tasks.tracking.training_log import EpochFigures, open_training
 from tests.support.mlflow_server import Line, Server, line_to
 

@@ -14,7 +14,7 @@ from flows.settings.compose import compose, option_name
 from flows.settings.environment import tracking_uri
 from flows.settings.sections import AuditSettings
 from models.errors import UserError
-from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.settings import TrackingSettings
 
 LEAST = {"data.path": "d", "model.address": "m", "output.run": "r"}
 

@@ -21,8 +21,9 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, pil_to_tensor
 from upath import UPath
 
-from models.classifier.architectures import ModelSettings, _of_timm, build, unique_names
+from models.classifier.architectures import _of_timm, build, unique_names
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.classifier.weights import count_classes
 from models.errors import AddressError, UserError
@@ -115,7 +116,7 @@ def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: P
     preset = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
     generator = torch.Generator().manual_seed(0)
     picture_CHW = torch.randint(0, 256, (3, 240, 260), dtype=torch.uint8, generator=generator)
-    placed_BCHW = prepared.place(picture_CHW)[None]
+    placed_BCHW = prepared.resize_and_crop(picture_CHW)[None]
     image_BCHW = (placed_BCHW[0] / 255 - torch.tensor(preset.mean)[:, None, None])[None]
     image_BCHW /= torch.tensor(preset.std)[:, None, None]
     ours_BCHW = prepared.normalise(placed_BCHW)
@@ -338,7 +339,7 @@ def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
     ).numpy()
     picture = Image.fromarray(pixels_HWC).resize((320, 240), Image.Resampling.BICUBIC)
     theirs_CHW = timm.data.create_transform(**config, is_training=False)(picture)
-    ours_BCHW = prepared.normalise(prepared.place(pil_to_tensor(picture))[None])
+    ours_BCHW = prepared.normalise(prepared.resize_and_crop(pil_to_tensor(picture))[None])
     assert ours_BCHW.shape[1:] == theirs_CHW.shape
     levels = (ours_BCHW[0] - theirs_CHW).abs().amax((1, 2)) * torch.tensor(config["std"]) * 255
     assert levels.max() <= 2

@@ -14,9 +14,10 @@ from moto.server import ThreadedMotoServer
 from torch import Tensor, nn
 from upath import UPath
 
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.errors import AddressError, LayerError, UserError
 from models.network.grid import Grid
 from tests.support.networks import TinyNet, random_images, tiny_net, torchvision_net

@@ -16,10 +16,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 from safetensors.torch import save_file
 
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel, fetch
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable, UserError
 from tests.support.networks import torchvision_net

@@ -36,7 +36,7 @@ def test_a_crop_is_exactly_torchvisions(size: tuple[int, int]) -> None:
     picture_CHW = smooth_picture(*size)
     shorter = min(size)  # so that their resize does nothing
     ours = Preprocessing(resize=shorter, crop=(90, 90), mean=MEAN, std=STD)
-    ours_BCHW = ours.normalise(ours.place(picture_CHW)[None])
+    ours_BCHW = ours.normalise(ours.resize_and_crop(picture_CHW)[None])
     torch.testing.assert_close(ours_BCHW[0], preset(90, shorter)(picture_CHW), rtol=1e-5, atol=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_a_resized_picture_is_torchvisions_within_one_grey_level(
     ours = Preprocessing.model_validate(
         {"resize": 73, "crop": [64, 64], "mean": MEAN, "std": STD, "interpolation": interpolation}
     )
-    ours_CHW = ours.normalise(ours.place(picture_CHW)[None])[0]
+    ours_CHW = ours.normalise(ours.resize_and_crop(picture_CHW)[None])[0]
     theirs = preset(64, 73, interpolation)
     for expected_CHW in (theirs(picture_CHW), theirs(to_pil_image(picture_CHW))):
         difference_CHW = (ours_CHW - expected_CHW).abs()
@@ -89,17 +89,17 @@ def test_a_mask_stays_under_its_picture(prepared: Preprocessing, size: tuple[int
     """A picture that IS its mask, three times, goes the same way."""
     mask_1HW = torch.zeros(1, *size, dtype=torch.uint8)
     mask_1HW[:, size[0] // 3 : size[0] // 2, size[1] // 4 : size[1] // 2] = 255
-    placed_CHW = prepared.place(mask_1HW.expand(3, -1, -1).contiguous())
-    assert prepared.place(mask_1HW).shape == (1, *prepared.size)
+    placed_CHW = prepared.resize_and_crop(mask_1HW.expand(3, -1, -1).contiguous())
+    assert prepared.resize_and_crop(mask_1HW).shape == (1, *prepared.size)
     assert placed_CHW.dtype == torch.uint8
     for c in range(3):
-        assert torch.equal(placed_CHW[c], prepared.place(mask_1HW)[0])
+        assert torch.equal(placed_CHW[c], prepared.resize_and_crop(mask_1HW)[0])
 
 
 def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
     picture_CHW = smooth_picture(64, 48)
-    assert torch.equal(Preprocessing(crop=(64, 48)).place(picture_CHW), picture_CHW)
-    assert torch.equal(Preprocessing(resize=(64, 48)).place(picture_CHW), picture_CHW)
+    assert torch.equal(Preprocessing(crop=(64, 48)).resize_and_crop(picture_CHW), picture_CHW)
+    assert torch.equal(Preprocessing(resize=(64, 48)).resize_and_crop(picture_CHW), picture_CHW)
 
 
 def test_size_is_rows_and_columns() -> None:

@@ -44,5 +44,5 @@ def test_the_seed_makes_the_weights() -> None:
 def test_it_reads_pictures_as_they_are() -> None:
     preprocessing = small_preprocessing(96)
     white_BCHW = torch.full((1, 3, 96, 96), 255, dtype=torch.uint8)
-    assert preprocessing.place(white_BCHW[0]).equal(white_BCHW[0])
+    assert preprocessing.resize_and_crop(white_BCHW[0]).equal(white_BCHW[0])
     assert preprocessing.normalise(white_BCHW).allclose(torch.ones(1, 3, 96, 96))

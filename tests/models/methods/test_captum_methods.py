@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from models.errors import UserError
 from models.methods.captum_methods import CaptumMethod, captum_method, explain
-from models.methods.path_gradients import IntegratedGradients, integrated_gradients
+from models.methods.path_gradients import integrated_gradients
 from models.methods.registry import PASS_METHODS
+from models.methods.settings import IntegratedGradientsSettings
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
 from models.network.layers import find_grid
@@ -199,7 +200,7 @@ def test_what_is_also_ours_is_the_same() -> None:
     ours_Bhw = maps_of(question, "LayerGradCam", relu_attributions="true")
     assert relative(ours_Bhw, cam_Bhw) < 1e-5
     with as_found(question.network):
-        path_BHW = integrated_gradients(question, IntegratedGradients(6))
+        path_BHW = integrated_gradients(question, IntegratedGradientsSettings(6))
     assert relative(maps_of(question, "IntegratedGradients"), path_BHW) < 1e-5
     assert seen.image_gradient_BCHW is not None
     summed_BHW = seen.image_gradient_BCHW.abs().sum(1)

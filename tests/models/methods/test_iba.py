@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import UserError
-from models.methods.iba import Iba, iba, nats
+from models.methods.iba import iba, nats
+from models.methods.settings import IbaSettings
 from models.methods.smoothing import smooth, smoothing
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
@@ -27,14 +28,16 @@ def known(network: nn.Module) -> Statistics:
     return Moments.of(seen.activation_BDhw).statistics()
 
 
-def explained(network: nn.Module, image_BCHW: Tensor, settings: Iba, room: int = 64) -> Tensor:
+def explained(
+    network: nn.Module, image_BCHW: Tensor, settings: IbaSettings, room: int = 64
+) -> Tensor:
     asked = Question(network, image_BCHW, TARGET_B[: len(image_BCHW)], room, LAST, known(network))
     with as_found(network):
         return iba(asked, settings)
 
 
 def literal(
-    network: nn.Module, image_CHW: Tensor, target: int, settings: Iba, of: Statistics
+    network: nn.Module, image_CHW: Tensor, target: int, settings: IbaSettings, of: Statistics
 ) -> Tensor:
     """Schulz et al. 2020, section 3.1, for one image by full passes with the layer replaced."""
     r_Dhw = capture(network, LAST, image_CHW[None]).activation_BDhw[0]
@@ -82,7 +85,7 @@ def gauss(value_Dhw: Tensor, sigma: float) -> Tensor:
 
 def test_it_is_the_papers_loop_image_by_image() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    settings = Iba(steps=5, copies=3)
+    settings = IbaSettings(steps=5, copies=3)
     map_Bhw = explained(network, image_BCHW, settings)
     of = known(network)
     network.requires_grad_(False)
@@ -93,7 +96,7 @@ def test_it_is_the_papers_loop_image_by_image() -> None:
 
 def test_the_room_changes_nothing() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    together, few = (explained(network, image_BCHW, Iba(), room) for room in (64, 2))
+    together, few = (explained(network, image_BCHW, IbaSettings(), room) for room in (64, 2))
     torch.testing.assert_close(together, few, rtol=0, atol=1e-5 * float(together.max()))
 
 
@@ -113,7 +116,7 @@ def test_what_is_never_active_passes_nothing() -> None:
 
 def test_a_dearer_bit_lets_less_pass() -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
-    cheap, dear = (explained(network, image_BCHW, Iba(beta=beta)) for beta in (0.1, 100.0))
+    cheap, dear = (explained(network, image_BCHW, IbaSettings(beta=beta)) for beta in (0.1, 100.0))
     assert (dear.sum((1, 2)) < cheap.sum((1, 2))).all()
     assert (dear >= 0).all()
 
@@ -139,4 +142,4 @@ def test_a_smoothing_keeps_what_is_the_same_everywhere(cells: int) -> None:
 )
 def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Iba(**{name: value})  # type: ignore[arg-type]
+        IbaSettings(**{name: value})  # type: ignore[arg-type]

@@ -11,7 +11,8 @@ from torch.nn.functional import interpolate
 
 from models.errors import UserError
 from models.map_quality.localisation import foreground_share
-from models.methods.ibisa import Ibisa, ibisa
+from models.methods.ibisa import ibisa
+from models.methods.settings import IbisaSettings
 from models.methods.smoothing import blur
 from models.network.capture import as_found
 from models.network.question import Question
@@ -20,7 +21,7 @@ from tests.support.networks import random_images, tiny_net
 TARGET_B = torch.tensor([0, 2, 1])
 
 
-def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: Ibisa) -> Tensor:
+def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: IbisaSettings) -> Tensor:
     """One image, step by step, every gradient by autograd through the whole step."""
     side, generator = settings.cells, torch.Generator().manual_seed(settings.seed)
     weights = [math.exp(-(away**2) / (2 * settings.sigma**2)) for away in (-2, -1, 0, 1, 2)]
@@ -67,7 +68,9 @@ def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: Ibisa)
     return map_ss - map_ss.min()
 
 
-def explained(network: nn.Module, image_BCHW: Tensor, settings: Ibisa, room: int = 64) -> Tensor:
+def explained(
+    network: nn.Module, image_BCHW: Tensor, settings: IbisaSettings, room: int = 64
+) -> Tensor:
     target_B = TARGET_B[: len(image_BCHW)]
     with as_found(network):
         return ibisa(Question(network, image_BCHW, target_B, room), settings)
@@ -75,7 +78,7 @@ def explained(network: nn.Module, image_BCHW: Tensor, settings: Ibisa, room: int
 
 def test_it_is_what_its_steps_say_image_by_image() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    settings = Ibisa(steps=6, cells=8)
+    settings = IbisaSettings(steps=6, cells=8)
     map_Bss = explained(network, image_BCHW, settings)
     network.requires_grad_(False)
     for map_ss, image_CHW, target in zip(map_Bss, image_BCHW, TARGET_B.tolist(), strict=True):
@@ -95,13 +98,13 @@ def test_it_passes_each_image_ten_times_forward_and_ten_times_back() -> None:
         )
 
     network.fc.register_forward_hook(forward)
-    explained(network, random_images(3, 16), Ibisa())
+    explained(network, random_images(3, 16), IbisaSettings())
     assert seen == {"forward": 30, "backward": 30}
 
 
 def test_the_room_changes_nothing() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    together, alone = (explained(network, image_BCHW, Ibisa(), room) for room in (64, 1))
+    together, alone = (explained(network, image_BCHW, IbisaSettings(), room) for room in (64, 1))
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5 * float(together.max()))
 
 
@@ -119,7 +122,7 @@ def test_a_bare_callable_that_reads_one_corner_is_explained_by_that_corner() -> 
     corner_Bhw = torch.zeros(2, 32, 32)
     corner_Bhw[:, :16, :16] = 1
     asked = Question(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
-    map_Bss = ibisa(asked, Ibisa(cells=32))
+    map_Bss = ibisa(asked, IbisaSettings(cells=32))
     assert (foreground_share(map_Bss, corner_Bhw) > 0.85).all()  # smooth at its edge
     assert (map_Bss.flatten(1).amin(1) == 0).all()
 
@@ -131,13 +134,13 @@ def test_constant_and_certain_pictures_give_finite_maps(scale: float) -> None:
         network.fc.weight *= scale
     constant_BCHW = torch.full((1, 3, 16, 16), 0.5)
     for image_BCHW in (random_images(1, 16), constant_BCHW, torch.zeros(1, 3, 16, 16)):
-        assert explained(network, image_BCHW, Ibisa()).isfinite().all()
+        assert explained(network, image_BCHW, IbisaSettings()).isfinite().all()
 
 
 def test_what_is_no_number_stays_none() -> None:
     image_BCHW = random_images(2, 16)
     image_BCHW[0, 0, 3, 3] = torch.nan
-    map_Bss = explained(tiny_net(), image_BCHW, Ibisa())
+    map_Bss = explained(tiny_net(), image_BCHW, IbisaSettings())
     assert map_Bss[0].isnan().any()
     assert map_Bss[1].isfinite().all()
 
@@ -154,4 +157,4 @@ def test_what_is_no_number_stays_none() -> None:
 )
 def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Ibisa(**{name: value})  # type: ignore[arg-type]
+        IbisaSettings(**{name: value})  # type: ignore[arg-type]

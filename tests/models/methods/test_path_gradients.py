@@ -13,12 +13,8 @@ from torch import Tensor, nn
 
 from models.errors import UserError
 from models.methods.gradients import saliency
-from models.methods.path_gradients import (
-    IntegratedGradients,
-    SmoothGrad,
-    integrated_gradients,
-    smooth_grad,
-)
+from models.methods.path_gradients import integrated_gradients, smooth_grad
+from models.methods.settings import IntegratedGradientsSettings, SmoothGradSettings
 from models.network.capture import as_found
 from models.network.question import Question
 from tests.support.networks import network_and_images, random_images, tiny_net
@@ -48,7 +44,7 @@ def test_integrated_gradients_are_the_integral_of_its_paper() -> None:
     for image_CHW, target, map_HW in zip(
         image_BCHW,
         [0, 2],
-        integrated_gradients(question, IntegratedGradients(steps=500)),
+        integrated_gradients(question, IntegratedGradientsSettings(steps=500)),
         strict=True,
     ):
         path = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
@@ -63,14 +59,14 @@ def test_integrated_gradients_are_the_integral_of_its_paper() -> None:
 def test_integrated_gradients_agree_with_captum(name: str, room: int) -> None:
     network, image_BCHW = network_and_images(name, size=32)
     question = Question(network, image_BCHW, torch.tensor([1, 3]), room)
-    ours_BHW = integrated_gradients(question, IntegratedGradients(steps=7))
+    ours_BHW = integrated_gradients(question, IntegratedGradientsSettings(steps=7))
     theirs_BCHW = Rival(network).attribute(image_BCHW, target=torch.tensor([1, 3]), n_steps=7)
     assert relative(ours_BHW, theirs_BCHW.sum(1)) < 1e-5
 
 
 def test_integrated_gradients_add_up_to_the_difference_of_logits() -> None:
     question = asked()
-    map_BHW = integrated_gradients(question, IntegratedGradients(steps=300))
+    map_BHW = integrated_gradients(question, IntegratedGradientsSettings(steps=300))
     with torch.no_grad():
         above_B = question.logit_of(question.image_BCHW, question.target_B)
         below_B = question.logit_of(torch.zeros_like(question.image_BCHW), question.target_B)
@@ -83,7 +79,7 @@ def test_steps_of_a_linear_network_do_not_matter(steps: int) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 3)).eval()
     image_BCHW = random_images(2, 4)
     question = Question(network, image_BCHW, TARGET_B[:2])
-    map_BHW = integrated_gradients(question, IntegratedGradients(steps=steps))
+    map_BHW = integrated_gradients(question, IntegratedGradientsSettings(steps=steps))
     weight_KCHW = network.get_parameter("1.weight").detach().view(3, 3, 4, 4)
     expected_BHW = (image_BCHW * weight_KCHW[TARGET_B[:2]]).sum(1)
     assert relative(map_BHW, expected_BHW) < 1e-5
@@ -91,7 +87,7 @@ def test_steps_of_a_linear_network_do_not_matter(steps: int) -> None:
 
 def test_smooth_grad_is_the_mean_of_its_paper() -> None:
     """Smilkov et al. 2017: the mean gradient of copies with noise of sigma / (max - min)."""
-    settings, question = SmoothGrad(draws=6, noise=0.2, seed=3), asked(room=4)
+    settings, question = SmoothGradSettings(draws=6, noise=0.2, seed=3), asked(room=4)
     generator = torch.Generator().manual_seed(3)
     draws = [torch.randn(3, 16, 16, generator=generator) for _ in range(6)]
     maps = []
@@ -107,8 +103,8 @@ def test_one_draw_without_noise_is_saliency() -> None:
     question = asked()
     gradient_BCHW = question.gradient_of(question.image_BCHW, question.target_B)
     expected_BHW = saliency(question.image_BCHW, gradient_BCHW)
-    assert torch.equal(smooth_grad(question, SmoothGrad(draws=1, noise=0)), expected_BHW)
-    several_BHW = smooth_grad(question, SmoothGrad(draws=5, noise=0))
+    assert torch.equal(smooth_grad(question, SmoothGradSettings(draws=1, noise=0)), expected_BHW)
+    several_BHW = smooth_grad(question, SmoothGradSettings(draws=5, noise=0))
     assert relative(several_BHW, expected_BHW) < 1e-5
 
 
@@ -117,7 +113,7 @@ def test_smooth_grad_agrees_with_captum_for_the_noise_that_it_draws(name: str) -
     """Captum's noise has one deviation for a batch, and torch's global state draws it."""
     network, image_BCHW = network_and_images(name, count=1, size=32)
     ours_BHW = smooth_grad(
-        Question(network, image_BCHW, torch.tensor([1])), SmoothGrad(draws=4, seed=7)
+        Question(network, image_BCHW, torch.tensor([1])), SmoothGradSettings(draws=4, seed=7)
     )
     deviation = 0.15 * float(image_BCHW.max() - image_BCHW.min())
     with torch.random.fork_rng():
@@ -130,8 +126,10 @@ def test_smooth_grad_agrees_with_captum_for_the_noise_that_it_draws(name: str) -
 
 Method = Callable[[Question], Tensor]
 METHODS: dict[str, Method] = {
-    "integrated_gradients": lambda asked: integrated_gradients(asked, IntegratedGradients(5)),
-    "smooth_grad": lambda asked: smooth_grad(asked, SmoothGrad(draws=5)),
+    "integrated_gradients": lambda asked: integrated_gradients(
+        asked, IntegratedGradientsSettings(5)
+    ),
+    "smooth_grad": lambda asked: smooth_grad(asked, SmoothGradSettings(draws=5)),
 }
 both = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
@@ -198,15 +196,19 @@ def test_a_network_without_a_gradient_is_refused(method: Method) -> None:
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
     [
-        (IntegratedGradients, {"steps": 0}, "integrated_gradients: steps=0: at least 1 is needed"),
-        (SmoothGrad, {"draws": -1}, "smooth_grad: draws=-1: at least 1 is needed"),
         (
-            SmoothGrad,
+            IntegratedGradientsSettings,
+            {"steps": 0},
+            "integrated_gradients: steps=0: at least 1 is needed",
+        ),
+        (SmoothGradSettings, {"draws": -1}, "smooth_grad: draws=-1: at least 1 is needed"),
+        (
+            SmoothGradSettings,
             {"noise": -0.1},
             "smooth_grad: noise=-0.1: it must be 0 or more, and finite",
         ),
         (
-            SmoothGrad,
+            SmoothGradSettings,
             {"noise": float("nan")},
             "smooth_grad: noise=nan: it must be 0 or more, and finite",
         ),

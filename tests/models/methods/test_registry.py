@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from models.errors import UserError
 from models.methods.maps import capture_for, check_methods, explain
 from models.methods.registry import (
-    FAMILIES,
     LAYER_METHODS,
     PASS_METHODS,
     Method,
@@ -21,6 +20,7 @@ from models.methods.registry import (
     find_method,
     find_methods,
 )
+from models.methods.settings import FAMILIES
 from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
 from models.network.question import Question

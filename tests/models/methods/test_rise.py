@@ -13,12 +13,13 @@ from torch.nn import functional
 
 from models.errors import UserError
 from models.methods import rise as module
-from models.methods.rise import Rise, enlarge_masks, rise, rise_of
+from models.methods.rise import enlarge_masks, rise, rise_of
+from models.methods.settings import RiseSettings
 from models.network.capture import as_found
 from models.network.question import Question
 from tests.support.networks import TinyNet, random_images, tiny_net
 
-FEW = Rise(masks=37, cells=4)
+FEW = RiseSettings(masks=37, cells=4)
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
 
 
@@ -176,7 +177,7 @@ def test_the_seed_says_what_is_drawn_and_nothing_else_does() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.rand(3)
     assert torch.equal(rise(asked(), FEW), first)
-    assert not torch.equal(rise(asked(), Rise(masks=37, cells=4, seed=1)), first)
+    assert not torch.equal(rise(asked(), RiseSettings(masks=37, cells=4, seed=1)), first)
 
 
 def test_channels_last_gives_the_same_and_reaches_the_network() -> None:
@@ -237,5 +238,5 @@ def test_nothing_is_kept_afterwards() -> None:
 )
 def test_masks_that_cannot_be_drawn_are_refused(settings: dict[str, float], words: str) -> None:
     with pytest.raises(UserError) as caught:
-        Rise(**settings)  # type: ignore[arg-type]
+        RiseSettings(**settings)  # type: ignore[arg-type]
     assert str(caught.value) == words

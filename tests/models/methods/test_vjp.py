@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import UserError
-from models.methods.vjp import FORMS, Form, Vjp, softmax_cotangent, vjp
+from models.methods.settings import FORMS, Form, VjpSettings
+from models.methods.vjp import softmax_cotangent, vjp
 from models.network.capture import as_found
 from models.network.question import Question
 from tests.support.networks import network_and_images, random_images, tiny_net
@@ -56,7 +57,7 @@ def test_each_form_is_the_gradient_of_its_score(name: str, form: Form) -> None:
     network, image_BCHW = (
         (tiny_net(), random_images(2, 16)) if name == "tiny" else network_and_images(name)
     )
-    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), Vjp(form))
+    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), VjpSettings(form))
     assert map_BHW.dtype == torch.float32
     assert relative(map_BHW, literal(network, image_BCHW, TARGET_B[:2], form)) < 1e-4
 
@@ -113,7 +114,7 @@ class Sure(nn.Module):
 def test_a_very_sure_or_unsure_network_has_the_map_that_float64_gives(times: float) -> None:
     image_BCHW = random_images(2, 16)
     expected_BHW = literal(tiny_net(), image_BCHW, TARGET_B[:2], "softmax", times)
-    map_BHW = vjp(Question(Sure(times), image_BCHW, TARGET_B[:2]), Vjp())
+    map_BHW = vjp(Question(Sure(times), image_BCHW, TARGET_B[:2]), VjpSettings())
     assert (expected_BHW.abs().amax((1, 2)) > 0).all()
     for ours_HW, theirs_HW in zip(map_BHW, expected_BHW, strict=True):
         assert relative(ours_HW, theirs_HW) < 1e-4
@@ -121,7 +122,7 @@ def test_a_very_sure_or_unsure_network_has_the_map_that_float64_gives(times: flo
 
 def test_a_direction_survives_where_its_length_does_not_fit_float32() -> None:
     image_BCHW, network = random_images(2, 16), Sure(2500.0)
-    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), Vjp())
+    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), VjpSettings())
     assert map_BHW.isfinite().all()
     image_BCHW = image_BCHW.double().requires_grad_(True)
     for image, logits_K in enumerate(network.double()(image_BCHW)):
@@ -141,22 +142,22 @@ def test_classes_that_are_all_alike_give_a_map_of_zeros() -> None:
     with torch.no_grad():
         network.fc.weight.copy_(network.fc.weight[:1].expand(3, -1))
         network.fc.bias.zero_()
-    map_BHW = vjp(Question(network, random_images(2, 16), TARGET_B[:2]), Vjp())
+    map_BHW = vjp(Question(network, random_images(2, 16), TARGET_B[:2]), VjpSettings())
     assert map_BHW.abs().max() < 1e-20
 
 
 def test_the_label_enters_other_forms_only() -> None:
     question = asked()
     other = Question(question.network, question.image_BCHW, (question.target_B + 1) % 3)
-    assert torch.equal(vjp(question, Vjp()), vjp(other, Vjp()))
+    assert torch.equal(vjp(question, VjpSettings()), vjp(other, VjpSettings()))
     for form in ("logit", "margin"):
-        assert relative(vjp(question, Vjp(form)), vjp(other, Vjp(form))) > 0.1
+        assert relative(vjp(question, VjpSettings(form)), vjp(other, VjpSettings(form))) > 0.1
 
 
 def test_the_logit_form_is_the_mean_gradient() -> None:
     question = asked()
     gradient_BCHW = question.gradient_of(question.image_BCHW, question.target_B)
-    assert relative(vjp(question, Vjp("logit")), gradient_BCHW.mean(1)) < 1e-6
+    assert relative(vjp(question, VjpSettings("logit")), gradient_BCHW.mean(1)) < 1e-6
 
 
 @each_form
@@ -164,7 +165,7 @@ def test_one_pass_an_image_within_the_room(form: Form) -> None:
     question, calls = asked(5, room=2), []
     question.network.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
     with torch.no_grad(), as_found(question.network):
-        map_BHW = vjp(question, Vjp(form))
+        map_BHW = vjp(question, VjpSettings(form))
     assert calls == [2, 2, 1]
     assert not map_BHW.requires_grad
 
@@ -173,13 +174,13 @@ def test_one_pass_an_image_within_the_room(form: Form) -> None:
 def test_an_image_does_not_depend_on_its_batch(form: Form) -> None:
     question = asked(5)
     alone = Question(question.network, question.image_BCHW[3:4], TARGET_B[3:4])
-    assert relative(vjp(alone, Vjp(form)), vjp(question, Vjp(form))[3:4]) < 1e-5
+    assert relative(vjp(alone, VjpSettings(form)), vjp(question, VjpSettings(form))[3:4]) < 1e-5
 
 
 def test_a_broken_logit_shows_in_its_own_map() -> None:
     question = asked()
     question.image_BCHW[1, 0, 3, 3] = torch.nan
-    map_BHW = vjp(question, Vjp())
+    map_BHW = vjp(question, VjpSettings())
     assert map_BHW[1].isnan().any()
     assert map_BHW[[0, 2]].isfinite().all()
 
@@ -190,10 +191,10 @@ def test_a_network_without_a_gradient_is_refused() -> None:
 
     question = Question(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="choose --methods without one"):
-        vjp(question, Vjp())
+        vjp(question, VjpSettings())
 
 
 def test_an_unknown_form_is_refused() -> None:
     with pytest.raises(UserError) as caught:
-        Vjp("soft")  # type: ignore[arg-type]
+        VjpSettings("soft")  # type: ignore[arg-type]
     assert str(caught.value) == "vjp: form=soft: known are 'softmax', 'logit', 'margin'"

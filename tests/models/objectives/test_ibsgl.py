@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import UserError
-from models.methods.iba import Iba, iba
+from models.methods.iba import iba
+from models.methods.settings import IbaSettings
 from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
 from models.network.question import Question
@@ -177,7 +178,7 @@ def bottleneck_of(learner: Learner, batch: Batch) -> Tensor:
         activation_BDhw = capture(network, grid, batch.image_BCHW).activation_BDhw
         known = Moments.of(activation_BDhw).statistics()
         asked = Question(network, batch.image_BCHW, batch.target_B, grid=grid, statistics=known)
-        map_Bhw = iba(asked, Iba())
+        map_Bhw = iba(asked, IbaSettings())
     low_B11, high_B11 = map_Bhw.amin((1, 2), keepdim=True), map_Bhw.amax((1, 2), keepdim=True)
     return (map_Bhw - low_B11) / (high_B11 - low_B11)
 

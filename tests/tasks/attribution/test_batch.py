@@ -10,18 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from models.methods.registry import LAYER_METHODS, PASS_METHODS
 from models.network.capture import capture
 from models.network.grid import Grid
 from tasks import schema
 from tasks.attribution.batch import explain_batch, explain_in_memory
-from tasks.attribution.job import AttributionSettings, read_shard
+from tasks.attribution.job import read_shard
 from tasks.attribution.plan import Plan
-from tasks.catalog.catalog import DataSettings
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Row, Sample, read_sample, rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run

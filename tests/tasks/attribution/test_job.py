@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks.attribution.job import AttributionSettings, Job, count_shards, marks_of, read_shard
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.job import Job, count_shards, marks_of, read_shard
+from tasks.attribution.settings import AttributionSettings
 from tasks.execution.run_shards import job_of
-from tasks.interventions.donors import InterventionSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import rows_of
 from tasks.runs.folder import Mark, RunFolder
 

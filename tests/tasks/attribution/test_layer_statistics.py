@@ -11,28 +11,30 @@ import torch
 from upath import UPath
 
 from benchmarks.audit_in_process import computed_here
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import FetchedModel
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from models.network.capture import capture
 from models.network.layers import grid_at
 from models.network.statistics import LEAST_DEVIATION, Moments
 from tasks.attribution import layer_statistics
-from tasks.attribution.job import AttributionSettings, AuditRequest, reader_of
+from tasks.attribution.job import reader_of
 from tasks.attribution.layer_statistics import (
     count_parts,
     read_statistics,
     survey_mark,
     survey_part,
 )
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
 from tasks.execution.dry_run import estimate
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import Sample, rows_of
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.folder import RunFolder
+from tasks.runs.settings import OutputSettings
 
 METHODS = ("iba", "iba:layer=stage2")
 

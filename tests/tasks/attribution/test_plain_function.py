@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from benchmarks.audit_in_process import computed_here
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
-from tasks.flags.flags import FlagSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
+from tasks.flags.settings import FlagSettings
 from tasks.runs.reader import open_run
 from tasks.summary.summarise import summarise
 from tasks.synthetic.settings import BenchmarkSettings

@@ -8,18 +8,19 @@ import dask
 import pytest
 from PIL import Image
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import FetchedModel
+from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
-from tasks.attribution.job import AttributionSettings, AuditRequest
 from tasks.attribution.retries import SILENT, RetryPolicy, ShardFailures, note, take_note
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import attribute_run
+from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import Row
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.settings import OutputSettings
 
 ROWS = [Row(str(index), f"{index}.png", None) for index in range(10)]
 MODEL = '''

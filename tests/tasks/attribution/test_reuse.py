@@ -12,20 +12,22 @@ import pytest
 
 import tasks.catalog.catalog
 import tasks.pictures.samples
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import FetchedModel
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
-from tasks.attribution.job import AttributionSettings, AuditRequest, count_shards
+from tasks.attribution.job import count_shards
+from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import ShardResult, attribute_shard
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
 from tasks.execution.run_shards import job_of
-from tasks.interventions.donors import InterventionSettings
+from tasks.execution.settings import ComputeSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Row, read_sample
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.settings import OutputSettings
 
 STAGES = ("predictions", "features", "maps/grad_cam", "scores/grad_cam", "interventions")
 METHODS = ("grad_cam",)

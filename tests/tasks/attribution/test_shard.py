@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from tasks import schema
-from tasks.attribution.job import AttributionSettings, Job, read_shard
+from tasks.attribution.job import Job, read_shard
 from tasks.attribution.retries import RetryPolicy
+from tasks.attribution.settings import AttributionSettings
 from tasks.attribution.shard import attribute_shard
-from tasks.catalog.catalog import DataSettings
-from tasks.execution.cluster import ComputeSettings
+from tasks.catalog.settings import DataSettings
 from tasks.execution.run_shards import job_of
+from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import UserError
-from tasks.catalog.catalog import DataSettings, foreground_source, make_catalog
+from tasks.catalog.catalog import foreground_source, make_catalog
+from tasks.catalog.settings import DataSettings
 
 CLASSES = ("cat", "owl")
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from models.errors import UserError
 from tasks import schema
-from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source, make_catalog
+from tasks.catalog.catalog import check_catalog, foreground_source, make_catalog
+from tasks.catalog.settings import DataSettings
 
 CLASSES = ("cat", "owl")
 

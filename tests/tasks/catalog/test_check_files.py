@@ -9,8 +9,9 @@ import fsspec
 import pytest
 from PIL import Image
 
-from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.catalog.catalog import make_catalog
 from tasks.catalog.check_files import check_files
+from tasks.catalog.settings import DataSettings
 
 
 def jpeg() -> bytes:

@@ -13,7 +13,8 @@ from pycocotools import mask as coco_mask
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import NothingToAudit, UserError
-from tasks.catalog.catalog import DataSettings, check_catalog, foreground_source, make_catalog
+from tasks.catalog.catalog import check_catalog, foreground_source, make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 
 CLASSES = ("cat", "owl")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models.errors import UserError
-from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.settings import DataSettings
 
 COCO = {
     "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],

@@ -17,7 +17,8 @@ from PIL import Image
 from models.addresses import as_path
 from models.classifier.preprocessing import Preprocessing
 from models.errors import UserError
-from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 from tasks.storage.files import join
 

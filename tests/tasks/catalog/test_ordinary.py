@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from models.classifier.architectures import ModelSettings
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
-from tasks.interventions.donors import InterventionSettings
-from tasks.pictures.estimator import ForegroundSettings
+from models.classifier.settings import ModelSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import Summary

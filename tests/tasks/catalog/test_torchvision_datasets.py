@@ -13,7 +13,8 @@ from scipy.io import savemat
 from torchvision import datasets
 
 from models.errors import UserError
-from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.catalog.torchvision_datasets import READERS, list_torchvision_dataset
 from tests.support.voc import write_voc
 

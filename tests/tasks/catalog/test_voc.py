@@ -9,7 +9,8 @@ import pytest
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import NothingToAudit, UserError
-from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 from tests.support.voc import write_voc
 

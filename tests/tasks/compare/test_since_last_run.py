@@ -10,17 +10,18 @@ import pytest
 import torch
 from torchvision.io import decode_image
 
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from tasks import schema
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.compare import match
 from tasks.compare.match import match_images
 from tasks.compare.since_last_run import compare_runs
-from tasks.flags.flags import FlagSettings
+from tasks.flags.settings import FlagSettings
 from tasks.intervals.paired_rates import Crossing
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run

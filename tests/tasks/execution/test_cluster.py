@@ -13,7 +13,6 @@ from distributed import Client, LocalCluster
 from models.errors import UnfinishedRun, UserError
 from tasks.attribution.job import Job
 from tasks.execution.cluster import (
-    ComputeSettings,
     decode_threads,
     local_workers,
     open_client,
@@ -22,6 +21,7 @@ from tasks.execution.cluster import (
 )
 from tasks.execution.dispatch import Progress, attribute_shards
 from tasks.execution.run_shards import attribute_run, job_of
+from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 
 TWO = ComputeSettings(workers=2)

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import UserError
-from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.catalog.catalog import make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.finetune.images import TrainingImages, read_training_images
 from tasks.pictures.estimator import Estimator
 from tasks.pictures.samples import MaskReading, Reader

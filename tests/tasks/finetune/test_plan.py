@@ -12,23 +12,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import UserError
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.step import Objective
 from models.objectives.swap import Swap
-from tasks.catalog.catalog import DataSettings
+from tasks.catalog.settings import DataSettings
 from tasks.finetune.batches import BatchSampler
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.images import TrainingImages
 from tasks.finetune.loop import Training, answers, finetune
-from tasks.finetune.plan import LearningSettings, TrainingPlan, TrainingRequest, plan_training
-from tasks.finetune.settings import FinetuneSettings
-from tasks.pictures.estimator import ForegroundSettings
+from tasks.finetune.plan import TrainingPlan, plan_training
+from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
+from tasks.pictures.settings import ForegroundSettings
 
 PREPROCESSING = Preprocessing(crop=(32, 32), mean=(0, 0, 0), std=(1, 1, 1))
 ONCE = FinetuneSettings(objective="erm", batch_size=8, epochs=2, schedule="constant")

@@ -10,15 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import FetchedModel
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
-from tasks.attribution.job import AttributionSettings, AuditRequest
-from tasks.catalog.catalog import DataSettings
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
-from tasks.interventions.donors import DonorPool, InterventionSettings, donors_mark, read_donors
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.interventions.donors import DonorPool, donors_mark, read_donors
+from tasks.interventions.settings import InterventionSettings
+from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.settings import OutputSettings
 from tests.conftest import run_here
 
 

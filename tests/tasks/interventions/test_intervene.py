@@ -9,15 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
+from models.classifier.settings import ModelSettings
 from models.interventions import exchange_background, predict, remove_background, remove_object
 from tasks import schema
 from tasks.attribution.job import read_shard, reader_of
-from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
+from tasks.interventions.donors import DonorPool, read_donors
 from tasks.interventions.intervene import Interventions, Subjects
-from tasks.pictures.estimator import ForegroundSettings
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Row, Sample, rows_of
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from benchmarks.audit_in_process import computed_here
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
+from models.classifier.settings import ModelSettings
 from models.map_quality import localisation, sanity
 from models.map_quality.faithfulness import find_ends, measure
 from models.methods.maps import explain
 from models.methods.registry import find_method
 from models.network.question import Question
 from tasks import schema
-from tasks.attribution.job import AttributionSettings, AuditRequest, ComparisonSettings, reader_of
-from tasks.catalog.catalog import DataSettings
+from tasks.attribution.job import reader_of
+from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
+from tasks.catalog.settings import DataSettings
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.summarise import gallery_of, summarise_methods
 from tasks.pictures.samples import Sample, rows_of

@@ -248,6 +248,6 @@ def test_pil_neither_warns_nor_logs(
 def test_a_line_of_pixels_is_not_resized_without_end(size: tuple[int, int]) -> None:
     line_CHW = torch.zeros(3, *size, dtype=torch.uint8)
     with pytest.raises(UserError, match="would be 25600000 on the longer: at most 200 mill"):
-        Preprocessing(resize=256, crop=(224, 224)).place(line_CHW)
-    assert Preprocessing(resize=(8, 8)).place(line_CHW).shape == (3, 8, 8)
-    assert Preprocessing(resize=20, crop=(8, 8)).place(line_CHW).shape == (3, 8, 8)
+        Preprocessing(resize=256, crop=(224, 224)).resize_and_crop(line_CHW)
+    assert Preprocessing(resize=(8, 8)).resize_and_crop(line_CHW).shape == (3, 8, 8)
+    assert Preprocessing(resize=20, crop=(8, 8)).resize_and_crop(line_CHW).shape == (3, 8, 8)

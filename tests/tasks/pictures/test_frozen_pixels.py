@@ -20,9 +20,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tasks.attribution.job import AttributionSettings, specifications
-from tasks.execution.cluster import ComputeSettings
+from tasks.attribution.job import specifications
+from tasks.attribution.settings import AttributionSettings
 from tasks.execution.run_shards import job_of
+from tasks.execution.settings import ComputeSettings
 from tasks.pictures import decode, foreground
 from tasks.pictures.decode import turned
 from tasks.pictures.foreground import Frame, Marks, draw_foreground

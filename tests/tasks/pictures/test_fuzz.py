@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.errors import UserError
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import Failure, MaskReading, Row, Sample, identify, read_sample, rows_of
 from tasks.schema import FAILURES
 from tasks.storage.files import read_table

@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 
 from models.addresses import write_whole
 from models.errors import RunFolderError
-from tasks.runs.folder import (
-    Mark,
-    OutputSettings,
-    RunFolder,
-    digest,
-    is_finished,
-    is_run,
-    start_run,
-    write_part,
-)
+from tasks.runs.folder import Mark, RunFolder, digest, is_finished, is_run, start_run, write_part
+from tasks.runs.settings import OutputSettings
 
 ONE, TWO = Mark("s", "f1"), Mark("s", "f2")
 TABLE = pa.table({"row_id": ["a", "b"]})

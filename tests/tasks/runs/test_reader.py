@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models.classifier.architectures import ModelSettings
+from models.classifier.settings import ModelSettings
 from models.errors import RunFolderError, UserError
-from tasks.catalog.catalog import DataSettings
+from tasks.catalog.settings import DataSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import enlarge, open_run
 from tests.conftest import run_here

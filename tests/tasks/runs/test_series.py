@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from models.addresses import as_path
-from tasks.runs.folder import OutputSettings, RunFolder
+from tasks.runs.folder import RunFolder
 from tasks.runs.series import find_previous, settle_folder
+from tasks.runs.settings import OutputSettings
 
 
 def test_the_previous_run_is_the_last_finished_one_before(

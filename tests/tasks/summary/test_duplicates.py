@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from models.classifier.architectures import ModelSettings
+from models.classifier.settings import ModelSettings
 from tasks import schema
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.runs.reader import Run, open_run
 from tasks.summary.duplicates import write_duplicates
 from tests.conftest import run_here

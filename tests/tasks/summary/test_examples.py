@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import load_classifier
+from models.classifier.settings import ModelSettings
 from models.interventions import predict
 from tasks import schema
-from tasks.catalog.catalog import DataSettings
+from tasks.catalog.settings import DataSettings
 from tasks.runs.folder import RunFolder
 from tasks.summary.examples import SHOWN, examples_of
 from tests.conftest import run_here

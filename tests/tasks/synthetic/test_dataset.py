@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from models.errors import UserError
 from tasks import synthetic
-from tasks.catalog.catalog import DataSettings, make_catalog
+from tasks.catalog.catalog import make_catalog
+from tasks.catalog.settings import DataSettings
 from tasks.synthetic.dataset import plan, read_rows, read_settings, scene_of, write_benchmark
 from tasks.synthetic.primitives import Draw, clouds, picture_plane, sine
 from tasks.synthetic.scene import Scene, render, render_backdrop

@@ -13,8 +13,9 @@ from upath import UPath
 from models.errors import MlflowUnavailable, RunFolderError, UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tasks.tracking.audit_run import Tracking, publish_run
+from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
+from tasks.tracking.settings import Tracking
 
 FILES = {"catalog.parquet", "flags.parquet", "summary.json", "report.html"}
 

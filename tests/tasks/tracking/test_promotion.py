@@ -15,7 +15,6 @@ from mlflow.tracking import MlflowClient
 from models.errors import UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tasks.tracking.audit_run import Tracking
 from tasks.tracking.promotion import (
     CLAIM,
     REASONS,
@@ -27,6 +26,7 @@ from tasks.tracking.promotion import (
     refuse,
 )
 from tasks.tracking.registry import MODEL
+from tasks.tracking.settings import Tracking
 from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 
 

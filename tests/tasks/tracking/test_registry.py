@@ -14,14 +14,15 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 from torch import Tensor, nn
 
-from models.classifier.architectures import BuiltNetwork, ModelSettings
+from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier, load_classifier
 from models.classifier.mlflow_models import fetch
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable, UserError
-from tasks.tracking.audit_run import Tracking
-from tasks.tracking.registry import Origin, RegisteredModel, RegistrySettings, register_model
+from tasks.tracking.registry import Origin, RegisteredModel, register_model
+from tasks.tracking.settings import RegistrySettings, Tracking
 from tasks.tracking.training_log import open_training
 
 REGISTRY = RegistrySettings(name="birds", alias="candidate")

@@ -11,7 +11,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from tasks.tracking.audit_run import Tracking
+from tasks.tracking.settings import Tracking
 from tasks.tracking.training_log import EpochFigures, TrainingData, TrainingLog, open_training
 
 AWAY = "http://127.0.0.1:9"

@@ -1,0 +1,34 @@
+"""Which classifier is meant."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.classifier.preprocessing import Preprocessing
+
+
+class ModelSettings(BaseModel):
+    """Which classifier, and what the address alone does not say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field(
+        description="torchvision:NAME, timm:NAME, a bundle (model.json), path/to/file.py:function "
+        "or mlflow:models:/NAME@ALIAS."
+    )
+    weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
+    classes: str | None = Field(
+        None, description="File with one class name a line, in the order of the logits."
+    )
+    preprocessing: Preprocessing | None = Field(
+        None, description="JSON file with resize, crop, mean and std."
+    )
+    layer: str | None = Field(None, description="Layer that maps are taken from; found by itself.")
+    architecture: str | None = Field(
+        None, description="Network of a model in MLflow that is no bundle of ours, as --model's."
+    )
+    weights_artifact: str | None = Field(
+        None, description="Path of that model's weights among its files or its run's."
+    )
+    allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
+    allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")

@@ -1,0 +1,65 @@
+"""Which maps an audit makes, and everything else that its figures depend on but the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from models.methods.registry import LAYER_METHODS, find_methods
+from tasks.catalog.settings import DataSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
+
+
+class AttributionSettings(BaseModel):
+    """Which maps, of which class, in which numbers. More methods add parts and change none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: tuple[str, ...] = Field(
+        LAYER_METHODS,
+        min_length=1,
+        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
+    )
+    target: Literal["prediction", "label"] = Field(
+        "prediction", description="The class that maps explain."
+    )
+    memory_format: Literal["channels_last", "contiguous"] = Field(
+        "channels_last", description="Layout of pictures and weights; channels_last is faster."
+    )
+    shard_size: int = Field(256, ge=1, description="Images a shard, the unit of scheduling.")
+
+    @field_validator("methods")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(method.name for method in find_methods(names)))
+
+
+class ComparisonSettings(BaseModel):
+    """How far methods are compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tested: int = Field(
+        16,
+        ge=0,
+        description="Images on which maps are made again with weights drawn anew, and with noise.",
+    )
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """What an audit is asked of which data: all that its figures depend on but the model."""
+
+    data: DataSettings
+    attribution: AttributionSettings = AttributionSettings()
+    interventions: InterventionSettings = InterventionSettings()
+    foreground: ForegroundSettings = ForegroundSettings()
+    comparison: ComparisonSettings | None = None  # None: maps are not compared
+
+    def sections(self) -> dict[str, Any]:
+        """As run.json keeps them."""
+        sections = {name: section for name, section in vars(self).items() if section is not None}
+        return {name: section.model_dump(mode="json") for name, section in sections.items()}

@@ -1,0 +1,32 @@
+"""Where the foreground of an image that nobody annotated comes from."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ANNOTATED, ESTIMATE = "annotated", "estimate"
+
+
+class ForegroundSettings(BaseModel):
+    """Where the foreground of images without masks and boxes comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(
+        ANNOTATED,
+        description="annotated (masks and boxes alone), estimate, or a segmenter: torchvision:NAME "
+        "or path/to/file.py:function.",
+    )
+    weights: str | None = Field(
+        None, description="Weights file of the segmenter, or the name of torchvision's own."
+    )
+    pickle: bool = Field(
+        False, description="Read weights of the segmenter whose file can run code."
+    )
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Estimates that are less sure than this leave an image undecided; by default "
+        "what annotated images ask for, where there are enough.",
+    )

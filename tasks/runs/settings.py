@@ -1,0 +1,32 @@
+"""Where a run is written."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class OutputSettings(BaseModel):
+    """Where the run folder goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str | None = Field(None, description="Run folder to write.")
+    series: str | None = Field(
+        None, description="Folder of a series: each run gets a folder of its own in it."
+    )
+    replace: bool = Field(False, description="Delete another run that lies there.")
+    reuse: str | None = Field(
+        None, description="Previous run: rows that are the same there are taken, not computed."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> OutputSettings:
+        if (self.run is None) == (self.series is None):
+            raise ValueError("one folder is needed: give --out FOLDER or --series FOLDER")
+        return self
+
+    @property
+    def folder(self) -> str:
+        """The run folder; a series has one for each run (tasks/runs/series.py)."""
+        assert self.run is not None
+        return self.run

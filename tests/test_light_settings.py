@@ -1,0 +1,45 @@
+"""Settings are read and checked without what takes seconds to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {"torch", "torchvision", "prefect", "mlflow", "distributed", "dask", "pyarrow"}
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for folder in ("models", "tasks", "flows")
+    for pattern in ("settings.py", "settings/*.py")
+    for path in (ROOT / folder).rglob(pattern)
+)
+COMPOSE = """
+from flows.settings.sections import AuditSettings
+from flows.settings.compose import compose
+settings = compose(AuditSettings, None, {
+    "data.path": "pictures", "model.address": "torchvision:resnet18", "output.run": "run",
+    "attribution.methods": ["rise:masks=20", "grad_cam_pp"],
+})
+assert settings.attribution.methods == ("rise:masks=20", "grad_cam_pp")
+"""
+
+
+def heavy_after(program: str) -> set[str]:
+    """The heavy packages that a fresh interpreter has imported after these lines."""
+    program += f"\nimport sys\nprint(*({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_of_settings_is_light(module: str) -> None:
+    assert heavy_after(f"import {module}") == set()
+
+
+def test_settings_are_checked_without_torch() -> None:
+    assert heavy_after(COMPOSE) == set()
