@@ -61,7 +61,7 @@ def settings_of_release(config: Path | None, given: Mapping[str, Any]) -> Releas
     run = given.get("gate.run") or _of_section(told, "gate", "run")
     if run is None:
         return compose(ReleaseSettings, config, given)
-    settings = open_run(run).state["settings"]
+    settings = open_run(run).state.settings
     usual = {
         f"{section}.{key}": value
         for section in AuditSettings.model_fields.keys() - {"output"}
@@ -214,7 +214,7 @@ def _refuse_other(settings: ReleaseSettings, candidacy: Candidacy, champion_run:
             "leave out --champion-run, and absolute rules decide"
         )
     digest = digest_of_champion(candidacy, tracking_of(settings.tracking))
-    found = champion.state["identity"]["model"]
+    found = champion.state.identity.model
     if found != digest:
         raise UserError(
             f"{champion.folder.path} audited the model {found[:12]}, and version "
@@ -236,9 +236,9 @@ def _unanswered(run: Run) -> int:
 
 def _asked(run: Run) -> str:
     """What was audited, and how: two audits of one digest are one."""
-    settings = run.state["settings"]
+    settings = run.state.settings
     sections = ("attribution", "interventions", "foreground", "flags")
-    return digest(run.state["identity"], [settings.get(section) for section in sections])
+    return digest(run.state.identity.as_json(), [settings.get(section) for section in sections])
 
 
 def _alone(run: Run) -> Answers:

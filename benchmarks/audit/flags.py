@@ -30,7 +30,8 @@ from benchmarks.measure import Figure, table
 from models import interventions
 from models.classifier.settings import ModelSettings
 from tasks import schema
-from tasks.attribution.job import count_shards, identity_of
+from tasks.attribution.fingerprints import identity_of
+from tasks.attribution.job import count_shards
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.catalog import make_catalog
@@ -47,6 +48,7 @@ from tasks.pictures import segmentation
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.summary.summarise import summarise
 
@@ -170,19 +172,20 @@ def _audit(
     classifier, run = truths.classifier, RunFolder.at(str(folder))
     catalog = make_catalog(data, classifier.classes)
     identity = identity_of(catalog, classifier, asked)
-    model = ModelSettings(address="generated").model_dump()
-    settings = asked.sections() | {"model": model}
-    run.update_state(
-        schema_version=schema.VERSION,
-        identity=identity,
-        settings=settings,
-        model=model,
-        classes=classifier.classes,
-        sightline=version("sightline"),
+    model = ModelSettings(address="generated")
+    run.write_state(
+        RunState(
+            sightline=version("sightline"),
+            settings=asked.sections() | {"model": model.model_dump()},
+            classes=classifier.classes,
+            schema_version=schema.VERSION,
+            identity=identity,
+            model=model,
+        )
     )
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(catalog, str(run.catalog), row_group_size=256)
-    keep_donors(run, asked)
+    keep_donors(run, asked, identity, catalog)
     move_to_device(classifier, "cpu", asked.attribution.memory_format)
     job = job_of(run, ComputeSettings(workers=1, batch_size=64))
     for shard in range(count_shards(run)):

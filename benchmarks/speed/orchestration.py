@@ -17,7 +17,8 @@ from benchmarks.measure import Figure, main
 from benchmarks.rounds import at_most
 from models.classifier.small_resnet import small_preprocessing
 from tasks import schema
-from tasks.attribution.job import marks_of, read_shard
+from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.job import read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.dispatch import Progress, attribute_shards

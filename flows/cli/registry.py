@@ -61,7 +61,7 @@ def log_model(settings: LogSettings) -> str:
 def publish_later(run: str, given: dict[str, Any]) -> str:
     """Send a finished run to where its audit was told to, or to what is given; says where it is."""
     folder = RunFolder.at(run)
-    chosen = folder.read_state()["settings"].get("tracking", {})
+    chosen = folder.read_state().settings.get("tracking", {})
     told = {f"tracking.{key}": value for key, value in chosen.items()} | given
     tracking = tracking_of(compose(PublishSettings, None, told).tracking)
     with hold_lock(run):

@@ -17,7 +17,8 @@ from upath import UPath
 
 from models.classifier.classifier import Classifier
 from models.interventions import predict
-from tasks.attribution.job import Job, donor_predictions_mark
+from tasks.attribution.fingerprints import donor_predictions_mark
+from tasks.attribution.job import Job
 from tasks.attribution.memory import lacks_memory
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part

@@ -27,7 +27,7 @@ from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, read_part, write_part
-from tasks.storage.files import open_parquet, read_footer, read_table
+from tasks.storage.files import open_parquet, read_footer
 
 VERSION = 1
 IMAGES = 1024  # drawn; fewer where there are no more
@@ -56,7 +56,9 @@ def surveyed_layers(methods: Sequence[Method], own: str | None) -> list[str]:
     return sorted(filter(None, layers))
 
 
-def keep_survey(run: RunFolder, specification: str, other: RunFolder | None) -> None:
+def keep_survey(
+    run: RunFolder, catalog: pa.Table, specification: str, other: RunFolder | None
+) -> None:
     """Draw the images of the run's survey, or take another run's that was made alike."""
     if survey_mark(run, SPECIFICATION) == specification:
         return
@@ -65,7 +67,7 @@ def keep_survey(run: RunFolder, specification: str, other: RunFolder | None) -> 
             file.write(other.survey.read_bytes())
         _take_parts(run, other)
         return
-    rows = _drawn(run)
+    rows = _drawn(catalog)
     told = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
     with write_whole(run.survey) as file:
         pq.write_table(rows.replace_schema_metadata(told), file, row_group_size=PART)
@@ -128,7 +130,7 @@ def _stage(layer: str) -> str:
 
 
 def _part(job: Job, layer: str, part: int) -> tuple[UPath, Mark]:
-    model = [job.identity[key] for key in ("model", "preprocessing", "numeric")]
+    model = list(job.identity.as_json("model", "preprocessing", "numeric").values())
     told = digest(VERSION, job.survey, layer, model)
     return job.run.part(_stage(layer), part), Mark(told, told)
 
@@ -144,12 +146,11 @@ def _images(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iterator[T
         yield classifier.preprocessing.normalise(picture_BCHW.to(classifier.device))
 
 
-def _drawn(run: RunFolder) -> pa.Table:
+def _drawn(catalog: pa.Table) -> pa.Table:
     """The catalog's rows whose keys come first in a random order."""
-    catalog = read_table(run.catalog, ROW)
     keys = [hashlib.blake2b(key.encode()).digest() for key in catalog["row_id"].to_pylist()]
     order = sorted(range(len(keys)), key=keys.__getitem__)[:IMAGES]
-    return catalog.take(sorted(order))
+    return catalog.select(ROW).take(sorted(order))
 
 
 def _take_parts(run: RunFolder, other: RunFolder) -> None:

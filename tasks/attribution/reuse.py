@@ -53,24 +53,16 @@ def previous_run(address: str, run: RunFolder) -> RunFolder:
     return before
 
 
-def plan_reuse(run: RunFolder, before: RunFolder) -> None:
+def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size: int) -> None:
     """Write which shard of the previous run holds each row of the catalog, by its key."""
     footer = read_footer(before.catalog)
     sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
     shards = pa.array(np.repeat(np.arange(len(sizes), dtype=np.int32), sizes))
-    found = shards.take(pc.index_in(_keys(run), _keys(before)))
-    catalog = read_footer(run.catalog)
-    columns = pa.schema([("shard", pa.int32())])
-    with write_whole(run.path / PLAN) as file, pq.ParquetWriter(file, columns) as writer:
-        start = 0
-        for group in range(catalog.num_row_groups):
-            rows = catalog.row_group(group).num_rows
-            writer.write_table(pa.table([found.slice(start, rows)], schema=columns))
-            start += rows
-
-
-def _keys(run: RunFolder) -> pa.Array:
-    return read_table(run.catalog, columns=["row_id"])["row_id"].combine_chunks()
+    keys = read_table(before.catalog, columns=["row_id"])["row_id"].combine_chunks()
+    found = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
+    plan = pa.table([found], schema=pa.schema([("shard", pa.int32())]))
+    with write_whole(run.path / PLAN) as file:
+        pq.write_table(plan, file, row_group_size=shard_size)
 
 
 def reuse_rows(

@@ -17,7 +17,8 @@ from tasks import schema
 from tasks.attribution.batch import UNANSWERED, explain_batch, explain_in_memory
 from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
-from tasks.attribution.job import Job, marks_of, read_shard
+from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.job import Job, read_shard
 from tasks.attribution.layer_statistics import read_statistics, surveyed_layers
 from tasks.attribution.memory import room_of
 from tasks.attribution.plan import Plan

@@ -49,8 +49,8 @@ class _Source:
 
     @classmethod
     def of(cls, before: Run, after: Run, row_ids: list[str], method: str) -> _Source:
-        foreground = ForegroundSettings.model_validate(after.state["settings"]["foreground"])
-        read = reader_of(after.state["identity"], foreground)
+        foreground = after.state.section("foreground", ForegroundSettings)
+        read = reader_of(after.state.identity, foreground)
         size = read.preprocessing.size
         wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
         catalog = read_table(after.folder.catalog, filters=wanted)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 
 from models.errors import NotComparable
 from tasks import schema
-from tasks.attribution.job import geometry_of
 from tasks.flags.estimate_quality import least_of
 from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST
@@ -105,18 +103,18 @@ def check_pair(before: Run, after: Run) -> None:
 
 def shared_methods(before: Run, after: Run) -> list[str]:
     """Attribution methods that both runs have, in the later one's order."""
-    first, last = (run.state["settings"]["attribution"]["methods"] for run in (before, after))
+    first, last = (run.state.methods for run in (before, after))
     return [method for method in last if method in first]
 
 
 def _question(run: Run) -> dict[str, str]:
     """By field, what both runs must have alike."""
-    identity = run.state["identity"]
-    found: dict[str, Any] = {name: identity.get(name) for name in (*FIELDS, *GROUND)}
-    found |= {f"preprocessing.{name}": value for name, value in geometry_of(identity).items()}
+    identity = run.state.identity
+    found = identity.as_json(*FIELDS, *GROUND)
+    found |= {f"preprocessing.{name}": value for name, value in identity.geometry.items()}
     found["donor pool"] = donors_mark(run.folder)
     if found["donor pool"] is not None:
-        settings = InterventionSettings.model_validate(run.state["settings"]["interventions"])
+        settings = run.state.section("interventions", InterventionSettings)
         found["donors"] = settings.model_dump(include={"others", "same", "fill", "donor_seed"})
     else:
         found["donors"] = None

@@ -68,7 +68,7 @@ def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Compa
 
 def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison | None:
     """What moved since the run that rows were taken from; None where there is none to read."""
-    reused = now.state.get("reuse")
+    reused = now.state.reuse
     if reused is None:
         return None
     try:
@@ -202,12 +202,12 @@ def _differences(
 
 
 def _described(run: Run, summary: schema.Summary) -> dict[str, str]:
-    identity = run.state["identity"]
-    address = run.state.get("model_origin", {}).get("address", summary.model.address)
+    identity = run.state.identity
+    address = run.state.model_origin.get("address", summary.model.address)
     return {
-        "model": f"{identity['model'][:12]} of {address}",
+        "model": f"{identity.model[:12]} of {address}",
         "data": summary.data,
-        **{name: _plain(identity.get(name)) for name in FIELDS},
+        **{name: _plain(value) for name, value in identity.as_json(*FIELDS).items()},
         "flag method": summary.rule.method,
         "estimated foregrounds": _estimator(summary),
         "false alarm rate": f"{summary.rule.false_alarm:g}",

@@ -74,7 +74,7 @@ def is_duel(before: Run, after: Run) -> bool:
         check_pair(before, after)
     except NotComparable:
         return False
-    return bool(before.state["identity"]["model"] != after.state["identity"]["model"])
+    return before.state.identity.model != after.state.identity.model
 
 
 @dataclass(frozen=True)
@@ -257,10 +257,10 @@ def _ends(value_n2: Floats) -> tuple[float, float]:
 
 def audited_model(run: Run, summary: schema.Summary) -> schema.AuditedModel:
     """Which model a run audited, when, and where the run lies."""
-    address = run.state.get("model_origin", {}).get("address", summary.model.address)
+    address = run.state.model_origin.get("address", summary.model.address)
     return schema.AuditedModel(
         run=str(run.folder.path),
         created=summary.created,
         address=address,
-        digest=run.state["identity"]["model"],
+        digest=run.state.identity.model,
     )

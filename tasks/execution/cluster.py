@@ -56,7 +56,7 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
     def __init__(self, job: Job) -> None:
         self.name = plugin_name(job)
         self.settings = job.model
-        self.digest: str = job.identity["model"]
+        self.digest = job.identity.model
         self.memory_format = job.attribution.memory_format
 
     def setup(self, worker: Worker) -> None:
@@ -81,7 +81,7 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
 
 def plugin_name(job: Job) -> str:
     """One name a run: audits that share a cluster keep their models apart."""
-    return f"sightline {job.identity['model']} {job.run.path}"
+    return f"sightline {job.identity.model} {job.run.path}"
 
 
 def move_to_device(classifier: Classifier, device: str, memory_format: str) -> None:

@@ -13,7 +13,8 @@ import torch
 from models.classifier.classifier import load_classifier
 from models.classifier.settings import ModelSettings
 from tasks import schema
-from tasks.attribution.job import count_shards, identity_of
+from tasks.attribution.fingerprints import identity_of
+from tasks.attribution.job import count_shards
 from tasks.attribution.layer_statistics import survey_part
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
@@ -22,6 +23,7 @@ from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_surv
 from tasks.execution.run_shards import job_of, unsurveyed
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
+from tasks.runs.state import RunState
 
 BATCHES = 2  # measured, after one that warms up
 
@@ -36,14 +38,16 @@ def estimate(asked: AuditRequest, model: ModelSettings, compute: ComputeSettings
         first = catalog.take(_spread(len(catalog), (1 + BATCHES) * size))  # of all classes
         pq.write_table(first, str(run.catalog), row_group_size=size)
         identity = identity_of(catalog, classifier, asked)
-        run.update_state(
-            schema_version=schema.VERSION,
-            identity=identity,
-            settings=asked.sections(),
-            model=model.model_dump(),
+        run.write_state(
+            RunState(
+                schema_version=schema.VERSION,
+                identity=identity,
+                settings=asked.sections(),
+                model=model,
+            )
         )
-        keep_donors(run, asked)
-        plan_survey(run, asked)
+        keep_donors(run, asked, identity, first)
+        plan_survey(run, asked, identity, first)
         job = job_of(run, compute)
         move_to_device(classifier, _device(), asked.attribution.memory_format)
         with _one_thread():

@@ -20,13 +20,9 @@ from models.errors import UserError
 from models.methods.maps import check_methods
 from models.methods.registry import find_methods
 from models.network.grid import Grid
-from tasks.attribution.job import (
-    geometry_of,
-    has_foreground,
-    identity_of,
-    reader_of,
-    reading_digest,
-)
+from tasks import schema
+from tasks.attribution.fingerprints import identity_of, reading_digest
+from tasks.attribution.job import reader_of
 from tasks.attribution.layer_statistics import keep_survey, surveyed_layers
 from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
@@ -41,6 +37,7 @@ from tasks.interventions.donors import (
 )
 from tasks.runs.folder import RunFolder, digest, start_run
 from tasks.runs.settings import OutputSettings
+from tasks.runs.state import Identity, RunState
 
 log = logging.getLogger("sightline")
 
@@ -53,34 +50,40 @@ def prepare_run(
     classifier = load_classifier(model.settings)
     catalog = make_checked_catalog(asked, classifier)
     identity = identity_of(catalog, classifier, asked)
-    target = RunFolder.at(output.folder)
-    before = None if output.reuse is None else previous_run(output.reuse, target)
+    run = RunFolder.at(output.folder)
+    before = None if output.reuse is None else previous_run(output.reuse, run)
     donors = None
     if exchanges(asked, identity):
-        donors = named_pool(asked.interventions, _specification(asked, identity), target)
-    run = start_run(
-        output,
-        identity,
+        donors = named_pool(asked.interventions, _specification(asked, identity), run)
+    state = RunState(
         sightline=version("sightline"),
         settings=settings | asked.sections(),
         classes=classifier.classes,
         state="running",
         reuse=None if before is None else str(before.path),
+        schema_version=schema.VERSION,
+        identity=identity,
     )
-    _keep_model(run, model, classifier)
+    state = start_run(run, state, replace=output.replace)
+    _keep_model(run, state, model, classifier)
     with write_whole(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=asked.attribution.shard_size)
     if before is not None:
-        plan_reuse(run, before)
-    keep_donors(run, asked, donors or before)
-    plan_survey(run, asked, before)
+        plan_reuse(run, before, catalog, asked.attribution.shard_size)
+    keep_donors(run, asked, identity, catalog, donors or before)
+    plan_survey(run, asked, identity, catalog, before)
     return run
 
 
-def keep_donors(run: RunFolder, asked: AuditRequest, other: RunFolder | None = None) -> None:
+def keep_donors(
+    run: RunFolder,
+    asked: AuditRequest,
+    identity: Identity,
+    catalog: pa.Table,
+    other: RunFolder | None = None,
+) -> None:
     """The run's donor pool: what is there, another run's, or a new one; none where nothing is
     exchanged, and then nothing stays of exchanges that were asked for before."""
-    identity = run.read_state()["identity"]
     if not exchanges(asked, identity):
         run.forget_interventions()
         return
@@ -90,28 +93,37 @@ def keep_donors(run: RunFolder, asked: AuditRequest, other: RunFolder | None = N
     if other is not None and donors_mark(other, SPECIFICATION) == wanted:
         take_pool(run, other)
     else:
-        choose_donors(run, asked.interventions, reader_of(identity, asked.foreground), wanted)
+        reader = reader_of(identity, asked.foreground)
+        choose_donors(run, catalog, asked.interventions, reader, wanted)
 
 
-def exchanges(asked: AuditRequest, identity: dict[str, Any]) -> bool:
+def exchanges(asked: AuditRequest, identity: Identity) -> bool:
     """Are objects put on other backgrounds?"""
-    return asked.interventions.choice != "none" and has_foreground(identity)
+    return asked.interventions.choice != "none" and identity.has_foreground
 
 
-def plan_survey(run: RunFolder, asked: AuditRequest, other: RunFolder | None = None) -> None:
+def plan_survey(
+    run: RunFolder,
+    asked: AuditRequest,
+    identity: Identity,
+    catalog: pa.Table,
+    other: RunFolder | None = None,
+) -> None:
     """Draw the images of the survey, where a method needs one, or take another run's."""
-    identity = run.read_state()["identity"]
-    if surveyed_layers(find_methods(asked.attribution.methods), identity["layer"]):
-        keep_survey(run, digest(identity["model"], reading_digest(identity)), other)
+    if surveyed_layers(find_methods(asked.attribution.methods), identity.layer):
+        preprocessing = identity.preprocessing.model_dump(mode="json")
+        specification = digest(identity.model, reading_digest(identity, preprocessing))
+        keep_survey(run, catalog, specification, other)
 
 
-def _specification(asked: AuditRequest, identity: dict[str, Any]) -> str:
+def _specification(asked: AuditRequest, identity: Identity) -> str:
     """Donors are kept as they are read; a model's mean and deviation come after."""
-    geometry = identity | {"preprocessing": geometry_of(identity)}
-    return specification_of(asked.interventions, reading_digest(geometry))
+    return specification_of(asked.interventions, reading_digest(identity, identity.geometry))
 
 
-def _keep_model(run: RunFolder, model: FetchedModel, classifier: Classifier) -> None:
+def _keep_model(
+    run: RunFolder, state: RunState, model: FetchedModel, classifier: Classifier
+) -> None:
     """Tell workers where the model lies; one from MLflow stays in the run folder for them."""
     settings = model.settings
     if model.origin:
@@ -119,7 +131,7 @@ def _keep_model(run: RunFolder, model: FetchedModel, classifier: Classifier) -> 
         if not (folder / BUNDLE).is_file():  # another model has another identity
             save_bundle(folder, classifier)
         settings = ModelSettings(address=str(folder), allow_factory=settings.allow_factory)
-    run.update_state(model=settings.model_dump(mode="json"), model_origin=model.origin)
+    run.write_state(state.changed(model=settings, model_origin=model.origin))
 
 
 def _mixed(catalog: pa.Table) -> pa.Table:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
 from models.methods.registry import find_methods
 from tasks.attribution.donor_predictions import has_donor_predictions
-from tasks.attribution.job import Job, count_shards, marks_of, read_shard
+from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.layer_statistics import (
     count_parts,
     is_surveyed,
@@ -73,27 +73,28 @@ def attribute_run(
 def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
     """What workers are told, from what the run folder says of itself."""
     state = run.read_state()
-    comparison = state["settings"].get("comparison")
+    assert state.model is not None  # the run was prepared
+    compares = "comparison" in state.settings
     return Job(
         run=run,
-        model=ModelSettings.model_validate(state["model"]),
-        attribution=AttributionSettings.model_validate(state["settings"]["attribution"]),
-        identity=state["identity"],
+        model=state.model,
+        attribution=state.section("attribution", AttributionSettings),
+        identity=state.identity,
         batch_size=compute.batch_size,
         decode_threads=decode_threads(compute),
-        reuse=state.get("reuse"),
-        interventions=InterventionSettings.model_validate(state["settings"]["interventions"]),
-        foreground=ForegroundSettings.model_validate(state["settings"]["foreground"]),
+        reuse=state.reuse,
+        interventions=state.section("interventions", InterventionSettings),
+        foreground=state.section("foreground", ForegroundSettings),
         donors=donors_mark(run),
         survey=survey_mark(run),
-        comparison=comparison and ComparisonSettings.model_validate(comparison),
+        comparison=state.section("comparison", ComparisonSettings) if compares else None,
     )
 
 
 def unsurveyed(job: Job) -> Iterator[tuple[str, int]]:
     """Layers, and parts of the survey, whose moments are not there."""
     methods = find_methods(job.attribution.methods)
-    for layer in surveyed_layers(methods, job.identity["layer"]):
+    for layer in surveyed_layers(methods, job.identity.layer):
         for part in range(count_parts(job.run)):
             if not is_surveyed(job, layer, part):
                 yield layer, part

@@ -17,6 +17,7 @@ from tasks import schema
 from tasks.flags.scored_predictions import ESTIMATED, scored_shards
 from tasks.intervals.bootstrap import bootstrap_columns
 from tasks.pictures.estimate_confidence import FEWEST, GOOD, fit_confidence
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 
 LEAST = 0.6  # confidence that is asked for where nobody annotated anything
@@ -34,11 +35,10 @@ class Estimates:
 
 def estimates_of(run: Run) -> Estimates | None:
     """None where nothing was estimated."""
-    identity = run.state["identity"]
-    if identity["estimator"] is None:
+    if run.state.identity.estimator is None:
         return None
     pair_N2 = np.concatenate([*_pairs(run), np.zeros((0, 2))])
-    asked = run.state["settings"]["foreground"]["confidence"]
+    asked = run.state.section("foreground", ForegroundSettings).confidence
     if asked is not None:
         return Estimates(pair_N2, asked, False)
     if len(pair_N2) < FEWEST:
@@ -61,8 +61,8 @@ def summarise_estimates(
     (iou,) = bootstrap_columns(iou_N1)
     counts = _count(run, estimates, rule)
     return schema.EstimateSummary(
-        source=run.state["settings"]["foreground"]["source"],
-        digest=run.state["identity"]["estimator"],
+        source=run.state.section("foreground", ForegroundSettings).source,
+        digest=run.state.identity.estimator,
         annotated=len(iou_N1),
         least=estimates.least,
         calibrated=estimates.calibrated,

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from models.addresses import write_whole
 from tasks import schema
-from tasks.attribution.job import has_foreground
 from tasks.flags.background_score import Scores, excess_of, threshold_of
 from tasks.flags.estimate_quality import least_of
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
@@ -129,7 +128,7 @@ def _rule(
     threshold = threshold_of(null_scores, settings.false_alarm)
     count = len(null_scores)
     sentence = "Nothing is flagged: the data has no foreground (masks), so nothing can be changed."
-    if has_foreground(run.state["identity"]):
+    if run.state.identity.has_foreground:
         sentence = _sentence(settings, threshold, count) + _of_estimates(least)
     return schema.FlagRule(
         method=settings.method,

@@ -43,7 +43,7 @@ class ScoredPredictions:
 def scored_shards(run: Run, method: str, kind: str = "") -> Iterator[ScoredPredictions]:
     """A value a shard with predictions; of kind ESTIMATED, with estimates in place of masks."""
     votes = read_donor_predictions(run.folder)
-    places = {name: place for place, name in enumerate(run.state["classes"])}
+    places = {name: place for place, name in enumerate(run.state.classes)}
     catalog = open_parquet(run.folder.catalog)
     for shard in run.shards:
         table = run.part("predictions", shard, ["row_id", "content_id", "prediction"])

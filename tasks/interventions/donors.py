@@ -139,10 +139,14 @@ def take_pool(run: RunFolder, other: RunFolder) -> None:
 
 
 def choose_donors(
-    run: RunFolder, settings: InterventionSettings, reader: Reader, specification: str
+    run: RunFolder,
+    catalog: pa.Table,
+    settings: InterventionSettings,
+    reader: Reader,
+    specification: str,
 ) -> None:
     """Choose the run's pool from its catalog, and keep it."""
-    columns = _chosen(run, settings, reader)
+    columns = _chosen(catalog, settings, reader)
     pixels = hashlib.blake2b(digest_size=16)
     for row in (*columns["picture"], *columns["mask"]):
         pixels.update(row)
@@ -194,12 +198,14 @@ def _filled(picture_NCHW: Tensor, mask_NHW: Tensor) -> Tensor:
     return torch.cat(filled) if filled else picture_NCHW
 
 
-def _chosen(run: RunFolder, settings: InterventionSettings, reader: Reader) -> dict[str, list[Any]]:
+def _chosen(
+    catalog: pa.Table, settings: InterventionSettings, reader: Reader
+) -> dict[str, list[Any]]:
     """Columns of the pool: as many of each class as there are, by a random order of their keys."""
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
-    order = _order(run, settings, reader.estimator is not None)[: TRIES * settings.pool]
-    catalog = read_table(run.catalog, filters=pc.field("row_id").isin(pa.array(order, pa.string())))
-    rows = {row.row_id: row for row in rows_of(catalog)}
+    order = _order(catalog, settings, reader.estimator is not None)[: TRIES * settings.pool]
+    tried = catalog.filter(pc.is_in(catalog["row_id"], pa.array(order, pa.string())))
+    rows = {row.row_id: row for row in rows_of(tried)}
     readable = read_ahead([rows[key] for key in order], reader, THREADS, 4 * THREADS)
     lost: list[Failure] = []
     for sample in islice(_usable(readable, lost), settings.pool):
@@ -230,15 +236,15 @@ def _usable(samples: Iterator[Sample | Failure], lost: list[Failure]) -> Iterato
             yield sample
 
 
-def _order(run: RunFolder, settings: InterventionSettings, estimates: bool) -> list[str]:
+def _order(catalog: pa.Table, settings: InterventionSettings, estimates: bool) -> list[str]:
     """Keys of the rows with a foreground, class by class in turn, each class in random order."""
-    names = ["row_id", "label", "masks", "regions"]
-    catalog = read_table(run.catalog, names)
     if not estimates:
         has_foreground = pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())
         catalog = catalog.filter(has_foreground)
     by_label: dict[str, list[tuple[bytes, str]]] = defaultdict(list)
-    for row_id, label in zip(*(catalog[name].to_pylist() for name in names[:2]), strict=True):
+    for row_id, label in zip(
+        *(catalog[name].to_pylist() for name in ("row_id", "label")), strict=True
+    ):
         key = hashlib.blake2b(f"{settings.donor_seed} {row_id}".encode(), digest_size=8).digest()
         by_label[label or ""].append((key, row_id))
     turns = zip_longest(*(sorted(by_label[label]) for label in sorted(by_label)))

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from tasks import schema
-from tasks.attribution.job import has_foreground, reader_of
+from tasks.attribution.job import reader_of
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.ranking import RULE, rank
 from tasks.pictures.samples import Sample, rows_of
@@ -25,19 +25,19 @@ SHOWN = 6  # images of the gallery
 def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummary:
     """From the parts to methods.json, which is returned."""
     run = open_run(run_folder.path)
-    state, identity = run.state, run.state["identity"]
-    methods = state["settings"]["attribution"]["methods"]
+    state, identity = run.state, run.state.identity
+    methods = state.methods
     ranking, rows = rank([read_measurements(run, method) for method in methods])
     summary = MethodsSummary(
         schema_version=schema.VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         run=str(run_folder.path),
-        address=state["settings"]["model"]["address"],
-        data=state["settings"]["data"]["path"],
-        foreground=identity["foreground"] if has_foreground(identity) else "none",
+        address=state.model_address,
+        data=state.data_address,
+        foreground=identity.foreground if identity.has_foreground else "none",
         images=max((row.images for row in rows), default=0),
         tested=_tested(run, methods),
-        numeric=", ".join(identity["numeric"].values()),
+        numeric=", ".join(identity.numeric.values()),
         workers=cost.workers,
         seconds=cost.seconds,
         recommended=None if ranking.chosen is None else ranking.chosen.method,
@@ -52,12 +52,11 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
 def gallery_of(run_folder: RunFolder) -> list[GalleryRow]:
     """The first images of the catalog that can be read, explained by every method."""
     run = open_run(run_folder.path)
-    foreground = ForegroundSettings.model_validate(run.state["settings"]["foreground"])
-    read = reader_of(run.state["identity"], foreground)
+    read = reader_of(run.state.identity, run.state.section("foreground", ForegroundSettings))
     samples = (read(row) for row in rows_of(read_table(run_folder.catalog)))
     shown = list(islice((item for item in samples if isinstance(item, Sample)), SHOWN))
     names = [sample.row.row_id for sample in shown]
-    methods = run.state["settings"]["attribution"]["methods"]
+    methods = run.state.methods
     maps = {method: run.maps(names, method) for method in methods}
     predictions = dict(
         zip(*(run.table()[name].to_pylist() for name in ("row_id", "prediction")), strict=True)

@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 from upath import UPath
 
 from models.addresses import as_path, write_whole
 from models.errors import RunFolderError
 from tasks import schema
-from tasks.runs.settings import OutputSettings
+from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, remove, write_text
 from tasks.storage.lock import LOCK
 
@@ -117,23 +118,57 @@ class RunFolder:
     def parts(self, stage: str) -> list[UPath]:
         return sorted((self.path / stage).glob("part-*.parquet"), key=str)
 
-    def read_state(self) -> dict[str, Any]:
+    def read_state(self) -> RunState:
+        try:
+            return RunState.model_validate(self._read_json())
+        except ValidationError as error:
+            field = ".".join(map(str, error.errors()[0]["loc"]))
+            raise RunFolderError(
+                f"{self.state} was written by another version of Sightline (see {field}): "
+                "audit again with another --out, or --replace"
+            ) from error
+
+    def _read_json(self) -> dict[str, Any]:
         if not self.state.is_file():
             raise RunFolderError(
                 f"{self.path} is no run folder (it has no run.json): give --out of an audit"
             )
         try:
-            state = json.loads(self.state.read_text())
+            found = json.loads(self.state.read_text())
         except ValueError as error:
             raise RunFolderError(
                 f"{self.state} is broken ({error}): delete the run (sightline remove), or --replace"
             ) from error
-        if not (isinstance(state, dict) and {"identity", "schema_version"} <= state.keys()):
+        if not (isinstance(found, dict) and {"identity", "schema_version"} <= found.keys()):
             raise RunFolderError(
                 f"{self.path} is no run folder (its run.json is not Sightline's): "
                 "give --out of an audit"
             )
-        return state
+        return found
+
+    def write_state(self, state: RunState) -> None:
+        write_text(self.state, json.dumps(state.as_json(), indent=2) + "\n")
+
+    def update_state(self, **changes: object) -> None:
+        self.write_state(self.read_state().changed(**changes))
+
+    def holds_run(self) -> bool:
+        """Does a run lie here, be its run.json broken or of another version?"""
+        try:
+            self._read_json()
+        except RunFolderError:
+            return self._is_half_written()
+        return True
+
+    def _is_half_written(self) -> bool:
+        """A run.json of ours that a crash of the machine broke: nothing else lies there."""
+        if not self.state.is_file():
+            return False
+        try:
+            json.loads(self.state.read_text())
+        except ValueError:
+            return {path.name for path in self.path.iterdir()} <= {*OURS, self.state.name, LOCK}
+        return False
 
     def erase(self) -> None:
         """Delete what is ours, run.json last: what is left before that is still a run."""
@@ -158,10 +193,6 @@ class RunFolder:
         write_text(page, text)
         self.update_state(state="finished")
 
-    def update_state(self, **changes: object) -> None:
-        state = self.read_state() if self.state.is_file() else {}
-        write_text(self.state, json.dumps(state | changes, indent=2, default=str) + "\n")
-
 
 def failures_beside(stage: str) -> str | None:
     """The folder of failures that a stage vouches for; scores and features have none."""
@@ -170,64 +201,61 @@ def failures_beside(stage: str) -> str | None:
     return own.get(kind)
 
 
-def start_run(output: OutputSettings, identity: dict[str, Any], **state: object) -> RunFolder:
-    """Create the run folder, or continue the same identity; another's is refused by field."""
-    run = RunFolder.at(output.folder)
-    known: dict[str, Any] = {"id": uuid4().hex}
-    if _is_broken(run) and output.replace:
+def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunState:
+    """Create the run folder, or continue the same identity; another's is refused by field.
+
+    Returns the state with what an earlier try left in it, as it is in run.json now.
+    """
+    found = _continued(run, state.identity, replace)
+    known = {"id": uuid4().hex} | ({} if found is None else found.as_json())
+    state = RunState.model_validate(known | state.as_json())
+    run.write_state(state)
+    return state
+
+
+def _continued(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
+    """The state of the run that is continued, ready for it; None where a new one begins."""
+    if replace and _is_unreadable(run):
         run.erase()
-    if run.state.is_file():
-        found = run.read_state()
-        other = _differences(found["identity"], identity)
-        if other and not output.replace:
-            raise RunFolderError(
-                f"{run.path} holds another run ({other}): give another --out, or --replace"
-            )
-        if other:
-            run.erase()
-        else:
-            known |= found
-            run.restart()
-    elif run.path.exists() and not (run.path.is_dir() and _only_lock(run)):
+        return None
+    found = _found_state(run)
+    if found is None:
+        return None
+    differences = found.identity.describe_differences(identity)
+    if differences and not replace:
         raise RunFolderError(
-            f"{run.path} is not empty and no run folder: give an empty or a new --out"
+            f"{run.path} holds another run ({differences}): give another --out, or --replace"
         )
-    run.update_state(**known | state | {"schema_version": schema.VERSION, "identity": identity})
-    return run
+    if differences:
+        run.erase()
+        return None
+    run.restart()
+    return found
 
 
-def is_run(run: RunFolder) -> bool:
-    """Does a run lie there, be its run.json broken or not?"""
+def _is_unreadable(run: RunFolder) -> bool:
+    """Does a run lie there whose state cannot be read?"""
     try:
         run.read_state()
     except RunFolderError:
-        return _is_broken(run)
-    return True
-
-
-def _is_broken(run: RunFolder) -> bool:
-    """A run.json of ours that a crash of the machine left half written: nothing else lies there."""
-    if not run.state.is_file():
-        return False
-    try:
-        json.loads(run.state.read_text())
-    except ValueError:
-        return {path.name for path in run.path.iterdir()} <= {*OURS, run.state.name, LOCK}
+        return run.holds_run()
     return False
+
+
+def _found_state(run: RunFolder) -> RunState | None:
+    """What an earlier try left; refuses a folder that holds anything else."""
+    if run.state.is_file():
+        return run.read_state()
+    if run.path.exists() and not (run.path.is_dir() and _only_lock(run)):
+        raise RunFolderError(
+            f"{run.path} is not empty and no run folder: give an empty or a new --out"
+        )
+    return None
 
 
 def _only_lock(run: RunFolder) -> bool:
     """The lock is the caller's own."""
     return all(path.name == LOCK for path in run.path.iterdir())
-
-
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The fields in which two identities differ, with both values; empty when they are the same."""
-    return "; ".join(
-        f"{key} was {found.get(key)!r}, is {wanted.get(key)!r}"
-        for key in sorted(found.keys() | wanted.keys())
-        if found.get(key) != wanted.get(key)
-    )
 
 
 def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from upath import UPath
 
 from models.addresses import as_path, is_local
 from models.errors import RunFolderError, UserError
-from tasks.runs.folder import RunFolder, is_run
+from tasks.runs.folder import RunFolder
+from tasks.runs.state import RunState
 from tasks.storage.files import read_footer
 from tasks.storage.lock import owner_of
 
@@ -44,15 +45,15 @@ def find_runs(folder: str) -> Iterator[Entry]:
 def entry_of(folder: str) -> Entry:
     """The run that lies there; refuses what is none."""
     run = RunFolder.at(folder)
-    if not is_run(run):
-        run.read_state()
+    if not run.holds_run():
+        run.read_state()  # says why it is none
     return _entry(run)
 
 
 def remove_run(folder: str) -> None:
     """Delete a run with all that it wrote; refuses one that is being written."""
     run = RunFolder.at(folder)
-    if not is_run(run):
+    if not run.holds_run():
         run.read_state()  # says why it is none
     owner = owner_of(run.path)
     if owner is not None:
@@ -65,7 +66,7 @@ def remove_run(folder: str) -> None:
 
 def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
     run = RunFolder(folder)
-    if is_run(run):
+    if run.holds_run():
         yield run
     elif depth:
         for inner in sorted(folder.iterdir(), key=str):
@@ -74,18 +75,17 @@ def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
 
 
 def _entry(run: RunFolder) -> Entry:
-    state: dict[str, Any] = {}
+    state: RunState | None = None
     with suppress(RunFolderError):  # a broken run.json
         state = run.read_state()
-    settings = state.get("settings", {})
     return Entry(
         path=str(run.path),
-        state=_state(run, state.get("state")),
+        state=_state(run, None if state is None else state.state),
         images=read_footer(run.catalog).num_rows if run.catalog.is_file() else None,
         done=sum(read_footer(part).num_rows for part in run.parts("predictions")),
         size=sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
-        model=settings.get("model", {}).get("address", ""),
-        data=settings.get("data", {}).get("path", ""),
+        model="" if state is None else state.model_address,
+        data="" if state is None else state.data_address,
     )
 
 

@@ -6,19 +6,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from pydantic import BaseModel, ValidationError
-from torch.nn import functional
 from upath import UPath
 
 from models.errors import UserError, list_names, suggest
 from tasks import schema
 from tasks.runs.folder import RunFolder, read_part
+from tasks.runs.state import RunState
 from tasks.storage.files import open_parquet, read_footer, read_table
 
 Figures = TypeVar("Figures", bound=BaseModel)
@@ -29,10 +28,7 @@ class Run:
     """A run folder, to read."""
 
     folder: RunFolder
-
-    @cached_property
-    def state(self) -> dict[str, Any]:
-        return self.folder.read_state()
+    state: RunState
 
     @cached_property
     def catalog(self) -> pa.Table:
@@ -52,7 +48,7 @@ class Run:
     @property
     def compares_methods(self) -> bool:
         """Does it rank methods, where others audit a model?"""
-        return "comparison" in self.state["settings"]
+        return "comparison" in self.state.settings
 
     def rivals(self) -> schema.MethodsSummary:
         """The figures of a comparison of methods."""
@@ -125,13 +121,15 @@ class Run:
 
 def open_run(path: str | os.PathLike[str]) -> Run:
     """A run to read; refuses a folder that is none."""
-    run = Run(RunFolder.at(path))
-    run.folder.read_state()
-    return run
+    folder = RunFolder.at(path)
+    return Run(folder, folder.read_state())
 
 
 def enlarge(map_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bilinear, to rows and columns of a picture."""
+    import torch  # takes seconds, and tables need none of it
+    from torch.nn import functional
+
     tensor_11hw = torch.from_numpy(map_hw)[None, None]
     enlarged: np.ndarray = functional.interpolate(
         tensor_11hw, size, mode="bilinear", align_corners=False

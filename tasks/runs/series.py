@@ -42,6 +42,6 @@ def find_previous(series: UPath, run: str) -> str | None:
 
 def _is_finished(run: RunFolder) -> bool:
     try:
-        return run.summary.is_file() and run.read_state().get("state") == "finished"
+        return run.summary.is_file() and run.read_state().state == "finished"
     except (UserError, OSError):  # no run folder, or one that cannot be read
         return False

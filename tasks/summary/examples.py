@@ -35,8 +35,7 @@ Found = dict[str, dict[str, Any]]  # rows of a table by row_id
 def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     """The flagged images, strongest score first; without any flag, the least confident ones."""
     run = open_run(run_folder.path)
-    foreground = ForegroundSettings.model_validate(run.state["settings"]["foreground"])
-    read = reader_of(run.state["identity"], foreground)
+    read = reader_of(run.state.identity, run.state.section("foreground", ForegroundSettings))
     flags = _flagged(run_folder) or _least_confident(run_folder)
     wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
     rows = {row.row_id: row for row in rows_of(read_table(run_folder.catalog, filters=wanted))}
@@ -120,7 +119,7 @@ def _redrawing(run: Run, wanted: pc.Expression, preprocessing: Preprocessing) ->
     """None where the run changed no picture."""
     if not run.folder.donors.is_file():
         return None
-    settings = InterventionSettings.model_validate(run.state["settings"]["interventions"])
+    settings = run.state.section("interventions", InterventionSettings)
     rows = _parts(run.folder, "interventions", wanted)
     pool = read_donors(run.folder, preprocessing.size)
     return _Redrawing(rows, pool, settings.fill, preprocessing)

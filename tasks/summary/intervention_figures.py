@@ -29,7 +29,7 @@ def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
     """The number of images that were intervened on, and every figure over them; estimates of the
     foreground that are less sure than `least` are left out."""
     votes = read_donor_predictions(run.folder)
-    places = {name: place for place, name in enumerate(run.state["classes"])}
+    places = {name: place for place, name in enumerate(run.state.classes)}
     shards = (
         [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
     )

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import torch
 
 from tasks import schema
-from tasks.attribution.job import has_foreground
 from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estimates
 from tasks.flags.flags import write_flags
@@ -23,6 +22,7 @@ from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join, open_run
+from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, read_table, write_text
 from tasks.summary.duplicates import write_duplicates
 from tasks.summary.groups import Groups, Tally
@@ -83,20 +83,20 @@ def summarise(
     rule, interval = write_flags(run_folder, settings)
     counts = _count(run, rule)
     groups = counts.groups.summaries()
-    identity, state = run.state["identity"], run.state
-    asked = state["settings"]["attribution"]["methods"]
+    identity, state = run.state.identity, run.state
+    asked = state.methods
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        sightline=state["sightline"],
+        sightline=state.sightline,
         torch=torch.__version__,
-        data=state["settings"]["data"]["path"],
-        target=identity["target"],
-        numeric=identity["numeric"],
+        data=state.data_address,
+        target=identity.target,
+        numeric=identity.numeric,
         images=_images(counts, read_footer(run_folder.catalog).num_rows),
         foreground=schema.ForegroundSummary(
-            source="estimated" if _only_estimates(identity) else identity["foreground"],
-            polarity=identity["polarity"],
+            source=_source(identity),
+            polarity=identity.polarity,
             mean_area=counts.area / counts.scored if counts.scored else None,
             estimates=_estimates(run, rule),
         ),
@@ -135,8 +135,10 @@ def _excess(every: Tally, interval: tuple[float, float] | None) -> schema.Excess
     )
 
 
-def _only_estimates(identity: dict[str, Any]) -> bool:
-    return identity["foreground"] == "none" and has_foreground(identity)
+def _source(identity: Identity) -> str:
+    """Of the foregrounds: estimates alone, or what annotations are."""
+    only_estimates = identity.foreground == "none" and identity.has_foreground
+    return "estimated" if only_estimates else identity.foreground
 
 
 def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None:
@@ -172,14 +174,14 @@ def _images(counts: _Counts, total: int) -> schema.ImageCounts:
     )
 
 
-def _model(state: dict[str, Any]) -> schema.ModelSummary:
-    identity = state["identity"]
+def _model(state: RunState) -> schema.ModelSummary:
+    identity = state.identity
     return schema.ModelSummary(
-        address=state["settings"]["model"]["address"],
-        digest=identity["model"],
-        layer=identity["layer"],
-        classes=tuple(state["classes"]),
-        preprocessing=identity["preprocessing"],
+        address=state.model_address,
+        digest=identity.model,
+        layer=identity.layer,
+        classes=state.classes,
+        preprocessing=identity.preprocessing.model_dump(mode="json"),
     )
 
 

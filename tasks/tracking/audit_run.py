@@ -22,6 +22,7 @@ from models.addresses import describe_safely, is_local, without_secrets
 from models.errors import MlflowUnavailable, RunFolderError, UserError
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.reader import open_run
+from tasks.runs.state import RunState
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
 from tasks.tracking.settings import Tracking, flatten
 
@@ -121,12 +122,12 @@ def find_experiment(client: MlflowClient, tracking: Tracking) -> str:
 def _tags_of(run_folder: RunFolder) -> dict[str, str]:
     """Whose MLflow run it is. Other workers or another server are no other result."""
     state = run_folder.read_state()
-    if "id" not in state:
-        run_folder.update_state(id=uuid4().hex)
-        state = run_folder.read_state()
-    settings = state["settings"]
+    if state.id is None:
+        state = state.changed(id=uuid4().hex)
+        run_folder.write_state(state)
+    settings = state.settings
     what = {key: settings[key] for key in settings.keys() - {"compute", "output", "tracking"}}
-    return {RUN_ID: state["id"], CONFIGURATION: digest(what)}
+    return {RUN_ID: str(state.id), CONFIGURATION: digest(what)}
 
 
 def find_or_create(
@@ -162,18 +163,18 @@ def _log(
     # The summary's own time: the same point twice is one, and a newer summary's is the latest.
     then = int(datetime.fromisoformat(results.created).timestamp() * 1000)
     tags = {
-        "sightline.identity": digest(state["identity"]),
-        "sightline.model": state["identity"]["model"],
+        "sightline.identity": digest(state.identity.as_json()),
+        "sightline.model": state.identity.model,
         "sightline.run_folder": str(run_folder.path),
         "prefect.flow_run": flow_run or "none",
-    } | {f"sightline.model_{key}": value for key, value in state.get("model_origin", {}).items()}
+    } | {f"sightline.model_{key}": value for key, value in state.model_origin.items()}
     client.log_batch(
         run_id,
         metrics=[Metric(name, value, then, 0) for name, value in results.metrics.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
         params=[  # a parameter is written once
             Param(key, value[:LONGEST])
-            for key, value in flatten(state["settings"])
+            for key, value in flatten(state.settings)
             if key not in run.data.params
         ],
     )
@@ -195,13 +196,13 @@ def _local(path: UPath) -> Iterator[Path]:
         yield copy
 
 
-def _dataset(state: dict[str, Any], profile: dict[str, Any]) -> DatasetInput:
+def _dataset(state: RunState, profile: dict[str, Any]) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    address = state["settings"]["data"]["path"]
+    address = state.data_address
     dataset = Dataset(
         name=address[-100:],
-        digest=state["identity"]["catalog"][:32],
+        digest=state.identity.catalog[:32],
         source_type="local",
         source=json.dumps({"uri": address}),
         profile=json.dumps(profile),

@@ -74,8 +74,8 @@ def check_versions(address: str, alias: str, tracking: Tracking) -> None:
 def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder: str) -> Candidacy:
     """Which version a run audited, or is to stand for by another address than its own, and who has
     the alias now; `folder` is the release's own."""
-    own = run.state["settings"]["model"]["address"] == address
-    version = run.state.get("model_origin", {}).get("address", "") if own else ""
+    own = run.state.model_address == address
+    version = run.state.model_origin.get("address", "") if own else ""
     with mlflow_errors(tracking.uri, "nothing was changed"):
         client = _client(tracking)
         if address.startswith(SCHEME):
@@ -86,11 +86,11 @@ def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder:
             f"{run.folder.path} audited {address}, which is no version of a registered model: give "
             "--model mlflow:models:/NAME@candidate (sightline log registers one)"
         )
-    audited = run.state["identity"]["model"]
+    audited = run.state.identity.model
     with mlflow_errors(tracking.uri, "nothing was changed"):
         champion = _aliases(client, match["name"]).get(alias)
         found = client.get_model_version(match["name"], match["version"]).tags.get(MODEL)
-    token = digest(run.state["id"], folder)
+    token = digest(run.state.id, folder)
     candidacy = Candidacy(match["name"], match["version"], audited, token, champion)
     if found != audited:
         raise UserError(f"{run.folder.path}: {_other_model(candidacy, found)}")

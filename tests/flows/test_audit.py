@@ -64,7 +64,7 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     assert summary["cost"]["computed"] == 64
     assert summary["cost"]["workers"] == 2
     run = open_run(tmp_path / "run")
-    assert run.state["state"] == "finished"
+    assert run.state.state == "finished"
     page = run.folder.report.read_text()
     assert "rests" in page
     assert "data:image/png;base64," in page
@@ -186,7 +186,7 @@ def test_mlflow_being_away_costs_no_result(
     options[options.index("--mlflow") + 1] = "http://127.0.0.1:9"
     done = invoke(*options, "--workers", "1")
     assert done.exit_code == 0
-    assert open_run(tmp_path / "run").state["state"] == "finished"
+    assert open_run(tmp_path / "run").state.state == "finished"
 
 
 def test_a_dry_run_estimates_and_writes_nothing(options: list[str], tmp_path: Path) -> None:

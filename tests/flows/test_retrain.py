@@ -116,9 +116,9 @@ def test_everything_is_there_at_the_end(undisturbed: Path) -> None:
     assert [(epoch["number"], epoch["step"]) for epoch in epochs] == [(1, 4), (2, 8)]
     before, after = (open_run(undisturbed / name) for name in ("before", "after"))
     bundle = load_classifier(ModelSettings(address=str(undisturbed / "model")))
-    assert before.state["state"] == after.state["state"] == "finished"
-    assert after.state["identity"]["model"] == bundle.digest
-    assert before.state["identity"]["model"] != bundle.digest
+    assert before.state.state == after.state.state == "finished"
+    assert after.state.identity.model == bundle.digest
+    assert before.state.identity.model != bundle.digest
     assert not [path for path in undisturbed.rglob("*") if path.name.startswith(".")]
     assert not (undisturbed / "lock").exists()
 
@@ -162,7 +162,7 @@ def test_the_version_has_its_evidence_and_loads_by_its_alias(undisturbed: Path) 
     settings = ModelSettings(address="mlflow:models:/scenes@candidate")
     with fetch(settings, mlflow_of(undisturbed.parent)) as model:
         found = load_classifier(model.settings)
-    assert found.digest == open_run(undisturbed / "after").state["identity"]["model"]
+    assert found.digest == open_run(undisturbed / "after").state.identity.model
 
 
 @pytest.mark.full

@@ -47,8 +47,7 @@ def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
     """A finished run of its own, which nothing has published."""
     run = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "run"))
     run.report.write_text("<html></html>")
-    state = run.read_state()
-    run.update_state(id=tmp_path.name, settings=state["settings"])
+    run.update_state(id=tmp_path.name)
     return run
 
 
@@ -61,7 +60,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def logged_runs(server: Server, run: RunFolder, experiment: str) -> list[Run]:
     client = MlflowClient(tracking_uri=server.uri)
     found = client.get_experiment_by_name(experiment)
-    whose = f"tags.`sightline.run_id` = '{run.read_state()['id']}'"
+    whose = f"tags.`sightline.run_id` = '{run.read_state().id}'"
     return list(client.search_runs([found.experiment_id], whose))
 
 
@@ -130,7 +129,7 @@ def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run:
     for _ in range(2):
         done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
         assert done.exit_code == 0, done.stderr
-        run_id = run.read_state()["mlflow"]["run"]
+        run_id = run.read_state().mlflow["run"]
         assert done.stdout == f"{run_id} in experiment killed of MLflow at {server.uri}\n"
     is_whole(server, run, "killed")
 
@@ -309,11 +308,12 @@ def test_a_logged_model_is_audited_by_its_alias(
 
     state = open_run(tmp_path / "run").state
     version = MlflowClient(tracking_uri=server.uri).get_model_version("scenes", "1")
-    assert state["model_origin"]["address"] == "models:/scenes/1"
-    assert state["model_origin"]["run"] == version.run_id
-    assert state["model"]["address"] == str(tmp_path / "run" / "model")
+    assert state.model_origin["address"] == "models:/scenes/1"
+    assert state.model_origin["run"] == version.run_id
+    assert state.model is not None
+    assert state.model.address == str(tmp_path / "run" / "model")
     assert json.loads((tmp_path / "run/model/model.json").read_text())["layer"] == "stage2"
-    assert state["identity"]["layer"] == "stage2"
+    assert state.identity.layer == "stage2"
 
 
 def audit(server: Server, data: Path, folder: Path, model: str | None = None) -> Result:

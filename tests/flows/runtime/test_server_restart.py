@@ -148,7 +148,7 @@ def test_a_server_that_stays_away_costs_no_result(
     assert told.splitlines()[-1].startswith("sightline: Prefect at http://127.0.0.1:")
     assert "what was computed is kept, and the same command continues" in told
     assert "Traceback" not in told
-    assert open_run(run).state["state"] == "finished"
+    assert open_run(run).state.state == "finished"
     stamps = {path: path.stat().st_mtime_ns for path in parts(run)}
     again = start(crowd, bundle, run, environment)
     _, told = again.communicate(timeout=120)

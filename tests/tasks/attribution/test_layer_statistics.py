@@ -66,7 +66,7 @@ def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
     run, _ = computed_here(tmp_path / "run", model, asked_of(benchmark_folder))
     job = job_of(run, ComputeSettings())
     classifier = load_classifier(model)
-    read = reader_of(run.read_state()["identity"], AuditRequest(DataSettings(path="")).foreground)
+    read = reader_of(run.read_state().identity, AuditRequest(DataSettings(path="")).foreground)
     samples = [read(row) for row in rows_of(pq.read_table(str(run.survey)))]
     picture_NCHW = torch.stack([s.picture_CHW for s in samples if isinstance(s, Sample)])
     assert (len(picture_NCHW), count_parts(run)) == (20, 3)

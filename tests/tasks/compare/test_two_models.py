@@ -427,7 +427,7 @@ def test_runs_of_other_questions_are_refused(
     runs: tuple[Run, Run], tmp_path: Path, field: str, value: object, told: str
 ) -> None:
     before, after = copies(runs, tmp_path)
-    identity = after.state["identity"] | {field: value}
+    identity = after.state.identity.as_json() | {field: value}
     after.folder.update_state(identity=identity)
     with pytest.raises(NotComparable) as caught:
         pair_runs(before, reopened(after))
@@ -440,8 +440,9 @@ def test_other_values_of_the_pixels_are_no_other_geometry(
     runs: tuple[Run, Run], tmp_path: Path
 ) -> None:
     before, after = copies(runs, tmp_path)
-    preprocessing = after.state["identity"]["preprocessing"] | {"mean": [0.4, 0.4, 0.4]}
-    after.folder.update_state(identity=after.state["identity"] | {"preprocessing": preprocessing})
+    identity = after.state.identity.as_json()
+    identity["preprocessing"]["mean"] = [0.4, 0.4, 0.4]
+    after.folder.update_state(identity=identity)
     assert pair_runs(before, reopened(after)).images == 64
 
 

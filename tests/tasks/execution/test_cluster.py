@@ -89,7 +89,10 @@ def test_a_worker_that_reads_another_model_is_refused(client: Client, copy: RunF
     job = job_of(copy, TWO)
     with (
         pytest.raises(UserError, match="reads another model at"),
-        with_model(client, replace(job, identity=job.identity | {"model": "another digest"})),
+        with_model(
+            client,
+            replace(job, identity=job.identity.model_copy(update={"model": "another digest"})),
+        ),
     ):
         pytest.fail("the model was accepted")
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from models.classifier.classifier import Classifier, load_classifier
-from models.classifier.settings import ModelSettings
 from models.interventions import exchange_background, predict, remove_background, remove_object
 from tasks import schema
 from tasks.attribution.job import read_shard, reader_of
@@ -25,12 +24,13 @@ from tasks.runs.reader import Run, open_run
 
 @pytest.fixture(scope="module")
 def classifier(finished_run: RunFolder) -> Classifier:
-    state = finished_run.read_state()
-    return load_classifier(ModelSettings.model_validate(state["model"]))
+    model = finished_run.read_state().model
+    assert model is not None
+    return load_classifier(model)
 
 
 def test_every_row_is_what_its_words_say(finished_run: RunFolder, classifier: Classifier) -> None:
-    read = reader_of(finished_run.read_state()["identity"], ForegroundSettings())
+    read = reader_of(finished_run.read_state().identity, ForegroundSettings())
     pool = read_donors(finished_run, (64, 64))
     part = {
         row["row_id"]: row

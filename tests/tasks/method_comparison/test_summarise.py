@@ -52,7 +52,7 @@ def summary(found: Found) -> schema.MethodsSummary:
 
 def samples_of(run: RunFolder, row_ids: list[str]) -> list[Sample]:
     state = open_run(run.path).state
-    read = reader_of(state["identity"], AuditRequest(DataSettings(path="")).foreground)
+    read = reader_of(state.identity, AuditRequest(DataSettings(path="")).foreground)
     rows = {row.row_id: row for row in rows_of(pq.read_table(str(run.catalog)))}
     samples = [read(rows[row_id]) for row_id in row_ids]
     assert all(isinstance(sample, Sample) for sample in samples)

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tasks.attribution.job import specifications
+from tasks.attribution.fingerprints import specifications
 from tasks.attribution.settings import AttributionSettings
 from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings

@@ -10,16 +10,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.addresses import write_whole
+from models.classifier.preprocessing import Preprocessing
 from models.errors import RunFolderError
-from tasks.runs.folder import Mark, RunFolder, digest, is_finished, is_run, start_run, write_part
-from tasks.runs.settings import OutputSettings
+from tasks.runs.folder import Mark, RunFolder, digest, is_finished, start_run, write_part
+from tasks.runs.state import Identity, RunState, numeric_policy
 
 ONE, TWO = Mark("s", "f1"), Mark("s", "f2")
 TABLE = pa.table({"row_id": ["a", "b"]})
 
 
-def output(path: Path, replace: bool = False) -> OutputSettings:
-    return OutputSettings(run=str(path), replace=replace)
+def start(path: Path, model: str = "m1", replace: bool = False) -> RunFolder:
+    """A run of this model, begun or continued."""
+    identity = Identity(
+        catalog="c",
+        model=model,
+        classes="n",
+        preprocessing=Preprocessing(crop=(8, 8)),
+        layer="last",
+        target="prediction",
+        foreground="none",
+        polarity="foreground",
+        orientation="upright",
+        estimator=None,
+        numeric=numeric_policy("contiguous"),
+        shard_size=4,
+    )
+    state = RunState(settings={}, state="running", schema_version=1, identity=identity)
+    run = RunFolder.at(path)
+    start_run(run, state, replace=replace)
+    return run
 
 
 def test_a_part_is_finished_only_with_its_fingerprint(tmp_path: Path) -> None:
@@ -57,47 +76,47 @@ def test_a_broken_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
 
 
 def test_the_same_identity_continues(tmp_path: Path) -> None:
-    first = start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    first = start(tmp_path / "run")
     (first.path / "kept").touch()
-    start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    start(tmp_path / "run")
     assert (first.path / "kept").exists()
 
 
 def test_another_identity_is_refused_naming_the_fields(tmp_path: Path) -> None:
-    start_run(output(tmp_path / "run"), {"model": "m1", "layer": "l"})
+    start(tmp_path / "run")
     with pytest.raises(RunFolderError, match=r"model was 'm1', is 'm2'.*--replace") as caught:
-        start_run(output(tmp_path / "run"), {"model": "m2", "layer": "l"})
+        start(tmp_path / "run", "m2")
     assert "layer" not in str(caught.value)
 
 
 def test_replacing_is_explicit(tmp_path: Path) -> None:
-    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    run = start(tmp_path / "run")
     run.flags.touch()
     (run.path / "thesis").mkdir()
-    start_run(output(tmp_path / "run", replace=True), {"model": "m2"})
+    start(tmp_path / "run", "m2", replace=True)
     assert not run.flags.exists()
     assert (run.path / "thesis").exists()  # not ours
-    assert run.read_state()["identity"] == {"model": "m2"}
+    assert run.read_state().identity.model == "m2"
 
 
 def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:
-    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    run = start(tmp_path / "run")
     (run.path / "kept").touch()
-    start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
+    start(tmp_path / "run", replace=True)
     assert (run.path / "kept").exists()
 
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(RunFolderError, match="is not empty and no run folder"):
-        start_run(output(tmp_path / "run"), {"model": "m1"})
+        start(tmp_path / "run")
 
 
 def test_a_folder_with_other_things_is_never_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     for replace in (False, True):
         with pytest.raises(RunFolderError, match="is not empty and no run folder"):
-            start_run(output(tmp_path, replace), {"model": "m1"})
+            start(tmp_path, replace=replace)
     assert (tmp_path / "thesis.tex").exists()
 
 
@@ -119,24 +138,24 @@ def test_somebody_elses_run_json_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     for replace in (False, True):
         with pytest.raises(RunFolderError, match=r"its run\.json is not Sightline's"):
-            start_run(output(tmp_path, replace), {"model": "m1"})
-    assert not is_run(RunFolder.at(tmp_path))
+            start(tmp_path, replace=replace)
+    assert not RunFolder.at(tmp_path).holds_run()
     assert (tmp_path / "thesis").exists()
 
 
 def test_a_run_whose_state_was_half_written_can_be_replaced(tmp_path: Path) -> None:
-    run = start_run(output(tmp_path / "run"), {"model": "m1"})
+    run = start(tmp_path / "run")
     run.state.write_text("")
-    assert is_run(run)
+    assert run.holds_run()
     with pytest.raises(RunFolderError, match="--replace"):
-        start_run(output(tmp_path / "run"), {"model": "m1"})
-    start_run(output(tmp_path / "run", replace=True), {"model": "m1"})
-    assert run.read_state()["identity"] == {"model": "m1"}
+        start(tmp_path / "run")
+    start(tmp_path / "run", replace=True)
+    assert run.read_state().identity.model == "m1"
 
 
 def test_continuing_forgets_what_follows_from_the_parts(tmp_path: Path) -> None:
-    run = start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    run = start(tmp_path / "run")
     run.finish(run.report, "<html>")
-    start_run(output(tmp_path / "run"), {"model": "m1"}, state="running")
+    start(tmp_path / "run")
     assert not run.report.exists()
-    assert run.read_state()["state"] == "running"
+    assert run.read_state().state == "running"

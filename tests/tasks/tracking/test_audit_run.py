@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -56,10 +57,10 @@ def test_everything_is_logged_once(run: RunFolder, tracking: Tracking) -> None:
     assert logged.data.metrics["grad_cam_pp.mean_lift"] > 0
     assert logged.data.params["data.split"] == "test"
     assert logged.data.tags["sightline.model"] == summary.model.digest
-    assert logged.data.tags["sightline.run_id"] == run.read_state()["id"]
+    assert logged.data.tags["sightline.run_id"] == run.read_state().id
     assert logged.data.tags["prefect.flow_run"] == "flow-run-1"
     (dataset,) = logged.inputs.dataset_inputs
-    assert dataset.dataset.digest == run.read_state()["identity"]["catalog"]
+    assert dataset.dataset.digest == run.read_state().identity.catalog
     assert {artifact.path for artifact in client.list_artifacts(run_id)} == FILES
 
 
@@ -92,9 +93,9 @@ def test_the_run_is_found_again_when_run_json_never_heard_of_it(
 ) -> None:
     first = publish_run(run, tracking)
     state = run.read_state()
-    run.update_state(mlflow=None)
+    run.update_state(mlflow={})
     assert publish_run(run, tracking) == first
-    assert run.read_state()["mlflow"] == state["mlflow"]
+    assert run.read_state().mlflow == state.mlflow
 
 
 def test_one_that_was_created_twice_is_one_afterwards(run: RunFolder, tracking: Tracking) -> None:
@@ -111,7 +112,7 @@ def test_one_that_was_created_twice_is_one_afterwards(run: RunFolder, tracking: 
 
 
 def test_how_it_was_computed_makes_no_other_run(run: RunFolder, tracking: Tracking) -> None:
-    settings = run.read_state()["settings"]
+    settings = run.read_state().settings
     run.update_state(settings=settings | {"compute": {"workers": 1}})
     first = publish_run(run, tracking)
     run.update_state(settings=settings | {"compute": {"workers": 4}, "tracking": {"uri": "x"}})
@@ -126,19 +127,18 @@ def test_other_settings_or_another_server_or_experiment_are_another_run(
         run, Tracking(f"sqlite:///{tmp_path / 'other.db'}", "tests", tracking.artifacts)
     )
     beside = publish_run(run, Tracking(tracking.uri, "beside", tracking.artifacts))
-    settings = run.read_state()["settings"]
+    settings = run.read_state().settings
     run.update_state(settings=settings | {"flags": {"threshold": 0.9}})
     other = publish_run(run, tracking)
     assert len({first, elsewhere, beside, other}) == 4
 
 
 def test_a_run_of_before_ids_gets_one(run: RunFolder, tracking: Tracking) -> None:
-    state = run.read_state()
+    state = json.loads(run.state.read_text())
     del state["id"]
-    run.state.unlink()
-    run.update_state(**state)
+    run.state.write_text(json.dumps(state))
     assert publish_run(run, tracking) == publish_run(run, tracking)
-    assert run.read_state()["id"]
+    assert run.read_state().id
 
 
 def test_a_run_folder_elsewhere_is_published_as_well(run: RunFolder, tracking: Tracking) -> None:

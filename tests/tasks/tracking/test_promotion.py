@@ -172,7 +172,7 @@ def test_a_run_of_a_local_bundle_stands_for_the_version_that_is_named(
     client, address = MlflowClient(tracking.uri), "mlflow:models:/birds@candidate"
     with pytest.raises(UserError, match="version 3 says its model is digest-3"):
         candidacy_of(run, address, ALIAS, tracking, "out")
-    client.set_model_version_tag("birds", "3", MODEL, run.state["identity"]["model"])
+    client.set_model_version_tag("birds", "3", MODEL, run.state.identity.model)
     told = candidacy_of(run, address, ALIAS, tracking, "out")
     assert (told.name, told.version, told.champion) == ("birds", "3", "1")
     client.set_model_version_tag("birds", "3", MODEL, "exchanged meanwhile")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tasks.attribution.job import Job, count_shards, marks_of, read_shard
+from models.classifier.preprocessing import Preprocessing
+from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings
@@ -43,7 +45,7 @@ def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
     [
         ("model", "another", ALL),
         ("classes", "another", ALL),
-        ("preprocessing", {"crop": [32, 32]}, ALL),
+        ("preprocessing", Preprocessing(crop=(32, 32)), ALL),
         ("numeric", {"dtype": "float32", "memory_format": "contiguous"}, ALL),
         ("layer", "stage2", ALL - {"predictions", "interventions"}),
         ("target", "label", {"maps/grad_cam", "scores/grad_cam"}),
@@ -54,14 +56,15 @@ def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
 def test_a_field_changes_the_parts_that_it_makes(
     job: Job, field: str, value: Any, changed: set[str]
 ) -> None:
-    other = replace(job, identity=job.identity | {field: value})
+    other = replace(job, identity=job.identity.model_copy(update={field: value}))
     before, after = marks(job, 0), marks(other, 0)
     assert {stage for stage in before if before[stage] != after[stage]} == changed
 
 
 def test_an_estimator_changes_what_needs_a_foreground_and_judges_estimates(job: Job) -> None:
     one, other = (
-        marks(replace(job, identity=job.identity | {"estimator": name}), 0) for name in "ab"
+        marks(replace(job, identity=job.identity.model_copy(update={"estimator": name})), 0)
+        for name in "ab"
     )
     changed = {"features", "scores/grad_cam", "interventions", "foregrounds"}
     changed |= {"estimated/scores/grad_cam", "estimated/interventions"}
