@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from benchmarks.measure import Figure
-
-RESAMPLES = 10_000
+from tasks.intervals.bootstrap import Draws, percentile_interval
 
 
 def cpu_seconds_in_turns(
@@ -29,11 +28,11 @@ def cpu_seconds_in_turns(
 
 
 def median_with_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median and the 95% bootstrap interval of the median, rounds drawn again with a fixed seed."""
+    """Median and the 95% bootstrap interval of the median: the rounds are drawn again."""
     sample = np.asarray(values)
-    drawn = np.random.default_rng(0).choice(sample, (RESAMPLES, len(sample)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return float(np.median(sample)), float(low), float(high)
+    median = float(np.median(sample))
+    drawn_R = np.array([np.median(sample[round_n]) for round_n in Draws.of(len(sample)).images()])
+    return median, *percentile_interval(median, drawn_R)
 
 
 def at_most(goal: float | None, name: str, values: Sequence[float], unit: str = "") -> Figure:

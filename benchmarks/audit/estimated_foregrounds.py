@@ -14,20 +14,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 from torchvision.transforms.v2 import functional as geometry
 
 from benchmarks.measure import Figure, main
-from benchmarks.rounds import RESAMPLES, at_most
+from benchmarks.rounds import at_most
+from tasks.intervals.bootstrap import Draws, bootstrap_means
+from tasks.intervals.rank_correlation import rank_correlation
 from tasks.pictures.segmentation import estimate_foreground
+from tasks.schema import Interval
 from tasks.synthetic.dataset import plan, scene_of
 from tasks.synthetic.scene import render
 from tasks.synthetic.settings import BenchmarkSettings
 
 PICTURES, FEW = 300, 60  # --quick
 GOOD, WHOLE = 0.5, 0.8  # IoU; share of an object below which its mask cuts into it
-DRAWS = 1000  # of rank correlations, which take longer than means
 TIMED = 40
 
 Array = NDArray[np.float64]
@@ -93,27 +94,20 @@ def _figures(name: str, judged: Judged, quick: bool) -> list[Figure]:
 
 def _mean(name: str, values_N: NDArray[np.generic], goal: float | None = None) -> Figure:
     """With the 95% bootstrap interval of the mean."""
-    sample_N = np.asarray(values_N, np.float64)
-    drawn = np.random.default_rng(0).choice(sample_N, (RESAMPLES, len(sample_N))).mean(1)
-    return _figure(name, float(sample_N.mean()), drawn, goal)
+    (mean,) = bootstrap_means(np.asarray(values_N, np.float64)[:, None])
+    return _figure(name, mean, goal)
 
 
 def _rank(name: str, judged: Judged, goal: float | None) -> Figure:
-    draw, count = np.random.default_rng(0), len(judged.iou_N)
-    drawn = [_spearman(judged, draw.integers(0, count, count)) for _ in range(DRAWS)]
-    return _figure(name, _spearman(judged, np.arange(count)), drawn, goal)
+    draws = Draws.of(len(judged.iou_N))
+    return _figure(name, rank_correlation(judged.confidence_N, judged.iou_N, draws), goal)
 
 
-def _spearman(judged: Judged, chosen: NDArray[np.intp]) -> float:
-    return float(spearmanr(judged.confidence_N[chosen], judged.iou_N[chosen]).statistic)
-
-
-def _figure(name: str, value: float, drawn: Sequence[float] | Array, goal: float | None) -> Figure:
-    low, high = np.quantile(drawn, [0.025, 0.975])
+def _figure(name: str, found: Interval | None, goal: float | None) -> Figure:
+    assert found is not None
     told = "" if goal is None else f"at least {goal:g}"
-    return Figure(
-        name, value, float(low), float(high), told, None if goal is None else value >= goal
-    )
+    holds = None if goal is None else found.value >= goal
+    return Figure(name, found.value, found.low, found.high, told, holds)
 
 
 def _costs() -> list[Figure]:

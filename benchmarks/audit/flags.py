@@ -42,6 +42,7 @@ from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.flags import background_score
 from tasks.flags.settings import FlagSettings
+from tasks.intervals.bootstrap import Draws, percentile_interval
 from tasks.interventions import intervene
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures import segmentation
@@ -56,7 +57,6 @@ VERSION = 1  # of what a cell measures
 METHOD = "grad_cam_pp"
 SEEDS = (1, 2, 3)
 MIX = 1.0
-DRAWS = 500  # of the bootstrap
 COLUMNS = ("flag", "score", "null_score", "share", "drop")
 
 Cell = dict[str, float]
@@ -224,12 +224,14 @@ def _interval(score_N: np.ndarray, truth_N: np.ndarray, group_N: np.ndarray) -> 
     """95% bootstrap intervals over images; none where all images are of one kind."""
     if truth_N.all() or not truth_N.any():
         return {}
-    generator = np.random.default_rng(0)
-    drawn = [generator.integers(len(score_N), size=len(score_N)) for _ in range(DRAWS)]
-    overall = [auroc(score_N[row_N], truth_N[row_N]) for row_N in drawn]
-    within = [auroc_within(score_N[row_N], truth_N[row_N], group_N[row_N]) for row_N in drawn]
-    low, high = np.nanquantile(overall, [0.025, 0.975])
-    low_within, high_within = np.nanquantile(within, [0.025, 0.975])
+    overall, within = [], []
+    for image_n in Draws.of(len(score_N)).images():
+        overall.append(auroc(score_N[image_n], truth_N[image_n]))
+        within.append(auroc_within(score_N[image_n], truth_N[image_n], group_N[image_n]))
+    low, high = percentile_interval(auroc(score_N, truth_N), np.array(overall))
+    low_within, high_within = percentile_interval(
+        auroc_within(score_N, truth_N, group_N), np.array(within)
+    )
     return {"low": low, "high": high, "within low": low_within, "within high": high_within}
 
 

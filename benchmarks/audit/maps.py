@@ -27,7 +27,7 @@ from models.network.grid import Grid
 from models.network.layers import grid_at
 from models.network.question import Question
 from models.network.statistics import Moments, Statistics
-from tasks.method_comparison.figures import Floats, Resampling
+from tasks.intervals.bootstrap import Draws, Floats, mean_of_known
 from tasks.synthetic.dataset import read_rows, scene_of
 from tasks.synthetic.scene import render
 
@@ -138,18 +138,18 @@ def _of_batch(asked: Question, heat_Bhw: Tensor, mask_BHW: Tensor) -> Iterator[t
 
 def _told(where: str, found: dict[str, dict[str, Floats]], *, judge: bool) -> list[Figure]:
     """Each figure of each method, then what IBISA has over each rival."""
-    resampled = Resampling.of(len(next(iter(found.values()))["share"]))
+    draws = Draws.of(len(next(iter(found.values()))["share"]))
     figures = []
     for name in HIGHER:
         for method, columns in found.items():
-            interval = resampled.mean(columns[name])
+            interval = mean_of_known(columns[name], draws)
             assert interval is not None
             told = f"{where}, {name}: {method}"
             figures.append(Figure(told, interval.value, interval.low, interval.high, "", None))
     for name, higher in HIGHER.items():
         for rival in (rival for rival in RIVALS if rival in found):
             lead_N = found["ibisa"][name] - found[rival][name]
-            interval = resampled.mean(lead_N if higher else -lead_N)
+            interval = mean_of_known(lead_N if higher else -lead_N, draws)
             assert interval is not None
             told = f"{where}, {name}: IBISA better than {rival} by"
             goal = _goal(name) if judge else ""

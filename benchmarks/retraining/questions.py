@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.retraining.cells import MAPS, ROWS, Cell, Judged, computed
 from benchmarks.retraining.pictures import Scenery
-from benchmarks.retraining.seed_bootstrap import Drawn, Floats
+from benchmarks.retraining.seed_bootstrap import Drawn
+from tasks.intervals.bootstrap import Floats
 from tasks.synthetic.dataset import plan
 
 SEEDS = (1, 2, 3)

@@ -8,13 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.measure import Figure
-
-DRAWS = 1000
-
-Floats = NDArray[np.float64]
+from tasks.intervals.bootstrap import UNITS, Draws, Floats, percentile_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +22,7 @@ class Drawn:
 
     @classmethod
     def of(cls, pictures: int, seeds: int) -> Drawn:
-        generator = np.random.default_rng(0)
-        count_RN = generator.multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
-        seed_RS = generator.multinomial(seeds, np.full(seeds, 1 / seeds), DRAWS)
-        return cls(
-            np.concatenate([np.ones((1, pictures)), count_RN]),
-            np.concatenate([np.ones((1, seeds)), seed_RS]) / seeds,
-        )
+        return cls(_and_draws(pictures), _and_draws(seeds) / seeds)
 
     def means(self, value_N: Floats) -> Floats:
         """(R,): of the values that there are."""
@@ -63,8 +53,14 @@ class Interval:
 
     @classmethod
     def of(cls, value_R: Floats) -> Interval:
-        low, high = np.quantile(value_R[1:], [0.025, 0.975])
-        return cls(float(value_R[0]), float(low), float(high))
+        value = float(value_R[0])
+        return cls(value, *percentile_interval(value, value_R[1:]))
 
     def figure(self, name: str, goal: str = "", holds: bool | None = None) -> Figure:
         return Figure(name, self.value, self.low, self.high, goal, holds)
+
+
+def _and_draws(units: int) -> Floats:
+    """(R, units): all of them once, then how often each comes in each draw."""
+    assert units <= UNITS, units  # each is drawn by itself
+    return np.concatenate([np.ones((1, units)), Draws.of(units).count_RU])

@@ -30,7 +30,8 @@ from benchmarks.retraining.questions import (
     Chapter,
     row_of,
 )
-from benchmarks.retraining.seed_bootstrap import Floats, Interval
+from benchmarks.retraining.seed_bootstrap import Interval
+from tasks.intervals.bootstrap import Floats
 
 
 def run(quick: bool) -> list[Figure]:

@@ -20,14 +20,9 @@ from models.errors import list_names
 from tasks import schema
 from tasks.compare.paired_images import LIFT
 from tasks.compare.two_models import Answers, groups_of
-from tasks.intervals.bootstrap import (
-    Floats,
-    bootstrap_excess,
-    bootstrap_mean,
-    change_of_excess,
-    change_of_means,
-)
-from tasks.intervals.paired_rates import Change, quantile
+from tasks.intervals.bootstrap import Floats, bootstrap_mean, change_of_means
+from tasks.intervals.change import Change
+from tasks.intervals.flagged_excess import bootstrap_excess, change_of_excess
 from tasks.intervals.worst_group import change_of_worst, interval_of_worst
 
 NAMED = 8  # groups that a note names
@@ -101,11 +96,8 @@ def gauge(answers: Answers, sought: Sought) -> Gauged | NotGauged:
 
 def share(total: float, of: int, confidence: float) -> Gauged:
     """With Wilson's interval; what is no whole number of images is rounded to the wider one."""
-    z = quantile(confidence)
-    low, high = (
-        schema.wilson(math.floor(total), of, z).low,
-        schema.wilson(math.ceil(total), of, z).high,
-    )
+    low = schema.wilson(math.floor(total), of, confidence).low
+    high = schema.wilson(math.ceil(total), of, confidence).high
     assert low is not None
     assert high is not None
     return Gauged(total / of, low, high, of)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.intervals.paired_rates import Covariance, Crossing
+from tasks.intervals.paired_means import Covariance
+from tasks.intervals.paired_rates import Crossing
 from tasks.runs.reader import Run
 from tasks.storage.files import open_parquet, read_table
 

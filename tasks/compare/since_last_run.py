@@ -15,15 +15,12 @@ from dataclasses import dataclass
 from models.errors import UserError
 from tasks import schema
 from tasks.compare.match import Shared, match_images, other_rows
-from tasks.intervals.paired_rates import (
-    Change,
-    Crossing,
-    Mean,
-    Rates,
-    change_of_mean,
-    change_of_rate,
-)
+from tasks.intervals.change import PLAIN, POINTS, Change, describe_change
+from tasks.intervals.many_comparisons import simultaneous_confidence
+from tasks.intervals.paired_means import Mean, change_of_mean
+from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
 from tasks.runs.reader import Run, open_run
+from tasks.schema.figures import quantile
 
 log = logging.getLogger("sightline")
 
@@ -49,7 +46,7 @@ def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Compa
     looked_at = _classes_with_enough(
         first, summary, dict(zip(classes, shared.by_class, strict=True))
     )
-    confidence = 1 - 0.05 / max(1, len(looked_at))  # Bonferroni's
+    confidence = simultaneous_confidence(len(looked_at))
     by_class = [_rate_move("flagged", looked_at[name], name, confidence) for name in looked_at]
     return schema.Comparison(
         before=str(before.folder.path),
@@ -122,7 +119,6 @@ class _Side:
 def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) -> schema.Move:
     """A figure of all images in both runs; rates are told in points, the lift as it is."""
     before, now = sides
-    told = (1, 3, "") if figure == "mean_lift" else (100, 1, " points")
     return schema.Move(
         figure=figure,
         name=None,
@@ -135,7 +131,11 @@ def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) 
         of=now.of,
         shared=shared,
         moved=change.excludes_zero,
-        sentence=_sentence(change, *told),
+        sentence=describe_change(
+            change,
+            PLAIN if figure == "mean_lift" else POINTS,
+            "moved" if change.excludes_zero else None,
+        ),
     )
 
 
@@ -170,25 +170,9 @@ def _mean_lift(summary: schema.Summary) -> Mean | None:
     for row in summary.methods:
         if row.method == summary.rule.method and row.mean_lift_low is not None:
             assert row.mean_lift is not None
-            error = (row.mean_lift - row.mean_lift_low) / 1.959964
+            error = (row.mean_lift - row.mean_lift_low) / quantile(0.95)
             return Mean(row.pointing.of, row.mean_lift, error)
     return None
-
-
-def _sentence(change: Change, factor: float, digits: int, unit: str) -> str:
-    """The change in words, claiming no more than its interval does."""
-    value, low, high = (
-        _signed(factor * number, digits) for number in (change.value, change.low, change.high)
-    )
-    if change.excludes_zero:
-        return f"moved by {value}{unit} ({low} to {high})"
-    return f"no change that these numbers can show ({low} to {high}{unit})"
-
-
-def _signed(number: float, digits: int) -> str:
-    rounded = round(number, digits) + 0.0  # no negative zero
-    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
-    return f"{sign}{abs(rounded):.{digits}f}"
 
 
 def _differences(

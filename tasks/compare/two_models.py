@@ -18,7 +18,9 @@ from tasks import schema
 from tasks.compare.paired_images import LIFT, Pairs, check_pair, read_pairs, shared_methods
 from tasks.compare.turns import changed_images, count_turns
 from tasks.compare.verdicts import ORDER, Subject, sentence_of, weighed
-from tasks.intervals.bootstrap import Floats, Places, change_of_excess, change_of_means
+from tasks.intervals.bootstrap import Floats, Indices, change_of_means
+from tasks.intervals.flagged_excess import change_of_excess
+from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.intervals.worst_group import change_of_worst
 from tasks.runs.reader import Run
 
@@ -114,7 +116,7 @@ class Groups:
     """The labelled images of groups of enough of them."""
 
     right_n2: Floats
-    group_n: Places
+    group_n: Indices
     names: tuple[str, ...]
     small: tuple[str, ...]  # names of those that are left out
 
@@ -230,7 +232,7 @@ def _classes(answers: Answers) -> tuple[tuple[schema.PairedFigure, ...], float]:
         for value_N2 in [answers.values[figure]]
         if np.isfinite(value_N2[own_N]).all(1).sum() >= schema.ENOUGH
     ]
-    confidence = 1 - 0.05 / max(1, len(wanted))  # Bonferroni's
+    confidence = simultaneous_confidence(len(wanted))
     found = [
         _mean(answers, Subject(figure, name, confidence), value_n2)
         for figure, name, value_n2 in wanted

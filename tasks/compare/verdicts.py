@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks import schema
-from tasks.intervals.bootstrap import Floats, fewest
-from tasks.intervals.paired_rates import Change
+from tasks.intervals.bootstrap import Floats
+from tasks.intervals.change import PLAIN, POINTS, Change, describe_change
+from tasks.intervals.paired_rates import fewest_that_differ
 
 ORDER = ("worse", "better", "unchanged")
-MOST_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def weighed(
     """Worse or better only if the interval leaves out 0 and enough of the images differ."""
     differ = int((value_n2[:, 0] != value_n2[:, 1]).sum())
     higher = subject.figure in schema.BETTER_WHEN_HIGHER
-    sure = change.excludes_zero and differ >= fewest(subject.confidence)
+    sure = change.excludes_zero and differ >= fewest_that_differ(subject.confidence)
     verdict: schema.Verdict = "unchanged"
     if sure:
         verdict = "better" if (change.value > 0) == higher else "worse"
@@ -48,25 +48,19 @@ def weighed(
         differ=differ,
         higher_is_better=higher,
         verdict=verdict,
-        sentence=_in_words(subject.figure, change, verdict, differ),
+        sentence=_sentence(subject.figure, change, verdict, differ),
         note=subject.note,
     )
 
 
-def _in_words(figure: str, change: Change, verdict: schema.Verdict, differ: int) -> str:
+def _sentence(figure: str, change: Change, verdict: schema.Verdict, differ: int) -> str:
     """The change, claiming no more than its interval and the images that differ do."""
-    factor, digits, unit = (1, 3, "") if figure == "lift" else (100, 1, " points")
-    nearest = factor * min(abs(change.low), abs(change.high))
-    while verdict != "unchanged" and digits < MOST_DIGITS and not round(nearest, digits):
-        digits += 1  # no interval that leaves out 0 ends in a 0
-    value, low, high = (
-        f"{round(factor * number, digits) + 0.0:+.{digits}f}".replace("-", "−")
-        for number in (change.value, change.low, change.high)
+    return describe_change(
+        change,
+        PLAIN if figure == "lift" else POINTS,
+        None if verdict == "unchanged" else verdict,
+        f"; only {differ} images differ" if change.excludes_zero else "",
     )
-    if verdict != "unchanged":
-        return f"{verdict} by {value}{unit} ({low} to {high})"
-    few = f"; only {differ} images differ" if change.excludes_zero else ""
-    return f"no change that these numbers can show ({low} to {high}{unit}{few})"
 
 
 def sentence_of(figures: Sequence[schema.PairedFigure]) -> str:

@@ -19,7 +19,6 @@ donors, K classes, E exchanges.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +26,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions
+from tasks.intervals.flagged_excess import threshold_rank
 
 VERSION = 2  # of the score
 LEAST = 1e-4  # probabilities closer to 0 or 1 count as this: float32 and softmax say no more
 FLOOR = 0.05  # of the weight of an exchange
-DRAWS = 200  # of the bootstrap
 WEIGHTS = np.array([4.0, 1.0, 1.0])  # of drop, removal and attention
 
 
@@ -85,31 +84,9 @@ def score_images(interventions: pa.Table, place_B: np.ndarray, votes: DonorPredi
 
 
 def threshold_of(null_score: np.ndarray, false_alarm: float) -> float | None:
-    """The smallest score that so small a share of the null's exceeds; None for too few images.
-
-    The ceil((n + 1)(1 - rate))-th smallest: what one more image of the null exceeds with at most
-    this probability, however many there are.
-    """
-    count = len(null_score)
-    rank = math.ceil((count + 1) * (1 - false_alarm))
-    return None if rank > count else float(np.partition(null_score, rank - 1)[rank - 1])
-
-
-def excess_of(score_N: np.ndarray, null_N: np.ndarray, false_alarm: float) -> tuple[float, float]:
-    """95% bootstrap interval of the flagged rate minus the null's, over N images.
-
-    The threshold is found again in each draw: it is as uncertain as the rates.
-    """
-    generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(DRAWS):
-        row_N = generator.integers(len(score_N), size=len(score_N))
-        threshold = threshold_of(null_N[row_N], false_alarm)
-        if threshold is not None:
-            flagged = np.mean(score_N[row_N] > threshold) - np.mean(null_N[row_N] > threshold)
-            drawn.append(float(flagged))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+    """The smallest score that so small a share of the null's exceeds; None for too few images."""
+    rank = threshold_rank(len(null_score), false_alarm)
+    return None if rank > len(null_score) else float(np.partition(null_score, rank - 1)[rank - 1])
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:

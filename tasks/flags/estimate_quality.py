@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tasks import schema
 from tasks.flags.scored_predictions import ESTIMATED, scored_shards
-from tasks.intervals.bootstrap import bootstrap_columns
+from tasks.intervals.bootstrap import bootstrap_means
 from tasks.pictures.estimate_confidence import FEWEST, GOOD, fit_confidence
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
@@ -58,7 +58,7 @@ def summarise_estimates(
 ) -> schema.EstimateSummary:
     """Figures of the estimates, and how the annotated images' flags would change with them."""
     iou_N1 = estimates.pair_N2[:, 1:].astype(np.float32)
-    (iou,) = bootstrap_columns(iou_N1)
+    (iou,) = bootstrap_means(iou_N1)
     counts = _count(run, estimates, rule)
     return schema.EstimateSummary(
         source=run.state.section("foreground", ForegroundSettings).source,

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from models.addresses import write_whole
 from tasks import schema
-from tasks.flags.background_score import Scores, excess_of, threshold_of
+from tasks.flags.background_score import Scores, threshold_of
 from tasks.flags.estimate_quality import least_of
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.flags.settings import FlagSettings
+from tasks.intervals.flagged_excess import bootstrap_excess
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
@@ -44,7 +45,9 @@ def write_flags(
             writer.write_table(table, row_group_size=max(1, table.num_rows))
     if rule.threshold is None:
         return rule, None
-    return rule, excess_of(score_N, null_N, settings.false_alarm)
+    value = np.mean(score_N > rule.threshold) - np.mean(null_N > rule.threshold)
+    change = bootstrap_excess(score_N, null_N, settings.false_alarm, float(value))
+    return rule, (change.low, change.high)
 
 
 def flag_rows(judged: ScoredPredictions, rule: schema.FlagRule, least: float) -> pa.Table:

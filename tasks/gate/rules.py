@@ -15,6 +15,7 @@ from models.errors import list_names
 from tasks.compare.figures import Gauged, NotGauged, Sought, gauge
 from tasks.compare.two_models import Answers
 from tasks.gate.policy import Policy, Rule
+from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
 
 ORDER: tuple[Status, ...] = ("fail", "missing", "undecided", "pass")  # the worst first
@@ -112,7 +113,7 @@ def _checks(rule: Rule, answers: Answers, classes: Sequence[str]) -> Iterator[Ch
     counts = {name: int((label_N == name).sum()) for name in sorted(labels | {*classes})}
     judged = [name for name, images in counts.items() if images >= rule.images]
     small = [name for name in counts if name not in judged]
-    surer = 1 - 0.05 / max(1, len(judged))  # Bonferroni's
+    surer = simultaneous_confidence(len(judged))
     for name in judged:
         yield check_of(rule, name, gauge(answers, _sought(rule, name, surer)))
     if not judged:

@@ -1,43 +1,139 @@
-"""What other images of the same kind would show: paired bootstrap intervals of a change.
+"""What other images of the same kind would show: bootstrap intervals over images.
 
-Both sides of an image are drawn together, so that what they share moves no change. Shapes: N
-images, R draws of which r are made at once; 2 is before and after.
+The images are drawn again, with replacement, DRAWS times. A draw says how often each image comes in
+it, so a mean, a share or a ratio of a draw is a weighted one. Of more than UNITS images, blocks
+that chance put together are drawn in their place: the cost of a draw stays what it is. As many
+images are always drawn alike, which pairs what is asked of the same images: two sides, two models,
+all methods. Shapes: N images, U units that are drawn, R draws of which r are made at once, F
+figures, 2 is before and after.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.intervals.paired_rates import Change, quantile
+from tasks.intervals.change import Change
 from tasks.schema import Interval
+from tasks.schema.figures import quantile
 
 DRAWS = 2000
-COLUMN_DRAWS = 1000
-BLOCKS = 5000  # that are drawn: of one image each, and of more where there are more images
+UNITS = 2000
 SEED = 0
-BLOCK = 1 << 22  # images drawn at once, over all draws of a block
+BLOCK = 1 << 22  # weights of images at once
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
-def bootstrap_change(
-    images: int, value: float, statistic: Callable[[Places], Floats], confidence: float = 0.95
-) -> Change:
-    """`statistic` gives the change of each draw, (r,), from the drawn images' places, (r, N).
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """How often each unit comes in each draw, and which unit each image belongs to."""
 
-    The arms of the 95% percentile interval are stretched to another confidence as a normal's are:
-    so far out on the tails lie too few draws.
+    count_RU: Floats
+    unit_N: Indices
+
+    @classmethod
+    def of(cls, images: int) -> Draws:
+        """The draws of so many images, always the same."""
+        units = min(images, UNITS)
+        generator = np.random.default_rng(SEED)
+        count_RU = np.empty((DRAWS, units))
+        for rows in _blocks(DRAWS, units):
+            shape = count_RU[rows].shape
+            drawn_rU = generator.integers(max(1, units), size=shape)
+            drawn_rU += np.arange(len(drawn_rU))[:, None] * units
+            count_RU[rows] = np.bincount(drawn_rU.ravel(), minlength=drawn_rU.size).reshape(shape)
+        if images <= UNITS:
+            return cls(count_RU, np.arange(images))
+        return cls(count_RU, generator.permutation(images) % units)
+
+    def sums(self, value_N: NDArray[np.generic]) -> Floats:
+        """(R,): the sum over the images of each draw."""
+        return self._sums(self.unit_N, value_N)
+
+    def means(self, value_N: NDArray[np.floating]) -> Floats:
+        """(R,): over the images of each draw that have the figure; NaN where none has."""
+        known_N = np.isfinite(value_N)
+        count_R = self.sums(known_N)
+        return self.sums(np.where(known_N, value_N, 0)) / np.where(count_R > 0, count_R, np.nan)
+
+    def weights(self, image_n: Indices) -> Iterator[tuple[slice, Floats]]:
+        """(r, n): how often each of some images comes in each draw, by which draws these are."""
+        for rows in _blocks(len(self.count_RU), len(image_n)):
+            yield rows, self.count_RU[rows][:, self.unit_N[image_n]]
+
+    def images(self) -> Iterator[Indices]:
+        """(n,): the images of one draw after the other, for what weights do not serve."""
+        for count_U in self.count_RU.astype(np.int64):
+            yield np.repeat(np.arange(len(self.unit_N)), count_U[self.unit_N])
+
+    def order_statistics(self, value_N: Floats, rank_R: Floats) -> Floats:
+        """(R,): the so-many-th smallest value of each draw, counted from 1.
+
+        Most images lie below it in all draws or above it in all: only those between are weighed.
+        """
+        order_N = np.argsort(value_N, kind="stable")
+
+        def missing_R(smallest: int) -> Floats:
+            """How many images of each draw are not among so many of the smallest."""
+            return rank_R - self._sums(self.unit_N[order_N[:smallest]])
+
+        counts = range(len(order_N))
+        first = bisect_left(counts, True, key=lambda count: bool((missing_R(count) <= 0).any()))
+        last = bisect_left(counts, True, key=lambda count: bool((missing_R(count) <= 0).all()))
+        between_n, more_R = order_N[first - 1 : last], missing_R(first - 1)
+        index_R = np.concatenate(
+            [
+                (weight_rn.cumsum(1) < more_R[rows, None]).sum(1)
+                for rows, weight_rn in self.weights(between_n)
+            ]
+        )
+        found_R: Floats = value_N[between_n[index_R]]
+        return found_R
+
+    def counts_above(self, value_N: Floats, threshold_R: Floats) -> Floats:
+        """(R,): images of each draw above a threshold of its own."""
+        lowest, highest = threshold_R.min(), threshold_R.max()
+        between_n = np.flatnonzero((value_N > lowest) & (value_N <= highest))
+        between_R = np.concatenate(
+            [
+                (weight_rn * (value_N[between_n] > threshold_R[rows, None])).sum(1)
+                for rows, weight_rn in self.weights(between_n)
+            ]
+        )
+        above_R: Floats = self.sums(value_N > highest) + between_R
+        return above_R
+
+    def _sums(self, unit_n: Indices, value_n: NDArray[np.generic] | None = None) -> Floats:
+        sums_R: Floats = self.count_RU @ np.bincount(unit_n, value_n, self.count_RU.shape[1])
+        return sums_R
+
+
+def percentile_interval(
+    value: float, drawn_R: Floats, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The ends that hold 95% of the draws, and the value.
+
+    For another confidence their distances from the value are stretched as a normal's are: so far
+    out on the tails lie too few draws.
     """
-    drawn_R = np.concatenate([statistic(place_rN) for place_rN in _draws(images)])
-    low, high = np.quantile(drawn_R, [0.025, 0.975])
+    low, high = np.nanquantile(drawn_R, [0.025, 0.975])
     wider = quantile(confidence) / quantile(0.95)
     down, up = max(0.0, value - float(low)), max(0.0, float(high) - value)
-    return Change(value, value - wider * down, value + wider * up)
+    return value - wider * down, value + wider * up
+
+
+def bootstrap_mean(value_N: Floats, confidence: float = 0.95) -> Change:
+    """The mean over images, as a change from 0."""
+    value = float(value_N.mean())
+    return Change(
+        value, *percentile_interval(value, Draws.of(len(value_N)).means(value_N), confidence)
+    )
 
 
 def change_of_means(value_N2: Floats, confidence: float = 0.95) -> Change:
@@ -45,80 +141,24 @@ def change_of_means(value_N2: Floats, confidence: float = 0.95) -> Change:
     return bootstrap_mean(value_N2[:, 1] - value_N2[:, 0], confidence)
 
 
-def bootstrap_mean(value_N: Floats, confidence: float = 0.95) -> Change:
-    """The mean over images, as a change from 0."""
-    value = float(value_N.mean())
-    return bootstrap_change(
-        len(value_N), value, lambda place_rN: value_N[place_rN].mean(1), confidence
-    )
+def bootstrap_means(value_NF: NDArray[np.floating]) -> list[Interval | None]:
+    """The mean of each column over the images that have it."""
+    draws = Draws.of(len(value_NF))
+    return [mean_of_known(value_N, draws) for value_N in value_NF.T.astype(np.float64)]
 
 
-def change_of_excess(score_N2: Floats, null_N2: Floats, alarm: float, value: float) -> Change:
-    """Of the flagged share less the null's. Each threshold is found again in each draw: it is as
-    uncertain as the shares (tasks/flags/background_score.py)."""
-
-    def statistic(place_rN: Places) -> Floats:
-        before_r, after_r = (
-            _excess(score_N2[place_rN, side], null_N2[place_rN, side], alarm) for side in (0, 1)
-        )
-        return after_r - before_r
-
-    return bootstrap_change(len(score_N2), value, statistic)
+def mean_of_known(value_N: Floats, draws: Draws) -> Interval | None:
+    """The mean over the images that have the figure; None where none has."""
+    known_N = np.isfinite(value_N)
+    if not known_N.any():
+        return None
+    value = float(value_N[known_N].mean())
+    low, high = percentile_interval(value, draws.means(value_N))
+    return Interval(value=value, low=low, high=high, of=int(known_N.sum()))
 
 
-def bootstrap_excess(score_N: Floats, null_N: Floats, alarm: float, value: float) -> Change:
-    """The flagged share less the null's of one model, as a change from 0."""
-    return bootstrap_change(
-        len(score_N), value, lambda place_rN: _excess(score_N[place_rN], null_N[place_rN], alarm)
-    )
-
-
-def fewest(confidence: float) -> int:
-    """Images that must differ before a change can be called one: if all of fewer changed for the
-    same side, a coin would still do that too often (the sign test)."""
-    return math.ceil(1 - math.log2(1 - confidence))
-
-
-def _draws(images: int) -> Iterator[Places]:
-    generator = np.random.default_rng(SEED)
-    step = max(1, BLOCK // images)
-    for start in range(0, DRAWS, step):
-        yield generator.integers(images, size=(min(step, DRAWS - start), images))
-
-
-def _excess(score_rN: Floats, null_rN: Floats, alarm: float) -> Floats:
-    """(r,): flagged less what the null flags, by each draw's own threshold."""
-    images = null_rN.shape[1]
-    rank = min(images, math.ceil((images + 1) * (1 - alarm))) - 1
-    threshold_r1 = np.partition(null_rN, rank, axis=1)[:, rank, None]
-    excess_r: Floats = (score_rN > threshold_r1).mean(1) - (null_rN > threshold_r1).mean(1)
-    return excess_r
-
-
-def bootstrap_columns(value_NF: np.ndarray) -> list[Interval | None]:
-    """The mean of each column over the images that have it, with a 95% percentile interval."""
-    if not len(value_NF):
-        return [None] * value_NF.shape[1]
-    value_NF = np.random.default_rng(1).permutation(value_NF)  # blocks of neighbours are alike
-    there_NF = np.isfinite(value_NF)
-    starts = np.unique(np.linspace(0, len(value_NF), BLOCKS, endpoint=False).astype(int))
-    total_bF = np.add.reduceat(np.where(there_NF, value_NF, 0).astype(np.float64), starts)
-    count_bF = np.add.reduceat(there_NF.astype(np.float64), starts)
-    generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(COLUMN_DRAWS):
-        block_b = generator.integers(len(starts), size=len(starts))
-        count_F = count_bF[block_b].sum(0)
-        drawn.append(total_bF[block_b].sum(0) / np.where(count_F > 0, count_F, np.nan))
-    low_F, high_F = np.nanquantile(_no_gaps(np.stack(drawn)), [0.025, 0.975], axis=0)
-    count_F, total_F = count_bF.sum(0), total_bF.sum(0)
-    return [
-        Interval(value=total / count, low=low, high=high, of=int(count)) if count else None
-        for total, count, low, high in zip(total_F, count_F, low_F, high_F, strict=True)
-    ]
-
-
-def _no_gaps(drawn: np.ndarray) -> np.ndarray:
-    """A figure that no image has is no interval: zeros instead of a warning for all-NaN."""
-    empty_F = np.isnan(drawn).all(0)
-    return np.where(empty_F, 0.0, drawn)
+def _blocks(draws: int, images: int) -> Iterator[slice]:
+    """Rows of draws whose weights of so many images fit into a block."""
+    step = max(1, BLOCK // max(1, images))
+    for start in range(0, draws, step):
+        yield slice(start, min(start + step, draws))

@@ -1,4 +1,4 @@
-"""How much a figure changed between two samples that share images, with an interval.
+"""How much a rate changed between two samples that share images, with an interval.
 
 Night after night most images are the same, so two rates are neither independent nor paired alone.
 Newcombe's hybrid score interval covers all of it: each rate's Wilson interval, joined with the
@@ -16,20 +16,10 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tasks.intervals.change import Change
 from tasks.schema import Rate, wilson
 
-
-@dataclass(frozen=True)
-class Change:
-    """now - before, and the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+EXACT = 1000  # images that differ up to which a binomial is added up
 
 
 @dataclass(frozen=True)
@@ -44,8 +34,7 @@ class Crossing:
     @classmethod
     def of(cls, before: np.ndarray, now: np.ndarray) -> Crossing:
         """From the answers, true or false, in one order."""
-        places = 2 * ~before + ~now
-        return cls(*np.bincount(places, minlength=4).tolist())
+        return cls(*np.bincount(2 * ~before + ~now, minlength=4).tolist())
 
     def __add__(self, other: Crossing) -> Crossing:
         return Crossing(
@@ -81,69 +70,34 @@ class Rates:
     crossing: Crossing
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean of so many values, and its standard error."""
-
-    count: int
-    value: float
-    error: float
-
-
-@dataclass
-class Covariance:
-    """Of pairs that pass by once and are not kept."""
-
-    count: int = 0
-    before: float = 0.0  # means
-    now: float = 0.0
-    product: float = 0.0  # sum of the products of the distances to the means
-
-    def add(self, before: np.ndarray, now: np.ndarray) -> None:
-        """Chan's update: no difference of large sums."""
-        if len(before) == 0:
-            return
-        mean_before, mean_now = float(before.mean()), float(now.mean())
-        total = self.count + len(before)
-        apart = (mean_before - self.before) * (mean_now - self.now)
-        self.product += float(((before - mean_before) * (now - mean_now)).sum())
-        self.product += apart * self.count * len(before) / total
-        self.before += (mean_before - self.before) * len(before) / total
-        self.now += (mean_now - self.now) * len(before) / total
-        self.count = total
-
-    @property
-    def value(self) -> float:
-        return self.product / (self.count - 1) if self.count > 1 else 0.0
-
-
-def quantile(confidence: float) -> float:
-    """How many standard errors an interval of this confidence reaches to either side."""
-    return NormalDist().inv_cdf((1 + confidence) / 2)
-
-
 def change_of_rate(rates: Rates, confidence: float = 0.95) -> Change:
     """With Newcombe's interval, of the correlation that the shared images give."""
     before, now, crossing = rates.before, rates.now, rates.crossing
-    z = quantile(confidence)
-    first, last = wilson(before.count, before.of, z), wilson(now.count, now.of, z)
-    p, p_low, p_high = _ends(last)
-    q, q_low, q_high = _ends(first)
+    p, p_low, p_high = _ends(wilson(now.count, now.of, confidence))
+    q, q_low, q_high = _ends(wilson(before.count, before.of, confidence))
     alike = crossing.correlation * crossing.shared / math.sqrt(before.of * now.of)
     return Change(
         p - q,
-        p - q - _joined(p - p_low, q_high - q, alike),
-        p - q + _joined(p_high - p, q - q_low, alike),
+        p - q - _combine(p - p_low, q_high - q, alike),
+        p - q + _combine(p_high - p, q - q_low, alike),
     )
 
 
-def change_of_mean(before: Mean, now: Mean, pairs: Covariance) -> Change:
-    """With a 95% normal interval."""
-    change = now.value - before.value
-    covariance = pairs.count * pairs.value / (before.count * now.count)
-    variance = before.error**2 + now.error**2 - 2 * covariance
-    half = quantile(0.95) * math.sqrt(max(0.0, variance))
-    return Change(change, change - half, change + half)
+def mcnemar_p(more: int, fewer: int) -> float:
+    """That so many or more of the images that differ lie on one side, if both were as likely.
+
+    McNemar's test, one-sided: exact, and by the normal with a continuity correction for many.
+    """
+    count = more + fewer
+    if count > EXACT:
+        return 1 - NormalDist().cdf((more - 0.5 - count / 2) / (math.sqrt(count) / 2))
+    return float(sum(math.comb(count, k) for k in range(more, count + 1)) / 2**count)
+
+
+def fewest_that_differ(confidence: float) -> int:
+    """Images that must differ before a change can be called one: if all of fewer changed for the
+    same side, a coin would still do that too often (the sign test)."""
+    return math.ceil(1 - math.log2(1 - confidence))
 
 
 def _ends(rate: Rate) -> tuple[float, float, float]:
@@ -153,5 +107,5 @@ def _ends(rate: Rate) -> tuple[float, float, float]:
     return rate.value, rate.low, rate.high
 
 
-def _joined(one: float, other: float, correlation: float) -> float:
+def _combine(one: float, other: float, correlation: float) -> float:
     return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tasks import schema
+from tasks.schema.figures import quantile
 
 BINS = 24  # of the histogram that is shown
 FINE = 48  # bins to 1 that are counted: every histogram from 0 to k/2 is made of whole ones
@@ -36,8 +37,8 @@ class Moments:
         self.squares += float(((values - mean) ** 2).sum())
         self.count += len(values)
         self.total += float(values.sum())
-        place = np.minimum(values * FINE, len(self.fine) - 1).astype(np.int64)
-        self.fine += np.bincount(place, minlength=len(self.fine))
+        bins = np.minimum(values * FINE, len(self.fine) - 1).astype(np.int64)
+        self.fine += np.bincount(bins, minlength=len(self.fine))
 
     @property
     def mean(self) -> float | None:
@@ -47,7 +48,7 @@ class Moments:
         """95% normal interval of the mean; None below two values."""
         if self.mean is None or self.count < 2:
             return None, None
-        half = 1.959964 * math.sqrt(self.squares / (self.count - 1) / self.count)
+        half = quantile(0.95) * math.sqrt(self.squares / (self.count - 1) / self.count)
         return self.mean - half, self.mean + half
 
     def histogram(self) -> schema.Histogram:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betaincinv
 
-from tasks.intervals.bootstrap import Floats, Places
-from tasks.intervals.paired_rates import Change, Crossing, Rates, change_of_rate
+from tasks.intervals.bootstrap import Floats, Indices
+from tasks.intervals.change import Change
+from tasks.intervals.many_comparisons import simultaneous_confidence
+from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
 from tasks.schema import wilson
 
 
-def interval_of_worst(right_n: Floats, group_n: Places, confidence: float) -> tuple[float, float]:
+def interval_of_worst(right_n: Floats, group_n: Indices, confidence: float) -> tuple[float, float]:
     """The ends of the lowest mean over groups: the lowest end of all groups', on either side."""
     count_G = np.bincount(group_n)
     right_G = np.bincount(group_n, right_n)
-    beyond = (1 - _surer(confidence, len(count_G))) / 2
+    beyond = (1 - simultaneous_confidence(len(count_G), confidence)) / 2
     wrong_G = count_G - right_G  # Clopper and Pearson's ends: they hold in small groups, too
     low_G = betaincinv(right_G, wrong_G + 1, beyond, where=right_G > 0, out=np.zeros(len(count_G)))
     high_G = betaincinv(
@@ -28,7 +30,7 @@ def interval_of_worst(right_n: Floats, group_n: Places, confidence: float) -> tu
     return float(low_G.min()), float(high_G.min())
 
 
-def change_of_worst(right_n2: Floats, group_n: Places, confidence: float = 0.95) -> Change:
+def change_of_worst(right_n2: Floats, group_n: Indices, confidence: float = 0.95) -> Change:
     """Two intervals, each right more often than asked for, so that both are right at once.
 
     The lowest of all falls by no more than the group that falls most, and rises by no more than
@@ -38,12 +40,13 @@ def change_of_worst(right_n2: Floats, group_n: Places, confidence: float = 0.95)
     count_G = np.bincount(group_n)
     lowest = [float((np.bincount(group_n, right_n2[:, side]) / count_G).min()) for side in range(2)]
     value = lowest[1] - lowest[0]
-    half = _surer(confidence, 2)
+    half = simultaneous_confidence(2, confidence)
     moves = [
         _change(right_n2[group_n == group], half, len(count_G)) for group in range(len(count_G))
     ]
     before, after = (
-        interval_of_worst(right_n2[:, side], group_n, _surer(half, 2)) for side in (0, 1)
+        interval_of_worst(right_n2[:, side], group_n, simultaneous_confidence(2, half))
+        for side in (0, 1)
     )
     low = max(min(move.low for move in moves), after[0] - before[1])
     high = min(max(move.high for move in moves), after[1] - before[0])
@@ -58,9 +61,4 @@ def _change(right_n2: Floats, confidence: float, groups: int) -> Change:
         wilson(int(after_n.sum()), of),
         Crossing.of(before_n, after_n),
     )
-    return change_of_rate(rates, _surer(confidence, groups))
-
-
-def _surer(confidence: float, of: int) -> float:
-    """So many intervals of this confidence hold together as asked for (Bonferroni)."""
-    return 1 - (1 - confidence) / of
+    return change_of_rate(rates, simultaneous_confidence(groups, confidence))

@@ -9,7 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from tasks.method_comparison.figures import Floats, MethodMeasurements, Resampling
+from tasks.intervals.bootstrap import Draws, Floats
+from tasks.method_comparison.figures import MethodMeasurements
 from tasks.schema import Interval, MethodCost, MethodFigures
 
 CHANGED = 0.5  # rank correlation that a map must fall below when half of the network forgets
@@ -128,8 +129,8 @@ class Ranking:
 def rank(every: Sequence[MethodMeasurements]) -> tuple[Ranking, list[MethodFigures]]:
     """All figures of all methods, and the recommendation that follows from them."""
     images = max((len(found.reliance_N) for found in every), default=0)
-    drawn = Resampling.of(images)
-    figures = {found.method: found.figures(drawn) for found in every}
+    draws = Draws.of(images)
+    figures = {found.method: found.figures(draws) for found in every}
     costs = {found.method: found.cost() for found in every}
     ranking = Ranking(
         [
@@ -138,7 +139,7 @@ def rank(every: Sequence[MethodMeasurements]) -> tuple[Ranking, list[MethodFigur
                 figures[found.method],
                 _price(costs[found.method]),
                 _sane(figures[found.method]["half"]),
-                drawn.means(found.faithfulness_N),
+                draws.means(found.faithfulness_N),
             )
             for found in every
         ]

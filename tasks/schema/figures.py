@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,11 +26,16 @@ class Rate(Value):
     of: int
 
 
-def wilson(count: int, of: int, z: float = 1.959964) -> Rate:
-    """Rate with its Wilson score interval, of 95% unless another quantile is given."""
+def quantile(confidence: float) -> float:
+    """How many standard errors an interval of this confidence reaches to either side."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def wilson(count: int, of: int, confidence: float = 0.95) -> Rate:
+    """Rate with its Wilson score interval."""
     if of == 0:
         return Rate(value=None, low=None, high=None, count=0, of=0)
-    p = count / of
+    p, z = count / of, quantile(confidence)
     centre = (p + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
     return Rate(

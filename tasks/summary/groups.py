@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 from tasks import schema
-from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
+from tasks.intervals.many_comparisons import adjust_p_values
+from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate, mcnemar_p
 from tasks.schema import Excess, GroupSummary, Rate, wilson
-
-EXACT = 1000  # discordant images up to which a binomial is added up
 
 
 @dataclass
@@ -71,7 +68,7 @@ class Tally:
             value=change.value,
             low=change.low,
             high=change.high,
-            p=chance_of(self.only_flagged, self.only_null),
+            p=mcnemar_p(self.only_flagged, self.only_null),
         )
 
 
@@ -103,7 +100,11 @@ class Groups:
         ]
         judged = [(column, name, excess.p) for column, name, excess in tested if excess]
         corrected = dict(
-            zip([place[:2] for place in judged], adjusted([p for *_, p in judged]), strict=True)
+            zip(
+                [place[:2] for place in judged],
+                adjust_p_values([p for *_, p in judged]),
+                strict=True,
+            )
         )
         return {
             column: tuple(
@@ -119,25 +120,3 @@ class Groups:
             )
             for column, by_name in self.tallies.items()
         }
-
-
-def chance_of(more: int, fewer: int) -> float:
-    """That so many or more of the discordant images lie on one side, if both were as likely.
-
-    McNemar's test, one-sided: exact, and by the normal with a continuity correction for many.
-    """
-    count = more + fewer
-    if count > EXACT:
-        return 1 - NormalDist().cdf((more - 0.5 - count / 2) / (math.sqrt(count) / 2))
-    return float(sum(math.comb(count, k) for k in range(more, count + 1)) / 2**count)
-
-
-def adjusted(chances: Sequence[float]) -> list[float]:
-    """Benjamini and Hochberg's: the false discovery rate at which each would still be called."""
-    order = sorted(range(len(chances)), key=lambda place: chances[place], reverse=True)
-    found = [1.0] * len(chances)
-    smallest = 1.0
-    for rank, place in zip(range(len(chances), 0, -1), order, strict=True):
-        smallest = min(smallest, chances[place] * len(chances) / rank)
-        found[place] = smallest
-    return found

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
-from tasks.intervals.bootstrap import bootstrap_columns
+from tasks.intervals.bootstrap import bootstrap_means
 from tasks.runs.reader import Run, join
 from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup, wilson
 
@@ -34,7 +34,7 @@ def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
         [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
     )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
-    return len(value_NF), dict(zip(FIGURES, bootstrap_columns(value_NF), strict=True))
+    return len(value_NF), dict(zip(FIGURES, bootstrap_means(value_NF), strict=True))
 
 
 def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:

@@ -1,4 +1,4 @@
-"""Two models on the same images: figures against loops, intervals against a slow bootstrap."""
+"""Two models on the same images: figures against loops."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from tasks.compare.changed_images import examples_of_pair
 from tasks.compare.turns import SHOWN
 from tasks.compare.two_models import LEAST, pair_runs
 from tasks.compare.verdicts import Subject, weighed
-from tasks.flags.background_score import threshold_of
-from tasks.intervals.bootstrap import DRAWS, SEED, change_of_excess, change_of_means, fewest
+from tasks.intervals.bootstrap import change_of_means
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.schema import ENOUGH
@@ -190,56 +189,6 @@ def test_classes_with_enough_images_share_one_error(
         pair_n2 = np.stack([value.to_numpy(float) for value in values], 1)
         change = change_of_means(pair_n2, told.confidence)
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
-
-
-def random_pairs(images: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Right or wrong on each side, and groups."""
-    random = np.random.default_rng(seed)
-    right_n2 = (random.random((images, 2)) < [0.5, 0.7]).astype(float)
-    return right_n2, random.integers(5, size=images)
-
-
-def slow_draws(images: int) -> list[np.ndarray]:
-    """The same draws, one after the other."""
-    drawn = np.random.default_rng(SEED).integers(images, size=(DRAWS, images))
-    return list(drawn)
-
-
-def test_the_interval_of_a_mean_is_that_of_a_loop() -> None:
-    right_n2, _ = random_pairs(90)
-    changes = [right_n2[drawn, 1].mean() - right_n2[drawn, 0].mean() for drawn in slow_draws(90)]
-    found = change_of_means(right_n2)
-    assert (found.low, found.high) == pytest.approx(np.quantile(changes, [0.025, 0.975]))
-
-
-def test_the_thresholds_are_found_again_in_each_draw() -> None:
-    random = np.random.default_rng(0)
-    null_n2 = random.random((120, 2))
-    score_n2 = null_n2 + random.normal(0.1, 0.1, (120, 2))
-    changes = []
-    for drawn in slow_draws(120):
-        excess = []
-        for side in (0, 1):
-            threshold = threshold_of(null_n2[drawn, side], 0.05)
-            assert threshold is not None
-            score, null = (values[drawn, side] > threshold for values in (score_n2, null_n2))
-            excess.append(score.mean() - null.mean())
-        changes.append(excess[1] - excess[0])
-    value = float(np.mean(changes))
-    found = change_of_excess(score_n2, null_n2, 0.05, value)
-    assert (found.low, found.high) == pytest.approx(np.quantile(changes, [0.025, 0.975]))
-
-
-def test_a_surer_interval_is_wider() -> None:
-    right_n2, _ = random_pairs(90)
-    usual, surer = change_of_means(right_n2), change_of_means(right_n2, 0.9999)
-    assert surer.low < usual.low < usual.high < surer.high
-
-
-@pytest.mark.parametrize(("confidence", "images"), [(0.95, 6), (0.99, 8), (0.9999, 15)])
-def test_fewer_images_than_a_coin_needs_are_no_change(confidence: float, images: int) -> None:
-    assert fewest(confidence) == images
-    assert 2 * 0.5**images <= 1 - confidence < 2 * 0.5 ** (images - 1)
 
 
 def test_no_declared_interval_ends_in_a_zero() -> None:

@@ -23,7 +23,6 @@ from tasks.compare.two_models import Answers, pair_runs
 from tasks.gate.policy import Policy, Rule
 from tasks.gate.rules import NO_CHAMPION, Evidence, check_of, passes, rule_on, status_of, verdict_of
 from tasks.intervals.bootstrap import DRAWS, SEED
-from tasks.intervals.paired_rates import quantile
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import AuditedModel, FlagRule, PairedFigure, wilson
@@ -121,8 +120,8 @@ def test_figures_are_means_of_what_images_say(figure: str, label: str | None) ->
 def test_a_share_has_wilsons_interval(figure: str) -> None:
     total = values(CANDIDATE, figure).sum()
     told = found(figure)
-    assert told.low == wilson(int(np.floor(total + 1e-9)), IMAGES, quantile(0.95)).low
-    assert told.high == wilson(int(np.ceil(total - 1e-9)), IMAGES, quantile(0.95)).high
+    assert told.low == wilson(int(np.floor(total + 1e-9)), IMAGES).low
+    assert told.high == wilson(int(np.ceil(total - 1e-9)), IMAGES).high
 
 
 def test_other_intervals_are_those_of_a_slow_bootstrap() -> None:

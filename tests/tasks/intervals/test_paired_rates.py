@@ -1,4 +1,4 @@
-"""Intervals of changes: Newcombe's formulas derived again, and whether they cover the truth."""
+"""Changes of rates: Newcombe's formulas derived again, and whether they cover the truth."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from tasks.intervals.paired_rates import (
-    Change,
-    Covariance,
+    EXACT,
     Crossing,
-    Mean,
     Rates,
-    change_of_mean,
     change_of_rate,
-    quantile,
+    fewest_that_differ,
+    mcnemar_p,
 )
 from tasks.schema import wilson
 
@@ -129,38 +127,20 @@ def test_the_interval_covers_a_true_change_as_often_as_it_says(part: float, rate
     assert 0.935 <= np.mean(covered) <= 0.995  # few discordant pairs: the correction is careful
 
 
-@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=2, max_size=60))
-def test_covariance_by_pieces_is_numpys(pairs: list[tuple[float, float]]) -> None:
-    before, now = np.array(pairs).T
-    pieces = Covariance()
-    for start in range(0, len(pairs), 7):
-        pieces.add(before[start : start + 7], now[start : start + 7])
-    pieces.add(before[:0], now[:0])
-    assert pieces.count == len(pairs)
-    assert pieces.value == pytest.approx(np.cov(before, now)[0, 1], abs=1e-6, rel=1e-6)
+@given(more=st.integers(0, 300), fewer=st.integers(0, 300))
+def test_mcnemars_p_is_the_binomials(more: int, fewer: int) -> None:
+    count = more + fewer
+    known = binomtest(more, count, alternative="greater").pvalue if count else 1.0
+    assert mcnemar_p(more, fewer) == pytest.approx(known)
 
 
-def test_the_change_of_a_mean_is_a_paired_t_where_all_is_shared_and_welchs_where_nothing_is() -> (
-    None
-):
-    random = np.random.default_rng(3)
-    before = random.gamma(2, 0.5, 400)
-    now = before + random.normal(0.05, 0.1, 400)
-    first, last = (
-        Mean(400, float(side.mean()), float(side.std(ddof=1) / 20)) for side in (before, now)
-    )
-    pairs = Covariance()
-    pairs.add(before, now)
-    z = quantile(0.95)
-    half = z * (now - before).std(ddof=1) / 20
-    change = change_of_mean(first, last, pairs)
-    assert change.high - change.value == pytest.approx(half)
-    assert change.excludes_zero
-    apart = change_of_mean(first, last, Covariance())
-    assert apart.high - apart.value == pytest.approx(z * math.hypot(first.error, last.error))
-    assert not apart.excludes_zero
+def test_many_images_take_the_normal() -> None:
+    more = EXACT // 2 + 60
+    exact = binomtest(more, EXACT + 2, alternative="greater").pvalue
+    assert mcnemar_p(more, EXACT + 2 - more) == pytest.approx(exact, rel=0.02)
 
 
-def test_zero_at_an_end_is_not_excluded() -> None:
-    assert not Change(0.1, 0.0, 0.2).excludes_zero
-    assert Change(-0.1, -0.2, -0.01).excludes_zero
+@pytest.mark.parametrize(("confidence", "images"), [(0.95, 6), (0.99, 8), (0.9999, 15)])
+def test_fewer_images_than_a_coin_needs_are_no_change(confidence: float, images: int) -> None:
+    assert fewest_that_differ(confidence) == images
+    assert 2 * 0.5**images <= 1 - confidence < 2 * 0.5 ** (images - 1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from tasks.intervals.running_moments import BINS, Moments
 
@@ -41,7 +42,7 @@ def test_pieces_have_the_moments_of_the_whole(pieces: list[list[float]]) -> None
     if len(whole) == 1:
         assert low is high is None
     else:
-        half = 1.959964 * whole.std(ddof=1) / math.sqrt(len(whole))
+        half = norm.ppf(0.975) * whole.std(ddof=1) / math.sqrt(len(whole))
         assert low == pytest.approx(whole.mean() - half, abs=1e-9)
         assert high == pytest.approx(whole.mean() + half, abs=1e-9)
 

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from tasks import schema
-from tasks.method_comparison.figures import Floats, MethodMeasurements, Resampling
+from tasks.intervals.bootstrap import Floats
+from tasks.method_comparison.figures import MethodMeasurements
 from tasks.method_comparison.ranking import rank
 
 IMAGES = 60
@@ -127,12 +128,6 @@ def test_reliance_is_the_rank_correlation_of_background_share_and_evidence() -> 
     background_N = (1 - found.values["share"]).clip(0)
     assert figure.value == pytest.approx(spearmanr(background_N, reliance_N)[0], abs=0.02)
     assert figure.low < figure.value < figure.high
-
-
-def test_means_of_draws_leave_out_what_is_missing() -> None:
-    value_N = np.array([1.0, np.nan, 3.0])
-    drawn = Resampling(np.array([[1.0, 1.0, 1.0], [3.0, 0.0, 0.0], [0.0, 3.0, 0.0]]))
-    np.testing.assert_allclose(drawn.means(value_N), [2.0, 1.0, np.nan])
 
 
 def test_images_without_a_map_and_flat_maps_are_counted() -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binomtest, false_discovery_control
+from scipy.stats import binomtest
 
 from tasks.schema import ENOUGH
-from tasks.summary.groups import EXACT, Groups, Tally, adjusted, chance_of
+from tasks.summary.groups import Groups, Tally
 
 Outcome = tuple[bool | None, str, bool | None]
 
@@ -40,25 +38,6 @@ def test_excess_is_of_the_same_images() -> None:
 def test_small_groups_have_no_excess() -> None:
     assert tally(*[FLAGGED] * (ENOUGH - 1)).excess is None
     assert tally(*[FLAGGED] * ENOUGH).excess is not None
-
-
-@given(more=st.integers(0, 300), fewer=st.integers(0, 300))
-def test_the_chance_is_the_binomials(more: int, fewer: int) -> None:
-    count = more + fewer
-    known = binomtest(more, count, alternative="greater").pvalue if count else 1.0
-    assert chance_of(more, fewer) == pytest.approx(known)
-
-
-def test_many_images_take_the_normal() -> None:
-    more = EXACT // 2 + 60
-    exact = binomtest(more, EXACT + 2, alternative="greater").pvalue
-    assert chance_of(more, EXACT + 2 - more) == pytest.approx(exact, rel=0.02)
-
-
-@given(st.lists(st.floats(0, 1), max_size=30))
-def test_the_correction_is_benjaminis_and_hochbergs(chances: list[float]) -> None:
-    known = false_discovery_control(chances) if chances else []
-    assert adjusted(chances) == pytest.approx(list(known))
 
 
 def test_groups_of_all_columns_are_corrected_together() -> None:
