@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from models.addresses import has_password, without_secrets
 from models.errors import UserError, suggest
-from tasks.tracking.audit_run import flatten
+from tasks.tracking.mlflow_client import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tasks.tracking.audit_run import Tracking, TrackingSettings
+from tasks.tracking.audit_run import TrackingSettings
+from tasks.tracking.mlflow_client import Tracking
 
 
 def home() -> Path:

@@ -19,7 +19,7 @@ from tasks.finetune.settings import FinetuneSettings
 from tasks.pictures.samples import MaskReading, Reader
 from tasks.synthetic.dataset import read_settings
 from tasks.synthetic.settings import Split
-from tasks.tracking.audit_run import Tracking
+from tasks.tracking.mlflow_client import Tracking
 from tasks.tracking.registry import Origin, RegistrySettings, register_model
 
 ADDRESS = "sightline:small_resnet"

@@ -1,6 +1,6 @@
 """A classifier as a registered model version in MLflow: our bundle, and a model to serve beside it.
 
-A training has one version of a name, however often it died: it is looked up by its tag.
+A training has one version of a name, however often it died: it is found again by its tag.
 The files lie under an MLflow run, which every store and server has known for years; a version made
 from a logged model is resolved through MLflow's global server, whichever the client was made for.
 """
@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from models.classifier.classifier import Classifier, save_bundle
 from models.classifier.mlflow_models import SCHEME
 from models.errors import UserError, describe_error
-from tasks.tracking.audit_run import Tracking, find_experiment, find_or_create, mlflow_errors
+from tasks.tracking.mlflow_client import (
+    Tracking,
+    connect,
+    find_aliases,
+    find_experiment,
+    find_or_create,
+    find_or_create_run,
+    ignore_answer,
+    mlflow_errors,
+)
 from tasks.tracking.servable_model import save_serving
 from tasks.tracking.training_log import TRAINING_ID
 
@@ -49,7 +57,7 @@ Alias = Annotated[str, Field(pattern=r"^[\w-]+$"), AfterValidator(_is_free)]
 
 
 class RegistrySettings(BaseModel):
-    """What a model is called in MLflow's registry."""
+    """A model's name and alias in MLflow's registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,7 +67,7 @@ class RegistrySettings(BaseModel):
 
 @dataclass(frozen=True)
 class Origin:
-    """The training that a version comes from."""
+    """The training that made a version."""
 
     training_id: str
     run_id: str | None = None  # its MLflow run; None: the one with its id, or one of its own
@@ -75,7 +83,7 @@ class RegisteredModel:
 
     @property
     def address(self) -> str:
-        """What an audit takes."""
+        """The address to audit it by."""
         return f"{SCHEME}models:/{self.name}/{self.version}"
 
 
@@ -93,9 +101,7 @@ def register_model(
             classifier.architecture,
         )
     with mlflow_errors(tracking.uri, "no version was registered, or its alias is not set"):
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=tracking.uri)
+        client = connect(tracking)
         version = _find_or_create_version(client, classifier, registry.name, tracking, origin)
         same = version.tags[MODEL] == classifier.digest
         if same:
@@ -126,14 +132,16 @@ def _find_or_create_version(
 ) -> ModelVersion:
     if origin is None:
         return _create_version(client, classifier, name, tracking, None)
-    if not _find_versions(client, name, origin.training_id):
-        _create_version(client, classifier, name, tracking, origin)
-    # A request whose answer was lost is sent again, and two may register: the first stays.
-    first, *others = _find_versions(client, name, origin.training_id)
-    for other in others:
-        with _done_already("RESOURCE_DOES_NOT_EXIST"):
-            client.delete_model_version(name, other.version)
-    return first
+    return find_or_create(
+        lambda: _find_versions(client, name, origin.training_id),
+        lambda: _create_version(client, classifier, name, tracking, origin),
+        lambda version: _delete_version(client, version),
+    )
+
+
+def _delete_version(client: MlflowClient, version: ModelVersion) -> None:
+    with ignore_answer("RESOURCE_DOES_NOT_EXIST"):
+        client.delete_model_version(version.name, version.version)
 
 
 def _find_versions(client: MlflowClient, name: str, training_id: str) -> list[ModelVersion]:
@@ -157,7 +165,7 @@ def _create_version(
         client.log_artifacts(run.info.run_id, str(Path(folder) / FOLDER), FOLDER)
     if origin is None or origin.run_id is None:
         client.set_terminated(run.info.run_id)
-    with _done_already("RESOURCE_ALREADY_EXISTS"):
+    with ignore_answer("RESOURCE_ALREADY_EXISTS"):
         client.create_registered_model(name)
     source = f"{run.info.artifact_uri}/{FOLDER}"
     return client.create_model_version(name, source, run.info.run_id, tags=tags)
@@ -170,13 +178,13 @@ def _run_of(
     tags: dict[str, str],
     origin: Origin | None,
 ) -> Run:
-    """The MLflow run that the version's files lie under."""
+    """The MLflow run that holds the version's files."""
     if origin is None:
         experiment = find_experiment(client, tracking)
         return client.create_run(experiment, run_name=f"log {name}", tags=tags)
     if origin.run_id is None:
-        whose = {TRAINING_ID: origin.training_id}
-        return find_or_create(client, tracking, f"log {name}", whose)
+        own = {TRAINING_ID: origin.training_id}
+        return find_or_create_run(client, tracking, f"log {name}", own)
     return client.get_run(origin.run_id)
 
 
@@ -196,22 +204,10 @@ def _save_model(folder: Path, classifier: Classifier) -> None:
 def _complete(
     client: MlflowClient, registry: RegistrySettings, version: ModelVersion, tags: dict[str, str]
 ) -> None:
-    """Tags and alias that a try which died did not come to; a newer version keeps the alias."""
+    """Tags and alias that an interrupted try did not set; a newer version keeps the alias."""
     for key in sorted(tags.keys() - version.tags.keys()):
         client.set_model_version_tag(registry.name, version.version, key, tags[key])
     if registry.alias is not None:
-        has = client.get_registered_model(registry.name).aliases.get(registry.alias, 0)
-        if int(has) < int(version.version):
+        holder = find_aliases(client, registry.name).get(registry.alias, "0")
+        if int(holder) < int(version.version):
             client.set_registered_model_alias(registry.name, registry.alias, version.version)
-
-
-@contextmanager
-def _done_already(code: str) -> Iterator[None]:
-    """What another did meanwhile needs not be done."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != code:
-            raise

@@ -30,7 +30,7 @@ from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.schema import FAILURES
 from tasks.schema.gate import GateResult
-from tasks.tracking.audit_run import Tracking
+from tasks.tracking.mlflow_client import Tracking
 from tasks.tracking.promotion import REASONS, VERDICT, promote
 from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
 from tests.support.duelists import audited, retrained

@@ -26,10 +26,11 @@ from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tasks.tracking.audit_run import Tracking, TrackingSettings, publish_run
+from tasks.tracking.audit_run import TrackingSettings, publish_run
 from tasks.tracking.metrics import metrics_of
+from tasks.tracking.mlflow_client import Tracking
 from tasks.tracking.registry import Origin, RegisteredModel, RegistrySettings, register_model
-from tasks.tracking.training_log import EpochFigures, open_training
+from tasks.tracking.training_log import EpochFigures, TrainingLog, TrainingStart
 from tests.support.mlflow_server import Line, Server, line_to
 
 
@@ -155,18 +156,19 @@ def publish_or_not(folder: str, tracking: Tracking) -> bool:
     return True
 
 
-def test_epochs_of_a_training_that_mlflow_missed_come_when_it_is_back(
+def test_epochs_that_mlflow_missed_are_sent_when_it_is_back(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     with line_to(server) as line:
-        training = open_training(Tracking(line.uri, "training"), "retrain", "t1", {"epochs": 3}, [])
-        training.epoch(EpochFigures(1, {"loss": 1.0}, b"picture"))
+        start = TrainingStart("retrain", "t1", {"epochs": 3}, [])
+        training = TrainingLog(Tracking(line.uri, "training"), start)
+        training.send([EpochFigures(1, {"loss": 1.0}, b"picture")])
         line.lost, line.cut = -1, True
         while "failed" not in caplog.text:
-            training.epoch(EpochFigures(2, {"loss": 0.5}, b"picture"))
+            training.send([EpochFigures(2, {"loss": 0.5}, b"picture")])
             time.sleep(0.1)
         line.lost, line.cut = None, False
-        training.epoch(EpochFigures(3, {"loss": 0.25}, b"picture"))
+        training.send([EpochFigures(3, {"loss": 0.25}, b"picture")])
         training.finish()
     client = MlflowClient(tracking_uri=server.uri)
     points = client.get_metric_history(training.run_id, "loss")
