@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from prefect import flow, runtime, task
+from prefect import flow, task
 
-from flows.runtime.progress import show_progress
-from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
-from flows.settings.environment import home, tracking_of
+from flows.runtime.schedule import exclusive_run, warn_unpublished
+from flows.runtime.stages import attribute, catalog, publish
 from flows.settings.sections import AuditSettings
 from models.classifier.architectures import ModelSettings
-from models.classifier.mlflow_models import fetch
 from reports.audit_page import render_page
 from tasks.attribution.job import AttributionSettings
 from tasks.catalog.catalog import DataSettings
 from tasks.execution.cluster import ComputeSettings
-from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import attribute_run
 from tasks.flags.flags import FlagSettings
 from tasks.interventions.donors import InterventionSettings
 from tasks.pictures.estimator import ForegroundSettings
@@ -24,7 +20,7 @@ from tasks.runs.reader import open_run
 from tasks.schema import CostSummary
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
-from tasks.tracking.audit_run import TrackingSettings, publish_run
+from tasks.tracking.audit_run import TrackingSettings
 
 
 @flow(name="audit")
@@ -51,18 +47,6 @@ def audit(
     return str(run.path)
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def catalog(settings: AuditSettings) -> RunFolder:
-    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
-        return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
-
-
-@task
-def attribute(run: RunFolder, settings: AuditSettings) -> CostSummary:
-    with show_progress(f"maps of {run.path.name}") as told:
-        return attribute_run(run, settings.compute, str(home() / "dask"), told)
-
-
 @task
 def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
     summarise(run, settings.flags, cost)
@@ -72,8 +56,3 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 def report(run: RunFolder, settings: AuditSettings) -> None:
     examples = examples_of(run, settings.flags.method)
     run.finish(run.report, render_page(open_run(run.path).summary(), examples))
-
-
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def publish(run: RunFolder, settings: AuditSettings) -> None:
-    publish_run(run, tracking_of(settings.tracking), runtime.flow_run.get_id())

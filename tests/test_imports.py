@@ -35,7 +35,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     "flows": (
         ("settings",),
         ("runtime", "compare_models"),
-        ("audit", "compare_methods", "retraining", "promotion"),
+        ("audit", "compare_methods", "retraining"),
         ("retrain", "release"),
         ("demo",),
         ("cli",),

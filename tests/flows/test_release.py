@@ -8,27 +8,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import junitparser
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
+from flows import release
 from flows.cli.commands import main
-from flows.promotion import Challenge, decided, judged, policy_of, settings_of_release
+from flows.release import Challenge
+from flows.settings.release import compose_release
 from flows.settings.sections import ReleaseSettings
 from models.errors import MlflowUnavailable
-from tasks.attribution.batch import UNANSWERED
 from tasks.gate.policy import read_policy
 from tasks.interventions.donors import InterventionSettings
-from tasks.pictures.samples import Failure
-from tasks.runs.folder import RunFolder
-from tasks.schema import FAILURES
 from tasks.schema.gate import GateResult
 from tasks.tracking.mlflow_client import Tracking
 from tasks.tracking.promotion import REASONS, VERDICT, promote
@@ -203,7 +199,7 @@ def test_another_audit_than_the_champions_is_refused(releases: Releases) -> None
 def test_an_mlflow_that_is_away_changes_nothing(
     releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.release.challenge.retry_delay_seconds", 0)
+    monkeypatch.setattr("flows.release.find_challenge.retry_delay_seconds", 0)
     done = releases.finished(mlflow="http://127.0.0.1:9")
     assert done.exit_code == 3
     assert "nothing was changed" in done.stderr.splitlines()[-1]
@@ -216,10 +212,10 @@ def test_a_verdict_is_kept_where_mlflow_goes_away_before_the_promotion(
     kept = GateResult.model_validate_json((releases.folder / "two/result.json").read_text())
     given = {"gate.run": str(releases.challenger), "gate.policy": "policy.toml"}
     where = {"output.run": str(tmp_path), "tracking.uri": "http://127.0.0.1:9"}
-    settings = settings_of_release(None, given | where)
-    contest = Challenge(candidacy(2, "scenes"), None, None, "")
+    settings = compose_release(None, given | where)
+    challenge = Challenge(candidacy(2, "scenes"), None, None, "")
     with pytest.raises(MlflowUnavailable, match="every alias is as it was"):
-        decided(settings, contest, kept.model_copy(update={"passed": True}))
+        release.promote.fn(settings, challenge, kept.model_copy(update={"passed": True}))
     result = GateResult.model_validate_json((tmp_path / "result.json").read_text())
     assert (result.passed, result.promoted) == (True, False)
     (suite,) = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -285,45 +281,17 @@ def release_of(number: int, folder: Path, uri: str) -> list[str]:
     ]
 
 
-def test_images_without_an_answer_refuse_a_candidate_that_keeps_the_rules(
-    releases: Releases, tmp_path: Path
-) -> None:
-    """Or a network that gives no number for what it finds hard would be right on all the rest."""
-    shutil.copytree(releases.challenger, tmp_path / "run")
-    run = RunFolder.at(tmp_path / "run")
-    rows = pq.read_table(str(run.catalog))["row_id"].to_pylist()[:5]
-    failures = [asdict(Failure(row, UNANSWERED, "permanent", "", "")) for row in rows + rows]
-    part = run.part("failures/predictions", 0)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(failures, FAILURES), str(part))
-    file = tmp_path / "run/summary.json"
-    told = json.loads(file.read_text())
-    told["images"]["failed"] = 7
-    file.write_text(json.dumps(told))
-    given = {
-        "gate.run": str(tmp_path / "run"),
-        "gate.policy": str(releases.folder / "lenient.toml"),
-    }
-    settings = settings_of_release(None, given)
-    contest = Challenge(candidacy(2, "scenes"), None, None, "")
-    result = judged(settings, policy_of(settings), contest, (str(tmp_path / "run"), None))
-    assert [it.status for it in result.rulings] == ["pass", "skipped"]
-    assert not result.passed
-    assert result.sentence.startswith("Refused: it gives no answer for 5 images, which no rule")
-    assert (result.unanswered, result.unread) == (5, 2)
-
-
 def test_a_file_has_a_say_over_a_finished_runs_settings(releases: Releases, tmp_path: Path) -> None:
     run, policy = releases.challenger, releases.folder / "lenient.toml"
     file = tmp_path / "release.toml"
     file.write_text(
         f'[gate]\nrun = "{run}"\npolicy = "{policy}"\n[tracking]\nexperiment = "mine"\n'
     )
-    settings = settings_of_release(file, {"gate.alias": "best"})
+    settings = compose_release(file, {"gate.alias": "best"})
     assert (settings.gate.run, settings.output.run) == (str(run), str(run))
     assert (settings.tracking.experiment, settings.gate.alias) == ("mine", "best")
     assert settings.attribution.methods == ("grad_cam_pp",)
-    assert settings_of_release(file, {"tracking.experiment": "his"}).tracking.experiment == "his"
+    assert compose_release(file, {"tracking.experiment": "his"}).tracking.experiment == "his"
 
 
 def test_the_reigning_alias_names_no_candidate(releases: Releases) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from prefect.states import Failed
 
 from flows.cli.commands import main
-from flows.runtime.schedule import mlflow_away
+from flows.runtime.stages import is_mlflow_away
 from models.errors import MlflowUnavailable, UserError
 
 
@@ -63,4 +63,4 @@ def test_a_run_that_is_not_finished_is_not_compared(tmp_path: Path) -> None:
     ],
 )
 def test_only_what_mlflow_did_not_answer_is_tried_again(error: Exception, again: bool) -> None:
-    assert mlflow_away(None, None, Failed(data=error)) == again
+    assert is_mlflow_away(None, None, Failed(data=error)) == again
