@@ -16,8 +16,8 @@ COMMAND = """
 import sys
 sys.path.remove("")  # as the installed command, which does not look into the working folder
 import subprocess, time
-from flows.cli.orphan_guard import nothing_left_behind
-with nothing_left_behind():
+from flows.cli.orphan_guard import guard_children
+with guard_children():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
     time.sleep({seconds})

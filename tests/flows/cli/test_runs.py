@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
-from flows.cli.output.audit import format_size
+from flows.cli.output.runs import format_size
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
 
