@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from prefect import flow, runtime, task
+from prefect import flow, task
 
-from flows.runtime.progress import show_progress
-from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
-from flows.settings.environment import home, tracking_of
+from flows.runtime.schedule import exclusive_run, warn_unpublished
+from flows.runtime.stages import attribute, catalog, publish
 from flows.settings.sections import ComparedMethods, CompareMethodsSettings, SampledData
-from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings
 from reports.methods_page import render_comparison
 from tasks.attribution.settings import ComparisonSettings
-from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import attribute_run
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.method_comparison.summarise import gallery_of, summarise_methods
@@ -21,8 +17,10 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
 from tasks.schema import CostSummary, MethodsSummary
-from tasks.tracking.audit_run import publish_run
 from tasks.tracking.settings import TrackingSettings
+
+sample = catalog.with_options(name="sample")
+explain = attribute.with_options(name="explain")
 
 
 @flow(name="compare-methods")
@@ -41,24 +39,12 @@ def compare_methods(
     settings = CompareMethodsSettings(**locals())
     with exclusive_run(settings) as settings:
         run = sample(settings)
-        cost = explain(run, settings)
+        cost = explain(run, settings, "methods")
         summary = rank(run, cost)
         report(run, summary)
         published = publish(run, settings, return_state=True)
     warn_unpublished(published)
     return str(run.path)
-
-
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def sample(settings: CompareMethodsSettings) -> RunFolder:
-    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
-        return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
-
-
-@task
-def explain(run: RunFolder, settings: CompareMethodsSettings) -> CostSummary:
-    with show_progress(f"methods of {run.path.name}") as told:
-        return attribute_run(run, settings.compute, str(home() / "dask"), told)
 
 
 @task
@@ -69,8 +55,3 @@ def rank(run: RunFolder, cost: CostSummary) -> MethodsSummary:
 @task
 def report(run: RunFolder, summary: MethodsSummary) -> None:
     run.finish(run.methods_page, render_comparison(summary, gallery_of(run)))
-
-
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def publish(run: RunFolder, settings: CompareMethodsSettings) -> None:
-    publish_run(run, tracking_of(settings.tracking), runtime.flow_run.get_id())

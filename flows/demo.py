@@ -1,4 +1,4 @@
-"""The story on generated pictures: a shortcut is learnt, found, refused, mended, let through."""
+"""On generated pictures: a model learns a shortcut, is refused, retrained, and released."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ METHODS = ("grad_cam", "grad_cam_pp", "layer_cam", "input_x_gradient", "full_gra
 @flow(name="demo")
 def demo(folder: str) -> str:
     """Generate, train, release: refused. Retrain, release: passed. Returns the folder."""
-    place = Path(folder)
-    tracking = TrackingSettings(uri=f"sqlite:///{place.absolute() / 'mlflow.db'}")
+    root = Path(folder)
+    tracking = TrackingSettings(uri=f"sqlite:///{root.absolute() / 'mlflow.db'}")
     data = DataSettings(path=generate(folder), split="test")
-    told: dict[str, Any] = {
+    shared: dict[str, Any] = {
         "data": data,
         "attribution": RetrainedMethods(methods=METHODS),
         "tracking": tracking,
     }
-    gate = GateSettings(policy=str(place / POLICY.name))
+    gate = GateSettings(policy=str(root / POLICY.name))
     baseline = train(folder, tracking)
-    judge(baseline, place / "refused", gate, told)
+    release_once(baseline, root / "refused", gate, shared)
     retrain(
         model=baseline,
-        output=OutputSettings(run=str(place / "retrained"), reuse=str(place / "refused/candidate")),
+        output=OutputSettings(run=str(root / "retrained"), reuse=str(root / "refused/candidate")),
         learning=LearningSettings(train_split="train", validation_split="validation"),
         finetune=MENDING,
         registry=CandidateSettings(name=CANDIDATE.name),
-        **told,
+        **shared,
     )
-    mended = gate.model_copy(update={"run": str(place / "retrained/after")})
+    mended = gate.model_copy(update={"run": str(root / "retrained/after")})
     address = f"mlflow:models:/{CANDIDATE.name}@{CANDIDATE.alias}"
-    judge(ModelSettings(address=address), place / "released", mended, told)
+    release_once(ModelSettings(address=address), root / "released", mended, shared)
     return folder
 
 
@@ -67,14 +67,16 @@ def generate(folder: str) -> str:
 
 @task
 def train(folder: str, tracking: TrackingSettings) -> ModelSettings:
-    with show_steps("training") as told:
-        bundle = train_baseline(Path(folder) / "benchmark", Path(folder) / "model", told)
+    with show_steps("training") as on_step:
+        bundle = train_baseline(Path(folder) / "benchmark", Path(folder) / "model", on_step)
     address = register_baseline(bundle, CANDIDATE, tracking_of(tracking))
     return ModelSettings(address=address)
 
 
-def judge(model: ModelSettings, folder: Path, gate: GateSettings, told: dict[str, Any]) -> None:
-    """A release, once; what it says stands in its folder."""
+def release_once(
+    model: ModelSettings, folder: Path, gate: GateSettings, shared: dict[str, Any]
+) -> None:
+    """Release once: the verdict is kept in the folder."""
     if not (folder / "result.json").is_file():
         with suppress(ReleaseRefused):
-            release(model=model, output=OutputSettings(run=str(folder)), gate=gate, **told)
+            release(model=model, output=OutputSettings(run=str(folder)), gate=gate, **shared)

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from prefect import flow, task
+from dataclasses import dataclass
+
+from prefect import flow
+from pydantic import ValidationError
 
 from flows.audit import audit
-from flows.promotion import Challenge, compared, contest_of, decided, judged, policy_of, tagged
-from flows.runtime.schedule import exclusive_run, mlflow_away, warn_unpublished
+from flows.compare_models import compare_audits
+from flows.runtime.schedule import exclusive_run, warn_unpublished
+from flows.runtime.stages import mlflow_task
 from flows.settings.environment import tracking_of
 from flows.settings.sections import GateSettings, ReleaseSettings
+from models.addresses import as_path
+from models.classifier.mlflow_addresses import SCHEME
 from models.classifier.settings import ModelSettings
-from models.errors import ReleaseRefused
+from models.errors import ReleaseRefused, UserError
+from reports.gate_page import gate_as_markdown, render_gate
+from reports.junit import as_junit
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
+from tasks.gate.decide import decide, still_holds
+from tasks.gate.policy import Policy, read_policy
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
 from tasks.schema.gate import GateResult
-from tasks.tracking.promotion import check_versions
+from tasks.storage.files import write_text
+from tasks.tracking import promotion
+from tasks.tracking.promotion import Candidacy, describe_version
 from tasks.tracking.settings import TrackingSettings
+
+RESULT = "result.json"
+POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of the version
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A candidate, and the champion that it is compared with."""
+
+    candidacy: Candidacy
+    champion: ModelSettings | None  # to be audited
+    champion_run: str | None  # its finished audit
+    compared: str  # in words
 
 
 @flow(name="release")
@@ -36,43 +62,160 @@ def release(
     flags: FlagSettings = FlagSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
-    """Audit, judge, promote. Returns the folder of all of it; what is refused raises Refused."""
+    """Audit, decide, promote. Returns the folder of all of it, or raises ReleaseRefused."""
     settings = ReleaseSettings(**locals())
-    policy = policy_of(settings)
-    if gate.run is None:
-        check_versions(model.address, gate.alias, tracking_of(tracking))
+    policy = check_request(settings)
     with exclusive_run(settings) as settings:
         candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
-        contest = challenge(settings, candidate)
-        champion = contest.champion_run
-        if contest.champion is not None:
-            champion = audit(**dict(settings.audit_of(contest.champion, "champion", candidate)))
+        challenge = find_challenge(settings, candidate)
+        champion = challenge.champion_run
+        if challenge.champion is not None:
+            champion = audit(**dict(settings.audit_of(challenge.champion, "champion", candidate)))
         if champion is not None:
-            compare(settings, contest, champion, candidate)
-        found = judged(settings, policy, contest, (candidate, champion))
-        result = promote(settings, contest, found)
+            write_comparison(settings, challenge, champion, candidate)
+        verdict = decide_once(settings, policy, challenge, candidate, champion)
+        result = promote(settings, challenge, verdict)
         if not result.passed:
-            warn_unpublished(tag(settings, contest, result, return_state=True))
+            warn_unpublished(tag_refused(settings, challenge, result, return_state=True))
     if not result.promoted:
         raise ReleaseRefused(f"{result.sentence} {result.promotion}", settings.output.folder)
     return settings.output.folder
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def challenge(settings: ReleaseSettings, candidate: str) -> Challenge:
-    return contest_of(settings, candidate)
+def check_request(settings: ReleaseSettings) -> Policy:
+    """The policy; refuses, before any audit, what could not be decided after it."""
+    gate = settings.gate
+    policy = read_policy(gate.policy)
+    if gate.run is None:
+        policy.check_methods(settings.attribution.methods)
+        tracking = tracking_of(settings.tracking)
+        promotion.check_versions(settings.model.address, gate.alias, tracking)
+    return policy
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def compare(settings: ReleaseSettings, contest: Challenge, champion: str, candidate: str) -> None:
-    compared(settings, contest.candidacy, champion, candidate)
+@mlflow_task("challenge")
+def find_challenge(settings: ReleaseSettings, candidate: str) -> Challenge:
+    """Which version has the alias now, and how it is compared with the candidate."""
+    tracking, gate = tracking_of(settings.tracking), settings.gate
+    address, folder = settings.model.address, settings.output.folder
+    candidacy = promotion.candidacy_of(open_run(candidate), address, gate.alias, tracking, folder)
+    if candidacy.is_champion:
+        words = f"version {candidacy.version} is the {gate.alias} already: absolute rules decide"
+        return Challenge(candidacy, None, None, words)
+    if gate.champion_run is not None:
+        check_champion_run(settings, candidacy, gate.champion_run)
+        return Challenge(candidacy, None, gate.champion_run, f"compared with {gate.champion_run}")
+    if candidacy.champion is None:
+        words = f"{candidacy.name} has no {gate.alias} yet: absolute rules decide"
+        return Challenge(candidacy, None, None, words)
+    version = f"models:/{candidacy.name}/{candidacy.champion}"
+    own = {"address": f"{SCHEME}{version}", "weights": None, "classes": None, "preprocessing": None}
+    champion = settings.model.model_copy(update=own)
+    return Challenge(candidacy, champion, None, f"compared with {gate.alias} {version}")
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def promote(settings: ReleaseSettings, contest: Challenge, result: GateResult) -> GateResult:
-    return decided(settings, contest, result)
+@mlflow_task("compare")
+def write_comparison(
+    settings: ReleaseSettings, challenge: Challenge, champion: str, candidate: str
+) -> None:
+    """Both models on the same images, beside the verdict."""
+    check_champion_run(settings, challenge.candidacy, champion)
+    compare_audits(champion, candidate, settings.output.folder)
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
-def tag(settings: ReleaseSettings, contest: Challenge, result: GateResult) -> None:
-    tagged(settings, contest, result)
+def check_champion_run(settings: ReleaseSettings, candidacy: Candidacy, champion_run: str) -> None:
+    """The champion's audit must be of the version that has the alias."""
+    champion = open_run(champion_run)
+    if candidacy.champion is None:
+        raise UserError(
+            f"{candidacy.name!r} has no champion that {champion.folder.path} could be an audit of: "
+            "leave out --champion-run, and absolute rules decide"
+        )
+    digest = promotion.digest_of_champion(candidacy, tracking_of(settings.tracking))
+    found = champion.state.identity.model
+    if found != digest:
+        raise UserError(
+            f"{champion.folder.path} audited the model {found[:12]}, and version "
+            f"{candidacy.champion} of {candidacy.name!r}, which has the alias, is "
+            f"{(digest or 'unknown')[:12]}: audit that one, or leave out --champion-run"
+        )
+
+
+def decide_once(
+    settings: ReleaseSettings,
+    policy: Policy,
+    challenge: Challenge,
+    candidate: str,
+    champion: str | None,
+) -> GateResult:
+    """The gate's verdict. One that made the candidate the champion before it was cut off stands:
+    now the candidate would be its own champion."""
+    run = open_run(candidate)
+    if challenge.candidacy.is_champion:
+        earlier = _read_result(settings)
+        if earlier is not None and still_holds(earlier, policy, run):
+            return earlier
+    other = None if champion is None else open_run(champion)
+    return decide(policy, run, other, challenge.compared)
+
+
+@mlflow_task("promote")
+def promote(settings: ReleaseSettings, challenge: Challenge, verdict: GateResult) -> GateResult:
+    """Give the alias to a candidate that passed; the verdict with what the registry says then."""
+    _write_result(settings, verdict)  # kept, wherever MLflow goes away
+    candidacy, alias = challenge.candidacy, settings.gate.alias
+    reason = None
+    if verdict.passed:
+        evidence = _evidence(settings, verdict, "passed", verdict.sentence)
+        tracking = tracking_of(settings.tracking)
+        reason = promotion.promote(candidacy, alias, tracking, evidence)
+    if not verdict.passed:
+        words = f"Alias {alias} stays {describe_version(candidacy.champion)}."
+    elif reason is not None:
+        words = f"Not promoted: {reason.rstrip('.')}."
+    else:
+        words = f"Alias {alias} of {candidacy.name} is version {candidacy.version} now."
+    promoted = verdict.passed and reason is None
+    result = verdict.model_copy(update={"promoted": promoted, "promotion": words})
+    _write_result(settings, result)
+    return result
+
+
+@mlflow_task("tag")
+def tag_refused(settings: ReleaseSettings, challenge: Challenge, result: GateResult) -> None:
+    """Write the reasons on the refused candidate in MLflow."""
+    failed = [it for it in result.rulings if it.effect == "fail"]
+    reasons = [f"rule {it.number}: {it.reason}" for it in failed]
+    if result.unanswered or not reasons:
+        reasons = [result.sentence, *reasons]
+    evidence = _evidence(settings, result, "refused", "; ".join(reasons))
+    promotion.refuse(challenge.candidacy, tracking_of(settings.tracking), evidence)
+
+
+def _evidence(
+    settings: ReleaseSettings, result: GateResult, verdict: str, reasons: str
+) -> dict[str, str]:
+    return {
+        promotion.VERDICT: verdict,
+        promotion.REASONS: reasons,
+        POLICY: result.policy_digest,
+        FOLDER: settings.output.folder,
+    }
+
+
+def _read_result(settings: ReleaseSettings) -> GateResult | None:
+    """The result of an earlier try; None where there is none, or an older version's."""
+    file = as_path(settings.output.folder) / RESULT
+    try:
+        return GateResult.model_validate_json(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _write_result(settings: ReleaseSettings, result: GateResult) -> None:
+    """result.json, junit.xml, release.html and release.md."""
+    folder = as_path(settings.output.folder)
+    write_text(folder / "junit.xml", as_junit(result))
+    write_text(folder / "release.html", render_gate(result))
+    write_text(folder / "release.md", gate_as_markdown(result))
+    write_text(folder / RESULT, result.model_dump_json(indent=2) + "\n")

@@ -7,7 +7,8 @@ from prefect import flow, task
 from flows.audit import audit
 from flows.compare_models import compare_audits
 from flows.retraining import Trained, register_trained, train
-from flows.runtime.schedule import exclusive_run, mlflow_away
+from flows.runtime.schedule import exclusive_run
+from flows.runtime.stages import mlflow_task
 from flows.settings.sections import CandidateSettings, RetrainedMethods, RetrainSettings
 from models.classifier.settings import ModelSettings
 from tasks.catalog.settings import DataSettings
@@ -47,7 +48,7 @@ def retrain(
     return str(settings.folder)
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+@mlflow_task("learn")
 def learn(settings: RetrainSettings) -> Trained:
     return train(settings)
 
@@ -57,6 +58,6 @@ def compare(settings: RetrainSettings, before: str, after: str) -> PairedSummary
     return compare_audits(before, after, settings.output.folder)
 
 
-@task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)
+@mlflow_task("register")
 def register(settings: RetrainSettings, trained: Trained, paired: PairedSummary) -> None:
     register_trained(settings, trained, paired)

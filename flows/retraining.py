@@ -1,13 +1,11 @@
-"""What a retraining does between its audits: a network learns and is told of, and is registered."""
+"""What a retraining does between its audits: train a network, log it in MLflow, register it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import torch
@@ -31,21 +29,16 @@ from tasks.finetune.plan import TrainingPlan, digest_of_rows, plan_training, pre
 from tasks.finetune.snapshots import take_snapshots
 from tasks.schema import PairedSummary
 from tasks.storage.lock import LOCK
+from tasks.tracking.mlflow_client import Context, InputData
 from tasks.tracking.registry import Origin, RegisteredModel, register_model
-from tasks.tracking.training_log import (
-    Context,
-    EpochFigures,
-    TrainingData,
-    TrainingLog,
-    open_training,
-)
+from tasks.tracking.training_log import EpochFigures, TrainingStart, log_training
 
 log = logging.getLogger("sightline")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left."""
+    """The result of a training."""
 
     start: ModelSettings  # what was trained: the version itself, where an alias named it
     model: ModelSettings  # the bundle
@@ -55,31 +48,28 @@ class Trained:
 
 
 def train(settings: RetrainSettings) -> Trained:
-    """Train and write the bundle. Each step is told here, each epoch in MLflow; what was killed
-    goes on after its last epoch."""
-    start, lesson = _lesson(settings)
-    with show_pictures("reading pictures") as told:
-        training = prepare_training(lesson, told)
-    _tell(training)
-    with _tracked(settings, lesson) as mlflow, show_steps("training") as told_step:
-        standing = finetune(
-            training, told_step, lambda now, _: mlflow.catch_up(_epochs(now, _picture(training)))
+    """Train and write the bundle; a training that was killed continues after its last epoch."""
+    start, classifier = _load_model(settings)
+    plan = _plan(settings, classifier)
+    with show_pictures("reading pictures") as on_picture:
+        training = prepare_training(plan, on_picture)
+    _log_training(training)
+    tracking, begin = tracking_of(settings.tracking), _describe_start(settings, plan)
+    with log_training(tracking, begin) as mlflow, show_steps("training") as on_step:
+        state = finetune(
+            training, on_step, lambda now, _: mlflow.send(_epochs(now, _draw_maps(training)))
         )
-        mlflow.catch_up(_epochs(standing))  # what a killed training had not told
-    _tell_best(standing)
-    save_bundle(settings.folder / "model", lesson.classifier)
-    architecture = lesson.classifier.architecture
-    bundle = ModelSettings(
-        address=str(settings.folder / "model"),
-        allow_factory=".py:" in architecture,  # the user gave it himself
-    )
-    return Trained(start, bundle, architecture, lesson.training_id, mlflow.run_id)
+        mlflow.send(_epochs(state))  # what a killed training did not send
+    _log_best_epoch(state)
+    bundle = _save_bundle(settings, plan.classifier)
+    architecture = plan.classifier.architecture
+    return Trained(start, bundle, architecture, plan.training_id, mlflow.run_id)
 
 
 def register_trained(
     settings: RetrainSettings, trained: Trained, paired: PairedSummary
 ) -> RegisteredModel:
-    """The audited bundle as a version, with the figures that speak for it or against it."""
+    """Register the audited bundle as a version, with the figures for and against it."""
     origin = Origin(trained.training_id, trained.run_id, _evidence(settings, paired))
     registry = settings.registry.of(settings.model, trained.architecture)
     tracking = tracking_of(settings.tracking)
@@ -92,81 +82,70 @@ def register_trained(
     return registered
 
 
-def _lesson(settings: RetrainSettings) -> tuple[ModelSettings, TrainingPlan]:
-    folder = settings.folder / "training"
-    _refuse_foreign(settings.folder, folder / TRAINING)
+def _load_model(settings: RetrainSettings) -> tuple[ModelSettings, Classifier]:
+    _refuse_foreign_folder(settings.folder)
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         classifier, start = load_classifier(model.settings), settings.model
     if model.origin:  # an alias may move before the audit
         start = start.model_copy(update={"address": f"{SCHEME}{model.origin['address']}"})
-    make_checked_catalog(
-        settings.asked, classifier
-    )  # before hours, what the audits would refuse after
-    lesson = plan_training(classifier, settings.wanted, folder, replace=settings.output.replace)
-    if settings.finetune.start == "scratch":
-        lesson = replace(lesson, classifier=_fresh(classifier, settings.finetune.training_seed))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    cluster.move_to_device(lesson.classifier, device, settings.attribution.memory_format)
-    return start, lesson
+    return start, classifier
 
 
-def _refuse_foreign(folder: Path, known: Path) -> None:
-    """A training writes over what lies there: it must be an earlier try's."""
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if there - {LOCK} and not known.is_file():
+def _refuse_foreign_folder(folder: Path) -> None:
+    """A training overwrites the files in its folder: they must come from an earlier try."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names - {LOCK} and not (folder / "training" / TRAINING).is_file():
         raise UserError(
             f"{folder} is not empty and holds no training: give an empty or a new --out"
         )
 
 
-def _fresh(classifier: Classifier, seed: int) -> Classifier:
-    """The same network with weights drawn anew."""
+def _plan(settings: RetrainSettings, classifier: Classifier) -> TrainingPlan:
+    """The training, with its network on the device; refuses now what the audits would refuse."""
+    make_checked_catalog(settings.asked, classifier)
+    folder = settings.folder / "training"
+    plan = plan_training(classifier, settings.wanted, folder, replace=settings.output.replace)
+    if settings.finetune.start == "scratch":
+        plan = replace(plan, classifier=_reset_weights(classifier, settings.finetune.training_seed))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    cluster.move_to_device(plan.classifier, device, settings.attribution.memory_format)
+    return plan
+
+
+def _reset_weights(classifier: Classifier, seed: int) -> Classifier:
+    """The same network with new random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_fresh(classifier.architecture, len(classifier.classes))
     return replace(classifier, network=network.eval())
 
 
-@contextmanager
-def _tracked(settings: RetrainSettings, lesson: TrainingPlan) -> Iterator[TrainingLog]:
-    """The training's run in MLflow, which ends as the training does."""
-    mlflow = open_training(
-        tracking_of(settings.tracking),
-        f"retrain {settings.folder.name}",
-        lesson.training_id,
-        settings.model_dump(mode="json"),
-        list(_datasets(settings, lesson)),
-    )
-    status: Literal["FINISHED", "FAILED"] = "FAILED"
-    try:
-        with mlflow.system_metrics():
-            yield mlflow
-        status = "FINISHED"
-    finally:
-        mlflow.finish(status)
+def _describe_start(settings: RetrainSettings, plan: TrainingPlan) -> TrainingStart:
+    catalogs, data, learning = plan.catalogs, settings.data, settings.learning
+    source, held_out = learning.train or data.path, learning.validation_split or "held out"
+    datasets = [
+        _input_data("training", catalogs.training, source, learning.train_split),
+        _input_data("validation", catalogs.validation, source, held_out),
+        _input_data("audit", catalogs.audited, data.path, data.split),
+    ]
+    name = f"retrain {settings.folder.name}"
+    return TrainingStart(name, plan.training_id, settings.model_dump(mode="json"), datasets)
 
 
-def _datasets(settings: RetrainSettings, lesson: TrainingPlan) -> Iterator[TrainingData]:
-    catalogs, data, learning = lesson.catalogs, settings.data, settings.learning
-    learnt, held = learning.train or data.path, learning.validation_split or "held out"
-    yield _dataset("training", catalogs.training, learnt, learning.train_split)
-    yield _dataset("validation", catalogs.validation, learnt, held)
-    yield _dataset("audit", catalogs.audited, data.path, data.split)
-
-
-def _dataset(context: Context, catalog: pa.Table, source: str, split: str | None) -> TrainingData:
+def _input_data(context: Context, catalog: pa.Table, source: str, split: str | None) -> InputData:
     name = f"{source} {split or 'all'} ({context})"  # MLflow keeps one of each name and digest
-    return TrainingData(context, name, digest_of_rows(catalog), source, _rows(catalog))
+    rows = {"total": len(catalog), "labelled": len(catalog) - catalog["label"].null_count}
+    return InputData(context, name, digest_of_rows(catalog), source, rows)
 
 
-def _epochs(standing: TrainingState, picture: bytes | None = None) -> Iterator[EpochFigures]:
-    """All that is known so far, the picture with the last one; what MLflow has is not sent."""
-    for epoch in standing.history:
-        shown = picture if epoch is standing.history[-1] else None
-        yield EpochFigures(epoch.number, epoch.figures, shown, epoch.ended)
+def _epochs(state: TrainingState, picture: bytes | None = None) -> Iterator[EpochFigures]:
+    """Every epoch so far, the picture with the last one; MLflow gets those that it lacks."""
+    for epoch in state.history:
+        own = picture if epoch is state.history[-1] else None
+        yield EpochFigures(epoch.number, epoch.figures, own, epoch.ended)
 
 
-def _picture(training: Training) -> bytes | None:
+def _draw_maps(training: Training) -> bytes | None:
     """The same held-out pictures with their maps; none without a layer or pictures."""
     if training.held_out is None or not training.watched:
         return None
@@ -174,34 +153,48 @@ def _picture(training: Training) -> bytes | None:
     return contact_sheet(seen.picture_NHW3, seen.map_NHW, seen.mask_NHW, seen.right_N)
 
 
-def _tell(training: Training) -> None:
-    known = int(training.album.known_N.sum())
-    chosen = "the last epoch is taken: there are no labelled validation images"
+def _save_bundle(settings: RetrainSettings, classifier: Classifier) -> ModelSettings:
+    folder = settings.folder / "model"
+    save_bundle(folder, classifier)
+    given_by_user = ".py:" in classifier.architecture
+    return ModelSettings(address=str(folder), allow_factory=given_by_user)
+
+
+def _log_training(training: Training) -> None:
+    annotated = int(training.album.known_N.sum())
+    choice = "the last epoch is taken: there are no labelled validation images"
     if training.held_out is not None:
-        chosen = (
+        choice = (
             f"the epoch is chosen by {training.held_out.figure_for(training.recipe.choose)} on "
             f"{count_of(len(training.held_out.album), 'validation image')}"
         )
     log.info(
         "training: %s, %s with a foreground, %s in %s; %s",
-        *(count_of(len(training.album), "image"), f"{known:,}", count_of(training.steps, "step")),
-        *(count_of(training.epochs, "epoch"), chosen),
+        count_of(len(training.album), "image"),
+        f"{annotated:,}",
+        count_of(training.steps, "step"),
+        count_of(training.epochs, "epoch"),
+        choice,
     )
 
 
-def _tell_best(standing: TrainingState) -> None:
-    epoch = standing.best_epoch or standing.history[-1]
-    told = ", ".join(
+def _log_best_epoch(state: TrainingState) -> None:
+    epoch = state.best_epoch or state.history[-1]
+    figures = ", ".join(
         f"{name.removeprefix('validation.')} {value:.3f}"
         for name, value in epoch.figures.items()
         if name.startswith("validation.")
     )
-    found = f" ({told})" if told else ""
-    log.info("trained: epoch %d of %d is taken%s", epoch.number, len(standing.history), found)
+    log.info(
+        "trained: epoch %d of %d is taken%s",
+        epoch.number,
+        len(state.history),
+        f" ({figures})" if figures else "",
+    )
 
 
 def _evidence(settings: RetrainSettings, paired: PairedSummary) -> dict[str, str]:
-    """Tags of the version: each figure before and after, and where all of it stands."""
+    """Tags of the version: each figure before and after, and the folder with all of it."""
     figures = {
         f"sightline.{'.'.join(filter(None, (it.figure, it.name)))}": (
             f"{it.before:.4g} -> {it.after:.4g} ({it.verdict})"
@@ -213,7 +206,3 @@ def _evidence(settings: RetrainSettings, paired: PairedSummary) -> dict[str, str
         "sightline.objective": settings.finetune.objective,
         "sightline.folder": str(settings.folder.absolute()),
     }
-
-
-def _rows(catalog: pa.Table) -> dict[str, int]:
-    return {"total": len(catalog), "labelled": len(catalog) - catalog["label"].null_count}

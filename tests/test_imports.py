@@ -35,13 +35,14 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     "flows": (
         ("settings",),
         ("runtime", "compare_models"),
-        ("audit", "compare_methods", "retraining", "promotion"),
+        ("audit", "compare_methods", "retraining"),
         ("retrain", "release"),
         ("demo",),
         ("cli",),
     ),
 }
 OURS = (*ALLOWED, "benchmarks", "tests")
+MOST_STATEMENTS = 20  # of a flow: it reads as the list of its steps
 NOT_NAMES = {"utils", "core", "common", "helpers", "manager", "base", "misc"}
 
 
@@ -90,6 +91,23 @@ def test_a_package_imports_from_lower_floors_alone(role: str) -> None:
 def test_every_package_has_its_floor(role: str) -> None:
     rooms = {package_of(path) for path in files(role)} - {"__init__"}
     assert rooms == {name for names in FLOORS[role] for name in names}
+
+
+def test_a_flow_reads_as_the_list_of_its_steps() -> None:
+    flows = {function.name: function for path in files("flows") for function in flows_in(path)}
+    assert {"audit", "retrain", "release", "compare_methods", "demo"} <= flows.keys()
+    for name, function in flows.items():
+        statements = [node for node in ast.walk(function) if isinstance(node, ast.stmt)]
+        assert len(statements) - 2 <= MOST_STATEMENTS, name  # without itself and its docstring
+
+
+def flows_in(path: Path) -> Iterator[ast.FunctionDef]:
+    """The functions that `@flow(...)` decorates."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "flow":
+                    yield node
 
 
 def test_names_say_what_is_inside() -> None:

@@ -1,7 +1,8 @@
 """The command line: a command is an occasion, an option is a setting.
 
-Exit codes: 0 done, 1 a release that was refused, 2 the user's mistake, 3 our failure or a run that
-could not finish, 4 nothing to audit. Results go to stdout, everything else to stderr.
+Exit codes: 0 done, 1 a release that was refused, 2 the user's error, 3 our failure or a run that
+could not finish, 4 nothing to audit. Results go to stdout, everything else to stderr. What is slow
+to import is imported by the command that needs it.
 """
 
 from __future__ import annotations
@@ -9,20 +10,24 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import click
 
 from flows.cli import registry
 from flows.cli.exit_codes import leave, one_line_errors
-from flows.cli.options import given_settings, settings_options
-from flows.cli.orphan_guard import nothing_left_behind
-from flows.cli.output import print_gate, print_pair, print_run, print_story
+from flows.cli.options import given_settings, other_options, settings_options
+from flows.cli.orphan_guard import guard_children
+from flows.cli.output import print_demo, print_gate, print_pair, print_run
 from flows.cli.registry import LogSettings, PublishSettings
-from flows.settings.compose import compose
+from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import home, prepare_environment, tracking_of
+from flows.settings.release import compose_release
 from flows.settings.sections import (
     AuditSettings,
     CompareMethodsSettings,
@@ -30,6 +35,7 @@ from flows.settings.sections import (
     RetrainSettings,
 )
 from models.addresses import as_path
+from models.errors import ReleaseRefused
 
 log = logging.getLogger("sightline")
 
@@ -48,72 +54,76 @@ def main() -> None:
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.raiseExceptions = False  # Prefect's log handler complains, without an end of line
+    logging.raiseExceptions = False  # Prefect's log handler would print its errors into ours
 
 
-@main.command()
-@settings_options(AuditSettings)
-@config_option
+def flow_command(
+    kind: type[AnySettings],
+    compose_from: Callable[[Path | None, Mapping[str, Any]], AnySettings] | None = None,
+) -> Callable[[Callable[..., None]], click.Command]:
+    """A command that runs a flow: it has an option for each setting, --config and --json.
+
+    The function gets the composed settings, `as_json` and its own options.
+    """
+
+    def decorate(command: Callable[..., None]) -> click.Command:
+        @main.command()
+        @settings_options(kind)
+        @config_option
+        @json_option
+        @wraps(command)
+        @one_line_errors()
+        @guard_children()
+        def run(config: Path | None, **options: Any) -> None:
+            given = given_settings(kind, options)
+            settings = compose_from(config, given) if compose_from else compose(kind, config, given)
+            command(settings, **other_options(kind, options))
+
+        return run
+
+    return decorate
+
+
+def run_flow(flow: str, **parameters: Any) -> str:
+    """Run a flow (`flows.audit:audit`) to its end; returns its folder."""
+    prepare_environment()  # Prefect reads it when it is imported
+    from flows.runtime.prefect_server import prefect_errors
+
+    with prefect_errors():
+        folder: str = resolve_name(flow)(**parameters)
+    return folder
+
+
+@flow_command(AuditSettings)
 @click.option("--dry-run", is_flag=True, help="Check, estimate time and storage, write nothing.")
-@json_option
-def audit(config: Path | None, dry_run: bool, as_json: bool, **options: Any) -> None:
+def audit(settings: AuditSettings, as_json: bool, dry_run: bool) -> None:
     """Predict and explain every image, flag what rests on the background, report."""
-    with one_line_errors(), nothing_left_behind():
-        settings = compose(AuditSettings, config, given_settings(AuditSettings, options))
-        prepare_environment()
-        if dry_run:
-            click.echo(_estimate(settings))
-            return
-        from flows.audit import audit as run_audit
-        from flows.runtime.prefect_server import prefect_answering
-
-        with prefect_answering():
-            run = run_audit(**dict(settings))
-        print_run(run, as_json)
+    if dry_run:
+        click.echo(_estimate(settings))
+    else:
+        print_run(run_flow("flows.audit:audit", **dict(settings)), as_json)
 
 
-@main.command()
-@settings_options(RetrainSettings)
-@config_option
-@json_option
-def retrain(config: Path | None, as_json: bool, **options: Any) -> None:
+@flow_command(RetrainSettings)
+def retrain(settings: RetrainSettings, as_json: bool) -> None:
     """Train a model further, audit it before and after, compare, and register the result."""
-    with one_line_errors(), nothing_left_behind():
-        settings = compose(RetrainSettings, config, given_settings(RetrainSettings, options))
-        prepare_environment()
-        from flows.retrain import retrain as run_retraining
-        from flows.runtime.prefect_server import prefect_answering
-
-        with prefect_answering():
-            folder = run_retraining(**dict(settings))
-        print_pair(folder, as_json)
+    print_pair(run_flow("flows.retrain:retrain", **dict(settings)), as_json)
 
 
-@main.command()
-@settings_options(ReleaseSettings)
-@config_option
-@json_option
-def release(config: Path | None, as_json: bool, **options: Any) -> None:
+@flow_command(ReleaseSettings, compose_release)
+def release(settings: ReleaseSettings, as_json: bool) -> None:
     """Audit a candidate, hold it against a policy and the champion, promote it or refuse."""
-    with one_line_errors(), nothing_left_behind():
-        from flows.promotion import settings_of_release
+    try:
+        print_gate(run_flow("flows.release:release", **dict(settings)), as_json)
+    except ReleaseRefused as refusal:
+        print_gate(refusal.folder, as_json)
+        leave(refusal.sentence, refusal.exit_code)
 
-        given = given_settings(ReleaseSettings, options)
-        settings = settings_of_release(config, given)
-        prepare_environment()
-        from flows.release import release as run_release
-        from flows.runtime.prefect_server import prefect_answering
-        from models.errors import ReleaseRefused
 
-        refused = None
-        with prefect_answering():
-            try:
-                folder = run_release(**dict(settings))
-            except ReleaseRefused as error:
-                refused, folder = error, error.folder
-        print_gate(folder, as_json)
-        if refused is not None:
-            leave(refused.sentence, refused.exit_code)
+@flow_command(CompareMethodsSettings)
+def compare_methods(settings: CompareMethodsSettings, as_json: bool) -> None:
+    """Measure attribution methods on a sample of the data, and recommend one."""
+    print_run(run_flow("flows.compare_methods:compare_methods", **dict(settings)), as_json)
 
 
 @main.group()
@@ -123,75 +133,57 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("file")
+@one_line_errors()
 def check(file: str) -> None:
     """Print each rule of a policy in words, or what is wrong with it."""
-    with one_line_errors():
-        from flows.cli.output.gate import print_policy
-        from tasks.gate.policy import read_policy
+    from flows.cli.output.gate import print_policy
+    from tasks.gate.policy import read_policy
 
-        print_policy(read_policy(file))
-
-
-@main.command("compare-methods")
-@settings_options(CompareMethodsSettings)
-@config_option
-@json_option
-def compare_methods(config: Path | None, as_json: bool, **options: Any) -> None:
-    """Measure attribution methods on a sample of the data, and recommend one."""
-    with one_line_errors(), nothing_left_behind():
-        given = given_settings(CompareMethodsSettings, options)
-        settings = compose(CompareMethodsSettings, config, given)
-        prepare_environment()
-        from flows.compare_methods import compare_methods as run_comparison
-        from flows.runtime.prefect_server import prefect_answering
-
-        with prefect_answering():
-            run = run_comparison(**dict(settings))
-        print_run(run, as_json)
+    print_policy(read_policy(file))
 
 
 @main.command()
 @click.argument("run")
 @json_option
+@one_line_errors()
 def show(run: str, as_json: bool) -> None:
     """Print the figures of a finished run."""
-    with one_line_errors():
-        print_run(run, as_json)
+    print_run(run, as_json)
 
 
 @main.command()
 @click.argument("folder", default=".")
 @json_option
+@one_line_errors()
 def runs(folder: str, as_json: bool) -> None:
     """List the runs under a folder, with their state and size."""
-    with one_line_errors():
-        from flows.cli.output.audit import print_runs
-        from tasks.runs.inventory import find_runs
+    from flows.cli.output.runs import print_runs
+    from tasks.runs.inventory import find_runs
 
-        found = list(find_runs(folder))
-        if as_json:
-            click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
-        else:
-            print_runs(found, str(as_path(folder)))
+    found = list(find_runs(folder))
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+    else:
+        print_runs(found, str(as_path(folder)))
 
 
 @main.command()
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@one_line_errors()
 def remove(run: str, yes: bool) -> None:
     """Delete a run and all that it wrote, after asking."""
-    with one_line_errors():
-        from flows.cli.output.audit import format_size
-        from tasks.runs.inventory import entry_of, remove_run
+    from flows.cli.output.runs import format_size
+    from tasks.runs.inventory import entry_of, remove_run
 
-        entry = entry_of(run)
-        size = format_size(entry.size)
-        question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
-        if not yes and not click.confirm(question):
-            click.echo("nothing was deleted")
-            return
-        remove_run(run)
-        click.echo(f"deleted {entry.path} ({size})")
+    entry = entry_of(run)
+    size = format_size(entry.size)
+    question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
+    if not yes and not click.confirm(question):
+        click.echo("nothing was deleted")
+        return
+    remove_run(run)
+    click.echo(f"deleted {entry.path} ({size})")
 
 
 @main.command()
@@ -199,26 +191,26 @@ def remove(run: str, yes: bool) -> None:
 @click.argument("before")
 @click.option("--out", help="Folder for compare.html, compare.md and compare.json, of a pair.")
 @json_option
+@one_line_errors()
 def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     """Print what moved between two finished runs."""
-    with one_line_errors():
-        from flows.compare_models import print_comparison, print_paired, write_paired
-        from tasks.compare.since_last_run import compare_runs
-        from tasks.compare.two_models import is_duel, pair_runs
-        from tasks.runs.reader import open_run
+    from flows.compare_models import print_comparison, print_paired, write_paired
+    from tasks.compare.since_last_run import compare_runs
+    from tasks.compare.two_models import is_duel, pair_runs
+    from tasks.runs.reader import open_run
 
-        now, then = open_run(run), open_run(before)
-        moved = compare_runs(now, now.summary(), then)
-        shown = not as_json and is_duel(then, now)
-        paired = pair_runs(then, now) if out is not None or shown else None
-        if out is not None and paired is not None:
-            write_paired(then, now, paired, as_path(out))
-        if as_json:
-            click.echo(moved.model_dump_json(indent=2))
-        else:
-            print_comparison(moved)
-        if paired is not None and shown:
-            print_paired(paired)
+    now, then = open_run(run), open_run(before)
+    moved = compare_runs(now, now.summary(), then)
+    shown = not as_json and is_duel(then, now)
+    paired = pair_runs(then, now) if out is not None or shown else None
+    if out is not None and paired is not None:
+        write_paired(then, now, paired, as_path(out))
+    if as_json:
+        click.echo(moved.model_dump_json(indent=2))
+    else:
+        print_comparison(moved)
+    if paired is not None and shown:
+        print_paired(paired)
 
 
 @main.command()
@@ -230,41 +222,38 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     help="Folder for the benchmark, the models, the runs and MLflow's database.",
 )
 @json_option
+@one_line_errors()
+@guard_children()
 def demo(out: Path, as_json: bool) -> None:
     """A classifier learns a shortcut, is refused, trained further, and let through."""
-    with one_line_errors(), nothing_left_behind():
-        prepare_environment()
-        from flows.demo import demo as run_demo
-        from flows.runtime.prefect_server import prefect_answering
-
-        with prefect_answering():
-            folder = Path(run_demo(str(out)))
-        print_story(folder, as_json)
-        log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
-        log.info("         mlflow ui --backend-store-uri sqlite:///%s", folder / "mlflow.db")
+    folder = Path(run_flow("flows.demo:demo", folder=str(out)))
+    print_demo(folder, as_json)
+    log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
+    log.info("         mlflow ui --backend-store-uri sqlite:///%s", folder / "mlflow.db")
 
 
 @main.command("log")
 @settings_options(LogSettings)
+@one_line_errors()
 def log_model(**options: Any) -> None:
     """Register a trained model in MLflow as a bundle, and print the address to audit it by."""
-    with one_line_errors():
-        prepare_environment()
-        settings = compose(LogSettings, None, given_settings(LogSettings, options))
-        click.echo(registry.log_model(settings))
+    prepare_environment()
+    settings = compose(LogSettings, None, given_settings(LogSettings, options))
+    click.echo(registry.log_model(settings))
 
 
 @main.command()
 @click.argument("run")
 @settings_options(PublishSettings)
+@one_line_errors()
 def publish(run: str, **options: Any) -> None:
     """Send a finished run to MLflow, if it is not there yet."""
-    with one_line_errors():
-        prepare_environment()
-        click.echo(registry.publish_later(run, given_settings(PublishSettings, options)))
+    prepare_environment()
+    click.echo(registry.publish_later(run, given_settings(PublishSettings, options)))
 
 
 def _estimate(settings: AuditSettings) -> str:
+    prepare_environment()
     from models.classifier.mlflow_models import fetch
     from tasks.execution.dry_run import estimate
 

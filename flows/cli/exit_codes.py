@@ -1,4 +1,4 @@
-"""How a command ends: one line for a mistake, and the exit code that says whose it was."""
+"""How a command ends: one line for an error, and the exit code that says whose it was."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ FAILURE = 3  # ours; models/errors.py has the others
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """A mistake is one line and exit code 2; only our own failures show where they happened."""
+    """Report a user's error in one line; only our own failures show a traceback."""
     signal.signal(signal.SIGTERM, _stop)
     try:
         with storage_errors():
             yield
     except (UserError, Unfinished) as error:
         leave(str(error), error.exit_code)
-    except click.Abort:  # a question and nobody to answer it
+    except click.Abort:  # a question without an answer
         leave("nothing was done: answer the question, or pass --yes", UserError.exit_code)
     except OSError as error:  # a full disk, storage that is away
         leave(f"{describe_error(error)}; what was written before is kept", FAILURE)
-    except Exception:  # ours: the traceback is for whoever mends it
+    except Exception:  # ours: whoever mends it needs the traceback
         traceback.print_exc()
         leave("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
@@ -43,6 +43,6 @@ def _stop(_: int, __: FrameType | None) -> None:
 
 
 def leave(message: str, code: int) -> NoReturn:
-    """The last line on stderr."""
+    """Exit with a last line on stderr."""
     click.echo(f"sightline: {' '.join(message.split())}", err=True)
     sys.exit(code)

@@ -29,12 +29,18 @@ def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
 
 
 def given_settings(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given on the command line, as {"section.key": value}."""
+    """The settings on the command line, as {"section.key": value}."""
     return {
         dotted: _value(field, options[option_name(dotted)])
         for dotted, field in _fields(kind)
         if options[option_name(dotted)] is not None
     }
+
+
+def other_options(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the command that are no settings."""
+    names = {option_name(dotted) for dotted, _ in _fields(kind)}
+    return {name: value for name, value in options.items() if name not in names}
 
 
 def _fields(kind: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -49,19 +55,19 @@ def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
     name = option_name(dotted)
     flag = "--" + name.replace("_", "-")
     kind = plain_type(field)
-    shown: dict[str, Any] = {"help": field.description}
+    details: dict[str, Any] = {"help": field.description}
     if kind is bool:
-        return click.option(flag, name, is_flag=True, default=None, **shown)
+        return click.option(flag, name, is_flag=True, default=None, **details)
     if get_origin(kind) is Literal:
-        shown["type"] = click.Choice(get_args(kind))
+        details["type"] = click.Choice(get_args(kind))
     elif kind in (int, float):
-        shown["type"] = kind
+        details["type"] = kind
     if not field.is_required() and field.default is not None:
         default = field.default
-        shown["help"] += (
+        details["help"] += (
             f" Default: {','.join(default) if isinstance(default, tuple) else default}."
         )
-    return click.option(flag, name, default=None, **shown)
+    return click.option(flag, name, default=None, **details)
 
 
 def _value(field: FieldInfo, given: Any) -> Any:

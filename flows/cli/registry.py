@@ -1,4 +1,4 @@
-"""What passes between Sightline and MLflow beside audits: models logged, runs published later."""
+"""Commands for MLflow alone: register a model, publish a run that is finished already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("sightline")
 
 
 class LogSettings(BaseModel):
-    """Everything that logging a model is told."""
+    """The settings of registering a model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -35,7 +35,7 @@ class LogSettings(BaseModel):
 
 
 class PublishSettings(BaseModel):
-    """Where a finished run goes."""
+    """The MLflow that a finished run is published to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -59,11 +59,11 @@ def log_model(settings: LogSettings) -> str:
 
 
 def publish_later(run: str, given: dict[str, Any]) -> str:
-    """Send a finished run to where its audit was told to, or to what is given; says where it is."""
+    """Send a finished run to the given MLflow, or to its audit's own; returns where it is."""
     folder = RunFolder.at(run)
-    chosen = folder.read_state().settings.get("tracking", {})
-    told = {f"tracking.{key}": value for key, value in chosen.items()} | given
-    tracking = tracking_of(compose(PublishSettings, None, told).tracking)
+    own = folder.read_state().settings.get("tracking", {})
+    defaults = {f"tracking.{key}": value for key, value in own.items()}
+    tracking = tracking_of(compose(PublishSettings, None, given, defaults).tracking)
     with hold_lock(run):
         run_id = publish_run(folder, tracking)
     uri = without_secrets(tracking.uri)

@@ -1,4 +1,4 @@
-"""Prefect's server may be away for a while: that stops no work and costs no computed result."""
+"""Prefect's server may be away for a while: that stops no work and loses no result."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from models.errors import PrefectUnavailable, describe_error
 
 log = logging.getLogger("sightline")
 
-LAST_NEWS = 5.0  # seconds at the end for what is still to be told of the progress
+LAST_UPDATE = 5.0  # seconds at the end to send the last progress
 PATIENCE = 240.0  # seconds at the end for a server that is being restarted
 
 
 @contextmanager
-def prefect_answering() -> Iterator[None]:
-    """The server being away as one line."""
+def prefect_errors() -> Iterator[None]:
+    """Report in one line that the server does not answer."""
     try:
         yield
     except (httpx.HTTPError, RuntimeError) as error:
@@ -39,17 +39,17 @@ def prefect_answering() -> Iterator[None]:
 
 
 def wait_for_prefect() -> None:
-    """Return when the server answers, or after some minutes without: a flow's end is told it.
+    """Return when the server answers, or gives no answer for minutes: a flow's end is sent to it.
 
     Prefect's own client would wait longer and longer between its tries.
     """
-    end, said = time.monotonic() + PATIENCE, False
+    end, warned = time.monotonic() + PATIENCE, False
     while (error := _unreachable()) and time.monotonic() < end:
-        if not said:
+        if not warned:
             log.warning(
                 "waiting for Prefect's server (%s); all is computed and kept", describe_error(error)
             )
-        said = True
+        warned = True
         time.sleep(1)
 
 
@@ -57,46 +57,46 @@ def _unreachable() -> Exception | None:
     try:
         with get_client(sync_client=True) as client:
             error = client.api_healthcheck()
-    except (httpx.HTTPError, RuntimeError) as failed:  # it asks for a version first
+    except (httpx.HTTPError, RuntimeError) as failed:  # the client asks for a version first
         error = failed
     refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
-    return None if refused else error  # an answer is an answer
+    return None if refused else error  # a refusal is an answer, too
 
 
 class Artifact:
-    """A progress artifact that a thread of its own keeps up to date, as well as it can."""
+    """A progress artifact that a thread of its own keeps up to date, as far as Prefect answers."""
 
     def __init__(self, description: str) -> None:
         self.description = description
         self.progress = 0.0
-        self.news, self.ended, self.complained = threading.Event(), False, False
-        context = copy_context()  # it knows whose artifact it is
+        self.changed, self.ended, self.warned = threading.Event(), False, False
+        context = copy_context()  # it holds the flow run that the artifact belongs to
         self.thread = threading.Thread(
-            target=context.run, args=(self._keep,), daemon=True, name="artifact"
+            target=context.run, args=(self._keep_current,), daemon=True, name="artifact"
         )
-        self.news.set()
+        self.changed.set()
         self.thread.start()
 
-    def tell(self, progress: float) -> None:
+    def update(self, progress: float) -> None:
         """0 to 100; returns at once."""
         self.progress = progress
-        self.news.set()
+        self.changed.set()
 
     def close(self) -> None:
-        """The last news are waited for, but not for long."""
+        """Wait for the last update, but not for long."""
         self.ended = True
-        self.news.set()
-        self.thread.join(LAST_NEWS)
+        self.changed.set()
+        self.thread.join(LAST_UPDATE)
 
-    def _keep(self) -> None:
+    def _keep_current(self) -> None:
         known: UUID | None = None
-        while self.news.wait():
-            self.news.clear()
+        while self.changed.wait():
+            self.changed.clear()
             ended, progress = self.ended, self.progress
             try:
                 known = self._write(known, progress)
             except Exception as error:  # Prefect's, or its transport's: no reason to stop
-                self._complain(error)
+                self._warn_once(error)
             if ended:
                 return
 
@@ -108,9 +108,9 @@ class Artifact:
         assert isinstance(created, UUID)  # called outside of a coroutine
         return created
 
-    def _complain(self, error: Exception) -> None:
-        if not self.complained:
+    def _warn_once(self, error: Exception) -> None:
+        if not self.warned:
             log.warning(
                 "Prefect does not show the progress (%s); the work goes on", describe_error(error)
             )
-        self.complained = True
+        self.warned = True

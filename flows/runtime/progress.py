@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, lines in a log, a progress artifact in Prefect."""
+"""Progress of long work: a bar on a terminal, lines in a log, an artifact in Prefect."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ log = logging.getLogger("sightline")
 EVERY = 10.0  # seconds between two lines of a log or two updates of the artifact
 
 
-class Watch:
-    """Tells people how far one piece of work is."""
+class ProgressDisplay:
+    """Shows the progress of one piece of work."""
 
     def __init__(self, what: str, unit: str, bar: Progress) -> None:
         self.what, self.unit, self.bar = what, unit, bar
-        self.line = bar.add_task(what, total=None, told="")
+        self.line = bar.add_task(what, total=None, detail="")
         self.start = self.last = time.monotonic()
         self.artifact = Artifact(f"{what}: {unit} done")
 
-    def tell(self, done: int, total: int, free: int = 0, more: str = "") -> None:
-        """`done` of `total` so far, `free` of them without work; `more` stands behind."""
+    def update(self, done: int, total: int, reused: int = 0, more: str = "") -> None:
+        """`done` of `total` so far, `reused` of them without work; `more` is appended."""
         now = time.monotonic()
-        rate = (done - free) / max(now - self.start, 1e-9)
-        told = f"{rate:.0f} {self.unit}/s {more}"
-        self.bar.update(self.line, completed=done, total=total, told=told)
+        rate = (done - reused) / max(now - self.start, 1e-9)
+        detail = f"{rate:.0f} {self.unit}/s {more}"
+        self.bar.update(self.line, completed=done, total=total, detail=detail)
         if now - self.last < EVERY and done < total:
             return
         self.last = now
-        self.artifact.tell(100.0 * done / total)
+        self.artifact.update(100.0 * done / total)
         if self.bar.disable:
             left = f", {(total - done) / rate:.0f} s left" if done < total and rate else ""
-            log.info("%s: %d of %d %s, %s%s", self.what, done, total, self.unit, told, left)
+            log.info("%s: %d of %d %s, %s%s", self.what, done, total, self.unit, detail, left)
 
 
 @contextmanager
 def show_progress(what: str) -> Iterator[Callable[[dispatch.Progress], None]]:
-    """Yields what to call when shards are done."""
-    with _watch(what, "images") as watch:
-        yield lambda progress: watch.tell(progress.done, progress.total, progress.reused)
+    """Yields a function to call with each progress of the shards."""
+    with _display(what, "images") as display:
+        yield lambda progress: display.update(progress.done, progress.total, progress.reused)
 
 
 @contextmanager
 def show_steps(what: str) -> Iterator[OnStep]:
-    """Yields what to call after each training step: step, steps, the loss and its parts."""
-    with _watch(what, "steps") as watch:
-        yield lambda step, steps, parts: watch.tell(
+    """Yields a function to call after each step: step, steps, the loss and its parts."""
+    with _display(what, "steps") as display:
+        yield lambda step, steps, parts: display.update(
             step, steps, more=", ".join(f"{name} {value:.3g}" for name, value in parts.items())
         )
 
 
 @contextmanager
 def show_pictures(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to call when pictures are read."""
-    with _watch(what, "images") as watch:
-        yield watch.tell
+    """Yields a function to call with the numbers of pictures read and in all."""
+    with _display(what, "images") as display:
+        yield display.update
 
 
 @contextmanager
-def _watch(what: str, unit: str) -> Iterator[Watch]:
+def _display(what: str, unit: str) -> Iterator[ProgressDisplay]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[detail]}"),
         TimeRemainingColumn(),
     )
     silent = not sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), disable=silent) as bar:
-        watch = Watch(what, unit, bar)
+        display = ProgressDisplay(what, unit, bar)
         try:
-            yield watch
+            yield display
         finally:
-            watch.artifact.close()
+            display.artifact.close()

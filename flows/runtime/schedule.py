@@ -1,4 +1,4 @@
-"""What a schedule needs: a folder of its own for each run, and patience with both servers."""
+"""For scheduled runs: a folder of its own for each, and patience with both servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from prefect import State, runtime
 
 from flows.runtime.prefect_server import wait_for_prefect
 from flows.settings.sections import RunSettings
-from models.errors import MlflowUnavailable
 from tasks.runs.series import settle_folder
 from tasks.storage.lock import hold_lock
 
@@ -22,10 +21,10 @@ AnyRun = TypeVar("AnyRun", bound=RunSettings)
 
 @contextmanager
 def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
-    """The settings with the one run folder that they mean, which nobody else writes meanwhile.
+    """The settings with the run folder of this run, which nobody else writes meanwhile.
 
-    Prefect sets the time that a flow run was scheduled for once: a retry has the same folder. A
-    server that is being restarted when the work is done is waited for.
+    Prefect sets the time that a flow run was scheduled for once: a retry has the same folder. At
+    the end a server that is being restarted is waited for.
     """
     output = settings.output
     if output.series is not None:
@@ -36,12 +35,7 @@ def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
     wait_for_prefect()
 
 
-def mlflow_away(_task: object, _run: object, state: State[Any]) -> bool:
-    """Is it worth another try? Only where MLflow did not answer: numbers stay what they are."""
-    return isinstance(state.data, MlflowUnavailable)
-
-
 def warn_unpublished(published: State[Any]) -> None:
-    """MLflow being away costs no computed result: it is told, and the run stands."""
+    """MLflow being away costs no computed result: a warning, and the run is finished."""
     if published.is_failed():
         log.warning("not published: %s", published.message)

@@ -1,12 +1,11 @@
 """A finished run as an MLflow run: parameters, metrics, dataset, tables, report and tags.
 
 Exactly one for a run folder and its settings, however often a try died: the MLflow run is created
-with tags that say whose it is, and looked up by them. What is written twice is the same twice.
+with tags that identify it, and found again by them. What is written twice is the same twice.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,30 +17,36 @@ from uuid import uuid4
 
 from upath import UPath
 
-from models.addresses import describe_safely, is_local, without_secrets
-from models.errors import MlflowUnavailable, RunFolderError, UserError
+from models.addresses import is_local, without_secrets
+from models.errors import RunFolderError
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.reader import open_run
 from tasks.runs.state import RunState
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
-from tasks.tracking.settings import Tracking, flatten
+from tasks.tracking.mlflow_client import (
+    InputData,
+    connect,
+    dataset_input,
+    find_or_create_run,
+    metrics_at,
+    mlflow_errors,
+    new_parameters,
+)
+from tasks.tracking.settings import Tracking
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only publishing needs it
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-LONGEST = 500  # characters of a parameter that every MLflow store takes
-# Tags: the run folder's own id, digests of the settings that make its figures and of its summary
-RUN_ID, CONFIGURATION, PUBLISHED = (
-    "sightline.run_id",
-    "sightline.configuration",
-    "sightline.published",
-)
+# Tags of the MLflow run
+RUN_ID = "sightline.run_id"  # the run folder's own id
+CONFIGURATION = "sightline.configuration"  # digest of the settings that make its figures
+PUBLISHED = "sightline.published"  # digest of its summary
 
 
 @dataclass(frozen=True)
 class _Results:
-    """What MLflow is told of a run."""
+    """What MLflow gets of a run."""
 
     created: str
     digest: str  # of all figures
@@ -53,12 +58,10 @@ class _Results:
 def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None = None) -> str:
     """Log the run into the one MLflow run that it has there; returns the MLflow run's id."""
     results = _results_of(run_folder)
-    whose = _tags_of(run_folder)
+    tags = _identifying_tags(run_folder)
     with mlflow_errors(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=tracking.uri)
-        run = find_or_create(client, tracking, run_folder.path.name, whose)
+        client = connect(tracking)
+        run = find_or_create_run(client, tracking, run_folder.path.name, tags)
         if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != results.digest:
             _log(client, run, run_folder, results, flow_run)
             client.set_terminated(run.info.run_id)
@@ -89,65 +92,15 @@ def _results_of(run_folder: RunFolder) -> _Results:
     return _Results(created, done, metrics, profile, (run_folder.catalog, *files))
 
 
-@contextmanager
-def mlflow_errors(uri: str, remedy: str) -> Iterator[None]:
-    """MLflow being away, or failing in the middle, as one line; a user's mistake stays one."""
-    try:
-        yield
-    except (UserError, MlflowUnavailable):  # MLflow answered
-        raise
-    except Exception as error:  # MLflow's own, and those of every store that it keeps files in
-        words, cause = describe_safely(error)
-        raise MlflowUnavailable(
-            f"MLflow at {without_secrets(uri)} failed ({words[:300]}); {remedy}"
-        ) from cause
-
-
-def find_experiment(client: MlflowClient, tracking: Tracking) -> str:
-    """The experiment's id; created when there is none, also when another does so meanwhile."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(tracking.experiment)
-    if found is None:
-        try:
-            client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        found = client.get_experiment_by_name(tracking.experiment)
-    experiment_id: str = found.experiment_id
-    return experiment_id
-
-
-def _tags_of(run_folder: RunFolder) -> dict[str, str]:
-    """Whose MLflow run it is. Other workers or another server are no other result."""
+def _identifying_tags(run_folder: RunFolder) -> dict[str, str]:
+    """They stay the same with other workers or another server: the result is the same."""
     state = run_folder.read_state()
     if state.id is None:
         state = state.changed(id=uuid4().hex)
         run_folder.write_state(state)
     settings = state.settings
-    what = {key: settings[key] for key in settings.keys() - {"compute", "output", "tracking"}}
-    return {RUN_ID: str(state.id), CONFIGURATION: digest(what)}
-
-
-def find_or_create(
-    client: MlflowClient, tracking: Tracking, name: str, whose: dict[str, str]
-) -> Run:
-    experiment_id = find_experiment(client, tracking)
-    if not _find(client, experiment_id, whose):
-        client.create_run(experiment_id, run_name=name, tags=whose)
-    # A request whose answer was lost is sent again, and two publishers may meet: the first stays.
-    first, *others = _find(client, experiment_id, whose)
-    for other in others:
-        client.delete_run(other.info.run_id)
-    return first
-
-
-def _find(client: MlflowClient, experiment_id: str, whose: dict[str, str]) -> list[Run]:
-    """The MLflow runs with these tags, the same first one for all who ask."""
-    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in whose.items())
-    found = client.search_runs([experiment_id], wanted)
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    decisive = {key: settings[key] for key in settings.keys() - {"compute", "output", "tracking"}}
+    return {RUN_ID: str(state.id), CONFIGURATION: digest(decisive)}
 
 
 def _log(
@@ -157,11 +110,11 @@ def _log(
     results: _Results,
     flow_run: str | None,
 ) -> None:
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import RunTag
 
     state, run_id = run_folder.read_state(), run.info.run_id
     # The summary's own time: the same point twice is one, and a newer summary's is the latest.
-    then = int(datetime.fromisoformat(results.created).timestamp() * 1000)
+    seconds = datetime.fromisoformat(results.created).timestamp()
     tags = {
         "sightline.identity": digest(state.identity.as_json()),
         "sightline.model": state.identity.model,
@@ -170,23 +123,19 @@ def _log(
     } | {f"sightline.model_{key}": value for key, value in state.model_origin.items()}
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, then, 0) for name, value in results.metrics.items()],
+        metrics=metrics_at(results.metrics, seconds),
         tags=[RunTag(key, value) for key, value in tags.items()],
-        params=[  # a parameter is written once
-            Param(key, value[:LONGEST])
-            for key, value in flatten(state.settings)
-            if key not in run.data.params
-        ],
+        params=new_parameters(run, state.settings),
     )
-    client.log_inputs(run_id, [_dataset(state, results.profile)])
+    client.log_inputs(run_id, [dataset_input(_data_of(state, results.profile))])
     for path in results.files:
-        with _local(path) as file:
+        with _local_file(path) as file:
             client.log_artifact(run_id, str(file))
 
 
 @contextmanager
-def _local(path: UPath) -> Iterator[Path]:
-    """The file, or a copy of it: MLflow takes files of this machine only."""
+def _local_file(path: UPath) -> Iterator[Path]:
+    """The file, or a local copy of it: MLflow only takes local files."""
     if is_local(path):
         yield Path(path)
         return
@@ -196,15 +145,6 @@ def _local(path: UPath) -> Iterator[Path]:
         yield copy
 
 
-def _dataset(state: RunState, profile: dict[str, Any]) -> DatasetInput:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
+def _data_of(state: RunState, profile: dict[str, Any]) -> InputData:
     address = state.data_address
-    dataset = Dataset(
-        name=address[-100:],
-        digest=state.identity.catalog[:32],
-        source_type="local",
-        source=json.dumps({"uri": address}),
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "audit")])
+    return InputData("audit", address, state.identity.catalog, address, profile)

@@ -1,6 +1,6 @@
 """A classifier as a registered model version in MLflow: our bundle, and a model to serve beside it.
 
-A training has one version of a name, however often it died: it is looked up by its tag.
+A training has one version of a name, however often it died: it is found again by its tag.
 The files lie under an MLflow run, which every store and server has known for years; a version made
 from a logged model is resolved through MLflow's global server, whichever the client was made for.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,15 @@ from typing import TYPE_CHECKING
 from models.classifier.classifier import Classifier, save_bundle
 from models.classifier.mlflow_addresses import SCHEME
 from models.errors import UserError, describe_error
-from tasks.tracking.audit_run import find_experiment, find_or_create, mlflow_errors
+from tasks.tracking.mlflow_client import (
+    connect,
+    find_aliases,
+    find_experiment,
+    find_or_create,
+    find_or_create_run,
+    ignore_answer,
+    mlflow_errors,
+)
 from tasks.tracking.servable_model import save_serving
 from tasks.tracking.settings import RegistrySettings, Tracking
 from tasks.tracking.training_log import TRAINING_ID
@@ -37,7 +44,7 @@ log = logging.getLogger("sightline")
 
 @dataclass(frozen=True)
 class Origin:
-    """The training that a version comes from."""
+    """The training that made a version."""
 
     training_id: str
     run_id: str | None = None  # its MLflow run; None: the one with its id, or one of its own
@@ -53,7 +60,7 @@ class RegisteredModel:
 
     @property
     def address(self) -> str:
-        """What an audit takes."""
+        """The address to audit it by."""
         return f"{SCHEME}models:/{self.name}/{self.version}"
 
 
@@ -71,13 +78,11 @@ def register_model(
             classifier.architecture,
         )
     with mlflow_errors(tracking.uri, "no version was registered, or its alias is not set"):
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=tracking.uri)
-        version = _find_or_create_version(client, classifier, registry.name, tracking, origin)
+        registration = _Registration(connect(tracking), tracking, classifier, registry.name, origin)
+        version = registration.find_or_create_version()
         same = version.tags[MODEL] == classifier.digest
         if same:
-            _complete(client, registry, version, _tags(classifier, origin))
+            registration.complete(version, registry.alias)
     if not same:
         raise UserError(
             f"version {version.version} of {registry.name!r} is this training's with other "
@@ -86,76 +91,75 @@ def register_model(
     return RegisteredModel(registry.name, str(version.version))
 
 
-def _tags(classifier: Classifier, origin: Origin | None) -> dict[str, str]:
-    tags = {
-        MODEL: classifier.digest,
-        "sightline.architecture": classifier.architecture,
-        "sightline.layer": classifier.layer or "none",
-    }
-    return tags if origin is None else {**origin.evidence, **tags, TRAINING_ID: origin.training_id}
+@dataclass(frozen=True)
+class _Registration:
+    """A classifier that becomes a version of a registered model."""
 
+    client: MlflowClient
+    tracking: Tracking
+    classifier: Classifier
+    name: str
+    origin: Origin | None
 
-def _find_or_create_version(
-    client: MlflowClient,
-    classifier: Classifier,
-    name: str,
-    tracking: Tracking,
-    origin: Origin | None,
-) -> ModelVersion:
-    if origin is None:
-        return _create_version(client, classifier, name, tracking, None)
-    if not _find_versions(client, name, origin.training_id):
-        _create_version(client, classifier, name, tracking, origin)
-    # A request whose answer was lost is sent again, and two may register: the first stays.
-    first, *others = _find_versions(client, name, origin.training_id)
-    for other in others:
-        with _done_already("RESOURCE_DOES_NOT_EXIST"):
-            client.delete_model_version(name, other.version)
-    return first
+    @property
+    def tags(self) -> dict[str, str]:
+        tags = {
+            MODEL: self.classifier.digest,
+            "sightline.architecture": self.classifier.architecture,
+            "sightline.layer": self.classifier.layer or "none",
+        }
+        if self.origin is None:
+            return tags
+        return {**self.origin.evidence, **tags, TRAINING_ID: self.origin.training_id}
 
+    def find_or_create_version(self) -> ModelVersion:
+        if self.origin is None:
+            return self._create_version()
+        return find_or_create(self._find_versions, self._create_version, self._delete_version)
 
-def _find_versions(client: MlflowClient, name: str, training_id: str) -> list[ModelVersion]:
-    """The versions of this name that the training has, oldest first."""
-    found = client.search_model_versions(f"tags.`{TRAINING_ID}` = '{training_id}'")
-    named = [version for version in found if version.name == name]
-    return sorted(named, key=lambda version: int(version.version))
+    def complete(self, version: ModelVersion, alias: str | None) -> None:
+        """Tags and alias that an interrupted try did not set; a newer version keeps the alias."""
+        for key in sorted(self.tags.keys() - version.tags.keys()):
+            self.client.set_model_version_tag(self.name, version.version, key, self.tags[key])
+        if alias is not None:
+            holder = find_aliases(self.client, self.name).get(alias, "0")
+            if int(holder) < int(version.version):
+                self.client.set_registered_model_alias(self.name, alias, version.version)
 
+    def _find_versions(self) -> list[ModelVersion]:
+        """The versions of this name that the training has, oldest first."""
+        assert self.origin is not None
+        query = f"tags.`{TRAINING_ID}` = '{self.origin.training_id}'"
+        found = self.client.search_model_versions(query)
+        named = [version for version in found if version.name == self.name]
+        return sorted(named, key=lambda version: int(version.version))
 
-def _create_version(
-    client: MlflowClient,
-    classifier: Classifier,
-    name: str,
-    tracking: Tracking,
-    origin: Origin | None,
-) -> ModelVersion:
-    tags = _tags(classifier, origin)
-    run = _run_of(client, name, tracking, tags, origin)
-    with TemporaryDirectory(prefix="sightline-") as folder:
-        _save_model(Path(folder) / FOLDER, classifier)
-        client.log_artifacts(run.info.run_id, str(Path(folder) / FOLDER), FOLDER)
-    if origin is None or origin.run_id is None:
-        client.set_terminated(run.info.run_id)
-    with _done_already("RESOURCE_ALREADY_EXISTS"):
-        client.create_registered_model(name)
-    source = f"{run.info.artifact_uri}/{FOLDER}"
-    return client.create_model_version(name, source, run.info.run_id, tags=tags)
+    def _create_version(self) -> ModelVersion:
+        run = self._find_or_create_run()
+        with TemporaryDirectory(prefix="sightline-") as folder:
+            _save_model(Path(folder) / FOLDER, self.classifier)
+            self.client.log_artifacts(run.info.run_id, str(Path(folder) / FOLDER), FOLDER)
+        if self.origin is None or self.origin.run_id is None:
+            self.client.set_terminated(run.info.run_id)
+        with ignore_answer("RESOURCE_ALREADY_EXISTS"):
+            self.client.create_registered_model(self.name)
+        source = f"{run.info.artifact_uri}/{FOLDER}"
+        return self.client.create_model_version(self.name, source, run.info.run_id, tags=self.tags)
 
+    def _delete_version(self, version: ModelVersion) -> None:
+        with ignore_answer("RESOURCE_DOES_NOT_EXIST"):
+            self.client.delete_model_version(self.name, version.version)
 
-def _run_of(
-    client: MlflowClient,
-    name: str,
-    tracking: Tracking,
-    tags: dict[str, str],
-    origin: Origin | None,
-) -> Run:
-    """The MLflow run that the version's files lie under."""
-    if origin is None:
-        experiment = find_experiment(client, tracking)
-        return client.create_run(experiment, run_name=f"log {name}", tags=tags)
-    if origin.run_id is None:
-        whose = {TRAINING_ID: origin.training_id}
-        return find_or_create(client, tracking, f"log {name}", whose)
-    return client.get_run(origin.run_id)
+    def _find_or_create_run(self) -> Run:
+        """The MLflow run that holds the version's files."""
+        run_name = f"log {self.name}"
+        if self.origin is None:
+            experiment = find_experiment(self.client, self.tracking)
+            return self.client.create_run(experiment, run_name=run_name, tags=self.tags)
+        if self.origin.run_id is None:
+            own = {TRAINING_ID: self.origin.training_id}
+            return find_or_create_run(self.client, self.tracking, run_name, own)
+        return self.client.get_run(self.origin.run_id)
 
 
 def _save_model(folder: Path, classifier: Classifier) -> None:
@@ -166,30 +170,7 @@ def _save_model(folder: Path, classifier: Classifier) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         log.warning(
             "the version is for audits only, MLflow cannot load it: %s cannot be exported (%s)",
-            *(classifier.architecture, describe_error(error)[:300]),
+            classifier.architecture,
+            describe_error(error)[:300],
         )
     save_bundle(folder, classifier)
-
-
-def _complete(
-    client: MlflowClient, registry: RegistrySettings, version: ModelVersion, tags: dict[str, str]
-) -> None:
-    """Tags and alias that a try which died did not come to; a newer version keeps the alias."""
-    for key in sorted(tags.keys() - version.tags.keys()):
-        client.set_model_version_tag(registry.name, version.version, key, tags[key])
-    if registry.alias is not None:
-        has = client.get_registered_model(registry.name).aliases.get(registry.alias, 0)
-        if int(has) < int(version.version):
-            client.set_registered_model_alias(registry.name, registry.alias, version.version)
-
-
-@contextmanager
-def _done_already(code: str) -> Iterator[None]:
-    """What another did meanwhile needs not be done."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != code:
-            raise

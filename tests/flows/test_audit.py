@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +15,16 @@ import psutil
 import pytest
 import torch
 import yaml
-from click.testing import CliRunner, Result
 from distributed import LocalCluster
 from mlflow.tracking import MlflowClient
 from PIL import Image
 from prefect.client.orchestration import get_client
 from safetensors.torch import save_file
 
-from flows.cli.commands import main
 from flows.settings.sections import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
 from models.classifier.user_code import build_from_file
 from tasks.runs.reader import open_run
-
-COMMAND = [str(Path(sys.executable).with_name("sightline"))]
+from tests.support.command_line import SIGHTLINE, invoke, link_images
 
 
 @pytest.fixture
@@ -42,10 +38,6 @@ def options(benchmark_folder: Path, bundle: Path, tmp_path: Path, tracking: str)
         *("audit", "--data", str(benchmark_folder), "--split", "test"),
         *("--model", str(bundle), "--out", str(tmp_path / "run"), "--mlflow", tracking),
     ]
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
 
 def stamps(run: Path) -> dict[str, int]:
@@ -134,7 +126,7 @@ def test_a_users_project_with_our_package_names_is_audited(
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_broken_files_are_told_and_the_rest_is_audited(
+def test_broken_files_are_reported_and_the_rest_is_audited(
     options: list[str], benchmark_folder: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(benchmark_folder, tmp_path / "data")
@@ -145,12 +137,12 @@ def test_broken_files_are_told_and_the_rest_is_audited(
     options[options.index("--data") + 1] = str(data)
     done = invoke(*options, "--workers", "1")
     assert done.exit_code == 0, done.stderr
-    told = " ".join(done.stdout.split())
-    assert "63 predicted, 1 failed" in told
-    assert "1 x read (permanent): image" in told
-    assert "00000.png cannot be decoded" in told
-    assert "00001.png is 64x32, image" in told
-    assert "is 64x64; export it again or drop the row" in told
+    printed = " ".join(done.stdout.split())
+    assert "63 predicted, 1 failed" in printed
+    assert "1 x read (permanent): image" in printed
+    assert "00000.png cannot be decoded" in printed
+    assert "00001.png is 64x32, image" in printed
+    assert "is 64x64; export it again or drop the row" in printed
     assert "1 of 64 images looked at will fail" in done.stderr
 
 
@@ -200,12 +192,7 @@ def test_a_dry_run_estimates_and_writes_nothing(options: list[str], tmp_path: Pa
 @pytest.fixture
 def crowd(benchmark_folder: Path, tmp_path: Path) -> Path:
     """Many pictures, so that there is time to be interrupted."""
-    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
-    folder = tmp_path / "crowd"
-    folder.mkdir()
-    for index in range(2000):
-        os.link(pictures[index % len(pictures)], folder / f"{index:05d}.png")
-    return folder
+    return link_images(benchmark_folder, tmp_path / "crowd", 2000)
 
 
 @pytest.mark.full  # 50 seconds; test_nothing_lost.py stops runs in make test
@@ -219,23 +206,23 @@ def test_stopping_leaves_finished_parts_and_nothing_else(
         *("--shard-size", "25", "--workers", "2", "--mlflow", tracking),
     ]
     process = subprocess.Popen(
-        COMMAND + arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [SIGHTLINE, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     for _ in _until(lambda: len(list(run.glob("maps/*/part-*"))) > 8, seconds=120):
         assert process.poll() is None
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(how)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 3, told
-    assert "stopped; what was computed is kept, and the same command continues" in told
-    assert "Traceback" not in told
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3, errors
+    assert "stopped; what was computed is kept, and the same command continues" in errors
+    assert "Traceback" not in errors
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     assert not list(run.rglob("*.tmp"))
     kept = len(list(run.glob("predictions/part-*")))
     assert 0 < kept < 80
     continued = subprocess.run(
-        [*COMMAND, *arguments, "--json"], capture_output=True, text=True, check=True, timeout=200
+        [SIGHTLINE, *arguments, "--json"], capture_output=True, text=True, check=True, timeout=200
     )
     cost = json.loads(continued.stdout)["cost"]
     assert cost["computed"] + cost["reused"] == 2000

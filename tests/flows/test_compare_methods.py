@@ -1,4 +1,4 @@
-"""The command compare-methods, from pictures to MLflow, and what it says of mistakes."""
+"""The command compare-methods, from pictures to MLflow, and its errors."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from mlflow.tracking import MlflowClient
 
-from flows.cli.commands import main
 from flows.settings.environment import tracking_of
 from tasks.runs.reader import open_run
 from tasks.tracking.metrics import metrics_of_methods
 from tasks.tracking.settings import TrackingSettings
+from tests.support.command_line import invoke
 
 METHODS = "grad_cam,rise:masks=10,captum:Saliency"
 
 
 def command(benchmark: Path, bundle: Path, run: Path, *more: str) -> Result:
-    told = ["compare-methods", "--data", str(benchmark), "--split", "test", "--model", str(bundle)]
+    data = ["compare-methods", "--data", str(benchmark), "--split", "test", "--model", str(bundle)]
     sizes = ["--sample", "8", "--tested", "4", "--shard-size", "4", "--workers", "1"]
-    return CliRunner().invoke(main, [*told, *sizes, "--out", str(run), *more])
+    return invoke(*data, *sizes, "--out", str(run), *more)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +60,11 @@ def test_it_leaves_figures_a_page_and_an_mlflow_run(run: Path) -> None:
 
 
 def test_show_prints_it_again(run: Path) -> None:
-    shown = CliRunner().invoke(main, ["show", str(run)])
+    shown = invoke("show", str(run))
     assert shown.exit_code == 0
     assert "captum:Saliency" in shown.stdout
-    told = CliRunner().invoke(main, ["show", str(run), "--json"])
-    assert json.loads(told.stdout)["images"] == 8
+    as_json = invoke("show", str(run), "--json")
+    assert json.loads(as_json.stdout)["images"] == 8
 
 
 @pytest.mark.full
@@ -87,11 +87,11 @@ def test_a_method_more_computes_that_method_alone(
         ("captum:Nothing", "Captum has no method 'Nothing'"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_an_error_is_one_line(
     methods: str, line: str, benchmark_folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     done = command(benchmark_folder, bundle, tmp_path / "run", "--methods", methods)
     assert done.exit_code == 2
-    (told,) = done.stderr.splitlines()
-    assert line in told
+    (error,) = done.stderr.splitlines()
+    assert line in error
     assert not (tmp_path / "run").exists()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-COMMAND = str(Path(sys.executable).with_name("sightline"))
+from tests.support.command_line import SIGHTLINE
 
 
-def story(folder: Path) -> tuple[list[dict[str, Any]], str]:
+def run_demo(folder: Path) -> tuple[list[dict[str, Any]], str]:
     done = subprocess.run(
-        [COMMAND, "demo", "--out", str(folder), "--json"],
+        [SIGHTLINE, "demo", "--out", str(folder), "--json"],
         capture_output=True,
         text=True,
         check=True,
@@ -28,7 +27,7 @@ def story(folder: Path) -> tuple[list[dict[str, Any]], str]:
 @pytest.mark.timeout(1800)
 def test_the_demo_refuses_the_shortcut_and_lets_the_mended_model_through(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    (refused, paired, released), told = story(folder)
+    (refused, paired, released), log = run_demo(folder)
     assert not refused["passed"]
     assert not refused["promoted"]
     broken = {it["rule"] for it in refused["rulings"] if it["status"] == "fail"}
@@ -43,10 +42,10 @@ def test_the_demo_refuses_the_shortcut_and_lets_the_mended_model_through(tmp_pat
     assert client.get_registered_model("demo").aliases == {"candidate": 2, "champion": 2}
     assert client.get_model_version("demo", "1").tags["sightline.release"] == "refused"
     assert (folder / "retrained/compare.html").stat().st_size > 100_000
-    assert "prefect server start" in told
-    assert "mlflow ui" in told
+    assert "prefect server start" in log
+    assert "mlflow ui" in log
 
-    again, _ = story(folder)
+    again, _ = run_demo(folder)
     assert [it["created"] for it in (again[0], again[2])] == [
         refused["created"],
         released["created"],

@@ -131,7 +131,7 @@ def site(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    folder = home / "place"
+    folder = home / "deployed"
     shutil.copytree(benchmark_folder, folder / "demo/benchmark")
     shutil.copytree(bundle, folder / "demo/model")
     shutil.copy(ROOT / "prefect.yaml", folder)
@@ -183,8 +183,8 @@ def stamps(run: Path) -> dict[str, int]:
 def test_the_commands_of_the_pages_are_those_that_run_here() -> None:
     text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL))
-    told = {line for line in blocks.splitlines() if line.startswith("prefect ")}
-    assert told == {SERVER, POOL, DEPLOY, BY_HAND, RETRAIN, RELEASE, WORKER, ONCE, RETRY}
+    documented = {line for line in blocks.splitlines() if line.startswith("prefect ")}
+    assert documented == {SERVER, POOL, DEPLOY, BY_HAND, RETRAIN, RELEASE, WORKER, ONCE, RETRY}
 
 
 def test_nights_are_scheduled(site: Site) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.runs.reader import open_run
+from tests.support.command_line import SIGHTLINE, link_images
 
-COMMAND = str(Path(sys.executable).with_name("sightline"))
 IMAGES = 2000
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
@@ -23,17 +21,13 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def crowd(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
-    folder = tmp_path_factory.mktemp("crowd")
-    for index in range(IMAGES):
-        os.link(pictures[index % len(pictures)], folder / f"{index:05d}.png")
-    return folder
+    return link_images(benchmark_folder, tmp_path_factory.mktemp("many") / "crowd", IMAGES)
 
 
 def start(crowd: Path, bundle: Path, run: Path) -> subprocess.Popen[bytes]:
     where = ("--data", str(crowd), "--model", str(bundle), "--out", str(run))
     how = ("--shard-size", "25", "--workers", "2", "--mlflow", f"sqlite:///{run.parent}/mlflow.db")
-    return subprocess.Popen([COMMAND, "audit", *where, *how], stdout=subprocess.DEVNULL)
+    return subprocess.Popen([SIGHTLINE, "audit", *where, *how], stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")

@@ -6,90 +6,66 @@ import json
 import shlex
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import junitparser
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 from mlflow.tracking import MlflowClient
 
+from flows import release
 from flows.cli.commands import main
-from flows.promotion import Challenge, decided, judged, policy_of, settings_of_release
+from flows.release import Challenge
+from flows.settings.release import compose_release
 from flows.settings.sections import ReleaseSettings
 from models.errors import MlflowUnavailable
-from tasks.attribution.batch import UNANSWERED
 from tasks.gate.policy import read_policy
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Failure
-from tasks.runs.folder import RunFolder
-from tasks.schema import FAILURES
 from tasks.schema.gate import GateResult
 from tasks.tracking.promotion import REASONS, VERDICT, promote
 from tasks.tracking.settings import Tracking
 from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from tests.support.command_line import SIGHTLINE, invoke, mlflow_of
 from tests.support.duelists import audited, retrained
 from tests.support.mlflow_server import Line, Server, line_to
 
 ROOT = Path(__file__).parent.parent.parent
-SIGHTLINE = str(Path(sys.executable).with_name("sightline"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("without_backoff")
 def test_nothing_is_half_promoted_wherever_mlflow_goes_away(server: Server) -> None:
     client = MlflowClient(server.uri)
     three_versions(client, "unharmed")
     with line_to(server) as line:
-        assert promoted_by(line, "unharmed")
+        assert promote_through(line, "unharmed")
     requests = line.passed
     assert 8 <= requests <= 16
     for lost in range(requests):
         three_versions(client, f"lost-{lost}")
         with line_to(server, lost) as line:  # one answer: the client asks again
-            assert promoted_by(line, f"lost-{lost}")
+            assert promote_through(line, f"lost-{lost}")
         assert aliases(server.uri, f"lost-{lost}") == {ALIAS: "2", "candidate": "3"}
         three_versions(client, f"away-{lost}")
         with line_to(server, lost, cut=True) as line:
-            there = promoted_by(line, f"away-{lost}")
+            there = promote_through(line, f"away-{lost}")
             now = aliases(server.uri, f"away-{lost}")
             assert now in ({ALIAS: "1", "candidate": "3"}, {ALIAS: "2", "candidate": "3"})
             assert now[ALIAS] == "2" or not there
             assert now[ALIAS] == "1" or tags(server.uri, 2, f"away-{lost}")[VERDICT] == "passed"
             line.cut, line.lost = False, None
-            assert promoted_by(line, f"away-{lost}")  # the same command again
+            assert promote_through(line, f"away-{lost}")  # the same command again
         assert aliases(server.uri, f"away-{lost}")[ALIAS] == "2"
         assert claims(server.uri, f"away-{lost}") == []
 
 
-@pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
-
-
-def promoted_by(line: Line, name: str) -> bool:
+def promote_through(line: Line, name: str) -> bool:
     try:
         return promote(candidacy(2, name), ALIAS, Tracking(line.uri, "tests"), PASSED) is None
     except MlflowUnavailable:
         return False
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
 
 LENIENT = """
@@ -120,7 +96,7 @@ class Releases:
     def uri(self) -> str:
         return mlflow_of(self.folder)
 
-    def finished(self, *more: str, mlflow: str | None = None) -> Result:
+    def release_challenger(self, *more: str, mlflow: str | None = None) -> Result:
         """The challenger's finished audit against the lenient policy."""
         taken = ("--run", str(self.challenger), "--policy", str(self.folder / "lenient.toml"))
         return invoke("release", *taken, "--mlflow", mlflow or self.uri, *more)
@@ -128,10 +104,6 @@ class Releases:
     @property
     def challenger(self) -> Path:
         return self.folder / "two/candidate"
-
-
-def mlflow_of(folder: Path) -> str:
-    return f"sqlite:///{folder / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="module")
@@ -168,16 +140,16 @@ def test_the_first_candidate_is_judged_by_absolute_rules(releases: Releases) -> 
     assert not (releases.folder / "one/champion").exists()
 
 
-def test_a_refused_challenger_is_told_why_and_the_champion_stays(releases: Releases) -> None:
+def test_a_refused_challenger_gets_reasons_and_the_champion_stays(releases: Releases) -> None:
     done, folder = releases.second, releases.folder / "two"
     assert done.exit_code == 1, done.stderr
     assert done.stderr.splitlines()[-1] == (
         "sightline: Refused by 1 of 1 rules. Alias champion stays version 1."
     )
     assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "1"}
-    told = tags(releases.uri, 2, "scenes")
-    assert told[VERDICT] == "refused"
-    assert told[REASONS].startswith("rule 1: the change of accuracy is ")
+    reasons = tags(releases.uri, 2, "scenes")
+    assert reasons[VERDICT] == "refused"
+    assert reasons[REASONS].startswith("rule 1: the change of accuracy is ")
     told_pair = json.loads((folder / "compare.json").read_text())
     assert told_pair["before"]["run"] == str(folder / "champion")
     assert told_pair["after"]["run"] == str(folder / "candidate")
@@ -194,7 +166,7 @@ def test_a_refused_challenger_is_told_why_and_the_champion_stays(releases: Relea
 
 
 def test_another_audit_than_the_champions_is_refused(releases: Releases) -> None:
-    done = releases.finished("--champion-run", str(releases.challenger))
+    done = releases.release_challenger("--champion-run", str(releases.challenger))
     assert done.exit_code == 2
     assert "audit that one, or leave out --champion-run" in done.stderr
     assert aliases(releases.uri, "scenes")[ALIAS] == "1"
@@ -203,8 +175,8 @@ def test_another_audit_than_the_champions_is_refused(releases: Releases) -> None
 def test_an_mlflow_that_is_away_changes_nothing(
     releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.release.challenge.retry_delay_seconds", 0)
-    done = releases.finished(mlflow="http://127.0.0.1:9")
+    monkeypatch.setattr("flows.release.find_challenge.retry_delay_seconds", 0)
+    done = releases.release_challenger(mlflow="http://127.0.0.1:9")
     assert done.exit_code == 3
     assert "nothing was changed" in done.stderr.splitlines()[-1]
     assert aliases(releases.uri, "scenes")[ALIAS] == "1"
@@ -216,10 +188,10 @@ def test_a_verdict_is_kept_where_mlflow_goes_away_before_the_promotion(
     kept = GateResult.model_validate_json((releases.folder / "two/result.json").read_text())
     given = {"gate.run": str(releases.challenger), "gate.policy": "policy.toml"}
     where = {"output.run": str(tmp_path), "tracking.uri": "http://127.0.0.1:9"}
-    settings = settings_of_release(None, given | where)
-    contest = Challenge(candidacy(2, "scenes"), None, None, "")
+    settings = compose_release(None, given | where)
+    challenge = Challenge(candidacy(2, "scenes"), None, None, "")
     with pytest.raises(MlflowUnavailable, match="every alias is as it was"):
-        decided(settings, contest, kept.model_copy(update={"passed": True}))
+        release.promote.fn(settings, challenge, kept.model_copy(update={"passed": True}))
     result = GateResult.model_validate_json((tmp_path / "result.json").read_text())
     assert (result.passed, result.promoted) == (True, False)
     (suite,) = junitparser.JUnitXml.fromfile(str(tmp_path / "junit.xml"))
@@ -227,22 +199,24 @@ def test_a_verdict_is_kept_where_mlflow_goes_away_before_the_promotion(
     assert aliases(releases.uri, "scenes")[ALIAS] == "1"
 
 
-def test_finished_audits_are_taken_and_the_challenger_has_its_second_chance(
+def test_finished_audits_are_used_and_the_challenger_may_try_again(
     releases: Releases,
 ) -> None:
     stamp = (releases.challenger / "summary.json").stat().st_mtime_ns
-    done = releases.finished("--champion-run", str(releases.folder / "two/champion"), "--json")
+    done = releases.release_challenger(
+        "--champion-run", str(releases.folder / "two/champion"), "--json"
+    )
     assert done.exit_code == 0, done.stderr
     assert (releases.challenger / "summary.json").stat().st_mtime_ns == stamp
-    told = json.loads(done.stdout)
-    assert told["compared"] == f"compared with {releases.folder}/two/champion"
-    assert [it["status"] for it in told["rulings"]] == ["pass", "pass"]
-    assert told == json.loads((releases.challenger / "result.json").read_text())
+    result = json.loads(done.stdout)
+    assert result["compared"] == f"compared with {releases.folder}/two/champion"
+    assert [it["status"] for it in result["rulings"]] == ["pass", "pass"]
+    assert result == json.loads((releases.challenger / "result.json").read_text())
     assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "2"}
     assert tags(releases.uri, 2, "scenes")[VERDICT] == "passed"
-    again = releases.finished("--json")
+    again = releases.release_challenger("--json")
     assert again.exit_code == 0, again.stderr
-    assert json.loads(again.stdout) == told  # not judged as its own challenger
+    assert json.loads(again.stdout) == result  # not judged as its own challenger
     strict = ("--policy", str(releases.folder / "strict.toml"), "--mlflow", releases.uri)
     other = invoke("release", "--run", str(releases.challenger), *strict)
     assert other.exit_code == 1
@@ -266,11 +240,11 @@ def test_of_two_releases_at_once_one_wins(
         audited(tmp_path / f"audit-{number}", benchmark_folder, model, donors)
     MlflowClient(server.uri).set_registered_model_alias("scenes", ALIAS, "1")
     both = [subprocess.Popen(release_of(n, tmp_path, server.uri), stderr=-1) for n in (2, 3)]
-    told = [process.communicate(timeout=300)[1].decode() for process in both]
+    errors = [process.communicate(timeout=300)[1].decode() for process in both]
     codes = [process.returncode for process in both]
-    assert sorted(codes) in ([0, 1], [0, 2]), told  # 2: the other had won before this one began
+    assert sorted(codes) in ([0, 1], [0, 2]), errors  # 2: the other had won before this one began
     winner, loser = (2, 3) if codes[0] == 0 else (3, 2)
-    assert "champion" in told[loser - 2].splitlines()[-1]
+    assert "champion" in errors[loser - 2].splitlines()[-1]
     assert aliases(server.uri, "scenes") == {"candidate": "3", ALIAS: str(winner)}
     assert tags(server.uri, winner, "scenes")[VERDICT] == "passed"
     assert tags(server.uri, loser, "scenes").get(VERDICT) != "passed"
@@ -285,49 +259,21 @@ def release_of(number: int, folder: Path, uri: str) -> list[str]:
     ]
 
 
-def test_images_without_an_answer_refuse_a_candidate_that_keeps_the_rules(
-    releases: Releases, tmp_path: Path
-) -> None:
-    """Or a network that gives no number for what it finds hard would be right on all the rest."""
-    shutil.copytree(releases.challenger, tmp_path / "run")
-    run = RunFolder.at(tmp_path / "run")
-    rows = pq.read_table(str(run.catalog))["row_id"].to_pylist()[:5]
-    failures = [asdict(Failure(row, UNANSWERED, "permanent", "", "")) for row in rows + rows]
-    part = run.part("failures/predictions", 0)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(failures, FAILURES), str(part))
-    file = tmp_path / "run/summary.json"
-    told = json.loads(file.read_text())
-    told["images"]["failed"] = 7
-    file.write_text(json.dumps(told))
-    given = {
-        "gate.run": str(tmp_path / "run"),
-        "gate.policy": str(releases.folder / "lenient.toml"),
-    }
-    settings = settings_of_release(None, given)
-    contest = Challenge(candidacy(2, "scenes"), None, None, "")
-    result = judged(settings, policy_of(settings), contest, (str(tmp_path / "run"), None))
-    assert [it.status for it in result.rulings] == ["pass", "skipped"]
-    assert not result.passed
-    assert result.sentence.startswith("Refused: it gives no answer for 5 images, which no rule")
-    assert (result.unanswered, result.unread) == (5, 2)
-
-
-def test_a_file_has_a_say_over_a_finished_runs_settings(releases: Releases, tmp_path: Path) -> None:
+def test_a_file_overrides_a_finished_runs_settings(releases: Releases, tmp_path: Path) -> None:
     run, policy = releases.challenger, releases.folder / "lenient.toml"
     file = tmp_path / "release.toml"
     file.write_text(
         f'[gate]\nrun = "{run}"\npolicy = "{policy}"\n[tracking]\nexperiment = "mine"\n'
     )
-    settings = settings_of_release(file, {"gate.alias": "best"})
+    settings = compose_release(file, {"gate.alias": "best"})
     assert (settings.gate.run, settings.output.run) == (str(run), str(run))
     assert (settings.tracking.experiment, settings.gate.alias) == ("mine", "best")
     assert settings.attribution.methods == ("grad_cam_pp",)
-    assert settings_of_release(file, {"tracking.experiment": "his"}).tracking.experiment == "his"
+    assert compose_release(file, {"tracking.experiment": "his"}).tracking.experiment == "his"
 
 
-def test_the_reigning_alias_names_no_candidate(releases: Releases) -> None:
-    done = releases.finished("--model", "mlflow:models:/scenes@champion")
+def test_the_alias_of_the_champion_names_no_candidate(releases: Releases) -> None:
+    done = releases.release_challenger("--model", "mlflow:models:/scenes@champion")
     assert done.exit_code == 2
     assert "has the alias that a release gives" in done.stderr
 
@@ -350,7 +296,7 @@ def test_what_is_no_registered_version_is_refused_before_anything(
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_mistake_in_the_policy_comes_before_the_audit(
+def test_an_error_in_the_policy_comes_before_the_audit(
     benchmark_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "policy.toml").write_text(LENIENT.replace("at_least", "at_lest"))
@@ -364,10 +310,10 @@ def test_a_mistake_in_the_policy_comes_before_the_audit(
 
 def test_the_deployment_holds_settings_of_a_release_and_no_schedule() -> None:
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    (told,) = [it for it in deployments if it["entrypoint"] == "flows.release:release"]
-    assert told["name"] == "on-demand"
-    assert "schedules" not in told
-    settings = ReleaseSettings.model_validate(told["parameters"])
+    (deployment,) = [it for it in deployments if it["entrypoint"] == "flows.release:release"]
+    assert deployment["name"] == "on-demand"
+    assert "schedules" not in deployment
+    settings = ReleaseSettings.model_validate(deployment["parameters"])
     assert read_policy(str(ROOT / settings.gate.policy)).rules
 
 

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
@@ -22,7 +20,6 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flows.cli.commands import main
 from flows.retraining import train
 from flows.settings.compose import compose
 from flows.settings.sections import RetrainSettings
@@ -35,8 +32,8 @@ from tasks.runs.reader import open_run
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 from tests.conftest import run_here
+from tests.support.command_line import SIGHTLINE, drop_option, invoke, mlflow_of, set_option
 
-COMMAND = str(Path(sys.executable).with_name("sightline"))
 HELD_OUT = ("accuracy", "worst_group", "accuracy_exchanged")
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -50,10 +47,6 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def mlflow_of(folder: Path) -> str:
-    return f"sqlite:///{folder / 'mlflow.db'}"
-
-
 def command(data: Path, bundle: Path, folder: Path) -> list[str]:
     return [
         *("retrain", "--data", str(data), "--split", "test", "--train-split", "train"),
@@ -63,15 +56,11 @@ def command(data: Path, bundle: Path, folder: Path) -> list[str]:
     ]
 
 
-def invoke(options: list[str], *more: str) -> Result:
-    return CliRunner().invoke(main, [*options, *more], catch_exceptions=False)
-
-
 @pytest.fixture(scope="module")
 def options(scenes: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A retraining that nothing happened to."""
     options = command(scenes, bundle, tmp_path_factory.mktemp("undisturbed"))
-    done = invoke(options, "--json")
+    done = invoke(*options, "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["images"] == 16
     return options
@@ -87,7 +76,7 @@ def weights_of(run: Path) -> dict[str, Tensor]:
     return weights
 
 
-def is_same(run: Path, other: Path) -> None:
+def check_same_weights(run: Path, other: Path) -> None:
     torch.testing.assert_close(weights_of(run), weights_of(other), rtol=1e-3, atol=1e-5)
 
 
@@ -175,7 +164,7 @@ def test_the_same_command_again_trains_nothing_and_registers_nothing(
     )
     weights, training = weights_of(undisturbed), the_training(undisturbed.parent)
     for more in ((), ("--replace",)):
-        done = invoke(options, *more)
+        done = invoke(*options, *more)
         assert done.exit_code == 0, done.stderr
         assert (undisturbed / "training/checkpoint.pt").stat().st_mtime_ns == kept
         assert all(weights_of(undisturbed)[name].equal(weights[name]) for name in weights)
@@ -187,11 +176,11 @@ def test_other_settings_are_refused_and_change_nothing(
     options: list[str], undisturbed: Path
 ) -> None:
     known = (undisturbed / "training/training.json").read_text()
-    done = invoke(options, "--learning-rate", "0.01")
+    done = invoke(*options, "--learning-rate", "0.01")
     assert done.exit_code == 2
-    told = done.stderr.splitlines()[-1]
-    assert "checkpoint.pt is a checkpoint of another training (data, model or settings" in told
-    assert told.endswith("give another --out, or --replace to begin again")
+    line = done.stderr.splitlines()[-1]
+    assert "checkpoint.pt is a checkpoint of another training (data, model or settings" in line
+    assert line.endswith("give another --out, or --replace to begin again")
     assert (undisturbed / "training/training.json").read_text() == known
     assert the_training(undisturbed.parent)
 
@@ -212,40 +201,40 @@ def test_what_an_alias_named_is_what_is_audited_before(
     assert settings.registry.of(settings.model, trained.architecture).name == "scenes"
 
 
-Moment = Callable[[Path, str], bool]  # the folder, and what was told so far
+Moment = Callable[[Path, str], bool]  # the folder, and the log so far
 
 
-def is_reading(run: Path, told: str) -> bool:
+def is_reading(run: Path, log: str) -> bool:
     return (run / "training/training.json").is_file()
 
 
-def is_in_the_first_epoch(run: Path, told: str) -> bool:
-    return "training: 28 images" in told
+def is_in_the_first_epoch(run: Path, log: str) -> bool:
+    return "training: 28 images" in log
 
 
-def has_an_epoch(run: Path, told: str) -> bool:
+def has_an_epoch(run: Path, log: str) -> bool:
     return (run / "training/checkpoint.pt").is_file()
 
 
-def is_in_the_second_epoch(run: Path, told: str) -> bool:
-    there = has_an_epoch(run, told)
+def is_in_the_second_epoch(run: Path, log: str) -> bool:
+    there = has_an_epoch(run, log)
     time.sleep(0.5 if there else 0)
     return there
 
 
-def is_audited_after(run: Path, told: str) -> bool:
+def is_audited_after(run: Path, log: str) -> bool:
     return (run / "after/catalog.parquet").is_file()
 
 
-def is_compared(run: Path, told: str) -> bool:
+def is_compared(run: Path, log: str) -> bool:
     return (run / "compare.json").is_file()
 
 
 def start(options: list[str], log: Path) -> psutil.Popen:
-    with log.open("w") as told:
+    with log.open("w") as file:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as in this process
         return psutil.Popen(
-            [COMMAND, *options], stdout=subprocess.DEVNULL, stderr=told, env=environment
+            [SIGHTLINE, *options], stdout=subprocess.DEVNULL, stderr=file, env=environment
         )
 
 
@@ -283,7 +272,7 @@ def test_killed_at_any_moment_it_ends_as_if_undisturbed(
     options = command(scenes, bundle, tmp_path)
     children = [child for moment in moments for child in kill_at(moment, options, tmp_path)]
     assert start(options, tmp_path / "log.txt").wait() == 0, (tmp_path / "log.txt").read_text()
-    is_same(tmp_path / "run", undisturbed)
+    check_same_weights(tmp_path / "run", undisturbed)
     the_version(tmp_path)
     run = the_training(tmp_path)
     points = MlflowClient(mlflow_of(tmp_path)).get_metric_history(run.info.run_id, "train.loss")
@@ -302,17 +291,17 @@ def test_a_registry_that_is_away_costs_a_version_until_the_next_try(
     monkeypatch.setattr("flows.retrain.register.retry_delay_seconds", 0)
     options = command(scenes, bundle, tmp_path)
     away = [*options[:-1], "http://127.0.0.1:9"]
-    done = invoke(away)
+    done = invoke(*away)
     assert done.exit_code == 3
-    told = done.stderr.splitlines()[-1]
-    assert told.startswith("sightline: MLflow at http://127.0.0.1:9 failed (")
-    assert "no version was registered" in told
-    assert "run the same command again" in told
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("sightline: MLflow at http://127.0.0.1:9 failed (")
+    assert "no version was registered" in line
+    assert "run the same command again" in line
     assert "Traceback" not in done.stderr
-    is_same(tmp_path / "run", undisturbed)
+    check_same_weights(tmp_path / "run", undisturbed)
     assert (tmp_path / "run/compare.html").is_file()
     kept = (tmp_path / "run/training/checkpoint.pt").stat().st_mtime_ns
-    done = invoke(options)
+    done = invoke(*options)
     assert done.exit_code == 0, done.stderr
     assert (tmp_path / "run/training/checkpoint.pt").stat().st_mtime_ns == kept
     run = the_training(tmp_path)
@@ -325,13 +314,6 @@ Rows = list[dict[str, str]]
 Case = Callable[[Path, list[str]], None]
 
 
-def put(options: list[str], name: str, value: str) -> None:
-    if name in options:
-        options[options.index(name) + 1] = value
-    else:
-        options += [name, value]
-
-
 def other_table(tmp_path: Path, options: list[str], change: Callable[[Rows], Rows]) -> None:
     """The same pictures, with other rows."""
     data = Path(options[options.index("--data") + 1])
@@ -341,8 +323,8 @@ def other_table(tmp_path: Path, options: list[str], change: Callable[[Rows], Row
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-    put(options, "--data", str(tmp_path / "table.csv"))
-    put(options, "--images", str(data))
+    set_option(options, "--data", str(tmp_path / "table.csv"))
+    set_option(options, "--images", str(data))
 
 
 def without(row: dict[str, str], column: str) -> dict[str, str]:
@@ -362,48 +344,47 @@ def a_class_that_nothing_shows(tmp_path: Path, options: list[str]) -> None:
 
 
 def an_unknown_objective(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--objective", "sbi")
+    set_option(options, "--objective", "sbi")
 
 
 def an_unknown_form(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--objective", "sib:form=papers")
+    set_option(options, "--objective", "sib:form=papers")
 
 
 def an_unknown_argument(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--objective", "sib:wieght=2")
+    set_option(options, "--objective", "sib:wieght=2")
 
 
 def no_column_of_groups(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--objective", "dfr")
-    put(options, "--group-column", "site")
+    set_option(options, "--objective", "dfr")
+    set_option(options, "--group-column", "site")
 
 
-def a_group_that_is_not_told(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--objective", "dfr")
+def a_missing_group(tmp_path: Path, options: list[str]) -> None:
+    set_option(options, "--objective", "dfr")
     other_table(
         tmp_path, options, lambda rows: [row | {"group": ""} for row in rows[:3]] + rows[3:]
     )
 
 
 def audited_pictures_to_learn_from(tmp_path: Path, options: list[str]) -> None:
-    place = options.index("--train-split")
-    del options[place : place + 2]
+    drop_option(options, "--train-split")
 
 
 def pictures_that_choose_what_they_taught(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--validation-split", "train")
+    set_option(options, "--validation-split", "train")
 
 
 def a_split_that_is_nowhere(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--train-split", "trian")
+    set_option(options, "--train-split", "trian")
 
 
-def halves_without_a_card(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--precision", "bfloat16")
+def bfloat16_without_a_card(tmp_path: Path, options: list[str]) -> None:
+    set_option(options, "--precision", "bfloat16")
 
 
-def a_folder_in_the_cloud(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--out", "s3://bucket/run")
+def a_remote_folder(tmp_path: Path, options: list[str]) -> None:
+    set_option(options, "--out", "s3://bucket/run")
 
 
 def a_folder_in_use(tmp_path: Path, options: list[str]) -> None:
@@ -412,24 +393,24 @@ def a_folder_in_use(tmp_path: Path, options: list[str]) -> None:
     options += ["--replace"]
 
 
-def more_parts_than_pictures(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--accumulate", "9")
+def more_parts_than_images(tmp_path: Path, options: list[str]) -> None:
+    set_option(options, "--accumulate", "9")
 
 
 def a_choice_by_groups_that_are_not_there(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--choose", "worst_group")
-    put(options, "--group-column", "site")
+    set_option(options, "--choose", "worst_group")
+    set_option(options, "--group-column", "site")
 
 
 def no_labels_for_fresh_weights(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--start", "scratch")
+    set_option(options, "--start", "scratch")
     other_table(
         tmp_path, options, lambda rows: [row | {"label": ""} for row in rows[:3]] + rows[3:]
     )
 
 
 def no_background_to_put_objects_on(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--objective", "swap")
+    set_option(options, "--objective", "swap")
     Image.new("L", (64, 64), 255).save(tmp_path / "all.png")
     other_table(
         tmp_path, options, lambda rows: [row | {"mask": str(tmp_path / "all.png")} for row in rows]
@@ -437,7 +418,7 @@ def no_background_to_put_objects_on(tmp_path: Path, options: list[str]) -> None:
 
 
 def a_layer_that_is_nowhere(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--layer", "stage4")
+    set_option(options, "--layer", "stage4")
 
 
 @pytest.fixture
@@ -447,7 +428,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_a_card")
 @pytest.mark.parametrize(
-    ("case", "told"),
+    ("case", "message"),
     [
         (no_masks, "objective sib needs foregrounds, and none of 28 training images has one"),
         (
@@ -458,17 +439,17 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         (an_unknown_form, "objective sib has no form 'papers' (did you mean 'paper'?)"),
         (an_unknown_argument, "'wieght' (did you mean 'weight'?)"),
         (no_column_of_groups, "table has none called 'site': name it with --group-column"),
-        (a_group_that_is_not_told, "images have none in the column 'group': fill it"),
+        (a_missing_group, "images have none in the column 'group': fill it"),
         (audited_pictures_to_learn_from, "16 of the audited images are training images too"),
         (
             pictures_that_choose_what_they_taught,
             "32 of the validation images are training images too",
         ),
         (a_split_that_is_nowhere, "has no split 'trian' (did you mean 'train'?)"),
-        (halves_without_a_card, "--precision bfloat16 needs a card, and there is none here"),
-        (a_folder_in_the_cloud, "a training keeps its checkpoints in a folder of this machine"),
+        (bfloat16_without_a_card, "--precision bfloat16 needs a card, and there is none here"),
+        (a_remote_folder, "a training keeps its checkpoints in a folder of this machine"),
         (a_folder_in_use, "run is not empty and holds no training: give an empty or a new --out"),
-        (more_parts_than_pictures, "accumulate 9 is more than the 8 images of a step"),
+        (more_parts_than_images, "accumulate 9 is more than the 8 images of a step"),
         (
             a_choice_by_groups_that_are_not_there,
             "--choose worst_group needs a column that names groups to validate on",
@@ -478,16 +459,16 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         (a_layer_that_is_nowhere, "no layer 'stage4' in the network (did you mean 'stage"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_trained(
-    case: Case, told: str, scenes: Path, bundle: Path, tmp_path: Path
+def test_an_error_is_one_line_before_anything_is_trained(
+    case: Case, message: str, scenes: Path, bundle: Path, tmp_path: Path
 ) -> None:
     options = command(scenes, bundle, tmp_path)
     case(tmp_path, options)
-    done = invoke(options)
+    done = invoke(*options)
     assert done.exit_code == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("sightline: ")
-    assert told in last
+    assert message in last
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     left = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*")}
@@ -500,13 +481,13 @@ def test_a_loss_that_is_no_number_stops_and_is_mended_with_replace(
 ) -> None:
     options = command(scenes, bundle, tmp_path)
     wild = ("--learning-rate", "1e30", "--schedule", "constant")
-    done = invoke(options, *wild)
+    done = invoke(*options, *wild)
     assert done.exit_code == 2
-    told = done.stderr.strip().splitlines()[-1]
-    assert told.startswith("sightline: the loss is nan in step ")
-    assert " of 8 (cross_entropy nan, background " in told
-    assert "): lower --learning-rate or the objective's weights" in told
-    assert told.endswith("the last good checkpoint is none")
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("sightline: the loss is nan in step ")
+    assert " of 8 (cross_entropy nan, background " in line
+    assert "): lower --learning-rate or the objective's weights" in line
+    assert line.endswith("the last good checkpoint is none")
     assert not (tmp_path / "run/model").exists()
     assert not (tmp_path / "run/before").exists()
     client = MlflowClient(mlflow_of(tmp_path))
@@ -544,9 +525,9 @@ SETTINGS = {
 
 def settings_of(data: Path, folder: Path, **given: object) -> RetrainSettings:
     where = {"data.path": str(data), "output.run": str(folder / "run")}
-    told = {name.replace("__", "."): value for name, value in given.items()}
+    other = {name.replace("__", "."): value for name, value in given.items()}
     return compose(
-        RetrainSettings, None, SETTINGS | where | {"tracking.uri": mlflow_of(folder)} | told
+        RetrainSettings, None, SETTINGS | where | {"tracking.uri": mlflow_of(folder)} | other
     )
 
 

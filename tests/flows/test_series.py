@@ -6,16 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from prefect.states import Failed
 
-from flows.cli.commands import main
-from flows.runtime.schedule import mlflow_away
+from flows.runtime.stages import is_mlflow_away
 from models.errors import MlflowUnavailable, UserError
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+from tests.support.command_line import invoke
 
 
 @pytest.mark.full
@@ -42,10 +37,10 @@ def test_a_series_by_hand_compares_each_run_with_the_one_before(
 
     compared = invoke("compare", str(second), str(first), "--json")
     assert json.loads(compared.stdout) == summaries[1]["moved"]
-    told = invoke("compare", str(second), str(first)).stdout
-    assert f"since:   {first}" in told
-    assert "no change" in told
-    assert told in invoke("show", str(second)).stdout
+    printed = invoke("compare", str(second), str(first)).stdout
+    assert f"since:   {first}" in printed
+    assert "no change" in printed
+    assert printed in invoke("show", str(second)).stdout
 
 
 def test_a_run_that_is_not_finished_is_not_compared(tmp_path: Path) -> None:
@@ -63,4 +58,4 @@ def test_a_run_that_is_not_finished_is_not_compared(tmp_path: Path) -> None:
     ],
 )
 def test_only_what_mlflow_did_not_answer_is_tried_again(error: Exception, again: bool) -> None:
-    assert mlflow_away(None, None, Failed(data=error)) == again
+    assert is_mlflow_away(None, None, Failed(data=error)) == again

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 from upath import UPath
 
-from flows.cli.commands import main
 from models.addresses import as_path
 from tasks.runs.reader import open_run
 from tasks.storage import lock
 from tasks.storage.lock import hold_lock
+from tests.support.command_line import invoke
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def data(bucket: UPath, benchmark_folder: Path) -> UPath:
 
 
 def audit(*words: str) -> Result:
-    return CliRunner().invoke(main, ["audit", *words], catch_exceptions=False)
+    return invoke("audit", *words)
 
 
 @pytest.mark.full  # 40 seconds; locks and addresses on object storage are in make test
@@ -81,9 +81,9 @@ def test_an_audit_lives_on_object_storage(data: UPath, bundle: Path, tmp_path: P
     assert taken.exit_code == 0, taken.stderr
     assert json.loads(taken.stdout)["cost"]["computed"] == 0
 
-    listed = CliRunner().invoke(main, ["runs", "s3://pictures/runs", "--json"])
+    listed = invoke("runs", "s3://pictures/runs", "--json")
     assert {entry["state"] for entry in json.loads(listed.stdout)} == {"finished"}
-    removed = CliRunner().invoke(main, ["remove", "s3://pictures/runs/second", "--yes"])
+    removed = invoke("remove", "s3://pictures/runs/second", "--yes")
     assert removed.exit_code == 0, removed.stderr
     assert not (data / "runs/second/run.json").exists()
 

@@ -51,7 +51,7 @@ def print_gate(folder: str, as_json: bool) -> None:
         print_gate(GateResult.model_validate_json(text), folder)
 
 
-def print_story(folder: Path, as_json: bool) -> None:
+def print_demo(folder: Path, as_json: bool) -> None:
     """Both verdicts, and what changed between them."""
     names = ("refused/result.json", "retrained/compare.json", "released/result.json")
     if as_json:

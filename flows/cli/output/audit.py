@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from flows.compare_models import print_comparison
 from reports.formatting import chance, points, points_interval
 from reports.group_tables import ranked, stands_out
-from tasks.runs.inventory import Entry
 from tasks.schema import (
     DuplicateSummary,
     EvidenceSummary,
@@ -42,30 +39,10 @@ def print_summary(summary: Summary) -> None:
     if summary.duplicates.pictures:
         lines.append(_duplicates(summary.duplicates))
     for line in (*lines, f"rule:    {summary.rule.sentence}"):
-        console.print(Text(line), soft_wrap=True)  # one line each, for those who search
+        console.print(Text(line), soft_wrap=True)  # one line each, so that grep finds it
 
 
-def print_runs(entries: Sequence[Entry], folder: str) -> None:
-    """A line a run: where under the folder, its state, how far it is, its size, its model."""
-    run, model = Column("run", overflow="fold"), Column("model", overflow="fold")
-    table = Table(run, "state", "images", "size", model, box=None)
-    for entry in entries:
-        images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
-        name = entry.path.removeprefix(folder.rstrip("/") + "/")
-        table.add_row(*map(Text, (name, entry.state, images, format_size(entry.size), entry.model)))
-    Console(highlight=False, emoji=False).print(table)
-
-
-def format_size(size: int) -> str:
-    """Bytes for people: 12.3 MB."""
-    amount, units = float(size), iter(("B", "KB", "MB", "GB", "TB"))
-    unit = next(units)
-    while amount >= 1000 and unit != "TB":
-        amount, unit = amount / 1000, next(units)
-    return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def told(rate: Rate) -> str:
+def _rate(rate: Rate) -> str:
     """`12.3% (11.0 to 13.7; 300 of 2,440)`, or a dash where nothing was counted."""
     if rate.value is None or rate.low is None or rate.high is None:
         return "-"
@@ -77,11 +54,11 @@ def told(rate: Rate) -> str:
 
 def _duplicates(found: DuplicateSummary) -> str:
     pictures = "1 picture" if found.pictures == 1 else f"{found.pictures:,} pictures"
-    told = f"{found.rows:,} images hold {pictures} more than once"
+    copies = f"{found.rows:,} images hold {pictures} more than once"
     if not found.contradictions:
-        return f"{told}, never with two labels: see duplicates.parquet"
-    copies = " and ".join(f"{copy.row_id} ({copy.label})" for copy in found.first[0][:2])
-    return f"{told}, {found.contradictions:,} with different labels, such as {copies}"
+        return f"{copies}, never with two labels: see duplicates.parquet"
+    example = " and ".join(f"{copy.row_id} ({copy.label})" for copy in found.first[0][:2])
+    return f"{copies}, {found.contradictions:,} with different labels, such as {example}"
 
 
 def _headline(summary: Summary) -> Table:
@@ -90,13 +67,13 @@ def _headline(summary: Summary) -> Table:
     speed = summary.cost.images_per_second
     rows = {
         "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
-        "accuracy": told(summary.accuracy),
-        "rests on background": told(summary.flagged),
-        "  if backgrounds did not matter": told(summary.null),
+        "accuracy": _rate(summary.accuracy),
+        "rests on background": _rate(summary.flagged),
+        "  if backgrounds did not matter": _rate(summary.null),
         "  excess, points": _headline_excess(summary),
-        "  among correct": told(summary.flagged_correct),
-        "  among incorrect": told(summary.flagged_incorrect),
-        "undecided": told(summary.flags["undecided"]),
+        "  among correct": _rate(summary.flagged_correct),
+        "  among incorrect": _rate(summary.flagged_incorrect),
+        "undecided": _rate(summary.flags["undecided"]),
         **({} if summary.evidence is None else _evidence(summary.evidence)),
         "foreground": _foreground(summary.foreground),
         "computed now": f"{summary.cost.computed:,} images in {summary.cost.seconds:.1f} s"
@@ -157,7 +134,7 @@ def _methods(summary: Summary) -> Table:
             lift += f" ({method.mean_lift_low:.2f} to {method.mean_lift_high:.2f})"
         share = "-" if method.mean_share is None else f"{method.mean_share:.3f}"
         centred = _decimal(method.mean_centred_lift)
-        table.add_row(method.method, share, lift, centred, told(method.pointing))
+        table.add_row(method.method, share, lift, centred, _rate(method.pointing))
     return table
 
 
@@ -183,5 +160,5 @@ def _classes(summary: Summary) -> Table:
         null = "-" if row.null.value is None else f"{row.null.value:.1%}"
         excess = _excess(row.excess) if row.excess else "too few"
         q = "-" if row.q is None else chance(row.q)
-        table.add_row(name, told(row.flagged), null, excess, q, told(row.accuracy))
+        table.add_row(name, _rate(row.flagged), null, excess, q, _rate(row.accuracy))
     return table

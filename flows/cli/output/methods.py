@@ -24,7 +24,7 @@ def print_methods(summary: MethodsSummary) -> None:
     if summary.methods:
         console.print(_table(summary))
     for line in (*map(_verdict, summary.methods), f"rule:    {summary.rule}"):
-        console.print(Text(visible(line)), soft_wrap=True)  # one line each, for those who search
+        console.print(Text(visible(line)), soft_wrap=True)  # one line each, so that grep finds it
 
 
 def _table(summary: MethodsSummary) -> Table:
@@ -37,7 +37,7 @@ def _table(summary: MethodsSummary) -> Table:
         mark = "* " if method.method == summary.recommended else ""
         table.add_row(
             Text(mark + visible(method.method)),
-            _told(method.figures.get("faithfulness")),
+            _with_interval(method.figures.get("faithfulness")),
             *(_value(method.figures.get(name)) for name in SHOWN),
             digits(method.cost.times_forward),
         )
@@ -50,7 +50,7 @@ def _column(name: str) -> Column:
     return Column(f"{figure.title.lower()} {arrow}", justify="right")
 
 
-def _told(figure: Interval | None) -> str:
+def _with_interval(figure: Interval | None) -> str:
     """`0.412 (0.384 to 0.440)`."""
     ends = "" if figure is None else f" ({digits(figure.low)} to {digits(figure.high)})"
     return _value(figure) + ends

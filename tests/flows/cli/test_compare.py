@@ -1,4 +1,4 @@
-"""`sightline compare` on the command line: nights as before, and two models on the same images."""
+"""`sightline compare`: since the last run, and two models on the same images."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from flows.cli.commands import main
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.schema import PairedSummary
+from tests.support.command_line import invoke
 from tests.support.duelists import audited, retrained
 
 
@@ -25,8 +25,7 @@ def candidate(
 
 
 def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
-    command = ["compare", str(run.path), str(before.path), *words]
-    return CliRunner().invoke(main, command, catch_exceptions=False)
+    return invoke("compare", str(run.path), str(before.path), *words)
 
 
 def test_two_models_are_compared_on_the_same_images(
@@ -39,12 +38,12 @@ def test_two_models_are_compared_on_the_same_images(
     assert "on the same images" in done.stdout
     files = {path.name: path for path in (tmp_path / "pair").iterdir()}
     assert set(files) == {"compare.html", "compare.md", "compare.json"}
-    told = PairedSummary.model_validate_json(files["compare.json"].read_text())
-    assert told.images == 64
-    assert (told.before.run, told.after.run) == (str(finished_run.path), str(candidate.path))
-    assert told.before.digest != told.after.digest
+    paired = PairedSummary.model_validate_json(files["compare.json"].read_text())
+    assert paired.images == 64
+    assert (paired.before.run, paired.after.run) == (str(finished_run.path), str(candidate.path))
+    assert paired.before.digest != paired.after.digest
     page = files["compare.html"].read_text()
-    assert page.count("data:image/jpeg") == 4 * len(told.changed) > 0
+    assert page.count("data:image/jpeg") == 4 * len(paired.changed) > 0
     assert "| figure | before | after | change |" in files["compare.md"].read_text()
 
 
@@ -61,7 +60,9 @@ def test_json_says_what_moved_as_before(
     assert (tmp_path / "pair/compare.json").is_file()
 
 
-def test_the_same_model_is_no_duel_but_a_pair(finished_run: RunFolder, tmp_path: Path) -> None:
+def test_the_same_model_twice_has_files_but_no_verdict(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
     assert "verdict" not in compare(finished_run, finished_run).stdout
     done = compare(finished_run, finished_run, "--out", str(tmp_path / "pair"))
     assert done.exit_code == 0

@@ -16,17 +16,15 @@ COMMAND = """
 import sys
 sys.path.remove("")  # as the installed command, which does not look into the working folder
 import subprocess, time
-from flows.cli.orphan_guard import nothing_left_behind
-with nothing_left_behind():
+from flows.cli.orphan_guard import guard_children
+with guard_children():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
     time.sleep({seconds})
 """
 
 
-def started(
-    seconds: int, folder: Path | None = None
-) -> tuple[subprocess.Popen[str], psutil.Process]:
+def start(seconds: int, folder: Path | None = None) -> tuple[subprocess.Popen[str], psutil.Process]:
     """A command that sleeps, and its child that sleeps longer."""
     command = [sys.executable, "-c", COMMAND.format(seconds=seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
@@ -35,15 +33,15 @@ def started(
 
 
 def test_children_of_a_killed_command_end() -> None:
-    process, child = started(60)
-    wardens = [
+    process, child = start(60)
+    guards = [
         other
         for other in psutil.Process(process.pid).children()
         if orphan_guard.__file__ in other.cmdline()
     ]
     process.kill()
     process.communicate()
-    gone, _ = psutil.wait_procs([child, *wardens], timeout=10)
+    gone, _ = psutil.wait_procs([child, *guards], timeout=10)
     assert len(gone) == 2
 
 
@@ -51,7 +49,7 @@ def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None
     (tmp_path / "flows/cli").mkdir(parents=True)
     for name in ("flows/__init__.py", "flows/cli/__init__.py", "psutil.py", "contextlib.py"):
         (tmp_path / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
-    process, child = started(60, tmp_path)
+    process, child = start(60, tmp_path)
     process.kill()
     process.communicate()
     gone, _ = psutil.wait_procs([child], timeout=10)
@@ -60,7 +58,7 @@ def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None
 
 
 def test_children_of_a_command_that_ends_are_left_alone() -> None:
-    process, child = started(0)
+    process, child = start(0)
     try:
         assert process.wait(20) == 0
         with suppress(psutil.TimeoutExpired):

@@ -9,7 +9,7 @@ from tasks.schema import MethodsSummary
 from tests.support.methods_specimens import comparison, hostile_comparison, without_figures
 
 
-def told(
+def print_to_text(
     summary: MethodsSummary,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -28,7 +28,7 @@ def flat(printed: str) -> str:
 def test_the_recommendation_its_figures_and_every_verdict(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printed = told(comparison(), capsys, monkeypatch)
+    printed = print_to_text(comparison(), capsys, monkeypatch)
     assert printed.startswith("Use ibisa: faithfulness 0.45 (0.42 to 0.48), at 41 times")
     words = flat(printed)
     assert "images: 120, 32 of them in the sanity checks" in words
@@ -44,15 +44,15 @@ def test_the_recommendation_its_figures_and_every_verdict(
 def test_what_is_missing_is_a_dash(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "vjp – – – – – –" in flat(told(without_figures(), capsys, monkeypatch))
+    assert "vjp – – – – – –" in flat(print_to_text(without_figures(), capsys, monkeypatch))
     nothing = comparison(methods=(), recommended=None)
-    assert "faithfulness ↑" not in told(nothing, capsys, monkeypatch)
+    assert "faithfulness ↑" not in print_to_text(nothing, capsys, monkeypatch)
 
 
 def test_a_hostile_name_neither_breaks_lines_nor_turns_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printed = told(hostile_comparison(), capsys, monkeypatch, columns=80)
+    printed = print_to_text(hostile_comparison(), capsys, monkeypatch, columns=80)
     assert "\u202e" not in printed
     assert "\x00" not in printed
     verdicts = [line for line in printed.splitlines() if line.startswith("grad_cam: ")]

@@ -6,18 +6,16 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from flows.cli.commands import main
 from flows.settings.environment import tracking_uri
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.mlflow_models import fetch
@@ -30,16 +28,11 @@ from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
 from tasks.tracking.registry import Origin, RegisteredModel, register_model
 from tasks.tracking.settings import RegistrySettings, Tracking, TrackingSettings
-from tasks.tracking.training_log import EpochFigures, open_training
+from tasks.tracking.training_log import EpochFigures, TrainingLog, TrainingStart
+from tests.support.command_line import invoke
 from tests.support.mlflow_server import Line, Server, line_to
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("mlflow"))
-    server.start()
-    yield server
-    server.kill()
+pytestmark = pytest.mark.usefixtures("without_backoff")
 
 
 @pytest.fixture
@@ -51,12 +44,6 @@ def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
     return run
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
-
-
 def logged_runs(server: Server, run: RunFolder, experiment: str) -> list[Run]:
     client = MlflowClient(tracking_uri=server.uri)
     found = client.get_experiment_by_name(experiment)
@@ -64,7 +51,7 @@ def logged_runs(server: Server, run: RunFolder, experiment: str) -> list[Run]:
     return list(client.search_runs([found.experiment_id], whose))
 
 
-def is_whole(server: Server, run: RunFolder, experiment: str) -> None:
+def check_complete(server: Server, run: RunFolder, experiment: str) -> None:
     """There is one MLflow run, and it has everything."""
     (logged,) = logged_runs(server, run, experiment)
     client = MlflowClient(tracking_uri=server.uri)
@@ -87,7 +74,7 @@ def requests_of(server: Server, run: RunFolder, experiment: str) -> int:
 
 def test_a_run_arrives_whole(server: Server, run: RunFolder) -> None:
     assert 10 <= requests_of(server, run, "whole") <= 20
-    is_whole(server, run, "whole")
+    check_complete(server, run, "whole")
 
 
 @pytest.mark.parametrize("lost", [1, 4, 5, 6, 7, 9, 12])
@@ -100,7 +87,7 @@ def test_a_try_that_died_anywhere_leaves_one_run_after_the_next(
             publish_run(run, Tracking(line.uri, experiment))
         line.cut, line.lost = False, None
         publish_run(run, Tracking(line.uri, experiment))
-    is_whole(server, run, experiment)
+    check_complete(server, run, experiment)
 
 
 @pytest.mark.parametrize("lost", [1, 4, 6, 7, 10])
@@ -111,7 +98,7 @@ def test_an_answer_that_is_lost_anywhere_doubles_nothing(
     experiment = f"lost-{lost}"
     with line_to(server, lost) as line:
         publish_run(run, Tracking(line.uri, experiment))
-    is_whole(server, run, experiment)
+    check_complete(server, run, experiment)
 
 
 @pytest.mark.full
@@ -122,16 +109,16 @@ def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run:
     server.kill()
     done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
     assert done.exit_code == 3
-    (told,) = done.stderr.splitlines()
-    assert told.startswith(f"sightline: MLflow at {server.uri} failed (")
-    assert told.endswith(f"; it is kept; later: sightline publish {run.path}")
+    (message,) = done.stderr.splitlines()
+    assert message.startswith(f"sightline: MLflow at {server.uri} failed (")
+    assert message.endswith(f"; it is kept; later: sightline publish {run.path}")
     server.start()
     for _ in range(2):
         done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
         assert done.exit_code == 0, done.stderr
         run_id = run.read_state().mlflow["run"]
         assert done.stdout == f"{run_id} in experiment killed of MLflow at {server.uri}\n"
-    is_whole(server, run, "killed")
+    check_complete(server, run, "killed")
 
 
 def test_two_publishers_at_once_leave_one_run(server: Server, run: RunFolder) -> None:
@@ -140,10 +127,10 @@ def test_two_publishers_at_once_leave_one_run(server: Server, run: RunFolder) ->
     for copy in copies:
         shutil.copytree(run.path, copy)
     with ThreadPoolExecutor(len(copies)) as pool:
-        told = list(pool.map(lambda copy: publish_or_not(copy, tracking), copies))
-    assert any(told)
+        published = list(pool.map(lambda copy: publish_or_not(copy, tracking), copies))
+    assert any(published)
     publish_run(run, tracking)
-    is_whole(server, run, "together")
+    check_complete(server, run, "together")
 
 
 def publish_or_not(folder: str, tracking: Tracking) -> bool:
@@ -155,18 +142,19 @@ def publish_or_not(folder: str, tracking: Tracking) -> bool:
     return True
 
 
-def test_epochs_of_a_training_that_mlflow_missed_come_when_it_is_back(
+def test_epochs_that_mlflow_missed_are_sent_when_it_is_back(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     with line_to(server) as line:
-        training = open_training(Tracking(line.uri, "training"), "retrain", "t1", {"epochs": 3}, [])
-        training.epoch(EpochFigures(1, {"loss": 1.0}, b"picture"))
+        start = TrainingStart("retrain", "t1", {"epochs": 3}, [])
+        training = TrainingLog(Tracking(line.uri, "training"), start)
+        training.send([EpochFigures(1, {"loss": 1.0}, b"picture")])
         line.lost, line.cut = -1, True
         while "failed" not in caplog.text:
-            training.epoch(EpochFigures(2, {"loss": 0.5}, b"picture"))
+            training.send([EpochFigures(2, {"loss": 0.5}, b"picture")])
             time.sleep(0.1)
         line.lost, line.cut = None, False
-        training.epoch(EpochFigures(3, {"loss": 0.25}, b"picture"))
+        training.send([EpochFigures(3, {"loss": 0.25}, b"picture")])
         training.finish()
     client = MlflowClient(tracking_uri=server.uri)
     points = client.get_metric_history(training.run_id, "loss")
@@ -176,7 +164,7 @@ def test_epochs_of_a_training_that_mlflow_missed_come_when_it_is_back(
     assert [record.name for record in caplog.records].count("sightline") == 1
 
 
-def registered_by(line: Line, classifier: Classifier, name: str) -> RegisteredModel:
+def register_through(line: Line, classifier: Classifier, name: str) -> RegisteredModel:
     registry = RegistrySettings(name=name, alias="candidate")
     return register_model(classifier, registry, Tracking(line.uri, name), Origin(name))
 
@@ -197,22 +185,18 @@ def test_a_version_is_one_wherever_an_answer_is_lost_or_the_try_dies(
 ) -> None:
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     with line_to(server) as line:
-        registered_by(line, classifier, "unharmed")
+        register_through(line, classifier, "unharmed")
     one_version(server, "unharmed")
     for lost in range(line.passed - 4, line.passed):  # from the version to its alias
         with line_to(server, lost) as line:
-            registered_by(line, classifier, f"lost-{lost}")
+            register_through(line, classifier, f"lost-{lost}")
         one_version(server, f"lost-{lost}")
         with line_to(server, lost, cut=True) as line:
             with suppress(MlflowUnavailable):  # the last ones are past the end
-                registered_by(line, classifier, f"died-{lost}")
+                register_through(line, classifier, f"died-{lost}")
             line.cut, line.lost = False, None
-            registered_by(line, classifier, f"died-{lost}")
+            register_through(line, classifier, f"died-{lost}")
         one_version(server, f"died-{lost}")
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
 
 def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
@@ -222,7 +206,7 @@ def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--name", "a/b"), "setting registry.name: String should match pattern"),
         (("--name", "birds", "--alias", "v3"), "MLflow keeps latest and v1, v2, … for itself"),
@@ -230,11 +214,11 @@ def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_that_mlflow_would_refuse_is_refused_first(
-    options: tuple[str, ...], told: str, bundle: Path
+    options: tuple[str, ...], message: str, bundle: Path
 ) -> None:
     done = invoke("log", "--model", str(bundle), *options)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def test_logging_while_mlflow_is_away_is_one_line(bundle: Path) -> None:
@@ -253,7 +237,7 @@ def test_a_password_in_the_environment_works_and_is_nowhere(
     assert logged.exit_code == 0, logged.stderr
     done = invoke("publish", str(run.path), "--experiment", "secret")
     assert done.stdout.endswith(f" in experiment secret of MLflow at {server.uri}\n"), done.stderr
-    is_whole(server, run, "secret")
+    check_complete(server, run, "secret")
     assert json.loads(run.state.read_text())["mlflow"]["uri"] == server.uri
     uri, _ = tracking_uri(TrackingSettings())
     with fetch(ModelSettings(address="mlflow:models:/kept/1"), uri) as model:
@@ -263,7 +247,7 @@ def test_a_password_in_the_environment_works_and_is_nowhere(
     assert not any("s3cret" in text for text in (done.output, logged.output))
 
 
-def test_a_password_is_not_told_when_mlflow_is_away(run: RunFolder) -> None:
+def test_a_password_is_not_shown_when_mlflow_is_away(run: RunFolder) -> None:
     uri = "http://me:s3cret@127.0.0.1:9"
     with pytest.raises(MlflowUnavailable) as published:
         publish_run(run, Tracking(uri, "tests"))

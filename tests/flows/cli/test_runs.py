@@ -7,16 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from flows.cli.commands import main
-from flows.cli.output.audit import format_size
+from flows.cli.output.runs import format_size
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
-
-
-def call(*words: str, answer: str | None = None) -> Result:
-    return CliRunner().invoke(main, words, input=answer, catch_exceptions=False)
+from tests.support.command_line import invoke
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def runs(finished_run: RunFolder, tmp_path: Path) -> Path:
 
 
 def listed(folder: Path) -> dict[str, dict[str, object]]:
-    done = call("runs", str(folder), "--json")
+    done = invoke("runs", str(folder), "--json")
     assert done.exit_code == 0
     return {Path(entry["path"]).name: entry for entry in json.loads(done.stdout)}
 
@@ -47,33 +42,33 @@ def test_runs_are_listed_with_state_and_size(runs: Path) -> None:
     assert entries["done"]["size"] == sum(path.stat().st_size for path in files)
     with hold_lock(str(runs / "done")):
         assert listed(runs)["done"]["state"] == "running"
-    table = call("runs", str(runs)).stdout
+    table = invoke("runs", str(runs)).stdout
     assert "finished" in table
     assert "40 of 64" in table
 
 
 def test_a_run_is_deleted_after_asking(runs: Path) -> None:
-    refused = call("remove", str(runs / "done"), answer="n\n")
+    refused = invoke("remove", str(runs / "done"), answer="n\n")
     assert refused.exit_code == 0
     assert "nothing was deleted" in refused.stdout
-    assert call("remove", str(runs / "done"), answer="").exit_code == 2
+    assert invoke("remove", str(runs / "done"), answer="").exit_code == 2
     assert (runs / "done").exists()
-    assert call("remove", str(runs / "done"), answer="y\n").exit_code == 0
-    assert call("remove", str(runs / "nightly/half"), "--yes").exit_code == 0
+    assert invoke("remove", str(runs / "done"), answer="y\n").exit_code == 0
+    assert invoke("remove", str(runs / "nightly/half"), "--yes").exit_code == 0
     assert listed(runs) == {}
 
 
 def test_what_is_no_run_or_is_being_written_stays(runs: Path) -> None:
-    for folder, told in ((runs, "is no run folder"), (runs / "nowhere", "is no run folder")):
-        done = call("remove", str(folder), "--yes")
+    for folder, message in ((runs, "is no run folder"), (runs / "nowhere", "is no run folder")):
+        done = invoke("remove", str(folder), "--yes")
         assert done.exit_code == 2
-        assert told in done.stderr
+        assert message in done.stderr
     with hold_lock(str(runs / "done")):
-        done = call("remove", str(runs / "done"), "--yes")
+        done = invoke("remove", str(runs / "done"), "--yes")
     assert done.exit_code == 2
     assert "is being written by process" in done.stderr
     assert (runs / "done").exists()
-    assert call("runs", str(runs / "nowhere")).exit_code == 2
+    assert invoke("runs", str(runs / "nowhere")).exit_code == 2
 
 
 def test_sizes_are_for_people() -> None:

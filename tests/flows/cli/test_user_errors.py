@@ -1,4 +1,4 @@
-"""A user's mistake is one line on stderr, the right exit code, no traceback, and nothing lost."""
+"""A user's error is one line on stderr, the right exit code, no traceback, and nothing lost."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 
-from flows.cli.commands import main
 from models.classifier.small_resnet import small_resnet
+from tests.support.command_line import drop_option, invoke, set_option
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -30,30 +29,18 @@ def options(benchmark_folder: Path, bundle: Path, tmp_path: Path) -> list[str]:
     ]
 
 
-def put(options: list[str], name: str, value: str) -> None:
-    if name in options:
-        options[options.index(name) + 1] = value
-    else:
-        options += [name, value]
-
-
-def drop(options: list[str], name: str) -> None:
-    place = options.index(name)
-    del options[place : place + 2]
-
-
 def an_empty_folder(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "empty").mkdir()
-    put(options, "--data", str(tmp_path / "empty"))
-    drop(options, "--split")
+    set_option(options, "--data", str(tmp_path / "empty"))
+    drop_option(options, "--split")
 
 
 def another_folders_names(tmp_path: Path, options: list[str]) -> None:
     for name in ("dog", "wolf"):
         (tmp_path / "data" / name).mkdir(parents=True)
         Image.new("RGB", (64, 64)).save(tmp_path / "data" / name / "1.jpg")
-    put(options, "--data", str(tmp_path / "data"))
-    drop(options, "--split")
+    set_option(options, "--data", str(tmp_path / "data"))
+    drop_option(options, "--split")
 
 
 def damaged_weights(tmp_path: Path, options: list[str]) -> None:
@@ -63,40 +50,40 @@ def damaged_weights(tmp_path: Path, options: list[str]) -> None:
 
 def a_pickle(tmp_path: Path, options: list[str]) -> None:
     torch.save(small_resnet(4), tmp_path / "model.pt")
-    put(options, "--weights", str(tmp_path / "model.pt"))
+    set_option(options, "--weights", str(tmp_path / "model.pt"))
 
 
 def weights_of_another_network(tmp_path: Path, options: list[str]) -> None:
     save_file({"fc.bias": torch.zeros(4)}, tmp_path / "other.safetensors")
-    put(options, "--weights", str(tmp_path / "other.safetensors"))
+    set_option(options, "--weights", str(tmp_path / "other.safetensors"))
 
 
 def an_unknown_method(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--methods", "grad_cam,gradcampp")
+    set_option(options, "--methods", "grad_cam,gradcampp")
 
 
 def a_flag_of_a_method_that_is_not_computed(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--methods", "grad_cam")
+    set_option(options, "--methods", "grad_cam")
 
 
 def an_unknown_layer(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--layer", "stage4")
+    set_option(options, "--layer", "stage4")
 
 
 def an_unknown_split(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--split", "tset")
+    set_option(options, "--split", "tset")
 
 
 def no_model(tmp_path: Path, options: list[str]) -> None:
-    drop(options, "--model")
+    drop_option(options, "--model")
 
 
 def a_model_that_is_nowhere(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--model", str(tmp_path / "nowhere.json"))
+    set_option(options, "--model", str(tmp_path / "nowhere.json"))
 
 
 def no_scheduler(tmp_path: Path, options: list[str]) -> None:
-    put(options, "--dask", "tcp://127.0.0.1:9")
+    set_option(options, "--dask", "tcp://127.0.0.1:9")
 
 
 def a_folder_in_use(tmp_path: Path, options: list[str]) -> None:
@@ -107,8 +94,8 @@ def a_folder_in_use(tmp_path: Path, options: list[str]) -> None:
 def every_image_unreadable(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "1.jpg").write_bytes(b"no picture")
-    put(options, "--data", str(tmp_path / "data"))
-    drop(options, "--split")
+    set_option(options, "--data", str(tmp_path / "data"))
+    drop_option(options, "--split")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +104,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "code", "told"),
+    ("case", "code", "message"),
     [
         (an_empty_folder, 4, "holds no images"),
         (another_folders_names, 2, "the data has 'dog', 'wolf'; the model has 'fish', 'mushroom'"),
@@ -135,29 +122,29 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (every_image_unreadable, 2, "none of 1 images looked at can be used"),
     ],
 )
-def test_a_mistake_is_one_line(
-    case: Case, code: int, told: str, tmp_path: Path, options: list[str]
+def test_an_error_is_one_line(
+    case: Case, code: int, message: str, tmp_path: Path, options: list[str]
 ) -> None:
     case(tmp_path, options)
-    done = CliRunner().invoke(main, ["audit", *options], catch_exceptions=False)
+    done = invoke("audit", *options)
     assert done.exit_code == code, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("sightline: ")
-    assert told in last
+    assert message in last
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.full
 def test_another_run_in_the_folder_is_refused_and_kept(tmp_path: Path, options: list[str]) -> None:
-    assert CliRunner().invoke(main, ["audit", *options]).exit_code == 0
+    assert invoke("audit", *options).exit_code == 0
     parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("part-*")}
-    put(options, "--layer", "stage2")
-    done = CliRunner().invoke(main, ["audit", *options])
+    set_option(options, "--layer", "stage2")
+    done = invoke("audit", *options)
     assert done.exit_code == 2
     assert "layer was 'stage3', is 'stage2'" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
-    replaced = CliRunner().invoke(main, ["audit", *options, "--replace"])
+    replaced = invoke("audit", *options, "--replace")
     assert replaced.exit_code == 0
 
 
@@ -168,7 +155,7 @@ def test_our_own_failure_shows_where_and_exits_with_3(
         raise ZeroDivisionError
 
     monkeypatch.setattr("flows.cli.commands.compose", fails)
-    done = CliRunner().invoke(main, ["audit", *options])
+    done = invoke("audit", *options)
     assert done.exit_code == 3
     assert "ZeroDivisionError" in done.stderr
     assert "this is a failure of Sightline, not of yours" in done.stderr

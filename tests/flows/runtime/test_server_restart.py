@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tasks.runs.reader import open_run
+from tests.support.command_line import link_images
 
 BIN = Path(sys.executable).parent
 IMAGES = 1500
@@ -80,12 +81,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def crowd(benchmark_folder: Path, tmp_path: Path) -> Path:
-    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
-    folder = tmp_path / "crowd"
-    folder.mkdir()
-    for index in range(IMAGES):
-        os.link(pictures[index % len(pictures)], folder / f"{index:05d}.png")
-    return folder
+    return link_images(benchmark_folder, tmp_path / "crowd", IMAGES)
 
 
 def start(
@@ -128,10 +124,10 @@ def test_an_audit_outlives_a_restart_of_prefects_server(
         assert audit.poll() is None, audit.communicate()
         time.sleep(0.2)
     server.start()
-    found, told = audit.communicate(timeout=400)
-    assert audit.returncode == 0, told
+    found, errors = audit.communicate(timeout=400)
+    assert audit.returncode == 0, errors
     assert json.loads(found)["images"]["predicted"] == IMAGES
-    assert "Traceback" not in told
+    assert "Traceback" not in errors
 
 
 def test_a_server_that_stays_away_costs_no_result(
@@ -143,20 +139,20 @@ def test_a_server_that_stays_away_costs_no_result(
     audit = start(crowd, bundle, run, environment, impatient)
     wait_for_parts(audit, run)
     server.kill()
-    _, told = audit.communicate(timeout=400)
-    assert audit.returncode == 3, told
-    assert told.splitlines()[-1].startswith("sightline: Prefect at http://127.0.0.1:")
-    assert "what was computed is kept, and the same command continues" in told
-    assert "Traceback" not in told
+    _, errors = audit.communicate(timeout=400)
+    assert audit.returncode == 3, errors
+    assert errors.splitlines()[-1].startswith("sightline: Prefect at http://127.0.0.1:")
+    assert "what was computed is kept, and the same command continues" in errors
+    assert "Traceback" not in errors
     assert open_run(run).state.state == "finished"
     stamps = {path: path.stat().st_mtime_ns for path in parts(run)}
     again = start(crowd, bundle, run, environment)
-    _, told = again.communicate(timeout=120)
-    assert again.returncode == 3, told  # still away: said at once
-    assert "Prefect at http://127.0.0.1:" in told.splitlines()[-1]
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 3, errors  # still away: reported at once
+    assert "Prefect at http://127.0.0.1:" in errors.splitlines()[-1]
     server.start()
     again = start(crowd, bundle, run, server.environment)
-    found, told = again.communicate(timeout=120)
-    assert again.returncode == 0, told
+    found, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
     assert json.loads(found)["cost"]["computed"] == 0
     assert {path: path.stat().st_mtime_ns for path in parts(run)} == stamps

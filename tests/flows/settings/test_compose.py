@@ -38,7 +38,7 @@ def test_options_override_the_file(tmp_path: Path, name: str, text: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[data]\npaht = 1\n", r"unknown setting data.paht \(did you mean 'path'\?\); known are"),
         ("[dta]\nx = 1\n", r"unknown setting dta \(did you mean 'data'\?\)"),
@@ -49,9 +49,9 @@ def test_options_override_the_file(tmp_path: Path, name: str, text: str) -> None
         ("[model.preprocessing]\ncropp = 1\n", r"model.preprocessing.cropp \(did you mean 'crop'"),
     ],
 )
-def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "audit.toml").write_text(text)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         compose(AuditSettings, tmp_path / "audit.toml", LEAST)
     assert "\n" not in str(caught.value)
 
@@ -65,7 +65,7 @@ def test_a_file_that_does_not_fit_says_where(tmp_path: Path, text: str, told: st
         ("model.weights", "--weights"),
     ],
 )
-def test_a_password_is_refused_and_not_told(key: str, option: str) -> None:
+def test_a_password_is_refused_and_not_shown(key: str, option: str) -> None:
     """Settings are kept in run.json, in MLflow and in Prefect."""
     secret = uuid4().hex  # a traceback has this line, too
     with pytest.raises(UserError) as caught:
@@ -83,9 +83,9 @@ def test_no_command_takes_a_password(kind: type[LogSettings | PublishSettings]) 
     given = {"tracking.uri": "https://me:s3cret@there"}
     if kind is LogSettings:
         given |= {"model.address": "m", "registry.name": "n"}
-    with pytest.raises(UserError, match=r"tracking.uri \(--mlflow\) holds a password") as told:
+    with pytest.raises(UserError, match=r"tracking.uri \(--mlflow\) holds a password") as caught:
         compose(kind, None, given)
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,7 @@ def test_no_command_takes_a_password(kind: type[LogSettings | PublishSettings]) 
         ("audit.yaml", "tracking: {uri: https://me:s3cret@there: x}\n"),
     ],
 )
-def test_a_password_in_the_wrong_place_is_not_told_either(
-    tmp_path: Path, name: str, text: str
-) -> None:
+def test_a_misplaced_password_is_not_shown_either(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError) as caught:
         compose(AuditSettings, tmp_path / name, LEAST)

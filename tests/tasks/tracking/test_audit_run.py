@@ -29,17 +29,6 @@ def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
     return run
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One for all tests: to make it takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-
-
-@pytest.fixture
-def tracking(database: str, tmp_path: Path) -> Tracking:
-    return Tracking(database, tmp_path.name, (tmp_path / "artifacts").as_uri())
-
-
 def logged_runs(tracking: Tracking) -> list[Run]:
     client = MlflowClient(tracking_uri=tracking.uri)
     experiment = client.get_experiment_by_name(tracking.experiment)
@@ -88,7 +77,7 @@ def test_a_newer_summary_becomes_the_latest_of_the_same_run(
     assert logged.data.metrics["images"] == 1
 
 
-def test_the_run_is_found_again_when_run_json_never_heard_of_it(
+def test_the_run_is_found_again_though_run_json_does_not_name_it(
     run: RunFolder, tracking: Tracking
 ) -> None:
     first = publish_run(run, tracking)
@@ -98,7 +87,7 @@ def test_the_run_is_found_again_when_run_json_never_heard_of_it(
     assert run.read_state().mlflow == state.mlflow
 
 
-def test_one_that_was_created_twice_is_one_afterwards(run: RunFolder, tracking: Tracking) -> None:
+def test_a_run_that_was_created_twice_is_one_afterwards(run: RunFolder, tracking: Tracking) -> None:
     """A request whose answer was lost is sent again by the client, and creates a second run."""
     first = publish_run(run, tracking)
     client = MlflowClient(tracking_uri=tracking.uri)
@@ -111,7 +100,7 @@ def test_one_that_was_created_twice_is_one_afterwards(run: RunFolder, tracking: 
     assert len(logged_runs(tracking)) == 1
 
 
-def test_how_it_was_computed_makes_no_other_run(run: RunFolder, tracking: Tracking) -> None:
+def test_other_workers_make_no_other_run(run: RunFolder, tracking: Tracking) -> None:
     settings = run.read_state().settings
     run.update_state(settings=settings | {"compute": {"workers": 1}})
     first = publish_run(run, tracking)
@@ -133,7 +122,7 @@ def test_other_settings_or_another_server_or_experiment_are_another_run(
     assert len({first, elsewhere, beside, other}) == 4
 
 
-def test_a_run_of_before_ids_gets_one(run: RunFolder, tracking: Tracking) -> None:
+def test_an_old_run_without_an_id_gets_one(run: RunFolder, tracking: Tracking) -> None:
     state = json.loads(run.state.read_text())
     del state["id"]
     run.state.write_text(json.dumps(state))

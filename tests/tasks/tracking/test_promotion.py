@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,12 +38,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def tracking(database: Path, tmp_path: Path) -> Tracking:
-    shutil.copy(database, tmp_path / "mlflow.db")
-    return Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "tests")
-
-
 def test_the_audited_version_becomes_the_champion(tracking: Tracking) -> None:
     assert promote(candidacy(2), ALIAS, tracking, PASSED) is None
     assert aliases(tracking.uri) == {ALIAS: "2", "candidate": "3"}
@@ -60,17 +53,17 @@ def test_the_first_champion(tracking: Tracking) -> None:
     assert aliases(tracking.uri)[ALIAS] == "3"
 
 
-@pytest.mark.parametrize("said", ["digest-9", None])
+@pytest.mark.parametrize("tag", ["digest-9", None])
 def test_other_weights_than_the_audited_ones_are_never_promoted(
-    said: str | None, tracking: Tracking
+    tag: str | None, tracking: Tracking
 ) -> None:
     client = MlflowClient(tracking.uri)
     client.delete_model_version_tag("birds", "2", MODEL)
-    if said is not None:
-        client.set_model_version_tag("birds", "2", MODEL, said)
+    if tag is not None:
+        client.set_model_version_tag("birds", "2", MODEL, tag)
     reason = promote(candidacy(2), ALIAS, tracking, PASSED)
     assert reason is not None
-    assert reason.startswith(f"version 2 says its model is {said or 'unknown'} (tag {MODEL})")
+    assert reason.startswith(f"version 2 says its model is {tag or 'unknown'} (tag {MODEL})")
     assert aliases(tracking.uri)[ALIAS] == "1"
     assert VERDICT not in tags(tracking.uri, 2)
     assert claims(tracking.uri) == []
@@ -105,10 +98,10 @@ def test_a_living_claim_is_respected_and_a_dead_one_forgotten(
     assert claims(tracking.uri) == []
 
 
-def test_whoever_held_a_claim_for_too_long_sets_nothing(
+def test_a_claim_that_was_held_for_too_long_sets_no_alias(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.tracking.promotion.SURE", 0.0)
+    monkeypatch.setattr("tasks.tracking.promotion.CLAIM_HOLDS", 0.0)
     reason = promote(candidacy(2), ALIAS, tracking, PASSED)
     assert reason is not None
     assert "too slowly" in reason
@@ -121,21 +114,21 @@ def test_of_two_releases_at_once_one_wins(tracking: Tracking) -> None:
         MlflowClient(uri).set_registered_model_alias("birds", ALIAS, "1")
         together = Barrier(2)
 
-        def released(number: int, together: Barrier = together) -> str | None:
+        def release(number: int, together: Barrier = together) -> str | None:
             together.wait()
             return promote(candidacy(number), ALIAS, tracking, PASSED)
 
         with ThreadPoolExecutor(2) as pool:
-            reasons = dict(zip((2, 3), pool.map(released, (2, 3)), strict=True))
+            reasons = dict(zip((2, 3), pool.map(release, (2, 3)), strict=True))
         (winner,) = [number for number, reason in reasons.items() if reason is None]
-        (told,) = [reason for reason in reasons.values() if reason is not None]
+        (message,) = [reason for reason in reasons.values() if reason is not None]
         assert aliases(uri)[ALIAS] == str(winner), turn
-        assert f"is version {winner} now: release again" in told
+        assert f"is version {winner} now: release again" in message
         assert claims(uri) == []
 
 
 @pytest.mark.parametrize("moment", ["get_model_version", "set_registered_model_alias"])
-def test_nobody_comes_between_the_last_look_and_the_alias(
+def test_no_other_release_comes_between_the_last_check_and_the_alias(
     moment: str, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another release, as a whole, in the middle of this one's."""
@@ -157,7 +150,7 @@ def test_nobody_comes_between_the_last_look_and_the_alias(
     assert VERDICT not in tags(tracking.uri, 3)
 
 
-def test_a_refusal_is_told_on_the_candidate_and_touches_no_alias(tracking: Tracking) -> None:
+def test_a_refusal_is_written_on_the_candidate_and_touches_no_alias(tracking: Tracking) -> None:
     before = aliases(tracking.uri)
     refuse(candidacy(3), tracking, {VERDICT: "refused", REASONS: "rule 1: " + 9999 * "x"})
     assert aliases(tracking.uri) == before
@@ -173,34 +166,34 @@ def test_a_run_of_a_local_bundle_stands_for_the_version_that_is_named(
     with pytest.raises(UserError, match="version 3 says its model is digest-3"):
         candidacy_of(run, address, ALIAS, tracking, "out")
     client.set_model_version_tag("birds", "3", MODEL, run.state.identity.model)
-    told = candidacy_of(run, address, ALIAS, tracking, "out")
-    assert (told.name, told.version, told.champion) == ("birds", "3", "1")
+    found = candidacy_of(run, address, ALIAS, tracking, "out")
+    assert (found.name, found.version, found.champion) == ("birds", "3", "1")
     client.set_model_version_tag("birds", "3", MODEL, "exchanged meanwhile")
-    reason = promote(told, ALIAS, tracking, PASSED)
+    reason = promote(found, ALIAS, tracking, PASSED)
     assert reason is not None
-    assert f"audited was {told.digest}" in reason
-    client.set_model_version_tag("birds", "3", MODEL, told.digest)
-    assert promote(told, ALIAS, tracking, PASSED) is None
+    assert f"audited was {found.digest}" in reason
+    client.set_model_version_tag("birds", "3", MODEL, found.digest)
+    assert promote(found, ALIAS, tracking, PASSED) is None
     assert aliases(tracking.uri)[ALIAS] == "3"
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "message"),
     [
         ("demo/model", "is no version of a registered model"),
         ("mlflow:models:/birds@candidat", "did you mean 'candidate'"),
         ("mlflow:models:/bird/1", "did you mean 'birds'"),
     ],
 )
-def test_what_is_no_version_is_said_with_the_nearest(
-    finished_run: RunFolder, tracking: Tracking, address: str, told: str
+def test_an_address_of_no_version_names_the_nearest(
+    finished_run: RunFolder, tracking: Tracking, address: str, message: str
 ) -> None:
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         candidacy_of(open_run(finished_run.path), address, ALIAS, tracking, "out")
 
 
 @pytest.mark.parametrize("version", ["1", "2"])  # the champion's, the candidate's
-def test_a_version_that_does_not_say_its_numbers_is_refused_before_any_audit(
+def test_a_version_without_a_digest_is_refused_before_any_audit(
     tracking: Tracking, version: str
 ) -> None:
     check_versions("mlflow:models:/birds/2", ALIAS, tracking)

@@ -23,25 +23,12 @@ from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable, UserError
 from tasks.tracking.registry import Origin, RegisteredModel, register_model
 from tasks.tracking.settings import RegistrySettings, Tracking
-from tasks.tracking.training_log import open_training
+from tasks.tracking.training_log import TrainingLog, TrainingStart
+from tests.support.candidates import aliases
 
 REGISTRY = RegistrySettings(name="birds", alias="candidate")
 EVIDENCE = {"sightline.before.excess": "0.31", "sightline.after.excess": "0.04"}
 ORIGIN = Origin("t1", evidence=EVIDENCE)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as MLflow makes it: to make it takes seconds, to copy it nothing."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def tracking(database: Path, tmp_path: Path) -> Tracking:
-    (tmp_path / "mlflow.db").write_bytes(database.read_bytes())
-    return Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", "tests", (tmp_path / "files").as_uri())
 
 
 class Tiny(nn.Module):
@@ -57,16 +44,16 @@ class Tiny(nn.Module):
         return logits_BK
 
 
-class Asks(Tiny):
-    """What it does with a picture depends on the picture: no exporter takes it."""
+class DataDependent(Tiny):
+    """Its computation depends on the image's values: no exporter takes it."""
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         logits_BK = super().forward(image_BCHW)
         return logits_BK / 2 if logits_BK.max() > 100 else logits_BK
 
 
-class Counts(Tiny):
-    """The number of pictures is built in, as the exporter sees it."""
+class BatchDependent(Tiny):
+    """The number of images is built in, as the exporter sees it."""
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         return super().forward(image_BCHW) * (1.0 if len(image_BCHW) < 2 else 0.5)
@@ -97,11 +84,6 @@ def resnet() -> Classifier:
 def versions(tracking: Tracking) -> list[ModelVersion]:
     found = MlflowClient(tracking_uri=tracking.uri).search_model_versions("name = 'birds'")
     return sorted(found, key=lambda version: int(version.version))
-
-
-def aliases(tracking: Tracking) -> dict[str, str]:
-    found = MlflowClient(tracking_uri=tracking.uri).get_registered_model("birds").aliases
-    return {alias: str(version) for alias, version in found.items()}
 
 
 @pytest.fixture
@@ -167,7 +149,7 @@ def test_registering_leaves_the_network_as_it_was(tracking: Tracking) -> None:
 
 
 def test_a_version_says_where_it_comes_from(tracking: Tracking, classifier: Classifier) -> None:
-    training = open_training(tracking, "retrain birds", "t1", {}, [])
+    training = TrainingLog(tracking, TrainingStart("retrain birds", "t1", {}, []))
     register_model(classifier, REGISTRY, tracking, Origin("t1", training.run_id, EVIDENCE))
     client = MlflowClient(tracking_uri=tracking.uri)
     (version,) = versions(tracking)
@@ -182,7 +164,7 @@ def test_a_version_says_where_it_comes_from(tracking: Tracking, classifier: Clas
     }
 
 
-def test_a_training_that_mlflow_never_heard_of_gets_a_run(
+def test_a_training_without_an_mlflow_run_gets_one(
     tracking: Tracking, classifier: Classifier
 ) -> None:
     register_model(classifier, REGISTRY, tracking, ORIGIN)
@@ -200,16 +182,16 @@ def test_registering_twice_is_one_version(tracking: Tracking, classifier: Classi
     assert dict(after) == dict(before)
 
 
-def test_what_a_killed_try_left_out_is_completed(
+def test_the_next_try_completes_what_a_killed_one_left_out(
     tracking: Tracking, classifier: Classifier
 ) -> None:
     client = MlflowClient(tracking_uri=tracking.uri)
     register_model(trained(1), REGISTRY, tracking, Origin("t0"))
     register_model(classifier, RegistrySettings(name="birds"), tracking, Origin("t1"))
-    assert aliases(tracking) == {"candidate": "1"}
+    assert aliases(tracking.uri) == {"candidate": "1"}
     done = register_model(classifier, REGISTRY, tracking, ORIGIN)
     assert done.version == "2"
-    assert aliases(tracking) == {"candidate": "2"}
+    assert aliases(tracking.uri) == {"candidate": "2"}
     tags = client.get_model_version("birds", "2").tags
     assert {key: tags[key] for key in EVIDENCE} == EVIDENCE
 
@@ -218,7 +200,7 @@ def test_a_newer_version_keeps_the_alias(tracking: Tracking, classifier: Classif
     register_model(classifier, REGISTRY, tracking, ORIGIN)
     register_model(trained(1), REGISTRY, tracking, Origin("t2"))
     assert register_model(classifier, REGISTRY, tracking, ORIGIN).version == "1"
-    assert aliases(tracking) == {"candidate": "2"}
+    assert aliases(tracking.uri) == {"candidate": "2"}
 
 
 def test_other_names_and_trainings_are_other_versions(
@@ -241,7 +223,7 @@ def test_a_model_without_a_training_is_a_new_version_each_time(
 ) -> None:
     assert register_model(classifier, REGISTRY, tracking).version == "1"
     assert register_model(classifier, REGISTRY, tracking).version == "2"
-    assert aliases(tracking) == {"candidate": "2"}
+    assert aliases(tracking.uri) == {"candidate": "2"}
     assert "sightline.training_id" not in versions(tracking)[0].tags
 
 
@@ -261,7 +243,7 @@ def test_of_two_that_meet_the_first_stays(
     done = register_model(classifier, REGISTRY, tracking, ORIGIN)
     assert [done] == others
     assert [str(version.version) for version in versions(tracking)] == ["1"]
-    assert aliases(tracking) == {"candidate": "1"}
+    assert aliases(tracking.uri) == {"candidate": "1"}
     assert len({version.run_id for version in versions(tracking)}) == 1
 
 
@@ -292,7 +274,9 @@ def test_another_result_of_the_same_training_is_refused(
 def test_a_network_that_cannot_be_exported_is_registered_for_audits(
     tracking: Tracking, caplog: pytest.LogCaptureFixture
 ) -> None:
-    register_model(classifier_of(Asks(), "nets.py:asks"), REGISTRY, tracking, ORIGIN)
+    register_model(
+        classifier_of(DataDependent(), "nets.py:data_dependent"), REGISTRY, tracking, ORIGIN
+    )
     (version,) = versions(tracking)
     client = MlflowClient(tracking_uri=tracking.uri)
     files = {file.path for file in client.list_artifacts(version.run_id, "model")}
@@ -300,16 +284,17 @@ def test_a_network_that_cannot_be_exported_is_registered_for_audits(
     lines = [record.message for record in caplog.records if record.name == "sightline"]
     (line,) = [line for line in lines if "exported" in line]
     assert line.startswith(
-        "the version is for audits only, MLflow cannot load it: nets.py:asks cannot be exported ("
+        "the version is for audits only, MLflow cannot load it: nets.py:data_dependent cannot be "
+        "exported ("
     )
     assert "\n" not in line
 
 
-def test_a_network_that_counts_pictures_is_served_one_by_one(
+def test_a_network_for_one_batch_size_is_served_image_by_image(
     tracking: Tracking, served: Callable[[str], nn.Module]
 ) -> None:
-    network = Counts()
-    register_model(classifier_of(network, "nets.py:counts"), REGISTRY, tracking, ORIGIN)
+    network = BatchDependent()
+    register_model(classifier_of(network, "nets.py:batch_dependent"), REGISTRY, tracking, ORIGIN)
     (version,) = versions(tracking)
     answers_alike(served("models:/birds/1"), network, 1)
     model = mlflow.models.Model.load(version.source.removeprefix("file://"))

@@ -1,4 +1,4 @@
-"""A training in MLflow on SQLite: read back what was told, with MLflow's own client."""
+"""A training in MLflow on SQLite: read back what was logged, with MLflow's own client."""
 
 from __future__ import annotations
 
@@ -11,31 +11,25 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from tasks.tracking.mlflow_client import InputData
 from tasks.tracking.settings import Tracking
-from tasks.tracking.training_log import EpochFigures, TrainingData, TrainingLog, open_training
+from tasks.tracking.training_log import (
+    EpochFigures,
+    TrainingLog,
+    TrainingStart,
+)
 
 AWAY = "http://127.0.0.1:9"
 DATA = [
-    TrainingData("training", "birds/train", "a" * 64, "/data/birds", {"total": 320, "boat": 80}),
-    TrainingData("validation", "birds/validation", "b" * 64, "/data/birds", {"total": 64}),
-    TrainingData("audit", "birds/test", "c" * 64, "/data/birds", {"total": 100}),
+    InputData("training", "birds/train", "a" * 64, "/data/birds", {"total": 320, "boat": 80}),
+    InputData("validation", "birds/validation", "b" * 64, "/data/birds", {"total": 64}),
+    InputData("audit", "birds/test", "c" * 64, "/data/birds", {"total": 100}),
 ]
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One for all tests: to make it takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-
-
-@pytest.fixture
-def tracking(database: str, tmp_path: Path) -> Tracking:
-    return Tracking(database, tmp_path.name, (tmp_path / "artifacts").as_uri())
-
-
-def opened(tracking: Tracking, training_id: str = "t1", rate: float = 0.01) -> TrainingLog:
+def open_log(tracking: Tracking, training_id: str = "t1", rate: float = 0.01) -> TrainingLog:
     parameters = {"objective": {"name": "s-ib", "rate": rate}, "layer": None}
-    return open_training(tracking, "retrain birds", training_id, parameters, DATA)
+    return TrainingLog(tracking, TrainingStart("retrain birds", training_id, parameters, DATA))
 
 
 def figures(epoch: int) -> EpochFigures:
@@ -44,7 +38,7 @@ def figures(epoch: int) -> EpochFigures:
     return EpochFigures(epoch, metrics, b"png %d" % epoch, ended=1_700_000_000.5 + epoch)
 
 
-def told_runs(tracking: Tracking) -> list[Run]:
+def logged_runs(tracking: Tracking) -> list[Run]:
     client = MlflowClient(tracking_uri=tracking.uri)
     experiment = client.get_experiment_by_name(tracking.experiment)
     return list(client.search_runs([experiment.experiment_id]))
@@ -55,9 +49,9 @@ def points(tracking: Tracking, run_id: str, name: str) -> list[tuple[int, float,
     return sorted((point.step, point.value, point.timestamp) for point in history)
 
 
-def has_epochs(tracking: Tracking, count: int) -> None:
+def check_epochs(tracking: Tracking, count: int) -> None:
     """There is one MLflow run, and it has these epochs once each, with their pictures."""
-    (run,) = told_runs(tracking)
+    (run,) = logged_runs(tracking)
     steps = range(1, count + 1)
     expected = [(step, 1 / step, 1_700_000_000_500 + 1000 * step) for step in steps]
     assert points(tracking, run.info.run_id, "loss.total") == expected
@@ -66,13 +60,13 @@ def has_epochs(tracking: Tracking, count: int) -> None:
     assert [file.path for file in pictures] == [f"maps/epoch-{step:03d}.png" for step in steps]
 
 
-def test_a_training_is_told_whole(tracking: Tracking) -> None:
-    training = opened(tracking)
+def test_a_training_is_logged_whole(tracking: Tracking) -> None:
+    training = open_log(tracking)
     for epoch in (1, 2, 3):
-        training.epoch(figures(epoch))
+        training.send([figures(epoch)])
     training.finish()
-    has_epochs(tracking, 3)
-    (run,) = told_runs(tracking)
+    check_epochs(tracking, 3)
+    (run,) = logged_runs(tracking)
     assert run.info.run_id == training.run_id
     assert run.info.run_name == "retrain birds"
     assert run.info.status == "FINISHED"
@@ -88,9 +82,9 @@ def test_a_training_is_told_whole(tracking: Tracking) -> None:
 
 
 def test_the_picture_is_the_one_that_was_given(tracking: Tracking, tmp_path: Path) -> None:
-    training = opened(tracking)
-    training.epoch(figures(7))
-    training.epoch(EpochFigures(8, {"loss": 1.0}))
+    training = open_log(tracking)
+    training.send([figures(7)])
+    training.send([EpochFigures(8, {"loss": 1.0})])
     training.finish()
     client = MlflowClient(tracking_uri=tracking.uri)
     (picture,) = client.list_artifacts(training.run_id, "maps")
@@ -99,17 +93,17 @@ def test_the_picture_is_the_one_that_was_given(tracking: Tracking, tmp_path: Pat
 
 
 def test_a_killed_training_continues_its_run(tracking: Tracking) -> None:
-    first = opened(tracking)
-    first.epoch(figures(1))
+    first = open_log(tracking)
+    first.send([figures(1)])
     first.finish("KILLED")
-    second = opened(tracking, rate=0.5)  # written once: what it began with
-    second.catch_up([figures(1), figures(2)])
-    (run,) = told_runs(tracking)
+    second = open_log(tracking, rate=0.5)  # written once: what it began with
+    second.send([figures(1), figures(2)])
+    (run,) = logged_runs(tracking)
     assert run.info.status == "RUNNING"
-    second.epoch(figures(3))
+    second.send([figures(3)])
     second.finish()
-    has_epochs(tracking, 3)
-    (run,) = told_runs(tracking)
+    check_epochs(tracking, 3)
+    (run,) = logged_runs(tracking)
     assert second.run_id == first.run_id
     assert run.info.status == "FINISHED"
     assert run.data.params["objective.rate"] == "0.01"
@@ -117,68 +111,68 @@ def test_a_killed_training_continues_its_run(tracking: Tracking) -> None:
 
 
 def test_an_epoch_that_is_trained_again_is_no_second_point(tracking: Tracking) -> None:
-    """A kill between what MLflow was told and what the trainer wrote down."""
-    first = opened(tracking)
-    first.epoch(figures(1))
+    """Killed after MLflow had the epoch and before the checkpoint was written."""
+    first = open_log(tracking)
+    first.send([figures(1)])
     first.finish("KILLED")
-    second = opened(tracking)
-    second.epoch(EpochFigures(1, {"loss.total": 17.0, "validation.accuracy": 0.1}, b"other"))
+    second = open_log(tracking)
+    second.send([EpochFigures(1, {"loss.total": 17.0, "validation.accuracy": 0.1}, b"other")])
     second.finish()
-    has_epochs(tracking, 1)
+    check_epochs(tracking, 1)
 
 
 def test_two_trainings_are_two_runs(tracking: Tracking) -> None:
     runs = []
     for training_id in ("t1", "t2"):
-        training = opened(tracking, training_id)
+        training = open_log(tracking, training_id)
         training.finish()
         runs.append(training.run_id)
-    assert len(set(runs)) == len(told_runs(tracking)) == 2
+    assert len(set(runs)) == len(logged_runs(tracking)) == 2
 
 
 @pytest.mark.parametrize("uri", [AWAY, "http://me:s3cret@127.0.0.1:9", "nonsense://x"])
 def test_an_mlflow_that_is_away_is_one_line(uri: str, caplog: pytest.LogCaptureFixture) -> None:
-    training = opened(Tracking(uri, "tests"))
+    training = open_log(Tracking(uri, "tests"))
     with training.system_metrics():
         for epoch in (1, 2, 3):
-            training.epoch(figures(epoch))
+            training.send([figures(epoch)])
     training.finish()
     assert training.run_id is None
     (line,) = [record.message for record in caplog.records if record.name == "sightline"]
     assert line.startswith(f"MLflow at {uri.replace('me:s3cret@', '')} failed (")
-    assert line.endswith("); the training goes on, and tells it later")
+    assert line.endswith("); the training goes on and sends it later")
     assert "s3cret" not in caplog.text
 
 
 def test_an_mlflow_that_was_away_gets_what_it_missed(tracking: Tracking) -> None:
     history = [figures(epoch) for epoch in (1, 2, 3)]
-    away = opened(Tracking(AWAY, tracking.experiment))
-    away.catch_up(history[:2])
+    away = open_log(Tracking(AWAY, tracking.experiment))
+    away.send(history[:2])
     away.finish("KILLED")
-    back = opened(tracking)
-    back.catch_up(history)
+    back = open_log(tracking)
+    back.send(history)
     back.finish()
-    has_epochs(tracking, 3)
+    check_epochs(tracking, 3)
 
 
-def test_files_that_cannot_be_kept_stop_nothing_and_come_later(
+def test_files_that_cannot_be_stored_stop_nothing_and_come_later(
     tracking: Tracking, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "artifacts").write_text("a file in the way")
-    training = opened(tracking)
-    training.epoch(figures(1))
+    training = open_log(tracking)
+    training.send([figures(1)])
     training.finish("FAILED")
     (line,) = [record.message for record in caplog.records if record.name == "sightline"]
     assert line.startswith(f"MLflow at {tracking.uri} failed (")
     (tmp_path / "artifacts").unlink()
-    again = opened(tracking)
-    again.catch_up([figures(1), figures(2)])
+    again = open_log(tracking)
+    again.send([figures(1), figures(2)])
     again.finish()
-    has_epochs(tracking, 2)
+    check_epochs(tracking, 2)
 
 
 def test_no_epoch_waits_for_mlflow(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
-    training = opened(tracking)
+    training = open_log(tracking)
     answers = threading.Event()
     slow = MlflowClient.log_batch
 
@@ -189,15 +183,15 @@ def test_no_epoch_waits_for_mlflow(tracking: Tracking, monkeypatch: pytest.Monke
     monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
     began = time.monotonic()
     for epoch in (1, 2, 3):
-        training.epoch(figures(epoch))
+        training.send([figures(epoch)])
     assert time.monotonic() - began < 30
     answers.set()
     training.finish()
-    has_epochs(tracking, 3)
+    check_epochs(tracking, 3)
 
 
 def test_the_machine_is_watched_while_it_trains(tracking: Tracking) -> None:
-    training = opened(tracking)
+    training = open_log(tracking)
     for _ in range(2):  # it continues, and so do the points
         with training.system_metrics(seconds=0.05):
             time.sleep(0.6)
@@ -212,10 +206,10 @@ def test_the_machine_is_watched_while_it_trains(tracking: Tracking) -> None:
 
 
 def test_watching_stops_when_the_training_fails(tracking: Tracking) -> None:
-    training = opened(tracking)
+    training = open_log(tracking)
     with pytest.raises(ZeroDivisionError), training.system_metrics(seconds=0.05):
         _ = 1 / 0
     training.finish("FAILED")
     assert "SystemMetricsMonitor" not in {thread.name for thread in threading.enumerate()}
-    (run,) = told_runs(tracking)
+    (run,) = logged_runs(tracking)
     assert run.info.status == "FAILED"

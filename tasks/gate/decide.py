@@ -1,0 +1,90 @@
+"""The gate's decision on a finished audit: every rule of the policy, and no image left out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow.compute as pc
+
+from tasks.attribution.batch import UNANSWERED
+from tasks.compare.paired_images import read_alone, read_pairs
+from tasks.compare.two_models import Answers, audited_model
+from tasks.gate.policy import Policy
+from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
+from tasks.runs.folder import digest
+from tasks.runs.reader import Run
+from tasks.schema.gate import GateResult
+
+AUDIT_SECTIONS = ("attribution", "interventions", "foreground", "flags")  # of the settings
+
+
+def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) -> GateResult:
+    """The policy's verdict on a candidate, `compared` says with whom; nobody is promoted yet."""
+    summary = candidate.summary()
+    evidence = _evidence(candidate, champion)
+    rulings = rule_on(policy, evidence)
+    unanswered = _count_unanswered(candidate)
+    return GateResult(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        policy=policy.address,
+        policy_digest=policy.digest,
+        data=summary.data,
+        asked=_audit_digest(candidate),
+        images=summary.images.predicted,
+        candidate=audited_model(candidate, summary),
+        champion=None if champion is None else audited_model(champion, champion.summary()),
+        compared=compared,
+        rulings=rulings,
+        unanswered=unanswered,
+        unread=summary.images.failed - unanswered,
+        passed=passes(rulings) and not unanswered,
+        sentence=_refusal(unanswered) + verdict_of(rulings),
+        promoted=False,
+        promotion="The registry has not answered yet.",
+    )
+
+
+def still_holds(result: GateResult, policy: Policy, candidate: Run) -> bool:
+    """Whether an earlier verdict was a pass of the same audit under the same policy."""
+    return (
+        result.passed
+        and result.asked == _audit_digest(candidate)
+        and result.policy_digest == policy.digest
+    )
+
+
+def _evidence(candidate: Run, champion: Run | None) -> Evidence:
+    summary = candidate.summary()
+    alone = Answers.of(read_alone(candidate), (summary.rule, summary.rule))
+    pair = None
+    if champion is not None:
+        rules = (champion.summary().rule, summary.rule)
+        pair = Answers.of(read_pairs(champion, candidate), rules)
+    return Evidence(alone, pair, summary.model.classes)
+
+
+def _count_unanswered(run: Run) -> int:
+    """Images for which the model gave no number. A continued run lists one in several parts."""
+    found: set[str] = set()
+    for shard in run.shards:
+        failures = run.part("failures/predictions", shard, ["row_id", "stage"])
+        if failures is not None:
+            unanswered = failures.filter(pc.field("stage") == UNANSWERED)
+            found.update(unanswered["row_id"].to_pylist())
+    return len(found)
+
+
+def _refusal(unanswered: int) -> str:
+    """No figure counts the images without an answer, so any of them refuses the candidate."""
+    if not unanswered:
+        return ""
+    images = "1 image" if unanswered == 1 else f"{unanswered:,} images"
+    return f"Refused: it gives no answer for {images}, which no rule counts. "
+
+
+def _audit_digest(run: Run) -> str:
+    """The same for two audits that ask the same of the same model and data."""
+    settings = run.state.settings
+    return digest(
+        run.state.identity.as_json(), [settings.get(section) for section in AUDIT_SECTIONS]
+    )

@@ -1,0 +1,155 @@
+"""Talking to MLflow: one client, one line for its failures, and creating things exactly once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from models.addresses import describe_safely, without_secrets
+from models.errors import MlflowUnavailable, UserError
+from tasks.tracking.settings import Tracking, flatten
+
+if TYPE_CHECKING:  # importing MLflow takes seconds
+    from mlflow.entities import DatasetInput, Metric, Param, Run
+    from mlflow.tracking import MlflowClient
+
+Context = Literal["training", "validation", "audit"]
+
+LONGEST_PARAMETER = 500  # characters that every MLflow store takes
+
+Entity = TypeVar("Entity")
+
+
+@dataclass(frozen=True)
+class InputData:
+    """Data that a run reads. MLflow keeps one of those that share name and digest."""
+
+    context: Context
+    name: str
+    digest: str
+    source: str  # its address
+    profile: Mapping[str, Any]  # number of rows, in all and of each kind
+
+
+def connect(tracking: Tracking) -> MlflowClient:
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking.uri)
+
+
+@contextmanager
+def mlflow_errors(uri: str, remedy: str) -> Iterator[None]:
+    """Report any failure of MLflow in one line; a user's error stays what it is."""
+    try:
+        yield
+    except (UserError, MlflowUnavailable):  # MLflow answered
+        raise
+    except Exception as error:  # MLflow's own, and those of every store that it keeps files in
+        message, cause = describe_failure(uri, error)
+        raise MlflowUnavailable(f"{message}; {remedy}") from cause
+
+
+def describe_failure(uri: str, error: Exception) -> tuple[str, BaseException | None]:
+    """One line without secrets, and a cause that may be shown."""
+    words, cause = describe_safely(error)
+    return f"MLflow at {without_secrets(uri)} failed ({words[:300]})", cause
+
+
+@contextmanager
+def ignore_answer(code: str) -> Iterator[None]:
+    """Let MLflow answer that somebody else has done it already."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
+
+
+def find_or_create(
+    find: Callable[[], list[Entity]],
+    create: Callable[[], object],
+    delete: Callable[[Entity], object],
+) -> Entity:
+    """The first that `find` lists, in the end the only one.
+
+    The client repeats a request whose answer was lost, and two processes may create at the same
+    moment: the first stays.
+    """
+    if not find():
+        create()
+    first, *others = find()
+    for other in others:
+        delete(other)
+    return first
+
+
+def find_experiment(client: MlflowClient, tracking: Tracking) -> str:
+    """The experiment's id; it is created if there is none."""
+    found = client.get_experiment_by_name(tracking.experiment)
+    if found is None:
+        with ignore_answer("RESOURCE_ALREADY_EXISTS"):
+            client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts)
+        found = client.get_experiment_by_name(tracking.experiment)
+    experiment_id: str = found.experiment_id
+    return experiment_id
+
+
+def find_or_create_run(
+    client: MlflowClient, tracking: Tracking, name: str, tags: dict[str, str]
+) -> Run:
+    """The one run that has these tags."""
+    experiment_id = find_experiment(client, tracking)
+    return find_or_create(
+        lambda: _find_runs(client, experiment_id, tags),
+        lambda: client.create_run(experiment_id, run_name=name, tags=tags),
+        lambda run: client.delete_run(run.info.run_id),
+    )
+
+
+def _find_runs(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> list[Run]:
+    """In the same order for whoever asks."""
+    query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = client.search_runs([experiment_id], query)
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def find_aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """The version of a registered model that has each alias."""
+    found = client.get_registered_model(name).aliases
+    return {alias: str(version) for alias, version in found.items()}
+
+
+def new_parameters(run: Run, settings: dict[str, Any]) -> list[Param]:
+    """Settings that the run does not have yet: MLflow takes each parameter once."""
+    from mlflow.entities import Param
+
+    return [
+        Param(key, value[:LONGEST_PARAMETER])
+        for key, value in flatten(settings)
+        if key not in run.data.params
+    ]
+
+
+def metrics_at(values: Mapping[str, float], seconds: float, step: int = 0) -> list[Metric]:
+    """Points of one moment (since 1970). A point that is logged twice is one in MLflow."""
+    from mlflow.entities import Metric
+
+    return [Metric(name, value, int(seconds * 1000), step) for name, value in values.items()]
+
+
+def dataset_input(data: InputData) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=data.name[-100:],
+        digest=data.digest[:32],
+        source_type="local",
+        source=json.dumps({"uri": data.source}),
+        profile=json.dumps(dict(data.profile)),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", data.context)])
