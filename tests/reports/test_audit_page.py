@@ -14,9 +14,7 @@ from jinja2 import UndefinedError
 from reports import audit_page as reports_page
 from reports.audit_page import render_page
 from tasks.schema import Copy, DuplicateSummary, Example, ImageCounts, Summary, wilson
-from tests.support.example_images import example, examples, hostile_examples
-from tests.support.html_page import OURS, read
-from tests.support.specimens import (
+from tests.support.audit_summaries import (
     class_summary,
     empty_summary,
     excess_of,
@@ -28,6 +26,8 @@ from tests.support.specimens import (
     without_interventions,
     without_labels,
 )
+from tests.support.example_images import example, examples, hostile_examples
+from tests.support.html_page import OURS, read
 
 PAGES: dict[str, tuple[Summary, list[Example]]] = {
     "ordinary": (summary(), examples()),

@@ -20,11 +20,16 @@ from reports.audit_page import render_page
 from reports.gate_page import render_gate
 from reports.methods_page import render_comparison
 from reports.models_page import render_versus
+from tests.support.audit_summaries import hostile_summary, summary
 from tests.support.example_images import examples, hostile_examples
-from tests.support.gate_specimens import hostile_result, refused
-from tests.support.methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
-from tests.support.paired_specimens import hostile_pair, paired, paired_examples
-from tests.support.specimens import hostile_summary, summary
+from tests.support.gate_results import hostile_result, refused
+from tests.support.method_comparisons import (
+    comparison,
+    gallery,
+    hostile_comparison,
+    hostile_gallery,
+)
+from tests.support.model_comparisons import hostile_pair, paired, paired_examples
 
 pytestmark = pytest.mark.full
 

@@ -9,9 +9,9 @@ import pytest
 from reports.gate_page import render_gate
 from reports.methods_page import render_comparison
 from reports.models_page import render_versus
-from tests.support.gate_specimens import hostile_result, let_through, refused
+from tests.support.gate_results import hostile_result, let_through, refused
 from tests.support.html_page import OURS, Page, assert_points_to_itself, assert_says_all_in_words
-from tests.support.methods_specimens import (
+from tests.support.method_comparisons import (
     comparison,
     gallery,
     hostile_comparison,
@@ -20,7 +20,7 @@ from tests.support.methods_specimens import (
     without_figures,
     without_recommendation,
 )
-from tests.support.paired_specimens import hostile_pair, nothing_compared, paired, paired_examples
+from tests.support.model_comparisons import hostile_pair, nothing_compared, paired, paired_examples
 
 MARKUP = {*OURS.split(), "g", "circle", "path", "wbr"}
 TWELVE = comparison(methods=tuple(method(f"captum:Method{place}") for place in range(12)))

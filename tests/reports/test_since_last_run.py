@@ -6,8 +6,8 @@ import pytest
 
 from flows.compare_models import print_comparison
 from tasks.schema import Comparison, Difference, Move, wilson
+from tests.support.audit_summaries import SPITEFUL, summary
 from tests.support.html_page import OURS, read
-from tests.support.specimens import SPITEFUL, summary
 
 
 def move(figure: str, *, moved: bool, name: str | None = None) -> Move:

@@ -12,7 +12,7 @@ from flows.cli.commands import main
 from tasks.interventions.donors import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.schema import PairedSummary
-from tests.support.duelists import audited, retrained
+from tests.support.audits import audit_test_split, perturb_head
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,9 @@ def candidate(
 ) -> RunFolder:
     """The finished run's images, audited with another model."""
     folder = tmp_path_factory.mktemp("candidate")
-    return audited(folder / "run", benchmark_folder, retrained(bundle, folder / "model"))
+    return audit_test_split(
+        folder / "run", benchmark_folder, perturb_head(bundle, folder / "model")
+    )
 
 
 def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
@@ -71,7 +73,9 @@ def test_the_same_model_is_no_duel_but_a_pair(finished_run: RunFolder, tmp_path:
 def test_runs_that_are_no_pair_write_nothing_and_say_why(
     benchmark_folder: Path, bundle: Path, finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    other = audited(tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=2))
+    other = audit_test_split(
+        tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=2)
+    )
     done = compare(other, finished_run)
     assert done.exit_code == 0
     assert "verdict" not in done.stdout

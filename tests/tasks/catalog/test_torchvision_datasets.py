@@ -15,7 +15,7 @@ from torchvision import datasets
 from models.errors import UserError
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
 from tasks.catalog.torchvision_datasets import READERS, list_torchvision_dataset
-from tests.support.voc import write_voc
+from tests.support.voc_dataset import write_voc
 
 Builder = Callable[[Path], None]
 

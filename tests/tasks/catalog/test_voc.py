@@ -11,7 +11,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.errors import NothingToAudit, UserError
 from tasks.catalog.catalog import DataSettings, check_catalog, make_catalog
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
-from tests.support.voc import write_voc
+from tests.support.voc_dataset import write_voc
 
 CLASSES = ("bird", "cat")
 

@@ -27,7 +27,7 @@ from tasks.runs.reader import open_run
 from tasks.schema import ENOUGH
 from tasks.summary.summarise import summarise
 from tasks.tracking.metrics import metrics_of
-from tests.conftest import BENCHMARK, run_here
+from tests.support.audits import BENCHMARK, run_audit
 
 METHODS = ("grad_cam_pp",)
 LOST, NEW, TOUCHED = 3, 5, 2
@@ -35,7 +35,7 @@ LOST, NEW, TOUCHED = 3, 5, 2
 
 def audit(folder: Path, data: Path, model: Path, shard_size: int = 24) -> RunFolder:
     """A finished run of a labelled table."""
-    run = run_here(
+    run = run_audit(
         folder,
         DataSettings(path=str(data)),
         ModelSettings(address=str(model)),

@@ -25,7 +25,7 @@ from tasks.intervals.bootstrap import DRAWS, SEED, change_of_excess, change_of_m
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.schema import ENOUGH
-from tests.support.duelists import SHARD, audited, retrained
+from tests.support.audits import SHARD, audit_test_split, perturb_head
 
 SIDES = ("before", "after")
 
@@ -40,7 +40,7 @@ def runs(
     """Two models, and groups of 16 images: by background alone."""
     folder = tmp_path_factory.mktemp("duel")
     before = shutil.copytree(finished_run.path, folder / "before")
-    audited(folder / "after", benchmark_folder, retrained(bundle, folder / "model"))
+    audit_test_split(folder / "after", benchmark_folder, perturb_head(bundle, folder / "model"))
     for run in (open_run(before), open_run(folder / "after")):
         place = run.catalog.column_names.index("group")
         rewrite(run, run.catalog.set_column(place, "group", run.catalog["background"]))

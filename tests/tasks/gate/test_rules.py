@@ -28,7 +28,7 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import AuditedModel, FlagRule, PairedFigure, wilson
 from tasks.schema.gate import GAUGED_FIGURES, Effect, GateResult, Status
-from tests.support.duelists import audited, retrained
+from tests.support.audits import audit_test_split, perturb_head
 
 CLASSES = ("bird", "boat", "car")
 IMAGES = 240
@@ -448,7 +448,9 @@ def other_run(
     benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     folder = tmp_path_factory.mktemp("gate")
-    return audited(folder / "run", benchmark_folder, retrained(bundle, folder / "model"))
+    return audit_test_split(
+        folder / "run", benchmark_folder, perturb_head(bundle, folder / "model")
+    )
 
 
 def test_figures_of_real_audits_are_those_of_their_summary_and_comparison(

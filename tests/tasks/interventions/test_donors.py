@@ -19,7 +19,7 @@ from tasks.execution.prepare import prepare_run
 from tasks.interventions.donors import DonorPool, InterventionSettings, donors_mark, read_donors
 from tasks.runs.folder import OutputSettings, RunFolder
 from tasks.runs.reader import open_run
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 
 def pool(*labels: str | None) -> DonorPool:
@@ -141,10 +141,10 @@ def test_exchanges_that_are_no_longer_asked_for_are_forgotten(
 ) -> None:
     data = DataSettings(path=str(benchmark_folder), split="test")
     model = ModelSettings(address=str(bundle))
-    run = run_here(tmp_path / "run", data, model)
+    run = run_audit(tmp_path / "run", data, model)
     assert (run.path / "interventions").exists()
     none = AuditRequest(data, interventions=InterventionSettings(choice="none"))
-    again = run_here(tmp_path / "run", data, model, asked=none)
+    again = run_audit(tmp_path / "run", data, model, asked=none)
     assert not any((again.path / name).exists() for name in ("interventions", "votes"))
     summary = open_run(again.path).summary()
     assert (summary.evidence, summary.flagged.of) == (None, 0)

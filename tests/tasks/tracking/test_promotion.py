@@ -27,7 +27,15 @@ from tasks.tracking.promotion import (
     refuse,
 )
 from tasks.tracking.registry import MODEL
-from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from tests.support.model_versions import (
+    ALIAS,
+    PASSED,
+    aliases,
+    candidacy,
+    claims,
+    tags,
+    three_versions,
+)
 
 
 @pytest.fixture(scope="module")
