@@ -12,17 +12,12 @@ import hypothesis
 import pytest
 import torch
 
-from models.classifier.architectures import ModelSettings
-from tasks.attribution.job import AttributionSettings
-from tasks.catalog.catalog import DataSettings
 from tasks.runs.folder import RunFolder
 from tasks.synthetic.dataset import write_benchmark
 from tests.support.audits import (
     BENCHMARK,
-    SHARD,
     audit_test_split,
     perturb_head,
-    run_audit,
     save_untrained_model,
 )
 
@@ -76,12 +71,7 @@ def finished_run(
     benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     """The benchmark's test split, audited in two shards. For reading only."""
-    return run_audit(
-        tmp_path_factory.mktemp("runs") / "finished",
-        DataSettings(path=str(benchmark_folder), split="test"),
-        ModelSettings(address=str(bundle)),
-        AttributionSettings(shard_size=SHARD),
-    )
+    return audit_test_split(tmp_path_factory.mktemp("runs") / "finished", benchmark_folder, bundle)
 
 
 @pytest.fixture(scope="session")

@@ -146,6 +146,7 @@ def mlflow_of(folder: Path) -> str:
 def releases(
     benchmark_folder: Path,
     bundle: Path,
+    other_bundle: Path,
     prefect_server: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Releases:
@@ -162,7 +163,7 @@ def releases(
 
     register(bundle, mlflow_of(folder))
     first = released("lenient.toml", "one")
-    register(perturb_head(bundle, folder / "other"), mlflow_of(folder))
+    register(other_bundle, mlflow_of(folder))
     return Releases(folder, first, released("strict.toml", "two"))
 
 

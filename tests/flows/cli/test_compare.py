@@ -5,25 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
 from tasks.interventions.donors import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.schema import PairedSummary
-from tests.support.audits import audit_test_split, perturb_head
-
-
-@pytest.fixture(scope="module")
-def candidate(
-    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunFolder:
-    """The finished run's images, audited with another model."""
-    folder = tmp_path_factory.mktemp("candidate")
-    return audit_test_split(
-        folder / "run", benchmark_folder, perturb_head(bundle, folder / "model")
-    )
+from tests.support.audits import audit_test_split
 
 
 def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
@@ -32,9 +20,9 @@ def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
 
 
 def test_two_models_are_compared_on_the_same_images(
-    candidate: RunFolder, finished_run: RunFolder, tmp_path: Path
+    other_run: RunFolder, finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    done = compare(candidate, finished_run, "--out", str(tmp_path / "pair"))
+    done = compare(other_run, finished_run, "--out", str(tmp_path / "pair"))
     assert done.exit_code == 0
     assert "differs: model was" in done.stdout
     assert "verdict: " in done.stdout
@@ -43,7 +31,7 @@ def test_two_models_are_compared_on_the_same_images(
     assert set(files) == {"compare.html", "compare.md", "compare.json"}
     told = PairedSummary.model_validate_json(files["compare.json"].read_text())
     assert told.images == 64
-    assert (told.before.run, told.after.run) == (str(finished_run.path), str(candidate.path))
+    assert (told.before.run, told.after.run) == (str(finished_run.path), str(other_run.path))
     assert told.before.digest != told.after.digest
     page = files["compare.html"].read_text()
     assert page.count("data:image/jpeg") == 4 * len(told.changed) > 0
@@ -51,14 +39,14 @@ def test_two_models_are_compared_on_the_same_images(
 
 
 def test_json_says_what_moved_as_before(
-    candidate: RunFolder, finished_run: RunFolder, tmp_path: Path
+    other_run: RunFolder, finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    plain = compare(candidate, finished_run, "--json")
+    plain = compare(other_run, finished_run, "--json")
     assert plain.exit_code == 0
     moved = json.loads(plain.stdout)
     assert moved["same"] == 64
     assert moved["before"] == str(finished_run.path)
-    with_files = compare(candidate, finished_run, "--json", "--out", str(tmp_path / "pair"))
+    with_files = compare(other_run, finished_run, "--json", "--out", str(tmp_path / "pair"))
     assert json.loads(with_files.stdout) == moved
     assert (tmp_path / "pair/compare.json").is_file()
 
