@@ -1,4 +1,4 @@
-"""What many tests stand on: a small generated benchmark, a model for it, and a finished run."""
+"""What many tests stand on: a small generated benchmark, two models for it, and their audits."""
 
 from __future__ import annotations
 
@@ -12,22 +12,14 @@ import hypothesis
 import pytest
 import torch
 
-from benchmarks.audit_in_process import computed_here
-from models.classifier.architectures import BuiltNetwork
-from models.classifier.classifier import check_classifier, save_bundle
-from models.classifier.preprocessing import Preprocessing
-from models.classifier.settings import ModelSettings
-from models.classifier.small_resnet import small_resnet
-from tasks.attribution.settings import AttributionSettings, AuditRequest
-from tasks.catalog.settings import DataSettings
-from tasks.flags.settings import FlagSettings
 from tasks.runs.folder import RunFolder
-from tasks.summary.summarise import summarise
-from tasks.synthetic.baseline import training_images_of
 from tasks.synthetic.dataset import write_benchmark
-from tasks.synthetic.settings import BenchmarkSettings
-
-BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
+from tests.support.audits import (
+    BENCHMARK,
+    audit_test_split,
+    perturb_head,
+    save_untrained_model,
+)
 
 
 def pytest_configure() -> None:
@@ -64,42 +56,14 @@ def benchmark_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained small network for the benchmark, as our bundle; seeded, so always the same."""
-    folder = tmp_path_factory.mktemp("model")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = small_resnet(len(BENCHMARK.classes))
-    address = "sightline:small_resnet"
-    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
-    _spread(network, benchmark_folder, prepared)
-    built = BuiltNetwork(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
-    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
-    return folder
+    """An untrained small network that predicts every class of the benchmark."""
+    return save_untrained_model(tmp_path_factory.mktemp("model"), benchmark_folder)
 
 
-def _spread(network: torch.nn.Module, folder: Path, preprocessing: Preprocessing) -> None:
-    """Scale the head, so that the network predicts every class: fresh ones predict one."""
-    images = training_images_of(folder, "train", preprocessing)
-    head = network.get_submodule("fc")
-    assert isinstance(head, torch.nn.Linear)
-    with torch.no_grad():
-        logits_NK = network.eval()(preprocessing.normalise(images.image_NCHW))
-        scale_K = 2 / logits_NK.std(0)
-        head.weight *= scale_K[:, None]
-        head.bias.copy_((head.bias - logits_NK.mean(0)) * scale_K)
-
-
-def run_here(
-    folder: Path,
-    data: DataSettings,
-    model: ModelSettings,
-    attribution: AttributionSettings = AttributionSettings(),
-    asked: AuditRequest | None = None,
-) -> RunFolder:
-    """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    run, cost = computed_here(folder, model, asked or AuditRequest(data, attribution))
-    summarise(run, FlagSettings(), cost)
-    return run
+@pytest.fixture(scope="session")
+def other_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network with noise on its head: some of its answers are others."""
+    return perturb_head(bundle, tmp_path_factory.mktemp("other-model"))
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +71,13 @@ def finished_run(
     benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     """The benchmark's test split, audited in two shards. For reading only."""
-    return run_here(
-        tmp_path_factory.mktemp("runs") / "finished",
-        DataSettings(path=str(benchmark_folder), split="test"),
-        ModelSettings(address=str(bundle)),
-        AttributionSettings(shard_size=40),
-    )
+    return audit_test_split(tmp_path_factory.mktemp("runs") / "finished", benchmark_folder, bundle)
+
+
+@pytest.fixture(scope="session")
+def other_run(
+    benchmark_folder: Path, other_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """The finished run's images, audited with the other model. For reading only."""
+    folder = tmp_path_factory.mktemp("runs") / "other"
+    return audit_test_split(folder, benchmark_folder, other_bundle)

@@ -29,7 +29,7 @@ from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 from tasks.catalog.torchvision_datasets import READERS
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
 from tasks.runs.reader import open_run
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
 CLASSES = ("cat", "dog", "owl", "Abyssinian")
@@ -167,7 +167,7 @@ def test_examples_run_to_the_end(
     save_bundle(Path("model"), check_classifier(built, ModelSettings(address=address)))
     data = settings_of(EXAMPLES[name].command)
     build(EXAMPLES[name], data)
-    summary = open_run(run_here(Path("run"), data, ModelSettings(address="model")).path).summary()
+    summary = open_run(run_audit(Path("run"), data, ModelSettings(address="model")).path).summary()
     assert summary.images.predicted == len(EXPECTED[name][1])
     assert summary.images.scored == 2
     assert summary.failures == ()

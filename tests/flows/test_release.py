@@ -26,10 +26,18 @@ from tasks.interventions.settings import InterventionSettings
 from tasks.schema.gate import GateResult
 from tasks.tracking.promotion import REASONS, VERDICT, promote
 from tasks.tracking.settings import Tracking
-from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from tests.support.audits import audit_test_split, perturb_head
 from tests.support.command_line import SIGHTLINE, invoke, mlflow_of
-from tests.support.duelists import audited, retrained
 from tests.support.mlflow_server import Line, Server, line_to
+from tests.support.model_versions import (
+    ALIAS,
+    PASSED,
+    aliases,
+    candidacy,
+    claims,
+    tags,
+    three_versions,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -110,6 +118,7 @@ class Releases:
 def releases(
     benchmark_folder: Path,
     bundle: Path,
+    other_bundle: Path,
     prefect_server: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Releases:
@@ -126,7 +135,7 @@ def releases(
 
     register(bundle, mlflow_of(folder))
     first = released("lenient.toml", "one")
-    register(retrained(bundle, folder / "other"), mlflow_of(folder))
+    register(other_bundle, mlflow_of(folder))
     return Releases(folder, first, released("strict.toml", "two"))
 
 
@@ -232,12 +241,12 @@ def test_of_two_releases_at_once_one_wins(
 ) -> None:
     """Commands in processes of their own, each with its finished audits, at the same moment."""
     (tmp_path / "lenient.toml").write_text(LENIENT)
-    models = [bundle, *(retrained(bundle, tmp_path / f"model-{n}", seed=n) for n in (2, 3))]
+    models = [bundle, *(perturb_head(bundle, tmp_path / f"model-{n}", seed=n) for n in (2, 3))]
     pool = InterventionSettings(donors=str(tmp_path / "audit-1"))
     for number, model in enumerate(models, 1):
         register(model, server.uri)
         donors = pool if number > 1 else InterventionSettings()
-        audited(tmp_path / f"audit-{number}", benchmark_folder, model, donors)
+        audit_test_split(tmp_path / f"audit-{number}", benchmark_folder, model, donors)
     MlflowClient(server.uri).set_registered_model_alias("scenes", ALIAS, "1")
     both = [subprocess.Popen(release_of(n, tmp_path, server.uri), stderr=-1) for n in (2, 3)]
     errors = [process.communicate(timeout=300)[1].decode() for process in both]

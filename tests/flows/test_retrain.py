@@ -31,7 +31,7 @@ from tasks.catalog.settings import DataSettings
 from tasks.runs.reader import open_run
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 from tests.support.command_line import SIGHTLINE, drop_option, invoke, mlflow_of, set_option
 
 HELD_OUT = ("accuracy", "worst_group", "accuracy_exchanged")
@@ -545,7 +545,7 @@ def test_a_users_own_network_trains_and_its_bundle_is_audited(scenes: Path, tmp_
     settings = settings_of(scenes, tmp_path, model__address=address, finetune__start="scratch")
     trained = train(settings)
     assert trained.architecture == address
-    run = run_here(tmp_path / "after", DataSettings(path=str(scenes), split="test"), trained.model)
+    run = run_audit(tmp_path / "after", DataSettings(path=str(scenes), split="test"), trained.model)
     assert open_run(run.path).summary().images.predicted == 16
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +12,9 @@ from jinja2 import UndefinedError
 
 from reports import audit_page as reports_page
 from reports.audit_page import render_page
-from tasks.schema import Copy, DuplicateSummary, Example, ImageCounts, Summary, wilson
-from tests.support.example_images import example, examples, hostile_examples
-from tests.support.html_page import OURS, read
-from tests.support.specimens import (
+from tasks.schema import Copy, DuplicateSummary, ImageCounts, wilson
+from tests.support.audit_summaries import (
     class_summary,
-    empty_summary,
     excess_of,
     failure,
     few_images,
@@ -28,53 +24,8 @@ from tests.support.specimens import (
     without_interventions,
     without_labels,
 )
-
-PAGES: dict[str, tuple[Summary, list[Example]]] = {
-    "ordinary": (summary(), examples()),
-    "hostile": (hostile_summary(), hostile_examples()),
-    "no foreground": (without_foreground(), hostile_examples()),
-    "no labels": (summary(**without_labels()), hostile_examples()),
-    "neither": (without_foreground(**{**without_labels(), "evidence": None}), []),
-    "no interventions": (without_interventions(), [replace(example(), score=None, changes=())]),
-    "few images": (few_images(), examples()),
-    "nothing at all": (empty_summary(), []),
-}
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_only_our_own_markup_is_on_the_page(name: str) -> None:
-    page = read(*PAGES[name])
-    assert {tag for tag, _ in page.elements} <= set(OURS.split())
-    names = {name for _, attributes in page.elements for name in attributes}
-    assert not [name for name in names if name.startswith("on")]
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_points_nowhere_but_to_itself(name: str) -> None:
-    page = read(*PAGES[name])
-    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    for _, attributes in page.elements:
-        for address in (attributes.get("src"), attributes.get("href")):
-            assert address is None or address.startswith("data:") or address[1:] in ids
-    style = page.html[page.html.index("<style>") : page.html.index("</style>")]
-    assert "url(" not in style
-    assert "@import" not in style
-    assert "default-src 'none'" in page.html
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_no_missing_figure_shows_as_code(name: str) -> None:
-    page = read(*PAGES[name])
-    preprocessing = re.sub(r"NaN\]", "]", page.words)  # the user's own NaN in the configuration
-    assert not re.search(r"\b(None|NaN|nan|inf|undefined|Infinity)\b", preprocessing)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_can_be_written_and_hides_nothing(name: str) -> None:
-    html = render_page(*PAGES[name])
-    html.encode("utf-8")
-    assert html.startswith("<!doctype html>")
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", html)
+from tests.support.example_images import example, examples, hostile_examples
+from tests.support.html_page import read
 
 
 def test_hostile_words_are_shown_as_words() -> None:

@@ -16,15 +16,7 @@ from typing import Any
 
 import pytest
 
-from reports.audit_page import render_page
-from reports.gate_page import render_gate
-from reports.methods_page import render_comparison
-from reports.models_page import render_versus
-from tests.support.example_images import examples, hostile_examples
-from tests.support.gate_specimens import hostile_result, refused
-from tests.support.methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
-from tests.support.paired_specimens import hostile_pair, paired, paired_examples
-from tests.support.specimens import hostile_summary, summary
+from tests.support.pages import PAGES
 
 pytestmark = pytest.mark.full
 
@@ -127,19 +119,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         os.close(answers)
 
 
-PAGES = {
-    "ordinary": lambda: render_page(summary(), examples()),
-    "hostile": lambda: render_page(hostile_summary(), hostile_examples()),
-    "methods": lambda: render_comparison(comparison(), gallery(comparison(), images=3)),
-    "hostile methods": lambda: render_comparison(hostile_comparison(), hostile_gallery()),
-    "release": lambda: render_gate(refused()),
-    "hostile release": lambda: render_gate(hostile_result()),
-    "pair": lambda: render_versus(paired(), paired_examples(paired())),
-    "hostile pair": lambda: render_versus(hostile_pair(), paired_examples(hostile_pair())),
-}
+SHOWN = ("audit", "methods", "pair", "release, refused")
+HOSTILE = ("audit, hostile", "methods, hostile", "pair, hostile", "release, hostile")
 
 
-@pytest.fixture(params=sorted(PAGES))
+@pytest.fixture(params=(*SHOWN, *HOSTILE))
 def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
     path.write_text(PAGES[request.param](), encoding="utf-8")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tests.support.html_page import read
-from tests.support.specimens import (
+from tests.support.audit_summaries import (
     evidence,
     summary,
     unlabelled_evidence,
     without_foreground,
     without_labels,
 )
+from tests.support.html_page import read
 
 
 def test_every_figure_has_its_interval_and_its_images() -> None:

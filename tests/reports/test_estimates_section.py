@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tasks.schema import EstimateSummary, ForegroundSummary, Summary, wilson
+from tests.support.audit_summaries import SPITEFUL, figure, summary
 from tests.support.html_page import read
-from tests.support.specimens import SPITEFUL, figure, summary
 
 
 def estimated(**changes: object) -> Summary:

@@ -1,47 +1,11 @@
-"""What every page beside the audit's own must keep, whatever it shows."""
+"""What every page must keep, whatever it shows. test_browser.py looks at some with a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from reports.gate_page import render_gate
-from reports.methods_page import render_comparison
-from reports.models_page import render_versus
-from tests.support.gate_specimens import hostile_result, let_through, refused
-from tests.support.html_page import OURS, Page, assert_points_to_itself, assert_says_all_in_words
-from tests.support.methods_specimens import (
-    comparison,
-    gallery,
-    hostile_comparison,
-    hostile_gallery,
-    method,
-    without_figures,
-    without_recommendation,
-)
-from tests.support.paired_specimens import hostile_pair, nothing_compared, paired, paired_examples
-
-MARKUP = {*OURS.split(), "g", "circle", "path", "wbr"}
-TWELVE = comparison(methods=tuple(method(f"captum:Method{place}") for place in range(12)))
-ONE = comparison(methods=(method("grad_cam"),), recommended="grad_cam")
-PAGES: dict[str, Callable[[], str]] = {
-    "methods": lambda: render_comparison(comparison(), gallery(comparison())),
-    "methods, hostile": lambda: render_comparison(hostile_comparison(), hostile_gallery()),
-    "methods, none recommended": lambda: render_comparison(
-        without_recommendation(), gallery(without_recommendation())
-    ),
-    "methods, one without figures": lambda: render_comparison(without_figures(), []),
-    "methods, none": lambda: render_comparison(comparison(methods=(), recommended=None), []),
-    "methods, twelve": lambda: render_comparison(TWELVE, gallery(TWELVE, images=2)),
-    "methods, twelve images": lambda: render_comparison(ONE, gallery(ONE, images=12)),
-    "pair": lambda: render_versus(paired(), paired_examples(paired())),
-    "pair, hostile": lambda: render_versus(hostile_pair(), paired_examples(hostile_pair())),
-    "pair, nothing compared": lambda: render_versus(nothing_compared(), []),
-    "release, refused": lambda: render_gate(refused()),
-    "release, let through": lambda: render_gate(let_through()),
-    "release, hostile": lambda: render_gate(hostile_result()),
-}
+from tests.support.html_page import Page, check_addresses, check_markup, check_words
+from tests.support.pages import PAGES
 
 
 @pytest.fixture(scope="module", params=sorted(PAGES))
@@ -50,14 +14,12 @@ def page(request: pytest.FixtureRequest) -> Page:
 
 
 def test_only_our_own_markup_is_on_the_page(page: Page) -> None:
-    assert {tag for tag, _ in page.elements} <= MARKUP
-    names = {name for _, attributes in page.elements for name in attributes}
-    assert not [name for name in names if name.startswith("on")]
+    check_markup(page)
 
 
 def test_the_page_points_nowhere_but_to_itself(page: Page) -> None:
-    assert_points_to_itself(page)
+    check_addresses(page)
 
 
 def test_no_missing_figure_shows_as_code_and_nothing_is_hidden(page: Page) -> None:
-    assert_says_all_in_words(page)
+    check_words(page)

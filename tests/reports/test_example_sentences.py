@@ -11,9 +11,9 @@ from PIL import Image
 
 from reports.example_sentences import why
 from tasks.schema import Example
+from tests.support.audit_summaries import SPITEFUL, summary, without_interventions
 from tests.support.example_images import changes, example
 from tests.support.html_page import read
-from tests.support.specimens import SPITEFUL, summary, without_interventions
 
 
 def test_the_gallery_carries_its_pictures() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.gate_page import render_gate
-from tests.support.gate_specimens import let_through, refused
+from tests.support.gate_results import let_through, refused
 from tests.support.html_page import Page
 
 

@@ -6,14 +6,14 @@ import re
 
 from reports.group_tables import COLUMNS, column_tables, ranked, stands_out
 from tasks.schema import GroupSummary, wilson
-from tests.support.html_page import Page, read
-from tests.support.specimens import (
+from tests.support.audit_summaries import (
     class_summary,
     excess_of,
     few_images,
     summary,
     without_foreground,
 )
+from tests.support.html_page import Page, read
 
 
 def without_null(name: str) -> GroupSummary:

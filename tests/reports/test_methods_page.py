@@ -14,7 +14,7 @@ from reports.method_figures import CHEAP, COST, GROUPS, WORDS
 from reports.methods_page import render_comparison
 from tasks.schema import FIGURES, LOWER_IS_BETTER, Column, GalleryRow, MethodsSummary
 from tests.support.html_page import Page
-from tests.support.methods_specimens import (
+from tests.support.method_comparisons import (
     ORDINARY,
     comparison,
     gallery,

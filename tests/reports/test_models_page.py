@@ -16,7 +16,7 @@ from reports.models_page import as_markdown, render_versus
 from reports.verdicts import MEANINGS, TURNED, headline
 from tasks.schema import PAIRED_FIGURES, TURNS, PairedSummary
 from tests.support.html_page import Page
-from tests.support.paired_specimens import (
+from tests.support.model_comparisons import (
     hostile_pair,
     nothing_compared,
     paired,

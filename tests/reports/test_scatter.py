@@ -13,7 +13,8 @@ from reports.formatting import visible
 from reports.scatter import HEIGHT, LONGEST, points, sample, scatter
 from reports.scatter_labels import BEYOND, LINE, MARK, WIDTHS, Anchor, place_labels
 from tasks.schema import MethodsSummary
-from tests.support.methods_specimens import (
+from tests.support.audit_summaries import SPITEFUL
+from tests.support.method_comparisons import (
     ORDINARY,
     comparison,
     cost,
@@ -23,7 +24,6 @@ from tests.support.methods_specimens import (
     no_cost,
     without_figures,
 )
-from tests.support.specimens import SPITEFUL
 
 
 @dataclass(frozen=True)

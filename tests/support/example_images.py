@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tasks.schema import ChangedPicture, Example
-from tests.support.specimens import NAMES, SPITEFUL
+from tests.support.audit_summaries import NAMES, SPITEFUL
 
 
 def example(number: int = 0, size: int = 64) -> Example:

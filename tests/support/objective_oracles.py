@@ -10,7 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tests.support.oracles import to_cells
+from tests.support.method_oracles import to_cells
 
 Array = npt.NDArray[np.float64]
 

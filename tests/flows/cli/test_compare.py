@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import Result
 
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.schema import PairedSummary
+from tests.support.audits import audit_test_split
 from tests.support.command_line import invoke
-from tests.support.duelists import audited, retrained
-
-
-@pytest.fixture(scope="module")
-def candidate(
-    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunFolder:
-    """The finished run's images, audited with another model."""
-    folder = tmp_path_factory.mktemp("candidate")
-    return audited(folder / "run", benchmark_folder, retrained(bundle, folder / "model"))
 
 
 def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
@@ -29,9 +19,9 @@ def compare(run: RunFolder, before: RunFolder, *words: str) -> Result:
 
 
 def test_two_models_are_compared_on_the_same_images(
-    candidate: RunFolder, finished_run: RunFolder, tmp_path: Path
+    other_run: RunFolder, finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    done = compare(candidate, finished_run, "--out", str(tmp_path / "pair"))
+    done = compare(other_run, finished_run, "--out", str(tmp_path / "pair"))
     assert done.exit_code == 0
     assert "differs: model was" in done.stdout
     assert "verdict: " in done.stdout
@@ -40,7 +30,7 @@ def test_two_models_are_compared_on_the_same_images(
     assert set(files) == {"compare.html", "compare.md", "compare.json"}
     paired = PairedSummary.model_validate_json(files["compare.json"].read_text())
     assert paired.images == 64
-    assert (paired.before.run, paired.after.run) == (str(finished_run.path), str(candidate.path))
+    assert (paired.before.run, paired.after.run) == (str(finished_run.path), str(other_run.path))
     assert paired.before.digest != paired.after.digest
     page = files["compare.html"].read_text()
     assert page.count("data:image/jpeg") == 4 * len(paired.changed) > 0
@@ -48,14 +38,14 @@ def test_two_models_are_compared_on_the_same_images(
 
 
 def test_json_says_what_moved_as_before(
-    candidate: RunFolder, finished_run: RunFolder, tmp_path: Path
+    other_run: RunFolder, finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    plain = compare(candidate, finished_run, "--json")
+    plain = compare(other_run, finished_run, "--json")
     assert plain.exit_code == 0
     moved = json.loads(plain.stdout)
     assert moved["same"] == 64
     assert moved["before"] == str(finished_run.path)
-    with_files = compare(candidate, finished_run, "--json", "--out", str(tmp_path / "pair"))
+    with_files = compare(other_run, finished_run, "--json", "--out", str(tmp_path / "pair"))
     assert json.loads(with_files.stdout) == moved
     assert (tmp_path / "pair/compare.json").is_file()
 
@@ -72,7 +62,9 @@ def test_the_same_model_twice_has_files_but_no_verdict(
 def test_runs_that_are_no_pair_write_nothing_and_say_why(
     benchmark_folder: Path, bundle: Path, finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    other = audited(tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=2))
+    other = audit_test_split(
+        tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=2)
+    )
     done = compare(other, finished_run)
     assert done.exit_code == 0
     assert "verdict" not in done.stdout

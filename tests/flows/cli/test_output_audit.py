@@ -6,7 +6,7 @@ import pytest
 
 from flows.cli.output.audit import print_summary
 from tasks.schema import Summary
-from tests.support.specimens import (
+from tests.support.audit_summaries import (
     few_images,
     summary,
     unlabelled_evidence,

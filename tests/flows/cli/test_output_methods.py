@@ -6,7 +6,7 @@ import pytest
 
 from flows.cli.output.methods import print_methods
 from tasks.schema import MethodsSummary
-from tests.support.methods_specimens import comparison, hostile_comparison, without_figures
+from tests.support.method_comparisons import comparison, hostile_comparison, without_figures
 
 
 def print_to_text(

@@ -22,7 +22,7 @@ from models.map_quality.localisation import (
     to_cells,
     top_k,
 )
-from tests.support import oracles
+from tests.support import method_oracles
 
 SEEDS = st.integers(0, 2**31)
 few = settings(max_examples=40)
@@ -49,11 +49,11 @@ def test_scores_are_what_their_definitions_say(
     hit_B = pointing(map_Bhw, mask_BHW)
     for b in range(2):
         map_hw, mask_HW = map_Bhw[b].numpy(), mask_BHW[b].numpy()
-        mask_hw = oracles.to_cells(mask_HW, rows, columns)
+        mask_hw = method_oracles.to_cells(mask_HW, rows, columns)
         np.testing.assert_allclose(cells_Bhw[b], mask_hw, atol=1e-12)
-        np.testing.assert_allclose(share_B[b], oracles.foreground_share(map_hw, mask_hw))
-        np.testing.assert_allclose(lift_B[b], oracles.lift(map_hw, mask_hw))
-        assert bool(hit_B[b]) == oracles.pointing(map_hw, mask_HW)
+        np.testing.assert_allclose(share_B[b], method_oracles.foreground_share(map_hw, mask_hw))
+        np.testing.assert_allclose(lift_B[b], method_oracles.lift(map_hw, mask_hw))
+        assert bool(hit_B[b]) == method_oracles.pointing(map_hw, mask_HW)
 
 
 def test_a_map_inside_the_foreground_scores_one_and_lifts_by_the_inverse_area() -> None:
@@ -115,7 +115,7 @@ def test_cells_share_the_pixels_between_them(seed: int, rows: int, columns: int)
     mask_HW = np.random.default_rng(seed).random((7, 5))
     pieces_HW = mask_HW.repeat(rows, 0).repeat(columns, 1)
     cells_Bhw = to_cells(torch.from_numpy(mask_HW)[None], (rows, columns))
-    expected_hw = oracles.to_cells(pieces_HW, rows, columns)
+    expected_hw = method_oracles.to_cells(pieces_HW, rows, columns)
     np.testing.assert_allclose(cells_Bhw[0], expected_hw, atol=1e-12)
 
 

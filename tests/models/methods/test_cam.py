@@ -19,7 +19,7 @@ from models.methods.registry import LAYER_METHODS, PASS_METHODS
 from models.network.capture import capture
 from models.network.grid import Grid
 from models.network.layers import grid_of
-from tests.support import oracles
+from tests.support import method_oracles
 from tests.support.networks import network_and_images
 
 Cam = Callable[[Tensor, Tensor], Tensor]
@@ -49,7 +49,7 @@ def normalised(map_Bhw: Tensor) -> Tensor:
 @few
 def test_each_cam_is_what_its_paper_says(name: str, shape: tuple[int, ...], seed: int) -> None:
     activation_BDhw, gradient_BDhw = draw(shape, seed)
-    oracle = getattr(oracles, name)
+    oracle = getattr(method_oracles, name)
     expected = [
         oracle(a, g) for a, g in zip(activation_BDhw.numpy(), gradient_BDhw.numpy(), strict=True)
     ]
@@ -248,7 +248,7 @@ def test_all_cams_on_tokens_are_what_their_papers_say(name: str, layer: str) -> 
             _cells(value.detach(), grid, index).double().numpy() for value in (kept[0], gradient)
         )
         for method in LAYER_METHODS:
-            expected_hw = getattr(oracles, method)(activation_Dhw, gradient_Dhw)
+            expected_hw = getattr(method_oracles, method)(activation_Dhw, gradient_Dhw)
             ours_hw = PASS_METHODS[method].map_Bhw(seen)[index]
             np.testing.assert_allclose(
                 ours_hw, expected_hw, rtol=1e-3, atol=1e-5 * expected_hw.max(), err_msg=method

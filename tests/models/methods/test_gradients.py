@@ -13,7 +13,7 @@ from models.methods.registry import PASS_METHODS
 from models.network.capture import Capture, capture
 from models.network.grid import Grid
 from models.network.layers import find_grid
-from tests.support import oracles
+from tests.support import method_oracles
 from tests.support.networks import TRANSFORMERS, network_and_images, random_images, tiny_net
 
 NETWORKS = ["resnet18", "mobilenet_v3_small", "densenet121", *TRANSFORMERS]
@@ -34,10 +34,10 @@ def relative(ours_BHW: Tensor, theirs_BHW: Tensor) -> float:
 def test_each_map_is_what_its_paper_says(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     image_BCHW, gradient_BCHW = torch.randn(2, 2, 3, 5, 4, generator=generator, dtype=torch.float64)
-    of_gradient = [oracles.saliency(g) for g in gradient_BCHW.numpy()]
+    of_gradient = [method_oracles.saliency(g) for g in gradient_BCHW.numpy()]
     np.testing.assert_allclose(gradients.saliency(image_BCHW, gradient_BCHW), np.stack(of_gradient))
     pairs = zip(image_BCHW.numpy(), gradient_BCHW.numpy(), strict=True)
-    of_both = [oracles.input_x_gradient(x, g) for x, g in pairs]
+    of_both = [method_oracles.input_x_gradient(x, g) for x, g in pairs]
     np.testing.assert_allclose(
         gradients.input_x_gradient(image_BCHW, gradient_BCHW), np.stack(of_both), atol=1e-15
     )

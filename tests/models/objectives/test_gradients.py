@@ -14,7 +14,7 @@ from models.objectives import ibsgl, sib_robust
 from models.objectives.names import find_objective
 from models.objectives.step import Loss
 from tests.support.networks import tiny_transformer
-from tests.support.smooth_steps import (
+from tests.support.smooth_training_step import (
     LAST,
     STEM,
     batch_of,

@@ -22,7 +22,14 @@ from models.objectives.ibsgl import IbsglCode, IbsglPaper, kept, stepped
 from models.objectives.step import Batch, Learner
 from tests.support import objective_oracles as oracles
 from tests.support.networks import random_images, tiny_net
-from tests.support.smooth_steps import LAST, batch_of, gradient_of, learner_of, smooth_net, sweep_of
+from tests.support.smooth_training_step import (
+    LAST,
+    batch_of,
+    gradient_of,
+    learner_of,
+    smooth_net,
+    sweep_of,
+)
 
 ALWAYS = IbsglCode(suppress="always")
 

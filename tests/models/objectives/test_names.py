@@ -19,7 +19,7 @@ from models.objectives.sib_paper import SibPaper
 from models.objectives.sib_robust import SibRobust
 from models.objectives.step import Batch, Objective, mean_of
 from models.objectives.swap import Swap
-from tests.support.smooth_steps import batch_of, gradient_of, learner_of, smooth_net
+from tests.support.smooth_training_step import batch_of, gradient_of, learner_of, smooth_net
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from models.objectives.sib_robust import SibRobust, margin, outside_share, own_m
 from models.objectives.soft_mask import soft_mask
 from models.objectives.step import Batch
 from tests.support import objective_oracles as oracles
-from tests.support.smooth_steps import (
+from tests.support.smooth_training_step import (
     LAST,
     STEM,
     SmoothNet,

@@ -12,7 +12,7 @@ from models.objectives.erm import Erm
 from models.objectives.sib_paper import SibPaper, softmax_gradient
 from models.objectives.soft_mask import soft_mask, soft_quantile
 from tests.support import objective_oracles as oracles
-from tests.support.smooth_steps import batch_of, drawn, jacobian, learner_of, smooth_net
+from tests.support.smooth_training_step import batch_of, drawn, jacobian, learner_of, smooth_net
 
 
 @pytest.mark.parametrize("at", [0.0, 0.05, 0.8, 0.95, 1.0])

@@ -26,8 +26,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Row, Sample, read_sample, rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tests.conftest import BENCHMARK, run_here
-from tests.support import oracles
+from tests.support import method_oracles
+from tests.support.audits import BENCHMARK, run_audit
 from tests.support.networks import TRANSFORMERS
 
 FACTORY = """
@@ -59,7 +59,7 @@ def data(benchmark_folder: Path) -> DataSettings:
 def test_a_transformer_is_audited_as_any_network(
     name: str, data: DataSettings, tmp_path: Path
 ) -> None:
-    run = run_here(tmp_path / "run", data, factory(name, tmp_path), EVERY)
+    run = run_audit(tmp_path / "run", data, factory(name, tmp_path), EVERY)
     assert open_run(run.path).summary().images.failed == 0
     side = CELLS.get(name, 4)
     for method in PASS_METHODS.values():
@@ -88,7 +88,7 @@ def test_maps_and_scores_of_pixels_are_those_of_one_pass_by_hand(
     data: DataSettings, tmp_path: Path
 ) -> None:
     settings = factory("vit", tmp_path)
-    run = run_here(tmp_path / "run", data, settings, EVERY)
+    run = run_audit(tmp_path / "run", data, settings, EVERY)
     classifier = load_classifier(settings)
     samples = samples_of(run, classifier.preprocessing)
     picture_BCHW = torch.stack([sample.picture_CHW for sample in samples])
@@ -107,10 +107,10 @@ def test_maps_and_scores_of_pixels_are_those_of_one_pass_by_hand(
             assert sample.mask_HW is not None
             mask_HW = sample.mask_HW.double().numpy() / 255
             assert row["area"] == pytest.approx(mask_HW.mean(), abs=1e-5)
-            share = oracles.foreground_share(expected_HW, mask_HW)
+            share = method_oracles.foreground_share(expected_HW, mask_HW)
             assert row["share"] == pytest.approx(share, abs=1e-4)
-            assert row["lift"] == pytest.approx(oracles.lift(expected_HW, mask_HW), abs=1e-3)
-            assert row["pointing"] == oracles.pointing(np.abs(expected_HW), mask_HW)
+            assert row["lift"] == pytest.approx(method_oracles.lift(expected_HW, mask_HW), abs=1e-3)
+            assert row["pointing"] == method_oracles.pointing(np.abs(expected_HW), mask_HW)
 
 
 def samples_of(run: RunFolder, preprocessing: Preprocessing) -> list[Sample]:
@@ -122,7 +122,7 @@ def test_maps_of_pixels_are_made_only_when_they_are_asked_for(
     data: DataSettings, bundle: Path, tmp_path: Path
 ) -> None:
     model = ModelSettings(address=str(bundle))
-    run = run_here(tmp_path / "run", data, model)
+    run = run_audit(tmp_path / "run", data, model)
     assert open_run(run.path).methods == sorted(LAYER_METHODS)
 
 
@@ -130,8 +130,8 @@ def test_maps_of_cells_are_the_same_beside_maps_of_pixels(
     data: DataSettings, bundle: Path, tmp_path: Path
 ) -> None:
     model = ModelSettings(address=str(bundle))
-    alone = open_run(run_here(tmp_path / "alone", data, model).path)
-    beside = open_run(run_here(tmp_path / "beside", data, model, EVERY).path)
+    alone = open_run(run_audit(tmp_path / "alone", data, model).path)
+    beside = open_run(run_audit(tmp_path / "beside", data, model, EVERY).path)
     row_ids = alone.table()["row_id"].to_pylist()
     for method in LAYER_METHODS:
         ours, theirs = (run.maps(row_ids, method) for run in (beside, alone))
@@ -144,7 +144,7 @@ def test_labels_are_explained_on_pixels_too(
     data: DataSettings, bundle: Path, tmp_path: Path
 ) -> None:
     attribution = AttributionSettings(target="label", methods=("saliency",))
-    run = run_here(tmp_path / "run", data, ModelSettings(address=str(bundle)), attribution)
+    run = run_audit(tmp_path / "run", data, ModelSettings(address=str(bundle)), attribution)
     maps = pq.read_table(run.part("maps/saliency", 0))
     labels = pq.read_table(run.part("predictions", 0))["label"]
     assert maps["target"].to_pylist() == labels.to_pylist()
@@ -173,9 +173,9 @@ def test_a_network_without_a_gradient_of_the_picture_is_refused_before_the_first
 ) -> None:
     (tmp_path / "deaf.py").write_text(DEAF.format(classes=BENCHMARK.classes))
     model = ModelSettings(address=f"{tmp_path / 'deaf.py'}:build", layer="last")
-    run_here(tmp_path / "cams", data, model)
+    run_audit(tmp_path / "cams", data, model)
     with pytest.raises(UserError) as caught:
-        run_here(tmp_path / "run", data, model, EVERY)
+        run_audit(tmp_path / "run", data, model, EVERY)
     assert str(caught.value) == (
         "the logits do not follow from the picture by a gradient: choose other --methods"
     )

@@ -25,7 +25,7 @@ from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 ALONE = ComputeSettings(workers=1)
 
@@ -86,7 +86,7 @@ def test_another_method_adds_parts_and_rewrites_none(
 ) -> None:
     data = DataSettings(path=str(benchmark_folder), split="test", limit=20)
     model = ModelSettings(address=str(bundle))
-    run = run_here(tmp_path / "run", data, model, AttributionSettings(methods=("grad_cam",)))
+    run = run_audit(tmp_path / "run", data, model, AttributionSettings(methods=("grad_cam",)))
     before = parts_of(run)
     job = job_of(run, ALONE)
     more = replace(job, attribution=AttributionSettings(methods=("grad_cam", "layer_cam")))
@@ -118,7 +118,7 @@ def test_unreadable_images_are_failures_and_the_rest_goes_on(
     crooked = data / "masks/test/00005.png"
     crooked.write_bytes((data / "masks/test/00005.png").read_bytes()[:30])
     settings = DataSettings(path=str(data), split="test", limit=12)
-    run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
+    run = run_audit(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
     failures = pq.read_table(run.part("failures/predictions", 0)).to_pylist()
     found = {(row["row_id"][-9:], row["stage"], row["kind"]) for row in failures}
     assert found == {
@@ -140,9 +140,9 @@ def test_a_mended_file_continues_the_run_and_computes_its_shard(
     settings = DataSettings(path=str(data), split="test", limit=8)
     model, attribution = ModelSettings(address=str(bundle)), AttributionSettings(shard_size=4)
     (data / "images/test/00005.png").write_bytes(b"")
-    before = parts_of(run_here(tmp_path / "run", settings, model, attribution))
+    before = parts_of(run_audit(tmp_path / "run", settings, model, attribution))
     shutil.copy(benchmark_folder / "images/test/00005.png", data / "images/test/00005.png")
-    run = run_here(tmp_path / "run", settings, model, attribution)
+    run = run_audit(tmp_path / "run", settings, model, attribution)
     summary = open_run(run.path).summary()
     assert (summary.cost.computed, summary.cost.reused) == (4, 4)
     assert summary.images.predicted == 8
@@ -157,9 +157,9 @@ def test_only_what_was_asked_for_is_summarised(
 ) -> None:
     data = DataSettings(path=str(benchmark_folder), split="test", limit=8)
     model = ModelSettings(address=str(bundle))
-    run_here(tmp_path / "run", data, model)
+    run_audit(tmp_path / "run", data, model)
     one = AttributionSettings(methods=("grad_cam_pp",))
-    run = run_here(tmp_path / "run", data, model, one)
+    run = run_audit(tmp_path / "run", data, model, one)
     assert [row.method for row in open_run(run.path).summary().methods] == ["grad_cam_pp"]
 
 
@@ -170,7 +170,7 @@ def test_a_transient_failure_is_tried_again(
     away = data / "images/test/00002.png"
     away.rename(tmp_path / "away.png")
     settings = DataSettings(path=str(data), split="test", limit=8)
-    run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
+    run = run_audit(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
     (tmp_path / "away.png").rename(away)
     done = attribute_shard(job_of(run, ALONE), 0, classifier)
     assert (done.computed, done.reused) == (1, 7)  # the others are taken from their own parts
@@ -186,7 +186,7 @@ def test_a_shard_without_a_readable_image_has_empty_parts(
         (data / f"images/test/{index:05d}.png").write_bytes(b"no picture")
     settings = DataSettings(path=str(data), split="test", limit=8)
     attribution = AttributionSettings(shard_size=4)
-    run = run_here(tmp_path / "run", settings, ModelSettings(address=str(bundle)), attribution)
+    run = run_audit(tmp_path / "run", settings, ModelSettings(address=str(bundle)), attribution)
     empty, full = (pq.read_table(run.part("maps/grad_cam", shard)) for shard in (0, 1))
     assert (empty.num_rows, full.num_rows) == (0, 4)
     assert empty.schema.equals(full.schema)
@@ -207,7 +207,7 @@ def test_the_label_can_be_explained_instead(
 ) -> None:
     data = DataSettings(path=str(benchmark_folder), split="test", limit=8)
     attribution = AttributionSettings(target="label", methods=("grad_cam",))
-    run = run_here(tmp_path / "run", data, ModelSettings(address=str(bundle)), attribution)
+    run = run_audit(tmp_path / "run", data, ModelSettings(address=str(bundle)), attribution)
     maps = pq.read_table(run.part("maps/grad_cam", 0))
     labels = pq.read_table(run.part("predictions", 0))["label"]
     assert maps["target"].to_pylist() == labels.to_pylist()
@@ -216,7 +216,7 @@ def test_the_label_can_be_explained_instead(
 def test_explaining_labels_needs_them(benchmark_folder: Path, bundle: Path, tmp_path: Path) -> None:
     flat = DataSettings(path=str(_flat(benchmark_folder, tmp_path / "flat")))
     with pytest.raises(UserError, match="target label needs a label for each image; 3 of 3"):
-        run_here(
+        run_audit(
             tmp_path / "run",
             flat,
             ModelSettings(address=str(bundle)),
@@ -228,7 +228,7 @@ def test_without_masks_nothing_is_scored_or_flagged(
     benchmark_folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     flat = DataSettings(path=str(_flat(benchmark_folder, tmp_path / "flat")))
-    run = run_here(tmp_path / "run", flat, ModelSettings(address=str(bundle)))
+    run = run_audit(tmp_path / "run", flat, ModelSettings(address=str(bundle)))
     summary = open_run(run.path).summary()
     assert summary.foreground.source == "none"
     assert summary.flagged.of == 0
@@ -285,7 +285,7 @@ def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_tol
     data = shutil.copytree(benchmark_folder, tmp_path / "data")
     settings = DataSettings(path=str(data), split="test", limit=4)
     model = ModelSettings(address=str(bundle))
-    run = run_here(tmp_path / "run", settings, model, AttributionSettings(methods=("grad_cam",)))
+    run = run_audit(tmp_path / "run", settings, model, AttributionSettings(methods=("grad_cam",)))
     job = replace(job_of(run, ALONE), attribution=AttributionSettings(methods=("layer_cam",)))
     guilty = rows_of(read_shard(run, 0))[1].row_id
     attribute_shard(job, 0, classifier, RetryPolicy(noted=True, guilty=frozenset({guilty})))

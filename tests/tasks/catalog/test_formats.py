@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import NothingToAudit, UserError
-from tasks.catalog.formats import Columns, list_images
+from tasks.catalog.formats import list_images
+from tasks.catalog.listing import Columns
 
 
 def touch(root: Path, *addresses: str) -> Path:

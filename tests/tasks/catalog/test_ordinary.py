@@ -19,7 +19,7 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import Summary
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 METHODS = AttributionSettings(methods=("grad_cam_pp",))
 
@@ -49,7 +49,7 @@ class Data:
         )
         asked = AuditRequest(data, METHODS, interventions, foreground)
         model = ModelSettings(address=str(self.bundle))
-        run = run_here(self.folder / "run", data, model, asked=asked)
+        run = run_audit(self.folder / "run", data, model, asked=asked)
         return run, open_run(run.path).summary()
 
 

@@ -16,7 +16,7 @@ from models.errors import UserError
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
 from tasks.catalog.torchvision_datasets import READERS, list_torchvision_dataset
-from tests.support.voc import write_voc
+from tests.support.voc_dataset import write_voc
 
 Builder = Callable[[Path], None]
 

@@ -12,7 +12,7 @@ from models.errors import NothingToAudit, UserError
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
-from tests.support.voc import write_voc
+from tests.support.voc_dataset import write_voc
 
 CLASSES = ("bird", "cat")
 

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
-from torchvision.io import decode_image
 
-from models.classifier.architectures import BuiltNetwork
-from models.classifier.classifier import check_classifier, save_bundle
-from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
-from models.classifier.small_resnet import small_resnet
 from tasks import schema
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
@@ -22,55 +16,34 @@ from tasks.compare import match
 from tasks.compare.match import match_images
 from tasks.compare.since_last_run import compare_runs
 from tasks.flags.settings import FlagSettings
-from tasks.intervals.paired_rates import Crossing
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import ENOUGH
 from tasks.summary.summarise import summarise
 from tasks.tracking.metrics import metrics_of
-from tests.conftest import BENCHMARK, run_here
+from tests.support.audits import BENCHMARK, run_audit
+from tests.support.recount import METHOD, count_crossing, join_runs
 
-METHODS = ("grad_cam_pp",)
 LOST, NEW, TOUCHED = 3, 5, 2
 
 
 def audit(folder: Path, data: Path, model: Path, shard_size: int = 24) -> RunFolder:
     """A finished run of a labelled table."""
-    run = run_here(
+    run = run_audit(
         folder,
         DataSettings(path=str(data)),
         ModelSettings(address=str(model)),
-        AttributionSettings(methods=METHODS, shard_size=shard_size),
+        AttributionSettings(methods=(METHOD,), shard_size=shard_size),
     )
     run.finish(run.report, "<html></html>")
     return run
 
 
 @pytest.fixture(scope="module")
-def other_model(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network whose logits are balanced over the pictures: it predicts every class."""
-    folder = tmp_path_factory.mktemp("other")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = small_resnet(len(BENCHMARK.classes)).eval()
-    pictures = sorted((benchmark_folder / "images/test").glob("*.png"))
-    image_BCHW = torch.stack([decode_image(str(path)) / 127.5 - 1 for path in pictures])
-    weights = network.state_dict()
-    with torch.no_grad():
-        weights["fc.bias"] = weights["fc.bias"] - network(image_BCHW).mean(0)
-    network.load_state_dict(weights)
-    address = "sightline:small_resnet"
-    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
-    built = BuiltNetwork(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
-    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def nights(
     benchmark_folder: Path,
     bundle: Path,
-    other_model: Path,
+    other_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[RunFolder, RunFolder]:
     """Two runs in which images are lost, new and changed, the model is another, so are shards."""
@@ -84,7 +57,7 @@ def nights(
     for index in range(TOUCHED):
         shutil.copy(pictures[20 + index], pictures[10 + index])
     table.iloc[LOST:].sample(frac=1, random_state=0).to_parquet(data / "night-2.parquet")
-    return before, audit(folder / "series/2", data / "night-2.parquet", other_model, shard_size=17)
+    return before, audit(folder / "series/2", data / "night-2.parquet", other_bundle, shard_size=17)
 
 
 @pytest.fixture(scope="module")
@@ -96,31 +69,14 @@ def moved(nights: tuple[RunFolder, RunFolder]) -> schema.Comparison:
 @pytest.fixture(scope="module")
 def both(nights: tuple[RunFolder, RunFolder]) -> pd.DataFrame:
     """The rows of both nights side by side, those with the same bytes."""
-    sides = []
-    for run in nights:
-        rows = open_run(run.path).table(METHODS[0]).to_pandas()
-        flags = pd.read_parquet(run.flags)[["row_id", "flag"]]
-        wanted = ["row_id", "content_id", "prediction", "correct", "lift", "flag"]
-        sides.append(rows.merge(flags, on="row_id")[wanted])
-    joined = sides[0].merge(sides[1], on="row_id", suffixes=("_then", "_now"))
-    return joined[joined["content_id_then"] == joined["content_id_now"]].astype(
-        {"prediction_then": str, "prediction_now": str}
-    )
-
-
-def crossing(then: pd.Series, now: pd.Series) -> Crossing:
-    return Crossing(
-        int((then & now).sum()),
-        int((then & ~now).sum()),
-        int((~then & now).sum()),
-        int((~then & ~now).sum()),
-    )
+    before, now = (open_run(run.path) for run in nights)
+    return join_runs(before, now)
 
 
 def test_images_are_counted(moved: schema.Comparison, both: pd.DataFrame) -> None:
     assert (moved.added, moved.removed, moved.changed) == (NEW, LOST, TOUCHED)
     assert moved.same == len(both) == 64 - NEW - LOST - TOUCHED
-    other = (both["prediction_then"] != both["prediction_now"]).sum()
+    other = (both["prediction_before"] != both["prediction_after"]).sum()
     assert 0 < other < len(both)
     assert moved.predictions_changed == schema.wilson(int(other), len(both))
 
@@ -135,16 +91,16 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     monkeypatch.setattr(match, "BLOCK", block)
     before, now = (open_run(run.path) for run in nights)
     shared = match_images(before, now, BENCHMARK.classes)
-    right = both["correct_then"].astype(bool), both["correct_now"].astype(bool)
-    assert shared.correct == crossing(*right)
-    decided = both[(both["flag_then"] != "undecided") & (both["flag_now"] != "undecided")]
-    flagged = [decided[f"flag_{night}"] == "rests_on_background" for night in ("then", "now")]
-    assert shared.flagged == crossing(*flagged)
+    right = both["correct_before"].astype(bool), both["correct_after"].astype(bool)
+    assert shared.correct == count_crossing(*right)
+    decided = both[(both["flag_before"] != "undecided") & (both["flag_after"] != "undecided")]
+    flagged = [decided[f"flag_{night}"] == "rests_on_background" for night in ("before", "after")]
+    assert shared.flagged == count_crossing(*flagged)
     assert shared.lift.count == len(decided)
-    assert shared.lift.value == pytest.approx(decided["lift_then"].cov(decided["lift_now"]))
+    assert shared.lift.value == pytest.approx(decided["lift_before"].cov(decided["lift_after"]))
     for name, found in zip(BENCHMARK.classes, shared.by_class, strict=True):
-        own = (decided["prediction_then"] == name) & (decided["prediction_now"] == name)
-        assert found == crossing(*(side[own] for side in flagged))
+        own = (decided["prediction_before"] == name) & (decided["prediction_after"] == name)
+        assert found == count_crossing(*(side[own] for side in flagged))
 
 
 def test_figures_are_those_of_the_summaries(

@@ -24,26 +24,23 @@ from tasks.intervals.bootstrap import change_of_means
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.schema import ENOUGH
-from tests.support.duelists import SHARD, audited, retrained
+from tests.support.audits import SHARD
+from tests.support.recount import METHOD, image_values, join_runs, one_side
 
 SIDES = ("before", "after")
 
 
 @pytest.fixture(scope="module")
 def runs(
-    finished_run: RunFolder,
-    benchmark_folder: Path,
-    bundle: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    finished_run: RunFolder, other_run: RunFolder, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Run, Run]:
     """Two models, and groups of 16 images: by background alone."""
-    folder = tmp_path_factory.mktemp("duel")
-    before = shutil.copytree(finished_run.path, folder / "before")
-    audited(folder / "after", benchmark_folder, retrained(bundle, folder / "model"))
-    for run in (open_run(before), open_run(folder / "after")):
-        place = run.catalog.column_names.index("group")
-        rewrite(run, run.catalog.set_column(place, "group", run.catalog["background"]))
-    return open_run(before), open_run(folder / "after")
+    folder = tmp_path_factory.mktemp("pair")
+    before, after = copies((open_run(finished_run.path), open_run(other_run.path)), folder)
+    for run in (before, after):
+        index = run.catalog.column_names.index("group")
+        rewrite(run, run.catalog.set_column(index, "group", run.catalog["background"]))
+    return reopened(before), reopened(after)
 
 
 def rewrite(run: Run, catalog: pa.Table) -> None:
@@ -55,31 +52,13 @@ def paired(runs: tuple[Run, Run]) -> schema.PairedSummary:
     return pair_runs(*runs)
 
 
-def rows_of_run(run: Run, method: str) -> pd.DataFrame:
-    """All that a reader with pandas has of a run."""
-    scores = run.table(method).to_pandas()[["row_id", "label", "prediction", "correct", "area"]]
-    flags = pq.read_table(run.folder.flags).to_pandas()
-    flags = flags[["row_id", "flag", "score", "null_score", "lift"]]
-    told = pq.read_table(run.folder.path / "interventions").to_pandas()
-    joined = scores.merge(flags, on="row_id").merge(told, on="row_id", how="left")
-    return joined.astype({"label": str, "prediction": str, "flag": str})
-
-
 @pytest.fixture(scope="module")
 def both(runs: tuple[Run, Run]) -> pd.DataFrame:
-    sides = [rows_of_run(run, "grad_cam_pp") for run in runs]
-    return sides[0].merge(sides[1], on="row_id", suffixes=("_before", "_after"))
+    return join_runs(*runs)
 
 
 def figure(paired: schema.PairedSummary, name: str, of: str | None = None) -> schema.PairedFigure:
     return next(it for it in paired.figures if (it.figure, it.name) == (name, of))
-
-
-def kept_label(row: pd.Series, side: str) -> float:
-    """Share of other classes' backgrounds on which the label is predicted, by a loop."""
-    told = zip(row[f"exchanged_predictions_{side}"], row[f"same_class_{side}"], strict=True)
-    kept = [prediction == row["label_after"] for prediction, same in told if not same]
-    return float(np.mean(kept))
 
 
 def test_every_figure_is_there_once(paired: schema.PairedSummary) -> None:
@@ -93,40 +72,19 @@ def test_every_figure_is_there_once(paired: schema.PairedSummary) -> None:
 
 
 def test_figures_are_means_over_images_of_both(
-    paired: schema.PairedSummary, both: pd.DataFrame
-) -> None:
-    changed = both.dropna(subset=["flips_before", "flips_after"])
-    for side in ("before", "after"):
-        told = {
-            "accuracy": both[f"correct_{side}"].astype(bool).mean(),
-            "flips": changed[f"flips_{side}"].mean(),
-            "reliance_exchange": changed[f"reliance_exchange_{side}"].mean(),
-            "reliance_removal": changed[f"reliance_removal_{side}"].mean(),
-            "accuracy_exchanged": changed.apply(kept_label, axis=1, side=side).mean(),
-        }
-        for name, value in told.items():
-            assert getattr(figure(paired, name), side) == pytest.approx(value, abs=1e-6), name
-    decidable = both[both["area_after"].between(0.01, 0.95)].dropna(
-        subset=["lift_before", "lift_after"]
-    )
-    lift = figure(paired, "lift", "grad_cam_pp")
-    assert lift.of == len(decidable) > 0
-    assert lift.after == pytest.approx(decidable["lift_after"].mean(), abs=1e-6)
-
-
-def test_flags_and_their_excess_are_of_what_both_decide(
     paired: schema.PairedSummary, both: pd.DataFrame, runs: tuple[Run, Run]
 ) -> None:
-    decided = both[(both["flag_before"] != "undecided") & (both["flag_after"] != "undecided")]
-    flagged, excess = figure(paired, "flagged"), figure(paired, "excess")
-    assert flagged.of == excess.of == len(decided) > 0
-    for run, side in zip(runs, ("before", "after"), strict=True):
-        threshold = run.summary().rule.threshold
-        assert threshold is not None
-        rate = (decided[f"flag_{side}"] == "rests_on_background").mean()
-        null = sum(value > threshold for value in decided[f"null_score_{side}"]) / len(decided)
-        assert getattr(flagged, side) == pytest.approx(rate)
-        assert getattr(excess, side) == pytest.approx(rate - null)
+    recounted = [it for it in paired.figures if it.name in (None, METHOD)]
+    means = [it for it in recounted if it.figure != "worst_group"]
+    assert len(means) == len(schema.PAIRED_FIGURES) - 1
+    for it in means:
+        sides = [
+            image_values(one_side(both, side), it.figure, run.summary().rule.threshold)
+            for run, side in zip(runs, SIDES, strict=True)
+        ]
+        known = pd.concat(sides, axis=1).dropna()
+        assert it.of == len(known) > 0, it.figure
+        assert (it.before, it.after) == pytest.approx(tuple(known.mean()), abs=1e-6), it.figure
 
 
 def test_the_worst_group_is_looked_for_on_each_side(
@@ -180,11 +138,7 @@ def test_classes_with_enough_images_share_one_error(
     assert told.confidence == pytest.approx(1 - 0.05 / len(told.classes))
     for it in told.classes:
         own = both[both["label_after"] == it.name]
-        values = {
-            "accuracy": [own[f"correct_{side}"].astype(float) for side in SIDES],
-            "flips": [own[f"flips_{side}"] for side in SIDES],
-            "flagged": [(own[f"flag_{side}"] == "rests_on_background") * 1.0 for side in SIDES],
-        }[it.figure]
+        values = [image_values(one_side(own, side), it.figure) for side in SIDES]
         assert (it.before, it.after) == pytest.approx([value.mean() for value in values])
         pair_n2 = np.stack([value.to_numpy(float) for value in values], 1)
         change = change_of_means(pair_n2, told.confidence)

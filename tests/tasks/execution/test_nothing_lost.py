@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import stages
+from tests.support import audit_process
 
 IMAGES = 400
 FEW, MORE, MANY = range(1), range(1, 5), range(5, 205)
@@ -37,7 +37,7 @@ class Audit:
 
     def __init__(self, world: World, run: Path) -> None:
         self.world, self.run = world, run
-        command = [sys.executable, stages.__file__, *world.arguments, str(run)]
+        command = [sys.executable, audit_process.__file__, *world.arguments, str(run)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     @property
@@ -144,7 +144,7 @@ HAPPENINGS: tuple[Happening, ...] = (
 def test_after_the_last_rerun_every_row_is_there(seed: int, world: World, tmp_path: Path) -> None:
     chance = random.Random(seed)
     run = tmp_path / "run"
-    shards = -(-IMAGES // stages.SHARD)
+    shards = -(-IMAGES // audit_process.SHARD)
     for _ in range(chance.choice((1, 1, 2))):
         audit = Audit(world, run)
         for happening in chance.choices(HAPPENINGS, k=chance.choice((1, 1, 2))):

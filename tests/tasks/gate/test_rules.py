@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import AuditedModel, FlagRule, PairedFigure, wilson
 from tasks.schema.gate import GAUGED_FIGURES, Effect, GateResult, Status
-from tests.support.duelists import audited, retrained
+from tests.support.recount import image_values
 
 CLASSES = ("bird", "boat", "car")
 IMAGES = 240
@@ -80,15 +79,8 @@ def policy(*rules: Rule) -> Policy:
 
 def values(side: pd.DataFrame, figure: str) -> np.ndarray:
     """By image, as its definition says."""
-    told: Mapping[str, Any] = {
-        "accuracy": side["correct"],
-        "accuracy_exchanged": side["kept_label"],
-        "gap": side["correct"] - side["kept_label"],
-        "flagged": side["flag"] == "rests_on_background",
-        "excess": (side["score"] > 0.6) * 1.0 - (side["null_score"] > 0.6),
-        "lift": side[f"{LIFT}grad_cam"],
-    }
-    return np.asarray(told[figure] if figure in told else side[figure], float)
+    rows = side.rename(columns={f"{LIFT}grad_cam": "lift"}).assign(area=0.2)
+    return np.asarray(image_values(rows, figure, FLAGGING.threshold), float)
 
 
 def found(figure: str, *, change: bool = False, label: str | None = None) -> Gauged:
@@ -440,14 +432,6 @@ def test_warnings_alone_let_nobody_through() -> None:
     assert [it.status for it in rulings] == ["skipped", "pass"]
     assert not passes(rulings)
     assert verdict_of(rulings).startswith("Refused: every rule that could refuse is about a change")
-
-
-@pytest.fixture(scope="module")
-def other_run(
-    benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunFolder:
-    folder = tmp_path_factory.mktemp("gate")
-    return audited(folder / "run", benchmark_folder, retrained(bundle, folder / "model"))
 
 
 def test_figures_of_real_audits_are_those_of_their_summary_and_comparison(

@@ -21,7 +21,7 @@ from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 
 def pool(*labels: str | None) -> DonorPool:
@@ -143,10 +143,10 @@ def test_exchanges_that_are_no_longer_asked_for_are_forgotten(
 ) -> None:
     data = DataSettings(path=str(benchmark_folder), split="test")
     model = ModelSettings(address=str(bundle))
-    run = run_here(tmp_path / "run", data, model)
+    run = run_audit(tmp_path / "run", data, model)
     assert (run.path / "interventions").exists()
     none = AuditRequest(data, interventions=InterventionSettings(choice="none"))
-    again = run_here(tmp_path / "run", data, model, asked=none)
+    again = run_audit(tmp_path / "run", data, model, asked=none)
     assert not any((again.path / name).exists() for name in ("interventions", "votes"))
     summary = open_run(again.path).summary()
     assert (summary.evidence, summary.flagged.of) == (None, 0)

@@ -17,7 +17,7 @@ from torchvision.io import ImageReadMode, decode_image
 from models.classifier.preprocessing import LARGEST, Preprocessing
 from models.errors import PictureError, UserError
 from tasks.pictures.decode import FORMATS, decode, open_picture, turned, untwist
-from tests.support import corpus, pictures
+from tests.support import encoded_pictures, fuzz_pictures
 
 
 def pixels(content: bytes) -> np.ndarray:
@@ -34,15 +34,17 @@ def of_pil(content: bytes, turn: bool = False) -> np.ndarray:
         return np.array(upright.convert("RGB"))
 
 
-@pytest.mark.parametrize("name", sorted(pictures.FORMATS))
+@pytest.mark.parametrize("name", sorted(encoded_pictures.FORMATS))
 def test_a_picture_is_what_pil_reads(name: str) -> None:
-    content = pictures.whole()[name]
+    content = encoded_pictures.whole()[name]
     np.testing.assert_array_equal(pixels(content), of_pil(content))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_jpeg_is_what_torchvision_reads(mode: str) -> None:
-    content = pictures.encoded(pictures.noise(60, 50).convert(mode), "jpg", quality=80)
+    content = encoded_pictures.encoded(
+        encoded_pictures.noise(60, 50).convert(mode), "jpg", quality=80
+    )
     content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
     assert torch.equal(decode(content).image_CHW, decode_image(content_N, mode=ImageReadMode.RGB))
 
@@ -53,13 +55,13 @@ def test_exif_turns_as_pil_does(suffix: str, turn: int) -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     exif[0x0112] = turn
-    content = pictures.encoded(pictures.noise(5, 8), suffix, exif=exif)
+    content = encoded_pictures.encoded(encoded_pictures.noise(5, 8), suffix, exif=exif)
     decoded = decode(content)
     assert decoded.turn == turn
     assert open_picture(content).size == (5, 8) == tuple(decoded.image_CHW.shape[1:])
     upright_CHW = turned(decoded.image_CHW, decoded.turn)
     np.testing.assert_array_equal(upright_CHW.permute(1, 2, 0), of_pil(content, turn=True))
-    plain = pictures.encoded(pictures.noise(5, 8), suffix)
+    plain = encoded_pictures.encoded(encoded_pictures.noise(5, 8), suffix)
     np.testing.assert_array_equal(pixels(content), pixels(plain))
 
 
@@ -72,16 +74,18 @@ def test_a_turn_can_be_taken_back(turn: int) -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_alpha_is_dropped(mode: str, suffix: str) -> None:
-    opaque = pictures.noise().convert("L" if mode == "LA" else "RGB")
+    opaque = encoded_pictures.noise().convert("L" if mode == "LA" else "RGB")
     clear = opaque.copy()
     clear.putalpha(Image.new("L", clear.size, 0))
     expected = np.array(opaque.convert("RGB"))
-    np.testing.assert_array_equal(pixels(pictures.encoded(clear, suffix)), expected)
+    np.testing.assert_array_equal(pixels(encoded_pictures.encoded(clear, suffix)), expected)
 
 
 def test_a_transparent_palette_keeps_its_colours() -> None:
-    content = pictures.encoded(pictures.noise().quantize(256), "png", transparency=bytes(256))
-    expected = np.array(pictures.noise().quantize(256).convert("RGB"))
+    content = encoded_pictures.encoded(
+        encoded_pictures.noise().quantize(256), "png", transparency=bytes(256)
+    )
+    expected = np.array(encoded_pictures.noise().quantize(256).convert("RGB"))
     np.testing.assert_array_equal(pixels(content), expected)
 
 
@@ -89,35 +93,35 @@ def test_a_transparent_palette_keeps_its_colours() -> None:
 def test_sixteen_bits_of_grey_keep_the_high_byte(suffix: str) -> None:
     """PIL's own conversion clips all above 255 to white."""
     ramp_HW = np.linspace(0, 65535, 80, dtype=np.uint16).reshape(8, 10)
-    found = pixels(pictures.encoded(Image.fromarray(ramp_HW), suffix))
+    found = pixels(encoded_pictures.encoded(Image.fromarray(ramp_HW), suffix))
     np.testing.assert_array_equal(found, np.stack([ramp_HW >> 8] * 3, axis=2))
 
 
 def test_the_other_byte_order_has_the_same_high_byte() -> None:
     ramp_HW = np.linspace(0, 65535, 80).astype(">u2").reshape(8, 10)
     picture = Image.frombytes("I;16B", (10, 8), ramp_HW.tobytes())
-    found = pixels(pictures.encoded(picture, "tif"))
+    found = pixels(encoded_pictures.encoded(picture, "tif"))
     np.testing.assert_array_equal(found[..., 0], ramp_HW >> 8)
 
 
 def test_sixteen_bits_of_colour_keep_the_high_byte() -> None:
     wide = np.random.default_rng(0).integers(0, 65536, (4, 6, 3)).astype(">u2")
     lines = b"".join(b"\0" + line.tobytes() for line in wide)
-    np.testing.assert_array_equal(pixels(pictures.png(6, 4, 16, 2, lines)), wide >> 8)
-    np.testing.assert_array_equal(pixels(pictures.wide_tiff(wide)), wide >> 8)
+    np.testing.assert_array_equal(pixels(encoded_pictures.png(6, 4, 16, 2, lines)), wide >> 8)
+    np.testing.assert_array_equal(pixels(encoded_pictures.wide_tiff(wide)), wide >> 8)
 
 
 def test_inverted_cmyk_is_read_as_photoshop_writes_it() -> None:
-    content = pictures.encoded(pictures.noise().convert("CMYK"), "jpg", quality=100)
+    content = encoded_pictures.encoded(encoded_pictures.noise().convert("CMYK"), "jpg", quality=100)
     assert b"Adobe" in content
-    assert np.abs(pixels(content).astype(int) - np.array(pictures.noise())).mean() < 20
+    assert np.abs(pixels(content).astype(int) - np.array(encoded_pictures.noise())).mean() < 20
     np.testing.assert_array_equal(pixels(content), of_pil(content))
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif", "avif"])
 def test_the_first_picture_of_several_is_taken(suffix: str) -> None:
     frames = [Image.new("RGB", (8, 6), colour) for colour in ("white", "black", "red")]
-    content = pictures.encoded(frames[0], suffix, save_all=True, append_images=frames[1:])
+    content = encoded_pictures.encoded(frames[0], suffix, save_all=True, append_images=frames[1:])
     found = pixels(content)
     assert found.shape == (6, 8, 3)
     assert found.min() > 250
@@ -126,14 +130,14 @@ def test_the_first_picture_of_several_is_taken(suffix: str) -> None:
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_numbers_of_32_bits_are_refused_with_what_to_do(mode: str) -> None:
     with pytest.raises(PictureError, match="32 bits") as caught:
-        decode(pictures.encoded(Image.new(mode, (5, 5), 1), "tif"))
+        decode(encoded_pictures.encoded(Image.new(mode, (5, 5), 1), "tif"))
     assert caught.value.remedy == "export it with 8 or 16 bits a pixel, or drop the row"
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "progressive.jpg", "a.png", "a.bmp", "a.ppm", "a.tif"])
 def test_no_truncated_picture_is_half_grey(name: str) -> None:
     """A byte may miss that carries no pixel, as at the end of a PNG; then all pixels are there."""
-    content = pictures.whole()[name]
+    content = encoded_pictures.whole()[name]
     expected = pixels(content)
     for kept in range(0, len(content), 7):
         try:
@@ -147,7 +151,7 @@ def test_what_a_users_code_sets_changes_no_picture(monkeypatch: pytest.MonkeyPat
     """Many training scripts ask PIL for half pictures."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for name in ("a.jpg", "a.png", "a.bmp"):
-        content = pictures.whole()[name]
+        content = encoded_pictures.whole()[name]
         with pytest.raises(PictureError):
             decode(content[: len(content) // 2])
 
@@ -179,7 +183,7 @@ def test_only_formats_that_run_nothing_are_opened() -> None:
 def test_a_bomb_takes_no_memory() -> None:
     """50,000 x 50,000 pixels would be 2.5 GB in one band."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    bombs = {name: content for name, content in corpus.broken() if "bomb" in name}
+    bombs = {name: content for name, content in fuzz_pictures.broken() if "bomb" in name}
     assert len(bombs) >= 10
     for content in bombs.values():
         with pytest.raises(PictureError, match=r"million|exceeds limit"):
@@ -190,7 +194,7 @@ def test_a_bomb_takes_no_memory() -> None:
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp", "ppm"])
 def test_opening_unpacks_nothing(suffix: str) -> None:
     """A picture whose pixels are missing opens, and is refused when they are asked for."""
-    content = pictures.encoded(pictures.noise(200, 300), suffix)
+    content = encoded_pictures.encoded(encoded_pictures.noise(200, 300), suffix)
     half = content[: len(content) // 2]
     assert open_picture(half).size == (200, 300)
     with pytest.raises(PictureError, match="truncated"):
@@ -200,12 +204,12 @@ def test_opening_unpacks_nothing(suffix: str) -> None:
 def test_texts_and_profiles_are_not_unpacked() -> None:
     bomb = zlib.compress(bytes(1 << 28), 9)
     for kind in (b"zTXt", b"iCCP"):
-        content = pictures.with_chunk(kind, b"a\0\0" + bomb)
-        np.testing.assert_array_equal(pixels(content), np.array(pictures.noise()))
+        content = encoded_pictures.with_chunk(kind, b"a\0\0" + bomb)
+        np.testing.assert_array_equal(pixels(content), np.array(encoded_pictures.noise()))
 
 
 def test_a_hundred_megapixels_are_read() -> None:
-    content = pictures.encoded(Image.new("L", (10_000, 10_000), 77), "jpg", quality=50)
+    content = encoded_pictures.encoded(Image.new("L", (10_000, 10_000), 77), "jpg", quality=50)
     assert decode(content).image_CHW.shape == (3, 10_000, 10_000)
 
 
@@ -214,13 +218,13 @@ def test_the_limit_is_the_same_where_pil_has_another() -> None:
     rows = LARGEST // 20_000
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert open_picture(pictures.png(20_000, rows, 1, 0)).size == (rows, 20_000)
+        assert open_picture(encoded_pictures.png(20_000, rows, 1, 0)).size == (rows, 20_000)
     with pytest.raises(PictureError, match="20000x10001 pixels, more than 200 million"):
-        open_picture(pictures.png(20_000, rows + 1, 1, 0))
+        open_picture(encoded_pictures.png(20_000, rows + 1, 1, 0))
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    content = bytearray(pictures.whole()["progressive.jpg"])
+    content = bytearray(encoded_pictures.whole()["progressive.jpg"])
     at = content.index(b"\xff\xc2")
     content[at + 5 : at + 9] = struct.pack(">HH", 10_000, 10_000)
     scan = content.rindex(b"\xff\xda")
@@ -233,7 +237,7 @@ def test_pil_neither_warns_nor_logs(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        for name, content in [*corpus.sound(), *corpus.strange()]:
+        for name, content in [*fuzz_pictures.sound(), *fuzz_pictures.strange()]:
             if name.endswith((".png", ".webp", ".gif", ".bmp", ".ppm")):
                 try:
                     decode(content)

@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from models.errors import ForegroundError, PictureError
 from tasks.pictures.decode import turned
 from tasks.pictures.foreground import Frame, Marks, decode_mask, draw_foreground
-from tests.support import pictures
+from tests.support import encoded_pictures
 
 ROWS, COLUMNS = 16, 24
 FLAT = Frame(ROWS, COLUMNS, 1, True)
@@ -34,7 +34,7 @@ def grey(marked_HW: np.ndarray, value: int = 255) -> Image.Image:
 
 
 def marked(picture: Image.Image, suffix: str = "png", values: Any = None, **how: Any) -> np.ndarray:
-    found_HW, _ = decode_mask(pictures.encoded(picture, suffix, **how), values)
+    found_HW, _ = decode_mask(encoded_pictures.encoded(picture, suffix, **how), values)
     assert found_HW.dtype == torch.bool
     return found_HW.numpy()
 
@@ -135,8 +135,8 @@ def test_colours_of_sixteen_bits_are_refused() -> None:
     """PIL keeps their high byte: instance 7 would be background."""
     lines = b"".join(b"\0" + bytes(COLUMNS * 6) for _ in range(ROWS))
     with pytest.raises(PictureError, match="no integers of 8 bits a colour or 16 bits of grey"):
-        decode_mask(pictures.png(COLUMNS, ROWS, 16, 2, lines))
-    tiff = pictures.wide_tiff(np.full((ROWS, COLUMNS, 3), 7, np.uint16))
+        decode_mask(encoded_pictures.png(COLUMNS, ROWS, 16, 2, lines))
+    tiff = encoded_pictures.wide_tiff(np.full((ROWS, COLUMNS, 3), 7, np.uint16))
     with pytest.raises(PictureError, match="no integers of 8 bits"):
         decode_mask(tiff)
     with pytest.raises(PictureError, match="no integers of 8 bits"):
@@ -146,7 +146,7 @@ def test_colours_of_sixteen_bits_are_refused() -> None:
 def test_several_masks_and_regions_are_united_then_inverted() -> None:
     first, second = np.zeros((2, ROWS, COLUMNS), bool)
     first[:4], second[:, :4] = True, True
-    masks = [pictures.encoded(grey(mask), "png") for mask in (first, second)]
+    masks = [encoded_pictures.encoded(grey(mask), "png") for mask in (first, second)]
     box = [{"box": [20, 10, 4, 6]}]
     expected = first | second
     expected[10:, 20:] = True
@@ -155,7 +155,7 @@ def test_several_masks_and_regions_are_united_then_inverted() -> None:
 
 
 def test_an_empty_foreground_is_one() -> None:
-    assert not drawn(pictures.encoded(grey(ring() & False), "png")).any()
+    assert not drawn(encoded_pictures.encoded(grey(ring() & False), "png")).any()
     assert not drawn(regions=[]).any()
 
 
@@ -166,10 +166,10 @@ def test_a_mask_is_turned_with_its_picture(turn: int, upright: bool) -> None:
     frame = Frame(ROWS, COLUMNS, turn, upright)
     upright_HW = turned(torch.from_numpy(ring()), turn)
     expected = (upright_HW if upright else torch.from_numpy(ring())).numpy()
-    shown = pictures.encoded(grey(expected), "png")
+    shown = encoded_pictures.encoded(grey(expected), "png")
     np.testing.assert_array_equal(drawn(shown, frame=frame), expected)
     if turn >= 5:
-        other = pictures.encoded(grey(ring() if upright else upright_HW.numpy()), "png")
+        other = encoded_pictures.encoded(grey(ring() if upright else upright_HW.numpy()), "png")
         np.testing.assert_array_equal(drawn(other, frame=frame), expected)
     region = [{"box": [1, 2, 3, 9]}]
     box_HW = torch.zeros_like(upright_HW)
@@ -181,7 +181,7 @@ def test_a_mask_is_turned_with_its_picture(turn: int, upright: bool) -> None:
 def test_a_mask_is_turned_by_its_own_exif() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    mask = pictures.encoded(grey(ring()), "png", exif=exif)
+    mask = encoded_pictures.encoded(grey(ring()), "png", exif=exif)
     frame = Frame(ROWS, COLUMNS, 6, True)
     expected = turned(torch.from_numpy(ring()), 6).numpy()
     np.testing.assert_array_equal(drawn(mask, frame=frame), expected)
@@ -191,7 +191,7 @@ def test_a_mask_is_turned_by_its_own_exif() -> None:
 
 def test_a_mask_of_another_size_is_named() -> None:
     with pytest.raises(ForegroundError, match=r"^mask 0.png is 9x5, image a.jpg is 24x16$") as it:
-        drawn(pictures.encoded(Image.new("L", (9, 5)), "png"))
+        drawn(encoded_pictures.encoded(Image.new("L", (9, 5)), "png"))
     assert it.value.remedy == "export it again or drop the row"
 
 

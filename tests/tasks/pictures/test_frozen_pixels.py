@@ -28,7 +28,7 @@ from tasks.pictures import decode, foreground
 from tasks.pictures.decode import turned
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.runs.folder import RunFolder
-from tests.support import pictures
+from tests.support import encoded_pictures
 
 GOLDEN = json.loads((Path(__file__).parent.parent.parent / "golden" / "pictures.json").read_text())
 ROWS, COLUMNS = 16, 24
@@ -47,7 +47,7 @@ def with_palette() -> Image.Image:
 def turned_by_exif(turn: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = turn
-    return pictures.encoded(Image.fromarray(RGB_HW3), "png", exif=exif)
+    return encoded_pictures.encoded(Image.fromarray(RGB_HW3), "png", exif=exif)
 
 
 def with_alpha() -> Image.Image:
@@ -61,22 +61,26 @@ def cmyk() -> Image.Image:
 PICTURES: dict[
     str, Callable[[], bytes]
 ] = {  # written without loss, so that no encoder has a part in it
-    "rgb.png": lambda: pictures.encoded(Image.fromarray(RGB_HW3), "png"),
-    "rgb.bmp": lambda: pictures.encoded(Image.fromarray(RGB_HW3), "bmp"),
-    "rgb.ppm": lambda: pictures.encoded(Image.fromarray(RGB_HW3), "ppm"),
-    "rgb.webp": lambda: pictures.encoded(Image.fromarray(RGB_HW3), "webp", lossless=True),
-    "rgb.tif": lambda: pictures.encoded(Image.fromarray(RGB_HW3), "tif", compression="tiff_lzw"),
-    "rgba.png": lambda: pictures.encoded(with_alpha(), "png"),
-    "palette.png": lambda: pictures.encoded(with_palette(), "png"),
-    "palette.gif": lambda: pictures.encoded(with_palette(), "gif"),
-    "clear palette.png": lambda: pictures.encoded(with_palette(), "png", transparency=bytes(9)),
-    "grey.png": lambda: pictures.encoded(Image.fromarray(INDICES_HW * 30), "png"),
-    "one bit.png": lambda: pictures.encoded(Image.fromarray(INDICES_HW > 3), "png"),
-    "grey of 16 bits.png": lambda: pictures.encoded(Image.fromarray(RAMP_HW), "png"),
-    "grey of 16 bits.tif": lambda: pictures.encoded(Image.fromarray(RAMP_HW), "tif"),
-    "grey of 16 bits.pgm": lambda: pictures.encoded(Image.fromarray(RAMP_HW), "pgm"),
-    "colours of 16 bits.tif": lambda: pictures.wide_tiff(RGB_HW3.astype(np.uint16) * 257),
-    "cmyk.tif": lambda: pictures.encoded(cmyk(), "tif"),
+    "rgb.png": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "png"),
+    "rgb.bmp": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "bmp"),
+    "rgb.ppm": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "ppm"),
+    "rgb.webp": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "webp", lossless=True),
+    "rgb.tif": lambda: encoded_pictures.encoded(
+        Image.fromarray(RGB_HW3), "tif", compression="tiff_lzw"
+    ),
+    "rgba.png": lambda: encoded_pictures.encoded(with_alpha(), "png"),
+    "palette.png": lambda: encoded_pictures.encoded(with_palette(), "png"),
+    "palette.gif": lambda: encoded_pictures.encoded(with_palette(), "gif"),
+    "clear palette.png": lambda: encoded_pictures.encoded(
+        with_palette(), "png", transparency=bytes(9)
+    ),
+    "grey.png": lambda: encoded_pictures.encoded(Image.fromarray(INDICES_HW * 30), "png"),
+    "one bit.png": lambda: encoded_pictures.encoded(Image.fromarray(INDICES_HW > 3), "png"),
+    "grey of 16 bits.png": lambda: encoded_pictures.encoded(Image.fromarray(RAMP_HW), "png"),
+    "grey of 16 bits.tif": lambda: encoded_pictures.encoded(Image.fromarray(RAMP_HW), "tif"),
+    "grey of 16 bits.pgm": lambda: encoded_pictures.encoded(Image.fromarray(RAMP_HW), "pgm"),
+    "colours of 16 bits.tif": lambda: encoded_pictures.wide_tiff(RGB_HW3.astype(np.uint16) * 257),
+    "cmyk.tif": lambda: encoded_pictures.encoded(cmyk(), "tif"),
     **{f"turned {turn}.png": partial(turned_by_exif, turn) for turn in (2, 3, 6, 7, 8)},
 }
 FLAT, TURNED = Frame(ROWS, COLUMNS, 1, True), Frame(ROWS, COLUMNS, 6, True)
@@ -86,7 +90,7 @@ RUNS = {"counts": [19, 45, 60, 100, 160], "size": [ROWS, COLUMNS]}
 
 def as_png(picture: Image.Image | np.ndarray) -> bytes:
     drawn = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    return pictures.encoded(drawn, "png")
+    return encoded_pictures.encoded(drawn, "png")
 
 
 def marks(
@@ -156,7 +160,7 @@ def test_masks_and_regions_are_frozen(name: str) -> None:
 def test_jpegs_are_frozen_but_for_the_last_bits(mode: str) -> None:
     """Decoders round as they like: the mean colour of each quarter stays."""
     picture = cmyk() if mode == "CMYK" else Image.fromarray(RGB_HW3).convert(mode)
-    decoded = decode.decode(pictures.encoded(picture, "jpg", quality=95))
+    decoded = decode.decode(encoded_pictures.encoded(picture, "jpg", quality=95))
     assert tuple(decoded.image_CHW.shape) == (3, ROWS, COLUMNS)
     half = torch.nn.functional.avg_pool2d(decoded.image_CHW.float(), (ROWS // 2, COLUMNS // 2))
     expected = GOLDEN["decode"]["quarters of a JPEG"][mode]

@@ -24,8 +24,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import Failure, MaskReading, Row, Sample, identify, read_sample, rows_of
 from tasks.schema import FAILURES
 from tasks.storage.files import read_table
-from tests.conftest import BENCHMARK, run_here
-from tests.support import corpus, corpus_tables, pictures
+from tests.support import encoded_pictures, fuzz_pictures, fuzz_tables
+from tests.support.audits import BENCHMARK, run_audit
 
 PREPARED = Preprocessing(resize=32, crop=(32, 32))
 GROUND = MaskReading("foreground", "upright")
@@ -73,7 +73,7 @@ def check_told(failure: Failure) -> None:
     assert failure.kind in ("permanent", "transient")
 
 
-def read_all(folder: Path, files: pictures.Files) -> dict[str, Sample | Failure]:
+def read_all(folder: Path, files: encoded_pictures.Files) -> dict[str, Sample | Failure]:
     found = {}
     for name, content in files:
         (folder / name).write_bytes(content)
@@ -86,36 +86,36 @@ def failed(found: dict[str, Sample | Failure]) -> set[str]:
 
 
 def test_the_corpus_is_large_and_its_names_are_its_own(tmp_path: Path) -> None:
-    pictures = [*corpus.sound(), *corpus.broken(), *corpus.strange()]
-    pictures += corpus.executable(tmp_path / "marker")
+    pictures = [*fuzz_pictures.sound(), *fuzz_pictures.broken(), *fuzz_pictures.strange()]
+    pictures += fuzz_pictures.executable(tmp_path / "marker")
     assert len({name for name, _ in pictures}) == len(pictures) > 500
-    assert len(list(corpus.masks())) + len(list(corpus.regions())) > 150
-    assert len(list(corpus_tables.tables(tmp_path / "marker"))) > 50
+    assert len(list(fuzz_pictures.masks())) + len(list(fuzz_pictures.regions())) > 150
+    assert len(list(fuzz_tables.tables(tmp_path / "marker"))) > 50
 
 
 def test_sound_pictures_are_read(tmp_path: Path) -> None:
-    assert failed(read_all(tmp_path, corpus.sound())) == set()
+    assert failed(read_all(tmp_path, fuzz_pictures.sound())) == set()
 
 
 def test_broken_pictures_are_permanent_failures(tmp_path: Path) -> None:
-    found = read_all(tmp_path, corpus.broken())
+    found = read_all(tmp_path, fuzz_pictures.broken())
     assert failed(found) == set(found)
     assert {what.kind for what in found.values() if isinstance(what, Failure)} == {"permanent"}
 
 
 def test_strange_pictures_are_one_or_the_other(tmp_path: Path) -> None:
-    found = read_all(tmp_path, corpus.strange())
+    found = read_all(tmp_path, fuzz_pictures.strange())
     assert 0 < len(failed(found)) < len(found)
 
 
 def test_nothing_in_a_picture_is_run(tmp_path: Path) -> None:
-    found = read_all(tmp_path, corpus.executable(tmp_path / "marker"))
+    found = read_all(tmp_path, fuzz_pictures.executable(tmp_path / "marker"))
     assert failed(found) == set(found)
     assert not (tmp_path / "marker").exists()
 
 
 def test_what_is_no_file_is_a_failure_and_is_not_waited_for(tmp_path: Path) -> None:
-    places = corpus.write_odd_places(tmp_path)
+    places = fuzz_pictures.write_odd_places(tmp_path)
     for place in [*places, "file:///dev/zero"]:
         found = read(Row("a", place, None))
         assert isinstance(found, Failure), place
@@ -132,7 +132,7 @@ def test_what_is_no_address_is_a_failure(address: str) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_what_may_not_be_read_is_transient(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
-    secret.write_bytes(pictures.encoded(pictures.noise(), "png"))
+    secret.write_bytes(encoded_pictures.encoded(encoded_pictures.noise(), "png"))
     secret.chmod(0)
     found = read(Row("a", str(secret), None))
     assert isinstance(found, Failure)
@@ -141,9 +141,9 @@ def test_what_may_not_be_read_is_transient(tmp_path: Path) -> None:
 
 def test_masks_of_all_kinds_leave_the_picture(tmp_path: Path) -> None:
     image = tmp_path / "image.png"
-    image.write_bytes(pictures.encoded(pictures.noise(), "png"))
+    image.write_bytes(encoded_pictures.encoded(encoded_pictures.noise(), "png"))
     used = 0
-    for number, (name, content) in enumerate(corpus.masks()):
+    for number, (name, content) in enumerate(fuzz_pictures.masks()):
         mask = tmp_path / f"{number} {name}"
         mask.write_bytes(content)
         for values in (None, (1, 255, 0xFF0000)):
@@ -152,7 +152,7 @@ def test_masks_of_all_kinds_leave_the_picture(tmp_path: Path) -> None:
             assert (found.mask_HW is None) == (found.failure is not None), name
             assert found.foreground_id is not None
             used += found.mask_HW is not None
-    for place in corpus.write_odd_places(tmp_path):
+    for place in fuzz_pictures.write_odd_places(tmp_path):
         found = read(Row(place, str(image), None, (place,)))
         assert isinstance(found, Sample)
         assert found.failure is not None
@@ -161,8 +161,8 @@ def test_masks_of_all_kinds_leave_the_picture(tmp_path: Path) -> None:
 
 def test_regions_of_all_kinds_leave_the_picture(tmp_path: Path) -> None:
     image = tmp_path / "image.png"
-    image.write_bytes(pictures.encoded(pictures.noise(), "png"))
-    for text in corpus.regions():
+    image.write_bytes(encoded_pictures.encoded(encoded_pictures.noise(), "png"))
+    for text in fuzz_pictures.regions():
         found = read(Row("a", str(image), None, None, None, text))
         assert isinstance(found, Sample), text[:100]
         assert (found.mask_HW is None) == (found.failure is not None), text[:100]
@@ -170,9 +170,9 @@ def test_regions_of_all_kinds_leave_the_picture(tmp_path: Path) -> None:
 
 def test_tables_are_catalogs_or_one_line(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        (tmp_path / name).write_bytes(pictures.encoded(pictures.noise(), name))
+        (tmp_path / name).write_bytes(encoded_pictures.encoded(encoded_pictures.noise(), name))
     crashed, catalogs = {}, {}
-    for name, content in corpus_tables.tables(tmp_path / "marker"):
+    for name, content in fuzz_tables.tables(tmp_path / "marker"):
         (tmp_path / name).write_bytes(content)
         try:
             catalogs[name] = listed(tmp_path / name)
@@ -200,9 +200,9 @@ def listed(path: Path) -> pa.Table:
     return catalog
 
 
-WHOLE = pictures.whole()
+WHOLE = encoded_pictures.whole()
 STARTS = (
-    *pictures.STARTS,
+    *encoded_pictures.STARTS,
     b"",
     b"MM\0*",
     b"RIFF\0\0\0\0WEBPVP8X",
@@ -230,7 +230,7 @@ def test_any_bytes_are_a_sample_or_a_failure(tmp_path: Path, start: bytes, rest:
     derandomize=True,
 )
 @given(
-    name=st.sampled_from(sorted(pictures.FORMATS)),
+    name=st.sampled_from(sorted(encoded_pictures.FORMATS)),
     change=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=5),
 )
 def test_any_change_of_a_picture_is_a_sample_or_a_failure(
@@ -247,15 +247,19 @@ def test_a_whole_run_loses_nothing(tmp_path: Path, bundle: Path) -> None:
     """Every picture of the corpus through a shard: a prediction or a failure."""
     folder = tmp_path / "data"
     folder.mkdir()
-    kinds: list[Callable[[], pictures.Files]] = [corpus.sound, corpus.broken, corpus.strange]
+    kinds: list[Callable[[], encoded_pictures.Files]] = [
+        fuzz_pictures.sound,
+        fuzz_pictures.broken,
+        fuzz_pictures.strange,
+    ]
     names = []
     for kind in kinds:
         for name, content in kind():
             names.append(f"{kind.__name__} {name}"[-200:])
             (folder / names[-1]).write_bytes(content)
-    names += [Path(place).name for place in corpus.write_odd_places(folder)]
+    names += [Path(place).name for place in fuzz_pictures.write_odd_places(folder)]
     pa.parquet.write_table(pa.table({"file_name": names}), folder / "table.parquet")
-    run = run_here(
+    run = run_audit(
         tmp_path / "run",
         DataSettings(path=str(folder / "table.parquet")),
         ModelSettings(address=str(bundle)),

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tasks.pictures.jpeg_header import read_jpeg, read_turn
-from tests.support import pictures
+from tests.support import encoded_pictures
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -27,7 +27,9 @@ def test_a_turn_is_found_among_other_tags(order: str) -> None:
 
 def test_a_header_says_what_pil_says() -> None:
     for progressive in (False, True):
-        content = pictures.encoded(pictures.noise(7, 31), "jpg", progressive=progressive)
+        content = encoded_pictures.encoded(
+            encoded_pictures.noise(7, 31), "jpg", progressive=progressive
+        )
         read = read_jpeg(content)
         assert read is not None
         assert (read.columns, read.rows, read.bits, read.bands) == (31, 7, 8, 3)

@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from models.errors import RegionError
 from tasks.pictures.regions import draw_region
-from tests.support.pictures import COLUMNS, ROWS
+from tests.support.encoded_pictures import COLUMNS, ROWS
 
 
 def in_box(box: tuple[float, float, float, float], rows: int, columns: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from models.errors import RunFolderError, UserError
 from tasks.catalog.settings import DataSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import enlarge, open_run
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 
 def test_predictions_and_scores_come_as_one_table(finished_run: RunFolder) -> None:
@@ -88,7 +88,7 @@ def test_columns_of_the_user_with_our_names_keep_apart(
     table = shutil.copytree(benchmark_folder, tmp_path / "data") / "own.csv"
     table.write_text("\n".join(lines))
     model = ModelSettings(address=str(bundle))
-    run = run_here(tmp_path / "run", DataSettings(path=str(table)), model)
+    run = run_audit(tmp_path / "run", DataSettings(path=str(table)), model)
     columns = open_run(run.path).table("grad_cam")
     assert columns["catalog.area"].to_pylist() == [0, 1, 2, 3]
     assert columns["area"].type == pa.float32()

@@ -14,7 +14,7 @@ from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.runs.reader import Run, open_run
 from tasks.summary.duplicates import write_duplicates
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def run(benchmark_folder: Path, bundle: Path, tmp_path: Path) -> Run:
     for name, index in names.items():
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(pictures[index], tmp_path / "data" / name)
-    folder = run_here(
+    folder = run_audit(
         tmp_path / "run",
         DataSettings(path=str(tmp_path / "data")),
         ModelSettings(address=str(bundle)),

@@ -17,7 +17,7 @@ from tasks import schema
 from tasks.catalog.settings import DataSettings
 from tasks.runs.folder import RunFolder
 from tasks.summary.examples import SHOWN, examples_of
-from tests.conftest import run_here
+from tests.support.audits import run_audit
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_without_flags_the_least_confident_are_shown(
     benchmark_folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(benchmark_folder / "images/test", tmp_path / "flat")
-    run = run_here(
+    run = run_audit(
         tmp_path / "run",
         DataSettings(path=str(tmp_path / "flat")),
         ModelSettings(address=str(bundle)),

@@ -26,7 +26,15 @@ from tasks.tracking.promotion import (
 )
 from tasks.tracking.registry import MODEL
 from tasks.tracking.settings import Tracking
-from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from tests.support.model_versions import (
+    ALIAS,
+    PASSED,
+    aliases,
+    candidacy,
+    claims,
+    tags,
+    three_versions,
+)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from models.errors import MlflowUnavailable, UserError
 from tasks.tracking.registry import Origin, RegisteredModel, register_model
 from tasks.tracking.settings import RegistrySettings, Tracking
 from tasks.tracking.training_log import TrainingLog, TrainingStart
-from tests.support.candidates import aliases
+from tests.support.model_versions import aliases
 
 REGISTRY = RegistrySettings(name="birds", alias="candidate")
 EVIDENCE = {"sightline.before.excess": "0.31", "sightline.after.excess": "0.04"}

@@ -17,7 +17,7 @@ from tasks.schema import (
     MethodFigures,
     MethodsSummary,
 )
-from tests.support.specimens import LONG, NAMES, SPITEFUL
+from tests.support.audit_summaries import LONG, NAMES, SPITEFUL
 
 # faithfulness, share, correlation with the map of half a network, times a forward pass
 ORDINARY: dict[str, tuple[float, float, float, float]] = {

@@ -1,6 +1,6 @@
 """The stages of an audit in one process, on Dask, without the servers of Prefect and MLflow.
 
-    python tests/stages.py DATA MASKS MODEL RUN
+    python tests/support/audit_process.py DATA MASKS MODEL RUN
 
 For tests that kill it: it starts in seconds.
 """

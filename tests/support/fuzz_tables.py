@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.pictures import Files
+from tests.support.encoded_pictures import Files
 
 
 def tables(marker: Path) -> Files:

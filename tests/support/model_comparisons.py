@@ -19,7 +19,7 @@ from tasks.schema import (
     Verdict,
     wilson,
 )
-from tests.support.specimens import LONG, NAMES, SPITEFUL
+from tests.support.audit_summaries import LONG, NAMES, SPITEFUL
 
 SENTENCES = {
     "worse": "worse by −6.0 points (−9.0 to −3.0)",

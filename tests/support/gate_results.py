@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tasks.schema.gate import Effect, GateResult, Ruling, Status
-from tests.support.paired_specimens import audited_model
-from tests.support.specimens import LONG, SPITEFUL
+from tests.support.audit_summaries import LONG, SPITEFUL
+from tests.support.model_comparisons import audited_model
 
 
 def ruling(number: int, status: Status, effect: Effect, words: str = "") -> Ruling:

@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.support.corpus_tables import Touch, numpy_pickle
-from tests.support.pictures import (
+from tests.support.encoded_pictures import (
     COLUMNS,
     MODES,
     ROWS,
@@ -32,6 +31,7 @@ from tests.support.pictures import (
     whole,
     with_chunk,
 )
+from tests.support.fuzz_tables import Touch, numpy_pickle
 
 
 def sound() -> Files:

@@ -1,0 +1,91 @@
+"""A generated benchmark, two models for it, and audits of them in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmarks.audit_in_process import computed_here
+from models.classifier.architectures import BuiltNetwork
+from models.classifier.classifier import check_classifier, load_classifier, save_bundle
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
+from models.classifier.small_resnet import small_resnet
+from tasks.attribution.settings import AttributionSettings, AuditRequest
+from tasks.catalog.settings import DataSettings
+from tasks.flags.settings import FlagSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.runs.folder import RunFolder
+from tasks.summary.summarise import summarise
+from tasks.synthetic.baseline import training_images_of
+from tasks.synthetic.settings import BenchmarkSettings
+
+BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
+SHARD = 40  # the 64 pictures of the test split make two shards
+
+
+def save_untrained_model(folder: Path, benchmark: Path) -> Path:
+    """A small network for the benchmark, as our bundle; seeded, so always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = small_resnet(len(BENCHMARK.classes))
+    address = "sightline:small_resnet"
+    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
+    _spread_predictions(network, benchmark, prepared)
+    built = BuiltNetwork(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
+    return folder
+
+
+def _spread_predictions(
+    network: torch.nn.Module, benchmark: Path, preprocessing: Preprocessing
+) -> None:
+    """Scale the head, so that the network predicts every class: fresh ones predict one."""
+    images = training_images_of(benchmark, "train", preprocessing)
+    head = network.get_submodule("fc")
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        logits_NK = network.eval()(preprocessing.normalise(images.image_NCHW))
+        scale_K = 2 / logits_NK.std(0)
+        head.weight *= scale_K[:, None]
+        head.bias.copy_((head.bias - logits_NK.mean(0)) * scale_K)
+
+
+def perturb_head(bundle: Path, folder: Path, seed: int = 1) -> Path:
+    """The bundle's network with noise on its head, as if it had been trained on; seeded."""
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    head = classifier.network.get_submodule("fc")
+    assert isinstance(head, torch.nn.Linear)
+    noise = torch.randn(head.weight.shape, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        head.weight += 0.8 * head.weight.std() * noise
+    save_bundle(folder, classifier)
+    return folder
+
+
+def run_audit(
+    folder: Path,
+    data: DataSettings,
+    model: ModelSettings,
+    attribution: AttributionSettings = AttributionSettings(),
+    asked: AuditRequest | None = None,
+) -> RunFolder:
+    """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
+    run, cost = computed_here(folder, model, asked or AuditRequest(data, attribution))
+    summarise(run, FlagSettings(), cost)
+    return run
+
+
+def audit_test_split(
+    folder: Path,
+    benchmark: Path,
+    model: Path,
+    interventions: InterventionSettings = InterventionSettings(),
+) -> RunFolder:
+    """The benchmark's test split, audited to the end, with an empty report."""
+    data = DataSettings(path=str(benchmark), split="test")
+    asked = AuditRequest(data, AttributionSettings(shard_size=SHARD), interventions)
+    run = run_audit(folder, data, ModelSettings(address=str(model)), asked=asked)
+    run.finish(run.report, "<html></html>")
+    return run
