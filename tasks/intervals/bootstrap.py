@@ -1,11 +1,11 @@
 """What other images of the same kind would show: bootstrap intervals over images.
 
 The images are drawn again, with replacement, DRAWS times. A draw says how often each image comes in
-it, so a mean, a share or a ratio of a draw is a weighted one. Of more than UNITS images, blocks
-that chance put together are drawn in their place: the cost of a draw stays what it is. As many
-images are always drawn alike, which pairs what is asked of the same images: two sides, two models,
-all methods. Shapes: N images, U units that are drawn, R draws of which r are made at once, F
-figures, 2 is before and after.
+it, so a mean, a share or a ratio of a draw is a weighted one. Of more than UNITS images, blocks put
+together by chance are drawn in their place, so that a draw costs no more. The same number of images
+is always drawn alike, which pairs all that is asked of the same images: two sides, two models, all
+methods. Shapes: N images, n some of them, U units that are drawn, R draws of which r are made at
+once, F figures, 2 is before and after.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Draws:
 
     def sums(self, value_N: NDArray[np.generic]) -> Floats:
         """(R,): the sum over the images of each draw."""
-        return self._sums(self.unit_N, value_N)
+        total_U = np.bincount(self.unit_N, value_N, self.count_RU.shape[1])
+        sums_R: Floats = self.count_RU @ total_U
+        return sums_R
 
     def means(self, value_N: NDArray[np.floating]) -> Floats:
         """(R,): over the images of each draw that have the figure; NaN where none has."""
@@ -63,7 +65,7 @@ class Draws:
         return self.sums(np.where(known_N, value_N, 0)) / np.where(count_R > 0, count_R, np.nan)
 
     def weights(self, image_n: Indices) -> Iterator[tuple[slice, Floats]]:
-        """(r, n): how often each of some images comes in each draw, by which draws these are."""
+        """(r, n): how often some images come in the draws of a block, and which draws these are."""
         for rows in _blocks(len(self.count_RU), len(image_n)):
             yield rows, self.count_RU[rows][:, self.unit_N[image_n]]
 
@@ -78,10 +80,11 @@ class Draws:
         Most images lie below it in all draws or above it in all: only those between are weighed.
         """
         order_N = np.argsort(value_N, kind="stable")
+        position_N = np.argsort(order_N)
 
         def missing_R(smallest: int) -> Floats:
-            """How many images of each draw are not among so many of the smallest."""
-            return rank_R - self._sums(self.unit_N[order_N[:smallest]])
+            """How many images each draw lacks when it takes so many of the smallest."""
+            return rank_R - self.sums(position_N < smallest)
 
         counts = range(len(order_N))
         first = bisect_left(counts, True, key=lambda count: bool((missing_R(count) <= 0).any()))
@@ -108,10 +111,6 @@ class Draws:
         )
         above_R: Floats = self.sums(value_N > highest) + between_R
         return above_R
-
-    def _sums(self, unit_n: Indices, value_n: NDArray[np.generic] | None = None) -> Floats:
-        sums_R: Floats = self.count_RU @ np.bincount(unit_n, value_n, self.count_RU.shape[1])
-        return sums_R
 
 
 def percentile_interval(
