@@ -26,7 +26,16 @@ from tasks.interventions.donors import InterventionSettings
 from tasks.schema.gate import GateResult
 from tasks.tracking.mlflow_client import Tracking
 from tasks.tracking.promotion import REASONS, VERDICT, promote
-from tests.support.candidates import ALIAS, PASSED, aliases, candidacy, claims, tags, three_versions
+from tests.support.candidates import (
+    ALIAS,
+    LENIENT,
+    PASSED,
+    aliases,
+    candidacy,
+    claims,
+    tags,
+    three_versions,
+)
 from tests.support.command_line import SIGHTLINE, invoke, mlflow_of
 from tests.support.duelists import audited, retrained
 from tests.support.mlflow_server import Line, Server, line_to
@@ -68,15 +77,6 @@ def promote_through(line: Line, name: str) -> bool:
         return False
 
 
-LENIENT = """
-[[rule]]
-figure = "accuracy"
-at_least = 0.01
-
-[[rule]]
-figure = "accuracy"
-change_at_least = -1.0
-"""
 STRICT = """
 [[rule]]
 figure = "accuracy"

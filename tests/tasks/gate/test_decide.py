@@ -18,16 +18,7 @@ from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import FAILURES
-
-LENIENT = """
-[[rule]]
-figure = "accuracy"
-at_least = 0.01
-
-[[rule]]
-figure = "accuracy"
-change_at_least = -1.0
-"""
+from tests.support.candidates import LENIENT
 
 
 @pytest.fixture
