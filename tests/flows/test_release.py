@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import Result
 from mlflow.tracking import MlflowClient
+from tests.support.candidates import LENIENT
 
 from flows import release
 from flows.cli.commands import main
@@ -76,15 +77,6 @@ def promote_through(line: Line, name: str) -> bool:
         return False
 
 
-LENIENT = """
-[[rule]]
-figure = "accuracy"
-at_least = 0.01
-
-[[rule]]
-figure = "accuracy"
-change_at_least = -1.0
-"""
 STRICT = """
 [[rule]]
 figure = "accuracy"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.support.candidates import LENIENT
 
 from tasks.attribution.batch import UNANSWERED
 from tasks.gate.decide import decide, still_holds
@@ -18,16 +19,6 @@ from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import FAILURES
-
-LENIENT = """
-[[rule]]
-figure = "accuracy"
-at_least = 0.01
-
-[[rule]]
-figure = "accuracy"
-change_at_least = -1.0
-"""
 
 
 @pytest.fixture
