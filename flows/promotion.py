@@ -29,6 +29,7 @@ from tasks.gate.policy import Policy, read_policy
 from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run, open_run
+from tasks.runs.stages import FAILURES, PREDICTIONS
 from tasks.schema.gate import GateResult
 from tasks.storage.files import write_text
 from tasks.tracking.promotion import (
@@ -227,7 +228,7 @@ def _unanswered(run: Run) -> int:
     """Images for which the model's answer was no number. A continued run says so of each part."""
     found: set[str] = set()
     for shard in run.shards:
-        failures = run.part("failures/predictions", shard, ["row_id", "stage"])
+        failures = run.part(FAILURES.of(PREDICTIONS.name), shard, ["row_id", "stage"])
         if failures is not None:
             mine = failures.filter(pc.field("stage") == UNANSWERED)
             found.update(mine["row_id"].to_pylist())

@@ -24,9 +24,19 @@ from tasks.attribution.plan import Plan
 from tasks.attribution.sanity_rows import sanity_rows
 from tasks.interventions.intervene import Subjects
 from tasks.pictures.samples import Failure, Sample
+from tasks.runs.stages import (
+    FAITHFULNESS,
+    FEATURES,
+    FOREGROUNDS,
+    INTERVENTIONS,
+    MAPS,
+    PREDICTIONS,
+    SCORES,
+    Stage,
+)
 
 UNANSWERED = "predict"  # the stage of failures that are the model's
-Rows = dict[str, pa.RecordBatch]  # by stage
+Rows = dict[Stage, pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
         failures += failed
     if plan.judges_estimates:
         rows |= _rows_of_estimates(plan, batch)
-    if plan.wants("merits"):
+    if plan.wants(FAITHFULNESS):
         shown = Shown(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
         rows |= faithfulness_rows(plan, shown, maps)
         rows |= sanity_rows(plan, shown, maps)
@@ -72,7 +82,7 @@ def _changed(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
         return {}, []
     subjects = Subjects(batch.samples, batch.image_BCHW, batch.mask_BHW, batch.seen.logits_BK)
     rows, failures = plan.interventions.apply(plan.classifier, subjects)
-    return {"interventions": rows}, failures
+    return {INTERVENTIONS: rows}, failures
 
 
 def _mapped(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
@@ -98,12 +108,12 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
     )
     rows = [_changed(plan, again)[0], *(found for found, _ in _mapped(plan, again))]
     judged = {
-        f"estimated/{stage}": found
+        stage.from_estimates(): found
         for stages in rows
         for stage, found in stages.items()
-        if not stage.startswith("maps/")
+        if not stage.is_one_of(MAPS)
     }
-    return judged | {"foregrounds": encode.encode_foregrounds(batch.samples)}
+    return judged | {FOREGROUNDS: encode.encode_foregrounds(batch.samples)}
 
 
 def explain_in_memory(
@@ -185,10 +195,10 @@ def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
     classifier, seen = plan.classifier, batch.seen
     predictions = encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes)
     if classifier.grid is None:
-        return {"predictions": predictions}
+        return {PREDICTIONS: predictions}
     cells_Bhw = to_cells(batch.mask_BHW, (classifier.grid.rows, classifier.grid.columns))
     features = encode.encode_features(row_ids(batch.samples), seen.activation_BDhw, cells_Bhw)
-    return {"predictions": predictions, "features": features}
+    return {PREDICTIONS: predictions, FEATURES: features}
 
 
 def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, list[Failure]]:
@@ -201,8 +211,8 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
     targets = encode.names(batch.seen.target_B[finite_B].tolist(), plan.classifier.classes)
     other_Mhw = plan.other_masks((map_Bhw.shape[1], map_Bhw.shape[2]))
     rows = {
-        f"maps/{method.name}": encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
-        f"scores/{method.name}": score_maps(
+        MAPS.of(method.name): encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
+        SCORES.of(method.name): score_maps(
             scored, map_Bhw[scored_B], batch.mask_BHW[scored_B], other_Mhw
         ),
     }

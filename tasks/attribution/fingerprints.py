@@ -22,6 +22,17 @@ from tasks.pictures import decode, foreground
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import ROW
 from tasks.runs.folder import Mark, digest
+from tasks.runs.stages import (
+    FAITHFULNESS,
+    FEATURES,
+    FOREGROUNDS,
+    INTERVENTIONS,
+    MAPS,
+    PREDICTIONS,
+    SANITY,
+    SCORES,
+    Stage,
+)
 from tasks.runs.state import Identity, numeric_policy
 
 
@@ -56,7 +67,7 @@ def reading_digest(identity: Identity, preprocessing: Mapping[str, Any]) -> str:
     )
 
 
-def marks_of(job: Job, table: pa.Table) -> dict[str, Mark]:
+def marks_of(job: Job, table: pa.Table) -> dict[Stage, Mark]:
     """Every part that this job wants of a shard's catalog rows, by stage, with its mark."""
     rows = digest(table.to_pydict())
     return {
@@ -65,42 +76,42 @@ def marks_of(job: Job, table: pa.Table) -> dict[str, Mark]:
     }
 
 
-def specifications(job: Job) -> dict[str, str]:
+def specifications(job: Job) -> dict[Stage, str]:
     """By stage, what makes its numbers but the rows."""
     identity = job.identity
     read = [schema.VERSION, decode.VERSION, identity.orientation]
     model = _model(identity)
     ground = _ground(identity)
     wanted = {
-        "predictions": digest(read, model),
-        "features": digest(read, model, identity.layer, ground, features.VERSION),
+        PREDICTIONS: digest(read, model),
+        FEATURES: digest(read, model, identity.layer, ground, features.VERSION),
     }
     if identity.layer is None:
-        del wanted["features"]
+        del wanted[FEATURES]
     for method in find_methods(job.attribution.methods):
         name, told = method.name, method.specification
         if isinstance(method, NetworkMethod) and method.surveys:
             told = [*told, job.survey]
         maps = digest(read, model, identity.layer, identity.target, told)
-        wanted[f"maps/{name}"] = maps
+        wanted[MAPS.of(name)] = maps
         if identity.has_foreground:
-            wanted[f"scores/{name}"] = digest(maps, ground, job.donors, map_scores.VERSION)
+            wanted[SCORES.of(name)] = digest(maps, ground, job.donors, map_scores.VERSION)
         if job.comparison is not None:
-            wanted[f"merits/{name}"] = digest(maps, ground, faithfulness.VERSION)
-            wanted[f"trials/{name}"] = digest(maps, sanity.VERSION, job.comparison.tested)
+            wanted[FAITHFULNESS.of(name)] = digest(maps, ground, faithfulness.VERSION)
+            wanted[SANITY.of(name)] = digest(maps, sanity.VERSION, job.comparison.tested)
     if job.donors is not None and job.interventions is not None:
         done = [intervene.VERSION, interventions.VERSION, job.donors, job.interventions.done]
-        wanted["interventions"] = digest(read, model, ground, done)
+        wanted[INTERVENTIONS] = digest(read, model, ground, done)
     if identity.estimator is not None:
-        wanted["foregrounds"] = digest(read, identity.preprocessing.model_dump(mode="json"), ground)
+        wanted[FOREGROUNDS] = digest(read, identity.preprocessing.model_dump(mode="json"), ground)
         wanted |= _estimated(wanted)
     return wanted
 
 
-def _estimated(wanted: dict[str, str]) -> dict[str, str]:
+def _estimated(wanted: dict[Stage, str]) -> dict[Stage, str]:
     """Stages in which the foregrounds of annotated images are estimated too, to judge estimates."""
-    judged = [stage for stage in wanted if stage.startswith(("scores/", "interventions"))]
-    return {f"estimated/{stage}": digest("estimated", wanted[stage]) for stage in judged}
+    judged = [stage for stage in wanted if stage.is_one_of(SCORES, INTERVENTIONS)]
+    return {stage.from_estimates(): digest("estimated", wanted[stage]) for stage in judged}
 
 
 def donor_predictions_mark(job: Job) -> Mark | None:

@@ -27,6 +27,7 @@ from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, read_part, write_part
+from tasks.runs.stages import LAYER_STATISTICS
 from tasks.storage.files import open_parquet, read_footer
 
 VERSION = 1
@@ -115,7 +116,9 @@ def read_statistics(job: Job, layer: str) -> Statistics:
 
 @lru_cache(maxsize=4)
 def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
-    parts = [read_part(run.part(_stage(layer), part)) for part in range(count_parts(run))]
+    parts = [
+        read_part(run.part(LAYER_STATISTICS.of(layer), part)) for part in range(count_parts(run))
+    ]
     found = [_decoded(part) for part in parts if part is not None and len(part)]
     if sum(moments.count for moments in found) < LEAST:
         raise UserError(
@@ -125,14 +128,10 @@ def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
     return reduce(Moments.merge, found).statistics()
 
 
-def _stage(layer: str) -> str:
-    return f"statistics/{layer}"
-
-
 def _part(job: Job, layer: str, part: int) -> tuple[UPath, Mark]:
     model = list(job.identity.as_json("model", "preprocessing", "numeric").values())
     told = digest(VERSION, job.survey, layer, model)
-    return job.run.part(_stage(layer), part), Mark(told, told)
+    return job.run.part(LAYER_STATISTICS.of(layer), part), Mark(told, told)
 
 
 def _images(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iterator[Tensor]:
@@ -154,8 +153,8 @@ def _drawn(catalog: pa.Table) -> pa.Table:
 
 
 def _take_parts(run: RunFolder, other: RunFolder) -> None:
-    for path in (other.path / "statistics").glob("*/part-*.parquet"):
-        with write_whole(run.path / "statistics" / path.parent.name / path.name) as file:
+    for path in other.stage(LAYER_STATISTICS).glob("*/part-*.parquet"):
+        with write_whole(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
             file.write(path.read_bytes())
 
 

@@ -19,7 +19,6 @@ from tasks.pictures.samples import Failure, Row
 from tasks.runs.folder import RunFolder
 from tasks.storage.files import remove, write_text
 
-NOTES = "notes"  # folder in the run folder
 LIVES = 2  # deaths alone after which an image is guilty; two more came before
 SILENT = 5  # deaths of a shard without a note: none of its images is to blame
 
@@ -95,11 +94,10 @@ def take_note(run: RunFolder, shard: int) -> list[str]:
 
 
 def _note(run: RunFolder, shard: int) -> UPath:
-    return run.path / NOTES / f"{shard}.json"
+    return run.notes / f"{shard}.json"
 
 
 def forget_notes(run: RunFolder) -> None:
     """Remove what workers wrote down, when none is at work any more."""
-    folder = run.path / NOTES
-    if folder.exists():
-        remove(folder)
+    if run.notes.exists():
+        remove(run.notes)

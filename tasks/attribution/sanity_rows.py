@@ -26,6 +26,7 @@ from tasks.attribution.encode import nullable
 from tasks.attribution.faithfulness_rows import Shown
 from tasks.attribution.job import Job, count_shards
 from tasks.attribution.plan import Plan
+from tasks.runs.stages import SANITY, Stage
 
 SEED = 0  # of weights drawn anew and of the noise
 
@@ -39,16 +40,18 @@ def is_tested(job: Job, shard: int) -> bool:
     return shard in {number * shards // wanted for number in range(wanted)}
 
 
-def sanity_rows(plan: Plan, shown: Shown, maps: Mapping[str, Tensor]) -> dict[str, pa.RecordBatch]:
+def sanity_rows(
+    plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
+) -> dict[Stage, pa.RecordBatch]:
     """schema.TRIALS by stage; no rows where the shard is not tested."""
     if not plan.tested:
         empty = pa.RecordBatch.from_pylist([], schema=schema.TRIALS)
-        return {f"trials/{method.name}": empty for method in plan.methods}
+        return {SANITY.of(method.name): empty for method in plan.methods}
     forward = _seconds(plan, shown)
     return {
-        f"trials/{method.name}": _row(plan, shown, method, maps[method.name], forward)
+        SANITY.of(method.name): _row(plan, shown, method, maps[method.name], forward)
         for method in plan.methods
-        if f"trials/{method.name}" in plan.stages
+        if SANITY.of(method.name) in plan.stages
     }
 
 

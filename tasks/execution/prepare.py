@@ -127,10 +127,9 @@ def _keep_model(
     """Tell workers where the model lies; one from MLflow stays in the run folder for them."""
     settings = model.settings
     if model.origin:
-        folder = run.path / "model"
-        if not (folder / BUNDLE).is_file():  # another model has another identity
-            save_bundle(folder, classifier)
-        settings = ModelSettings(address=str(folder), allow_factory=settings.allow_factory)
+        if not (run.model / BUNDLE).is_file():  # another model has another identity
+            save_bundle(run.model, classifier)
+        settings = ModelSettings(address=str(run.model), allow_factory=settings.allow_factory)
     run.write_state(state.changed(model=settings, model_origin=model.origin))
 
 

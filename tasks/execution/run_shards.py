@@ -25,6 +25,7 @@ from tasks.interventions.donors import donors_mark
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder, is_finished
+from tasks.runs.stages import PREDICTIONS
 from tasks.schema import CostSummary
 from tasks.storage.files import read_footer, sweep
 
@@ -107,7 +108,7 @@ def _unfinished(job: Job, progress: Progress) -> Iterator[int]:
         marks = marks_of(job, table)
         voted = shard > 0 or has_donor_predictions(job)
         if voted and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
-            predicted = read_footer(job.run.part("predictions", shard)).num_rows
+            predicted = read_footer(job.run.part(PREDICTIONS, shard)).num_rows
             progress.reused += predicted
             progress.failed += len(table) - predicted
         else:

@@ -17,6 +17,7 @@ from upath import UPath
 from models.errors import UserError, list_names, suggest
 from tasks import schema
 from tasks.runs.folder import RunFolder, read_part
+from tasks.runs.stages import MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
 from tasks.storage.files import open_parquet, read_footer, read_table
 
@@ -36,7 +37,7 @@ class Run:
 
     @property
     def methods(self) -> list[str]:
-        return sorted(path.name for path in (self.folder.path / "maps").iterdir())
+        return sorted(path.name for path in self.folder.stage(MAPS).iterdir())
 
     @property
     def shards(self) -> range:
@@ -54,7 +55,9 @@ class Run:
         """The figures of a comparison of methods."""
         return self._read(self.folder.methods, schema.MethodsSummary)
 
-    def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
+    def part(
+        self, stage: Stage | str, shard: int, columns: list[str] | None = None
+    ) -> pa.Table | None:
         """One part as it was written, or None where it is not there."""
         return read_part(self.folder.part(stage, shard), columns)
 
@@ -77,7 +80,7 @@ class Run:
         self._know(method)
         found = {}
         wanted = pa.array(list(row_ids), pa.string())
-        for path in self.folder.parts(f"maps/{method}"):
+        for path in self.folder.parts(MAPS.of(method)):
             file = open_parquet(path)  # maps of pixels are large: only parts that hold a row
             if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], wanted)).as_py():
                 part = file.read()
@@ -101,10 +104,10 @@ class Run:
             ) from error
 
     def _joined(self, shard: int, method: str | None) -> pa.Table | None:
-        predictions = self.part("predictions", shard)
+        predictions = self.part(PREDICTIONS, shard)
         if predictions is None:
             return None
-        scores = None if method is None else self.part(f"scores/{method}", shard)
+        scores = None if method is None else self.part(SCORES.of(method), shard)
         joined = predictions if scores is None else join(predictions, scores)
         rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
