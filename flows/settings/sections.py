@@ -213,3 +213,25 @@ class CompareMethodsSettings(RunSettings):
     @property
     def asked(self) -> AuditRequest:
         return replace(super().asked, comparison=self.comparison)
+
+
+class LogSettings(BaseModel):
+    """Everything that logging a model is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: ModelSettings
+    registry: RegistrySettings
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
+
+
+class PublishSettings(BaseModel):
+    """Where a finished run goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
