@@ -64,7 +64,7 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
     maps = _maps(plan, image_BCHW, seen)
     batch = _Batch(samples, image_BCHW, seen, _masks(plan, samples), maps)
     rows = _rows_of_pass(plan, batch)
-    for found, failed in (_changed(plan, batch), *_mapped(plan, batch)):
+    for found, failed in (_intervene(plan, batch), *_map(plan, batch)):
         rows |= found
         failures += failed
     if plan.judges_estimates:
@@ -76,7 +76,7 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
 
 
-def _changed(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
+def _intervene(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
     """What interventions make of the batch."""
     if plan.interventions is None or not plan.intervenes:
         return {}, []
@@ -85,7 +85,7 @@ def _changed(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
     return {INTERVENTIONS: rows}, failures
 
 
-def _mapped(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
+def _map(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
     return (_rows_of_method(plan, batch, method) for method in plan.methods)
 
 
@@ -106,7 +106,7 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
         _masks(plan, samples),
         {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
     )
-    rows = [_changed(plan, again)[0], *(found for found, _ in _mapped(plan, again))]
+    rows = [_intervene(plan, again)[0], *(found for found, _ in _map(plan, again))]
     judged = {
         stage.from_estimates(): found
         for stages in rows
@@ -137,9 +137,9 @@ def explain_in_memory(
         return
     if len(samples) == 1:
         row = samples[0].row
-        told = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
+        message = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
         remedy = "free memory there, then run again"
-        yield {}, [Failure(row.row_id, "read", "transient", told, remedy)]
+        yield {}, [Failure(row.row_id, "read", "transient", message, remedy)]
         return
     half = len(samples) // 2
     yield from explain_in_memory(plan, samples[:half])
@@ -216,8 +216,8 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
             scored, map_Bhw[scored_B], batch.mask_BHW[scored_B], other_Mhw
         ),
     }
-    told = f"the {method.name} map is not finite"
-    return rows, _not_finite(batch.samples, finite_B, method.name, told)
+    message = f"the {method.name} map is not finite"
+    return rows, _not_finite(batch.samples, finite_B, method.name, message)
 
 
 def _not_finite(

@@ -45,14 +45,14 @@ def faithfulness_rows(
         }
     rows = {}
     for name, faithful in found.items():
-        located = _located(maps[name], shown.mask_BHW)
+        located = _locate(maps[name], shown.mask_BHW)
         columns = [pa.array(shown.row_ids, pa.string()), *map(nullable, located)]
         columns += [nullable(getattr(faithful, name)) for name in schema.MERITS.names[3:]]
         rows[FAITHFULNESS.of(name)] = pa.record_batch(columns, schema=schema.MERITS)
     return rows
 
 
-def _located(map_Bhw: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
+def _locate(map_Bhw: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
     """Top-k and effective heat ratio; NaN without a foreground."""
     heat_Bhw = map_Bhw.abs()
     return (

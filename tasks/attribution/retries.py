@@ -32,7 +32,7 @@ class RetryPolicy:
     guilty: frozenset[str] = frozenset()  # rows that are not tried again
 
     def batches(self, rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
-        """Rows by their place, so that no other batch changes when a row is taken out of one."""
+        """Rows by their number, so that no other batch changes when a row is taken out of one."""
         tried = [None if row.row_id in self.guilty else row for row in rows]
         for start in range(0, len(tried), size):
             batch = [row for row in tried[start : start + size] if row is not None]
@@ -42,7 +42,7 @@ class RetryPolicy:
             yield from ([row] for row in batch if row.row_id in self.alone)
 
     def failures(self, rows: Sequence[Row]) -> list[Failure]:
-        """What the guilty rows are told."""
+        """Why the guilty rows are not tried again."""
         return [
             Failure(
                 row.row_id,

@@ -122,8 +122,8 @@ def _take(
         return set()
     kept = dict.fromkeys(stage.failures for stage in (PREDICTIONS, *found))
     failures = {folder: shard.failures(folder) for folder in kept if folder is not None}
-    again = {f.row_id for told in failures.values() for f in told if f.kind == "transient"}
-    same = _unchanged(shard, rows) - again
+    again = {f.row_id for known in failures.values() for f in known if f.kind == "transient"}
+    same = _find_unchanged(shard, rows) - again
     ids = pa.array(sorted(same), pa.string())
     for stage in found:
         part = shard.part(stage)
@@ -135,7 +135,7 @@ def _take(
     return same
 
 
-def _unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
+def _find_unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
     """Keys of the rows that are what they were."""
     known = {row["row_id"]: row for row in shard.catalog.to_pylist()}
     same, unsure = set(), []

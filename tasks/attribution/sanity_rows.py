@@ -60,7 +60,7 @@ def _row(
 ) -> pa.RecordBatch:
     """A row for each image, by one method."""
     asked = plan.question(method, shown.image_BCHW, shown.target_B)
-    alike = [_forgotten(asked, method, map_Bhw, share) for share in sanity.SHARES]
+    alike = [_compare_randomised(asked, method, map_Bhw, share) for share in sanity.SHARES]
     noisy = replace(asked, image_BCHW=sanity.add_noise(shown.image_BCHW, SEED))
     start = _now(plan)
     alike.append(_alike(map_Bhw, explain(method, noisy)))
@@ -71,9 +71,11 @@ def _row(
     return pa.record_batch(columns, schema=schema.TRIALS)
 
 
-def _forgotten(asked: Question, method: Method, map_Bhw: Tensor, share: sanity.Share) -> pa.Array:
+def _compare_randomised(
+    asked: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
+) -> pa.Array:
     """Null for a network whose weights cannot be seen."""
-    network = _forgetful(asked.network, share)
+    network = _randomise_once(asked.network, share)
     if next(network.parameters(), None) is None:
         return nullable(torch.full((len(map_Bhw),), torch.nan))
     return _alike(map_Bhw, explain(method, _of(asked, network)))
@@ -93,7 +95,7 @@ def _of(asked: Question, network: nn.Module) -> Question:
 
 
 @lru_cache(maxsize=3)
-def _forgetful(network: nn.Module, share: sanity.Share) -> nn.Module:
+def _randomise_once(network: nn.Module, share: sanity.Share) -> nn.Module:
     """Drawn once in a process."""
     return sanity.randomise(network, share, SEED)
 

@@ -80,8 +80,8 @@ def attribute_shard(
     rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
     plan = _plan(job, shard, classifier, missing)
     computed, failures = _compute(_Work(job, shard, plan, rows, care))
-    told = _by_folder(failures, taken, missing)
-    _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
+    parts = _join(table["row_id"], missing, computed, taken)
+    _write(job, shard, missing, parts, _group_failures(failures, taken, missing))
     lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
     failed = lost | {f.row_id for f in taken.failures[FAILED_PREDICTIONS] if f.stage in UNREAD}
     return ShardResult(
@@ -147,7 +147,7 @@ def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
         yield list(read_ahead(batch, read, job.decode_threads, ahead))
 
 
-def _joined(
+def _join(
     row_ids: pa.ChunkedArray, missing: Mapping[Stage, Mark], computed: Tables, taken: ReusedRows
 ) -> Tables:
     """For each missing stage, rows computed and rows taken, in the catalog's order."""
@@ -164,25 +164,25 @@ def _joined(
     return tables
 
 
-def _by_folder(
+def _group_failures(
     failures: Sequence[Failure], taken: ReusedRows, missing: Mapping[Stage, Mark]
 ) -> dict[Stage, list[Failure]]:
     """Failures where they lie: with the predictions, or with the maps that they cost.
 
     A row whose prediction stands, and that now only lacked maps, keeps its prediction.
     """
-    told = defaultdict(list, {folder: list(found) for folder, found in taken.failures.items()})
+    found = defaultdict(list, {stage: list(known) for stage, known in taken.failures.items()})
     predicted = taken.done[PREDICTIONS] if PREDICTIONS in missing else None  # None: all
     folders = {kept for stage in missing if (kept := stage.failures)} - {FAILED_PREDICTIONS}
     for failure in failures:
         if failure.stage not in BEFORE_MAPS:
-            told[FAILURES.of(failure.stage)].append(failure)
+            found[FAILURES.of(failure.stage)].append(failure)
         elif predicted is not None and failure.row_id not in predicted:
-            told[FAILED_PREDICTIONS].append(failure)
+            found[FAILED_PREDICTIONS].append(failure)
         else:
             for folder in folders:
-                told[folder].append(failure)
-    return told
+                found[folder].append(failure)
+    return found
 
 
 def _write(
@@ -190,16 +190,16 @@ def _write(
     shard: int,
     missing: Mapping[Stage, Mark],
     parts: Tables,
-    told: Mapping[Stage, Sequence[Failure]],
+    failures: Mapping[Stage, Sequence[Failure]],
 ) -> None:
     """Failures before the part that vouches for them: predictions, or the maps of a method."""
-    transient = sum(failure.kind == "transient" for own in told.values() for failure in own)
+    transient = sum(failure.kind == "transient" for own in failures.values() for failure in own)
     for stage, mark in missing.items():
         folder = stage.failures
         if folder is not None:
             path = job.run.part(folder, shard)
-            if told[folder]:
-                write_part(path, encode_failures(told[folder]), mark)
+            if failures[folder]:
+                write_part(path, encode_failures(failures[folder]), mark)
             else:
                 path.unlink(missing_ok=True)
         write_part(job.run.part(stage, shard), parts[stage], mark, transient)

@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Addresses inside a run folder; the only place that spells them."""
+    """Addresses inside a run folder; nothing else spells them."""
 
     path: UPath
 
@@ -148,7 +148,7 @@ class RunFolder:
         write_text(self.state, json.dumps(state.as_json(), indent=2) + "\n")
 
     def update_state(self, **changes: object) -> None:
-        self.write_state(self.read_state().changed(**changes))
+        self.write_state(self.read_state().change(**changes))
 
     def holds_run(self) -> bool:
         """Does a run lie here, be its run.json broken or of another version?"""
@@ -213,19 +213,19 @@ def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunS
 
     Returns the state with what an earlier try left in it, as it is in run.json now.
     """
-    found = _continued(run, state.identity, replace)
+    found = _continue(run, state.identity, replace)
     known = {"id": uuid4().hex} | ({} if found is None else found.as_json())
     state = RunState.model_validate(known | state.as_json())
     run.write_state(state)
     return state
 
 
-def _continued(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
+def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
     """The state of the run that is continued, ready for it; None where a new one begins."""
     if replace and _is_unreadable(run):
         run.erase()
         return None
-    found = _found_state(run)
+    found = _find_state(run)
     if found is None:
         return None
     differences = found.identity.describe_differences(identity)
@@ -249,7 +249,7 @@ def _is_unreadable(run: RunFolder) -> bool:
     return False
 
 
-def _found_state(run: RunFolder) -> RunState | None:
+def _find_state(run: RunFolder) -> RunState | None:
     """What an earlier try left; refuses a folder that holds anything else."""
     if run.state.is_file():
         return run.read_state()

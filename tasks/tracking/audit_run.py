@@ -123,7 +123,7 @@ def _tags_of(run_folder: RunFolder) -> dict[str, str]:
     """Whose MLflow run it is. Other workers or another server are no other result."""
     state = run_folder.read_state()
     if state.id is None:
-        state = state.changed(id=uuid4().hex)
+        state = state.change(id=uuid4().hex)
         run_folder.write_state(state)
     settings = state.settings
     what = {key: settings[key] for key in settings.keys() - {"compute", "output", "tracking"}}
