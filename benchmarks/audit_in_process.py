@@ -24,7 +24,7 @@ from tasks.attribution.shard import attribute_shard
 from tasks.catalog.settings import DataSettings
 from tasks.execution.cluster import move_to_device, open_client, with_model
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.execution.run_shards import job_of, missing_surveys
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
@@ -90,7 +90,7 @@ def computed_here(
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
     move_to_device(classifier, "cpu", job.attribution.memory_format)
-    for layer, part in unsurveyed(job):
+    for layer, part in missing_surveys(job):
         survey_part(job, layer, part, classifier)
     done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
     return run, CostSummary(

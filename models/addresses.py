@@ -25,6 +25,7 @@ TEMPORARY = ".tmp"
 # A password after a user's name; digits and a slash are a port, and :: chains fsspec's addresses.
 PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
 USER = re.compile(rf"://(?:[^/?#\s]*|{PASSWORD})@")
+CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # whose errors are no OSError
 QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
 
 
@@ -80,6 +81,17 @@ def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None
             f"{address} cannot be read ({describe_error(error)}): check the address and the "
             "credentials"
         ) from error
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """What the client of a remote place raises, as the OSError that it is."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in CLIENTS:
+            raise OSError(describe_error(error)) from error
+        raise
 
 
 @contextmanager

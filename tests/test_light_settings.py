@@ -1,4 +1,4 @@
-"""Settings are read and checked without what takes seconds to import."""
+"""Settings and options are read and checked without what takes seconds to import."""
 
 from __future__ import annotations
 
@@ -43,3 +43,7 @@ def test_a_file_of_settings_is_light(module: str) -> None:
 
 def test_settings_are_checked_without_torch() -> None:
     assert heavy_after(COMPOSE) == set()
+
+
+def test_the_command_line_is_light_until_something_is_to_be_done() -> None:
+    assert heavy_after("import flows.cli") == set()

@@ -49,6 +49,7 @@ from tasks.pictures import segmentation
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.stages import PREDICTIONS
 from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.summary.summarise import summarise
@@ -238,7 +239,7 @@ def _interval(score_N: np.ndarray, truth_N: np.ndarray, group_N: np.ndarray) -> 
 def _answers(run: RunFolder, truth: dict[str, bool]) -> Answers:
     flags = pq.read_table(str(run.flags))
     reader = open_run(run.path)
-    parts = [reader.part("predictions", shard) for shard in reader.shards]
+    parts = [reader.part(PREDICTIONS, shard) for shard in reader.shards]
     predictions = pa.concat_tables(part for part in parts if part is not None)
     assert flags["row_id"].to_pylist() == predictions["row_id"].to_pylist()
     names = predictions["row_id"].to_pylist()

@@ -19,18 +19,18 @@ from typing import Any
 
 import click
 
-from flows.cli import registry
 from flows.cli.exit_codes import leave, one_line_errors
 from flows.cli.options import given_settings, other_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
-from flows.cli.registry import LogSettings, PublishSettings
 from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import home, prepare_environment, tracking_of
 from flows.settings.release import compose_release
 from flows.settings.sections import (
     AuditSettings,
     CompareMethodsSettings,
+    LogSettings,
+    PublishSettings,
     ReleaseSettings,
     RetrainSettings,
 )
@@ -239,7 +239,9 @@ def log_model(**options: Any) -> None:
     """Register a trained model in MLflow as a bundle, and print the address to audit it by."""
     prepare_environment()
     settings = compose(LogSettings, None, given_settings(LogSettings, options))
-    click.echo(registry.log_model(settings))
+    from flows.cli.registry import log_model as register
+
+    click.echo(register(settings))
 
 
 @main.command()
@@ -249,7 +251,9 @@ def log_model(**options: Any) -> None:
 def publish(run: str, **options: Any) -> None:
     """Send a finished run to MLflow, if it is not there yet."""
     prepare_environment()
-    click.echo(registry.publish_later(run, given_settings(PublishSettings, options)))
+    from flows.cli.registry import publish_later
+
+    click.echo(publish_later(run, given_settings(PublishSettings, options)))
 
 
 def _estimate(settings: AuditSettings) -> str:

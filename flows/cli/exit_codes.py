@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import click
 
+from models.addresses import storage_errors
 from models.errors import Unfinished, UserError, describe_error
-from tasks.storage.files import storage_errors
 
 FAILURE = 3  # ours; models/errors.py has the others
 

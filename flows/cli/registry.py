@@ -5,43 +5,18 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
-
-from flows.settings.compose import compose, refuse_secrets
+from flows.settings.compose import compose
 from flows.settings.environment import tracking_of
+from flows.settings.sections import LogSettings, PublishSettings
 from models.addresses import without_secrets
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch
-from models.classifier.settings import ModelSettings
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
 from tasks.tracking.audit_run import publish_run
 from tasks.tracking.registry import register_model
-from tasks.tracking.settings import RegistrySettings, TrackingSettings
 
 log = logging.getLogger("sightline")
-
-
-class LogSettings(BaseModel):
-    """The settings of registering a model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    model: ModelSettings
-    registry: RegistrySettings
-    tracking: TrackingSettings = TrackingSettings()
-
-    _without_secrets = model_validator(mode="after")(refuse_secrets)
-
-
-class PublishSettings(BaseModel):
-    """The MLflow that a finished run is published to."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    tracking: TrackingSettings = TrackingSettings()
-
-    _without_secrets = model_validator(mode="after")(refuse_secrets)
 
 
 def log_model(settings: LogSettings) -> str:

@@ -78,7 +78,7 @@ def compose(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(_told(error, kind)) from error
+        raise UserError(_describe_first_problem(error, kind)) from error
 
 
 def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -87,8 +87,8 @@ def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
             section, _, key = dotted.partition(".")
             inner = values.setdefault(section, {})
             if not isinstance(inner, dict):
-                told = without_secrets(repr(inner))
-                raise UserError(f"setting {section} is {told}: a section with keys is needed")
+                found = without_secrets(repr(inner))
+                raise UserError(f"setting {section} is {found}: a section with keys is needed")
             inner[key] = value
 
 
@@ -100,14 +100,14 @@ def read_config(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        told = without_secrets(" ".join(str(error).split()))
-        raise UserError(f"configuration {file} is not TOML or YAML: {told}") from error
+        reason = without_secrets(" ".join(str(error).split()))
+        raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error
     if not isinstance(values, dict):
         raise UserError(f"configuration {file} holds no sections (data, model, output, …)")
     return values
 
 
-def _told(error: ValidationError, kind: type[BaseModel]) -> str:
+def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
     """The first problem in one line, with the option to give or the nearest known key."""
     first = error.errors()[0]
     path = tuple(map(str, first["loc"]))

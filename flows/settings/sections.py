@@ -1,4 +1,4 @@
-"""What each occasion is told: sections that the tasks define, composed and checked together."""
+"""The settings of each occasion: sections that the packages define, checked together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RIVALS = (
 
 
 class RunSettings(BaseModel):
-    """What every occasion is told that fills a run folder."""
+    """The settings that fill a run folder, whatever the occasion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -60,7 +60,7 @@ class RunSettings(BaseModel):
 
 
 class AuditSettings(RunSettings):
-    """Everything that an audit is told; the parameters of the flow, by the same names."""
+    """The settings of an audit: the parameters of its flow, by the same names."""
 
     flags: FlagSettings = FlagSettings()
 
@@ -120,7 +120,7 @@ class CandidateSettings(BaseModel):
 
 
 class RetrainSettings(AuditSettings):
-    """Everything that a retraining is told; the data are audited before and after it."""
+    """The settings of a retraining; the data are audited before and after it."""
 
     learning: LearningSettings = LearningSettings()
     finetune: FinetuneSettings = FinetuneSettings()
@@ -164,7 +164,7 @@ class GateSettings(BaseModel):
 
 
 class ReleaseSettings(AuditSettings):
-    """Everything that a release is told; candidate and champion are audited alike."""
+    """The settings of a release; candidate and champion are audited alike."""
 
     gate: GateSettings
 
@@ -204,7 +204,7 @@ class ComparedMethods(AttributionSettings):
 
 
 class CompareMethodsSettings(RunSettings):
-    """Everything that a comparison of methods is told."""
+    """The settings of a comparison of methods."""
 
     data: SampledData
     attribution: ComparedMethods = ComparedMethods()
@@ -213,3 +213,25 @@ class CompareMethodsSettings(RunSettings):
     @property
     def asked(self) -> AuditRequest:
         return replace(super().asked, comparison=self.comparison)
+
+
+class LogSettings(BaseModel):
+    """The settings of `sightline log`: which model, under which name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: ModelSettings
+    registry: RegistrySettings
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
+
+
+class PublishSettings(BaseModel):
+    """The settings of `sightline publish`: where a finished run goes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tracking: TrackingSettings = TrackingSettings()
+
+    _without_secrets = model_validator(mode="after")(refuse_secrets)

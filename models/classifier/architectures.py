@@ -105,9 +105,7 @@ def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
     )
 
 
-def _filled(
-    build: Callable[[int], nn.Module], state: weight_files.State, weights: str
-) -> nn.Module:
+def _fill(build: Callable[[int], nn.Module], state: weight_files.State, weights: str) -> nn.Module:
     """The network with as many classes as the weights have, and their numbers."""
     network = build(weight_files.count_classes(build, state, weights))
     weight_files.fill(network, state, weights)
@@ -121,7 +119,7 @@ def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.
         for key, value in state.items()
         if name not in INCEPTIONS or not key.startswith(("aux1.", "aux2.", "AuxLogits."))
     }
-    return _filled(partial(_build_torchvision, name), state, weights)
+    return _fill(partial(_build_torchvision, name), state, weights)
 
 
 def _build_torchvision(name: str, num_classes: int) -> nn.Module:
@@ -170,7 +168,7 @@ def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
     if settings.weights is None:
         raise UserError(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
     state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    network = _filled(partial(_build_timm, name), state, settings.weights)
+    network = _fill(partial(_build_timm, name), state, settings.weights)
     return BuiltNetwork(
         network,
         settings.address,
@@ -221,7 +219,7 @@ def _own(name: str, settings: ModelSettings) -> BuiltNetwork:
     if settings.weights is None:
         raise UserError(f"sightline:{name} needs --weights FILE")
     state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    return BuiltNetwork(_filled(OWN[name], state, settings.weights), settings.address)
+    return BuiltNetwork(_fill(OWN[name], state, settings.weights), settings.address)
 
 
 def _from_factory(settings: ModelSettings) -> BuiltNetwork:

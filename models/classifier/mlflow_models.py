@@ -56,7 +56,7 @@ def fetch(settings: ModelSettings, tracking_uri: str) -> Iterator[FetchedModel]:
         yield FetchedModel(settings)
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-        with _told_in_one_line(settings.address, tracking_uri):
+        with _errors_in_one_line(settings.address, tracking_uri):
             found = resolve_model(settings, Path(folder), tracking_uri)
         yield found
 
@@ -218,7 +218,7 @@ def _fetch_weights(
 
 
 @contextmanager
-def _told_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
+def _errors_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except (UserError, MlflowUnavailable):

@@ -45,7 +45,7 @@ class Preprocessing(BaseModel):
         assert isinstance(size, tuple)
         return size
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """One line for people."""
         resize = "not resized" if self.resize is None else f"resized to {self.resize}"
         crop = "" if self.crop is None else f", cropped to {self.crop[0]}x{self.crop[1]}"

@@ -143,7 +143,7 @@ def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Modul
 
 
 def _empty(name: str, num_classes: int) -> nn.Module:
-    """Without any download, which torchvision makes for the trunk unless it is told."""
+    """Without any download, which torchvision makes for the trunk unless it is asked not to."""
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, weights_backbone=None, num_classes=num_classes, aux_loss=False
     )

@@ -24,9 +24,19 @@ from tasks.attribution.plan import Plan
 from tasks.attribution.sanity_rows import sanity_rows
 from tasks.interventions.intervene import Subjects
 from tasks.pictures.samples import Failure, Sample
+from tasks.runs.stages import (
+    FAITHFULNESS,
+    FEATURES,
+    FOREGROUNDS,
+    INTERVENTIONS,
+    MAPS,
+    PREDICTIONS,
+    SCORES,
+    Stage,
+)
 
 UNANSWERED = "predict"  # the stage of failures that are the model's
-Rows = dict[str, pa.RecordBatch]  # by stage
+Rows = dict[Stage, pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -54,28 +64,28 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
     maps = _maps(plan, image_BCHW, seen)
     batch = _Batch(samples, image_BCHW, seen, _masks(plan, samples), maps)
     rows = _rows_of_pass(plan, batch)
-    for found, failed in (_changed(plan, batch), *_mapped(plan, batch)):
+    for found, failed in (_intervene(plan, batch), *_map(plan, batch)):
         rows |= found
         failures += failed
     if plan.judges_estimates:
         rows |= _rows_of_estimates(plan, batch)
-    if plan.wants("merits"):
+    if plan.wants(FAITHFULNESS):
         shown = Shown(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
         rows |= faithfulness_rows(plan, shown, maps)
         rows |= sanity_rows(plan, shown, maps)
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
 
 
-def _changed(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
+def _intervene(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
     """What interventions make of the batch."""
     if plan.interventions is None or not plan.intervenes:
         return {}, []
     subjects = Subjects(batch.samples, batch.image_BCHW, batch.mask_BHW, batch.seen.logits_BK)
     rows, failures = plan.interventions.apply(plan.classifier, subjects)
-    return {"interventions": rows}, failures
+    return {INTERVENTIONS: rows}, failures
 
 
-def _mapped(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
+def _map(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
     return (_rows_of_method(plan, batch, method) for method in plan.methods)
 
 
@@ -96,14 +106,14 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
         _masks(plan, samples),
         {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
     )
-    rows = [_changed(plan, again)[0], *(found for found, _ in _mapped(plan, again))]
+    rows = [_intervene(plan, again)[0], *(found for found, _ in _map(plan, again))]
     judged = {
-        f"estimated/{stage}": found
+        stage.from_estimates(): found
         for stages in rows
         for stage, found in stages.items()
-        if not stage.startswith("maps/")
+        if not stage.is_one_of(MAPS)
     }
-    return judged | {"foregrounds": encode.encode_foregrounds(batch.samples)}
+    return judged | {FOREGROUNDS: encode.encode_foregrounds(batch.samples)}
 
 
 def explain_in_memory(
@@ -127,9 +137,9 @@ def explain_in_memory(
         return
     if len(samples) == 1:
         row = samples[0].row
-        told = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
+        message = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
         remedy = "free memory there, then run again"
-        yield {}, [Failure(row.row_id, "read", "transient", told, remedy)]
+        yield {}, [Failure(row.row_id, "read", "transient", message, remedy)]
         return
     half = len(samples) // 2
     yield from explain_in_memory(plan, samples[:half])
@@ -185,10 +195,10 @@ def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
     classifier, seen = plan.classifier, batch.seen
     predictions = encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes)
     if classifier.grid is None:
-        return {"predictions": predictions}
+        return {PREDICTIONS: predictions}
     cells_Bhw = to_cells(batch.mask_BHW, (classifier.grid.rows, classifier.grid.columns))
     features = encode.encode_features(row_ids(batch.samples), seen.activation_BDhw, cells_Bhw)
-    return {"predictions": predictions, "features": features}
+    return {PREDICTIONS: predictions, FEATURES: features}
 
 
 def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, list[Failure]]:
@@ -201,13 +211,13 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
     targets = encode.names(batch.seen.target_B[finite_B].tolist(), plan.classifier.classes)
     other_Mhw = plan.other_masks((map_Bhw.shape[1], map_Bhw.shape[2]))
     rows = {
-        f"maps/{method.name}": encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
-        f"scores/{method.name}": score_maps(
+        MAPS.of(method.name): encode.encode_maps(mapped, targets, map_Bhw[finite_B]),
+        SCORES.of(method.name): score_maps(
             scored, map_Bhw[scored_B], batch.mask_BHW[scored_B], other_Mhw
         ),
     }
-    told = f"the {method.name} map is not finite"
-    return rows, _not_finite(batch.samples, finite_B, method.name, told)
+    message = f"the {method.name} map is not finite"
+    return rows, _not_finite(batch.samples, finite_B, method.name, message)
 
 
 def _not_finite(

@@ -22,9 +22,9 @@ from tasks.attribution.job import Job
 from tasks.attribution.memory import lacks_memory
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part
+from tasks.runs.stages import DONOR_PREDICTIONS
 from tasks.storage.files import read_table, stamps
 
-STAGE = "votes"
 COLUMNS = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
@@ -60,18 +60,18 @@ def write_donor_predictions(job: Job, classifier: Classifier) -> None:
         list(probability_NK.numpy()),
     )
     columns = [pa.array(row, field.type) for row, field in zip(rows, COLUMNS, strict=True)]
-    write_part(job.run.part(STAGE, 0), pa.table(columns, schema=COLUMNS), mark)
+    write_part(job.run.part(DONOR_PREDICTIONS, 0), pa.table(columns, schema=COLUMNS), mark)
 
 
 def has_donor_predictions(job: Job) -> bool:
     """Is there nothing left to ask the donors?"""
     mark = donor_predictions_mark(job)
-    return mark is None or is_finished(job.run.part(STAGE, 0), mark)
+    return mark is None or is_finished(job.run.part(DONOR_PREDICTIONS, 0), mark)
 
 
 def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
-    """The votes of a run, or None where it has no donors."""
-    path = run.part(STAGE, 0)
+    """Those of a run, or None where it has no donors."""
+    path = run.part(DONOR_PREDICTIONS, 0)
     return _read(path, *stamps([str(path)])) if path.is_file() else None
 
 

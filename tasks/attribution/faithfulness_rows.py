@@ -18,6 +18,7 @@ from models.network.question import Question
 from tasks import schema
 from tasks.attribution.encode import nullable
 from tasks.attribution.plan import Plan
+from tasks.runs.stages import FAITHFULNESS, Stage
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Shown:
 
 def faithfulness_rows(
     plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
-) -> dict[str, pa.RecordBatch]:
+) -> dict[Stage, pa.RecordBatch]:
     """schema.MERITS by stage; what does not depend on the map is computed once for all."""
     asked = Question(plan.classifier.network, shown.image_BCHW, shown.target_B, plan.room)
     with as_found(asked.network):
@@ -40,18 +41,18 @@ def faithfulness_rows(
         found = {
             method.name: measure(asked, maps[method.name].abs(), ends)
             for method in plan.methods
-            if f"merits/{method.name}" in plan.stages
+            if FAITHFULNESS.of(method.name) in plan.stages
         }
     rows = {}
     for name, faithful in found.items():
-        located = _located(maps[name], shown.mask_BHW)
+        located = _locate(maps[name], shown.mask_BHW)
         columns = [pa.array(shown.row_ids, pa.string()), *map(nullable, located)]
         columns += [nullable(getattr(faithful, name)) for name in schema.MERITS.names[3:]]
-        rows[f"merits/{name}"] = pa.record_batch(columns, schema=schema.MERITS)
+        rows[FAITHFULNESS.of(name)] = pa.record_batch(columns, schema=schema.MERITS)
     return rows
 
 
-def _located(map_Bhw: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
+def _locate(map_Bhw: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
     """Top-k and effective heat ratio; NaN without a foreground."""
     heat_Bhw = map_Bhw.abs()
     return (

@@ -10,7 +10,7 @@ import pyarrow as pa
 from models import interventions
 from models.classifier.classifier import Classifier
 from models.map_quality import faithfulness, sanity
-from models.methods.registry import NetworkMethod, find_methods
+from models.methods.registry import Method, NetworkMethod, find_methods
 from models.network import features
 from tasks import schema
 from tasks.attribution import map_scores
@@ -22,6 +22,17 @@ from tasks.pictures import decode, foreground
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import ROW
 from tasks.runs.folder import Mark, digest
+from tasks.runs.stages import (
+    FAITHFULNESS,
+    FEATURES,
+    FOREGROUNDS,
+    INTERVENTIONS,
+    MAPS,
+    PREDICTIONS,
+    SANITY,
+    SCORES,
+    Stage,
+)
 from tasks.runs.state import Identity, numeric_policy
 
 
@@ -51,12 +62,10 @@ def identity_of(catalog: pa.Table, classifier: Classifier, asked: AuditRequest) 
 
 def reading_digest(identity: Identity, preprocessing: Mapping[str, Any]) -> str:
     """What makes a picture and its foreground what they are, but the row."""
-    return digest(
-        [schema.VERSION, decode.VERSION, identity.orientation, preprocessing], _ground(identity)
-    )
+    return digest([*_reading(identity), preprocessing], _ground(identity))
 
 
-def marks_of(job: Job, table: pa.Table) -> dict[str, Mark]:
+def marks_of(job: Job, table: pa.Table) -> dict[Stage, Mark]:
     """Every part that this job wants of a shard's catalog rows, by stage, with its mark."""
     rows = digest(table.to_pydict())
     return {
@@ -65,42 +74,43 @@ def marks_of(job: Job, table: pa.Table) -> dict[str, Mark]:
     }
 
 
-def specifications(job: Job) -> dict[str, str]:
+def specifications(job: Job) -> dict[Stage, str]:
     """By stage, what makes its numbers but the rows."""
     identity = job.identity
-    read = [schema.VERSION, decode.VERSION, identity.orientation]
-    model = _model(identity)
-    ground = _ground(identity)
-    wanted = {
-        "predictions": digest(read, model),
-        "features": digest(read, model, identity.layer, ground, features.VERSION),
-    }
-    if identity.layer is None:
-        del wanted["features"]
+    read, model, ground = _reading(identity), _model(identity), _ground(identity)
+    wanted = {PREDICTIONS: digest(read, model)}
+    if identity.layer is not None:
+        wanted[FEATURES] = digest(read, model, identity.layer, ground, features.VERSION)
     for method in find_methods(job.attribution.methods):
-        name, told = method.name, method.specification
-        if isinstance(method, NetworkMethod) and method.surveys:
-            told = [*told, job.survey]
-        maps = digest(read, model, identity.layer, identity.target, told)
-        wanted[f"maps/{name}"] = maps
-        if identity.has_foreground:
-            wanted[f"scores/{name}"] = digest(maps, ground, job.donors, map_scores.VERSION)
-        if job.comparison is not None:
-            wanted[f"merits/{name}"] = digest(maps, ground, faithfulness.VERSION)
-            wanted[f"trials/{name}"] = digest(maps, sanity.VERSION, job.comparison.tested)
+        wanted |= _of_method(job, method)
     if job.donors is not None and job.interventions is not None:
         done = [intervene.VERSION, interventions.VERSION, job.donors, job.interventions.done]
-        wanted["interventions"] = digest(read, model, ground, done)
+        wanted[INTERVENTIONS] = digest(read, model, ground, done)
     if identity.estimator is not None:
-        wanted["foregrounds"] = digest(read, identity.preprocessing.model_dump(mode="json"), ground)
-        wanted |= _estimated(wanted)
+        wanted[FOREGROUNDS] = digest(read, identity.preprocessing.model_dump(mode="json"), ground)
+        wanted |= _of_estimates(wanted)
     return wanted
 
 
-def _estimated(wanted: dict[str, str]) -> dict[str, str]:
+def _of_method(job: Job, method: Method) -> dict[Stage, str]:
+    """Its maps, and what is measured of them."""
+    identity, ground, own = job.identity, _ground(job.identity), method.specification
+    if isinstance(method, NetworkMethod) and method.surveys:
+        own = [*own, job.survey]
+    maps = digest(_reading(identity), _model(identity), identity.layer, identity.target, own)
+    wanted = {MAPS: maps}
+    if identity.has_foreground:
+        wanted[SCORES] = digest(maps, ground, job.donors, map_scores.VERSION)
+    if job.comparison is not None:
+        wanted[FAITHFULNESS] = digest(maps, ground, faithfulness.VERSION)
+        wanted[SANITY] = digest(maps, sanity.VERSION, job.comparison.tested)
+    return {stage.of(method.name): specification for stage, specification in wanted.items()}
+
+
+def _of_estimates(wanted: dict[Stage, str]) -> dict[Stage, str]:
     """Stages in which the foregrounds of annotated images are estimated too, to judge estimates."""
-    judged = [stage for stage in wanted if stage.startswith(("scores/", "interventions"))]
-    return {f"estimated/{stage}": digest("estimated", wanted[stage]) for stage in judged}
+    judged = [stage for stage in wanted if stage.is_one_of(SCORES, INTERVENTIONS)]
+    return {stage.from_estimates(): digest("estimated", wanted[stage]) for stage in judged}
 
 
 def donor_predictions_mark(job: Job) -> Mark | None:
@@ -109,6 +119,11 @@ def donor_predictions_mark(job: Job) -> Mark | None:
         return None
     said = digest(intervene.VERSION, interventions.VERSION, _model(job.identity), job.donors)
     return Mark(said, said)
+
+
+def _reading(identity: Identity) -> list[Any]:
+    """What makes a picture of its file."""
+    return [schema.VERSION, decode.VERSION, identity.orientation]
 
 
 def _model(identity: Identity) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a worker is told, and the rows of each shard."""
+"""What a worker needs to know, and the rows of each shard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.storage.files import open_parquet, read_footer, stamps
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker is told: small values and addresses, no tensors."""
+    """All that a worker needs to know: small values and addresses, no tensors."""
 
     run: RunFolder
     model: ModelSettings

@@ -27,6 +27,7 @@ from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, read_part, write_part
+from tasks.runs.stages import LAYER_STATISTICS
 from tasks.storage.files import open_parquet, read_footer
 
 VERSION = 1
@@ -67,10 +68,10 @@ def keep_survey(
             file.write(other.survey.read_bytes())
         _take_parts(run, other)
         return
-    rows = _drawn(catalog)
-    told = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
+    rows = _draw(catalog)
+    metadata = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
     with write_whole(run.survey) as file:
-        pq.write_table(rows.replace_schema_metadata(told), file, row_group_size=PART)
+        pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
 
 
 def survey_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
@@ -100,7 +101,7 @@ def survey_part(job: Job, layer: str, part: int, classifier: Classifier) -> None
         seen = capture(classifier.network, grid, image_BCHW)
         moments = Moments.of(seen.activation_BDhw)
         found = moments if found is None else found.merge(moments)
-    write_part(path, _encoded(found), mark)
+    write_part(path, _encode(found), mark)
 
 
 def is_surveyed(job: Job, layer: str, part: int) -> bool:
@@ -115,8 +116,10 @@ def read_statistics(job: Job, layer: str) -> Statistics:
 
 @lru_cache(maxsize=4)
 def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
-    parts = [read_part(run.part(_stage(layer), part)) for part in range(count_parts(run))]
-    found = [_decoded(part) for part in parts if part is not None and len(part)]
+    parts = [
+        read_part(run.part(LAYER_STATISTICS.of(layer), part)) for part in range(count_parts(run))
+    ]
+    found = [_decode(part) for part in parts if part is not None and len(part)]
     if sum(moments.count for moments in found) < LEAST:
         raise UserError(
             f"fewer than {LEAST} images of the data can be read, and iba needs to know how "
@@ -125,14 +128,10 @@ def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
     return reduce(Moments.merge, found).statistics()
 
 
-def _stage(layer: str) -> str:
-    return f"statistics/{layer}"
-
-
 def _part(job: Job, layer: str, part: int) -> tuple[UPath, Mark]:
     model = list(job.identity.as_json("model", "preprocessing", "numeric").values())
-    told = digest(VERSION, job.survey, layer, model)
-    return job.run.part(_stage(layer), part), Mark(told, told)
+    specification = digest(VERSION, job.survey, layer, model)
+    return job.run.part(LAYER_STATISTICS.of(layer), part), Mark(specification, specification)
 
 
 def _images(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iterator[Tensor]:
@@ -146,7 +145,7 @@ def _images(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iterator[T
         yield classifier.preprocessing.normalise(picture_BCHW.to(classifier.device))
 
 
-def _drawn(catalog: pa.Table) -> pa.Table:
+def _draw(catalog: pa.Table) -> pa.Table:
     """The catalog's rows whose keys come first in a random order."""
     keys = [hashlib.blake2b(key.encode()).digest() for key in catalog["row_id"].to_pylist()]
     order = sorted(range(len(keys)), key=keys.__getitem__)[:IMAGES]
@@ -154,12 +153,12 @@ def _drawn(catalog: pa.Table) -> pa.Table:
 
 
 def _take_parts(run: RunFolder, other: RunFolder) -> None:
-    for path in (other.path / "statistics").glob("*/part-*.parquet"):
-        with write_whole(run.path / "statistics" / path.parent.name / path.name) as file:
+    for path in other.stage(LAYER_STATISTICS).glob("*/part-*.parquet"):
+        with write_whole(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
             file.write(path.read_bytes())
 
 
-def _encoded(found: Moments | None) -> pa.Table:
+def _encode(found: Moments | None) -> pa.Table:
     """One row; none where no image could be read."""
     if found is None:
         return COLUMNS.empty_table()
@@ -169,7 +168,7 @@ def _encoded(found: Moments | None) -> pa.Table:
     return pa.table(columns, schema=COLUMNS)
 
 
-def _decoded(part: pa.Table) -> Moments:
+def _decode(part: pa.Table) -> Moments:
     count, shape = part["count"][0].as_py(), part["shape"][0].as_py()
     values = (part[name].combine_chunks().flatten().to_numpy() for name in COLUMNS.names[2:])
     mean, spread, nonzero = (torch.from_numpy(value.copy()).reshape(shape) for value in values)

@@ -32,14 +32,14 @@ def score_maps(
             pa.array(area_B.cpu().numpy()),
             nullable(share_B),
             nullable(lift_B),
-            nullable(_centred(lift_B, map_Bhw, other_Mhw)),
+            nullable(_centre(lift_B, map_Bhw, other_Mhw)),
             pa.array(pointing_B.cpu().numpy(), mask=unknown_B),
         ],
         schema=schema.SCORES,
     )
 
 
-def _centred(lift_B: Tensor, map_Bhw: Tensor, other_Mhw: Tensor | None) -> Tensor:
+def _centre(lift_B: Tensor, map_Bhw: Tensor, other_Mhw: Tensor | None) -> Tensor:
     if other_Mhw is None or not len(other_Mhw):
         return torch.full_like(lift_B, torch.nan)
     return lift_B / localisation.lift_elsewhere(map_Bhw, other_Mhw)

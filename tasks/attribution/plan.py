@@ -20,6 +20,7 @@ from models.network.question import Question
 from models.network.statistics import Statistics
 from tasks.attribution.settings import AttributionSettings
 from tasks.interventions.intervene import Interventions
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, Stage
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Plan:
 
     classifier: Classifier
     attribution: AttributionSettings
-    stages: frozenset[str]  # predictions, features, maps/<method>, scores/<method>, interventions
+    stages: frozenset[Stage]
     interventions: Interventions | None = None
     statistics: Mapping[str, Statistics] = field(default_factory=dict)  # by layer
     room: int = 64  # most pictures in one call of the network that keeps what a gradient needs
@@ -36,20 +37,20 @@ class Plan:
 
     @property
     def intervenes(self) -> bool:
-        return bool(self.stages & {"interventions", "estimated/interventions"})
+        return self.wants(INTERVENTIONS)
 
     @property
     def judges_estimates(self) -> bool:
-        return any(stage.startswith(("foregrounds", "estimated/")) for stage in self.stages)
+        return self.wants(FOREGROUNDS) or any(stage.estimated for stage in self.stages)
 
     @cached_property
     def methods(self) -> tuple[Method, ...]:
-        named = {stage.rpartition("/")[2] for stage in self.stages}
+        named = {stage.method for stage in self.stages}
         return find_methods([name for name in self.attribution.methods if name in named])
 
-    def wants(self, kind: str) -> bool:
-        """Is there a stage `<kind>/<method>` to write?"""
-        return any(stage.startswith(f"{kind}/") for stage in self.stages)
+    def wants(self, *stages: Stage) -> bool:
+        """Is there such a stage to write, of whatever method?"""
+        return any(stage.is_one_of(*stages) for stage in self.stages)
 
     def other_masks(self, cells: tuple[int, int]) -> Tensor | None:
         """Some donors' masks on a map's cells."""

@@ -19,7 +19,6 @@ from tasks.pictures.samples import Failure, Row
 from tasks.runs.folder import RunFolder
 from tasks.storage.files import remove, write_text
 
-NOTES = "notes"  # folder in the run folder
 LIVES = 2  # deaths alone after which an image is guilty; two more came before
 SILENT = 5  # deaths of a shard without a note: none of its images is to blame
 
@@ -33,7 +32,7 @@ class RetryPolicy:
     guilty: frozenset[str] = frozenset()  # rows that are not tried again
 
     def batches(self, rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
-        """Rows by their place, so that no other batch changes when a row is taken out of one."""
+        """Rows by their number, so that no other batch changes when a row is taken out of one."""
         tried = [None if row.row_id in self.guilty else row for row in rows]
         for start in range(0, len(tried), size):
             batch = [row for row in tried[start : start + size] if row is not None]
@@ -43,7 +42,7 @@ class RetryPolicy:
             yield from ([row] for row in batch if row.row_id in self.alone)
 
     def failures(self, rows: Sequence[Row]) -> list[Failure]:
-        """What the guilty rows are told."""
+        """Why the guilty rows are not tried again."""
         return [
             Failure(
                 row.row_id,
@@ -95,11 +94,10 @@ def take_note(run: RunFolder, shard: int) -> list[str]:
 
 
 def _note(run: RunFolder, shard: int) -> UPath:
-    return run.path / NOTES / f"{shard}.json"
+    return run.notes / f"{shard}.json"
 
 
 def forget_notes(run: RunFolder) -> None:
     """Remove what workers wrote down, when none is at work any more."""
-    folder = run.path / NOTES
-    if folder.exists():
-        remove(folder)
+    if run.notes.exists():
+        remove(run.notes)

@@ -26,22 +26,20 @@ from tasks.runs.folder import (
     Mark,
     RunFolder,
     digest,
-    failures_beside,
     read_metadata,
     read_part,
 )
+from tasks.runs.stages import PREDICTIONS, Stage
 from tasks.storage.files import open_parquet, read_footer, read_table, stamps, tells
-
-PLAN = "reuse.parquet"  # for each row of the catalog, the previous run's shard that holds its key
 
 
 @dataclass
 class ReusedRows:
-    """What a shard takes from earlier runs, by stage, and by folder of failures."""
+    """What a shard takes from earlier runs, by stage; failures by the stage that keeps them."""
 
-    parts: dict[str, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
-    done: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # rows
-    failures: dict[str, list[Failure]] = field(default_factory=lambda: defaultdict(list))
+    parts: dict[Stage, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
+    done: dict[Stage, set[str]] = field(default_factory=lambda: defaultdict(set))  # rows
+    failures: dict[Stage, list[Failure]] = field(default_factory=lambda: defaultdict(list))
 
 
 def previous_run(address: str, run: RunFolder) -> RunFolder:
@@ -61,12 +59,12 @@ def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size:
     keys = read_table(before.catalog, columns=["row_id"])["row_id"].combine_chunks()
     found = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
     plan = pa.table([found], schema=pa.schema([("shard", pa.int32())]))
-    with write_whole(run.path / PLAN) as file:
+    with write_whole(run.reuse_plan) as file:
         pq.write_table(plan, file, row_group_size=shard_size)
 
 
 def reuse_rows(
-    run: RunFolder, previous: str | None, shard: int, rows: pa.Table, wanted: Mapping[str, Mark]
+    run: RunFolder, previous: str | None, shard: int, rows: pa.Table, wanted: Mapping[Stage, Mark]
 ) -> ReusedRows:
     """The rows of a shard that are there as these marks want them.
 
@@ -93,7 +91,7 @@ class _Shard:
     number: int
     catalog: pa.Table
 
-    def is_current(self, stage: str, specification: str | None = None) -> bool:
+    def is_current(self, stage: Stage, specification: str | None = None) -> bool:
         """Is this part of this specification, and of the rows that the catalog has now?"""
         marks = read_metadata(self.run.part(stage, self.number))
         found = marks.get(SPECIFICATION, b"").decode()
@@ -105,37 +103,39 @@ class _Shard:
     def rows(self) -> str:
         return digest(self.catalog.to_pydict())
 
-    def part(self, stage: str, columns: list[str] | None = None) -> pa.Table:
+    def part(self, stage: Stage, columns: list[str] | None = None) -> pa.Table:
         part = read_part(self.run.part(stage, self.number), columns)
         assert part is not None
         return part
 
-    def failures(self, folder: str) -> list[Failure]:
-        part = read_part(self.run.part(f"failures/{folder}", self.number))
+    def failures(self, stage: Stage) -> list[Failure]:
+        part = read_part(self.run.part(stage, self.number))
         return [Failure(**row) for row in part.to_pylist()] if part else []
 
 
-def _take(taken: ReusedRows, shard: _Shard, rows: pa.Table, wanted: Mapping[str, Mark]) -> set[str]:
+def _take(
+    taken: ReusedRows, shard: _Shard, rows: pa.Table, wanted: Mapping[Stage, Mark]
+) -> set[str]:
     """Add what the shard holds of these rows; returns the rows that are the same there."""
     found = [stage for stage, mark in wanted.items() if shard.is_current(stage, mark.specification)]
     if not found:
         return set()
-    folders = {"predictions", *filter(None, map(failures_beside, found))}
-    failures = {folder: shard.failures(folder) for folder in sorted(folders)}
-    again = {f.row_id for told in failures.values() for f in told if f.kind == "transient"}
-    same = _unchanged(shard, rows) - again
+    kept = dict.fromkeys(stage.failures for stage in (PREDICTIONS, *found))
+    failures = {folder: shard.failures(folder) for folder in kept if folder is not None}
+    again = {f.row_id for known in failures.values() for f in known if f.kind == "transient"}
+    same = _find_unchanged(shard, rows) - again
     ids = pa.array(sorted(same), pa.string())
     for stage in found:
         part = shard.part(stage)
         taken.parts[stage].append(part.filter(pc.is_in(part["row_id"], ids)))
         taken.done[stage] |= same  # a row that is absent there has a failure that stays
-        folder = failures_beside(stage)
+        folder = stage.failures
         if folder is not None:
             taken.failures[folder] += [f for f in failures[folder] if f.row_id in same]
     return same
 
 
-def _unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
+def _find_unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
     """Keys of the rows that are what they were."""
     known = {row["row_id"]: row for row in shard.catalog.to_pylist()}
     same, unsure = set(), []
@@ -144,7 +144,7 @@ def _unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
             same.add(row["row_id"])
         elif row["label"] == known[row["row_id"]]["label"]:
             unsure.append(row["row_id"])
-    if unsure and shard.is_current("predictions"):
+    if unsure and shard.is_current(PREDICTIONS):
         wanted = pa.array(unsure, pa.string())
         same |= _of_same_content(shard, rows.filter(pc.is_in(rows["row_id"], wanted)))
     return same
@@ -152,7 +152,7 @@ def _unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
 
 def _of_same_content(shard: _Shard, rows: pa.Table) -> set[str]:
     """Keys of rows that lie elsewhere now, or were touched, and hold the bytes that they held."""
-    predicted = shard.part("predictions", ["row_id", "content_id", "foreground_id"])
+    predicted = shard.part(PREDICTIONS, ["row_id", "content_id", "foreground_id"])
     known = {tuple(row.values()) for row in predicted.to_pylist()}
     return {row.row_id for row in rows_of(rows) if _identity(row) in known}
 
@@ -166,7 +166,7 @@ def _identity(row: Row) -> tuple[str, str | None, str | None]:
 
 def _plan(run: RunFolder, shard: int) -> list[int | None]:
     found: list[int | None] = (
-        open_parquet(run.path / PLAN).read_row_group(shard)["shard"].to_pylist()
+        open_parquet(run.reuse_plan).read_row_group(shard)["shard"].to_pylist()
     )
     return found
 

@@ -26,6 +26,7 @@ from tasks.attribution.encode import nullable
 from tasks.attribution.faithfulness_rows import Shown
 from tasks.attribution.job import Job, count_shards
 from tasks.attribution.plan import Plan
+from tasks.runs.stages import SANITY, Stage
 
 SEED = 0  # of weights drawn anew and of the noise
 
@@ -39,16 +40,18 @@ def is_tested(job: Job, shard: int) -> bool:
     return shard in {number * shards // wanted for number in range(wanted)}
 
 
-def sanity_rows(plan: Plan, shown: Shown, maps: Mapping[str, Tensor]) -> dict[str, pa.RecordBatch]:
+def sanity_rows(
+    plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
+) -> dict[Stage, pa.RecordBatch]:
     """schema.TRIALS by stage; no rows where the shard is not tested."""
     if not plan.tested:
         empty = pa.RecordBatch.from_pylist([], schema=schema.TRIALS)
-        return {f"trials/{method.name}": empty for method in plan.methods}
+        return {SANITY.of(method.name): empty for method in plan.methods}
     forward = _seconds(plan, shown)
     return {
-        f"trials/{method.name}": _row(plan, shown, method, maps[method.name], forward)
+        SANITY.of(method.name): _row(plan, shown, method, maps[method.name], forward)
         for method in plan.methods
-        if f"trials/{method.name}" in plan.stages
+        if SANITY.of(method.name) in plan.stages
     }
 
 
@@ -57,7 +60,7 @@ def _row(
 ) -> pa.RecordBatch:
     """A row for each image, by one method."""
     asked = plan.question(method, shown.image_BCHW, shown.target_B)
-    alike = [_forgotten(asked, method, map_Bhw, share) for share in sanity.SHARES]
+    alike = [_compare_randomised(asked, method, map_Bhw, share) for share in sanity.SHARES]
     noisy = replace(asked, image_BCHW=sanity.add_noise(shown.image_BCHW, SEED))
     start = _now(plan)
     alike.append(_alike(map_Bhw, explain(method, noisy)))
@@ -68,9 +71,11 @@ def _row(
     return pa.record_batch(columns, schema=schema.TRIALS)
 
 
-def _forgotten(asked: Question, method: Method, map_Bhw: Tensor, share: sanity.Share) -> pa.Array:
+def _compare_randomised(
+    asked: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
+) -> pa.Array:
     """Null for a network whose weights cannot be seen."""
-    network = _forgetful(asked.network, share)
+    network = _randomise_once(asked.network, share)
     if next(network.parameters(), None) is None:
         return nullable(torch.full((len(map_Bhw),), torch.nan))
     return _alike(map_Bhw, explain(method, _of(asked, network)))
@@ -90,7 +95,7 @@ def _of(asked: Question, network: nn.Module) -> Question:
 
 
 @lru_cache(maxsize=3)
-def _forgetful(network: nn.Module, share: sanity.Share) -> nn.Module:
+def _randomise_once(network: nn.Module, share: sanity.Share) -> nn.Module:
     """Drawn once in a process."""
     return sanity.randomise(network, share, SEED)
 

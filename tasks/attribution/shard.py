@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import torch
 
 from models.classifier.classifier import Classifier
-from tasks import schema
 from tasks.attribution.batch import UNANSWERED, explain_batch, explain_in_memory
 from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
@@ -28,13 +27,15 @@ from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors
 from tasks.interventions.intervene import Interventions
 from tasks.pictures.samples import Failure, Row, Sample, read_ahead, rows_of
-from tasks.runs.folder import Mark, failures_beside, is_finished, write_part
+from tasks.runs.folder import Mark, is_finished, write_part
+from tasks.runs.stages import FAILURES, INTERVENTIONS, PREDICTIONS, SCORES, Stage
 
 AHEAD = 3  # batches decoded while one is computed
 UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
+FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)
 BEFORE_MAPS = (*UNREAD, "foreground", UNANSWERED)
 
-Tables = dict[str, pa.Table]  # by stage
+Tables = dict[Stage, pa.Table]
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ def attribute_shard(
     rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
     plan = _plan(job, shard, classifier, missing)
     computed, failures = _compute(_Work(job, shard, plan, rows, care))
-    told = _by_folder(failures, taken, missing)
-    _write(job, shard, missing, _joined(table["row_id"], missing, computed, taken), told)
+    parts = _join(table["row_id"], missing, computed, taken)
+    _write(job, shard, missing, parts, _group_failures(failures, taken, missing))
     lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
-    failed = lost | {f.row_id for f in taken.failures["predictions"] if f.stage in UNREAD}
+    failed = lost | {f.row_id for f in taken.failures[FAILED_PREDICTIONS] if f.stage in UNREAD}
     return ShardResult(
         shard,
         computed=len(rows) - len(lost),
@@ -93,7 +94,7 @@ def attribute_shard(
     )
 
 
-def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[str, Mark]) -> Plan:
+def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[Stage, Mark]) -> Plan:
     plan = Plan(classifier, job.attribution, frozenset(missing), _interventions(job, missing))
     layers = surveyed_layers(plan.methods, classifier.layer)
     return replace(
@@ -104,8 +105,8 @@ def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[str, Ma
     )
 
 
-def _interventions(job: Job, missing: Mapping[str, Mark]) -> Interventions | None:
-    needed = any("interventions" in stage or "scores/" in stage for stage in missing)
+def _interventions(job: Job, missing: Mapping[Stage, Mark]) -> Interventions | None:
+    needed = any(stage.is_one_of(INTERVENTIONS, SCORES) for stage in missing)
     if not needed or job.donors is None or job.interventions is None:
         return None
     return Interventions(job.interventions, read_donors(job.run, job.reader.preprocessing.size))
@@ -113,7 +114,7 @@ def _interventions(job: Job, missing: Mapping[str, Mark]) -> Interventions | Non
 
 def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
     """The table of each stage for the rows that are left, and what failed."""
-    records: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+    records: dict[Stage, list[pa.RecordBatch]] = defaultdict(list)
     failures = work.care.failures(work.rows)
     for batch in _read_batches(work):
         failures += [item for item in batch if isinstance(item, Failure)]
@@ -126,7 +127,7 @@ def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
         explained, _ = explain_batch(work.plan, [_blank(work.plan.classifier)])
         records |= {stage: [record[:0]] for stage, record in explained.items()}
     tables = {stage: pa.Table.from_batches(found) for stage, found in records.items()}
-    nothing = {stage: schema.columns_of(stage).empty_table() for stage in work.plan.stages}
+    nothing = {s: s.columns.empty_table() for s in work.plan.stages if s.columns is not None}
     return nothing | tables, failures
 
 
@@ -146,8 +147,8 @@ def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
         yield list(read_ahead(batch, read, job.decode_threads, ahead))
 
 
-def _joined(
-    row_ids: pa.ChunkedArray, missing: Mapping[str, Mark], computed: Tables, taken: ReusedRows
+def _join(
+    row_ids: pa.ChunkedArray, missing: Mapping[Stage, Mark], computed: Tables, taken: ReusedRows
 ) -> Tables:
     """For each missing stage, rows computed and rows taken, in the catalog's order."""
     tables = {}
@@ -163,42 +164,42 @@ def _joined(
     return tables
 
 
-def _by_folder(
-    failures: Sequence[Failure], taken: ReusedRows, missing: Mapping[str, Mark]
-) -> dict[str, list[Failure]]:
+def _group_failures(
+    failures: Sequence[Failure], taken: ReusedRows, missing: Mapping[Stage, Mark]
+) -> dict[Stage, list[Failure]]:
     """Failures where they lie: with the predictions, or with the maps that they cost.
 
     A row whose prediction stands, and that now only lacked maps, keeps its prediction.
     """
-    told = defaultdict(list, {folder: list(found) for folder, found in taken.failures.items()})
-    predicted = taken.done["predictions"] if "predictions" in missing else None  # None: all
-    folders = {failures_beside(stage) or "" for stage in missing} - {"predictions", ""}
+    found = defaultdict(list, {stage: list(known) for stage, known in taken.failures.items()})
+    predicted = taken.done[PREDICTIONS] if PREDICTIONS in missing else None  # None: all
+    folders = {kept for stage in missing if (kept := stage.failures)} - {FAILED_PREDICTIONS}
     for failure in failures:
         if failure.stage not in BEFORE_MAPS:
-            told[failure.stage].append(failure)
+            found[FAILURES.of(failure.stage)].append(failure)
         elif predicted is not None and failure.row_id not in predicted:
-            told["predictions"].append(failure)
+            found[FAILED_PREDICTIONS].append(failure)
         else:
             for folder in folders:
-                told[folder].append(failure)
-    return told
+                found[folder].append(failure)
+    return found
 
 
 def _write(
     job: Job,
     shard: int,
-    missing: Mapping[str, Mark],
+    missing: Mapping[Stage, Mark],
     parts: Tables,
-    told: Mapping[str, Sequence[Failure]],
+    failures: Mapping[Stage, Sequence[Failure]],
 ) -> None:
     """Failures before the part that vouches for them: predictions, or the maps of a method."""
-    transient = sum(failure.kind == "transient" for own in told.values() for failure in own)
+    transient = sum(failure.kind == "transient" for own in failures.values() for failure in own)
     for stage, mark in missing.items():
-        folder = failures_beside(stage)
+        folder = stage.failures
         if folder is not None:
-            path = job.run.part(f"failures/{folder}", shard)
-            if told[folder]:
-                write_part(path, encode_failures(told[folder]), mark)
+            path = job.run.part(folder, shard)
+            if failures[folder]:
+                write_part(path, encode_failures(failures[folder]), mark)
             else:
                 path.unlink(missing_ok=True)
         write_part(job.run.part(stage, shard), parts[stage], mark, transient)

@@ -21,6 +21,7 @@ from tasks.interventions.donors import DonorPool, read_donors
 from tasks.pictures.samples import Reader, Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
+from tasks.runs.stages import INTERVENTIONS
 from tasks.storage.files import read_table
 
 Maps = dict[str, np.ndarray]
@@ -130,6 +131,6 @@ def _maps(run: Run, row_ids: list[str], method: str, size: tuple[int, int]) -> M
 def _changes(run: Run, wanted: pc.Expression) -> Changes:
     return {
         row["row_id"]: row
-        for path in run.folder.parts("interventions")
+        for path in run.folder.parts(INTERVENTIONS)
         for row in read_table(path, filters=wanted).to_pylist()
     }

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from tasks.intervals.paired_means import Covariance
 from tasks.intervals.paired_rates import Crossing
 from tasks.runs.reader import Run
+from tasks.runs.stages import PREDICTIONS
 from tasks.storage.files import open_parquet, read_table
 
 BLOCK = 1 << 16  # rows that are matched at once: each match costs a pass over the earlier keys
@@ -108,7 +109,7 @@ def _answers(run: Run, classes: Sequence[str]) -> Iterator[pa.Table]:
     names = pa.array(classes, pa.string())
     group = 0
     for shard in run.shards:
-        part = run.part("predictions", shard, ["row_id", "content_id", "prediction", "correct"])
+        part = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction", "correct"])
         if part is None:
             continue
         told = flags.read_row_group(group, columns=["flag", "lift"])

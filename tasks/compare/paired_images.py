@@ -22,6 +22,7 @@ from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run, join
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
 from tasks.schema import GROUP_COLUMN
 from tasks.storage.files import open_parquet, read_footer
 
@@ -151,7 +152,7 @@ def _answers(run: Run, methods: list[str], has_groups: bool) -> Iterator[pa.Tabl
     least = least_of(run)
     group = 0
     for shard in run.shards:
-        table = run.part("predictions", shard)
+        table = run.part(PREDICTIONS, shard)
         if table is None:
             table = schema.PREDICTIONS.empty_table()
             told = schema.FLAGS_TABLE.empty_table()
@@ -176,10 +177,10 @@ def _with_group(table: pa.Table, run: Run, shard: int, has_groups: bool) -> pa.T
 
 def _interventions(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
     """With the share of other classes' backgrounds that leave the label (`kept_label`)."""
-    found = run.part("interventions", shard)
+    found = run.part(INTERVENTIONS, shard)
     if found is None:
         found = schema.INTERVENTIONS.empty_table()
-    estimates = run.part("foregrounds", shard)
+    estimates = run.part(FOREGROUNDS, shard)
     if estimates is not None:  # as the flags: what is too unsure says nothing
         unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
         known = pc.invert(pc.is_in(found["row_id"], unsure["row_id"].combine_chunks()))
@@ -205,7 +206,7 @@ def _kept_label(found: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
 
 def _lifts(run: Run, shard: int, method: str) -> pa.Table:
     """Of foregrounds that leave something of object and background, as the summary's."""
-    scores = run.part(f"scores/{method}", shard, ["row_id", "area", "lift"])
+    scores = run.part(SCORES.of(method), shard, ["row_id", "area", "lift"])
     if scores is None:
         scores = schema.SCORES.empty_table()
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)

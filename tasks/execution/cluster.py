@@ -38,7 +38,7 @@ WORKERS: dict[str, Any] = {
     "distributed.admin.tick.interval": "500ms",  # what watches the loops costs more than they do
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.active-memory-manager.start": False,  # no result stays on a worker
-    # A death is told at once, to narrow down its cause; and only what runs is blamed for it.
+    # A death is reported at once, to narrow down its cause; and only what runs is blamed for it.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
     # Else a cluster gives up a worker that is not back 15 seconds after it died, or dies again just
@@ -116,7 +116,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
             dashboard_address="127.0.0.1:0",  # else any address and a fixed port
             local_directory=scratch,
             resources={"GPU": 1} if torch.cuda.is_available() else None,
-            silence_logs=logging.CRITICAL,  # what fails is told by us, once
+            silence_logs=logging.CRITICAL,  # what fails is reported by us, once
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

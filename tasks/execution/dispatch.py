@@ -38,7 +38,7 @@ class Progress:
         return self.computed + self.reused + self.failed
 
     def lose(self, error: Exception) -> None:
-        """A shard that could not be computed: told at the end, the other shards go on."""
+        """A shard that could not be computed: reported at the end, the other shards go on."""
         self.broken += 1
         if self.broken > 1:
             return
@@ -54,25 +54,29 @@ class Progress:
 
 
 def attribute_shards(
-    client: Client, job: Job, shards: Iterable[int], progress: Progress, told: Callable[[], None]
+    client: Client,
+    job: Job,
+    shards: Iterable[int],
+    progress: Progress,
+    on_progress: Callable[[], None],
 ) -> None:
     """Run the shards on the cluster, a few at a time, and keep only what they say of themselves."""
-    crew = _ShardQueue(client, job)
+    queue = _ShardQueue(client, job)
     waiting = iter(shards)
     try:
         for shard in islice(waiting, WINDOW * max(1, count_workers(client))):
-            crew.submit(shard)
-        for shard, result in crew.results():
+            queue.submit(shard)
+        for shard, result in queue.results():
             if isinstance(result, ShardResult):
-                progress.add(crew.settled(result))
-            elif not (isinstance(result, KilledWorker) and crew.submit_again(shard)):
+                progress.add(queue.correct(result))
+            elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
                 progress.lose(result)
-            if not crew.has(shard):
+            if not queue.has(shard):
                 for following in islice(waiting, 1):
-                    crew.submit(following)
-            told()
+                    queue.submit(following)
+            on_progress()
     except BaseException:
-        crew.cancel()
+        queue.cancel()
         raise
 
 
@@ -118,7 +122,7 @@ class _ShardQueue:
             self.submit(shard, care)
         return care is not None
 
-    def settled(self, done: ShardResult) -> ShardResult:
+    def correct(self, done: ShardResult) -> ShardResult:
         """A shard that its worker had finished when it died is no less computed by this command."""
         if done.shard in self.suspicions and not done.computed:
             return replace(done, computed=done.reused, reused=0)

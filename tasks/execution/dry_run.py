@@ -20,7 +20,7 @@ from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.execution.cluster import local_workers, move_to_device
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_survey
-from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.execution.run_shards import job_of, missing_surveys
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import RunState
@@ -51,7 +51,7 @@ def estimate(asked: AuditRequest, model: ModelSettings, compute: ComputeSettings
         job = job_of(run, compute)
         move_to_device(classifier, _device(), asked.attribution.memory_format)
         with _one_thread():
-            for layer, part in unsurveyed(job):
+            for layer, part in missing_surveys(job):
                 survey_part(job, layer, part, classifier)
             attribute_shard(job, 0, classifier)
             shards = range(1, count_shards(run))

@@ -127,19 +127,18 @@ def _keep_model(
     """Tell workers where the model lies; one from MLflow stays in the run folder for them."""
     settings = model.settings
     if model.origin:
-        folder = run.path / "model"
-        if not (folder / BUNDLE).is_file():  # another model has another identity
-            save_bundle(folder, classifier)
-        settings = ModelSettings(address=str(folder), allow_factory=settings.allow_factory)
-    run.write_state(state.changed(model=settings, model_origin=model.origin))
+        if not (run.model / BUNDLE).is_file():  # another model has another identity
+            save_bundle(run.model, classifier)
+        settings = ModelSettings(address=str(run.model), allow_factory=settings.allow_factory)
+    run.write_state(state.change(model=settings, model_origin=model.origin))
 
 
-def _mixed(catalog: pa.Table) -> pa.Table:
+def _shuffle(catalog: pa.Table) -> pa.Table:
     """In an order that has nothing to do with classes: whole shards are tried and shown."""
     return catalog.take(np.random.default_rng(0).permutation(len(catalog)))
 
 
-def _told_layer(grid: Grid | None) -> str:
+def _describe_layer(grid: Grid | None) -> str:
     if grid is None:
         return "no layer with cells"
     return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
@@ -152,15 +151,15 @@ def make_checked_catalog(asked: AuditRequest, classifier: Classifier) -> pa.Tabl
         "model: %s, %d classes, %s, pictures %s",
         classifier.architecture,
         len(classifier.classes),
-        _told_layer(classifier.grid),
-        classifier.preprocessing.told(),
+        _describe_layer(classifier.grid),
+        classifier.preprocessing.describe(),
     )
     example_BCHW = torch.zeros(1, 3, *classifier.preprocessing.size)
     methods = find_methods(attribution.methods)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
     catalog = make_catalog(data, classifier.classes)
     if asked.comparison is not None:
-        catalog = _mixed(catalog)
+        catalog = _shuffle(catalog)
     unlabelled = catalog["label"].null_count
     if attribution.target == "label" and unlabelled:
         raise UserError(

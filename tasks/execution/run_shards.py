@@ -25,32 +25,33 @@ from tasks.interventions.donors import donors_mark
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder, is_finished
+from tasks.runs.stages import PREDICTIONS
 from tasks.schema import CostSummary
 from tasks.storage.files import read_footer, sweep
 
 
 def attribute_run(
-    run: RunFolder, compute: ComputeSettings, scratch: str, told: Callable[[Progress], None]
+    run: RunFolder, compute: ComputeSettings, scratch: str, on_progress: Callable[[Progress], None]
 ) -> CostSummary:
     """Compute every part of the run that is not there; costs no cluster when all are."""
     job = job_of(run, compute)
     sweep(run.path)
     progress = Progress(total=read_footer(run.catalog).num_rows)
-    unfinished = list(_unfinished(job, progress))
+    unfinished = list(_find_unfinished(job, progress))
 
-    def seen() -> None:
-        told(progress)
+    def report() -> None:
+        on_progress(progress)
         _stop_at(compute.max_failures, progress)
 
-    seen()
+    report()
     start, workers = time.perf_counter(), 0
     if unfinished:
         try:
             with open_client(compute, scratch) as client, with_model(client, job):
                 workers = count_workers(client)
                 start = time.perf_counter()  # without the start of the workers
-                survey_layers(client, job, list(unsurveyed(job)))
-                attribute_shards(client, job, unfinished, progress, seen)
+                survey_layers(client, job, list(missing_surveys(job)))
+                attribute_shards(client, job, unfinished, progress, report)
         finally:
             sweep(run.path)
             forget_notes(run)
@@ -71,7 +72,7 @@ def attribute_run(
 
 
 def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
-    """What workers are told, from what the run folder says of itself."""
+    """What workers need to know, from what the run folder says of itself."""
     state = run.read_state()
     assert state.model is not None  # the run was prepared
     compares = "comparison" in state.settings
@@ -91,7 +92,7 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
     )
 
 
-def unsurveyed(job: Job) -> Iterator[tuple[str, int]]:
+def missing_surveys(job: Job) -> Iterator[tuple[str, int]]:
     """Layers, and parts of the survey, whose moments are not there."""
     methods = find_methods(job.attribution.methods)
     for layer in surveyed_layers(methods, job.identity.layer):
@@ -100,14 +101,14 @@ def unsurveyed(job: Job) -> Iterator[tuple[str, int]]:
                 yield layer, part
 
 
-def _unfinished(job: Job, progress: Progress) -> Iterator[int]:
+def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
     """The shards with a part that is not there; those that are finished count as reused."""
     for shard in range(count_shards(job.run)):
         table = read_shard(job.run, shard)
         marks = marks_of(job, table)
         voted = shard > 0 or has_donor_predictions(job)
         if voted and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
-            predicted = read_footer(job.run.part("predictions", shard)).num_rows
+            predicted = read_footer(job.run.part(PREDICTIONS, shard)).num_rows
             progress.reused += predicted
             progress.failed += len(table) - predicted
         else:

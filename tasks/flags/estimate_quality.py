@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from tasks import schema
-from tasks.flags.scored_predictions import ESTIMATED, scored_shards
+from tasks.flags.scored_predictions import scored_shards
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.pictures.estimate_confidence import FEWEST, GOOD, fit_confidence
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
+from tasks.runs.stages import FOREGROUNDS
 
 LEAST = 0.6  # confidence that is asked for where nobody annotated anything
 SHARE = 0.8  # of the estimates that are used, so many should be right
@@ -81,7 +82,7 @@ def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str
     counts: Counter[str] = Counter()
     threshold = math.nan if rule.threshold is None else rule.threshold
     with_masks = scored_shards(run, rule.method)
-    for one, other in zip(with_masks, scored_shards(run, rule.method, ESTIMATED), strict=True):
+    for one, other in zip(with_masks, scored_shards(run, rule.method, estimated=True), strict=True):
         counts["estimated"] += pc.sum(pc.equal(one.table["foreground"], "estimated")).as_py() or 0
         counts["unsure"] += int(one.unsure(estimates.least).sum())
         mask_B, estimate_B = one.scores.score_B, other.scores.score_B
@@ -96,7 +97,7 @@ def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str
 
 def _pairs(run: Run) -> Iterator[np.ndarray]:
     for shard in run.shards:
-        part = run.part("foregrounds", shard)
+        part = run.part(FOREGROUNDS, shard)
         if part is not None:
             known = part.filter(part["iou"].is_valid())
             yield np.stack([known["confidence"].to_numpy(), known["iou"].to_numpy()], 1)

@@ -14,9 +14,8 @@ from tasks.attribution.donor_predictions import DonorPredictions, read_donor_pre
 from tasks.catalog.catalog import sources_of
 from tasks.flags.background_score import Scores, score_images
 from tasks.runs.reader import Run, join
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
 from tasks.storage.files import open_parquet
-
-ESTIMATED = "estimated/"  # stages in which annotated images were given estimates
 
 
 @dataclass(frozen=True)
@@ -40,20 +39,22 @@ class ScoredPredictions:
         return known_b2
 
 
-def scored_shards(run: Run, method: str, kind: str = "") -> Iterator[ScoredPredictions]:
-    """A value a shard with predictions; of kind ESTIMATED, with estimates in place of masks."""
+def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator[ScoredPredictions]:
+    """A value a shard with predictions; `estimated`: with estimates in place of masks."""
+    stages = (SCORES.of(method), INTERVENTIONS)
+    scored, intervened = (s.from_estimates() if estimated else s for s in stages)
     votes = read_donor_predictions(run.folder)
     places = {name: place for place, name in enumerate(run.state.classes)}
     catalog = open_parquet(run.folder.catalog)
     for shard in run.shards:
-        table = run.part("predictions", shard, ["row_id", "content_id", "prediction"])
+        table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction"])
         if table is None:
             continue
         sources = sources_of(catalog.read_row_group(shard, columns=["row_id", "masks", "regions"]))
         table = join(table, sources)
-        table = _joined(table, run.part("foregrounds", shard), schema.FOREGROUNDS)
-        table = _joined(table, run.part(f"{kind}scores/{method}", shard), schema.SCORES)
-        table = _joined(table, run.part(f"{kind}interventions", shard), schema.INTERVENTIONS)
+        table = _joined(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
+        table = _joined(table, run.part(scored, shard), schema.SCORES)
+        table = _joined(table, run.part(intervened, shard), schema.INTERVENTIONS)
         yield ScoredPredictions(_with_estimates(table), _scores(table, places, votes))
 
 

@@ -13,6 +13,7 @@ from tasks.gate.policy import Policy
 from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
+from tasks.runs.stages import FAILURES, PREDICTIONS
 from tasks.schema.gate import GateResult
 
 AUDIT_SECTIONS = ("attribution", "interventions", "foreground", "flags")  # of the settings
@@ -67,7 +68,7 @@ def _count_unanswered(run: Run) -> int:
     """Images for which the model gave no number. A continued run lists one in several parts."""
     found: set[str] = set()
     for shard in run.shards:
-        failures = run.part("failures/predictions", shard, ["row_id", "stage"])
+        failures = run.part(FAILURES.of(PREDICTIONS.name), shard, ["row_id", "stage"])
         if failures is not None:
             unanswered = failures.filter(pc.field("stage") == UNANSWERED)
             found.update(unanswered["row_id"].to_pylist())

@@ -18,6 +18,7 @@ from tasks.flags.scored_predictions import scored_shards
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known, percentile_interval
 from tasks.intervals.rank_correlation import rank_correlation
 from tasks.runs.reader import Run
+from tasks.runs.stages import FAITHFULNESS, MAPS, SANITY, SCORES
 from tasks.schema import Interval, MethodCost
 from tasks.storage.files import read_footer
 
@@ -92,13 +93,13 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
         for kind in (schema.SCORES, schema.MERITS, schema.TRIALS)
         for name in kind.names[1:]
     }
-    for stage in ("scores", "merits", "trials"):
+    for stage in (SCORES, FAITHFULNESS, SANITY):
         for shard in run.shards:
-            part = run.part(f"{stage}/{method}", shard)
+            part = run.part(stage.of(method), shard)
             if part is not None:
                 _fill(values, places, part)
     reliance = [judged.scores.intervened_B for judged in shards]
-    maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
+    maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     return MethodMeasurements(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
 
 

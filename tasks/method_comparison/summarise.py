@@ -16,6 +16,7 @@ from tasks.pictures.samples import Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
+from tasks.runs.stages import SANITY
 from tasks.schema import Column, CostSummary, GalleryRow, MethodsSummary
 from tasks.storage.files import read_footer, read_table, write_text
 
@@ -82,4 +83,4 @@ def _heat(map_hw: np.ndarray | None) -> np.ndarray | None:
 
 
 def _tested(run: Run, methods: Sequence[str]) -> int:
-    return sum(read_footer(path).num_rows for path in run.folder.parts(f"trials/{methods[0]}"))
+    return sum(read_footer(path).num_rows for path in run.folder.parts(SANITY.of(methods[0])))

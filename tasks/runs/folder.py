@@ -16,33 +16,13 @@ from upath import UPath
 from models.addresses import as_path, write_whole
 from models.errors import RunFolderError
 from tasks import schema
+from tasks.runs.stages import ESTIMATED, STAGES, Stage
 from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, remove, write_text
 from tasks.storage.lock import LOCK
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
 SPECIFICATION = b"sightline.specification"  # of all that makes a row's numbers but the row
-OURS = (
-    *("catalog.parquet", "flags.parquet", "duplicates.parquet", "patterns.parquet"),
-    "donors.parquet",
-    *("summary.json", "report.html", "reuse.parquet", "notes", "model"),
-    *(
-        "predictions",
-        "features",
-        "maps",
-        "scores",
-        "failures",
-        "interventions",
-        "votes",
-        "foregrounds",
-        "estimated",
-        "merits",
-        "trials",
-        "statistics",
-    ),
-    *("survey.parquet", "methods.json", "methods.html"),
-)
-INTERVENTIONS = ("donors.parquet", "interventions", "votes", "estimated/interventions")
 TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
 
 
@@ -62,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Addresses inside a run folder; the only place that spells them."""
+    """Addresses inside a run folder; nothing else spells them."""
 
     path: UPath
 
@@ -111,12 +91,30 @@ class RunFolder:
     def report(self) -> UPath:
         return self.path / "report.html"
 
-    def part(self, stage: str, index: int) -> UPath:
-        """A stage is `predictions`, `features`, `maps/<method>`, `scores/<method>`, `failures/…`"""
-        return self.path / stage / f"part-{index:05d}.parquet"
+    @property
+    def reuse_plan(self) -> UPath:
+        """For each row of the catalog, the shard of the previous run that holds its key."""
+        return self.path / "reuse.parquet"
 
-    def parts(self, stage: str) -> list[UPath]:
-        return sorted((self.path / stage).glob("part-*.parquet"), key=str)
+    @property
+    def notes(self) -> UPath:
+        """What workers are about to do."""
+        return self.path / "notes"
+
+    @property
+    def model(self) -> UPath:
+        """The bundle of a model that came from MLflow."""
+        return self.path / "model"
+
+    def stage(self, stage: Stage | str) -> UPath:
+        """The folder of a stage, which its name, such as `maps/<method>`, says as well."""
+        return self.path / (stage if isinstance(stage, str) else stage.folder)
+
+    def part(self, stage: Stage | str, index: int) -> UPath:
+        return self.stage(stage) / f"part-{index:05d}.parquet"
+
+    def parts(self, stage: Stage | str) -> list[UPath]:
+        return sorted(self.stage(stage).glob("part-*.parquet"), key=str)
 
     def read_state(self) -> RunState:
         try:
@@ -150,7 +148,7 @@ class RunFolder:
         write_text(self.state, json.dumps(state.as_json(), indent=2) + "\n")
 
     def update_state(self, **changes: object) -> None:
-        self.write_state(self.read_state().changed(**changes))
+        self.write_state(self.read_state().change(**changes))
 
     def holds_run(self) -> bool:
         """Does a run lie here, be its run.json broken or of another version?"""
@@ -167,26 +165,36 @@ class RunFolder:
         try:
             json.loads(self.state.read_text())
         except ValueError:
-            return {path.name for path in self.path.iterdir()} <= {*OURS, self.state.name, LOCK}
+            ours = {path.name for path in (*self._contents(), self.state)}
+            return {path.name for path in self.path.iterdir()} <= {*ours, LOCK}
         return False
+
+    def _contents(self) -> list[UPath]:
+        """All that a run writes, but run.json."""
+        inputs = (self.catalog, self.donors, self.survey, self.reuse_plan, self.notes, self.model)
+        folders = (ESTIMATED, *(stage.folder for stage in STAGES))
+        return [*inputs, *map(self.stage, folders), *self._results()]
+
+    def _results(self) -> list[UPath]:
+        """What follows from the parts."""
+        files = (self.flags, self.duplicates, self.summary, self.report)
+        return [*files, self.methods, self.methods_page]
 
     def erase(self) -> None:
         """Delete what is ours, run.json last: what is left before that is still a run."""
-        for name in (*OURS, self.state.name):
-            if (self.path / name).exists():
-                remove(self.path / name)
+        _remove(*self._contents(), self.state)
 
     def restart(self) -> None:
         """Forget what follows from the parts: they may change from here on."""
-        ours = (self.flags, self.duplicates, self.summary, self.report, self.methods)
-        for path in (*ours, self.methods_page):
+        for path in self._results():
             path.unlink(missing_ok=True)
 
     def forget_interventions(self) -> None:
         """Delete what earlier tries changed and predicted again."""
-        for name in (*INTERVENTIONS, "failures/interventions"):
-            if (self.path / name).exists():
-                remove(self.path / name)
+        stages = [stage for stage in STAGES if stage.intervenes]
+        failures = filter(None, (stage.failures for stage in stages))
+        estimated = (stage.from_estimates() for stage in stages)
+        _remove(self.donors, *map(self.stage, (*stages, *failures, *estimated)))
 
     def finish(self, page: UPath, text: str) -> None:
         """The last word of a run: its page, and that all of it is there."""
@@ -194,11 +202,10 @@ class RunFolder:
         self.update_state(state="finished")
 
 
-def failures_beside(stage: str) -> str | None:
-    """The folder of failures that a stage vouches for; scores and features have none."""
-    kind, _, method = stage.partition("/")
-    own = {"predictions": "predictions", "interventions": "interventions", "maps": method}
-    return own.get(kind)
+def _remove(*paths: UPath) -> None:
+    for path in paths:
+        if path.exists():
+            remove(path)
 
 
 def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunState:
@@ -206,19 +213,19 @@ def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunS
 
     Returns the state with what an earlier try left in it, as it is in run.json now.
     """
-    found = _continued(run, state.identity, replace)
+    found = _continue(run, state.identity, replace)
     known = {"id": uuid4().hex} | ({} if found is None else found.as_json())
     state = RunState.model_validate(known | state.as_json())
     run.write_state(state)
     return state
 
 
-def _continued(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
+def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
     """The state of the run that is continued, ready for it; None where a new one begins."""
     if replace and _is_unreadable(run):
         run.erase()
         return None
-    found = _found_state(run)
+    found = _find_state(run)
     if found is None:
         return None
     differences = found.identity.describe_differences(identity)
@@ -242,7 +249,7 @@ def _is_unreadable(run: RunFolder) -> bool:
     return False
 
 
-def _found_state(run: RunFolder) -> RunState | None:
+def _find_state(run: RunFolder) -> RunState | None:
     """What an earlier try left; refuses a folder that holds anything else."""
     if run.state.is_file():
         return run.read_state()

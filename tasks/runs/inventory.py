@@ -12,6 +12,7 @@ from upath import UPath
 from models.addresses import as_path, is_local
 from models.errors import RunFolderError, UserError
 from tasks.runs.folder import RunFolder
+from tasks.runs.stages import PREDICTIONS
 from tasks.runs.state import RunState
 from tasks.storage.files import read_footer
 from tasks.storage.lock import owner_of
@@ -82,7 +83,7 @@ def _entry(run: RunFolder) -> Entry:
         path=str(run.path),
         state=_state(run, None if state is None else state.state),
         images=read_footer(run.catalog).num_rows if run.catalog.is_file() else None,
-        done=sum(read_footer(part).num_rows for part in run.parts("predictions")),
+        done=sum(read_footer(part).num_rows for part in run.parts(PREDICTIONS)),
         size=sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
         model="" if state is None else state.model_address,
         data="" if state is None else state.data_address,

@@ -17,6 +17,7 @@ from upath import UPath
 from models.errors import UserError, list_names, suggest
 from tasks import schema
 from tasks.runs.folder import RunFolder, read_part
+from tasks.runs.stages import MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
 from tasks.storage.files import open_parquet, read_footer, read_table
 
@@ -36,7 +37,7 @@ class Run:
 
     @property
     def methods(self) -> list[str]:
-        return sorted(path.name for path in (self.folder.path / "maps").iterdir())
+        return sorted(path.name for path in self.folder.stage(MAPS).iterdir())
 
     @property
     def shards(self) -> range:
@@ -54,7 +55,9 @@ class Run:
         """The figures of a comparison of methods."""
         return self._read(self.folder.methods, schema.MethodsSummary)
 
-    def part(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table | None:
+    def part(
+        self, stage: Stage | str, shard: int, columns: list[str] | None = None
+    ) -> pa.Table | None:
         """One part as it was written, or None where it is not there."""
         return read_part(self.folder.part(stage, shard), columns)
 
@@ -64,7 +67,7 @@ class Run:
         A column of the user's with a name of ours is called `catalog.<name>`.
         """
         self._know(method)
-        shards = [self._joined(shard, method) for shard in self.shards]
+        shards = [self._join(shard, method) for shard in self.shards]
         there = [shard for shard in shards if shard is not None]
         if not there:
             raise UserError(f"run {self.folder.path} has no predictions yet")
@@ -77,11 +80,11 @@ class Run:
         self._know(method)
         found = {}
         wanted = pa.array(list(row_ids), pa.string())
-        for path in self.folder.parts(f"maps/{method}"):
+        for path in self.folder.parts(MAPS.of(method)):
             file = open_parquet(path)  # maps of pixels are large: only parts that hold a row
             if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], wanted)).as_py():
                 part = file.read()
-                found.update(_scaled(part.filter(pc.is_in(part["row_id"], wanted))))
+                found.update(_scale(part.filter(pc.is_in(part["row_id"], wanted))))
         if size is not None:
             found = {row_id: enlarge(map_hw, size) for row_id, map_hw in found.items()}
         return found
@@ -100,11 +103,11 @@ class Run:
                 "run the same command again, it computes no part twice"
             ) from error
 
-    def _joined(self, shard: int, method: str | None) -> pa.Table | None:
-        predictions = self.part("predictions", shard)
+    def _join(self, shard: int, method: str | None) -> pa.Table | None:
+        predictions = self.part(PREDICTIONS, shard)
         if predictions is None:
             return None
-        scores = None if method is None else self.part(f"scores/{method}", shard)
+        scores = None if method is None else self.part(SCORES.of(method), shard)
         joined = predictions if scores is None else join(predictions, scores)
         rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
@@ -137,7 +140,7 @@ def enlarge(map_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return enlarged
 
 
-def _scaled(part: pa.Table) -> dict[str, np.ndarray]:
+def _scale(part: pa.Table) -> dict[str, np.ndarray]:
     maps = part["map"].combine_chunks().to_numpy_ndarray().astype(np.float32)
     scales = part["scale"].to_numpy()[:, None, None]
     return dict(zip(part["row_id"].to_pylist(), maps * scales, strict=True))
@@ -145,8 +148,8 @@ def _scaled(part: pa.Table) -> dict[str, np.ndarray]:
 
 def join(left: pa.Table, right: pa.Table) -> pa.Table:
     """Left outer join on row_id that keeps the left's order and takes any type of column."""
-    place = pc.index_in(left["row_id"], right["row_id"].combine_chunks())
+    index = pc.index_in(left["row_id"], right["row_id"].combine_chunks())
     for name in right.column_names:
         if name != "row_id":
-            left = left.append_column(name, right[name].take(place))
+            left = left.append_column(name, right[name].take(index))
     return left

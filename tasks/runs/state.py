@@ -108,7 +108,7 @@ class RunState(BaseModel):
                 "run the audit again"
             ) from error
 
-    def changed(self, **changes: object) -> RunState:
+    def change(self, **changes: object) -> RunState:
         known = {name: value for name, value in self if name in self.model_fields_set}
         return RunState.model_validate(known | changes)
 

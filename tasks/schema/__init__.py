@@ -68,7 +68,6 @@ from tasks.schema.tables import (
     VERSION,
     Flag,
     ForegroundSource,
-    columns_of,
     maps_schema,
 )
 
@@ -139,7 +138,6 @@ __all__ = [
     "Value",
     "Verdict",
     "WorstGroup",
-    "columns_of",
     "maps_schema",
     "wilson",
 ]

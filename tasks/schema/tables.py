@@ -164,20 +164,3 @@ def maps_schema(height: int, width: int) -> pa.Schema:
             pa.field("scale", pa.float32(), nullable=False),
         ]
     )
-
-
-def columns_of(stage: str) -> pa.Schema:
-    """Of a part of `predictions`, `maps/<method>`, `estimated/scores/<method>` …"""
-    kind = stage.removeprefix("estimated/").partition("/")[0]
-    return maps_schema(1, 1) if kind == "maps" else KINDS[kind]
-
-
-KINDS = {
-    "predictions": PREDICTIONS,
-    "features": FEATURES,
-    "scores": SCORES,
-    "interventions": INTERVENTIONS,
-    "foregrounds": FOREGROUNDS,
-    "merits": MERITS,
-    "trials": TRIALS,
-}

@@ -10,7 +10,6 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,7 @@ from upath import UPath
 from models.addresses import TEMPORARY, as_path, is_local, write_whole
 from models.errors import describe_error
 
-CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # whose errors are no OSError
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
-
-
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """What the client of a remote place raises, as the OSError that it is."""
-    try:
-        yield
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] in CLIENTS:
-            raise OSError(describe_error(error)) from error
-        raise
 
 
 def join(root: str | os.PathLike[str], address: str) -> str:

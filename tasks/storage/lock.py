@@ -24,9 +24,9 @@ from uuid import uuid4
 import psutil
 from upath import UPath
 
-from models.addresses import as_path, is_local
+from models.addresses import as_path, is_local, storage_errors
 from models.errors import UserError
-from tasks.storage.files import storage_errors, write_text
+from tasks.storage.files import write_text
 
 log = logging.getLogger("sightline")
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from models.addresses import write_whole
 from tasks import schema
 from tasks.runs.reader import Run
+from tasks.runs.stages import PREDICTIONS
 
 SHOWN = 20  # pictures in the summary
 COPIES = 5  # of each of them
@@ -64,7 +65,7 @@ def _repeated(run: Run) -> Iterator[pa.Table]:
 
 
 def _parts(run: Run, columns: list[str]) -> Iterator[pa.Table]:
-    parts = (run.part("predictions", shard, columns) for shard in run.shards)
+    parts = (run.part(PREDICTIONS, shard, columns) for shard in run.shards)
     return (part for part in parts if part is not None)
 
 

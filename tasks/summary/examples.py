@@ -25,6 +25,7 @@ from tasks.pictures.samples import Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
+from tasks.runs.stages import INTERVENTIONS, PREDICTIONS, Stage
 from tasks.storage.files import open_parquet, read_table
 
 SHOWN = 12
@@ -39,7 +40,7 @@ def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     flags = _flagged(run_folder) or _least_confident(run_folder)
     wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
     rows = {row.row_id: row for row in rows_of(read_table(run_folder.catalog, filters=wanted))}
-    predicted = _parts(run_folder, "predictions", wanted)
+    predicted = _parts(run_folder, PREDICTIONS, wanted)
     maps = run.maps(list(flags), method, read.preprocessing.size)
     redrawing = _redrawing(run, wanted, read.preprocessing)
     examples = []
@@ -120,7 +121,7 @@ def _redrawing(run: Run, wanted: pc.Expression, preprocessing: Preprocessing) ->
     if not run.folder.donors.is_file():
         return None
     settings = run.state.section("interventions", InterventionSettings)
-    rows = _parts(run.folder, "interventions", wanted)
+    rows = _parts(run.folder, INTERVENTIONS, wanted)
     pool = read_donors(run.folder, preprocessing.size)
     return _Redrawing(rows, pool, settings.fill, preprocessing)
 
@@ -155,7 +156,7 @@ def _flagged(run_folder: RunFolder) -> Found:
 def _least_confident(run_folder: RunFolder) -> Found:
     """Rows of the flags table, the lowest confidence first."""
     columns = ["row_id", "confidence"]
-    parts = (read_table(path, columns) for path in run_folder.parts("predictions"))
+    parts = (read_table(path, columns) for path in run_folder.parts(PREDICTIONS))
     row_ids = [row["row_id"] for row in _first(parts, "confidence", "ascending")]
     wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
     by_row = {
@@ -175,7 +176,7 @@ def _first(
     return [] if first is None else first.to_pylist()
 
 
-def _parts(run_folder: RunFolder, stage: str, wanted: pc.Expression) -> Found:
+def _parts(run_folder: RunFolder, stage: Stage, wanted: pc.Expression) -> Found:
     return {
         row["row_id"]: row
         for path in run_folder.parts(stage)

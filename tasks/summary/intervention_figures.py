@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.runs.reader import Run, join
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS
 from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup, wilson
 
 COLUMNS = ("label", "prediction", "confidence")
@@ -54,14 +55,14 @@ def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
 def _tables(run: Run, least: float) -> Iterator[pa.Table]:
     """Interventions with label and prediction, shard by shard."""
     for shard in run.shards:
-        predictions = run.part("predictions", shard, ["row_id", *COLUMNS])
-        interventions = run.part("interventions", shard)
+        predictions = run.part(PREDICTIONS, shard, ["row_id", *COLUMNS])
+        interventions = run.part(INTERVENTIONS, shard)
         if predictions is not None and interventions is not None:
             yield join(_sure(run, shard, interventions, least), predictions)
 
 
 def _sure(run: Run, shard: int, interventions: pa.Table, least: float) -> pa.Table:
-    estimates = run.part("foregrounds", shard)
+    estimates = run.part(FOREGROUNDS, shard)
     if estimates is None:
         return interventions
     unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))

@@ -22,6 +22,7 @@ from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join, open_run
+from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, read_table, write_text
 from tasks.summary.duplicates import write_duplicates
@@ -115,7 +116,7 @@ def summarise(
         smallest_group=schema.ENOUGH,
         evidence=_evidence(run, groups),
         methods=tuple(_method(run, method) for method in asked),
-        failures=_failures(run, ("predictions", "interventions", *asked)),
+        failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, asked)]),
         duplicates=write_duplicates(run),
         cost=cost,
     )
@@ -191,7 +192,7 @@ def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     extra = _grouping(run)
     group = 0
     for shard in run.shards:
-        predictions = run.part("predictions", shard, ["row_id", "label", "prediction", "correct"])
+        predictions = run.part(PREDICTIONS, shard, ["row_id", "label", "prediction", "correct"])
         if predictions is None:
             continue
         rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *extra])
@@ -224,12 +225,12 @@ def _values(run: Run, column: str) -> int:
 
 
 def _method(run: Run, method: str) -> schema.MethodSummary:
-    maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
+    maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     lifts, shares, centred, pointing = Moments(), Moments(), Moments(), 0
     columns = ["area", "share", "lift", "pointing", "centred_lift"]
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
     for shard in run.shards:
-        scores = run.part(f"scores/{method}", shard, columns)
+        scores = run.part(SCORES.of(method), shard, columns)
         if scores is not None:  # a tiny foreground has a lift without bounds
             scores = scores.filter(decidable & pc.field("share").is_valid())
             lifts.add(scores["lift"].to_numpy())
@@ -250,12 +251,12 @@ def _method(run: Run, method: str) -> schema.MethodSummary:
     )
 
 
-def _failures(run: Run, folders: Sequence[str]) -> tuple[schema.FailureSummary, ...]:
+def _failures(run: Run, stages: Sequence[Stage]) -> tuple[schema.FailureSummary, ...]:
     """Failures by stage and kind, most first; the message is that of the first row."""
     first: dict[tuple[str, str, str], dict[str, str]] = {}
     counts: Counter[tuple[str, str, str]] = Counter()
-    for folder in folders:
-        for path in run.folder.parts(f"failures/{folder}"):
+    for folder in filter(None, (stage.failures for stage in stages)):
+        for path in run.folder.parts(folder):
             for row in read_table(path).to_pylist():
                 key = (row["stage"], row["kind"], row["remedy"])
                 first.setdefault(key, row)

@@ -96,7 +96,7 @@ def _identifying_tags(run_folder: RunFolder) -> dict[str, str]:
     """They stay the same with other workers or another server: the result is the same."""
     state = run_folder.read_state()
     if state.id is None:
-        state = state.changed(id=uuid4().hex)
+        state = state.change(id=uuid4().hex)
         run_folder.write_state(state)
     settings = state.settings
     decisive = {key: settings[key] for key in settings.keys() - {"compute", "output", "tracking"}}

@@ -14,7 +14,6 @@ import pytest
 import yaml
 from click.testing import Result
 from mlflow.tracking import MlflowClient
-from tests.support.candidates import LENIENT
 
 from flows import release
 from flows.cli.commands import main
@@ -32,6 +31,7 @@ from tests.support.command_line import SIGHTLINE, invoke, mlflow_of
 from tests.support.mlflow_server import Line, Server, line_to
 from tests.support.model_versions import (
     ALIAS,
+    LENIENT,
     PASSED,
     aliases,
     candidacy,

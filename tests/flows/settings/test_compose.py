@@ -9,10 +9,9 @@ from uuid import uuid4
 import pytest
 
 from flows.cli.options import given_settings
-from flows.cli.registry import LogSettings, PublishSettings
 from flows.settings.compose import compose, option_name
 from flows.settings.environment import tracking_uri
-from flows.settings.sections import AuditSettings
+from flows.settings.sections import AuditSettings, LogSettings, PublishSettings
 from models.errors import UserError
 from tasks.tracking.settings import TrackingSettings
 

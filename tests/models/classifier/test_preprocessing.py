@@ -83,7 +83,7 @@ def test_normalise_leaves_the_picture_alone() -> None:
         Preprocessing(crop=(64, 96)),
         Preprocessing(resize=73, crop=(96, 64)),  # wider than the picture: edges are padded
     ],
-    ids=Preprocessing.told,
+    ids=Preprocessing.describe,
 )
 def test_a_mask_stays_under_its_picture(prepared: Preprocessing, size: tuple[int, int]) -> None:
     """A picture that IS its mask, three times, goes the same way."""
@@ -126,5 +126,5 @@ def test_a_preprocessing_that_cannot_work_is_refused(values: dict[str, object], 
 
 
 def test_it_tells_itself_in_one_line() -> None:
-    told = Preprocessing(resize=256, crop=(224, 224), mean=MEAN, std=STD).told()
-    assert told == f"resized to 256, cropped to 224x224, mean {MEAN}, std {STD}"
+    words = Preprocessing(resize=256, crop=(224, 224), mean=MEAN, std=STD).describe()
+    assert words == f"resized to 256, cropped to 224x224, mean {MEAN}, std {STD}"

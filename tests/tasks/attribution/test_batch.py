@@ -26,6 +26,7 @@ from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Row, Sample, read_sample, rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
+from tasks.runs.stages import MAPS, PREDICTIONS
 from tests.support import method_oracles
 from tests.support.audits import BENCHMARK, run_audit
 from tests.support.networks import TRANSFORMERS
@@ -188,7 +189,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved(
     """As torch's allocators say it, when more than three pictures come at once."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     samples = readable(benchmark_folder, classifier, 8)
-    plan = Plan(classifier, AttributionSettings(), frozenset(("predictions", "maps/grad_cam")))
+    plan = Plan(classifier, AttributionSettings(), frozenset((PREDICTIONS, MAPS.of("grad_cam"))))
     whole, _ = explain_batch(plan, samples)
     sizes: list[int] = []
 
@@ -204,8 +205,8 @@ def test_a_batch_that_does_not_fit_the_memory_is_halved(
         handle.remove()
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
     assert all(failures == [] for _, failures in parts)
-    joined = pa.Table.from_batches([rows["predictions"] for rows, _ in parts])
-    assert joined["row_id"].to_pylist() == whole["predictions"]["row_id"].to_pylist()
+    joined = pa.Table.from_batches([rows[PREDICTIONS] for rows, _ in parts])
+    assert joined["row_id"].to_pylist() == whole[PREDICTIONS]["row_id"].to_pylist()
 
 
 def test_an_image_that_does_not_fit_alone_is_tried_again_later(
@@ -213,7 +214,7 @@ def test_an_image_that_does_not_fit_alone_is_tried_again_later(
 ) -> None:
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     samples = readable(benchmark_folder, classifier, 2)
-    plan = Plan(classifier, AttributionSettings(), frozenset(("predictions",)))
+    plan = Plan(classifier, AttributionSettings(), frozenset((PREDICTIONS,)))
 
     def never(*_: object) -> None:
         raise MemoryError
@@ -239,7 +240,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
         raise RuntimeError("shapes do not match")
 
     handle = classifier.network.register_forward_pre_hook(broken)
-    plan = Plan(classifier, AttributionSettings(), frozenset(("predictions",)))
+    plan = Plan(classifier, AttributionSettings(), frozenset((PREDICTIONS,)))
     try:
         with pytest.raises(RuntimeError, match="shapes do not match"):
             list(explain_in_memory(plan, samples))

@@ -27,7 +27,7 @@ def job(finished_run: RunFolder) -> Job:
 
 
 def marks(job: Job, shard: int) -> dict[str, Mark]:
-    return marks_of(job, read_shard(job.run, shard))
+    return {stage.folder: m for stage, m in marks_of(job, read_shard(job.run, shard)).items()}
 
 
 def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:

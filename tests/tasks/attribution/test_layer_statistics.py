@@ -30,7 +30,7 @@ from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.dry_run import estimate
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of, unsurveyed
+from tasks.execution.run_shards import job_of, missing_surveys
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import Sample, rows_of
 from tasks.runs.folder import RunFolder
@@ -77,7 +77,7 @@ def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
         torch.testing.assert_close(
             vars(read_statistics(job, layer)), vars(expected.statistics()), rtol=1e-3, atol=1e-4
         )
-    assert not list(unsurveyed(job))
+    assert not list(missing_surveys(job))
 
 
 def test_a_later_run_takes_the_survey_over(
@@ -88,11 +88,11 @@ def test_a_later_run_takes_the_survey_over(
     output = OutputSettings(run=str(tmp_path / "second"), reuse=str(first.path))
     second = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), output, {})
     assert survey_mark(second) == survey_mark(first)
-    assert not list(unsurveyed(job_of(second, ComputeSettings())))
+    assert not list(missing_surveys(job_of(second, ComputeSettings())))
     alone = OutputSettings(run=str(tmp_path / "third"))
     third = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), alone, {})
     assert survey_mark(third) != survey_mark(first)
-    assert len(list(unsurveyed(job_of(third, ComputeSettings())))) == 2  # a part of each layer
+    assert len(list(missing_surveys(job_of(third, ComputeSettings())))) == 2  # a part of each layer
 
 
 def test_too_few_readable_images_are_one_line(
@@ -107,7 +107,7 @@ def test_too_few_readable_images_are_one_line(
     pq.write_table(broken.cast(rows.schema).replace_schema_metadata(metadata), str(run.survey))
     job = job_of(RunFolder(UPath(run.path)), ComputeSettings())
     classifier = load_classifier(model)
-    for layer, part in unsurveyed(job):
+    for layer, part in missing_surveys(job):
         survey_part(job, layer, part, classifier)
     with pytest.raises(UserError, match="fewer than 2 images of the data can be read, and iba"):
         read_statistics(job, "stage3")

@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.candidates import LENIENT
 
 from tasks.attribution.batch import UNANSWERED
 from tasks.gate.decide import decide, still_holds
@@ -19,6 +18,7 @@ from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import FAILURES
+from tests.support.model_versions import LENIENT
 
 
 @pytest.fixture
@@ -79,5 +79,5 @@ def test_an_earlier_pass_holds_for_the_same_audit_and_policy_alone(
     assert not still_holds(result, replace(policy, digest="another"), run)
     other = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "other"))
     changed = run.state.identity.model_copy(update={"model": "another"})
-    other.write_state(run.state.changed(identity=changed))
+    other.write_state(run.state.change(identity=changed))
     assert not still_holds(result, policy, open_run(other.path))

@@ -179,4 +179,4 @@ def test_a_version_changes_the_parts_that_its_pixels_make(
     before = specifications(job)
     monkeypatch.setattr(module, "VERSION", 2)
     after = specifications(job)
-    assert {stage for stage in before if before[stage] == after[stage]} == kept
+    assert {stage.folder for stage in before if before[stage] == after[stage]} == kept
