@@ -55,7 +55,7 @@ def points(tracking: Tracking, run_id: str, name: str) -> list[tuple[int, float,
     return sorted((point.step, point.value, point.timestamp) for point in history)
 
 
-def has_epochs(tracking: Tracking, count: int) -> None:
+def check_epochs(tracking: Tracking, count: int) -> None:
     """There is one MLflow run, and it has these epochs once each, with their pictures."""
     (run,) = told_runs(tracking)
     steps = range(1, count + 1)
@@ -71,7 +71,7 @@ def test_a_training_is_told_whole(tracking: Tracking) -> None:
     for epoch in (1, 2, 3):
         training.epoch(figures(epoch))
     training.finish()
-    has_epochs(tracking, 3)
+    check_epochs(tracking, 3)
     (run,) = told_runs(tracking)
     assert run.info.run_id == training.run_id
     assert run.info.run_name == "retrain birds"
@@ -108,7 +108,7 @@ def test_a_killed_training_continues_its_run(tracking: Tracking) -> None:
     assert run.info.status == "RUNNING"
     second.epoch(figures(3))
     second.finish()
-    has_epochs(tracking, 3)
+    check_epochs(tracking, 3)
     (run,) = told_runs(tracking)
     assert second.run_id == first.run_id
     assert run.info.status == "FINISHED"
@@ -124,7 +124,7 @@ def test_an_epoch_that_is_trained_again_is_no_second_point(tracking: Tracking) -
     second = opened(tracking)
     second.epoch(EpochFigures(1, {"loss.total": 17.0, "validation.accuracy": 0.1}, b"other"))
     second.finish()
-    has_epochs(tracking, 1)
+    check_epochs(tracking, 1)
 
 
 def test_two_trainings_are_two_runs(tracking: Tracking) -> None:
@@ -158,7 +158,7 @@ def test_an_mlflow_that_was_away_gets_what_it_missed(tracking: Tracking) -> None
     back = opened(tracking)
     back.catch_up(history)
     back.finish()
-    has_epochs(tracking, 3)
+    check_epochs(tracking, 3)
 
 
 def test_files_that_cannot_be_kept_stop_nothing_and_come_later(
@@ -174,7 +174,7 @@ def test_files_that_cannot_be_kept_stop_nothing_and_come_later(
     again = opened(tracking)
     again.catch_up([figures(1), figures(2)])
     again.finish()
-    has_epochs(tracking, 2)
+    check_epochs(tracking, 2)
 
 
 def test_no_epoch_waits_for_mlflow(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_no_epoch_waits_for_mlflow(tracking: Tracking, monkeypatch: pytest.Monke
     assert time.monotonic() - began < 30
     answers.set()
     training.finish()
-    has_epochs(tracking, 3)
+    check_epochs(tracking, 3)
 
 
 def test_the_machine_is_watched_while_it_trains(tracking: Tracking) -> None:

@@ -1,0 +1,66 @@
+"""Options of a command, the ways to spoil them and their files, and how a command refuses them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+Rows = list[dict[str, str]]
+Spoil = Callable[[Path, list[str]], None]  # changes the options, with files in the folder
+
+
+def put(options: list[str], name: str, value: str) -> None:
+    if name in options:
+        options[options.index(name) + 1] = value
+    else:
+        options += [name, value]
+
+
+def drop(options: list[str], name: str) -> None:
+    index = options.index(name)
+    del options[index : index + 2]
+
+
+def with_options(**values: str) -> Spoil:
+    """The same command with other values of some options."""
+
+    def spoil(tmp_path: Path, options: list[str]) -> None:
+        for name, value in values.items():
+            put(options, "--" + name.replace("_", "-"), value)
+
+    spoil.__name__ = ",".join(f"{name}={value}" for name, value in values.items())
+    return spoil
+
+
+def without_option(name: str) -> Spoil:
+    def spoil(tmp_path: Path, options: list[str]) -> None:
+        drop(options, name)
+
+    spoil.__name__ = f"no {name}"
+    return spoil
+
+
+def put_table(tmp_path: Path, options: list[str], change: Callable[[Rows], Rows]) -> None:
+    """The same pictures as the benchmark's, with other rows."""
+    data = Path(options[options.index("--data") + 1])
+    with (data / "metadata.csv").open() as file:
+        rows = change(list(csv.DictReader(file)))
+    with (tmp_path / "table.csv").open("w") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    put(options, "--data", str(tmp_path / "table.csv"))
+    put(options, "--images", str(data))
+
+
+def check_refused(done: Result, code: int, words: str) -> None:
+    """One line on stderr that says it, this exit code, no traceback, and nothing on stdout."""
+    assert done.exit_code == code, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("sightline: ")
+    assert words in last
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
