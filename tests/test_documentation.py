@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from dataclasses import fields
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import duckdb
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 from torchvision.models import resnet50
 
@@ -35,69 +37,139 @@ from tasks.runs.reader import open_run
 from tasks.tracking.metrics import metrics_of
 
 ROOT = Path(__file__).parent.parent
-READ = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/reference.md",
-    "docs/schedule.md",
-    "docs/retraining.md",
-)
-PAGES = [ROOT / name for name in READ]
+ELSEWHERE = {  # pages that other tests execute
+    "docs/data.md": "tests/test_data_page.py",
+    "docs/release.md": "tests/flows/test_release.py",
+}
+PAGES = [
+    name
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
+    if (name := str(path.relative_to(ROOT))) not in ELSEWHERE
+]
 REFERENCE = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
-ELSEWHERE = (  # what runs these commands
-    "make demo",  # test_demo.py runs the command behind it
+OTHER_COMMANDS = (  # and what runs them
+    "make demo",  # tests/flows/test_demo.py runs the command behind it
     "make check",  # this test is part of it
-    "prefect ",  # test_deployment.py
+    "prefect ",  # tests/flows/test_deployment.py
 )
 
 
-def blocks(language: str) -> list[str]:
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """Code on a page; of blocks of commands, one line."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
 
 
-COMMANDS = list(dict.fromkeys(line for block in blocks("sh") for line in block.splitlines()))
+def blocks_of(page: str) -> Iterator[Block]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w+)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        first = text.count("\n", 0, found.start()) + 2
+        if found[1] != "sh":
+            yield Block(page, first, found[1], found[2])
+            continue
+        for line, command in enumerate(found[2].splitlines(), first):
+            yield Block(page, line, "sh", command)
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+OURS = [it for it in BLOCKS if it.language == "sh" and it.text.startswith("sightline ")]
+
+
+def each(language: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "block", [block for block in BLOCKS if block.language == language], ids=str
+    )
+
+
+class Workspace:
+    """A folder in which each command is run once, after those above it on its page."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results: dict[str, Result] = {}
+
+    def run(self, command: str) -> Result:
+        if command not in self.results:
+            words = shlex.split(command)[1:]
+            with chdir(self.folder):
+                self.results[command] = CliRunner().invoke(main, words, catch_exceptions=False)
+        return self.results[command]
+
+    def prepare(self, block: Block) -> None:
+        """Run what stands above on the page: where all tests run, this was done before."""
+        for other in OURS:
+            if other.page == block.page and other.line < block.line:
+                self.run(other.text)
+
+
+@pytest.fixture(scope="module")
+def workspace(
+    prefect_server: None,
+    benchmark_folder: Path,
+    bundle: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Workspace:
+    """The demo's benchmark and model, and what the README's own photos stand for."""
+    folder = tmp_path_factory.mktemp("pages")
+    shutil.copytree(benchmark_folder, folder / "demo/benchmark")
+    shutil.copytree(bundle, folder / "demo/model")
+    _write_photos_for_resnet50(benchmark_folder, folder)
+    return Workspace(folder)
+
+
+def _write_photos_for_resnet50(benchmark: Path, folder: Path) -> None:
+    """Two class folders, a ResNet-50 for them, and their names in the order of its logits."""
+    for index, name in enumerate(("egret", "heron")):
+        (folder / "photos" / name).mkdir(parents=True)
+        shutil.copy(benchmark / f"images/test/{index:05d}.png", folder / "photos" / name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_file(resnet50(num_classes=2).state_dict(), folder / "resnet50.safetensors")
+    (folder / "classes.txt").write_text("heron\negret\n")
 
 
 def test_every_command_is_run_here_or_elsewhere() -> None:
-    others = [line for line in COMMANDS if not line.startswith("sightline ")]
+    others = [it.text for it in BLOCKS if it.language == "sh" and it not in OURS]
     assert others
     for line in others:
-        assert line.startswith(ELSEWHERE), line
+        assert line.startswith(OTHER_COMMANDS), line
 
 
-@pytest.mark.usefixtures("prefect_server")
-def test_the_pages_commands_and_queries_work(
-    benchmark_folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(benchmark_folder, "demo/benchmark")
-    shutil.copytree(bundle, "demo/model")
-    _photos_for_resnet50(benchmark_folder, Path("photos"))
-    for line in (line for line in COMMANDS if line.startswith("sightline ")):
-        done = CliRunner().invoke(main, shlex.split(line)[1:], catch_exceptions=False)
-        assert done.exit_code == 0, (line, done.stderr)
-        assert done.stdout, line
-    for query in blocks("sql"):
-        assert len(duckdb.sql(query).fetchall()) == 4
-    for snippet in blocks("python"):
-        names: dict[str, object] = {}
-        exec(snippet, names)
-        assert len(names["maps"]) == 4  # type: ignore[arg-type]
-    for number, file in enumerate(blocks("toml")):
-        Path(f"{number}.toml").write_text(file)
-        assert compose(AuditSettings, Path(f"{number}.toml"), {}).flags.false_alarm == 0.1
+@pytest.mark.parametrize("command", OURS, ids=str)
+def test_the_command_works(command: Block, workspace: Workspace) -> None:
+    workspace.prepare(command)
+    done = workspace.run(command.text)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout
 
 
-def _photos_for_resnet50(benchmark: Path, folder: Path) -> None:
-    """Two class folders, a ResNet-50 for them, and their names in the order of its logits."""
-    for index, name in enumerate(("egret", "heron")):
-        (folder / name).mkdir(parents=True)
-        shutil.copy(benchmark / f"images/test/{index:05d}.png", folder / name)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        save_file(resnet50(num_classes=2).state_dict(), "resnet50.safetensors")
-    Path("classes.txt").write_text("heron\negret\n")
+@each("sql")
+def test_the_query_finds_the_four_backgrounds(block: Block, workspace: Workspace) -> None:
+    workspace.prepare(block)
+    with chdir(workspace.folder):
+        assert len(duckdb.sql(block.text).fetchall()) == 4
+
+
+@each("python")
+def test_the_snippet_reads_four_maps(block: Block, workspace: Workspace) -> None:
+    workspace.prepare(block)
+    names: dict[str, object] = {}
+    with chdir(workspace.folder):
+        exec(block.text, names)
+    assert len(names["maps"]) == 4  # type: ignore[arg-type]
+
+
+@each("toml")
+def test_the_configuration_is_understood(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "audit.toml").write_text(block.text)
+    assert compose(AuditSettings, tmp_path / "audit.toml", {}).flags.false_alarm == 0.1
 
 
 @pytest.mark.parametrize(

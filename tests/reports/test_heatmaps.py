@@ -119,7 +119,9 @@ def test_the_picture_given_is_not_written_to() -> None:
     picture_HW3 = grey(256, 256)
     picture_HW3.flags.writeable = False
     mask_HW = np.eye(256, dtype=bool)
-    overlay(picture_HW3, ramp(256, 256), mask_HW)
+    drawn_HW3 = overlay(picture_HW3, ramp(256, 256), mask_HW)
+    assert not np.shares_memory(drawn_HW3, picture_HW3)
+    assert (drawn_HW3 != picture_HW3).any()
 
 
 def test_a_map_or_mask_of_another_size_is_refused() -> None:

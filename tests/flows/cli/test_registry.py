@@ -51,7 +51,7 @@ def logged_runs(server: Server, run: RunFolder, experiment: str) -> list[Run]:
     return list(client.search_runs([found.experiment_id], whose))
 
 
-def check_complete(server: Server, run: RunFolder, experiment: str) -> None:
+def check_run_is_whole(server: Server, run: RunFolder, experiment: str) -> None:
     """There is one MLflow run, and it has everything."""
     (logged,) = logged_runs(server, run, experiment)
     client = MlflowClient(tracking_uri=server.uri)
@@ -74,7 +74,7 @@ def requests_of(server: Server, run: RunFolder, experiment: str) -> int:
 
 def test_a_run_arrives_whole(server: Server, run: RunFolder) -> None:
     assert 10 <= requests_of(server, run, "whole") <= 20
-    check_complete(server, run, "whole")
+    check_run_is_whole(server, run, "whole")
 
 
 @pytest.mark.parametrize("lost", [1, 4, 5, 6, 7, 9, 12])
@@ -87,7 +87,7 @@ def test_a_try_that_died_anywhere_leaves_one_run_after_the_next(
             publish_run(run, Tracking(line.uri, experiment))
         line.cut, line.lost = False, None
         publish_run(run, Tracking(line.uri, experiment))
-    check_complete(server, run, experiment)
+    check_run_is_whole(server, run, experiment)
 
 
 @pytest.mark.parametrize("lost", [1, 4, 6, 7, 10])
@@ -98,7 +98,7 @@ def test_an_answer_that_is_lost_anywhere_doubles_nothing(
     experiment = f"lost-{lost}"
     with line_to(server, lost) as line:
         publish_run(run, Tracking(line.uri, experiment))
-    check_complete(server, run, experiment)
+    check_run_is_whole(server, run, experiment)
 
 
 @pytest.mark.full
@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run:
         assert done.exit_code == 0, done.stderr
         run_id = run.read_state().mlflow["run"]
         assert done.stdout == f"{run_id} in experiment killed of MLflow at {server.uri}\n"
-    check_complete(server, run, "killed")
+    check_run_is_whole(server, run, "killed")
 
 
 def test_two_publishers_at_once_leave_one_run(server: Server, run: RunFolder) -> None:
@@ -130,7 +130,7 @@ def test_two_publishers_at_once_leave_one_run(server: Server, run: RunFolder) ->
         published = list(pool.map(lambda copy: publish_or_not(copy, tracking), copies))
     assert any(published)
     publish_run(run, tracking)
-    check_complete(server, run, "together")
+    check_run_is_whole(server, run, "together")
 
 
 def publish_or_not(folder: str, tracking: Tracking) -> bool:
@@ -169,7 +169,7 @@ def register_through(line: Line, classifier: Classifier, name: str) -> Registere
     return register_model(classifier, registry, Tracking(line.uri, name), Origin(name))
 
 
-def one_version(server: Server, name: str) -> None:
+def check_one_version(server: Server, name: str) -> None:
     client = MlflowClient(tracking_uri=server.uri)
     (version,) = client.search_model_versions(f"name = '{name}'")
     assert {str(number) for number in client.get_registered_model(name).aliases.values()} == {
@@ -186,17 +186,17 @@ def test_a_version_is_one_wherever_an_answer_is_lost_or_the_try_dies(
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     with line_to(server) as line:
         register_through(line, classifier, "unharmed")
-    one_version(server, "unharmed")
+    check_one_version(server, "unharmed")
     for lost in range(line.passed - 4, line.passed):  # from the version to its alias
         with line_to(server, lost) as line:
             register_through(line, classifier, f"lost-{lost}")
-        one_version(server, f"lost-{lost}")
+        check_one_version(server, f"lost-{lost}")
         with line_to(server, lost, cut=True) as line:
             with suppress(MlflowUnavailable):  # the last ones are past the end
                 register_through(line, classifier, f"died-{lost}")
             line.cut, line.lost = False, None
             register_through(line, classifier, f"died-{lost}")
-        one_version(server, f"died-{lost}")
+        check_one_version(server, f"died-{lost}")
 
 
 def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_password_in_the_environment_works_and_is_nowhere(
     assert logged.exit_code == 0, logged.stderr
     done = invoke("publish", str(run.path), "--experiment", "secret")
     assert done.stdout.endswith(f" in experiment secret of MLflow at {server.uri}\n"), done.stderr
-    check_complete(server, run, "secret")
+    check_run_is_whole(server, run, "secret")
     assert json.loads(run.state.read_text())["mlflow"]["uri"] == server.uri
     uri, _ = tracking_uri(TrackingSettings())
     with fetch(ModelSettings(address="mlflow:models:/kept/1"), uri) as model:

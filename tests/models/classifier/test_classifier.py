@@ -62,7 +62,7 @@ def torchvision_settings(tmp_path: Path) -> ModelSettings:
     )
 
 
-def same(ours: Classifier, theirs: Classifier, size: int) -> None:
+def check_same(ours: Classifier, theirs: Classifier, size: int) -> None:
     image_BCHW = random_images(2, size)
     with torch.no_grad():
         assert torch.equal(ours.network(image_BCHW), theirs.network(image_BCHW))
@@ -85,8 +85,8 @@ def test_a_bundle_gives_the_same_classifier_again(
     path = save_bundle(tmp_path / "bundle", classifier)
     address = str(path if given == "file" else path.parent)
     again = load_classifier(ModelSettings(address=address))
-    same(again, classifier, size=64)
-    same(load_classifier(ModelSettings(address=f"file://{address}")), classifier, size=64)
+    check_same(again, classifier, size=64)
+    check_same(load_classifier(ModelSettings(address=f"file://{address}")), classifier, size=64)
     assert again.classes == ("bird", "boat", "car")
 
 
@@ -94,7 +94,7 @@ def test_a_bundle_can_be_moved(torchvision_settings: ModelSettings, tmp_path: Pa
     classifier = load_classifier(torchvision_settings)
     save_bundle(tmp_path / "here", classifier)
     (tmp_path / "here").rename(tmp_path / "there")
-    same(load_classifier(ModelSettings(address=str(tmp_path / "there"))), classifier, size=64)
+    check_same(load_classifier(ModelSettings(address=str(tmp_path / "there"))), classifier, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_a_bundle_may_lie_on_s3(
     path = save_bundle(UPath(f"{bucket}/{given}"), classifier)
     address = str(path if given == "file" else path.parent)
     assert address.startswith("s3://models/")
-    same(load_classifier(ModelSettings(address=address)), classifier, size=64)
+    check_same(load_classifier(ModelSettings(address=address)), classifier, size=64)
 
 
 def test_a_bundle_that_is_not_on_s3_is_one_line(bucket: str) -> None:
@@ -197,7 +197,7 @@ def test_a_bundle_runs_a_factory_only_when_allowed(factory: ModelSettings, tmp_p
         "pass --allow-factory if you trust it"
     )
     allowed = load_classifier(ModelSettings(address=str(path), allow_factory=True))
-    same(allowed, classifier, size=16)
+    check_same(allowed, classifier, size=16)
 
 
 def test_the_digest_changes_with_a_weight_and_with_the_factorys_text(

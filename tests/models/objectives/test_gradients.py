@@ -49,7 +49,7 @@ OBJECTIVES: dict[str, Held] = {
 }
 
 
-def agree(graph: Tensor, differences: Tensor) -> None:
+def check_agreement(graph: Tensor, differences: Tensor) -> None:
     size = float(graph.abs().max())
     assert size > 0
     torch.testing.assert_close(graph, differences, rtol=1e-4, atol=1e-5 * size)
@@ -69,7 +69,7 @@ def test_the_gradient_is_the_slope(name: str, monkeypatch: pytest.MonkeyPatch) -
     differences = by_differences(judge, network)
     assert "total" in graph
     for term, slopes in graph.items():
-        agree(slopes, differences[term])
+        check_agreement(slopes, differences[term])
 
 
 def test_several_layers_give_one_gradient() -> None:
@@ -80,7 +80,9 @@ def test_several_layers_give_one_gradient() -> None:
     def judge() -> Loss:
         return objective.loss(learner, batch)
 
-    agree(by_graph(judge(), network)["background"], by_differences(judge, network)["background"])
+    check_agreement(
+        by_graph(judge(), network)["background"], by_differences(judge, network)["background"]
+    )
 
 
 @pytest.mark.parametrize("network_name", ["vit", "vit_average", "swin"])

@@ -73,7 +73,7 @@ def _put(value: Any, keys: list[Any], junk: Any, left_out: bool) -> None:
         value[keys[-1]] = junk
 
 
-def check(data: DataSettings) -> None:
+def check_catalog_or_one_line(data: DataSettings) -> None:
     try:
         check_catalog(make_catalog(data, ("cat", "owl")), data)
     except UserError as mistake:
@@ -95,9 +95,9 @@ def folder(tmp_path: Path) -> Path:
 def test_annotations(tmp_path: Path, content: Any) -> None:
     path = folder(tmp_path) / "i.json"
     path.write_text(json.dumps(content))
-    check(DataSettings(path=str(path)))
+    check_catalog_or_one_line(DataSettings(path=str(path)))
     (tmp_path / "t.csv").write_text("file_name,label\na.jpg,cat\nb.jpg,owl\n")
-    check(DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path)))
+    check_catalog_or_one_line(DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path)))
 
 
 @quick
@@ -112,4 +112,6 @@ def test_tables(
 ) -> None:
     path = folder(tmp_path) / "t.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
-    check(DataSettings(path=str(path), box_columns=boxes, split=split, mask_values=values))
+    check_catalog_or_one_line(
+        DataSettings(path=str(path), box_columns=boxes, split=split, mask_values=values)
+    )

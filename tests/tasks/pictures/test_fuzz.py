@@ -53,6 +53,7 @@ def in_time(name: str) -> Iterator[None]:
 
 
 def read(row: Row) -> Sample | Failure:
+    """A sample of the right shape, or a failure in one line, in time."""
     with in_time(row.image):
         found = read_sample(row, PREPARED, GROUND)
     failure = found if isinstance(found, Failure) else found.failure
@@ -221,7 +222,7 @@ STARTS_OF_BOXES = (b"\0\0\0\x20ftypavif", b"\0\0\0\x18ftypheic")
 @given(start=st.sampled_from(STARTS + STARTS_OF_BOXES), rest=st.binary(max_size=400))
 def test_any_bytes_are_a_sample_or_a_failure(tmp_path: Path, start: bytes, rest: bytes) -> None:
     (tmp_path / "a").write_bytes(start + rest)
-    read(Row("a", str(tmp_path / "a"), None))
+    assert isinstance(read(Row("a", str(tmp_path / "a"), None)), Sample | Failure)
 
 
 @settings(
@@ -240,7 +241,8 @@ def test_any_change_of_a_picture_is_a_sample_or_a_failure(
     for place, value in change:
         content[int(place * len(content))] = value
     (tmp_path / "a").write_bytes(content)
-    read(Row("a", str(tmp_path / "a"), None, (str(tmp_path / "a"),)))
+    row = Row("a", str(tmp_path / "a"), None, (str(tmp_path / "a"),))
+    assert isinstance(read(row), Sample | Failure)
 
 
 def test_a_whole_run_loses_nothing(tmp_path: Path, bundle: Path) -> None:
