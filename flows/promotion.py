@@ -19,6 +19,7 @@ from models.addresses import as_path
 from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import SCHEME
 from models.errors import UserError
+from models.methods.registry import method_names
 from reports.formatting import count_of
 from reports.gate_page import gate_as_markdown, render_gate
 from reports.junit import as_junit
@@ -81,7 +82,7 @@ def policy_of(settings: ReleaseSettings) -> Policy:
     """As its file says; what the audit would not compute for it is refused before."""
     policy = read_policy(settings.gate.policy)
     if settings.gate.run is None:
-        policy.check_methods(settings.attribution.methods)
+        policy.check_methods(method_names(settings.attribution.methods))
     return policy
 
 

@@ -1,20 +1,22 @@
 """The registry of attribution methods: name, version, sign rule, cost, and what makes the map.
 
 A method is named as it is typed: `grad_cam`, `rise:masks=500`, `captum:GuidedBackprop`. Arguments
-that have their default value are no part of the name.
+that have their default value are no part of the name. A user's own, `path/to/file.py:function`, is
+called `file.py:function`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
 from models.arguments import format_arguments, parse_arguments, parse_settings
 from models.errors import UserError, list_names, suggest
-from models.methods import cam, captum_methods, gradients
+from models.methods import cam, captum_methods, gradients, user_method
 from models.methods.full_grad import full_grad
 from models.methods.iba import Iba, iba
 from models.methods.ibisa import Ibisa, ibisa
@@ -50,6 +52,11 @@ class Method:
     cost: Cost | None  # None where nobody said
 
     @property
+    def address(self) -> str:
+        """What it is found by, where it is asked for."""
+        return self.name
+
+    @property
     def specification(self) -> list[object]:
         """What makes its numbers."""
         return [self.name, self.version]
@@ -67,7 +74,7 @@ class PassMethod(Method):
 class NetworkMethod(Method):
     """A map for which the method runs the network by itself."""
 
-    settings: Any  # a frozen dataclass
+    settings: Any  # a frozen dataclass; of a user's own, its address
     map_Bhw: Callable[[Question], Tensor]
     looks_inside: bool = False  # needs a layer with cells
     layer: str = ""  # another one than the classifier's
@@ -77,6 +84,19 @@ class NetworkMethod(Method):
     @property
     def specification(self) -> list[object]:
         return [*super().specification, asdict(self.settings)]
+
+
+@dataclass(frozen=True)
+class UserMethod(NetworkMethod):
+    """A user's own function: its settings are its address, its numbers are what its code makes."""
+
+    @property
+    def address(self) -> str:
+        return str(self.settings)
+
+    @property
+    def specification(self) -> list[object]:
+        return [self.name, self.version, user_method.digests_of(self.address)]
 
 
 @dataclass(frozen=True)
@@ -208,8 +228,16 @@ def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
     return tuple(map(find_method, names))
 
 
+def method_names(addresses: Sequence[str]) -> list[str]:
+    """What methods that are known by these addresses are called in folders, tables and pages."""
+    is_own = user_method.is_user_method
+    return [user_method.name_of(name) if is_own(name) else name for name in addresses]
+
+
 def find_method(name: str) -> Method:
     """`rise:masks=500` as a method; its own name is the shortest that means the same."""
+    if user_method.is_user_method(name):
+        return _of_user(name)
     family, _, rest = name.partition(":")
     if family == CAPTUM:
         return _of_captum(rest)
@@ -220,7 +248,7 @@ def find_method(name: str) -> Method:
     if family not in FAMILIES:
         raise UserError(
             f"unknown method {name!r}{suggest(name, NAMES)}; known are {list_names(NAMES)}, "
-            "and captum:NAME"
+            "captum:NAME and path/to/file.py:function"
         )
     settings = parse_settings(f"method {family}", FAMILIES[family].settings, parse_arguments(rest))
     return FAMILIES[family].make(":".join([family, *format_arguments(settings)]), settings)
@@ -239,4 +267,16 @@ def _of_captum(rest: str) -> NetworkMethod:
         lambda asked: captum_methods.explain(asked, asked_for),
         looks_inside=asked_for.looks_inside,
         follows=False,  # those that need a gradient say so when they are tried
+    )
+
+
+def _of_user(address: str) -> UserMethod:
+    return UserMethod(
+        user_method.name_of(address),
+        1,
+        "absolute",
+        None,
+        str(Path(address)),
+        lambda asked: user_method.explain(asked, address),
+        follows=False,
     )

@@ -45,7 +45,7 @@ class Plan:
     @cached_property
     def methods(self) -> tuple[Method, ...]:
         named = {stage.rpartition("/")[2] for stage in self.stages}
-        return find_methods([name for name in self.attribution.methods if name in named])
+        return tuple(m for m in find_methods(self.attribution.methods) if m.name in named)
 
     def wants(self, kind: str) -> bool:
         """Is there a stage `<kind>/<method>` to write?"""

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from models.errors import NotComparable
+from models.methods.registry import method_names
 from tasks import schema
 from tasks.attribution.job import geometry_of
 from tasks.flags.estimate_quality import least_of
@@ -104,7 +105,9 @@ def check_pair(before: Run, after: Run) -> None:
 
 def shared_methods(before: Run, after: Run) -> list[str]:
     """Attribution methods that both runs have, in the later one's order."""
-    first, last = (run.state["settings"]["attribution"]["methods"] for run in (before, after))
+    first, last = (
+        method_names(run.state["settings"]["attribution"]["methods"]) for run in (before, after)
+    )
     return [method for method in last if method in first]
 
 

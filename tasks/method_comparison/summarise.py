@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from models.methods.registry import method_names
 from tasks import schema
 from tasks.attribution.job import has_foreground, reader_of
 from tasks.method_comparison.figures import read_measurements
@@ -26,7 +27,7 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
     """From the parts to methods.json, which is returned."""
     run = open_run(run_folder.path)
     state, identity = run.state, run.state["identity"]
-    methods = state["settings"]["attribution"]["methods"]
+    methods = method_names(state["settings"]["attribution"]["methods"])
     ranking, rows = rank([read_measurements(run, method) for method in methods])
     summary = MethodsSummary(
         schema_version=schema.VERSION,
@@ -57,7 +58,7 @@ def gallery_of(run_folder: RunFolder) -> list[GalleryRow]:
     samples = (read(row) for row in rows_of(read_table(run_folder.catalog)))
     shown = list(islice((item for item in samples if isinstance(item, Sample)), SHOWN))
     names = [sample.row.row_id for sample in shown]
-    methods = run.state["settings"]["attribution"]["methods"]
+    methods = method_names(run.state["settings"]["attribution"]["methods"])
     maps = {method: run.maps(names, method) for method in methods}
     predictions = dict(
         zip(*(run.table()[name].to_pylist() for name in ("row_id", "prediction")), strict=True)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from models.methods.registry import method_names
 from tasks import schema
 from tasks.attribution.job import has_foreground
 from tasks.compare.since_last_run import compare_with_reused
@@ -83,7 +84,7 @@ def summarise(
     counts = _count(run, rule)
     groups = counts.groups.summaries()
     identity, state = run.state["identity"], run.state
-    asked = state["settings"]["attribution"]["methods"]
+    asked = method_names(state["settings"]["attribution"]["methods"])
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
