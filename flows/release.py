@@ -17,6 +17,7 @@ from models.addresses import as_path
 from models.classifier.mlflow_addresses import SCHEME
 from models.classifier.settings import ModelSettings
 from models.errors import ReleaseRefused, UserError
+from models.methods.registry import method_names
 from reports.gate_page import gate_as_markdown, render_gate
 from reports.junit import as_junit
 from tasks.attribution.settings import AttributionSettings
@@ -87,7 +88,7 @@ def check_request(settings: ReleaseSettings) -> Policy:
     gate = settings.gate
     policy = read_policy(gate.policy)
     if gate.run is None:
-        policy.check_methods(settings.attribution.methods)
+        policy.check_methods(method_names(settings.attribution.methods))
         tracking = tracking_of(settings.tracking)
         promotion.check_versions(settings.model.address, gate.alias, tracking)
     return policy

@@ -19,7 +19,8 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     "models": (
         ("errors",),
         ("addresses", "arguments", "fills", "network"),
-        ("classifier", "interventions", "methods"),
+        ("classifier", "interventions"),
+        ("methods",),
         ("map_quality",),
         ("objectives",),
     ),

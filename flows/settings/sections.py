@@ -13,6 +13,7 @@ from flows.settings.compose import refuse_secrets
 from models.addresses import is_local
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_VERSION, SCHEME
 from models.classifier.settings import ModelSettings
+from models.methods.registry import method_names
 from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings
@@ -66,10 +67,11 @@ class AuditSettings(RunSettings):
 
     @model_validator(mode="after")
     def _flags_have_maps(self) -> Self:
-        if self.flags.method not in self.attribution.methods:
+        names = method_names(self.attribution.methods)
+        if self.flags.method not in names:
             raise ValueError(
                 f"flags need the maps of {self.flags.method}: add it to --methods "
-                f"({', '.join(self.attribution.methods)}), or name one of these with --flag-method"
+                f"({', '.join(names)}), or name one of these with --flag-method"
             )
         return self
 
@@ -94,7 +96,8 @@ class RetrainedMethods(AttributionSettings):
             *("integrated_gradients", "ibisa"),
         ),
         min_length=1,
-        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
+        description="Attribution methods, separated by commas; arguments as in rise:masks=500; "
+        "your own as path/to/file.py:function.",
     )
 
 
@@ -198,7 +201,8 @@ class ComparedMethods(AttributionSettings):
     methods: tuple[str, ...] = Field(
         RIVALS,
         min_length=1,
-        description="Methods to compare, separated by commas; arguments as in rise:masks=500.",
+        description="Methods to compare, separated by commas; arguments as in rise:masks=500; "
+        "your own as path/to/file.py:function.",
     )
     shard_size: int = Field(8, ge=1, description="Images a shard, the unit of scheduling.")
 

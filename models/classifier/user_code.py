@@ -1,4 +1,4 @@
-"""Networks that the user's own code builds: `path/to/file.py:function`.
+"""Functions of the user's own code, by `path/to/file.py:function`; and the networks they build.
 
 The file is loaded as its author runs it: its own folder comes first, and our packages, whose plain
 names a user's project may have too, are hidden while it loads and builds.
@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,23 @@ class Bare(nn.Module):
 
 
 @dataclass(frozen=True)
+class UserFunction:
+    """A function of the user's and the files it comes from, by names that are the same on every
+    machine."""
+
+    function: Callable[..., object]
+    files: Mapping[str, Path]
+
+    @property
+    def digests(self) -> str:
+        """A line a file: any change of the user's code changes it."""
+        return "\n".join(
+            f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+            for name, file in sorted(self.files.items())
+        )
+
+
+@dataclass(frozen=True)
 class Before:
     """What there was before a user's file was loaded."""
 
@@ -57,6 +74,11 @@ class Before:
             if _is_ours(name) or _is_users(roots, place or places.get(_top(name)))
         }
 
+    def files(self) -> dict[str, Path]:
+        """Those of them that are files."""
+        loaded = self.loaded().items()
+        return {name: file for name, file in loaded if file is not None and file.is_file()}
+
 
 def split_address(address: str) -> tuple[Path, str]:
     """`path/to/file.py:function` as a path and a name."""
@@ -65,14 +87,16 @@ def split_address(address: str) -> tuple[Path, str]:
 
 
 def build_from_file(address: str) -> tuple[nn.Module, str]:
-    """Run the user's function, without arguments: the network that it builds, and the digests of
-    the user's code that did it, a line a file, by names that are the same on every machine."""
-    path, name = split_address(address)
-    if not path.is_file():
-        raise UserError(f"model file {path} not found: give path/to/file.py:function")
-    with _as_its_author(path.resolve().parent) as before:
-        network = _build(path, name)
-        sources = {path.name: path, **before.loaded()}
+    """Call the user's function, without arguments: the network that it builds, and the digests of
+    the code that did it."""
+    with _user_function(address, "model") as (factory, files):
+        try:
+            network = factory()
+        except (Exception, SystemExit) as error:
+            raise UserError(
+                f"{address} raised {describe_error(error)}: run it by itself"
+            ) from error
+        digests = UserFunction(factory, files()).digests
     if not callable(network) or isinstance(network, type):
         raise UserError(
             f"{address} gives a {type(network).__name__}: return the torch.nn.Module, or a "
@@ -80,34 +104,36 @@ def build_from_file(address: str) -> tuple[nn.Module, str]:
         )
     if not isinstance(network, nn.Module):
         network = Bare(network)
-    return network, _told_sources(sources)
+    return network, digests
 
 
-def _told_sources(sources: dict[str, Path | None]) -> str:
-    return "\n".join(
-        f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}"
-        for name, file in sorted(sources.items())
-        if file is not None and file.is_file()
-    )
+def load_function(address: str, role: str) -> UserFunction:
+    """The user's function, not called; its `role` is named where there is none."""
+    with _user_function(address, role) as (function, files):
+        return UserFunction(function, files())
 
 
-def _build(path: Path, name: str) -> object:
-    module = _load(path)
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        known = [key for key, value in vars(module).items() if callable(value)]
-        raise UserError(
-            f"{path} has no function {name!r}{suggest(name, known)}: give path/to/file.py:function"
-        )
-    try:
-        return factory()
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"{path}:{name} raised {describe_error(error)}: run it by itself"
-        ) from error
+@contextmanager
+def _user_function(
+    address: str, role: str
+) -> Iterator[tuple[Callable[..., object], Callable[[], dict[str, Path]]]]:
+    """The function, and what tells the files that were loaded for it so far."""
+    path, name = split_address(address)
+    if not path.is_file():
+        raise UserError(f"{role} file {path} not found: give path/to/file.py:function")
+    with _as_its_author(path.resolve().parent) as before:
+        module = _load(path, role)
+        function = getattr(module, name, None)
+        if not callable(function):
+            known = [key for key, value in vars(module).items() if callable(value)]
+            raise UserError(
+                f"{path} has no function {name!r}{suggest(name, known)}: "
+                "give path/to/file.py:function"
+            )
+        yield function, lambda: {path.name: path, **before.files()}
 
 
-def _load(path: Path) -> object:
+def _load(path: Path, role: str) -> object:
     spec = importlib.util.spec_from_file_location(PREFIX + path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -117,7 +143,7 @@ def _load(path: Path) -> object:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script without its `if __name__` guard exits
         raise UserError(
-            f"model file {path} does not load: {describe_error(error)}: run it by itself"
+            f"{role} file {path} does not load: {describe_error(error)}: run it by itself"
         ) from error
     return module
 

@@ -7,26 +7,23 @@ Shapes: B images, C colours, H W pixels, h w cells of a layer.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.errors import UserError, describe_error, list_names, printable, suggest
+from models.network.isolation import seeded, untouched
 from models.network.question import Question
 
 Value = int | float | bool | str | tuple[int, ...]
-SEED = 0  # of methods that draw random numbers
 ALONE = frozenset(  # one image a call, so that its batch does not enter
     {"GradientShap", "LayerGradientShap", "Lime", "KernelShap", "ShapleyValueSampling"}  # random
     | {"FeatureAblation", "Occlusion", "LayerFeatureAblation"}  # small differences of logits
@@ -119,7 +116,7 @@ def explain(asked: Question, foreign: CaptumMethod) -> Tensor:
 def _explain_part(part: Question, foreign: CaptumMethod) -> Tensor:
     network = _Copying(part.network)
     try:
-        with _untouched(network), _seeded(part.image_BCHW.device), warnings.catch_warnings():
+        with untouched(network), seeded(part.image_BCHW.device), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it announces its hooks
             return _arranged(part, _attribute(part, network, foreign)).detach().to(part.image_BCHW)
     except UserError:
@@ -250,48 +247,3 @@ class _Copying(nn.Module):
     def forward(self, image_BCHW: Tensor) -> Tensor:
         logits_BK: Tensor = self.network(image_BCHW.clone())
         return logits_BK
-
-
-@contextmanager
-def _untouched(network: nn.Module) -> Iterator[None]:
-    """Every module's hooks and attributes and every tensor's numbers are as before afterwards."""
-    states = [(module, vars(module), _opened(vars(module))) for module in network.modules()]
-    tensors = [(tensor, tensor.data) for tensor in (*network.parameters(), *network.buffers())]
-    try:
-        yield
-    finally:
-        for _, now, before in states:
-            for name in set(now) - set(before):
-                del now[name]
-            for name, (value, content) in before.items():
-                now[name] = value
-                if content is not None:  # in place: the handles of hooks refer to these
-                    value.clear()
-                    value.update(content)
-        for tensor, numbers in tensors:
-            if tensor.data_ptr() != numbers.data_ptr():
-                tensor.data = numbers
-
-
-def _opened(attributes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Each attribute, and a copy of what is in it where it is a dictionary or a set."""
-    return {
-        name: (value, copy.copy(value) if isinstance(value, dict | set) else None)
-        for name, value in attributes.items()
-    }
-
-
-@contextmanager
-def _seeded(device: torch.device) -> Iterator[None]:
-    """The same random numbers for every image; all global states are as before afterwards."""
-    before = np.random.get_state()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(SEED)
-        np.random.seed(SEED)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(SEED)
-        try:
-            yield
-        finally:
-            np.random.set_state(before)

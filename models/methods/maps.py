@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from models.errors import UserError
-from models.methods.registry import CAPTUM, Method, NetworkMethod, PassMethod
+from models.methods import user_method
+from models.methods.registry import CAPTUM, Method, NetworkMethod, PassMethod, UserMethod
 from models.network.bias_terms import biased_layers
 from models.network.capture import Capture, as_found, capture
 from models.network.grid import Grid
@@ -90,5 +91,7 @@ def check_methods(
         if any(method.follows for method in network_methods(methods)):
             asked.gradient_of(image_BCHW, seen.target_B)
         for method in network_methods(methods):
-            if method.name.startswith(CAPTUM):  # nobody knows beforehand
+            if isinstance(method, UserMethod):
+                user_method.check(asked, method.address)
+            elif method.name.startswith(CAPTUM):  # nobody knows beforehand
                 method.map_Bhw(asked)

@@ -1,14 +1,16 @@
 """The registry of attribution methods: name, version, sign rule, cost, and what makes the map.
 
 A method is named as it is typed: `grad_cam`, `rise:masks=500`, `captum:GuidedBackprop`. Arguments
-that have their default value are no part of the name. Settings check names, so that torch is
-imported only where a map is made.
+that have their default value are no part of the name. A user's own, `path/to/file.py:function`, is
+called `file.py:function`. Settings check names, so that torch is imported only where a map is made.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.arguments import format_arguments, parse_arguments, parse_settings
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from models.network.capture import Capture
     from models.network.question import Question
 
+USER_NAME = re.compile(r"[\w.-]+\.py:\w+")  # it is a folder's and a metric's too
 CAPTUM = "captum"  # prefix of Captum's attributions
 
 
@@ -32,6 +35,11 @@ class Method:
     version: int
     sign: Sign
     cost: Cost | None  # None where nobody said
+
+    @property
+    def address(self) -> str:
+        """What it is found by, where it is asked for."""
+        return self.name
 
     @property
     def specification(self) -> list[object]:
@@ -51,7 +59,7 @@ class PassMethod(Method):
 class NetworkMethod(Method):
     """A map for which the method runs the network by itself."""
 
-    settings: Any  # a frozen dataclass
+    settings: Any  # a frozen dataclass; of a user's own, its address
     map_Bhw: Callable[[Question], Tensor]
     looks_inside: bool = False  # needs a layer with cells
     layer: str = ""  # another one than the classifier's
@@ -61,6 +69,21 @@ class NetworkMethod(Method):
     @property
     def specification(self) -> list[object]:
         return [*super().specification, asdict(self.settings)]
+
+
+@dataclass(frozen=True)
+class UserMethod(NetworkMethod):
+    """A user's own function: its settings are its address, its numbers are what its code makes."""
+
+    @property
+    def address(self) -> str:
+        return str(self.settings)
+
+    @property
+    def specification(self) -> list[object]:
+        from models.methods import user_method
+
+        return [self.name, self.version, user_method.digests_of(self.address)]
 
 
 def _of_layer(name: str) -> PassMethod:
@@ -117,8 +140,30 @@ def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
     return tuple(map(find_method, names))
 
 
+def method_names(addresses: Sequence[str]) -> list[str]:
+    """What methods that are known by these addresses are called in folders, tables and pages."""
+    return [_user_name(name) if is_user_method(name) else name for name in addresses]
+
+
+def is_user_method(name: str) -> bool:
+    return ".py:" in name
+
+
+def _user_name(address: str) -> str:
+    """File and function: the same on every machine. Nothing is loaded yet."""
+    name = Path(address).name
+    if USER_NAME.fullmatch(name) is None:
+        raise UserError(
+            f"method {address!r} is not understood: give path/to/file.py:function, the file and "
+            "the function named with letters, digits, '_', '-' and '.'"
+        )
+    return name
+
+
 def find_method(name: str) -> Method:
     """`rise:masks=500` as a method; its own name is the shortest that means the same."""
+    if is_user_method(name):
+        return _of_user(name)
     family, _, rest = name.partition(":")
     if family == CAPTUM:
         return _of_captum(rest)
@@ -131,7 +176,7 @@ def find_method(name: str) -> Method:
         return _of_settings(family, parse_settings(f"method {family}", FAMILIES[family], given))
     raise UserError(
         f"unknown method {name!r}{suggest(name, NAMES)}; known are {list_names(NAMES)}, "
-        "and captum:NAME"
+        "captum:NAME and path/to/file.py:function"
     )
 
 
@@ -166,3 +211,21 @@ def _of_captum(rest: str) -> NetworkMethod:
         looks_inside=asked_for.looks_inside,
         follows=False,  # those that need a gradient say so when they are tried
     )
+
+
+def _of_user(address: str) -> UserMethod:
+    return UserMethod(
+        _user_name(address),
+        1,
+        "absolute",
+        None,
+        str(Path(address)),
+        lambda asked: _explain_by_user(asked, address),
+        follows=False,
+    )
+
+
+def _explain_by_user(asked: Question, address: str) -> Tensor:
+    from models.methods import user_method
+
+    return user_method.explain(asked, address)

@@ -46,7 +46,7 @@ class Plan:
     @cached_property
     def methods(self) -> tuple[Method, ...]:
         named = {stage.method for stage in self.stages}
-        return find_methods([name for name in self.attribution.methods if name in named])
+        return tuple(m for m in find_methods(self.attribution.methods) if m.name in named)
 
     def wants(self, *stages: Stage) -> bool:
         """Is there such a stage to write, of whatever method?"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ class AttributionSettings(BaseModel):
     methods: tuple[str, ...] = Field(
         LAYER_METHODS,
         min_length=1,
-        description="Attribution methods, separated by commas; arguments as in rise:masks=500.",
+        description="Attribution methods, separated by commas; arguments as in rise:masks=500; "
+        "your own as path/to/file.py:function.",
     )
     target: Literal["prediction", "label"] = Field(
         "prediction", description="The class that maps explain."
@@ -34,7 +36,11 @@ class AttributionSettings(BaseModel):
     @field_validator("methods")
     @classmethod
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(method.name for method in find_methods(names)))
+        methods = {method.address: method.name for method in find_methods(names)}
+        twice = [name for name, count in Counter(methods.values()).items() if count > 1]
+        if twice:
+            raise ValueError(f"two methods would be called {twice[0]}: rename one file or function")
+        return tuple(methods)
 
 
 class ComparisonSettings(BaseModel):

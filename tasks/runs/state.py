@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.errors import RunFolderError
+from models.methods.registry import method_names
 
 GEOMETRY = ("resize", "crop", "interpolation", "antialias")  # of the preprocessing
 
@@ -95,8 +96,8 @@ class RunState(BaseModel):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The attribution methods that were asked for, in their order."""
-        return tuple(self.settings["attribution"]["methods"])
+        """What the attribution methods that were asked for are called, in their order."""
+        return tuple(method_names(self.settings["attribution"]["methods"]))
 
     def section(self, name: str, kind: type[Section]) -> Section:
         """One section of the settings, in its own type."""

@@ -99,3 +99,10 @@ def test_where_the_work_is_done_is_no_part_of_it(job: Job) -> None:
 def test_more_methods_leave_the_others_as_they_are(job: Job) -> None:
     more = replace(job, attribution=AttributionSettings(methods=("grad_cam", "layer_cam")))
     assert marks(job, 0).items() <= marks(more, 0).items()
+
+
+def test_a_users_method_is_kept_by_its_address_and_two_of_one_name_are_refused() -> None:
+    own = ("grad_cam", "a/maps.py:blob", "./a/maps.py:blob")
+    assert AttributionSettings(methods=own).methods == ("grad_cam", "a/maps.py:blob")
+    with pytest.raises(ValueError, match=r"two methods would be called maps\.py:blob: rename one"):
+        AttributionSettings(methods=("a/maps.py:blob", "b/maps.py:blob"))

@@ -1,0 +1,63 @@
+"""Somebody else's method at work on a network: nothing of it stays in the network, and its random
+numbers are the same each time."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+SEED = 0
+
+
+@contextmanager
+def untouched(network: nn.Module) -> Iterator[None]:
+    """Every module's hooks and attributes and every tensor's numbers are as before afterwards."""
+    states = [(module, vars(module), _opened(vars(module))) for module in network.modules()]
+    tensors = [(tensor, tensor.data) for tensor in (*network.parameters(), *network.buffers())]
+    try:
+        yield
+    finally:
+        for _, now, before in states:
+            for name in set(now) - set(before):
+                del now[name]
+            for name, (value, content) in before.items():
+                now[name] = value
+                if content is not None:  # in place: the handles of hooks refer to these
+                    value.clear()
+                    value.update(content)
+        for tensor, numbers in tensors:
+            if tensor.data_ptr() != numbers.data_ptr():
+                tensor.data = numbers
+
+
+def _opened(attributes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Each attribute, and a copy of what is in it where it is a dictionary or a set."""
+    return {
+        name: (value, copy.copy(value) if isinstance(value, dict | set) else None)
+        for name, value in attributes.items()
+    }
+
+
+@contextmanager
+def seeded(device: torch.device) -> Iterator[None]:
+    """The same random numbers for every image; all global states are as before afterwards."""
+    before, plain = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(SEED)
+        np.random.seed(SEED)
+        random.seed(SEED)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(SEED)
+        try:
+            yield
+        finally:
+            np.random.set_state(before)
+            random.setstate(plain)
