@@ -1,0 +1,229 @@
+"""What the commit before the new layout left is read, continued, reused and compared.
+
+tests/golden/before_layout/make.py says which commit that was and how its code made the files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from mlflow.tracking import MlflowClient
+
+from flows.cli import main
+
+GOLDEN = Path(__file__).parents[1] / "golden/before_layout"
+MADE = json.loads((GOLDEN / "made.json").read_text())
+HERE = Path("/proc/self/cwd")  # with which the kept addresses begin
+WORDS = {"message", "reason"}  # with numbers in them, or other people's words
+PREDICTED = 30  # of 32 pictures, two of which are broken
+
+pytestmark = pytest.mark.skipif(not HERE.exists(), reason="only Linux has /proc/self/cwd")
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what is kept, as it lay when it was made; the process stands in it."""
+    folder = tmp_path / "kept"
+    shutil.copytree(GOLDEN, folder, ignore=shutil.ignore_patterns("make.py", ".*", "__pycache__"))
+    for packed in folder.rglob("*.gz"):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+    for path in (folder / "data").rglob("*"):
+        os.utime(path, (MADE["changed"], MADE["changed"]))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def sightline(*arguments: str) -> str:
+    """What the command prints."""
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def run_again(name: str, folder: Path, *more: str) -> Any:
+    """What the command that made it prints today; of two equal options the later one counts."""
+    store = f"sqlite:///{folder}/mlflow.db"  # MLflow remembers an open store by its address
+    return json.loads(sightline(*MADE["commands"][name], "--mlflow", store, "--json", *more))
+
+
+def content(file: Path) -> Any:
+    return json.loads(file.read_text())
+
+
+def names(run: Path, pattern: str = "part-*.parquet") -> list[str]:
+    return sorted(str(path.relative_to(run)) for path in run.rglob(pattern))
+
+
+def as_written(run: Path, files: list[str]) -> dict[str, tuple[int, bytes]]:
+    """Files with the time they were written at."""
+    return {name: ((run / name).stat().st_mtime_ns, (run / name).read_bytes()) for name in files}
+
+
+def differences(found: Any, expected: Any, where: str, atol: float = 1e-5) -> Iterator[str]:
+    """Where two values of JSON differ, by more than two processors differ in floats."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        if found.keys() != expected.keys():
+            yield f"{where}: {sorted(found)}, not {sorted(expected)}"
+        for key in sorted(found.keys() & expected.keys()):
+            yield from differences(found[key], expected[key], f"{where}.{key}", atol)
+    elif isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
+        for index, pair in enumerate(zip(found, expected, strict=True)):
+            yield from differences(*pair, f"{where}[{index}]", atol)
+    elif isinstance(expected, float) and isinstance(found, float):
+        if found != pytest.approx(expected, rel=2e-3, abs=atol, nan_ok=True):
+            yield f"{where}: {found}, not {expected}"
+    elif found != expected:
+        yield f"{where}: {found!r}, not {expected!r}"
+
+
+def differing_rows(found: pa.Table, expected: pa.Table, where: str) -> Iterator[str]:
+    """The same for tables, whose marks (specification and fingerprint) must be the same."""
+    if not found.schema.equals(expected.schema, check_metadata=True):
+        yield f"{where}: {found.schema.to_string()}, not {expected.schema.to_string()}"
+        return
+    for name in set(expected.column_names) - WORDS:
+        atol = 2e-3 if "halffloat" in str(expected.schema.field(name).type) else 1e-5
+        pair = found[name].to_pylist(), expected[name].to_pylist()
+        yield from differences(*pair, f"{where} {name}", atol)
+
+
+def is_same_run(found: Path, expected: Path) -> None:
+    """The same identity, parts, marks and words, and numbers as near as other processors are."""
+    assert content(found / "run.json")["identity"] == content(expected / "run.json")["identity"]
+    assert content(found / "run.json")["state"] == "finished"
+    files = names(expected, "*.parquet")
+    assert set(names(found, "*.parquet")) - {"reuse.parquet"} == set(files)
+    tables = ((pq.read_table(found / name), pq.read_table(expected / name)) for name in files)
+    different = (differing_rows(*pair, name) for name, pair in zip(files, tables, strict=True))
+    assert [told for each in different for told in each] == []
+
+
+def test_what_is_kept_says_nothing_of_the_machine_that_made_it(kept: Path) -> None:
+    texts = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    assert len(texts) > 100
+    folders = (b"/tmp/", b"/work/", b"/home/", b"/root/")
+    assert [path for path, text in texts.items() if any(it in text for it in folders)] == []
+
+
+def test_a_finished_run_is_shown_with_its_figures(kept: Path) -> None:
+    assert json.loads(sightline("show", "run", "--json")) == content(kept / "run/summary.json")
+    assert "30 predicted, 2 failed" in " ".join(sightline("show", "run").split())
+
+
+def test_runs_are_listed_with_their_state(kept: Path) -> None:
+    listed = json.loads(sightline("runs", ".", "--json"))
+    states = {Path(entry["path"]).name: (entry["state"], entry["done"]) for entry in listed}
+    assert states == {
+        "run": ("finished", PREDICTED),
+        "after": ("finished", PREDICTED),
+        "unfinished": ("stopped", 19),  # nobody writes it
+    }
+
+
+def test_two_runs_compare_as_they_did(kept: Path) -> None:
+    told = sightline("compare", f"{HERE}/after", f"{HERE}/run", "--json", "--out", "compared")
+    moved = content(kept / "expected/moved.json")
+    assert list(differences(json.loads(told), moved, "moved")) == []
+    paired = content(kept / "compared/compare.json")
+    assert list(differences(paired, content(kept / "expected/compare.json"), "paired")) == []
+    assert len(paired["figures"]) == 9
+    assert "data:image/png;base64," in (kept / "compared/compare.html").read_text()
+
+
+def test_a_run_is_removed_whole(kept: Path) -> None:
+    sightline("remove", "run", "--yes")
+    assert not (kept / "run").exists()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_an_unfinished_run_continues_after_its_first_shard(kept: Path) -> None:
+    parts = names(kept / "unfinished")
+    before = as_written(kept / "unfinished", [*parts, "donors.parquet"])
+    identity = content(kept / "unfinished/run.json")["id"]
+    cost = run_again("unfinished", kept)["cost"]
+    assert (cost["reused"], cost["computed"]) == (19, PREDICTED - 19)
+    assert as_written(kept / "unfinished", list(before)) == before
+    assert content(kept / "unfinished/run.json")["id"] == identity
+    is_same_run(kept / "unfinished", kept / "run")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_finished_run_has_nothing_left_to_compute(kept: Path) -> None:
+    before = as_written(kept / "run", [*names(kept / "run"), "donors.parquet"])
+    cost = run_again("run", kept)["cost"]
+    assert (cost["reused"], cost["computed"]) == (PREDICTED, 0)
+    assert as_written(kept / "run", list(before)) == before
+    assert "data:image/png;base64," in (kept / "run/report.html").read_text()
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize("shard_size", ["20", pytest.param("7", marks=pytest.mark.full)])
+def test_every_row_of_a_run_is_reused(kept: Path, shard_size: str) -> None:
+    reusing = ("--out", f"{HERE}/new", "--reuse", f"{HERE}/run", "--shard-size", shard_size)
+    summary = run_again("run", kept, *reusing)
+    assert (summary["cost"]["reused"], summary["cost"]["computed"]) == (PREDICTED, 0)
+    assert summary["images"] == content(kept / "run/summary.json")["images"]
+    assert (kept / "new/donors.parquet").read_bytes() == (kept / "run/donors.parquet").read_bytes()
+    for stage in {str(Path(name).parent) for name in names(kept / "run")}:
+        taken, there = (pq.read_table(kept / run / stage) for run in ("new", "run"))
+        if stage == "votes":  # what the donors say is asked again
+            assert list(differing_rows(taken, there, stage)) == []
+        else:
+            assert taken.to_pylist() == there.to_pylist(), stage  # copied to the last bit
+
+
+@pytest.mark.full  # the next one checks the same of a model that comes from MLflow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_fresh_audit_has_the_same_marks_and_rows(kept: Path) -> None:
+    cost = run_again("run", kept, "--out", f"{HERE}/fresh")["cost"]
+    assert (cost["reused"], cost["computed"]) == (0, PREDICTED)
+    is_same_run(kept / "fresh", kept / "run")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_model_that_was_logged_is_audited_by_its_version(kept: Path) -> None:
+    logged = ("--model", "mlflow:models:/scenes/1", "--out", f"{HERE}/logged")
+    summary = run_again("run", kept, *logged, "--mlflow", f"sqlite:///{kept}/mlflow/mlflow.db")
+    assert summary["cost"]["computed"] == PREDICTED
+    assert content(kept / "logged/run.json")["model_origin"]["address"] == "models:/scenes/1"
+    is_same_run(kept / "logged", kept / "run")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_killed_training_continues_after_its_first_epoch(kept: Path) -> None:
+    (first,) = content(kept / "training/history.json")
+    training = (kept / "training/training.json").read_bytes()
+    (kept / "retrained").mkdir()
+    (kept / "training").rename(kept / "retrained/training")
+    run_again("training", kept)
+    known, second = content(kept / "retrained/training/history.json")
+    assert known == first  # with the time that it ended at
+    assert (second["number"], second["step"]) == (2, 6)
+    assert second["ended"] > first["ended"]
+    undisturbed = content(kept / "expected/history.json")[1]["figures"]
+    for name in ("train.loss", "train.cross_entropy", "train.background", "train.learning_rate"):
+        assert second["figures"][name] == pytest.approx(undisturbed[name], rel=0.01), name
+    assert (kept / "retrained/training/training.json").read_bytes() == training
+    assert content(kept / "retrained/after/run.json")["state"] == "finished"
+    points = losses_in_mlflow(kept, json.loads(training)["id"])
+    assert points == [(1, first["figures"]["train.loss"]), (2, second["figures"]["train.loss"])]
+
+
+def losses_in_mlflow(folder: Path, training: str) -> list[tuple[int, float]]:
+    """Epochs and losses of the one MLflow run of a training."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("sightline").experiment_id
+    (run,) = client.search_runs([experiment], f"tags.`sightline.training_id` = '{training}'")
+    points = client.get_metric_history(run.info.run_id, "train.loss")
+    return [(point.step, point.value) for point in points]
