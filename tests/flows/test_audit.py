@@ -8,8 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -27,6 +25,7 @@ from flows.cli.commands import main
 from flows.settings.sections import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
 from models.classifier.user_code import build_from_file
 from tasks.runs.reader import open_run
+from tests.support.waiting import PATIENCE, wait_until
 
 COMMAND = [str(Path(sys.executable).with_name("sightline"))]
 
@@ -221,34 +220,31 @@ def test_stopping_leaves_finished_parts_and_nothing_else(
     process = subprocess.Popen(
         COMMAND + arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    for _ in _until(lambda: len(list(run.glob("maps/*/part-*"))) > 8, seconds=120):
-        assert process.poll() is None
+    assert wait_until(
+        lambda: len(list(run.glob("maps/*/part-*"))) > 8 or process.poll() is not None
+    )
+    assert process.poll() is None
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(how)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, told
     assert "stopped; what was computed is kept, and the same command continues" in told
     assert "Traceback" not in told
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert not alive
     assert not list(run.rglob("*.tmp"))
     kept = len(list(run.glob("predictions/part-*")))
     assert 0 < kept < 80
     continued = subprocess.run(
-        [*COMMAND, *arguments, "--json"], capture_output=True, text=True, check=True, timeout=200
+        [*COMMAND, *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     cost = json.loads(continued.stdout)["cost"]
     assert cost["computed"] + cost["reused"] == 2000
     assert cost["reused"] >= 25 * (kept - 2)
-
-
-def _until(condition: object, seconds: float) -> Iterator[None]:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        yield
-        time.sleep(0.2)
 
 
 OCCASIONS: dict[str, type[RunSettings]] = {

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from flows.cli import orphan_guard
+from tests.support.waiting import PATIENCE
 
 COMMAND = """
 import sys
@@ -18,7 +19,7 @@ sys.path.remove("")  # as the installed command, which does not look into the wo
 import subprocess, time
 from flows.cli.orphan_guard import nothing_left_behind
 with nothing_left_behind():
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print(child.pid, flush=True)
     time.sleep({seconds})
 """
@@ -35,7 +36,7 @@ def started(
 
 
 def test_children_of_a_killed_command_end() -> None:
-    process, child = started(60)
+    process, child = started(600)
     wardens = [
         other
         for other in psutil.Process(process.pid).children()
@@ -43,7 +44,7 @@ def test_children_of_a_killed_command_end() -> None:
     ]
     process.kill()
     process.communicate()
-    gone, _ = psutil.wait_procs([child, *wardens], timeout=10)
+    gone, _ = psutil.wait_procs([child, *wardens], timeout=PATIENCE)
     assert len(gone) == 2
 
 
@@ -51,10 +52,10 @@ def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None
     (tmp_path / "flows/cli").mkdir(parents=True)
     for name in ("flows/__init__.py", "flows/cli/__init__.py", "psutil.py", "contextlib.py"):
         (tmp_path / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
-    process, child = started(60, tmp_path)
+    process, child = started(600, tmp_path)
     process.kill()
     process.communicate()
-    gone, _ = psutil.wait_procs([child], timeout=10)
+    gone, _ = psutil.wait_procs([child], timeout=PATIENCE)
     assert gone
     assert not (tmp_path / "was run").exists()
 
@@ -62,7 +63,7 @@ def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None
 def test_children_of_a_command_that_ends_are_left_alone() -> None:
     process, child = started(0)
     try:
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
         with suppress(psutil.TimeoutExpired):
             child.wait(1)
             pytest.fail("the child was ended")

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tasks.runs.reader import open_run
+from tests.support.waiting import PATIENCE, wait_until
 
 BIN = Path(sys.executable).parent
 IMAGES = 1500
@@ -26,7 +27,7 @@ IMPATIENT = (
     "from flows.cli import main; main()"
 )
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 @dataclass
@@ -45,15 +46,13 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            with (
-                suppress(OSError),
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/health", timeout=5),
-            ):
-                return
-            time.sleep(0.3)
-        pytest.fail("Prefect's server does not start")
+        assert wait_until(self.answers), "Prefect's server does not start"
+
+    def answers(self) -> bool:
+        health = f"http://127.0.0.1:{self.port}/api/health"
+        with suppress(OSError), urllib.request.urlopen(health, timeout=5):
+            return True
+        return False
 
     def kill(self) -> None:
         if self.process is not None:
@@ -128,7 +127,7 @@ def test_an_audit_outlives_a_restart_of_prefects_server(
         assert audit.poll() is None, audit.communicate()
         time.sleep(0.2)
     server.start()
-    found, told = audit.communicate(timeout=400)
+    found, told = audit.communicate(timeout=2 * PATIENCE)
     assert audit.returncode == 0, told
     assert json.loads(found)["images"]["predicted"] == IMAGES
     assert "Traceback" not in told
@@ -143,7 +142,7 @@ def test_a_server_that_stays_away_costs_no_result(
     audit = start(crowd, bundle, run, environment, impatient)
     wait_for_parts(audit, run)
     server.kill()
-    _, told = audit.communicate(timeout=400)
+    _, told = audit.communicate(timeout=2 * PATIENCE)
     assert audit.returncode == 3, told
     assert told.splitlines()[-1].startswith("sightline: Prefect at http://127.0.0.1:")
     assert "what was computed is kept, and the same command continues" in told
@@ -151,12 +150,12 @@ def test_a_server_that_stays_away_costs_no_result(
     assert open_run(run).state["state"] == "finished"
     stamps = {path: path.stat().st_mtime_ns for path in parts(run)}
     again = start(crowd, bundle, run, environment)
-    _, told = again.communicate(timeout=120)
+    _, told = again.communicate(timeout=PATIENCE)
     assert again.returncode == 3, told  # still away: said at once
     assert "Prefect at http://127.0.0.1:" in told.splitlines()[-1]
     server.start()
     again = start(crowd, bundle, run, server.environment)
-    found, told = again.communicate(timeout=120)
+    found, told = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, told
     assert json.loads(found)["cost"]["computed"] == 0
     assert {path: path.stat().st_mtime_ns for path in parts(run)} == stamps
