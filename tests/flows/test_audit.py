@@ -207,7 +207,7 @@ def crowd(benchmark_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.full  # 50 seconds; test_nothing_lost.py stops runs in make test
+@pytest.mark.full  # 50 seconds; test_random_failures.py stops runs in make test
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_finished_parts_and_nothing_else(
     crowd: Path, bundle: Path, tmp_path: Path, tracking: str, how: signal.Signals

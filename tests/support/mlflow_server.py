@@ -9,14 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.support.waiting import PATIENCE, wait_until
+from tests.support.waiting import PATIENCE, answers, wait_until
 
 MLFLOW = str(Path(sys.executable).with_name("mlflow"))
 
@@ -48,12 +47,8 @@ class Server:
                 stderr=log,
                 start_new_session=True,  # it starts processes of its own
             )
-        assert wait_until(self.answers), (self.folder / "server.log").read_text()
-
-    def answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
-            return True
-        return False
+        is_up = wait_until(lambda: answers(f"{self.uri}/health"))
+        assert is_up, (self.folder / "server.log").read_text()
 
     def kill(self) -> None:
         if self.process is not None:

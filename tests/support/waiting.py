@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 
 PATIENCE = 300.0  # seconds for what takes a few on a quiet machine: who waits longer, hangs
 
@@ -16,3 +18,9 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> bo
             return False
         time.sleep(0.02)
     return True
+
+
+def answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False

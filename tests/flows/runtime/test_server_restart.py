@@ -9,16 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tasks.runs.reader import open_run
-from tests.support.waiting import PATIENCE, wait_until
+from tests.support.waiting import PATIENCE, answers, wait_until
 
 BIN = Path(sys.executable).parent
 IMAGES = 1500
@@ -46,13 +44,8 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        assert wait_until(self.answers), "Prefect's server does not start"
-
-    def answers(self) -> bool:
         health = f"http://127.0.0.1:{self.port}/api/health"
-        with suppress(OSError), urllib.request.urlopen(health, timeout=5):
-            return True
-        return False
+        assert wait_until(lambda: answers(health)), "Prefect's server does not start"
 
     def kill(self) -> None:
         if self.process is not None:
