@@ -1,7 +1,8 @@
 """Every test asserts something, and stands in the folder of the package that it tests.
 
-A test that asserts nothing passes whatever the code does. An assertion is `assert`, `pytest.raises` or `pytest.warns`, a comparison of numpy, torch or pandas,
-or a checker that a test module or tests/support names `check_...` and that asserts itself.
+A test that asserts nothing passes whatever the code does. An assertion is `assert`, `pytest.raises`
+or `pytest.warns`, a comparison of numpy, torch or pandas, or a checker that a test module or
+tests/support names `check_...` and that asserts itself.
 """
 
 from __future__ import annotations
