@@ -42,7 +42,7 @@ def prefect_server() -> Iterator[None]:
     """One Prefect server for all tests that run a flow in this process."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=300):
         yield
 
 

@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -25,6 +23,7 @@ from flows.settings.sections import AuditSettings, ReleaseSettings, RetrainSetti
 from models.classifier.user_code import build_from_file
 from tasks.runs.reader import open_run
 from tests.support.command_line import SIGHTLINE, invoke, link_images
+from tests.support.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def crowd(benchmark_folder: Path, tmp_path: Path) -> Path:
     return link_images(benchmark_folder, tmp_path / "crowd", 2000)
 
 
-@pytest.mark.full  # 50 seconds; test_nothing_lost.py stops runs in make test
+@pytest.mark.full  # 50 seconds; test_random_failures.py stops runs in make test
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_finished_parts_and_nothing_else(
     crowd: Path, bundle: Path, tmp_path: Path, tracking: str, how: signal.Signals
@@ -208,34 +207,31 @@ def test_stopping_leaves_finished_parts_and_nothing_else(
     process = subprocess.Popen(
         [SIGHTLINE, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    for _ in _until(lambda: len(list(run.glob("maps/*/part-*"))) > 8, seconds=120):
-        assert process.poll() is None
+    assert wait_until(
+        lambda: len(list(run.glob("maps/*/part-*"))) > 8 or process.poll() is not None
+    )
+    assert process.poll() is None
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, errors
     assert "stopped; what was computed is kept, and the same command continues" in errors
     assert "Traceback" not in errors
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert not alive
     assert not list(run.rglob("*.tmp"))
     kept = len(list(run.glob("predictions/part-*")))
     assert 0 < kept < 80
     continued = subprocess.run(
-        [SIGHTLINE, *arguments, "--json"], capture_output=True, text=True, check=True, timeout=200
+        [SIGHTLINE, *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     cost = json.loads(continued.stdout)["cost"]
     assert cost["computed"] + cost["reused"] == 2000
     assert cost["reused"] >= 25 * (kept - 2)
-
-
-def _until(condition: object, seconds: float) -> Iterator[None]:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        yield
-        time.sleep(0.2)
 
 
 OCCASIONS: dict[str, type[RunSettings]] = {

@@ -10,9 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +23,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tasks.runs.series import MOMENT
+from tests.support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -146,7 +146,7 @@ def site(
         site = Site(folder, environment, api)
         server = site.start(SERVER.replace("4200", str(port)))
         try:
-            until(lambda: answers(api))
+            assert wait_until(lambda: answers(api))
             site.prefect(POOL)
             site.prefect(DEPLOY)
             yield site
@@ -160,13 +160,6 @@ def answers(api: httpx.Client) -> bool:
         return api.get("/health").status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def until(condition: Callable[[], object], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -189,7 +182,7 @@ def test_the_commands_of_the_pages_are_those_that_run_here() -> None:
 
 def test_nights_are_scheduled(site: Site) -> None:
     """With SQLAlchemy 2.1 all else works, and no run is ever made."""
-    until(lambda: len(site.nights()) > 1)
+    assert wait_until(lambda: len(site.nights()) > 1)
     times = [datetime.fromisoformat(run["expected_start_time"]) for run in site.nights()]
     assert {(time.hour, time.minute) for time in times} == {(2, 0)}
     assert times[1] - times[0] == timedelta(days=1)
@@ -197,7 +190,7 @@ def test_nights_are_scheduled(site: Site) -> None:
 
 
 def test_a_night_is_compared_with_the_night_before(site: Site) -> None:
-    until(lambda: len(site.nights()) > 1)
+    assert wait_until(lambda: len(site.nights()) > 1)
     first, second = site.nights()[:2]
     folders = []
     for night in (first, second):
@@ -215,13 +208,13 @@ def test_a_night_is_compared_with_the_night_before(site: Site) -> None:
 
 
 def test_a_week_is_scheduled_and_its_candidate_becomes_the_champion(site: Site) -> None:
-    until(lambda: len(site.waiting("weekly")) > 1)
+    assert wait_until(lambda: len(site.waiting("weekly")) > 1)
     weeks = site.waiting("weekly")
     times = [datetime.fromisoformat(run["expected_start_time"]) for run in weeks[:2]]
     assert [(time.weekday(), time.hour) for time in times] == [(6, 3)] * 2
     (site.folder / "flows").mkdir()
     (site.folder / "flows/policy.toml").write_text(LENIENT)
-    until(lambda: age_of(weeks[0]) > TIED, 400)
+    assert wait_until(lambda: age_of(weeks[0]) > TIED, 2 * PATIENCE)
     moment = site.make_due(weeks[0]).name
     site.prefect(ONCE)
     assert site.state(weeks[0]) == "Completed"
@@ -270,7 +263,7 @@ def age_of(run: dict[str, Any]) -> timedelta:
 
 def released(site: Site, state: str) -> Path:
     """The folder of the release that the retraining's end asked for."""
-    until(lambda: site.waiting("on-demand", scheduled=False))
+    assert wait_until(lambda: site.waiting("on-demand", scheduled=False))
     (release,) = site.waiting("on-demand", scheduled=False)
     site.prefect(ONCE)
     assert site.state(release) == state
@@ -280,14 +273,14 @@ def released(site: Site, state: str) -> Path:
 
 def test_a_killed_night_continues_in_its_folder_when_it_is_retried(site: Site) -> None:
     add_pictures(site.folder / "demo/benchmark", CROWD)
-    until(site.nights)
+    assert wait_until(site.nights)
     night = site.nights()[0]
     folder = site.make_due(night)
     worker = site.start(ONCE)
-    until(lambda: len(list(folder.glob("predictions/part-*"))) > 2)
+    assert wait_until(lambda: len(list(folder.glob("predictions/part-*"))) > 2)
     flow_process_of(worker).send_signal(signal.SIGKILL)
     worker.wait(120)
-    until(lambda: site.state(night) == "Crashed")
+    assert wait_until(lambda: site.state(night) == "Crashed")
     kept = whole_shards(stamps(folder))
     assert 0 < len(kept) < STAGES * SHARDS
     site.prefect(RETRY.replace("ID", night["id"]))
@@ -331,7 +324,7 @@ def test_two_runs_at_once_run_one_after_the_other(site: Site) -> None:
     assert len(nights) == 2
     worker = site.start(WORKER)
     try:
-        until(lambda: all(site.state(night) == "Completed" for night in nights), 300)
+        assert wait_until(lambda: all(site.state(night) == "Completed" for night in nights))
     finally:
         worker.kill()
         worker.wait(60)

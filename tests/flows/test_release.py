@@ -131,7 +131,6 @@ def releases(
     return Releases(folder, first, released("strict.toml", "two"))
 
 
-@pytest.mark.timeout(600)
 def test_the_first_candidate_is_judged_by_absolute_rules(releases: Releases) -> None:
     done = releases.first
     assert done.exit_code == 0, done.stderr
@@ -227,7 +226,6 @@ def test_finished_audits_are_used_and_the_challenger_may_try_again(
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 def test_of_two_releases_at_once_one_wins(
     server: Server, benchmark_folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
@@ -332,7 +330,6 @@ def test_policies_and_workflows_of_the_page_are_right(tmp_path: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
-@pytest.mark.timeout(600)
 def test_the_commands_of_the_page_work(
     benchmark_folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ from tests.support.command_line import (
     with_options,
     without_option,
 )
+from tests.support.waiting import PATIENCE
 
 HELD_OUT = ("accuracy", "worst_group", "accuracy_exchanged")
 
@@ -249,7 +250,7 @@ def start(options: list[str], log: Path) -> psutil.Popen:
 
 def kill_at(moment: Moment, options: list[str], folder: Path) -> list[psutil.Process]:
     """Kill a retraining then; its children, which it leaves behind."""
-    log, end = folder / "log.txt", time.monotonic() + 200
+    log, end = folder / "log.txt", time.monotonic() + PATIENCE
     process = start(options, log)
     while not moment(folder / "run", log.read_text()):
         assert process.poll() is None, log.read_text()
@@ -287,7 +288,7 @@ def test_killed_at_any_moment_it_ends_as_if_undisturbed(
     points = MlflowClient(mlflow_of(tmp_path)).get_metric_history(run.info.run_id, "train.loss")
     assert [point.step for point in points] == [1, 2]
     assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert not alive
 
 

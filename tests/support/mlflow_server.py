@@ -9,15 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
+from tests.support.waiting import PATIENCE, answers, wait_until
 
 MLFLOW = str(Path(sys.executable).with_name("mlflow"))
 
@@ -49,11 +47,8 @@ class Server:
                 stderr=log,
                 start_new_session=True,  # it starts processes of its own
             )
-        for _ in range(240):
-            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
-                return
-            time.sleep(0.25)
-        pytest.fail((self.folder / "server.log").read_text())
+        is_up = wait_until(lambda: answers(f"{self.uri}/health"))
+        assert is_up, (self.folder / "server.log").read_text()
 
     def kill(self) -> None:
         if self.process is not None:
@@ -89,7 +84,7 @@ class Line:
             request.close_connection = True
             return
         length = int(request.headers.get("Content-Length") or 0)
-        server = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        server = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         server.request(
             request.command, request.path, request.rfile.read(length), dict(request.headers)
         )

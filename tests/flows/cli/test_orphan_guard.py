@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from flows.cli import orphan_guard
+from tests.support.waiting import PATIENCE
 
 COMMAND = """
 import sys
@@ -18,7 +19,7 @@ sys.path.remove("")  # as the installed command, which does not look into the wo
 import subprocess, time
 from flows.cli.orphan_guard import guard_children
 with guard_children():
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print(child.pid, flush=True)
     time.sleep({seconds})
 """
@@ -33,7 +34,7 @@ def start(seconds: int, folder: Path | None = None) -> tuple[subprocess.Popen[st
 
 
 def test_children_of_a_killed_command_end() -> None:
-    process, child = start(60)
+    process, child = start(600)
     guards = [
         other
         for other in psutil.Process(process.pid).children()
@@ -41,7 +42,7 @@ def test_children_of_a_killed_command_end() -> None:
     ]
     process.kill()
     process.communicate()
-    gone, _ = psutil.wait_procs([child, *guards], timeout=10)
+    gone, _ = psutil.wait_procs([child, *guards], timeout=PATIENCE)
     assert len(gone) == 2
 
 
@@ -49,10 +50,10 @@ def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None
     (tmp_path / "flows/cli").mkdir(parents=True)
     for name in ("flows/__init__.py", "flows/cli/__init__.py", "psutil.py", "contextlib.py"):
         (tmp_path / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
-    process, child = start(60, tmp_path)
+    process, child = start(600, tmp_path)
     process.kill()
     process.communicate()
-    gone, _ = psutil.wait_procs([child], timeout=10)
+    gone, _ = psutil.wait_procs([child], timeout=PATIENCE)
     assert gone
     assert not (tmp_path / "was run").exists()
 
@@ -60,7 +61,7 @@ def test_a_folder_of_the_users_with_our_names_is_not_run(tmp_path: Path) -> None
 def test_children_of_a_command_that_ends_are_left_alone() -> None:
     process, child = start(0)
     try:
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
         with suppress(psutil.TimeoutExpired):
             child.wait(1)
             pytest.fail("the child was ended")

@@ -9,9 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import pytest
 
 from tasks.runs.reader import open_run
 from tests.support.command_line import link_images
+from tests.support.waiting import PATIENCE, answers, wait_until
 
 BIN = Path(sys.executable).parent
 IMAGES = 1500
@@ -27,7 +26,7 @@ IMPATIENT = (
     "from flows.cli import main; main()"
 )
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 @dataclass
@@ -46,15 +45,8 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            with (
-                suppress(OSError),
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/health", timeout=5),
-            ):
-                return
-            time.sleep(0.3)
-        pytest.fail("Prefect's server does not start")
+        health = f"http://127.0.0.1:{self.port}/api/health"
+        assert wait_until(lambda: answers(health)), "Prefect's server does not start"
 
     def kill(self) -> None:
         if self.process is not None:
@@ -124,7 +116,7 @@ def test_an_audit_outlives_a_restart_of_prefects_server(
         assert audit.poll() is None, audit.communicate()
         time.sleep(0.2)
     server.start()
-    found, errors = audit.communicate(timeout=400)
+    found, errors = audit.communicate(timeout=2 * PATIENCE)
     assert audit.returncode == 0, errors
     assert json.loads(found)["images"]["predicted"] == IMAGES
     assert "Traceback" not in errors
@@ -139,7 +131,7 @@ def test_a_server_that_stays_away_costs_no_result(
     audit = start(crowd, bundle, run, environment, impatient)
     wait_for_parts(audit, run)
     server.kill()
-    _, errors = audit.communicate(timeout=400)
+    _, errors = audit.communicate(timeout=2 * PATIENCE)
     assert audit.returncode == 3, errors
     assert errors.splitlines()[-1].startswith("sightline: Prefect at http://127.0.0.1:")
     assert "what was computed is kept, and the same command continues" in errors
@@ -147,12 +139,12 @@ def test_a_server_that_stays_away_costs_no_result(
     assert open_run(run).state.state == "finished"
     stamps = {path: path.stat().st_mtime_ns for path in parts(run)}
     again = start(crowd, bundle, run, environment)
-    _, errors = again.communicate(timeout=120)
+    _, errors = again.communicate(timeout=PATIENCE)
     assert again.returncode == 3, errors  # still away: reported at once
     assert "Prefect at http://127.0.0.1:" in errors.splitlines()[-1]
     server.start()
     again = start(crowd, bundle, run, server.environment)
-    found, errors = again.communicate(timeout=120)
+    found, errors = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, errors
     assert json.loads(found)["cost"]["computed"] == 0
     assert {path: path.stat().st_mtime_ns for path in parts(run)} == stamps

@@ -22,13 +22,14 @@ from models.addresses import as_path
 from models.errors import UserError
 from tasks.storage import lock
 from tasks.storage.lock import Claim, hold_lock, owner_of
+from tests.support.waiting import wait_until
 
 HOLD = """
 import sys, time
 from tasks.storage.lock import hold_lock
 with hold_lock(sys.argv[1]):
     print(1, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -89,8 +90,8 @@ def test_a_dead_process_of_this_machine_is_replaced_at_once(tmp_path: Path) -> N
     with pytest.raises(UserError, match=f"process {process.pid}"), hold_lock(str(run)):
         pytest.fail("two writers")
     process.kill()
-    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:  # until it is waited for
-        time.sleep(0.01)
+    dead = psutil.Process(process.pid)
+    assert wait_until(lambda: dead.status() == psutil.STATUS_ZOMBIE)  # until it is waited for
     with hold_lock(str(run)):
         assert owner_of(run) is not None
     process.communicate()
@@ -144,21 +145,19 @@ def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.Monk
         with hold_lock(str(run)):
             for path in (run / "lock").glob("*.json"):
                 path.unlink()
-            for _ in range(100):
-                if stopped:
-                    break
-                time.sleep(0.02)
+            assert wait_until(lambda: stopped)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert stopped
 
 
 def test_signs_of_life_are_given(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BEAT", 0.05)
     with hold_lock(str(run)):
-        first = owner_of(run)
-        time.sleep(0.5)
-        later = owner_of(run)
-        assert first is not None
-        assert later is not None
-        assert later.beat > first.beat
+        first = last_beat(run)
+        assert wait_until(lambda: last_beat(run) > first)
+
+
+def last_beat(run: UPath) -> float:
+    owner = owner_of(run)
+    assert owner is not None
+    return owner.beat

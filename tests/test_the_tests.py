@@ -1,7 +1,8 @@
-"""A test that asserts nothing passes whatever the code does: each has an assertion of its own.
+"""Every test asserts something, and stands in the folder of the package that it tests.
 
-An assertion is `assert`, `pytest.raises` or `pytest.warns`, a comparison of numpy, torch or pandas,
-or a checker that a test module or tests/support names `check_...` and that asserts itself.
+A test that asserts nothing passes whatever the code does. An assertion is `assert`, `pytest.raises`
+or `pytest.warns`, a comparison of numpy, torch or pandas, or a checker that a test module or
+tests/support names `check_...` and that asserts itself.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def asserting_checkers() -> set[str]:
 
 
 CHECKERS = asserting_checkers()
+
+
+def test_folders_mirror_the_packages() -> None:
+    folders = {path.parent.relative_to(TESTS) for path in FILES}
+    assert [folder for folder in folders if not (TESTS.parent / folder).is_dir()] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))

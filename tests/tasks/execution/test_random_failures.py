@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import audit_process
+from tests.support.waiting import PATIENCE, wait_until
 
 IMAGES = 400
 FEW, MORE, MANY = range(1), range(1, 5), range(5, 205)
@@ -58,7 +59,7 @@ class Audit:
         return self.process.poll() is None
 
     def end(self) -> int:
-        _, told = self.process.communicate(timeout=120)
+        _, told = self.process.communicate(timeout=PATIENCE)
         assert "Traceback" not in told, told
         return self.process.returncode
 
@@ -132,7 +133,7 @@ HAPPENINGS: tuple[Happening, ...] = (
 )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)  # up to eight processes, one after the other
 @pytest.mark.parametrize(
     "seed",
     [
@@ -212,17 +213,12 @@ def _flat(column: pa.ChunkedArray) -> np.ndarray:
 
 def no_process_knows(run: Path) -> bool:
     """Nobody still works on this run: workers of the dead go within seconds."""
-    for _ in range(100):
-        if not any(str(run) in " ".join(process.cmdline()) for process in _processes()):
-            return True
-        time.sleep(0.1)
-    return False
+    return wait_until(lambda: not any(str(run) in command for command in _commands()))
 
 
-def _processes() -> list[psutil.Process]:
+def _commands() -> list[str]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            process.cmdline()
-            found.append(process)
+            found.append(" ".join(process.cmdline()))
     return found
