@@ -7,6 +7,7 @@ called `file.py:function`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from models.arguments import format_arguments, parse_arguments, parse_settings
 from models.errors import UserError, list_names, suggest
-from models.methods import cam, captum_methods, gradients, user_method
+from models.methods import cam, captum_methods, gradients
 from models.methods.full_grad import full_grad
 from models.methods.iba import Iba, iba
 from models.methods.ibisa import Ibisa, ibisa
@@ -32,6 +33,7 @@ from models.network.capture import Capture
 from models.network.question import Question
 
 CAPTUM = "captum"  # prefix of Captum's attributions
+OWN = re.compile(r"[\w.-]+\.py:\w+")  # name of a user's method
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class UserMethod(NetworkMethod):
 
     @property
     def specification(self) -> list[object]:
-        return [self.name, self.version, user_method.digests_of(self.address)]
+        from models.methods.user_method import digests_of
+
+        return [self.name, self.version, digests_of(self.address)]
 
 
 @dataclass(frozen=True)
@@ -230,13 +234,16 @@ def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
 
 def method_names(addresses: Sequence[str]) -> list[str]:
     """What methods that are known by these addresses are called in folders, tables and pages."""
-    is_own = user_method.is_user_method
-    return [user_method.name_of(name) if is_own(name) else name for name in addresses]
+    return [_own_name(name) if is_user_method(name) else name for name in addresses]
+
+
+def is_user_method(name: str) -> bool:
+    return ".py:" in name
 
 
 def find_method(name: str) -> Method:
     """`rise:masks=500` as a method; its own name is the shortest that means the same."""
-    if user_method.is_user_method(name):
+    if is_user_method(name):
         return _of_user(name)
     family, _, rest = name.partition(":")
     if family == CAPTUM:
@@ -271,12 +278,24 @@ def _of_captum(rest: str) -> NetworkMethod:
 
 
 def _of_user(address: str) -> UserMethod:
+    """Nothing of it is loaded yet."""
+
+    def map_Bhw(asked: Question) -> Tensor:
+        from models.methods import user_method
+
+        return user_method.explain(asked, address)
+
     return UserMethod(
-        user_method.name_of(address),
-        1,
-        "absolute",
-        None,
-        str(Path(address)),
-        lambda asked: user_method.explain(asked, address),
-        follows=False,
+        _own_name(address), 1, "absolute", None, str(Path(address)), map_Bhw, follows=False
     )
+
+
+def _own_name(address: str) -> str:
+    """File and function: the same on every machine, and fit for a folder and a metric."""
+    name = Path(address).name
+    if OWN.fullmatch(name) is None:
+        raise UserError(
+            f"method {address!r} is not understood: give path/to/file.py:function, the file and "
+            "the function named with letters, digits, '_', '-' and '.'"
+        )
+    return name

@@ -10,7 +10,6 @@ Shapes: B images, C=3 colours, H W pixels, h w cells of the map.
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -23,25 +22,9 @@ from models.errors import UserError, describe_error, printable
 from models.network.isolation import seeded, untouched
 from models.network.question import Question
 
-SAFE = re.compile(r"[\w.-]+\.py:\w+")  # the name is a folder's and a metric's
 TOLERANCE = 1e-2  # of the largest value: what float32 and other batch sizes may change
 _lock = threading.Lock()  # loading changes the path and the modules of the whole process
 _loaded: dict[tuple[Path, str], tuple[UserFunction, list[tuple[int, int] | None]]] = {}
-
-
-def is_user_method(name: str) -> bool:
-    return ".py:" in name
-
-
-def name_of(address: str) -> str:
-    """File and function: the same on every machine. Nothing is loaded yet."""
-    name = Path(address).name
-    if SAFE.fullmatch(name) is None:
-        raise UserError(
-            f"method {address!r} is not understood: give path/to/file.py:function, the file and "
-            "the function named with letters, digits, '_', '-' and '.'"
-        )
-    return name
 
 
 def digests_of(address: str) -> str:
