@@ -57,7 +57,7 @@ class UserFunction:
 class Before:
     """What there was before a user's file was loaded."""
 
-    folder: Path  # of that file
+    file: Path  # that is loaded
     modules: frozenset[str]
     path: tuple[str, ...]
 
@@ -67,7 +67,7 @@ class Before:
         added = {Path(entry).resolve() for entry in sys.path if entry not in self.path}
         new = [name for name in sys.modules if name not in self.modules]
         places = {name: _place_of(name) for name in new if not name.startswith(PREFIX)}
-        roots = {self.folder, *added}
+        roots = {self.file.resolve().parent, *added}
         return {
             name: place
             for name, place in places.items()
@@ -75,9 +75,9 @@ class Before:
         }
 
     def files(self) -> dict[str, Path]:
-        """Those of them that are files."""
-        loaded = self.loaded().items()
-        return {name: file for name, file in loaded if file is not None and file.is_file()}
+        """The file itself, and those of the modules that are files."""
+        loaded = {self.file.name: self.file, **self.loaded()}
+        return {name: file for name, file in loaded.items() if file is not None and file.is_file()}
 
 
 def split_address(address: str) -> tuple[Path, str]:
@@ -89,14 +89,14 @@ def split_address(address: str) -> tuple[Path, str]:
 def build_from_file(address: str) -> tuple[nn.Module, str]:
     """Call the user's function, without arguments: the network that it builds, and the digests of
     the code that did it."""
-    with _user_function(address, "model") as (factory, files):
+    with _user_function(address, "model") as (factory, before):
         try:
             network = factory()
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"{address} raised {describe_error(error)}: run it by itself"
             ) from error
-        digests = UserFunction(factory, files()).digests
+        digests = UserFunction(factory, before.files()).digests
     if not callable(network) or isinstance(network, type):
         raise UserError(
             f"{address} gives a {type(network).__name__}: return the torch.nn.Module, or a "
@@ -109,19 +109,17 @@ def build_from_file(address: str) -> tuple[nn.Module, str]:
 
 def load_function(address: str, role: str) -> UserFunction:
     """The user's function, not called; its `role` is named where there is none."""
-    with _user_function(address, role) as (function, files):
-        return UserFunction(function, files())
+    with _user_function(address, role) as (function, before):
+        return UserFunction(function, before.files())
 
 
 @contextmanager
-def _user_function(
-    address: str, role: str
-) -> Iterator[tuple[Callable[..., object], Callable[[], dict[str, Path]]]]:
-    """The function, and what tells the files that were loaded for it so far."""
+def _user_function(address: str, role: str) -> Iterator[tuple[Callable[..., object], Before]]:
+    """The function, and what there was before; inside, more of the user's code may load."""
     path, name = split_address(address)
     if not path.is_file():
         raise UserError(f"{role} file {path} not found: give path/to/file.py:function")
-    with _as_its_author(path.resolve().parent) as before:
+    with _as_its_author(path) as before:
         module = _load(path, role)
         function = getattr(module, name, None)
         if not callable(function):
@@ -130,7 +128,7 @@ def _user_function(
                 f"{path} has no function {name!r}{suggest(name, known)}: "
                 "give path/to/file.py:function"
             )
-        yield function, lambda: {path.name: path, **before.files()}
+        yield function, before
 
 
 def _load(path: Path, role: str) -> object:
@@ -149,11 +147,11 @@ def _load(path: Path, role: str) -> object:
 
 
 @contextmanager
-def _as_its_author(folder: Path) -> Iterator[Before]:
-    """The user's folder first on the path, our four packages out of sight; undone afterwards."""
+def _as_its_author(file: Path) -> Iterator[Before]:
+    """The file's folder first on the path, our four packages out of sight; undone afterwards."""
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
-    before = Before(folder, frozenset(sys.modules), tuple(sys.path))
-    sys.path.insert(0, str(folder))
+    before = Before(file, frozenset(sys.modules), tuple(sys.path))
+    sys.path.insert(0, str(file.resolve().parent))
     importlib.invalidate_caches()
     try:
         yield before

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.arguments import format_arguments, parse_arguments, parse_settings
 from models.errors import UserError, list_names, suggest
+from models.methods import cam, captum_methods, gradients
+from models.methods.full_grad import full_grad
 from models.methods.settings import FAMILIES, Cost, MethodSettings, Sign
+from models.network.capture import Capture
+from models.network.question import Question
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     from models.network.capture import Capture
     from models.network.question import Question
 
-USER_NAME = re.compile(r"[\w.-]+\.py:\w+")  # it is a folder's and a metric's too
 CAPTUM = "captum"  # prefix of Captum's attributions
+OWN = re.compile(r"[\w.-]+\.py:\w+")  # name of a user's method
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,15 @@ class UserMethod(NetworkMethod):
 
     @property
     def specification(self) -> list[object]:
-        from models.methods import user_method
+        from models.methods.user_method import digests_of
 
-        return [self.name, self.version, user_method.digests_of(self.address)]
+        return [self.name, self.version, digests_of(self.address)]
 
 
 def _of_layer(name: str) -> PassMethod:
     """The function of this name in models/methods/cam.py."""
 
     def map_Bhw(seen: Capture) -> Tensor:
-        from models.methods import cam
 
         found: Tensor = getattr(cam, name)(seen.activation_BDhw, seen.gradient_BDhw)
         return found
@@ -102,7 +105,6 @@ def _of_image(name: str) -> PassMethod:
     """The function of this name in models/methods/gradients.py."""
 
     def map_BHW(seen: Capture) -> Tensor:
-        from models.methods import gradients
 
         found: Tensor = getattr(gradients, name)(*_image(seen, name))
         return found
@@ -111,7 +113,6 @@ def _of_image(name: str) -> PassMethod:
 
 
 def _full_grad(seen: Capture) -> Tensor:
-    from models.methods.full_grad import full_grad
 
     return full_grad(*_image(seen, "full_grad"), seen.terms)
 
@@ -142,22 +143,11 @@ def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
 
 def method_names(addresses: Sequence[str]) -> list[str]:
     """What methods that are known by these addresses are called in folders, tables and pages."""
-    return [_user_name(name) if is_user_method(name) else name for name in addresses]
+    return [_own_name(name) if is_user_method(name) else name for name in addresses]
 
 
 def is_user_method(name: str) -> bool:
     return ".py:" in name
-
-
-def _user_name(address: str) -> str:
-    """File and function: the same on every machine. Nothing is loaded yet."""
-    name = Path(address).name
-    if USER_NAME.fullmatch(name) is None:
-        raise UserError(
-            f"method {address!r} is not understood: give path/to/file.py:function, the file and "
-            "the function named with letters, digits, '_', '-' and '.'"
-        )
-    return name
 
 
 def find_method(name: str) -> Method:
@@ -196,7 +186,6 @@ def _of_settings(family: str, settings: MethodSettings) -> NetworkMethod:
 
 
 def _of_captum(rest: str) -> NetworkMethod:
-    from models.methods import captum_methods
 
     name, _, arguments = rest.partition(":")
     given = parse_arguments(arguments)
@@ -214,18 +203,24 @@ def _of_captum(rest: str) -> NetworkMethod:
 
 
 def _of_user(address: str) -> UserMethod:
+    """Nothing of it is loaded yet."""
+
+    def map_Bhw(asked: Question) -> Tensor:
+        from models.methods import user_method
+
+        return user_method.explain(asked, address)
+
     return UserMethod(
-        _user_name(address),
-        1,
-        "absolute",
-        None,
-        str(Path(address)),
-        lambda asked: _explain_by_user(asked, address),
-        follows=False,
+        _own_name(address), 1, "absolute", None, str(Path(address)), map_Bhw, follows=False
     )
 
 
-def _explain_by_user(asked: Question, address: str) -> Tensor:
-    from models.methods import user_method
-
-    return user_method.explain(asked, address)
+def _own_name(address: str) -> str:
+    """File and function: the same on every machine, and fit for a folder and a metric."""
+    name = Path(address).name
+    if OWN.fullmatch(name) is None:
+        raise UserError(
+            f"method {address!r} is not understood: give path/to/file.py:function, the file and "
+            "the function named with letters, digits, '_', '-' and '.'"
+        )
+    return name
