@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.arguments import format_arguments, parse_arguments, parse_settings
 from models.errors import UserError, list_names, suggest
-from models.methods import cam, captum_methods, gradients
-from models.methods.full_grad import full_grad
 from models.methods.settings import FAMILIES, Cost, MethodSettings, Sign
-from models.network.capture import Capture
-from models.network.question import Question
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,6 +90,7 @@ def _of_layer(name: str) -> PassMethod:
     """The function of this name in models/methods/cam.py."""
 
     def map_Bhw(seen: Capture) -> Tensor:
+        from models.methods import cam
 
         found: Tensor = getattr(cam, name)(seen.activation_BDhw, seen.gradient_BDhw)
         return found
@@ -105,6 +102,7 @@ def _of_image(name: str) -> PassMethod:
     """The function of this name in models/methods/gradients.py."""
 
     def map_BHW(seen: Capture) -> Tensor:
+        from models.methods import gradients
 
         found: Tensor = getattr(gradients, name)(*_image(seen, name))
         return found
@@ -113,6 +111,7 @@ def _of_image(name: str) -> PassMethod:
 
 
 def _full_grad(seen: Capture) -> Tensor:
+    from models.methods.full_grad import full_grad
 
     return full_grad(*_image(seen, "full_grad"), seen.terms)
 
@@ -186,6 +185,7 @@ def _of_settings(family: str, settings: MethodSettings) -> NetworkMethod:
 
 
 def _of_captum(rest: str) -> NetworkMethod:
+    from models.methods import captum_methods
 
     name, _, arguments = rest.partition(":")
     given = parse_arguments(arguments)
