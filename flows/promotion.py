@@ -20,11 +20,12 @@ from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import SCHEME
 from models.errors import UserError
 from reports.formatting import count_of
-from reports.gate_page import gate_as_markdown, render_gate
+from reports.gate_page import render_gate
 from reports.junit import as_junit
+from reports.markdown import gate_as_markdown
 from tasks.attribution.batch import UNANSWERED
-from tasks.compare.paired_images import read_alone, read_pairs
-from tasks.compare.two_models import Answers, audited_model
+from tasks.compare.paired_images import read_alone, read_pair
+from tasks.compare.two_models import audited_model
 from tasks.gate.policy import Policy, read_policy
 from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
 from tasks.runs.folder import digest
@@ -115,9 +116,8 @@ def judged(
     candidate, champion = (None if run is None else open_run(run) for run in runs)
     assert candidate is not None
     summary = candidate.summary()
-    rulings = rule_on(
-        policy, Evidence(_alone(candidate), _pair(champion, candidate), summary.model.classes)
-    )
+    pair = None if champion is None else read_pair(champion, candidate)
+    rulings = rule_on(policy, Evidence(read_alone(candidate), pair, summary.model.classes))
     unanswered = _unanswered(candidate)
     sentence = verdict_of(rulings)
     if unanswered:  # what it does not answer, no figure counts
@@ -239,18 +239,6 @@ def _asked(run: Run) -> str:
     settings = run.state["settings"]
     sections = ("attribution", "interventions", "foreground", "flags")
     return digest(run.state["identity"], [settings.get(section) for section in sections])
-
-
-def _alone(run: Run) -> Answers:
-    rule = run.summary().rule
-    return Answers.of(read_alone(run), (rule, rule))
-
-
-def _pair(champion: Run | None, candidate: Run) -> Answers | None:
-    if champion is None:
-        return None
-    rules = (champion.summary().rule, candidate.summary().rule)
-    return Answers.of(read_pairs(champion, candidate), rules)
 
 
 def _evidence(

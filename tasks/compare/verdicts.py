@@ -1,80 +1,74 @@
-"""A change of one figure, weighed: worse, better, or nothing that the numbers can show; in words.
-
-Shapes: n images, 2 is before and after.
-"""
+"""A change in words: worse, better, moved, or nothing that the numbers can show."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tasks import schema
-from tasks.intervals.bootstrap import Floats, fewest
+from tasks.compare.figures import FigureQuery, FigureValue
+from tasks.intervals.bootstrap import fewest
 from tasks.intervals.paired_rates import Change
+from tasks.schema.units import Unit, with_sign
 
 ORDER = ("worse", "better", "unchanged")
 MOST_DIGITS = 6
 
 
-@dataclass(frozen=True)
-class Subject:
-    """Which figure, of what, and how sure its interval must be."""
-
-    figure: str
-    name: str | None = None
-    confidence: float = 0.95
-    note: str = ""
-
-
-def weighed(
-    subject: Subject, value_n2: Floats, ends: tuple[float, float], change: Change
-) -> schema.PairedFigure:
+def judge_change(query: FigureQuery, found: FigureValue) -> schema.PairedFigure:
     """Worse or better only if the interval leaves out 0 and enough of the images differ."""
-    differ = int((value_n2[:, 0] != value_n2[:, 1]).sum())
-    higher = subject.figure in schema.BETTER_WHEN_HIGHER
-    sure = change.excludes_zero and differ >= fewest(subject.confidence)
+    figure = query.definition
+    higher = bool(figure.higher_is_better)
     verdict: schema.Verdict = "unchanged"
-    if sure:
-        verdict = "better" if (change.value > 0) == higher else "worse"
+    if found.excludes_zero and found.differ >= fewest(query.confidence):
+        verdict = "better" if (found.value > 0) == higher else "worse"
     return schema.PairedFigure(
-        figure=subject.figure,
-        name=subject.name,
-        before=ends[0],
-        after=ends[1],
-        change=change.value,
-        low=change.low,
-        high=change.high,
-        of=len(value_n2),
-        differ=differ,
+        figure=query.figure,
+        name=query.label if query.method is None else query.method,
+        before=found.before,
+        after=found.after,
+        change=found.value,
+        low=found.low,
+        high=found.high,
+        of=found.of,
+        differ=found.differ,
         higher_is_better=higher,
         verdict=verdict,
-        sentence=_in_words(subject.figure, change, verdict, differ),
-        note=subject.note,
+        sentence=_describe_verdict(figure.unit, found, verdict),
+        note=found.note,
     )
 
 
-def _in_words(figure: str, change: Change, verdict: schema.Verdict, differ: int) -> str:
-    """The change, claiming no more than its interval and the images that differ do."""
-    factor, digits, unit = (1, 3, "") if figure == "lift" else (100, 1, " points")
-    nearest = factor * min(abs(change.low), abs(change.high))
-    while verdict != "unchanged" and digits < MOST_DIGITS and not round(nearest, digits):
+def _describe_verdict(unit: Unit, found: FigureValue, verdict: schema.Verdict) -> str:
+    if verdict != "unchanged":
+        return describe_change(unit, found, verdict)
+    few = f"only {found.differ} images differ" if found.excludes_zero else ""
+    return describe_change(unit, found, None, few)
+
+
+def describe_change(unit: Unit, change: Change, verb: str | None, why: str = "") -> str:
+    """`worse by −6.0 points (−9.0 to −3.0)`, claiming no more than the interval does; without a
+    verb, that no change can be shown, and why."""
+    unit = unit.of_change
+    digits = unit.digits
+    nearest = unit.factor * min(abs(change.low), abs(change.high))
+    while verb is not None and digits < MOST_DIGITS and not round(nearest, digits):
         digits += 1  # no interval that leaves out 0 ends in a 0
     value, low, high = (
-        f"{round(factor * number, digits) + 0.0:+.{digits}f}".replace("-", "−")
+        with_sign(unit.factor * number, digits)
         for number in (change.value, change.low, change.high)
     )
-    if verdict != "unchanged":
-        return f"{verdict} by {value}{unit} ({low} to {high})"
-    few = f"; only {differ} images differ" if change.excludes_zero else ""
-    return f"no change that these numbers can show ({low} to {high}{unit}{few})"
+    if verb is not None:
+        return f"{verb} by {value}{unit.suffix} ({low} to {high})"
+    reason = f"; {why}" if why else ""
+    return f"no change that these numbers can show ({low} to {high}{unit.suffix}{reason})"
 
 
-def sentence_of(figures: Sequence[schema.PairedFigure]) -> str:
-    """The verdict: what is worse, what is better, how much shows no change."""
+def summarise_verdicts(figures: Sequence[schema.PairedFigure]) -> str:
+    """What is worse, what is better, how much shows no change."""
     if not figures:
         return "No figure could be compared."
     parts = [
-        f"{verdict.capitalize()}: {', '.join(map(_title, found))}."
+        f"{verdict.capitalize()}: {', '.join(map(_words, found))}."
         for verdict in ("worse", "better")
         if (found := [it for it in figures if it.verdict == verdict])
     ]
@@ -88,6 +82,6 @@ def sentence_of(figures: Sequence[schema.PairedFigure]) -> str:
     return " ".join(parts)
 
 
-def _title(figure: schema.PairedFigure) -> str:
-    words = schema.PAIRED_FIGURES[figure.figure]
+def _words(figure: schema.PairedFigure) -> str:
+    words = schema.FIGURES[figure.figure].words
     return words if figure.name is None else f"{words} of {figure.name}"

@@ -84,16 +84,16 @@ class MethodMeasurements:
         return int(np.isfinite(self.values["clean"]).sum())
 
     def figures(self, drawn: Resampling) -> dict[str, Interval | None]:
-        """By name, in the order of schema.FIGURES."""
-        told = {
+        """By name, in the order of schema.METHOD_FIGURES."""
+        means = {
             "faithfulness": self.faithfulness_N,
             "average_drop": self.values["drop"],
         } | dict(self.values)
-        figures = {name: drawn.mean(told[name]) for name in schema.FIGURES if name in told}
+        figures = {name: drawn.mean(means[name]) for name in schema.METHOD_FIGURES if name in means}
         figures["degradation"] = self._degradation(drawn)
         background_N = 1 - self.values["share"]
-        figures[schema.RELIANCE] = drawn.correlation(background_N, self.reliance_N)
-        return {name: figures[name] for name in schema.FIGURES}
+        figures["reliance"] = drawn.correlation(background_N, self.reliance_N)
+        return {name: figures[name] for name in schema.METHOD_FIGURES}
 
     def _degradation(self, drawn: Resampling) -> Interval | None:
         """LeRF minus MoRF, as a share of what degrading takes from the mean probability at all."""

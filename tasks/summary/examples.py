@@ -17,42 +17,35 @@ from torch import Tensor
 from models.classifier.preprocessing import Preprocessing
 from models.interventions import Fill, exchange_background, remove_background, remove_object
 from tasks import schema
-from tasks.attribution.job import reader_of
-from tasks.interventions.donors import DonorPool, InterventionSettings, read_donors
-from tasks.pictures.estimator import ForegroundSettings
-from tasks.pictures.samples import Sample, rows_of
+from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_of
+from tasks.interventions.donors import DonorPool, InterventionSettings
+from tasks.pictures.samples import Sample
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import open_run
 from tasks.storage.files import open_parquet, read_table
 
 SHOWN = 12
-
-Found = dict[str, dict[str, Any]]  # rows of a table by row_id
 
 
 def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     """The flagged images, strongest score first; without any flag, the least confident ones."""
     run = open_run(run_folder.path)
-    foreground = ForegroundSettings.model_validate(run.state["settings"]["foreground"])
-    read = reader_of(run.state["identity"], foreground)
     flags = _flagged(run_folder) or _least_confident(run_folder)
-    wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
-    rows = {row.row_id: row for row in rows_of(read_table(run_folder.catalog, filters=wanted))}
-    predicted = _parts(run_folder, "predictions", wanted)
-    maps = run.maps(list(flags), method, read.preprocessing.size)
-    redrawing = _redrawing(run, wanted, read.preprocessing)
+    shown = ShownImages(run, list(flags))
+    predicted, maps = shown.part_rows("predictions"), shown.maps(method)
+    redrawing = _Redrawing.of(shown)
     examples = []
     for row_id, flag in flags.items():
-        sample = read(rows[row_id]) if row_id in maps else None
-        if isinstance(sample, Sample):
+        sample = shown.sample(row_id) if row_id in maps else None
+        if sample is not None:
             changes = () if redrawing is None else redrawing.changes(sample)
-            told = _Told(flag, predicted[row_id], changes)
-            examples.append(_example(sample, told, maps[row_id]))
+            answer = _Answer(flag, predicted[row_id], changes)
+            examples.append(_example(sample, answer, maps[row_id]))
     return examples
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Answer:
     """What the run's tables say of one image."""
 
     flag: dict[str, Any]
@@ -64,10 +57,20 @@ class _Told:
 class _Redrawing:
     """The run's interventions, to draw again what was predicted."""
 
-    rows: Found
+    rows: Rows
     pool: DonorPool
     fill: Fill
     preprocessing: Preprocessing
+
+    @classmethod
+    def of(cls, shown: ShownImages) -> _Redrawing | None:
+        """None where the run changed no picture."""
+        pool = shown.donors()
+        if pool is None:
+            return None
+        settings = InterventionSettings.model_validate(shown.run.state["settings"]["interventions"])
+        rows = shown.part_rows("interventions")
+        return cls(rows, pool, settings.fill, shown.read.preprocessing)
 
     def changes(self, sample: Sample) -> tuple[schema.ChangedPicture, ...]:
         """Object removed, background removed, then each exchange; nothing without a row."""
@@ -114,16 +117,6 @@ class _Redrawing:
         )
 
 
-def _redrawing(run: Run, wanted: pc.Expression, preprocessing: Preprocessing) -> _Redrawing | None:
-    """None where the run changed no picture."""
-    if not run.folder.donors.is_file():
-        return None
-    settings = InterventionSettings.model_validate(run.state["settings"]["interventions"])
-    rows = _parts(run.folder, "interventions", wanted)
-    pool = read_donors(run.folder, preprocessing.size)
-    return _Redrawing(rows, pool, settings.fill, preprocessing)
-
-
 def _removed(
     change: Literal["object_removed", "background_removed"], row: dict[str, Any], picture_HW3: Any
 ) -> schema.ChangedPicture:
@@ -140,7 +133,7 @@ def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
     return picture_SCHW.round().clamp(0, 255).to(torch.uint8)
 
 
-def _flagged(run_folder: RunFolder) -> Found:
+def _flagged(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the highest score first."""
     flags = open_parquet(run_folder.flags)
     groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
@@ -151,7 +144,7 @@ def _flagged(run_folder: RunFolder) -> Found:
     return {row["row_id"]: row for row in _first(flagged, "score", "descending")}
 
 
-def _least_confident(run_folder: RunFolder) -> Found:
+def _least_confident(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the lowest confidence first."""
     columns = ["row_id", "confidence"]
     parts = (read_table(path, columns) for path in run_folder.parts("predictions"))
@@ -174,16 +167,8 @@ def _first(
     return [] if first is None else first.to_pylist()
 
 
-def _parts(run_folder: RunFolder, stage: str, wanted: pc.Expression) -> Found:
-    return {
-        row["row_id"]: row
-        for path in run_folder.parts(stage)
-        for row in read_table(path, filters=wanted).to_pylist()
-    }
-
-
-def _example(sample: Sample, told: _Told, map_hw: Any) -> schema.Example:
-    flag, predicted = told.flag, told.predicted
+def _example(sample: Sample, answer: _Answer, map_HW: Any) -> schema.Example:
+    flag, predicted = answer.flag, answer.predicted
     return schema.Example(
         row_id=sample.row.row_id,
         label=predicted["label"],
@@ -195,8 +180,8 @@ def _example(sample: Sample, told: _Told, map_hw: Any) -> schema.Example:
         score=flag["score"],
         lift=flag["lift"],
         foreground=flag["foreground"],
-        picture_HW3=sample.picture_CHW.permute(1, 2, 0).numpy(),
-        map_HW=abs(map_hw),  # a signed map's energy, which its scores are of
-        mask_HW=None if sample.mask_HW is None else sample.mask_HW.numpy() >= 128,
-        changes=told.changes,
+        picture_HW3=picture_of(sample),
+        map_HW=abs(map_HW),  # what a signed map's scores are of
+        mask_HW=mask_of(sample),
+        changes=answer.changes,
     )

@@ -13,14 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
+from tasks.compare.paired_images import without_unsure
 from tasks.intervals.bootstrap import bootstrap_columns
+from tasks.intervals.worst_group import interval_of_worst
 from tasks.runs.reader import Run, join
-from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup, wilson
+from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup
 
 COLUMNS = ("label", "prediction", "confidence")
 FIGURES = (
     *("flips_across", "flips_within", "reliance_removal", "reliance_across", "reliance_within"),
-    *("accuracy", "accuracy_within", "accuracy_across", "gap"),
+    *("accuracy", "accuracy_within", "accuracy_across", "class_gap"),
     *("accuracy_background_alone", "accuracy_object_alone"),
 )
 
@@ -38,17 +40,17 @@ def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
 
 
 def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
-    """The lowest accuracy among groups of enough labelled images, with Wilson's interval."""
-    known = [group for group in groups if group.accuracy.of >= ENOUGH]
-    if not known:
+    """The lowest accuracy among groups of enough labelled images, as a rule of the gate has it."""
+    rates = {group.name: group.accuracy for group in groups if group.accuracy.of >= ENOUGH}
+    if not rates:
         return None
-    worst = min(known, key=lambda group: group.accuracy.count / group.accuracy.of)
-    rate = wilson(worst.accuracy.count, worst.accuracy.of)
-    assert rate.value is not None
-    assert rate.low is not None
-    assert rate.high is not None
-    accuracy = Interval(value=rate.value, low=rate.low, high=rate.high, of=rate.of)
-    return WorstGroup(name=worst.name, accuracy=accuracy, groups=len(known))
+    worst = min(rates, key=lambda name: rates[name].count / rates[name].of)
+    right_n = np.concatenate([np.arange(rate.of) < rate.count for rate in rates.values()])
+    group_n = np.repeat(np.arange(len(rates)), [rate.of for rate in rates.values()])
+    low, high = interval_of_worst(right_n.astype(float), group_n, 0.95)
+    lowest = rates[worst].count / rates[worst].of
+    accuracy = Interval(value=lowest, low=low, high=high, of=rates[worst].of)
+    return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates))
 
 
 def _tables(run: Run, least: float) -> Iterator[pa.Table]:
@@ -57,23 +59,15 @@ def _tables(run: Run, least: float) -> Iterator[pa.Table]:
         predictions = run.part("predictions", shard, ["row_id", *COLUMNS])
         interventions = run.part("interventions", shard)
         if predictions is not None and interventions is not None:
-            yield join(_sure(run, shard, interventions, least), predictions)
-
-
-def _sure(run: Run, shard: int, interventions: pa.Table, least: float) -> pa.Table:
-    estimates = run.part("foregrounds", shard)
-    if estimates is None:
-        return interventions
-    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-    wanted = pc.invert(pc.is_in(interventions["row_id"], unsure["row_id"].combine_chunks()))
-    return interventions.filter(wanted)
+            known = without_unsure(interventions, run.part("foregrounds", shard), least)
+            yield join(known, predictions)
 
 
 def _of_shard(table: pa.Table, votes: DonorPredictions, places: Mapping[str, int]) -> np.ndarray:
     """(B, F) in the order of FIGURES; NaN where an image has no such figure.
 
-    Accuracy is told within and across labels, what the model does by what it predicts of the donor:
-    that parts backgrounds also where every label has every background, and without labels.
+    Accuracy is within and across labels; what the model does, by its prediction of the donor: that
+    parts backgrounds also where every label has every background, and without labels.
     """
     label, prediction = (
         np.array(table[name].to_pylist(), object) for name in ("label", "prediction")

@@ -17,9 +17,8 @@ from models.classifier.small_resnet import small_resnet
 from tasks import schema
 from tasks.attribution.job import AttributionSettings
 from tasks.catalog.catalog import DataSettings
-from tasks.compare import match
-from tasks.compare.match import match_images
-from tasks.compare.since_last_run import compare_runs
+from tasks.compare import paired_images
+from tasks.compare.since_last_run import SharedImages, compare_runs
 from tasks.flags.flags import FlagSettings
 from tasks.intervals.paired_rates import Crossing
 from tasks.runs.folder import RunFolder
@@ -131,9 +130,9 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     block: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(match, "BLOCK", block)
+    monkeypatch.setattr(paired_images, "BLOCK", block)
     before, now = (open_run(run.path) for run in nights)
-    shared = match_images(before, now, BENCHMARK.classes)
+    shared = SharedImages.of(before, now)
     right = both["correct_then"].astype(bool), both["correct_now"].astype(bool)
     assert shared.correct == crossing(*right)
     decided = both[(both["flag_then"] != "undecided") & (both["flag_now"] != "undecided")]
@@ -141,9 +140,9 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     assert shared.flagged == crossing(*flagged)
     assert shared.lift.count == len(decided)
     assert shared.lift.value == pytest.approx(decided["lift_then"].cov(decided["lift_now"]))
-    for name, found in zip(BENCHMARK.classes, shared.by_class, strict=True):
+    for name in BENCHMARK.classes:
         own = (decided["prediction_then"] == name) & (decided["prediction_now"] == name)
-        assert found == crossing(*(side[own] for side in flagged))
+        assert shared.by_class[name] == crossing(*(side[own] for side in flagged))
 
 
 def test_figures_are_those_of_the_summaries(
