@@ -10,7 +10,7 @@ from flows.settings.environment import home, tracking_of
 from flows.settings.sections import ComparedMethods, CompareMethodsSettings, SampledData
 from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import fetch
-from reports.methods_page import render_comparison
+from reports.methods_page import render_methods
 from tasks.attribution.job import ComparisonSettings
 from tasks.execution.cluster import ComputeSettings
 from tasks.execution.prepare import prepare_run
@@ -66,7 +66,7 @@ def rank(run: RunFolder, cost: CostSummary) -> MethodsSummary:
 
 @task
 def report(run: RunFolder, summary: MethodsSummary) -> None:
-    run.finish(run.methods_page, render_comparison(summary, gallery_of(run)))
+    run.finish(run.methods_page, render_methods(summary, gallery_of(run)))
 
 
 @task(retries=2, retry_delay_seconds=10, retry_condition_fn=mlflow_away)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from reports import audit_page as reports_page
 from reports.audit_page import render_page
+from reports.rendering import environment
 from tasks.schema import Copy, DuplicateSummary, Example, ImageCounts, Summary, wilson
 from tests.support.example_images import example, examples, hostile_examples
 from tests.support.html_page import OURS, read
@@ -238,7 +238,7 @@ def test_a_map_of_another_size_is_refused() -> None:
 
 def test_a_word_that_a_template_misspells_is_an_error() -> None:
     with pytest.raises(UndefinedError):
-        reports_page.environment().from_string("{{ flaged }}").render()
+        environment().from_string("{{ flaged }}").render()
 
 
 def test_pictures_with_two_labels_are_listed() -> None:

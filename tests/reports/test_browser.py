@@ -18,8 +18,8 @@ import pytest
 
 from reports.audit_page import render_page
 from reports.gate_page import render_gate
-from reports.methods_page import render_comparison
-from reports.models_page import render_versus
+from reports.methods_page import render_methods
+from reports.models_page import render_models
 from tests.support.example_images import examples, hostile_examples
 from tests.support.gate_specimens import hostile_result, refused
 from tests.support.methods_specimens import comparison, gallery, hostile_comparison, hostile_gallery
@@ -130,12 +130,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 PAGES = {
     "ordinary": lambda: render_page(summary(), examples()),
     "hostile": lambda: render_page(hostile_summary(), hostile_examples()),
-    "methods": lambda: render_comparison(comparison(), gallery(comparison(), images=3)),
-    "hostile methods": lambda: render_comparison(hostile_comparison(), hostile_gallery()),
+    "methods": lambda: render_methods(comparison(), gallery(comparison(), images=3)),
+    "hostile methods": lambda: render_methods(hostile_comparison(), hostile_gallery()),
     "release": lambda: render_gate(refused()),
     "hostile release": lambda: render_gate(hostile_result()),
-    "pair": lambda: render_versus(paired(), paired_examples(paired())),
-    "hostile pair": lambda: render_versus(hostile_pair(), paired_examples(hostile_pair())),
+    "pair": lambda: render_models(paired(), paired_examples(paired())),
+    "hostile pair": lambda: render_models(hostile_pair(), paired_examples(hostile_pair())),
 }
 
 

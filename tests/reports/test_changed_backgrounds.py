@@ -46,14 +46,14 @@ def test_without_labels_the_floor_is_still_there() -> None:
     assert "due to the kind of background. 12.1%" in words
     assert "nothing changed. no labels" in words
     assert "Where the data has every class" not in words
-    assert "Worst group The lowest by the table's column named group. no labels" in words
+    assert "Worst group The lowest by the table's column named group, or by label. no labels" in words
     assert (
         "Change on other backgrounds 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own" in words
     )
 
 
 def test_a_class_without_another_picture_has_no_own_background() -> None:
-    one_a_class = evidence(flips_within=None, accuracy_within=None, gap=None)
+    one_a_class = evidence(flips_within=None, accuracy_within=None, class_gap=None)
     words = read(summary(evidence=one_a_class)).text
     assert "no donor is predicted alike: there is no floor" in words
     assert "is worth to the model. no donor of the same class" in words
@@ -61,7 +61,7 @@ def test_a_class_without_another_picture_has_no_own_background() -> None:
 
 def test_without_a_donor_only_the_removals_are_measured() -> None:
     names = ("flips_across", "flips_within", "reliance_across", "reliance_within")
-    accuracies = ("accuracy_within", "accuracy_across", "gap")
+    accuracies = ("accuracy_within", "accuracy_across", "class_gap")
     alone = unlabelled_evidence().model_copy(update={"donors": 0, "flips_across": None})
     words = read(summary(evidence=evidence(donors=0, **dict.fromkeys((*names, *accuracies))))).text
     assert "something else is predicted. no donor, so no exchange" in words
