@@ -133,8 +133,8 @@ _OF_IMAGES = (
     Figure(
         "reliance_exchange",
         "probability lost on other backgrounds",
-        "Of the class predicted at first. A model that is less sure of everything has less to "
-        "lose.",
+        "Probability of the predicted class that is lost on backgrounds of other classes. A model "
+        "that is less sure of everything has less to lose.",
         unit=POINTS,
         higher_is_better=False,
         missing=NO_EXCHANGE,
@@ -234,19 +234,19 @@ _OF_AUDIT = (
     _of_audit(
         "evidence.accuracy",
         "accuracy of the changed images",
-        "Accuracy of the images that were intervened on, as they are.",
+        "Accuracy of the images that interventions change, as they are.",
         higher_is_better=True,
     ),
     _of_audit(
         "evidence.accuracy_within",
         "accuracy on the own class's backgrounds",
-        "What cutting and pasting leaves of it.",
+        "Accuracy on backgrounds of donors with the same label: what cutting and pasting leaves.",
         higher_is_better=True,
     ),
     _of_audit(
         "evidence.accuracy_across",
         "accuracy on other classes' backgrounds",
-        "`accuracy_exchanged`, of one audit.",
+        "`accuracy_exchanged`, of one audit: accuracy on backgrounds of donors with another label.",
         higher_is_better=True,
     ),
     _of_audit(

@@ -46,7 +46,9 @@ def test_without_labels_the_floor_is_still_there() -> None:
     assert "due to the kind of background. 12.1%" in words
     assert "nothing changed. no labels" in words
     assert "Where the data has every class" not in words
-    assert "Worst group The lowest by the table's column named group, or by label. no labels" in words
+    assert (
+        "Worst group The lowest by the table's column named group, or by label. no labels" in words
+    )
     assert (
         "Change on other backgrounds 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own" in words
     )
