@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reports import group_tables
+from reports.evidence_section import evidence_parts
 from reports.example_sentences import why
 from reports.figure_changes import change_table, rows_of
 from reports.heatmaps import fit, overlay
@@ -59,6 +60,7 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             has_foreground=_has_foreground(summary),
             judged=judged,
             figures=FIGURES,
+            evidence_parts=evidence_parts(summary),
             most_failures=FAILURES,
             most_duplicates=DUPLICATES,
             level=group_tables.LEVEL,

@@ -167,6 +167,9 @@ _OF_IMAGES = (
 )
 
 
+NO_OTHER_KIND = "no donor is predicted otherwise"
+NO_OWN_KIND = "no donor is predicted alike"
+NO_OWN_CLASS = "no donor of the same class"
 _of_audit = partial(Figure, kind="audit")
 _OF_AUDIT = (
     _of_audit(
@@ -204,74 +207,89 @@ _OF_AUDIT = (
         "Share of exchanges that change the prediction, with donors that the model predicts as "
         "another class.",
         higher_is_better=False,
+        missing=NO_OTHER_KIND,
     ),
     _of_audit(
         "evidence.flips_within",
         "changed on backgrounds of the own kind",
-        "The same with donors that it predicts alike: the floor.",
+        "The same with donors that it predicts alike. The floor: cutting and pasting changes some "
+        "predictions by itself. Only what other kinds have beyond it can be due to the kind.",
+        missing=f"{NO_OWN_KIND}: there is no floor",
     ),
     _of_audit(
         "evidence.reliance_removal",
         "object removed less background removed",
-        "`reliance_removal`, of one audit.",
+        "Probability of the predicted class. Above 0 the background alone convinces more than the "
+        "object alone.",
         unit=POINTS,
         higher_is_better=False,
+        missing="not measured",
     ),
     _of_audit(
         "evidence.reliance_across",
         "probability lost on backgrounds of another kind",
-        "Probability of the predicted class that is lost with donors that the model predicts as "
+        "Of the predicted class, on average over exchanges with donors that the model predicts as "
         "another class.",
         unit=POINTS,
         higher_is_better=False,
+        missing=NO_OTHER_KIND,
     ),
     _of_audit(
         "evidence.reliance_within",
         "probability lost on backgrounds of the own kind",
         "The same with donors that it predicts alike: the floor.",
         unit=POINTS,
+        missing=f"{NO_OWN_KIND}: there is no floor",
     ),
     _of_audit(
         "evidence.accuracy",
-        "accuracy of the changed images",
-        "Accuracy of the images that interventions change, as they are.",
+        "accuracy of the pictures as they are",
+        "Of the same images, nothing changed.",
         higher_is_better=True,
+        missing="not measured",
     ),
     _of_audit(
         "evidence.accuracy_within",
         "accuracy on the own class's backgrounds",
-        "Accuracy on backgrounds of donors with the same label: what cutting and pasting leaves.",
+        "With donors of the same label: what cutting and pasting leaves of it.",
         higher_is_better=True,
+        missing=NO_OWN_CLASS,
     ),
     _of_audit(
         "evidence.accuracy_across",
         "accuracy on other classes' backgrounds",
-        "`accuracy_exchanged`, of one audit: accuracy on backgrounds of donors with another label.",
+        "`accuracy_exchanged` of one audit: what a model that goes by the object should keep.",
         higher_is_better=True,
+        missing="no donor of another class",
     ),
     _of_audit(
         "evidence.class_gap",
-        "accuracy lost from the own class's backgrounds to other classes'",
-        "`accuracy_within` - `accuracy_across`, of the images that have both.",
+        "accuracy lost between the two",
+        "`evidence.accuracy_within` - `evidence.accuracy_across`: what the class of the "
+        "background is worth to the model.",
         unit=POINTS,
         higher_is_better=False,
+        missing=f"{NO_OWN_CLASS}, or none of another",
     ),
     _of_audit(
         "evidence.accuracy_background_alone",
         "accuracy of the background alone",
-        "Accuracy with the object removed: above chance, backgrounds tell the class.",
+        "The object removed. Above chance, backgrounds tell the class.",
+        missing="not measured",
     ),
     _of_audit(
         "evidence.accuracy_object_alone",
         "accuracy of the object alone",
-        "Accuracy with the background removed.",
+        "The background removed: like nothing that the model was trained on.",
+        missing="not measured",
     ),
     _of_audit(
         "evidence.worst_group",
         "accuracy of the worst group",
-        "`worst_group` over groups of 20 images or more, of one audit.",
+        "`worst_group` of one audit, over groups of 20 images or more, as they are.",
         higher_is_better=True,
         interval="groups",
+        missing="no group of enough images",
     ),
     _of_audit(
         "evidence.iou",
