@@ -155,8 +155,8 @@ def _anchors(shown: Sequence[Point], frame: _Frame) -> list[Anchor]:
     x = [frame.x(point.cost) for point in shown]
     shift = dict.fromkeys(range(len(x)), 0.0)
     for group in _groups(x):
-        for place, index in enumerate(group):
-            shift[index] = STEP * (place - (len(group) - 1) / 2)
+        for position, index in enumerate(group):
+            shift[index] = STEP * (position - (len(group) - 1) / 2)
     return [
         Anchor(
             x[index],

@@ -211,7 +211,7 @@ def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) 
         shared=shared,
         moved=change.excludes_zero,
         sentence=describe_change(
-            schema.FIGURES[figure].unit, change, "moved" if change.excludes_zero else None
+            change, schema.FIGURES[figure].unit, "moved" if change.excludes_zero else None
         ),
     )
 

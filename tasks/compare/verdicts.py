@@ -40,14 +40,14 @@ def judge_change(query: FigureQuery, found: FigureValue) -> schema.PairedFigure:
 
 def _describe_verdict(unit: Unit, found: FigureValue, verdict: schema.Verdict) -> str:
     if verdict != "unchanged":
-        return describe_change(unit, found, verdict)
-    few = f"only {found.differ} images differ" if found.excludes_zero else ""
-    return describe_change(unit, found, None, few)
+        return describe_change(found, unit, verdict)
+    doubt = f"; only {found.differ} images differ" if found.excludes_zero else ""
+    return describe_change(found, unit, None, doubt)
 
 
-def describe_change(unit: Unit, change: Change, verb: str | None, why: str = "") -> str:
+def describe_change(change: Change, unit: Unit, verb: str | None, doubt: str = "") -> str:
     """`worse by −6.0 points (−9.0 to −3.0)`, claiming no more than the interval does; without a
-    verb, that no change can be shown, and why."""
+    verb, that no change can be shown, and the doubt that keeps an interval from showing one."""
     unit = unit.of_change
     digits = unit.digits
     nearest = unit.factor * min(abs(change.low), abs(change.high))
@@ -59,8 +59,7 @@ def describe_change(unit: Unit, change: Change, verb: str | None, why: str = "")
     )
     if verb is not None:
         return f"{verb} by {value}{unit.suffix} ({low} to {high})"
-    reason = f"; {why}" if why else ""
-    return f"no change that these numbers can show ({low} to {high}{unit.suffix}{reason})"
+    return f"no change that these numbers can show ({low} to {high}{unit.suffix}{doubt})"
 
 
 def summarise_verdicts(figures: Sequence[schema.PairedFigure]) -> str:

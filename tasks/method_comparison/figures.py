@@ -128,7 +128,7 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
     """All that the run's parts say of a method, image by image."""
     shards = list(scored_shards(run, method))
     order = [row_id for judged in shards for row_id in judged.table["row_id"].to_pylist()]
-    places = {row_id: place for place, row_id in enumerate(order)}
+    index_of = {row_id: index for index, row_id in enumerate(order)}
     values = {
         name: np.full(len(order), np.nan)
         for kind in (schema.SCORES, schema.MERITS, schema.TRIALS)
@@ -138,17 +138,17 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
         for shard in run.shards:
             part = run.part(f"{stage}/{method}", shard)
             if part is not None:
-                _fill(values, places, part)
+                _fill(values, index_of, part)
     reliance = [judged.scores.intervened_B for judged in shards]
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(f"maps/{method}"))
     return MethodMeasurements(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
 
 
-def _fill(values: dict[str, Floats], places: Mapping[str, int], part: pa.Table) -> None:
-    """Each row of a part at its image's place."""
-    place_n = [places[row_id] for row_id in part["row_id"].to_pylist()]
+def _fill(values: dict[str, Floats], index_of: Mapping[str, int], part: pa.Table) -> None:
+    """Each row of a part at its image's index."""
+    index_n = [index_of[row_id] for row_id in part["row_id"].to_pylist()]
     for name in set(part.column_names) & values.keys():
-        values[name][place_n] = part[name].cast(pa.float64()).to_numpy()
+        values[name][index_n] = part[name].cast(pa.float64()).to_numpy()
 
 
 def _interval(value: float, drawn_R: Floats, of: int) -> Interval:

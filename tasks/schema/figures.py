@@ -50,8 +50,9 @@ NO_EXCHANGE = "no image was put on other backgrounds"
 NO_LABELLED_EXCHANGE = "no labelled image was put on backgrounds of other classes"
 NOT_DECIDED = "no image is decided"
 
+_of_images = partial(Figure, in_summary=False)
 _OF_IMAGES = (
-    Figure(
+    _of_images(
         "accuracy",
         "accuracy",
         "Share of right predictions among images with a label, of the pictures as they are.",
@@ -60,9 +61,8 @@ _OF_IMAGES = (
         missing=NO_LABEL,
         column="correct",
         by_class=True,
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "accuracy_exchanged",
         "accuracy on other classes' backgrounds",
         "Share of exchanges with pictures of other classes after which the label is still "
@@ -71,9 +71,8 @@ _OF_IMAGES = (
         interval="Wilson",
         missing=NO_LABELLED_EXCHANGE,
         column="kept_label",
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "exchange_gap",
         "accuracy lost on other classes' backgrounds",
         "`accuracy` - `accuracy_exchanged`, of the images that have both.",
@@ -81,9 +80,8 @@ _OF_IMAGES = (
         higher_is_better=False,
         missing=NO_LABELLED_EXCHANGE,
         column="exchange_gap",
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "worst_group",
         "accuracy of the worst group",
         "The lowest accuracy over values of the table's column `group`, or over labels without "
@@ -92,9 +90,8 @@ _OF_IMAGES = (
         higher_is_better=True,
         interval="groups",
         missing="no image of a group has a label",
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "flips",
         "predictions that other backgrounds change",
         "Share of exchanges with pictures of other classes that change the prediction, right or "
@@ -104,9 +101,8 @@ _OF_IMAGES = (
         missing=NO_EXCHANGE,
         column="flips",
         by_class=True,
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "flagged",
         "flagged as resting on the background",
         "Share of `rests_on_background` among decided images, of a pair those that both audits "
@@ -116,9 +112,8 @@ _OF_IMAGES = (
         missing=NOT_DECIDED,
         column="flagged",
         by_class=True,
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "excess",
         "excess of flags over the null",
         "`flagged` less what the null flags of the same images. The thresholds are as uncertain "
@@ -128,9 +123,8 @@ _OF_IMAGES = (
         interval="thresholds",
         missing=NOT_DECIDED,
         column="excess",
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "reliance_exchange",
         "probability lost on other backgrounds",
         "Probability of the predicted class that is lost on backgrounds of other classes. A model "
@@ -139,9 +133,8 @@ _OF_IMAGES = (
         higher_is_better=False,
         missing=NO_EXCHANGE,
         column="reliance_exchange",
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "reliance_removal",
         "object removed less background removed",
         "Probability with the object removed, less that with the background removed: above 0 the "
@@ -150,9 +143,8 @@ _OF_IMAGES = (
         higher_is_better=False,
         missing="no object was removed",
         column="reliance_removal",
-        in_summary=False,
     ),
-    Figure(
+    _of_images(
         "lift",
         "mean lift",
         "Energy of the map on the object, divided by the object's part of the picture: an even "
@@ -162,7 +154,6 @@ _OF_IMAGES = (
         missing="no map was scored against a foreground",
         column="lift",
         by_method=True,
-        in_summary=False,
     ),
 )
 
@@ -188,8 +179,8 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "null",
-        "flagged by the null",
-        "What the null's score flags of the same images.",
+        "flagged if backgrounds did not matter",
+        "What the null's score flags of the same images, put on backgrounds of their own kind.",
         interval="Wilson",
     ),
     _of_audit("undecided", "undecided", "Share of undecided predictions.", interval="Wilson"),
@@ -264,7 +255,7 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "evidence.class_gap",
-        "accuracy lost between the two",
+        "accuracy lost from own to other classes' backgrounds",
         "`evidence.accuracy_within` - `evidence.accuracy_across`: what the class of the "
         "background is worth to the model.",
         unit=POINTS,

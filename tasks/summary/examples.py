@@ -77,22 +77,22 @@ class _Redrawing:
         row = self.rows.get(sample.row.row_id)
         if row is None or sample.mask_HW is None:
             return ()
-        places = [self.pool.row_ids.index(donor) for donor in row["donors"]]
-        removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, places)
+        indices = [self.pool.row_ids.index(donor) for donor in row["donors"]]
+        removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, indices)
         return (
             _removed("object_removed", row, removed),
             _removed("background_removed", row, alone),
             *(
-                self._exchanged(row, slot, place, picture_HW3)
-                for slot, (place, picture_HW3) in enumerate(zip(places, on_donors, strict=True))
+                self._exchanged(row, slot, index, picture_HW3)
+                for slot, (index, picture_HW3) in enumerate(zip(indices, on_donors, strict=True))
             ),
         )
 
-    def _pictures(self, sample: Sample, mask_HW: Tensor, places: Sequence[int]) -> list[Any]:
+    def _pictures(self, sample: Sample, mask_HW: Tensor, indices: Sequence[int]) -> list[Any]:
         """uint8 (H, W, 3): the changes of tasks/interventions/intervene.py, in its order."""
         image_1CHW = self.preprocessing.normalise(sample.picture_CHW[None])
         mask_1HW = mask_HW[None] / 255
-        other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(places)])
+        other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(indices)])
         images = [
             remove_object(image_1CHW, mask_1HW, self.fill),
             remove_background(image_1CHW, mask_1HW),
@@ -104,7 +104,7 @@ class _Redrawing:
         return list(_shown(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
 
     def _exchanged(
-        self, row: dict[str, Any], slot: int, place: int, picture_HW3: Any
+        self, row: dict[str, Any], slot: int, index: int, picture_HW3: Any
     ) -> schema.ChangedPicture:
         return schema.ChangedPicture(
             change="exchanged",
@@ -112,7 +112,7 @@ class _Redrawing:
             prediction=row["exchanged_predictions"][slot],
             picture_HW3=picture_HW3,
             donor=row["donors"][slot],
-            donor_label=self.pool.labels[place],
+            donor_label=self.pool.labels[index],
             same_class=row["same_class"][slot],
         )
 

@@ -31,9 +31,11 @@ def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
     """The number of images that were intervened on, and every figure over them; estimates of the
     foreground that are less sure than `least` are left out."""
     votes = read_donor_predictions(run.folder)
-    places = {name: place for place, name in enumerate(run.state["classes"])}
+    index_of = {name: index for index, name in enumerate(run.state["classes"])}
     shards = (
-        [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
+        []
+        if votes is None
+        else [_of_shard(table, votes, index_of) for table in _tables(run, least)]
     )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
     return len(value_NF), dict(zip(FIGURES, bootstrap_columns(value_NF), strict=True))
@@ -63,7 +65,7 @@ def _tables(run: Run, least: float) -> Iterator[pa.Table]:
             yield join(known, predictions)
 
 
-def _of_shard(table: pa.Table, votes: DonorPredictions, places: Mapping[str, int]) -> np.ndarray:
+def _of_shard(table: pa.Table, votes: DonorPredictions, index_of: Mapping[str, int]) -> np.ndarray:
     """(B, F) in the order of FIGURES; NaN where an image has no such figure.
 
     Accuracy is within and across labels; what the model does, by its prediction of the donor: that
@@ -75,7 +77,7 @@ def _of_shard(table: pa.Table, votes: DonorPredictions, places: Mapping[str, int
     known = np.array([name is not None for name in label])
     exchanges = _Exchanges.of(table)
     same, other = exchanges.same_E, ~exchanges.same_E
-    alike = exchanges.are_alike(votes, [places[name] for name in prediction])
+    alike = exchanges.are_alike(votes, [index_of[name] for name in prediction])
     lost_E = table["confidence"].to_numpy()[exchanges.image_E] - exchanges.held_E
     flipped = exchanges.predicted_E != prediction[exchanges.image_E]
     right = exchanges.predicted_E == label[exchanges.image_E]
@@ -124,10 +126,10 @@ class _Exchanges:
             table["donors"].combine_chunks().flatten().to_pylist(),
         )
 
-    def are_alike(self, votes: DonorPredictions, place_B: Sequence[int]) -> np.ndarray:
+    def are_alike(self, votes: DonorPredictions, index_B: Sequence[int]) -> np.ndarray:
         """Does the model predict the donor's picture as the image?"""
         donor_E = np.array([votes.places[name] for name in self.donors], np.int64)
-        alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(place_B)[self.image_E]
+        alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(index_B)[self.image_E]
         return alike_E
 
     def mean(self, value_E: np.ndarray, chosen_E: np.ndarray) -> np.ndarray:

@@ -47,7 +47,8 @@ def test_without_labels_the_floor_is_still_there() -> None:
     assert "Where the data has every class" not in words
     assert "over groups of 20 images or more, as they are. no labels" in words
     assert (
-        "Change on other backgrounds 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own" in words
+        "Changed on backgrounds of another kind 46.7% 44.7 to 48.7% 12.1% on backgrounds of its"
+        in words
     )
 
 
