@@ -8,7 +8,7 @@ from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.runtime.stages import attribute, catalog, publish
 from flows.settings.sections import ComparedMethods, CompareMethodsSettings, SampledData
 from models.classifier.settings import ModelSettings
-from reports.methods_page import render_comparison
+from reports.methods_page import render_methods
 from tasks.attribution.settings import ComparisonSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
@@ -54,4 +54,4 @@ def rank(run: RunFolder, cost: CostSummary) -> MethodsSummary:
 
 @task
 def report(run: RunFolder, summary: MethodsSummary) -> None:
-    run.finish(run.methods_page, render_comparison(summary, gallery_of(run)))
+    run.finish(run.methods_page, render_methods(summary, gallery_of(run)))

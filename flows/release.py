@@ -18,8 +18,9 @@ from models.classifier.mlflow_addresses import SCHEME
 from models.classifier.settings import ModelSettings
 from models.errors import ReleaseRefused, UserError
 from models.methods.registry import method_names
-from reports.gate_page import gate_as_markdown, render_gate
+from reports.gate_page import render_gate
 from reports.junit import as_junit
+from reports.markdown import gate_as_markdown
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings

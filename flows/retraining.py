@@ -20,7 +20,7 @@ from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, UserError
 from reports.formatting import count_of
-from reports.sheet import contact_sheet
+from reports.heatmaps import contact_sheet
 from tasks.execution import cluster
 from tasks.execution.prepare import make_checked_catalog
 from tasks.finetune.checkpoint import TRAINING, TrainingState

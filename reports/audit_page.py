@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import charts, group_tables
+from reports import group_tables
+from reports.evidence_section import evidence_parts
 from reports.example_sentences import why
-from reports.formatting import FILTERS, visible
-from reports.heatmaps import Picture, colour_scale, fit, overlay, png, thumbnail
-from tasks.schema import ChangedPicture, Example, Rate, Summary
+from reports.figure_changes import change_table, rows_of
+from reports.heatmaps import fit, overlay
+from reports.rendering import environment, png_address, thumbnail_address
+from tasks.schema import FIGURES, ChangedPicture, Comparison, Example, Rate, Summary
 
-TEMPLATES = Path(__file__).parent / "templates"
 FAILURES = 30  # kinds listed
 DUPLICATES = 10  # pictures listed
 
@@ -63,8 +59,24 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             more_columns=len(columns[group_tables.COLUMNS :]),
             has_foreground=_has_foreground(summary),
             judged=judged,
+            figures=FIGURES,
+            evidence_parts=evidence_parts(summary),
+            most_failures=FAILURES,
+            most_duplicates=DUPLICATES,
+            level=group_tables.LEVEL,
+            stands_out=group_tables.stands_out,
+            apart=_apart,
+            **({} if summary.moved is None else _moved(summary.moved)),
         )
     )
+
+
+def _moved(moved: Comparison) -> dict[str, Any]:
+    classes = [it for it in moved.classes if it.moved][: group_tables.MOST]
+    return {
+        "moved_figures": change_table(("", rows_of(moved.figures))),
+        "moved_classes": change_table(("", rows_of(classes))),
+    }
 
 
 def _has_foreground(summary: Summary) -> bool:
@@ -78,8 +90,8 @@ def _card(example: Example) -> Card:
     overlay_HW3 = overlay(example.picture_HW3, example.map_HW, example.mask_HW)
     return Card(
         example,
-        _address(picture_HW3),
-        _address(overlay_HW3),
+        png_address(picture_HW3),
+        png_address(overlay_HW3),
         width,
         height,
         outlined=example.mask_HW is not None,
@@ -89,12 +101,7 @@ def _card(example: Example) -> Card:
 
 
 def _thumbnail(change: ChangedPicture) -> Thumbnail:
-    content = base64.b64encode(thumbnail(change.picture_HW3)).decode("ascii")
-    return Thumbnail(change, f"data:image/jpeg;base64,{content}")
-
-
-def _address(image_HW3: Picture) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(image_HW3)).decode("ascii")
+    return Thumbnail(change, thumbnail_address(change.picture_HW3))
 
 
 def _apart(one: Rate, other: Rate) -> bool:
@@ -104,38 +111,3 @@ def _apart(one: Rate, other: Rate) -> bool:
         return False
     one_low, one_high, other_low, other_high = (end or 0.0 for end in ends)
     return one_low > other_high or other_low > one_high
-
-
-@cache
-def environment() -> Environment:
-    """What the templates of every page share."""
-    shared = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    shared.filters.update(FILTERS)
-    shared.globals.update(
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # ours, no user's word
-        colour_scale=_address(colour_scale()),
-        most_failures=FAILURES,
-        most_duplicates=DUPLICATES,
-        most_classes=group_tables.MOST,
-        level=group_tables.LEVEL,
-        stands_out=group_tables.stands_out,
-        apart=_apart,
-        charts=charts,
-    )
-    return shared
-
-
-def _shown(value: Any) -> Any:
-    """What every expression of a template passes through: no None, no NaN, no hidden character."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return visible(value)
-    return value

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from reports.formatting import interval, percent, plain
+from reports.formatting import interval, plain
 from tasks.schema import FLAGS, Histogram, Interval, Rate
+from tasks.schema.units import percent
 
 ROW = 36  # height of an interval bar, px: rows touch, so that the reference runs through
 METER = 4  # height, px
 PLOT = 116  # height of a histogram's bars, px
+AXIS = 16  # height of a scale, px
 SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # where an axis of rates may end
+CHANGES = (0.02, *SCALES, 2.0)  # where an axis of changes may end, on both sides of 0
 
 
 def scale_of(rates: Sequence[Rate]) -> float:
@@ -37,7 +40,7 @@ def interval_bar(
     dashed line at `reference`."""
     drawn = Markup()
     if rate.value is not None and rate.low is not None and rate.high is not None:
-        low, value, high = (_place(part, end) for part in (rate.low, rate.value, rate.high))
+        low, value, high = (_along_axis(part, end) for part in (rate.low, rate.value, rate.high))
         drawn = _box("bar", 0, value, ROW / 2 - 5, 10) + _whisker(low, high)
     return _svg(
         "interval-bar",
@@ -65,7 +68,34 @@ def rate_axis(end: float) -> Markup:
         for part in (0.0, 0.5, 1.0)
     ]
     description = f"Axis from 0 to {100 * end:g}%"
-    return _svg("rate-axis", 16, "Scale", description, Markup().join(ticks))
+    return _svg("rate-axis", AXIS, "Scale", description, Markup().join(ticks))
+
+
+def end_of(changes: Sequence[tuple[float, float, float]]) -> float:
+    """The shortest axis that holds every interval, each with its change in the middle."""
+    furthest = max((max(abs(low), abs(high)) for low, _, high in changes), default=0.0)
+    return next((end for end in CHANGES if furthest <= end), CHANGES[-1])
+
+
+def change_bar(change: tuple[float, float, float], end: float, words: str) -> Markup:
+    """A bar from 0 in the middle to the change, its interval as a whisker."""
+    low, zero, value, high = (
+        50 + 50 * max(-1.0, min(1.0, number / end)) for number in (change[0], 0.0, *change[1:])
+    )
+    bar = _box("bar", min(zero, value), abs(value - zero), ROW / 2 - 5, 10)
+    drawn = _line("axis", zero, 0, ROW) + bar + _whisker(low, high)
+    return _svg("interval-bar", ROW, words, "", drawn)
+
+
+def change_axis(end: float) -> Markup:
+    """The scale above a column of changes, in points."""
+    least, most = f"−{100 * end:g}", f"+{100 * end:g}"
+    ticks = [
+        _text("tick", x, 11, words, anchor)
+        for x, words, anchor in ((0, least, "start"), (50, "0", "middle"), (100, most, "end"))
+    ]
+    description = f"Axis of changes from {least} to {most} points"
+    return _svg("rate-axis", AXIS, "Scale", description, Markup().join(ticks))
 
 
 def flag_strip(flags: Mapping[str, Rate]) -> Markup:
@@ -120,7 +150,7 @@ def _lift_ticks(start: float, end: float) -> Markup:
     step = next((step for step in (0.25, 0.5, 1, 2, 5) if (end - start) / step <= 8), end - start)
     count = math.floor((end - start) / step + 1e-9)
     ticks = []
-    for value in (start + step * place for place in range(count + 1)):
+    for value in (start + step * index for index in range(count + 1)):
         last = math.isclose(value, end)
         words = f"{value:g}+" if last else f"{value:g}"  # the last bin holds everything above too
         part = (value - start) / (end - start)
@@ -139,7 +169,7 @@ def _along(value: float, ends: tuple[float, float]) -> float:
     return 100 * (value - ends[0]) / (ends[1] - ends[0])
 
 
-def _place(value: float, end: float) -> float:
+def _along_axis(value: float, end: float) -> float:
     return min(100.0, 100 * value / end)
 
 
@@ -151,13 +181,13 @@ def _anchor(part: float) -> str:
 def _reference(value: float | None, end: float) -> Markup:
     if value is None or value > end:
         return Markup()
-    return _line("reference", _place(value, end), 0, ROW)
+    return _line("reference", _along_axis(value, end), 0, ROW)
 
 
 def _null(rate: Rate | None, end: float) -> Markup:
     if rate is None or rate.value is None:
         return Markup()
-    return _line("null", _place(rate.value, end), ROW / 2 - 10, ROW / 2 + 10)
+    return _line("null", _along_axis(rate.value, end), ROW / 2 - 10, ROW / 2 + 10)
 
 
 def _whisker(low: float, high: float) -> Markup:

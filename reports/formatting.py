@@ -9,19 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tasks.schema import Excess, Interval, Rate
+from tasks.schema.units import decimal, percent, points
 
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def percent(value: float | None) -> str:
-    """A share for reading. Never rounds something to nothing, or nearly all to all."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if 0 < value < 0.0005:
-        return "<0.1%"
-    if 0.9995 <= value < 1:
-        return ">99.9%"
-    return f"{100 * value:.1f}%"
 
 
 def roughly(value: float) -> str:
@@ -36,13 +26,6 @@ def interval(rate: Rate | Interval) -> str:
     if rate.low is None or rate.high is None:
         return ""
     return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}%"
-
-
-def points(value: float) -> str:
-    """A difference of two shares: `+43.4`."""
-    rounded = round(100 * value, 1)
-    sign = "+" if rounded > 0 else "−" if rounded < 0 else ""
-    return f"{sign}{abs(rounded):.1f}"
 
 
 def points_interval(difference: Excess | Interval) -> str:
@@ -83,10 +66,6 @@ def short(text: str, longest: int = 90) -> str:
 
 def number(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:,.0f}"
-
-
-def decimal(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:,.2f}"
 
 
 def digits(value: float | None) -> str:

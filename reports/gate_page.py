@@ -1,10 +1,9 @@
-"""A gate's verdict in words: a page, and Markdown for a pull request."""
+"""A gate's verdict as one HTML file, and its words."""
 
 from __future__ import annotations
 
-from reports.audit_page import environment
 from reports.formatting import count_of
-from reports.models_page import escaped
+from reports.rendering import environment
 from tasks.schema.gate import EFFECTS, GateResult, Ruling
 
 RESULTS = {  # of a rule that is judged
@@ -14,24 +13,6 @@ RESULTS = {  # of a rule that is judged
     "missing": "not computed",
     "skipped": "not judged",
 }
-
-
-def gate_as_markdown(result: GateResult) -> str:
-    """The verdict, a table of rules with what refuses first, and what became of the candidate."""
-    lines = [
-        f"**{headline(result)}** {escaped(result.sentence)} {escaped(result.promotion)}",
-        "",
-        f"{escaped(result.candidate.address)}, {images_of(result)} of {escaped(result.data)}; "
-        f"{escaped(result.compared)}.",
-        "",
-        "| rule | asked | result | found |",
-        "|---:|---|---|---|",
-        *map(_row, worst_first(result)),
-        "",
-        f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%, of "
-        "each class so wide that those of one rule hold together.",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def render_gate(result: GateResult) -> str:
@@ -65,9 +46,3 @@ def outcome(ruling: Ruling) -> str:
     """What became of a rule; a warning says so."""
     kept = RESULTS[ruling.status]
     return kept if ruling.effect != "warn" else f"warning: {kept}"
-
-
-def _row(ruling: Ruling) -> str:
-    result = outcome(ruling)
-    shown = f"**{result}**" if ruling.effect == "fail" else result
-    return f"| {ruling.number} | {escaped(ruling.rule)} | {shown} | {escaped(ruling.reason)} |"

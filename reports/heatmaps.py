@@ -1,4 +1,6 @@
-"""A map as heat over its picture, with the foreground's outline. Shapes: H W pixels, 3 colours.
+"""A map as heat over its picture, with the foreground's outline; many of them on one sheet.
+
+Shapes: N pictures, H W pixels, 3 colours.
 
 Hue never carries the strength alone: lightness rises along the whole colour map, so that it
 survives print in grey and most colour blindness.
@@ -19,6 +21,8 @@ Mask = NDArray[np.bool_]
 
 SMALLEST = 256  # longest side that a person sees well beside others; smaller pictures are enlarged
 SMALL = 192  # longest side of one of many
+GAP = 6  # between pictures on a sheet, px
+RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below an answer
 LARGEST = 448  # enough for a sharp gallery; larger ones would only make the page heavy
 
 # Inferno (matplotlib, CC0) at equal steps: perceptually even, from black to pale yellow.
@@ -94,6 +98,21 @@ def png(image_HW3: Picture) -> bytes:
     return file.getvalue()
 
 
+def contact_sheet(
+    picture_NHW3: Picture, map_NHW: Map, mask_NHW: Mask, right_N: np.ndarray
+) -> bytes:
+    """A PNG: pictures above, their maps below, and whether the answer is right as a bar."""
+    columns = [
+        _column(picture_HW3, map_HW, mask_HW if mask_HW.any() else None, bool(right))
+        for picture_HW3, map_HW, mask_HW, right in zip(
+            picture_NHW3, map_NHW, mask_NHW, right_N, strict=True
+        )
+    ]
+    gap_HW3 = np.full((len(columns[0]), GAP, 3), 255, np.uint8)
+    parts = [part for column in columns for part in (column, gap_HW3)][:-1]
+    return png(np.concatenate(parts, 1))
+
+
 def colour_scale(width: int = 240, height: int = 12) -> Picture:
     """The legend: no heat to the strongest heat, over mid-grey, exactly as `overlay` draws it."""
     grey_HW3 = np.full((height, width, 3), 128, dtype=np.uint8)
@@ -164,3 +183,10 @@ def _resized_map(heat_HW: NDArray[np.float64], height: int, width: int) -> NDArr
 def _resized_mask(mask_HW: Mask, height: int, width: int) -> Mask:
     image = Image.fromarray(mask_HW.astype(np.uint8))
     return np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0
+
+
+def _column(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None, right: bool) -> Picture:
+    above_HW3, below_HW3 = outline(picture_HW3, mask_HW), overlay(picture_HW3, map_HW, mask_HW)
+    bar_HW3 = np.empty((GAP, above_HW3.shape[1], 3), np.uint8)
+    bar_HW3[:] = RIGHT if right else WRONG
+    return np.concatenate([above_HW3, below_HW3, bar_HW3], 0)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reports.audit_page import environment
 from reports.example_sentences import breakable
 from reports.formatting import digits
-from reports.heatmaps import Picture, enlarge, outline, overlay, thumbnail
-from reports.method_figures import COST, GROUPS, PASSES, Figure, Group
+from reports.heatmaps import Picture, enlarge, outline, overlay
+from reports.method_figures import GROUPS, PASSES, Group
+from reports.rendering import environment, thumbnail_address
 from reports.scatter import MethodStanding, points, sample, scatter, standing
-from tasks.schema import Column, GalleryRow, MethodFigures, MethodsSummary
+from tasks.schema import Column, Figure, GalleryRow, MethodFigures, MethodsSummary
+from tasks.schema.figures import COST
 
 BANDS = (GROUPS[:1], GROUPS[1:2], GROUPS[2:])  # a table each: none is wider than a page
 ACROSS = 9  # most pictures in a line of the gallery
 
 
-def render_comparison(summary: MethodsSummary, gallery: Sequence[GalleryRow]) -> str:
+def render_methods(summary: MethodsSummary, gallery: Sequence[GalleryRow]) -> str:
     """The page of a comparison. Methods and images stand in the order given."""
     drawn = points(summary)
     return (
@@ -120,7 +120,7 @@ def _column(figure: Figure, methods: Sequence[MethodFigures]) -> list[Cell]:
     values = [cell.value for cell in found if cell.value is not None]
     if len(set(values)) < 2 or figure.name in PASSES:  # passes are declared, not found
         return found
-    best = min(values) if figure.lower_is_better else max(values)
+    best = max(values) if figure.higher_is_better else min(values)
     return [replace(cell, best=cell.value == best) for cell in found]
 
 
@@ -164,7 +164,7 @@ def _row(row: GalleryRow) -> Row:
     picture_HW3 = outline(row.picture_HW3, mask_HW)
     height, width = picture_HW3.shape[:2]
     columns = tuple(_shown(column, row.picture_HW3, mask_HW) for column in row.columns)
-    return Row(row, _address(picture_HW3), width, height, mask_HW is not None, columns)
+    return Row(row, thumbnail_address(picture_HW3), width, height, mask_HW is not None, columns)
 
 
 def _shown(column: Column, picture_HW3: Picture, mask_HW: np.ndarray | None) -> Shown:
@@ -173,8 +173,4 @@ def _shown(column: Column, picture_HW3: Picture, mask_HW: np.ndarray | None) -> 
         return Shown(column.method, None, flat=False)
     map_HW = enlarge(abs(column.map_hw), *picture_HW3.shape[:2])
     drawn_HW3 = overlay(picture_HW3, map_HW, mask_HW)
-    return Shown(column.method, _address(drawn_HW3), flat=not column.map_hw.any())
-
-
-def _address(image_HW3: Picture) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(image_HW3)).decode("ascii")
+    return Shown(column.method, thumbnail_address(drawn_HW3), flat=not column.map_hw.any())

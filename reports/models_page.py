@@ -1,74 +1,70 @@
-"""Two models on the same images as one HTML file and as Markdown: users' words are escaped."""
+"""Two models on the same images as one HTML file: users' words are escaped."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from reports.audit_page import environment
-from reports.changes import change_axis, change_bar, end_of
-from reports.formatting import visible
-from reports.heatmaps import Picture, outline, overlay, thumbnail
-from reports.verdicts import MEANINGS, TURNED, by_verdict, headline, title, value
-from tasks.schema import PairedExample, PairedFigure, PairedSummary
+from reports.figure_changes import ChangeRow, change_table, rows_of
+from reports.formatting import count_of
+from reports.group_tables import MOST
+from reports.heatmaps import outline, overlay
+from reports.rendering import environment, thumbnail_address
+from tasks.schema import FIGURES, ChangeKind, PairedExample, PairedFigure, PairedSummary
 
-PLAIN = frozenset(
-    " -./,:%+−–()'"
-)  # beside letters and digits: what Markdown gives no meaning inside
+CHANGED: dict[ChangeKind, tuple[str, str]] = {
+    "broken": ("Broken", "right before, wrong after"),
+    "newly_flagged": ("Newly flagged", "rests on the background after, and did not before"),
+    "fixed": ("Fixed", "wrong before, right after"),
+    "no_longer_flagged": ("No longer flagged", "rested on the background before only"),
+}
 
 
-def render_versus(paired: PairedSummary, examples: Sequence[PairedExample]) -> str:
+def render_models(paired: PairedSummary, examples: Sequence[PairedExample]) -> str:
     """The page of a comparison. Examples are shown in the order given, regressions first."""
-    drawn = [it for it in (*paired.figures, *paired.classes) if it.figure != "lift"]
     return (
         environment()
         .get_template("models.html")
         .render(
             p=paired,
             headline=headline(paired),
-            groups=by_verdict(paired.figures),
+            figures=change_table(*_by_verdict(paired.figures)),
+            classes=change_table(("", rows_of(paired.classes[:MOST]))),
             cards=[_card(example) for example in examples],
-            end=end_of(drawn),
-            change_axis=change_axis,
-            change_bar=change_bar,
-            title=title,
-            value=value,
-            meanings=MEANINGS,
-            turned=TURNED,
+            titles=FIGURES,
+            changed=CHANGED,
         )
     )
 
 
-def as_markdown(paired: PairedSummary) -> str:
-    """The verdict and a table of the figures, for a pull request."""
-    lines = [
-        f"**{headline(paired)}** {escaped(paired.sentence)}",
-        "",
-        f"{escaped(paired.before.address)} → {escaped(paired.after.address)}, "
-        f"{paired.images:,} images of {escaped(paired.data)}.",
-        "",
-        "| figure | before | after | change |",
-        "|---|---:|---:|---|",
-        *map(_markdown_row, paired.figures),
-        *(
-            f"| {_named(it.figure, it.name)} | – | – | {escaped(it.reason)} |"
-            for it in paired.missing
-        ),
-        "",
-        *_after_table(paired),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def escaped(text: str) -> str:
-    """A user's words in Markdown: what could be markup stands as the number of its character."""
-    return "".join(
-        character if character.isalnum() or character in PLAIN else f"&#{ord(character)};"
-        for character in visible(text)
+def headline(paired: PairedSummary) -> str:
+    """The verdict as a number of figures; what is worse comes first."""
+    worse, better = (
+        sum(it.verdict == verdict for it in paired.figures) for verdict in ("worse", "better")
     )
+    if not paired.figures:
+        return "Nothing could be compared."
+    of = f"of {count_of(len(paired.figures), 'figure')}"
+    if worse:
+        return f"{worse} {of} {_is(worse)} worse, {better or 'none'} {_is(better)} better."
+    if better:
+        return f"{better} {of} {_is(better)} better, none is worse."
+    return f"None {of} shows a change."
+
+
+def _by_verdict(figures: Sequence[PairedFigure]) -> list[tuple[str, list[ChangeRow]]]:
+    """With a heading each, regressions first."""
+    headings = {"worse": "Worse", "better": "Better", "unchanged": "No change shown"}
+    return [
+        (heading, rows_of(it for it in figures if it.verdict == verdict))
+        for verdict, heading in headings.items()
+    ]
+
+
+def _is(count: int) -> str:
+    return "are" if count > 1 else "is"
 
 
 @dataclass(frozen=True)
@@ -91,10 +87,10 @@ def _card(example: PairedExample) -> Card:
     exchange = example.exchange
     return Card(
         example,
-        _address(picture_HW3),
+        thumbnail_address(picture_HW3),
         _heat(example, example.map_before_HW),
         _heat(example, example.map_after_HW),
-        None if exchange is None else _address(exchange.picture_HW3),
+        None if exchange is None else thumbnail_address(exchange.picture_HW3),
         width,
         height,
         outlined=example.mask_HW is not None,
@@ -104,28 +100,4 @@ def _card(example: PairedExample) -> Card:
 def _heat(example: PairedExample, map_HW: np.ndarray | None) -> str | None:
     if map_HW is None:
         return None
-    return _address(overlay(example.picture_HW3, map_HW, example.mask_HW))
-
-
-def _address(image_HW3: Picture) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(image_HW3)).decode("ascii")
-
-
-def _named(figure: str, name: str | None) -> str:
-    return title(figure) if name is None else f"{title(figure)}, {escaped(name)}"
-
-
-def _markdown_row(it: PairedFigure) -> str:
-    change = it.sentence if it.verdict == "unchanged" else f"**{it.sentence}**"
-    ends = (value(it.figure, number) for number in (it.before, it.after))
-    return f"| {_named(it.figure, it.name)} | {' | '.join(ends)} | {change} |"
-
-
-def _after_table(paired: PairedSummary) -> Iterator[str]:
-    worse = [it for it in paired.classes if it.verdict == "worse"]
-    if worse:
-        told = "; ".join(f"{_named(it.figure, it.name)} {it.sentence}" for it in worse)
-        yield f"Classes: {told}."
-        yield ""
-    turns = (f"{count:,} {turn.replace('_', ' ')}" for turn, count in paired.turns.items())
-    yield f"Images: {', '.join(turns)}. Intervals are 95%, paired over images."
+    return thumbnail_address(overlay(example.picture_HW3, map_HW, example.mask_HW))

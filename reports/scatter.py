@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from reports.formatting import digits, short, visible
 from reports.scatter_labels import LINE, Anchor, Label, place_labels
-from tasks.schema import Interval, MethodCost, MethodFigures, MethodsSummary
+from tasks.schema import Interval, MethodFigures, MethodsSummary
 
 HEIGHT = 340  # of the plot, px
 SPAN = 8.0  # the least factor between the ends of the axis of cost
@@ -71,17 +71,10 @@ def points(summary: MethodsSummary) -> list[Point]:
             faithfulness,
         )
         for method in summary.methods
-        if 0 < (cost := _price(method.cost)) < math.inf
+        if 0 < (cost := method.cost.price) < math.inf
         and (faithfulness := method.figures.get("faithfulness")) is not None
         and all(map(math.isfinite, (faithfulness.low, faithfulness.value, faithfulness.high)))
     ]
-
-
-def _price(cost: MethodCost) -> float:
-    """As the recommendation counts it; infinite where nothing is known."""
-    if cost.times_forward is not None:
-        return cost.times_forward
-    return math.inf if cost.forwards is None else cost.forwards + 2 * (cost.backwards or 0)
 
 
 def scatter(shown: Sequence[Point]) -> Markup:
@@ -100,7 +93,7 @@ def scatter(shown: Sequence[Point]) -> Markup:
         "<title>Faithfulness against cost</title><desc>{}</desc>{}{}</svg>"
     ).format(
         HEIGHT + 46,
-        "; ".join(_told(point) for point in shown),
+        "; ".join(_describe(point) for point in shown),
         Markup().join((*_down(frame), *_across(frame))),
         Markup().join(marks),
     )
@@ -162,8 +155,8 @@ def _anchors(shown: Sequence[Point], frame: _Frame) -> list[Anchor]:
     x = [frame.x(point.cost) for point in shown]
     shift = dict.fromkeys(range(len(x)), 0.0)
     for group in _groups(x):
-        for place, index in enumerate(group):
-            shift[index] = STEP * (place - (len(group) - 1) / 2)
+        for position, index in enumerate(group):
+            shift[index] = STEP * (position - (len(group) - 1) / 2)
     return [
         Anchor(
             x[index],
@@ -196,7 +189,7 @@ def _width(point: Point) -> float:
     return sum(letter if ord(character) < 0x1100 else 13 for character in _name(point))
 
 
-def _told(point: Point) -> str:
+def _describe(point: Point) -> str:
     value = point.faithfulness
     return (
         f"{visible(point.name)}: {digits(value.value)} ({digits(value.low)} to "
@@ -218,7 +211,7 @@ def _method(point: Point, anchor: Anchor, label: Label) -> Markup:
     ).format(
         anchor.x,
         point.standing.kind,
-        _told(point),
+        _describe(point),
         _whisker(anchor),
         _leader(anchor, label),
         anchor.shift,

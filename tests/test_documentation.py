@@ -35,6 +35,7 @@ from tasks.attribution import layer_statistics
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.tracking.metrics import metrics_of
+from tests.support.figure_tables import TABLE, with_tables
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # pages that other tests execute
@@ -219,8 +220,15 @@ def test_every_metric_method_and_column_is_described(finished_run: RunFolder) ->
         assert f"`{column}`" in REFERENCE, column
 
 
-def test_every_figure_and_argument_of_a_method_is_described() -> None:
-    for name in (*schema.FIGURES, *schema.MethodCost.model_fields):
+def test_tables_of_figures_are_the_code_s() -> None:
+    written = "write them again: python -m tests.support.figure_tables"
+    assert with_tables(REFERENCE) == REFERENCE, written
+    kinds = {found[1] for found in TABLE.finditer(REFERENCE)}
+    assert kinds == {figure.kind for figure in schema.FIGURES.values()}
+
+
+def test_every_cost_and_argument_of_a_method_is_described() -> None:
+    for name in schema.MethodCost.model_fields:
         assert f"`{name}`" in REFERENCE, name
     for name, family in FAMILIES.items():
         row = next(line for line in REFERENCE.splitlines() if line.startswith(f"| `{name}` |"))

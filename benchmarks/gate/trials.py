@@ -30,9 +30,8 @@ from benchmarks.retraining.cells import CELLS
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
-from tasks.compare.figures import Gauged, Sought, gauge
-from tasks.compare.paired_images import match_runs, read_alone, read_pairs
-from tasks.compare.two_models import Answers
+from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, widen
+from tasks.compare.paired_images import PairedImages, match_runs, read_alone, read_pair
 from tasks.flags.settings import FlagSettings
 from tasks.gate.policy import Policy, read_policy
 from tasks.gate.rules import Evidence, passes, rule_on
@@ -54,7 +53,7 @@ SAME = 50  # trials of the same against the same
 PICTURES = {"train": 2000, "validation": 0, "test": 1280}
 METHOD = "grad_cam_pp"  # flags, and of the policy's lift
 AGAIN = 10_000  # added to a seed: the second training's
-CHANGES = ("accuracy", "worst_group", "flips", "gap", "excess", "lift")
+CHANGES = ("accuracy", "worst_group", "flips", "exchange_gap", "excess", "lift")
 KINDS = {"donors": "itself with other donors", "training": "another training of its recipe"}
 
 
@@ -138,8 +137,7 @@ def verdict(trial: Trial) -> dict[str, Any]:
     """What the gate says of the network alone."""
     policy = read_policy(str(POLICY))
     first = trial.audited("first", trial.bundle(trial.seed), InterventionSettings())
-    rule = first.summary().rule
-    alone = Answers.of(read_alone(first), (rule, rule))
+    alone = read_alone(first)
     rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
     return {
         "passed": passes(rulings),
@@ -155,18 +153,15 @@ def same(trial: Trial) -> dict[str, Any]:
     same_donors = InterventionSettings(donors=str(first.folder.path))
     second = trial.audited("donors", bundle, InterventionSettings(donor_seed=1))
     third = trial.audited("training", trial.bundle(AGAIN + trial.seed), same_donors)
-    pairs = {"donors": match_runs(first, second), "training": read_pairs(first, third)}
-    found = {}
-    for kind, last in (("donors", second), ("training", third)):
-        both = Answers.of(pairs[kind], (first.summary().rule, last.summary().rule))
-        found[kind] = _compared(policy, both, last.summary().model.classes)
-    return found
+    pairs = {"donors": match_runs(first, second), "training": read_pair(first, third)}
+    classes = first.summary().model.classes
+    return {kind: _compared(policy, pair, classes) for kind, pair in pairs.items()}
 
 
 QUESTIONS = {"verdict": verdict, "same": same}
 
 
-def _compared(policy: Policy, pair: Answers, classes: Sequence[str]) -> dict[str, Any]:
+def _compared(policy: Policy, pair: PairedImages, classes: Sequence[str]) -> dict[str, Any]:
     """The policy's rules about changes, and each change with its interval."""
     rulings = rule_on(policy, Evidence(pair, pair, classes))
     changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.is_change]
@@ -176,10 +171,13 @@ def _compared(policy: Policy, pair: Answers, classes: Sequence[str]) -> dict[str
     }
 
 
-def _found(answers: Answers, figure: str, *, change: bool) -> list[float] | None:
-    method = METHOD if figure == "lift" else None
-    found = gauge(answers, Sought(figure, method, None, change, 20))
-    return [found.value, found.low, found.high] if isinstance(found, Gauged) else None
+def _found(images: PairedImages, figure: str, *, change: bool) -> list[float] | None:
+    query = FigureQuery(figure, METHOD if figure == "lift" else None, change=change)
+    found = compute_figure(images, query)
+    if not isinstance(found, FigureValue):
+        return None
+    found = widen(found, query)
+    return [found.value, found.low, found.high]
 
 
 def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:

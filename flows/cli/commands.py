@@ -194,15 +194,16 @@ def remove(run: str, yes: bool) -> None:
 @one_line_errors()
 def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     """Print what moved between two finished runs."""
-    from flows.compare_models import print_comparison, print_paired, write_paired
+    from flows.cli.output.comparison import print_comparison, print_models
+    from flows.compare_models import write_paired
     from tasks.compare.since_last_run import compare_runs
-    from tasks.compare.two_models import is_duel, pair_runs
+    from tasks.compare.two_models import are_two_models, compare_models
     from tasks.runs.reader import open_run
 
     now, then = open_run(run), open_run(before)
     moved = compare_runs(now, now.summary(), then)
-    shown = not as_json and is_duel(then, now)
-    paired = pair_runs(then, now) if out is not None or shown else None
+    shown = not as_json and are_two_models(then, now)
+    paired = compare_models(then, now) if out is not None or shown else None
     if out is not None and paired is not None:
         write_paired(then, now, paired, as_path(out))
     if as_json:
@@ -210,7 +211,7 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     else:
         print_comparison(moved)
     if paired is not None and shown:
-        print_paired(paired)
+        print_models(paired)
 
 
 @main.command()

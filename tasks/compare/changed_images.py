@@ -1,6 +1,7 @@
-"""Pictures of the images on which two models differ: both maps, and one other background.
+"""Images that only one of two models gets right, or that only one is flagged on; their pictures.
 
-Shapes: C=3 colours, H W pixels.
+Shapes: N images, 2 is before and after (NaN where the two cannot be compared), C=3 colours, H W
+pixels.
 """
 
 from __future__ import annotations
@@ -11,94 +12,147 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from models.interventions import exchange_background
 from tasks import schema
-from tasks.attribution.job import reader_of
-from tasks.interventions.donors import DonorPool, read_donors
-from tasks.pictures.samples import Reader, Row, Sample, rows_of
-from tasks.pictures.settings import ForegroundSettings
+from tasks.attribution.shown_images import Rows, ShownImages, magnitudes, mask_of, picture_of
+from tasks.compare.paired_images import PairedImages
+from tasks.interventions.donors import DonorPool
+from tasks.pictures.samples import Sample
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
-from tasks.storage.files import read_table
 
-Maps = dict[str, np.ndarray]
-Changes = dict[str, dict[str, Any]]  # rows of the interventions by row_id
+SHOWN = 24  # most of them
+IMPROVEMENTS = SHOWN // 3  # that are shown however many regressions there are
+
+
+def count_changes(images: PairedImages) -> dict[schema.ChangeKind, int]:
+    """Images of each kind of change."""
+    return {kind: int(which_N.sum()) for kind, which_N in _changes(images).items()}
+
+
+def worst_changes(images: PairedImages) -> tuple[schema.ChangedImage, ...]:
+    """The worst regressions first, then the largest improvements."""
+    changes = _changes(images)
+    worse_N = np.any([changes[kind] for kind in schema.REGRESSIONS], 0)
+    better_N = np.any(list(changes.values()), 0) & ~worse_N
+    order_N = _worst_first(images)
+    worse, better = order_N[worse_N[order_N]], order_N[better_N[order_N]][::-1]
+    better = better[: max(IMPROVEMENTS, SHOWN - len(worse))]
+    shown = [*worse[: SHOWN - len(better)].tolist(), *better.tolist()]
+    before, after = (
+        table.take(pa.array(shown, pa.int64())).to_pylist()
+        for table in (images.before, images.after)
+    )
+    return tuple(
+        schema.ChangedImage(
+            row_id=row["row_id"],
+            label=row["label"],
+            before=_answer(old),
+            after=_answer(row),
+            turns=tuple(kind for kind in schema.CHANGE_KINDS if changes[kind][index]),
+        )
+        for index, old, row in zip(shown, before, after, strict=True)
+    )
 
 
 def examples_of_pair(
     before: Run, after: Run, paired: schema.PairedSummary
 ) -> list[schema.PairedExample]:
     """The changed images in their order; a picture that cannot be read any more is left out."""
-    wanted = [image.row_id for image in paired.changed]
-    source = _Source.of(before, after, wanted, paired.method)
-    found = (source.example(image) for image in paired.changed)
+    pictures = _Pictures.of(before, after, paired)
+    found = (pictures.example(image) for image in paired.changed)
     return [example for example in found if example is not None]
 
 
+def _changes(images: PairedImages) -> dict[schema.ChangeKind, np.ndarray]:
+    """By kind of change, which images; nothing compares with NaN."""
+    right_N2, flagged_N2 = images.values("correct"), images.values("flagged")
+    return {
+        "broken": right_N2[:, 0] > right_N2[:, 1],
+        "newly_flagged": flagged_N2[:, 0] < flagged_N2[:, 1],
+        "fixed": right_N2[:, 0] < right_N2[:, 1],
+        "no_longer_flagged": flagged_N2[:, 0] > flagged_N2[:, 1],
+    }
+
+
+def _worst_first(images: PairedImages) -> np.ndarray:
+    """Indices of images: first what is lost and flagged at once, what is lost, what is flagged;
+    among them by more flips, then by how sure the later model is."""
+    lost_N, flag_N, flips_N = (
+        np.nan_to_num(value_N2 @ np.array([-1.0, 1.0]))
+        for value_N2 in (
+            -images.values("correct"),
+            images.values("flagged"),
+            images.values("flips"),
+        )
+    )
+    sure_N = images.values("confidence")[:, 1]
+    order_N: np.ndarray = np.lexsort((-sure_N, -flips_N, -(2 * lost_N + flag_N)))
+    return order_N
+
+
+def _answer(row: dict[str, Any]) -> schema.Answer:
+    return schema.Answer(**{name: row[name] for name in schema.Answer.model_fields})
+
+
 @dataclass(frozen=True)
-class _Source:
+class _Pictures:
     """What the pictures of a pair are made from; before and after where there are two."""
 
-    read: Reader
-    rows: dict[str, Row]
-    maps: tuple[Maps, Maps]
-    changes: tuple[Changes, Changes]
+    shown: ShownImages
+    maps: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+    exchanges: tuple[Rows, Rows]
     pool: DonorPool | None
 
     @classmethod
-    def of(cls, before: Run, after: Run, row_ids: list[str], method: str) -> _Source:
-        foreground = after.state.section("foreground", ForegroundSettings)
-        read = reader_of(after.state.identity, foreground)
-        size = read.preprocessing.size
-        wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
-        catalog = read_table(after.folder.catalog, filters=wanted)
+    def of(cls, before: Run, after: Run, paired: schema.PairedSummary) -> _Pictures:
+        row_ids = [image.row_id for image in paired.changed]
+        first, last = ShownImages(before, row_ids), ShownImages(after, row_ids)
         return cls(
-            read,
-            {row.row_id: row for row in rows_of(catalog)},
-            (_maps(before, row_ids, method, size), _maps(after, row_ids, method, size)),
-            (_changes(before, wanted), _changes(after, wanted)),
-            read_donors(after.folder, size) if after.folder.donors.is_file() else None,
+            last,
+            (first.maps(paired.method), last.maps(paired.method)),
+            (first.part_rows(INTERVENTIONS), last.part_rows(INTERVENTIONS)),
+            last.donors(),
         )
 
     def example(self, image: schema.ChangedImage) -> schema.PairedExample | None:
-        sample = self.read(self.rows[image.row_id])
-        if not isinstance(sample, Sample):
+        sample = self.shown.sample(image.row_id)
+        if sample is None:
             return None
-        then, now = (found.get(image.row_id) for found in self.maps)
+        before, after = (found.get(image.row_id) for found in self.maps)
         return schema.PairedExample(
             image=image,
-            picture_HW3=sample.picture_CHW.permute(1, 2, 0).numpy(),
-            mask_HW=None if sample.mask_HW is None else sample.mask_HW.numpy() >= 128,
-            map_before_HW=None if then is None else abs(then),
-            map_after_HW=None if now is None else abs(now),
+            picture_HW3=picture_of(sample),
+            mask_HW=mask_of(sample),
+            map_before_HW=magnitudes(before),
+            map_after_HW=magnitudes(after),
             exchange=self._exchange(image, sample),
         )
 
     def _exchange(self, image: schema.ChangedImage, sample: Sample) -> schema.PairedExchange | None:
         """On the background that tells the models apart best; None where nothing was exchanged."""
-        rows = [found.get(image.row_id) for found in self.changes]
-        if self.pool is None or sample.mask_HW is None or rows[0] is None or rows[1] is None:
+        before, after = (found.get(image.row_id) for found in self.exchanges)
+        if self.pool is None or sample.mask_HW is None or before is None or after is None:
             return None
-        slot = _telling(image, rows[0], rows[1])
+        slot = _slot_that_differs(image, before, after)
         if slot is None:
             return None
-        donor = rows[1]["donors"][slot]
-        place = self.pool.row_ids.index(donor)
+        donor = after["donors"][slot]
+        index = self.pool.row_ids.index(donor)
         return schema.PairedExchange(
-            picture_HW3=_drawn(sample, self.pool.background_NCHW[place]),
+            picture_HW3=_exchanged(sample, self.pool.background_NCHW[index]),
             donor=donor,
-            donor_label=self.pool.labels[place],
-            before=rows[0]["exchanged_predictions"][slot],
-            after=rows[1]["exchanged_predictions"][slot],
+            donor_label=self.pool.labels[index],
+            before=before["exchanged_predictions"][slot],
+            after=after["exchanged_predictions"][slot],
         )
 
 
-def _telling(image: schema.ChangedImage, before: Any, after: Any) -> int | None:
+def _slot_that_differs(image: schema.ChangedImage, before: Any, after: Any) -> int | None:
     """The other class's background that flips one of the models only, else the first one."""
-    slots = list(_others(before, after))
+    slots = list(_slots_of_other_classes(before, after))
     apart = (
         slot
         for slot in slots
@@ -108,29 +162,17 @@ def _telling(image: schema.ChangedImage, before: Any, after: Any) -> int | None:
     return next(apart, slots[0] if slots else None)
 
 
-def _others(before: Any, after: Any) -> Iterator[int]:
+def _slots_of_other_classes(before: Any, after: Any) -> Iterator[int]:
     """Exchanges with the same donor in both runs, of another class."""
     for slot, pair in enumerate(zip(before["donors"], after["donors"], strict=False)):
         if pair[0] == pair[1] and not after["same_class"][slot]:
             yield slot
 
 
-def _drawn(sample: Sample, background_CHW: torch.Tensor) -> np.ndarray:
+def _exchanged(sample: Sample, background_CHW: torch.Tensor) -> np.ndarray:
     """As tasks/interventions/intervene.py does; mixing and the scale of pixels commute."""
     assert sample.mask_HW is not None
     image_1CHW, other_1CHW = (it[None].float() for it in (sample.picture_CHW, background_CHW))
     mixed_1CHW = exchange_background(image_1CHW, sample.mask_HW[None] / 255, other_1CHW)
     picture_HW3: np.ndarray = mixed_1CHW[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
     return picture_HW3
-
-
-def _maps(run: Run, row_ids: list[str], method: str, size: tuple[int, int]) -> Maps:
-    return run.maps(row_ids, method, size) if method in run.methods else {}
-
-
-def _changes(run: Run, wanted: pc.Expression) -> Changes:
-    return {
-        row["row_id"]: row
-        for path in run.folder.parts(INTERVENTIONS)
-        for row in read_table(path, filters=wanted).to_pylist()
-    }

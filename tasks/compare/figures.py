@@ -1,106 +1,103 @@
-"""The figures that a policy's rules ask for: of one audit, or as a change against another.
+"""Each figure of what images say, once: of one audit, or as a change against another.
 
 A share of one audit has Wilson's interval, with as many trials as images. All else has a
-bootstrap interval (tasks/intervals/bootstrap.py) that is made no narrower than so many images
-allow which all agree: where hardly any image says otherwise, draws from them know nothing of
-those that would. How low the lowest group lies has intervals of its own
-(tasks/intervals/worst_group.py). Shapes: N images, n some of them, G groups, 2 is champion and
-candidate.
+bootstrap interval (tasks/intervals/bootstrap.py); how low the lowest group lies has intervals of
+its own (tasks/intervals/worst_group.py). Shapes: N images, n some of them, G groups, 2 is before
+and after.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import list_names
 from tasks import schema
-from tasks.compare.paired_images import LIFT
-from tasks.compare.two_models import Answers, groups_of
-from tasks.intervals.bootstrap import Floats, bootstrap_mean, change_of_means
+from tasks.compare.paired_images import Floats, PairedImages
+from tasks.intervals.bootstrap import Indices, bootstrap_mean, change_of_means
 from tasks.intervals.change import Change
 from tasks.intervals.flagged_excess import bootstrap_excess, change_of_excess
 from tasks.intervals.worst_group import change_of_worst, interval_of_worst
 
 NAMED = 8  # groups that a note names
-SHARES = frozenset({"accuracy", "accuracy_exchanged", "flips", "flagged"})
-NOTHING = {  # why a figure was not computed
-    "accuracy": "no image has a label",
-    "accuracy_exchanged": "no labelled image was put on backgrounds of other classes",
-    "gap": "no labelled image was put on backgrounds of other classes",
-    "flips": "no image was put on other backgrounds",
-    "flagged": "no image is decided",
-    "excess": "no image is decided",
-    "reliance_exchange": "no image was put on other backgrounds",
-    "reliance_removal": "no object was removed",
-}
 
 
 @dataclass(frozen=True)
-class Sought:
+class FigureQuery:
     """Which figure, of which images, and how sure its interval must be."""
 
     figure: str
-    method: str | None  # of lift
-    label: str | None  # of one class; None: of all images
-    change: bool
-    images: int  # that a group needs to be the worst
+    method: str | None = None  # of a figure of each method
+    label: str | None = None  # of one class; None: of all images
+    change: bool = False
+    images: int = schema.ENOUGH  # that a group needs to be the worst
     confidence: float = 0.95
 
+    @property
+    def definition(self) -> schema.Figure:
+        return schema.FIGURES[self.figure]
+
+    @property
+    def column(self) -> str:
+        """Of each image."""
+        column = self.definition.column
+        assert column is not None, f"{self.figure} is no mean over images"
+        return f"{column}:{self.method}" if self.definition.by_method else column
+
 
 @dataclass(frozen=True)
-class Gauged:
-    """A figure with its interval."""
+class FigureValue(Change):
+    """A figure or its change with its interval, and what it stands on."""
 
-    value: float
-    low: float
-    high: float
     of: int  # images
+    before: float = math.nan  # the figure on either side
+    after: float = math.nan
+    differ: int = 0  # images whose value is another one
+    smallest: int | None = None  # images of the smaller one of two worst groups
     note: str = ""
 
-
-@dataclass(frozen=True)
-class NotGauged:
-    """A figure that was not computed."""
-
-    reason: str
+    @property
+    def counted(self) -> int:
+        """Images that must be enough."""
+        return self.of if self.smallest is None else self.smallest
 
 
-def count(answers: Answers, sought: Sought) -> int:
-    """Images that the figure would stand on; of groups, those of all, however small."""
-    if sought.figure == "worst_group":
-        own_N = _own(answers, sought)
-        return len(groups_of(answers, 1, own_N).group_n)
-    return int((_own(answers, sought) & np.isfinite(_values(answers, sought)).all(1)).sum())
+Found = FigureValue | schema.MissingFigure
 
 
-def gauge(answers: Answers, sought: Sought) -> Gauged | NotGauged:
+def compute_figure(images: PairedImages, query: FigureQuery) -> Found:
     """The figure of the later side, or its change."""
-    if not count(answers, sought):
-        return NotGauged(_reason(answers, sought))
-    if sought.figure == "worst_group":
-        return _worst(answers, sought)
-    if sought.figure == "excess" and sought.label is None:
-        return _excess(answers, sought)
-    value_N2 = _values(answers, sought)
-    value_n2 = value_N2[_own(answers, sought) & np.isfinite(value_N2).all(1)]
-    if sought.change:
-        return _told(sought, change_of_means(value_n2, sought.confidence), len(value_n2))
-    if sought.figure in SHARES:
-        return share(float(value_n2[:, 1].sum()), len(value_n2), sought.confidence)
-    return _told(sought, bootstrap_mean(value_n2[:, 1], sought.confidence), len(value_n2))
+    if query.definition.interval == "groups":
+        return _worst_group(images, query)
+    value_N2 = images.values(query.column)
+    known_N = _chosen(images, query.label) & np.isfinite(value_N2).all(1)
+    value_n2 = value_N2[known_N]
+    if not len(value_n2):
+        return _missing(images, query)
+    if query.definition.interval == "thresholds" and query.label is None:
+        interval = _interval_of_excess(images, query, known_N)
+    else:
+        interval = _interval(query, value_n2)
+    return _value(interval, value_n2)
 
 
-def share(total: float, of: int, confidence: float) -> Gauged:
-    """With Wilson's interval; what is no whole number of images is rounded to the wider one."""
-    low = schema.wilson(math.floor(total), of, confidence).low
-    high = schema.wilson(math.ceil(total), of, confidence).high
-    assert low is not None
-    assert high is not None
-    return Gauged(total / of, low, high, of)
+def widen(found: FigureValue, query: FigureQuery) -> FigureValue:
+    """An interval no narrower than so many images allow which all agree: where hardly any image
+    says otherwise, draws from them know nothing of those that would.
+
+    A bootstrap of few images that say otherwise is lopsided: half of the leeway is added to its
+    ends. What has no bounds has no leeway; Wilson's intervals and those of groups need none.
+    """
+    figure = query.definition
+    is_share = figure.interval == "Wilson" and not query.change
+    if is_share or figure.interval == "groups" or not figure.unit.is_bounded:
+        return found
+    least = leeway(found.of, query.confidence)
+    low = min(found.low - least / 2, found.value - least)
+    return replace(found, low=low, high=max(found.high + least / 2, found.value + least))
 
 
 def leeway(of: int, confidence: float) -> float:
@@ -109,82 +106,128 @@ def leeway(of: int, confidence: float) -> float:
     return float(1 - ((1 - confidence) / 2) ** (1 / of))
 
 
-def _values(answers: Answers, sought: Sought) -> Floats:
-    """(N, 2); NaN where an image has no such figure on either side."""
-    column = f"{LIFT}{sought.method}"
-    if sought.figure == "lift" and column not in answers.pairs.after.column_names:
-        return np.full((len(answers.pairs), 2), np.nan)
-    if sought.figure == "lift":
-        return answers.pairs.values(column)
-    if sought.figure == "excess":
-        return answers.excess_N2
-    if sought.figure == "gap":
-        return answers.values["accuracy"] - answers.values["accuracy_exchanged"]
-    return answers.values[sought.figure]
-
-
-def _own(answers: Answers, sought: Sought) -> NDArray[np.bool_]:
-    if sought.label is None:
-        return np.ones(len(answers.pairs), bool)
-    own_N: NDArray[np.bool_] = answers.pairs.label_N == sought.label
+def _chosen(images: PairedImages, label: str | None) -> NDArray[np.bool_]:
+    if label is None:
+        return np.ones(len(images), bool)
+    own_N: NDArray[np.bool_] = images.label_N == label
     return own_N
 
 
-def _told(sought: Sought, change: Change, of: int, note: str = "") -> Gauged:
-    """A bootstrap of few images that say otherwise is lopsided: half of the leeway is added to its
-    ends. A lift has no bounds, and so no leeway."""
-    least = 0.0 if sought.figure == "lift" else leeway(of, sought.confidence)
-    low = min(change.low - least / 2, change.value - least)
-    high = max(change.high + least / 2, change.value + least)
-    return Gauged(change.value, low, high, of, note)
+def _value(interval: Change, value_n2: Floats) -> FigureValue:
+    before, after = value_n2.mean(0).tolist()
+    differ = int((value_n2[:, 0] != value_n2[:, 1]).sum())
+    ends = interval.value, interval.low, interval.high
+    return FigureValue(*ends, len(value_n2), before, after, differ)
 
 
-def _worst(answers: Answers, sought: Sought) -> Gauged:
-    """Of groups of enough images; where there is none, of all: too few to decide, as `of` says."""
-    groups = groups_of(answers, sought.images, _own(answers, sought))
-    if not groups.names:
-        groups = groups_of(answers, 1, _own(answers, sought))
-    right_n2, group_n = groups.right_n2, groups.group_n
-    count_G = np.bincount(group_n)
-    first, last = (int(place) for place in groups.share_G2.argmin(0))
-    kind = "values of the column group" if answers.pairs.has_groups else "labels"
-    note = f"{groups.names[last]}, the lowest of {len(count_G)} {kind}"
-    if groups.small:
-        noun = "smaller one is" if len(groups.small) == 1 else "smaller ones are"
-        note += f"; {len(groups.small)} {noun} not judged: {list_names(groups.small, NAMED)}"
-    if sought.change:
-        change = change_of_worst(right_n2, group_n, sought.confidence)
-        of = int(min(count_G[first], count_G[last]))
-        return Gauged(change.value, change.low, change.high, of, note)
-    low, high = interval_of_worst(right_n2[:, 1], group_n, sought.confidence)
-    return Gauged(float(groups.share_G2[last, 1]), low, high, int(count_G[last]), note)
+def _interval(query: FigureQuery, value_n2: Floats) -> Change:
+    if query.change:
+        return change_of_means(value_n2, query.confidence)
+    if query.definition.interval == "Wilson":
+        return _interval_of_share(value_n2[:, 1], query.confidence)
+    return bootstrap_mean(value_n2[:, 1], query.confidence)
 
 
-def _excess(answers: Answers, sought: Sought) -> Gauged:
+def _interval_of_share(value_n: Floats, confidence: float) -> Change:
+    """Wilson's; what is no whole number of images is rounded to the wider one."""
+    of, total = len(value_n), float(value_n.sum())
+    low = schema.wilson(math.floor(total), of, confidence).low
+    high = schema.wilson(math.ceil(total), of, confidence).high
+    assert low is not None
+    assert high is not None
+    return Change(total / of, low, high)
+
+
+def _interval_of_excess(
+    images: PairedImages, query: FigureQuery, known_N: NDArray[np.bool_]
+) -> Change:
     """Of all images: thresholds are as uncertain as rates. A class takes them as given."""
-    excess_N2 = answers.excess_N2
-    known_N = np.isfinite(excess_N2).all(1)
-    score_n2, null_n2 = (answers.pairs.values(name)[known_N] for name in ("score", "null_score"))
-    before, after = excess_N2[known_N].mean(0).tolist()
-    alarm = answers.rules[1].false_alarm
-    if sought.change:
-        change = change_of_excess(score_n2, null_n2, alarm, after - before)
+    before, after = images.values("excess")[known_N].mean(0).tolist()
+    score_n2, null_n2 = (images.values(name)[known_N] for name in ("score", "null_score"))
+    alarm = images.rules[1].false_alarm
+    if query.change:
+        return change_of_excess(score_n2, null_n2, alarm, after - before)
+    return bootstrap_excess(score_n2[:, 1], null_n2[:, 1], alarm, after)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """The labelled images of groups of enough of them."""
+
+    right_n2: Floats
+    group_n: Indices
+    names: tuple[str, ...]
+    small: tuple[str, ...]  # names of those that are left out
+
+    @property
+    def share_G2(self) -> Floats:
+        groups = range(len(self.names))
+        return np.stack([self.right_n2[self.group_n == group].mean(0) for group in groups])
+
+    def note(self, first: int, last: int, kind: str) -> str:
+        """Which one is the worst, and which are too small to be."""
+        names, of = self.names, f"the lowest of {len(self.names)} {kind}"
+        worst = names[last] if first == last else f"{names[first]} before, {names[last]} after"
+        if not self.small:
+            return f"{worst}, {of}"
+        noun = "smaller one is" if len(self.small) == 1 else "smaller ones are"
+        left_out = f"{len(self.small)} {noun} not judged: {list_names(self.small, NAMED)}"
+        return f"{worst}, {of}; {left_out}"
+
+
+def _worst_group(images: PairedImages, query: FigureQuery) -> Found:
+    """Of groups of enough images; where there is none, of all: too few, as `smallest` says."""
+    groups = _groups_of(images, query, query.images)
+    if not groups.names:
+        groups = _groups_of(images, query, 1)
+    if not groups.names:
+        return _missing(images, query)
+    right_n2, group_n = groups.right_n2, groups.group_n
+    first, last = (int(group) for group in groups.share_G2.argmin(0))
+    if query.change:
+        interval = change_of_worst(right_n2, group_n, query.confidence)
     else:
-        change = bootstrap_excess(score_n2[:, 1], null_n2[:, 1], alarm, after)
-    return _told(sought, change, int(known_N.sum()))
+        first = last
+        ends = interval_of_worst(right_n2[:, 1], group_n, query.confidence)
+        interval = Change(float(groups.share_G2[last, 1]), *ends)
+    kind = "values of the column group" if images.has_groups else "labels"
+    count_G = np.bincount(group_n)
+    return replace(
+        _value(interval, right_n2[(group_n == first) | (group_n == last)]),
+        before=float(groups.share_G2[first, 0]),
+        after=float(groups.share_G2[last, 1]),
+        smallest=int(min(count_G[first], count_G[last])),
+        note=groups.note(first, last, kind),
+    )
 
 
-def _reason(answers: Answers, sought: Sought) -> str:
-    if not len(answers.pairs):
-        return "no image was predicted"
-    if sought.figure in ("flagged", "excess") and not answers.same_rule:
-        before, after = (f"{rule.method} at {rule.false_alarm:g}" for rule in answers.rules)
+def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
+    """By the table's column `group`, else by labels."""
+    right_N2, name_N = images.values("correct"), images.group_N
+    named_N = name_N != None  # noqa: E711  # of each element
+    known_N = np.isfinite(right_N2).all(1) & named_N & _chosen(images, query.label)
+    names, index_n, count_G = np.unique(
+        name_N[known_N].astype(str), return_inverse=True, return_counts=True
+    )
+    enough_n = count_G[index_n] >= least
+    kept, group_n = np.unique(names[index_n][enough_n], return_inverse=True)
+    small = names[count_G < least]
+    right_n2 = right_N2[known_N][enough_n]
+    return _Groups(right_n2, group_n, tuple(map(str, kept)), tuple(map(str, small)))
+
+
+def _missing(images: PairedImages, query: FigureQuery) -> schema.MissingFigure:
+    name = query.label if query.method is None else query.method
+    return schema.MissingFigure(figure=query.figure, name=name, reason=_reason(images, query))
+
+
+def _reason(images: PairedImages, query: FigureQuery) -> str:
+    both = " in both audits" if query.change else ""
+    if not len(images):
+        return f"no image was predicted{both}"
+    if query.definition.column in ("flagged", "excess") and not images.same_rule:
+        before, after = (f"{rule.method} at {rule.false_alarm:g}" for rule in images.rules)
         return f"the two audits flag by different rules: {before}, and {after}"
-    if sought.label is not None and not _own(answers, sought).any():
+    if query.label is not None and not _chosen(images, query.label).any():
         return "no image has this label"
-    both = " in both audits" if sought.change else ""
-    if sought.figure == "worst_group":
-        return f"no image of a group has a label{both}"
-    if sought.figure == "lift":
-        return f"no map of {sought.method} was scored against a foreground{both}"
-    return f"{NOTHING[sought.figure]}{both}"
+    return f"{query.definition.missing}{both}"

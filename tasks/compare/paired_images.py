@@ -1,12 +1,12 @@
-"""The images that two runs of the same question both answered, side by side; refuses other runs.
+"""What a run said of each image: of one run, or of two side by side; refuses runs that are no pair.
 
-Shapes: N images, 2 is before and after.
+Shapes: N images, B images and E exchanges of a shard, 2 is before and after.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,31 +31,49 @@ Floats = NDArray[np.float64]
 # Of a run's identity: what asks another question. Weights, layer and numbers may differ.
 FIELDS = ("catalog", "shard_size", "classes", "target")
 GROUND = ("foreground", "polarity", "orientation", "estimator")
-LIFT = "lift:"  # columns of a method's lift
+
+BLOCK = 1 << 16  # rows that are matched at once: each match costs a pass over the earlier keys
+COLUMNS = (
+    *("row_id", "content_id", "label", "prediction", "confidence", "correct", "group"),
+    *("flag", "score", "null_score", "flips", "kept_label"),
+)
+KEYS = ("row_id", "label")
+DERIVED = frozenset({"flagged", "excess", "exchange_gap"})  # from other columns, see _derive
+OF_EXCHANGES = frozenset({"kept_label", *schema.INTERVENTIONS.names[1:]})
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """One row an image in both tables, in one order: what was predicted, flagged and changed."""
+class PairedImages:
+    """One row an image in both tables, in one order; of one run alone both are the same table."""
 
     before: pa.Table
     after: pa.Table
+    rules: tuple[schema.FlagRule, schema.FlagRule]
     rows: int  # of the catalog
     has_groups: bool  # is there a column `group`?
 
     def __len__(self) -> int:
         return len(self.after)
 
-    def values(self, name: str) -> Floats:
-        """(N, 2); NaN where a run has none."""
-        sides = (table[name].cast(pa.float64()) for table in (self.before, self.after))
-        return np.stack([pc.fill_null(side, np.nan).to_numpy() for side in sides], 1)
+    def values(self, column: str) -> Floats:
+        """(N, 2); NaN on both sides where one of the runs has none."""
+        if column not in self._values:
+            value_N2 = self._derive(column) if column in DERIVED else self._stored(column)
+            known_N1 = np.isfinite(value_N2).all(1, keepdims=True)
+            self._values[column] = np.where(known_N1, value_N2, np.nan)
+        return self._values[column]
 
-    def words(self, name: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    def words(self, column: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
         before, after = (
-            np.array(table[name].to_pylist(), object) for table in (self.before, self.after)
+            np.array(table[column].to_pylist(), object) for table in (self.before, self.after)
         )
         return before, after
+
+    @property
+    def same_rule(self) -> bool:
+        """The thresholds are each model's own: they are what the same share of its null exceeds."""
+        before, after = self.rules
+        return (before.method, before.false_alarm) == (after.method, after.false_alarm)
 
     @cached_property
     def label_N(self) -> NDArray[np.object_]:
@@ -67,28 +85,47 @@ class Pairs:
         """Values of the column `group`, else labels; None where an image has none."""
         return self.words("group")[1] if self.has_groups else self.label_N
 
+    @cached_property
+    def _values(self) -> dict[str, Floats]:
+        return {}
 
-def read_pairs(before: Run, after: Run) -> Pairs:
+    def _stored(self, column: str) -> Floats:
+        if column not in self.after.column_names:
+            return np.full((len(self), 2), np.nan)
+        sides = (table[column].cast(pa.float64()) for table in (self.before, self.after))
+        return np.stack([pc.fill_null(side, np.nan).to_numpy() for side in sides], 1)
+
+    def _derive(self, column: str) -> Floats:
+        if column == "exchange_gap":
+            return self.values("correct") - self.values("kept_label")
+        if column == "flagged":
+            flag_N2 = np.stack(self.words("flag"), 1)
+            known_N2 = (flag_N2 != "undecided") & self.same_rule
+            return np.where(known_N2, flag_N2 == "rests_on_background", np.nan)
+        thresholds = np.array([rule.threshold for rule in self.rules], float)
+        by_null_N2 = self._stored("null_score") > thresholds
+        excess_N2: Floats = self.values("flagged") - by_null_N2  # 1, 0, -1
+        return excess_N2
+
+
+def read_pair(before: Run, after: Run) -> PairedImages:
     """All that the two runs say of images of the same bytes that both predicted."""
     check_pair(before, after)
     return match_runs(before, after)
 
 
-def match_runs(before: Run, after: Run) -> Pairs:
+def match_runs(before: Run, after: Run) -> PairedImages:
     """The same of runs that are no pair, as with other donors: who calls it knows why."""
-    methods = shared_methods(before, after)
-    has_groups = _has_groups(after)
-    first, last = (_answers(run, methods, has_groups) for run in (before, after))
-    found = [_matched(*sides) for sides in zip(first, last, strict=True)]
-    tables = [_joined(side) for side in zip(*found, strict=True)]
-    return Pairs(tables[0], tables[1], read_footer(after.folder.catalog).num_rows, has_groups)
+    columns = _columns_of_figures(shared_methods(before, after))
+    blocks = [_of_same_bytes(*sides) for sides in match_images(before, after, columns)]
+    first, last = (_concatenate(tables) for tables in zip(*blocks, strict=True))
+    return _paired((before, after), (first, last))
 
 
-def read_alone(run: Run) -> Pairs:
+def read_alone(run: Run) -> PairedImages:
     """All that one run says of its images, as a pair with itself."""
-    has_groups = _has_groups(run)
-    table = _joined(_answers(run, shared_methods(run, run), has_groups))
-    return Pairs(table, table, read_footer(run.folder.catalog).num_rows, has_groups)
+    table = _concatenate(read_images(run, _columns_of_figures(shared_methods(run, run))))
+    return _paired((run, run), (table, table))
 
 
 def check_pair(before: Run, after: Run) -> None:
@@ -108,6 +145,77 @@ def shared_methods(before: Run, after: Run) -> list[str]:
     return [method for method in last if method in first]
 
 
+def match_images(
+    before: Run, after: Run, columns: Sequence[str]
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Rows of the same key in both runs, in the later one's order, block by block."""
+    old = _concatenate(read_images(before, columns)).combine_chunks()
+    keys = old["row_id"].combine_chunks()
+    for block in _blocks(read_images(after, columns)):
+        index = pc.index_in(block["row_id"], keys).combine_chunks()
+        found = index.is_valid()
+        yield old.take(index.filter(found)), block.filter(found)
+
+
+def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The columns of each image with a prediction, a table a shard, empty where there is none.
+
+    Of the predictions, the catalog's `group`, the flags, the interventions (with `kept_label`), and
+    `column:method` of a method's scores. Words are words: dictionaries of two runs differ.
+    """
+    flags = open_parquet(run.folder.flags)  # a row group for each shard with predictions
+    predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
+    flagged = [name for name in columns if _is_of_flags(name)]
+    exchanged = [name for name in columns if name in OF_EXCHANGES]
+    scored = [name for name in columns if ":" in name]
+    least = least_of(run) if exchanged else 0.0
+    group = 0
+    for shard in run.shards:
+        table = run.part(PREDICTIONS, shard, predicted)
+        if table is None:
+            table = schema.PREDICTIONS.empty_table()
+            own_flags = schema.FLAGS_TABLE.empty_table()
+        else:
+            own_flags = flags.read_row_group(group, columns=flagged)
+            group += 1
+        for name in flagged:
+            table = table.append_column(name, own_flags[name])
+        if "group" in columns:
+            table = _with_group(table, run, shard)
+        if exchanged:
+            exchanges = _exchanges(run, shard, table, least)
+            table = join(table, exchanges.select(["row_id", *exchanged]))
+        for name in scored:
+            table = join(table, _scores(run, shard, name))
+        yield _plain_words(table.select(list(columns)))
+
+
+def _is_of_flags(column: str) -> bool:
+    return (
+        column in schema.FLAGS_TABLE.names
+        and column not in schema.PREDICTIONS.names
+        and column not in OF_EXCHANGES
+    )
+
+
+def _columns_of_figures(methods: Sequence[str]) -> list[str]:
+    """All that the figures are made of."""
+    columns = dict.fromkeys(COLUMNS)
+    for figure in schema.figures_of_images().values():
+        if figure.by_method:
+            columns |= dict.fromkeys(f"{figure.column}:{method}" for method in methods)
+        elif figure.column is not None and figure.column not in DERIVED:
+            columns[figure.column] = None
+    return list(columns)
+
+
+def _paired(runs: tuple[Run, Run], tables: tuple[pa.Table, pa.Table]) -> PairedImages:
+    before, after = runs
+    rules = (before.summary().rule, after.summary().rule)
+    rows = read_footer(after.folder.catalog).num_rows
+    return PairedImages(*tables, rules, rows, _has_groups(after))
+
+
 def _question(run: Run) -> dict[str, str]:
     """By field, what both runs must have alike."""
     identity = run.state.identity
@@ -119,7 +227,11 @@ def _question(run: Run) -> dict[str, str]:
         found["donors"] = settings.model_dump(include={"others", "same", "fill", "donor_seed"})
     else:
         found["donors"] = None
-    return {name: _plain(value) for name, value in found.items()}
+    return {name: _shorten(value) for name, value in found.items()}
+
+
+def _shorten(value: object) -> str:
+    return value[:12] if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _has_groups(run: Run) -> bool:
@@ -129,65 +241,52 @@ def _has_groups(run: Run) -> bool:
     )
 
 
-def _plain(value: object) -> str:
-    return value[:12] if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _matched(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Rows of the same key and bytes, in one order."""
-    place = pc.index_in(after["row_id"], before["row_id"].combine_chunks()).combine_chunks()
-    found = place.is_valid()
-    before, after = before.take(place.filter(found)), after.filter(found)
+def _of_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     same = pc.equal(before["content_id"], after["content_id"])
     return before.filter(same), after.filter(same)
 
 
-def _joined(shards: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables(shards, promote_options="default")
+def _blocks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= BLOCK:
+            yield _concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield _concatenate(waiting)
 
 
-def _answers(run: Run, methods: list[str], has_groups: bool) -> Iterator[pa.Table]:
-    """A table a shard, empty where nothing was predicted."""
-    flags = open_parquet(run.folder.flags)  # a row group for each shard with predictions
-    least = least_of(run)
-    group = 0
-    for shard in run.shards:
-        table = run.part(PREDICTIONS, shard)
-        if table is None:
-            table = schema.PREDICTIONS.empty_table()
-            told = schema.FLAGS_TABLE.empty_table()
-        else:
-            told = flags.read_row_group(group)
-            group += 1
-        table = _with_group(table, run, shard, has_groups)
-        for name in ("flag", "score", "null_score"):
-            table = table.append_column(name, told[name])
-        table = join(table, _interventions(run, shard, table, least))
-        for method in methods:
-            table = join(table, _lifts(run, shard, method))
-        yield _plain_words(table.drop_columns(["foreground_id"]))
+def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables, promote_options="default")
 
 
-def _with_group(table: pa.Table, run: Run, shard: int, has_groups: bool) -> pa.Table:
-    if not has_groups:
+def _with_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
+    """With the column `group`; null without one."""
+    if not _has_groups(run):
         return table.append_column("group", pa.nulls(len(table), pa.string()))
     rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", GROUP_COLUMN])
     return join(table, rows.set_column(1, "group", rows[GROUP_COLUMN].cast(pa.string())))
 
 
-def _interventions(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
+def _exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
     """With the share of other classes' backgrounds that leave the label (`kept_label`)."""
     found = run.part(INTERVENTIONS, shard)
     if found is None:
         found = schema.INTERVENTIONS.empty_table()
-    estimates = run.part(FOREGROUNDS, shard)
-    if estimates is not None:  # as the flags: what is too unsure says nothing
-        unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-        known = pc.invert(pc.is_in(found["row_id"], unsure["row_id"].combine_chunks()))
-        found = found.filter(known)
-    names = ["row_id", "flips", "reliance_exchange", "reliance_removal"]
+    found = without_unsure(found, run.part(FOREGROUNDS, shard), least)
     labels = join(found.select(["row_id"]), table.select(["row_id", "label"]))["label"]
-    return found.select(names).append_column("kept_label", _kept_label(found, labels))
+    return found.append_column("kept_label", _kept_label(found, labels))
+
+
+def without_unsure(found: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
+    """As the flags: an estimate that is less sure than `least` says nothing of its image."""
+    if estimates is None:
+        return found
+    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
+    known = pc.invert(pc.is_in(found["row_id"], unsure["row_id"].combine_chunks()))
+    return found.filter(known)
 
 
 def _kept_label(found: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
@@ -204,19 +303,19 @@ def _kept_label(found: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
     return pa.array(kept_B / np.maximum(count_B, 1), mask=unknown_B)
 
 
-def _lifts(run: Run, shard: int, method: str) -> pa.Table:
+def _scores(run: Run, shard: int, column: str) -> pa.Table:
     """Of foregrounds that leave something of object and background, as the summary's."""
-    scores = run.part(SCORES.of(method), shard, ["row_id", "area", "lift"])
+    name, _, method = column.partition(":")
+    scores = run.part(SCORES.of(method), shard, list({"row_id", "area", name}))
     if scores is None:
         scores = schema.SCORES.empty_table()
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
     kept = scores.filter(decidable)
-    return pa.table({"row_id": kept["row_id"], f"{LIFT}{method}": kept["lift"]})
+    return pa.table({"row_id": kept["row_id"], column: kept[name]})
 
 
 def _plain_words(table: pa.Table) -> pa.Table:
-    """Dictionaries as the words that they stand for: those of two runs cannot be compared."""
-    for place, field in enumerate(table.schema):
+    for index, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
-            table = table.set_column(place, field.name, table[field.name].cast(pa.string()))
+            table = table.set_column(index, field.name, table[field.name].cast(pa.string()))
     return table

@@ -1,7 +1,8 @@
 """What moved between two runs: from their summaries, and from the images that both have.
 
 The figures are those of the summaries, so that they can be read beside each other; the tables are
-only asked how the shared images answered then and now, on which the intervals depend.
+only asked how the shared images answered then and now, on which the intervals depend: they pass by
+in blocks and are not kept.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.errors import UserError
 from tasks import schema
-from tasks.compare.match import Shared, match_images, other_rows
-from tasks.intervals.change import PLAIN, POINTS, Change, describe_change
+from tasks.compare.paired_images import match_images
+from tasks.intervals.change import Change, describe_change
 from tasks.intervals.many_comparisons import simultaneous_confidence
-from tasks.intervals.paired_means import Mean, change_of_mean
+from tasks.intervals.paired_means import Covariance, Mean, change_of_mean
 from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
 from tasks.runs.reader import Run, open_run
-from tasks.schema.figures import quantile
+from tasks.schema.values import quantile
+from tasks.storage.files import read_table
 
 log = logging.getLogger("sightline")
 
@@ -36,16 +43,66 @@ FIELDS = (
     "numeric",
 )
 
+ANSWERS = ("row_id", "content_id", "prediction", "correct", "flag", "lift")
+
+
+@dataclass
+class SharedImages:
+    """What is added up over images that both runs predicted."""
+
+    same: int = 0  # of the same bytes; all that follows is of these
+    changed: int = 0  # of other bytes
+    other_prediction: int = 0
+    correct: Crossing = field(default_factory=Crossing)  # labelled in both
+    undecided: Crossing = field(default_factory=Crossing)
+    flagged: Crossing = field(default_factory=Crossing)  # decided in both
+    by_class: dict[str, Crossing] = field(  # flagged, of those predicted alike
+        default_factory=lambda: defaultdict(Crossing)
+    )
+    lift: Covariance = field(default_factory=Covariance)
+
+    @classmethod
+    def of(cls, before: Run, now: Run) -> SharedImages:
+        shared = cls()
+        for then, today in match_images(before, now, ANSWERS):
+            shared.add(then, today)
+        return shared
+
+    def add(self, before: pa.Table, now: pa.Table) -> None:
+        """Add images in one order."""
+        same = pc.equal(before["content_id"], now["content_id"])
+        self.changed += len(now)
+        before, now = before.filter(same), now.filter(same)
+        self.changed -= len(now)
+        self.same += len(now)
+        alike = _booleans(pc.equal(before["prediction"], now["prediction"]))
+        self.other_prediction += int((~alike).sum())
+        labelled = _booleans(pc.and_(before["correct"].is_valid(), now["correct"].is_valid()))
+        right = [_booleans(side["correct"].fill_null(False))[labelled] for side in (before, now)]
+        self.correct += Crossing.of(*right)
+        undecided = [_booleans(pc.equal(side["flag"], "undecided")) for side in (before, now)]
+        self.undecided += Crossing.of(*undecided)
+        decided = pa.array(~(undecided[0] | undecided[1]))
+        self._add_decided(before.filter(decided), now.filter(decided))
+
+    def _add_decided(self, before: pa.Table, now: pa.Table) -> None:
+        flags = [_booleans(pc.equal(it["flag"], "rests_on_background")) for it in (before, now)]
+        self.flagged += Crossing.of(*flags)
+        self.lift.add(*(side["lift"].cast(pa.float64()).to_numpy() for side in (before, now)))
+        alike = _booleans(pc.equal(before["prediction"], now["prediction"]))
+        predicted = now["prediction"].combine_chunks().dictionary_encode()
+        numbers = predicted.indices.to_numpy()
+        for number, name in enumerate(predicted.dictionary.to_pylist()):
+            own = alike & (numbers == number)
+            self.by_class[name] += Crossing.of(*(side[own] for side in flags))
+
 
 def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Comparison:
     """What moved since the run before; `summary` is the later run's."""
     first = before.summary()
-    classes = sorted({*first.model.classes, *summary.model.classes})
-    added, removed = other_rows(before, now)
-    shared = match_images(before, now, classes)
-    looked_at = _classes_with_enough(
-        first, summary, dict(zip(classes, shared.by_class, strict=True))
-    )
+    added, removed = _other_rows(before, now)
+    shared = SharedImages.of(before, now)
+    looked_at = _classes_with_enough(first, summary, shared.by_class)
     confidence = simultaneous_confidence(len(looked_at))
     by_class = [_rate_move("flagged", looked_at[name], name, confidence) for name in looked_at]
     return schema.Comparison(
@@ -75,7 +132,24 @@ def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison 
         return None
 
 
-def _headline(before: schema.Summary, now: schema.Summary, shared: Shared) -> Iterator[schema.Move]:
+def _other_rows(before: Run, now: Run) -> tuple[int, int]:
+    """How many rows only the later catalog has, and only the earlier."""
+    old, new = (
+        read_table(run.folder.catalog, columns=["row_id"])["row_id"].combine_chunks()
+        for run in (before, now)
+    )
+    added: int = pc.index_in(new, old).null_count
+    return added, len(old) - (len(new) - added)
+
+
+def _booleans(column: pa.ChunkedArray) -> np.ndarray:
+    values: np.ndarray = column.to_numpy().astype(bool)
+    return values
+
+
+def _headline(
+    before: schema.Summary, now: schema.Summary, shared: SharedImages
+) -> Iterator[schema.Move]:
     """The figures of all images that both runs have."""
     undecided = (before.flags["undecided"], now.flags["undecided"])
     rates = {
@@ -102,7 +176,7 @@ def _classes_with_enough(
     first = {row.name: row.flagged for row in before.by_prediction}
     last = {row.name: row.flagged for row in now.by_prediction}
     return {
-        name: Rates(first[name], last[name], crossings[name])
+        name: Rates(first[name], last[name], crossings.get(name, Crossing()))
         for name in sorted(first.keys() & last.keys())
         if min(first[name].of, last[name].of) >= schema.ENOUGH
     }
@@ -117,7 +191,7 @@ class _Side:
 
 
 def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) -> schema.Move:
-    """A figure of all images in both runs; rates are told in points, the lift as it is."""
+    """A figure of all images in both runs."""
     before, now = sides
     return schema.Move(
         figure=figure,
@@ -132,9 +206,7 @@ def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) 
         shared=shared,
         moved=change.excludes_zero,
         sentence=describe_change(
-            change,
-            PLAIN if figure == "mean_lift" else POINTS,
-            "moved" if change.excludes_zero else None,
+            change, schema.FIGURES[figure].unit, "moved" if change.excludes_zero else None
         ),
     )
 
@@ -148,7 +220,7 @@ def _rate_move(
     return move.model_copy(update={"name": name})
 
 
-def _excess_move(before: schema.Summary, now: schema.Summary, shared: Shared) -> schema.Move:
+def _excess_move(before: schema.Summary, now: schema.Summary, shared: SharedImages) -> schema.Move:
     """As if no image were shared, which makes the interval too wide rather than too narrow."""
     first, last = before.excess, now.excess
     assert first is not None

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pyarrow.compute as pc
 
 from tasks.attribution.batch import UNANSWERED
-from tasks.compare.paired_images import read_alone, read_pairs
-from tasks.compare.two_models import Answers, audited_model
+from tasks.compare.paired_images import read_alone, read_pair
+from tasks.compare.two_models import audited_model
 from tasks.gate.policy import Policy
 from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
 from tasks.runs.folder import digest
@@ -55,13 +55,8 @@ def still_holds(result: GateResult, policy: Policy, candidate: Run) -> bool:
 
 
 def _evidence(candidate: Run, champion: Run | None) -> Evidence:
-    summary = candidate.summary()
-    alone = Answers.of(read_alone(candidate), (summary.rule, summary.rule))
-    pair = None
-    if champion is not None:
-        rules = (champion.summary().rule, summary.rule)
-        pair = Answers.of(read_pairs(champion, candidate), rules)
-    return Evidence(alone, pair, summary.model.classes)
+    pair = None if champion is None else read_pair(champion, candidate)
+    return Evidence(read_alone(candidate), pair, candidate.summary().model.classes)
 
 
 def _count_unanswered(run: Run) -> int:

@@ -14,12 +14,16 @@ from models.addresses import as_path
 from models.errors import UserError, suggest
 from models.methods.registry import find_method
 from tasks.runs.folder import digest
-from tasks.schema.gate import GAUGED_FIGURES, Effect, Status
+from tasks.schema import FIGURES, Figure, figures_of_images
+from tasks.schema.gate import Effect, Status
+from tasks.schema.units import Unit
 
 HEADER = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 LIMITS = ("at_least", "at_most", "change_at_least", "change_at_most")
-SIGNED = ("gap", "excess", "reliance_exchange", "reliance_removal")  # from -1 to 1
-
+RENAMED = {
+    "gap": "write exchange_gap (accuracy - accuracy_exchanged); class_gap is the audit's own, of "
+    "backgrounds within and across classes"
+}
 BAD: dict[str, Status] = {"broken": "fail", "undecided": "undecided", "not computed": "missing"}
 
 
@@ -29,7 +33,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     figure: str
-    method: str | None = None  # of lift
+    method: str | None = None  # of a figure of each method
     each: Literal["class"] | None = None
     at_least: float | None = None
     at_most: float | None = None
@@ -43,9 +47,12 @@ class Rule(BaseModel):
     @field_validator("figure")
     @classmethod
     def _is_known(cls, figure: str) -> str:
-        if figure not in GAUGED_FIGURES:
-            known = ", ".join(GAUGED_FIGURES)
-            raise ValueError(f"unknown figure{suggest(figure, GAUGED_FIGURES)}; known are {known}")
+        if figure in RENAMED:
+            raise ValueError(RENAMED[figure])
+        known = figures_of_images()
+        if figure not in known:
+            names = ", ".join(known)
+            raise ValueError(f"unknown figure{suggest(figure, known)}; known are {names}")
         return figure
 
     @field_validator("method")
@@ -62,19 +69,21 @@ class Rule(BaseModel):
                 f"champion (change_at_least, change_at_most); "
                 f"found {'both' if absolute else 'none'}"
             )
-        if (self.method is not None) != (self.figure == "lift"):
-            raise ValueError("lift, and no other figure, is told of a method: method = 'grad_cam'")
+        if self.definition.by_method and self.method is None:
+            raise ValueError(f"{self.figure} is of one method: add method = 'grad_cam'")
+        if self.method is not None and not self.definition.by_method:
+            raise ValueError(f"{self.figure} is of no single method: take method out")
         return self
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
-        least, most = self._range()
+        unit = self.unit
         for name in LIMITS:
             limit = getattr(self, name)
-            if limit is not None and not least <= limit <= most:
+            if limit is not None and not unit.least <= limit <= unit.most:
                 raise ValueError(
-                    f"{name} = {limit:g} is out of reach: {self.subject} is from {least:g} "
-                    f"to {most:g}"
+                    f"{name} = {limit:g} is out of reach: {self.subject} is from {unit.least:g} "
+                    f"to {unit.most:g}"
                 )
         if self.lowest is not None and self.highest is not None and self.lowest > self.highest:
             raise ValueError(
@@ -82,6 +91,16 @@ class Rule(BaseModel):
                 "exchange the limits"
             )
         return self
+
+    @property
+    def definition(self) -> Figure:
+        return FIGURES[self.figure]
+
+    @property
+    def unit(self) -> Unit:
+        """Of the limits, and of what is held against them."""
+        unit = self.definition.unit
+        return unit.of_change if self.is_change else unit
 
     @property
     def is_change(self) -> bool:
@@ -98,27 +117,32 @@ class Rule(BaseModel):
     @property
     def subject(self) -> str:
         """What the limits are of: `the change of accuracy`."""
-        name = f"lift of {self.method}" if self.figure == "lift" else self.figure
+        name = self.definition.subject(self.method)
         return f"the change of {name}" if self.is_change else name
 
     @property
     def words(self) -> str:
         """The rule as a sentence."""
-        asked = " and ".join(
-            f"at {end} {self.told(limit)}"
+        of = " of each class" if self.each else ""
+        against = " against the champion" if self.is_change else ""
+        counted = "over groups of" if self.definition.interval == "groups" else "of"
+        limits = f"{self.limits}{against}"
+        return f"{self.subject}{of} is {limits}, {counted} {self.images:,} images or more"
+
+    @property
+    def limits(self) -> str:
+        """`at least 80% and at most 90%`, to the last digit."""
+        return " and ".join(
+            f"at {end} {self.unit.write(limit)}{self.unit.suffix}"
             for end, limit in (("least", self.lowest), ("most", self.highest))
             if limit is not None
         )
-        of = " of each class" if self.each else ""
-        against = " against the champion" if self.is_change else ""
-        counted = "over groups of" if self.figure == "worst_group" else "of"
-        return f"{self.subject}{of} is {asked}{against}, {counted} {self.images:,} images or more"
 
     @property
     def consequences(self) -> str:
         """What the figure is, and what a rule does that is not kept or cannot be judged."""
-        told = ", ".join(f"{words}: {self.effect_of(status)}" for words, status in BAD.items())
-        return f"{GAUGED_FIGURES[self.figure]}; {told}"
+        effects = ", ".join(f"{words}: {self.effect_of(status)}" for words, status in BAD.items())
+        return f"{self.definition.words}; {effects}"
 
     def effect_of(self, status: Status) -> Effect:
         """What a status does to the release."""
@@ -132,33 +156,10 @@ class Rule(BaseModel):
         effect = effects[status]
         return "warn" if self.warn and effect == "fail" else effect
 
-    def told(self, limit: float) -> str:
-        """A limit for reading, to its last digit."""
-        return self._with_unit(f"{limit if self.figure == 'lift' else 100 * limit:.12g}")
-
-    def found(self, value: float, low: float, high: float) -> str:
-        """A value of the figure with its interval for reading."""
-        lift = self.figure == "lift"
-        shown, first, last = (
-            f"{round(number if lift else 100 * number, 2) + 0.0:.2f}"
-            for number in (value, low, high)
-        )
-        return f"{self._with_unit(shown)} ({self._signed(first)} to {self._signed(last)})"
-
-    def _with_unit(self, number: str) -> str:
-        if self.figure == "lift":
-            return self._signed(number)
-        signed = self.is_change or self.figure in SIGNED
-        return f"{self._signed(number)}{' points' if signed else '%'}"
-
-    def _signed(self, number: str) -> str:
-        plus = "+" if float(number) > 0 and (self.is_change or self.figure in SIGNED) else ""
-        return f"{plus}{number}".replace("-", "−")
-
-    def _range(self) -> tuple[float, float]:
-        if self.figure == "lift":
-            return (-100.0 if self.is_change else 0.0), 100.0
-        return (-1.0 if self.is_change or self.figure in SIGNED else 0.0), 1.0
+    def describe(self, value: float, low: float, high: float) -> str:
+        """A value of the figure with its interval: `82.10% (79.00 to 85.00)`."""
+        shown, first, last = (self.unit.write(number, 2) for number in (value, low, high))
+        return f"{shown}{self.unit.suffix} ({first} to {last})"
 
 
 class Rules(BaseModel):
@@ -179,11 +180,11 @@ class Policy:
     digest: str
 
     def check_methods(self, audited: Sequence[str]) -> None:
-        """Refuse to ask for the lift of maps that nobody computes, before hours of others."""
+        """Refuse to ask for figures of maps that nobody computes, before hours of others."""
         for number, rule in enumerate(self.rules):
             if rule.method not in (None, *audited) and rule.effect_of("missing") == "fail":
                 raise UserError(
-                    f"policy {self.address}, rule {number + 1} asks for the lift of {rule.method}, "
+                    f"policy {self.address}, rule {number + 1} asks for the {rule.subject}, "
                     f"and the audit computes {', '.join(audited)}: add it to --methods"
                 )
 
@@ -202,20 +203,20 @@ def read_policy(address: str) -> Policy:
     try:
         rules = Rules.model_validate(values).rule
     except ValidationError as error:
-        raise UserError(_told(error, address, lines)) from error
+        raise UserError(_describe(error, address, lines)) from error
     _refuse_contradictions(rules, address, lines)
     if all(rule.warn for rule in rules):
         raise UserError(
             f"policy {address}: every rule only warns, and nothing would ever be refused: "
             "take warn out of one"
         )
-    places = tuple(lines.of(number) for number in range(len(rules)))
-    return Policy(address, rules, places, digest([rule.model_dump() for rule in rules]))
+    headers = tuple(lines.of(number) for number in range(len(rules)))
+    return Policy(address, rules, headers, digest([rule.model_dump() for rule in rules]))
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Where keys stand. TOML's reader does not say: so it is what the usual way of writing tells,
+    """Where keys stand. TOML's reader does not say: so it is what the usual way of writing says,
     `[[rule]]` and a key a line; of a file that is written in another way, nothing."""
 
     text: str
@@ -224,7 +225,7 @@ class Lines:
     def of(self, number: int | None, key: str | None = None) -> int | None:
         """Of a key of a rule, else of the rule's header; without a rule, of the whole file's."""
         lines = self.text.splitlines()
-        starts = [place for place, line in enumerate(lines) if HEADER.match(line)]
+        starts = [index for index, line in enumerate(lines) if HEADER.match(line)]
         if number is None:
             first, last = 0, len(lines)
         elif len(starts) != self.rules:
@@ -233,19 +234,19 @@ class Lines:
             first, last = starts[number], [*starts, len(lines)][number + 1]
         if key is not None:
             wanted = re.compile(rf"[\s\[]*[\"']?{re.escape(key)}[\"']?\s*[\]=.]")
-            found = (place for place in range(first, last) if wanted.match(lines[place]))
+            found = (index for index in range(first, last) if wanted.match(lines[index]))
             return next(found, first) + 1
         return first + 1
 
 
-def _told(error: ValidationError, address: str, lines: Lines) -> str:
+def _describe(error: ValidationError, address: str, lines: Lines) -> str:
     """The first problem in one line: where, what was found, and the nearest known key."""
     found = error.errors()
     unknown = (it for it in found if it["type"] == "extra_forbidden")  # why another is missing
     first = next(unknown, found[0])
-    place = first["loc"]
-    number = place[1] if len(place) > 1 and isinstance(place[1], int) else None
-    key = str(place[-1]) if isinstance(place[-1], str) else None
+    keys = first["loc"]
+    number = keys[1] if len(keys) > 1 and isinstance(keys[1], int) else None
+    key = str(keys[-1]) if isinstance(keys[-1], str) else None
     line = lines.of(number, key)
     where = f"policy {address}" + (f", line {line}" if line is not None else "")
     where += "" if number is None else f", rule {number + 1}"
@@ -257,7 +258,7 @@ def _told(error: ValidationError, address: str, lines: Lines) -> str:
             f"{where}: unknown key {key!r}{suggest(str(key), known)}; known are {', '.join(known)}"
         )
     if first["type"] == "missing":
-        return f"{where}: {key} is missing; known are {', '.join(GAUGED_FIGURES)}"
+        return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
     return f"{where}: {_message(first, key)}"
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from models.errors import list_names
-from tasks.compare.figures import Gauged, NotGauged, Sought, gauge
-from tasks.compare.two_models import Answers
+from tasks.compare.figures import FigureQuery, FigureValue, Found, compute_figure, widen
+from tasks.compare.paired_images import PairedImages
 from tasks.gate.policy import Policy, Rule
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
@@ -27,8 +27,8 @@ NAMED = 8  # checks of classes whose sentences stand in a reason
 class Evidence:
     """What a policy is held against."""
 
-    candidate: Answers
-    pair: Answers | None  # champion and candidate; None: there is no champion
+    candidate: PairedImages
+    pair: PairedImages | None  # champion and candidate; None: there is no champion
     classes: Sequence[str]  # of the model
 
 
@@ -66,28 +66,28 @@ def verdict_of(rulings: Sequence[Ruling]) -> str:
     return f"Passed {effects.count('pass')} of {len(rulings)} rules{others}."
 
 
-def status_of(rule: Rule, gauged: Gauged | NotGauged) -> Status:
+def status_of(rule: Rule, found: Found) -> Status:
     """Where the interval lies."""
-    if isinstance(gauged, NotGauged) or not all(
-        map(math.isfinite, (gauged.value, gauged.low, gauged.high))
+    if not isinstance(found, FigureValue) or not all(
+        map(math.isfinite, (found.value, found.low, found.high))
     ):
         return "missing"
-    if gauged.of < rule.images:
+    if found.counted < rule.images:
         return "undecided"
     lowest = -math.inf if rule.lowest is None else rule.lowest
     highest = math.inf if rule.highest is None else rule.highest
-    if gauged.high < lowest or gauged.low > highest:
+    if found.high < lowest or found.low > highest:
         return "fail"
-    return "pass" if lowest <= gauged.low and gauged.high <= highest else "undecided"
+    return "pass" if lowest <= found.low and found.high <= highest else "undecided"
 
 
 def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ruling:
-    answers = evidence.pair if rule.is_change else evidence.candidate
-    if answers is None:
+    images = evidence.pair if rule.is_change else evidence.candidate
+    if images is None:
         checks: tuple[Check, ...] = ()
         status, effect, reason = "skipped", "pass", NO_CHAMPION
     else:
-        checks = tuple(_checks(rule, answers, evidence.classes))
+        checks = tuple(_checks(rule, images, evidence.classes))
         status = min((check.status for check in checks), key=ORDER.index)
         effect = max((check.effect for check in checks), key=EFFECTS.index)
         reason = _reason(checks)
@@ -103,61 +103,64 @@ def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ru
     )
 
 
-def _checks(rule: Rule, answers: Answers, classes: Sequence[str]) -> Iterator[Check]:
+def _checks(rule: Rule, images: PairedImages, classes: Sequence[str]) -> Iterator[Check]:
     if rule.each is None:
-        sought = _sought(rule, None)
-        yield check_of(rule, None, gauge(answers, sought))
+        yield check_of(rule, None, _find(rule, images))
         return
-    label_N = answers.pairs.label_N
+    label_N = images.label_N
     labels = {label for label in label_N if label is not None}
     counts = {name: int((label_N == name).sum()) for name in sorted(labels | {*classes})}
-    judged = [name for name, images in counts.items() if images >= rule.images]
+    judged = [name for name, count in counts.items() if count >= rule.images]
     small = [name for name in counts if name not in judged]
     surer = simultaneous_confidence(len(judged))
     for name in judged:
-        yield check_of(rule, name, gauge(answers, _sought(rule, name, surer)))
+        yield check_of(rule, name, _find(rule, images, name, surer))
     if not judged:
         yield _none_judged(rule, max(counts.values(), default=0))
     elif small:
         yield _too_small(rule, small)
 
 
-def _sought(rule: Rule, label: str | None, confidence: float = 0.95) -> Sought:
-    return Sought(rule.figure, rule.method, label, rule.is_change, rule.images, confidence)
+def _find(
+    rule: Rule, images: PairedImages, label: str | None = None, confidence: float = 0.95
+) -> Found:
+    query = FigureQuery(rule.figure, rule.method, label, rule.is_change, rule.images, confidence)
+    found = compute_figure(images, query)
+    return widen(found, query) if isinstance(found, FigureValue) else found
 
 
-def check_of(rule: Rule, name: str | None, gauged: Gauged | NotGauged) -> Check:
+def check_of(rule: Rule, name: str | None, found: Found) -> Check:
     """One figure against the rule's limits."""
-    status = status_of(rule, gauged)
-    check = _bare(status, rule.effect_of(status), _sentence(rule, name, gauged, status), name)
-    if isinstance(gauged, NotGauged) or status == "missing":
+    status = status_of(rule, found)
+    check = _bare(status, rule.effect_of(status), _sentence(rule, name, found, status), name)
+    if not isinstance(found, FigureValue) or status == "missing":
         return check
-    found = {"value": gauged.value, "low": gauged.low, "high": gauged.high, "of": gauged.of}
-    return check.model_copy(update=found)
+    numbers = {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "of": found.counted,
+    }
+    return check.model_copy(update=numbers)
 
 
-def _sentence(rule: Rule, name: str | None, gauged: Gauged | NotGauged, status: Status) -> str:
+def _sentence(rule: Rule, name: str | None, found: Found, status: Status) -> str:
     subject = rule.subject if name is None else f"{rule.subject} of {name}"
-    if isinstance(gauged, NotGauged):
-        return f"{subject} was not computed: {gauged.reason}"
+    if not isinstance(found, FigureValue):
+        return f"{subject} was not computed: {found.reason}"
     if status == "missing":
         return f"{subject} is not a number"
-    images = f"{gauged.of:,} images" + (f", {gauged.note}" if gauged.note else "")
-    found = rule.found(gauged.value, gauged.low, gauged.high)
-    return f"{subject} is {found} over {images}: {_in_words(rule, gauged, status)}"
+    images = f"{found.counted:,} images" + (f", {found.note}" if found.note else "")
+    value = rule.describe(found.value, found.low, found.high)
+    return f"{subject} is {value} over {images}: {_position(rule, found, status)}"
 
 
-def _in_words(rule: Rule, gauged: Gauged, status: Status) -> str:
-    if gauged.of < rule.images:
+def _position(rule: Rule, found: FigureValue, status: Status) -> str:
+    """Where the interval lies, in words."""
+    if found.counted < rule.images:
         return f"too few images to decide, {rule.images:,} are asked for"
-    limits = _limits(rule)
     part = {"pass": "all", "fail": "none", "undecided": "a part"}[status]
-    return f"{part} of the interval is {limits}"
-
-
-def _limits(rule: Rule) -> str:
-    ends = (("least", rule.lowest), ("most", rule.highest))
-    return " and ".join(f"at {end} {rule.told(limit)}" for end, limit in ends if limit is not None)
+    return f"{part} of the interval is {rule.limits}"
 
 
 def _none_judged(rule: Rule, most: int) -> Check:
@@ -168,7 +171,7 @@ def _none_judged(rule: Rule, most: int) -> Check:
 
 
 def _too_small(rule: Rule, names: Sequence[str]) -> Check:
-    """Told, and no failure: a policy that needs these classes asks for fewer images."""
+    """Mentioned, and no failure: a policy that needs these classes asks for fewer images."""
     noun = "class has" if len(names) == 1 else "classes have"
     sentence = (
         f"{len(names)} {noun} fewer than {rule.images:,} images and cannot be judged: "
@@ -200,8 +203,8 @@ def _reason(checks: Sequence[Check]) -> str:
         (check for check in judged if check.status != "pass"),
         key=lambda check: (-EFFECTS.index(check.effect), ORDER.index(check.status)),
     )
-    told = [f"{len(judged) - len(bad)} of {len(judged)} classes keep the rule"]
-    told += [check.sentence for check in bad[:NAMED]]
-    told += [f"and {len(bad) - NAMED} classes more"] if len(bad) > NAMED else []
-    told += [check.sentence for check in checks if check.name is None]
-    return "; ".join(told)
+    reasons = [f"{len(judged) - len(bad)} of {len(judged)} classes keep the rule"]
+    reasons += [check.sentence for check in bad[:NAMED]]
+    reasons += [f"and {len(bad) - NAMED} classes more"] if len(bad) > NAMED else []
+    reasons += [check.sentence for check in checks if check.name is None]
+    return "; ".join(reasons)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tasks.intervals.change import Change
 from tasks.schema import Interval
-from tasks.schema.figures import quantile
+from tasks.schema.values import quantile
 
 DRAWS = 2000
 UNITS = 2000

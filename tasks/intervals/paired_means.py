@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.intervals.change import Change
-from tasks.schema.figures import quantile
+from tasks.schema.values import quantile
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tasks import schema
-from tasks.schema.figures import quantile
+from tasks.schema.values import quantile
 
 BINS = 24  # of the histogram that is shown
 FINE = 48  # bins to 1 that are counted: every histogram from 0 to k/2 is made of whole ones

@@ -40,18 +40,20 @@ class MethodMeasurements:
         return int(np.isfinite(self.values["clean"]).sum())
 
     def figures(self, draws: Draws) -> dict[str, Interval | None]:
-        """By name, in the order of schema.FIGURES."""
-        told = {
+        """By name, in the order of schema.METHOD_FIGURES."""
+        means = {
             "faithfulness": self.faithfulness_N,
             "average_drop": self.values["drop"],
         } | dict(self.values)
         figures = {
-            name: mean_of_known(told[name], draws) for name in schema.FIGURES if name in told
+            name: mean_of_known(means[name], draws)
+            for name in schema.METHOD_FIGURES
+            if name in means
         }
         figures["degradation"] = self._degradation(draws)
         background_N = 1 - self.values["share"]
-        figures[schema.RELIANCE] = rank_correlation(background_N, self.reliance_N, draws)
-        return {name: figures[name] for name in schema.FIGURES}
+        figures["reliance"] = rank_correlation(background_N, self.reliance_N, draws)
+        return {name: figures[name] for name in schema.METHOD_FIGURES}
 
     def _degradation(self, draws: Draws) -> Interval | None:
         """LeRF minus MoRF, as a share of what degrading takes from the mean probability at all."""
@@ -87,7 +89,7 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
     """All that the run's parts say of a method, image by image."""
     shards = list(scored_shards(run, method))
     order = [row_id for judged in shards for row_id in judged.table["row_id"].to_pylist()]
-    places = {row_id: place for place, row_id in enumerate(order)}
+    index_of = {row_id: index for index, row_id in enumerate(order)}
     values = {
         name: np.full(len(order), np.nan)
         for kind in (schema.SCORES, schema.MERITS, schema.TRIALS)
@@ -97,17 +99,17 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
         for shard in run.shards:
             part = run.part(stage.of(method), shard)
             if part is not None:
-                _fill(values, places, part)
+                _fill(values, index_of, part)
     reliance = [judged.scores.intervened_B for judged in shards]
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     return MethodMeasurements(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
 
 
-def _fill(values: dict[str, Floats], places: Mapping[str, int], part: pa.Table) -> None:
-    """Each row of a part at its image's place."""
-    place_n = [places[row_id] for row_id in part["row_id"].to_pylist()]
+def _fill(values: dict[str, Floats], index_of: Mapping[str, int], part: pa.Table) -> None:
+    """Each row of a part at its image's index."""
+    index_n = [index_of[row_id] for row_id in part["row_id"].to_pylist()]
     for name in set(part.column_names) & values.keys():
-        values[name][place_n] = part[name].cast(pa.float64()).to_numpy()
+        values[name][index_n] = part[name].cast(pa.float64()).to_numpy()
 
 
 def _median(value_N: Floats) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ import numpy as np
 
 from tasks.intervals.bootstrap import Draws, Floats
 from tasks.method_comparison.figures import MethodMeasurements
-from tasks.schema import Interval, MethodCost, MethodFigures
+from tasks.schema import Interval, MethodFigures
 
 CHANGED = 0.5  # rank correlation that a map must fall below when half of the network forgets
 COUNTED = ("faithfulness", "lift", "stability")  # in which one method may be no worse than another
@@ -91,7 +90,7 @@ class Ranking:
         if rival.sane is False:
             half = rival.figures["half"]
             return (
-                f"its maps stay when half of the network forgets (rank correlation {_told(half)})"
+                f"its maps stay when half of the network forgets (rank correlation {_write(half)})"
             )
         if rival is self.chosen:
             return "recommended"
@@ -108,22 +107,22 @@ class Ranking:
         chosen, best = self.chosen, self.best
         if chosen is None or best is None:
             return "No method is recommended: none has maps that change when the network forgets."
-        told = (
-            f"Use {chosen.method}: faithfulness {_told(chosen.figures['faithfulness'])}, "
+        sentence = (
+            f"Use {chosen.method}: faithfulness {_write(chosen.figures['faithfulness'])}, "
             f"at {chosen.price:.3g} times the time of a bare prediction"
         )
         if chosen is not best:
-            told += (
-                f"; {best.method} has {_told(best.figures['faithfulness'])} at {best.price:.3g} "
+            sentence += (
+                f"; {best.method} has {_write(best.figures['faithfulness'])} at {best.price:.3g} "
                 "times, and the images do not tell the two apart"
             )
         half = chosen.figures["half"]
         if half is not None:
-            told += (
+            sentence += (
                 f". When half of the network forgets, its maps keep a rank correlation of "
-                f"{_told(half)} with what they were"
+                f"{_write(half)} with what they were"
             )
-        return told + "."
+        return sentence + "."
 
 
 def rank(every: Sequence[MethodMeasurements]) -> tuple[Ranking, list[MethodFigures]]:
@@ -137,7 +136,7 @@ def rank(every: Sequence[MethodMeasurements]) -> tuple[Ranking, list[MethodFigur
             Rival(
                 found.method,
                 figures[found.method],
-                _price(costs[found.method]),
+                costs[found.method].price,
                 _sane(figures[found.method]["half"]),
                 draws.means(found.faithfulness_N),
             )
@@ -161,18 +160,11 @@ def rank(every: Sequence[MethodMeasurements]) -> tuple[Ranking, list[MethodFigur
     return ranking, rows
 
 
-def _price(cost: MethodCost) -> float:
-    """Measured where it was; else by the passes, a backward counted as two."""
-    if cost.times_forward is not None:
-        return cost.times_forward
-    return math.inf if cost.forwards is None else cost.forwards + 2 * (cost.backwards or 0)
-
-
 def _sane(half: Interval | None) -> bool | None:
     return None if half is None else half.value < CHANGED
 
 
-def _told(figure: Interval | None) -> str:
+def _write(figure: Interval | None) -> str:
     if figure is None:
         return "unknown"
     return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"

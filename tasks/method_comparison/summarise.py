@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-import numpy as np
-
 from tasks import schema
-from tasks.attribution.job import reader_of
+from tasks.attribution.shown_images import ShownImages, magnitudes, picture_of
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.ranking import RULE, rank
-from tasks.pictures.samples import Sample, rows_of
-from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
-from tasks.runs.stages import SANITY
+from tasks.runs.stages import PREDICTIONS, SANITY
 from tasks.schema import Column, CostSummary, GalleryRow, MethodsSummary
-from tasks.storage.files import read_footer, read_table, write_text
+from tasks.storage.files import read_footer, write_text
 
 SHOWN = 6  # images of the gallery
 
@@ -53,33 +49,24 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
 def gallery_of(run_folder: RunFolder) -> list[GalleryRow]:
     """The first images of the catalog that can be read, explained by every method."""
     run = open_run(run_folder.path)
-    read = reader_of(run.state.identity, run.state.section("foreground", ForegroundSettings))
-    samples = (read(row) for row in rows_of(read_table(run_folder.catalog)))
-    shown = list(islice((item for item in samples if isinstance(item, Sample)), SHOWN))
-    names = [sample.row.row_id for sample in shown]
+    samples = list(islice(ShownImages(run).samples(), SHOWN))
+    row_ids = [sample.row.row_id for sample in samples]
     methods = run.state.methods
-    maps = {method: run.maps(names, method) for method in methods}
-    predictions = dict(
-        zip(*(run.table()[name].to_pylist() for name in ("row_id", "prediction")), strict=True)
-    )
+    maps = {method: run.maps(row_ids, method) for method in methods}
+    predictions = ShownImages(run, row_ids).part_rows(PREDICTIONS)
     return [
         GalleryRow(
-            row_id=sample.row.row_id,
-            prediction=predictions.get(sample.row.row_id, ""),
+            row_id=row_id,
+            prediction=predictions[row_id]["prediction"] if row_id in predictions else "",
             label=sample.row.label,
-            picture_HW3=sample.picture_CHW.permute(1, 2, 0).numpy(),
+            picture_HW3=picture_of(sample),
             mask_HW=None if sample.mask_HW is None else sample.mask_HW.numpy() / 255,
             columns=tuple(
-                Column(method, _heat(maps[method].get(sample.row.row_id))) for method in methods
+                Column(method, magnitudes(maps[method].get(row_id))) for method in methods
             ),
         )
-        for sample in shown
+        for row_id, sample in zip(row_ids, samples, strict=True)
     ]
-
-
-def _heat(map_hw: np.ndarray | None) -> np.ndarray | None:
-    """A signed map's magnitudes, which its figures are of."""
-    return None if map_hw is None else abs(map_hw)
 
 
 def _tested(run: Run, methods: Sequence[str]) -> int:

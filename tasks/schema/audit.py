@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tasks.schema.figures import Excess, Interval, Rate, Value
+from pydantic import AliasChoices, ConfigDict, Field
+
 from tasks.schema.tables import VERSION, ForegroundSource
+from tasks.schema.values import Excess, Interval, Rate, Value
 
 
 class ImageCounts(Value):
@@ -93,6 +95,8 @@ class WorstGroup(Value):
 class EvidenceSummary(Value):
     """What interventions say of all images together; null where it could not be measured."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
     images: int  # that were intervened on
     donors: int
     digest: str  # of the donor pool
@@ -105,7 +109,9 @@ class EvidenceSummary(Value):
     accuracy: Interval | None  # of the pictures as they are, of the same images
     accuracy_within: Interval | None  # on backgrounds of the own class
     accuracy_across: Interval | None  # on backgrounds of other classes
-    gap: Interval | None  # within - across
+    class_gap: Interval | None = Field(  # within - across
+        validation_alias=AliasChoices("class_gap", "gap")  # its name in older runs
+    )
     accuracy_background_alone: Interval | None  # object removed
     accuracy_object_alone: Interval | None  # background removed
     worst_group: WorstGroup | None
@@ -156,7 +162,7 @@ class Difference(Value):
 class Move(Value):
     """A figure in two runs and its change, with an interval that knows the images they share."""
 
-    figure: str  # accuracy, flagged, undecided, mean_lift
+    figure: str  # accuracy, flagged, undecided, excess, mean_lift
     name: str | None  # the predicted class; null for all images
     before: float
     now: float
@@ -213,8 +219,28 @@ class Summary(Value):
     by_column: dict[str, tuple[GroupSummary, ...]]  # of the user's table
     smallest_group: int  # decided images that a group needs for an excess
     evidence: EvidenceSummary | None  # null without interventions
+    figures: dict[str, Interval] = Field({})  # those of FIGURES that no other field holds
     methods: tuple[MethodSummary, ...]
     failures: tuple[FailureSummary, ...]
     duplicates: DuplicateSummary
     cost: CostSummary
     moved: Comparison | None = None  # since the night before
+
+    def by_name(self) -> dict[str, Rate | Interval | Excess]:
+        """All figures of the dataset that there are, by their names in FIGURES."""
+        names = ("accuracy", "flagged", "null", "flagged_correct", "flagged_incorrect", "excess")
+        found = {name: getattr(self, name) for name in names}
+        found["undecided"] = self.flags["undecided"]
+        if self.evidence is not None:
+            evidence = dict(self.evidence)
+            worst = self.evidence.worst_group
+            evidence["worst_group"] = None if worst is None else worst.accuracy
+            found |= {f"evidence.{name}": value for name, value in evidence.items()}
+        if self.foreground.estimates is not None:
+            found["evidence.iou"] = self.foreground.estimates.iou
+        found |= self.figures
+        return {
+            name: value
+            for name, value in found.items()
+            if isinstance(value, Rate | Interval | Excess)
+        }

@@ -1,61 +1,440 @@
-"""Rates and other figures with their intervals."""
+"""Every figure, once: pages, comparisons, the gate, MLflow and docs/reference.md read this table.
+
+A figure that is the mean of one number of each image needs no other edit than its line here.
+"""
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from tasks.schema.units import CORRELATION, COUNT, POINTS, RATIO, SECONDS, SHARE, Unit
 
-ENOUGH = 20  # images of a class or a group before anything is said of it
-
-
-class Value(BaseModel):
-    """What travels together, frozen and without surprises."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Kind = Literal["image", "audit", "method", "cost"]
+IntervalKind = Literal["Wilson", "bootstrap", "thresholds", "groups", "normal", "none"]
 
 
-class Rate(Value):
-    """`count` of `of`, with a 95% Wilson interval. Null where `of` is 0."""
+@dataclass(frozen=True)
+class Figure:
+    """One number of an audit or of a comparison of methods."""
 
-    value: float | None
-    low: float | None
-    high: float | None
-    count: int
-    of: int
+    name: str
+    words: str  # in a sentence: `accuracy on other classes' backgrounds`
+    meaning: str
+    unit: Unit = SHARE
+    higher_is_better: bool | None = None  # None: neither
+    kind: Kind = "image"  # of what images say: compared, held against rules, summarised
+    interval: IntervalKind = "bootstrap"
+    missing: str = ""  # why it can be missing
+    column: str | None = None  # of each image, whose mean it is
+    by_method: bool = False  # is there one of each attribution method?
+    by_class: bool = False  # is it compared of each class, too?
+    in_summary: bool = True  # among `figures` of summary.json; False: a field there says it
 
+    @property
+    def title(self) -> str:
+        return self.words[0].upper() + self.words[1:]
 
-def quantile(confidence: float) -> float:
-    """How many standard errors an interval of this confidence reaches to either side."""
-    return NormalDist().inv_cdf((1 + confidence) / 2)
+    @property
+    def arrow(self) -> str:
+        return {True: "↑", False: "↓", None: ""}[self.higher_is_better]
 
-
-def wilson(count: int, of: int, confidence: float = 0.95) -> Rate:
-    """Rate with its Wilson score interval."""
-    if of == 0:
-        return Rate(value=None, low=None, high=None, count=0, of=0)
-    p, z = count / of, quantile(confidence)
-    centre = (p + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    return Rate(
-        value=p, low=max(0.0, centre - half), high=min(1.0, centre + half), count=count, of=of
-    )
-
-
-class Interval(Value):
-    """A figure over images with its 95% bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-    of: int  # images
+    def subject(self, name: str | None) -> str:
+        """`lift of grad_cam`."""
+        return self.name if name is None else f"{self.name} of {name}"
 
 
-class Excess(Value):
-    """A flagged rate minus the rate that the null predicts, with a 95% interval."""
+NO_LABEL = "no image has a label"
+NO_EXCHANGE = "no image was put on other backgrounds"
+NO_LABELLED_EXCHANGE = "no labelled image was put on backgrounds of other classes"
+NOT_DECIDED = "no image is decided"
 
-    value: float
-    low: float
-    high: float
-    p: float  # of no excess, one-sided
+_of_images = partial(Figure, in_summary=False)
+_OF_IMAGES = (
+    _of_images(
+        "accuracy",
+        "accuracy",
+        "Share of right predictions among images with a label, of the pictures as they are.",
+        higher_is_better=True,
+        interval="Wilson",
+        missing=NO_LABEL,
+        column="correct",
+        by_class=True,
+    ),
+    _of_images(
+        "accuracy_exchanged",
+        "accuracy on other classes' backgrounds",
+        "Share of exchanges with pictures of other classes after which the label is still "
+        "predicted. Cutting and pasting alone costs some of it, in both models.",
+        higher_is_better=True,
+        interval="Wilson",
+        missing=NO_LABELLED_EXCHANGE,
+        column="kept_label",
+    ),
+    _of_images(
+        "exchange_gap",
+        "accuracy lost on other classes' backgrounds",
+        "`accuracy` - `accuracy_exchanged`, of the images that have both.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=NO_LABELLED_EXCHANGE,
+        column="exchange_gap",
+    ),
+    _of_images(
+        "worst_group",
+        "accuracy of the worst group",
+        "The lowest accuracy over values of the table's column `group`, or over labels without "
+        "one, among groups of enough images, looked for in each model. The lowest of many is low "
+        "by chance, too.",
+        higher_is_better=True,
+        interval="groups",
+        missing="no image of a group has a label",
+    ),
+    _of_images(
+        "flips",
+        "predictions that other backgrounds change",
+        "Share of exchanges with pictures of other classes that change the prediction, right or "
+        "wrong.",
+        higher_is_better=False,
+        interval="Wilson",
+        missing=NO_EXCHANGE,
+        column="flips",
+        by_class=True,
+    ),
+    _of_images(
+        "flagged",
+        "flagged as resting on the background",
+        "Share of `rests_on_background` among decided images, of a pair those that both audits "
+        "decide. Each model has a threshold of its own, which is taken as given here.",
+        higher_is_better=False,
+        interval="Wilson",
+        missing=NOT_DECIDED,
+        column="flagged",
+        by_class=True,
+    ),
+    _of_images(
+        "excess",
+        "excess of flags over the null",
+        "`flagged` less what the null flags of the same images. The thresholds are as uncertain "
+        "as the rates, and the interval knows it.",
+        unit=POINTS,
+        higher_is_better=False,
+        interval="thresholds",
+        missing=NOT_DECIDED,
+        column="excess",
+    ),
+    _of_images(
+        "reliance_exchange",
+        "probability lost on other backgrounds",
+        "Probability of the predicted class that is lost on backgrounds of other classes. A model "
+        "that is less sure of everything has less to lose.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=NO_EXCHANGE,
+        column="reliance_exchange",
+    ),
+    _of_images(
+        "reliance_removal",
+        "object removed less background removed",
+        "Probability with the object removed, less that with the background removed: above 0 the "
+        "background alone convinces more.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing="no object was removed",
+        column="reliance_removal",
+    ),
+    _of_images(
+        "lift",
+        "mean lift",
+        "Energy of the map on the object, divided by the object's part of the picture: an even "
+        "map gets 1. A map certifies nothing.",
+        unit=RATIO,
+        higher_is_better=True,
+        missing="no map was scored against a foreground",
+        column="lift",
+        by_method=True,
+    ),
+)
+
+
+NO_OTHER_KIND = "no donor is predicted otherwise"
+NO_OWN_KIND = "no donor is predicted alike"
+NO_OWN_CLASS = "no donor of the same class"
+_of_audit = partial(Figure, kind="audit")
+_OF_AUDIT = (
+    _of_audit(
+        "flagged_correct",
+        "flagged when right",
+        "`flagged` among right predictions.",
+        higher_is_better=False,
+        interval="Wilson",
+    ),
+    _of_audit(
+        "flagged_incorrect",
+        "flagged when wrong",
+        "`flagged` among wrong predictions.",
+        higher_is_better=False,
+        interval="Wilson",
+    ),
+    _of_audit(
+        "null",
+        "flagged if backgrounds did not matter",
+        "What the null's score flags of the same images, put on backgrounds of their own kind.",
+        interval="Wilson",
+    ),
+    _of_audit("undecided", "undecided", "Share of undecided predictions.", interval="Wilson"),
+    _of_audit(
+        "mean_lift",
+        "mean lift",
+        "`lift` of the method whose maps decide, of one audit.",
+        unit=RATIO,
+        higher_is_better=True,
+        interval="normal",
+    ),
+    _of_audit(
+        "evidence.flips_across",
+        "changed on backgrounds of another kind",
+        "Share of exchanges that change the prediction, with donors that the model predicts as "
+        "another class.",
+        higher_is_better=False,
+        missing=NO_OTHER_KIND,
+    ),
+    _of_audit(
+        "evidence.flips_within",
+        "changed on backgrounds of the own kind",
+        "The same with donors that it predicts alike. The floor: cutting and pasting changes some "
+        "predictions by itself. Only what other kinds have beyond it can be due to the kind.",
+        missing=f"{NO_OWN_KIND}: there is no floor",
+    ),
+    _of_audit(
+        "evidence.reliance_removal",
+        "object removed less background removed",
+        "Probability of the predicted class. Above 0 the background alone convinces more than the "
+        "object alone.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing="not measured",
+    ),
+    _of_audit(
+        "evidence.reliance_across",
+        "probability lost on backgrounds of another kind",
+        "Of the predicted class, on average over exchanges with donors that the model predicts as "
+        "another class.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=NO_OTHER_KIND,
+    ),
+    _of_audit(
+        "evidence.reliance_within",
+        "probability lost on backgrounds of the own kind",
+        "The same with donors that it predicts alike: the floor.",
+        unit=POINTS,
+        missing=f"{NO_OWN_KIND}: there is no floor",
+    ),
+    _of_audit(
+        "evidence.accuracy",
+        "accuracy of the pictures as they are",
+        "Of the same images, nothing changed.",
+        higher_is_better=True,
+        missing="not measured",
+    ),
+    _of_audit(
+        "evidence.accuracy_within",
+        "accuracy on the own class's backgrounds",
+        "With donors of the same label: what cutting and pasting leaves of it.",
+        higher_is_better=True,
+        missing=NO_OWN_CLASS,
+    ),
+    _of_audit(
+        "evidence.accuracy_across",
+        "accuracy on other classes' backgrounds",
+        "`accuracy_exchanged` of one audit: what a model that goes by the object should keep.",
+        higher_is_better=True,
+        missing="no donor of another class",
+    ),
+    _of_audit(
+        "evidence.class_gap",
+        "accuracy lost from own to other classes' backgrounds",
+        "`evidence.accuracy_within` - `evidence.accuracy_across`: what the class of the "
+        "background is worth to the model.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=f"{NO_OWN_CLASS}, or none of another",
+    ),
+    _of_audit(
+        "evidence.accuracy_background_alone",
+        "accuracy of the background alone",
+        "The object removed. Above chance, backgrounds tell the class.",
+        missing="not measured",
+    ),
+    _of_audit(
+        "evidence.accuracy_object_alone",
+        "accuracy of the object alone",
+        "The background removed: like nothing that the model was trained on.",
+        missing="not measured",
+    ),
+    _of_audit(
+        "evidence.worst_group",
+        "accuracy of the worst group",
+        "`worst_group` of one audit, over groups of 20 images or more, as they are.",
+        higher_is_better=True,
+        interval="groups",
+        missing="no group of enough images",
+    ),
+    _of_audit(
+        "evidence.iou",
+        "overlap of estimated foregrounds",
+        "Mean IoU of estimated and annotated foregrounds, where images have both.",
+        higher_is_better=True,
+    ),
+)
+
+
+_of_method = partial(Figure, kind="method", higher_is_better=True)
+_KEPT = "Probability left when the hottest {0}% of the pixels are the data's mean."
+_OF_METHODS = (
+    _of_method("share", "share", "The part of the map's heat that lies on the object."),
+    _of_method("pointing", "pointing", "How often the map's hottest place lies on the object."),
+    _of_method(
+        "top_k",
+        "top k",
+        "Of the hottest pixels, as many as the object has: the part that is on it.",
+    ),
+    _of_method(
+        "heat_ratio",
+        "heat ratio",
+        "Effective heat ratio: heat on the object for each pixel above a threshold of heat, on "
+        "average over thresholds. A perfect map gets 1.",
+        unit=RATIO,
+    ),
+    _of_method(
+        "faithfulness",
+        "faithfulness",
+        "`insertion_blur` - `deletion_mean`, of each image: do the places that the map calls "
+        "important carry the prediction?",
+        unit=POINTS,
+    ),
+    _of_method(
+        "insertion_blur",
+        "insertion, blur",
+        "The picture comes back out of a blur, hottest pixels first: the area under the "
+        "probability on the way.",
+    ),
+    _of_method("insertion_mean", "insertion, mean", "The same, out of the data's mean colour."),
+    _of_method(
+        "deletion_blur",
+        "deletion, blur",
+        "The picture goes under in a blur, hottest pixels first: the area under the probability "
+        "on the way.",
+        higher_is_better=False,
+    ),
+    _of_method(
+        "deletion_mean",
+        "deletion, mean",
+        "The same, under the data's mean colour.",
+        higher_is_better=False,
+    ),
+    _of_method(
+        "degradation",
+        "degradation",
+        "Tiles take the picture's mean colour, coldest first (`lerf`) and hottest first (`morf`): "
+        "the difference of the areas under the probability, as a share of what full degradation "
+        "takes (`clean` - `degraded`, means over the images). A map at random gets 0.",
+        unit=RATIO,
+    ),
+    _of_method("kept_30", "kept, 30%", _KEPT.format(30), higher_is_better=False),
+    _of_method("kept_60", "kept, 60%", _KEPT.format(60), higher_is_better=False),
+    _of_method("kept_90", "kept, 90%", _KEPT.format(90), higher_is_better=False),
+    _of_method(
+        "average_drop",
+        "average drop",
+        "The part of the probability that is lost when the picture is multiplied by its map "
+        "(`drop`, mean over images). A map that is hot everywhere loses nothing.",
+        higher_is_better=False,
+    ),
+    _of_method(
+        "increase", "increase", "How often the probability rises instead when the picture so fades."
+    ),
+    _of_method(
+        "head",
+        "head random",
+        "How alike the map ranks the picture's places after the weights of the last layer were "
+        "drawn again. A map that stays the same is not of the model.",
+        unit=CORRELATION,
+        higher_is_better=False,
+    ),
+    _of_method(
+        "half",
+        "half random",
+        "The same after those of its upper half were.",
+        unit=CORRELATION,
+        higher_is_better=False,
+    ),
+    _of_method(
+        "whole", "all random", "The same after all were.", unit=CORRELATION, higher_is_better=False
+    ),
+    _of_method(
+        "stability",
+        "stability",
+        "How alike the map ranks the places once the picture has a little noise.",
+        unit=CORRELATION,
+    ),
+    _of_method(
+        "reliance",
+        "reliance",
+        "Rank correlation, over images, of the heat's share on the background with the reliance "
+        "that changing the background has shown: the interventions' `score` without the map's own "
+        "part in it, (4 (1 - `kept`) + (1 + `reliance_removal`) / 2) / 5.",
+        unit=CORRELATION,
+    ),
+)
+
+
+_of_cost = partial(Figure, kind="cost", higher_is_better=False, interval="none")
+_OF_COST = (
+    _of_cost(
+        "times_forward",
+        "times forward",
+        "Time of a map, divided by that of a bare forward pass.",
+        unit=RATIO,
+    ),
+    _of_cost("seconds", "seconds", "An image by this method alone, on one worker.", unit=SECONDS),
+    _of_cost(
+        "images_per_second",
+        "images a second",
+        "By this method alone, on one worker.",
+        unit=COUNT,
+        higher_is_better=True,
+    ),
+    _of_cost(
+        "forwards",
+        "forwards",
+        "Passes of the whole network for a map, as the method declares.",
+        unit=COUNT,
+    ),
+    _of_cost(
+        "backwards", "backwards", "Passes back through it, as the method declares.", unit=COUNT
+    ),
+)
+
+FIGURES: dict[str, Figure] = {
+    figure.name: figure for figure in (*_OF_IMAGES, *_OF_AUDIT, *_OF_METHODS, *_OF_COST)
+}
+
+
+def figures_of_images() -> dict[str, Figure]:
+    """By name, those of what images say: compared, held against rules, summarised."""
+    return {name: figure for name, figure in FIGURES.items() if figure.kind == "image"}
+
+
+# The figures of a comparison of methods, in the order of its tables.
+LOCALISATION = ("share", "lift", "pointing", "top_k", "heat_ratio")
+FAITHFULNESS = (
+    *("faithfulness", "insertion_blur", "insertion_mean", "deletion_blur", "deletion_mean"),
+    *("degradation", "kept_30", "kept_60", "kept_90", "average_drop", "increase"),
+)
+SANITY = ("head", "half", "whole", "stability")
+RELIANCE = ("reliance",)
+METHOD_FIGURES = (*LOCALISATION, *FAITHFULNESS, *SANITY, *RELIANCE)
+COST = tuple(figure.name for figure in _OF_COST)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tasks.schema.figures import Value
-from tasks.schema.model_comparison import PAIRED_FIGURES, AuditedModel
+from tasks.schema.model_comparison import AuditedModel
 from tasks.schema.tables import VERSION
-
-GAUGED_FIGURES = PAIRED_FIGURES | {"gap": "accuracy lost on other classes' backgrounds"}
+from tasks.schema.values import Value
 
 Status = Literal["pass", "fail", "undecided", "missing", "skipped"]
 Effect = Literal["pass", "warn", "fail"]

@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.schema.figures import Interval, Value
-
-LOCALISATION = ("share", "lift", "pointing", "top_k", "heat_ratio")
-FAITHFULNESS = (
-    "faithfulness",  # insertion_blur - deletion_mean, of each image
-    "insertion_blur",
-    "insertion_mean",
-    "deletion_blur",
-    "deletion_mean",
-    "degradation",  # LeRF - MoRF between the clean and the fully degraded probability
-    "kept_30",  # probability left when the hottest 30% of the pixels are deleted
-    "kept_60",
-    "kept_90",
-    "average_drop",
-    "increase",
-)
-SANITY = ("head", "half", "whole", "stability")  # rank correlations; the first three should be low
-RELIANCE = "reliance"  # correlation of the background share with what interventions measured
-FIGURES = (*LOCALISATION, *FAITHFULNESS, *SANITY, RELIANCE)
-LOWER_IS_BETTER = frozenset(
-    {
-        *("deletion_blur", "deletion_mean", "kept_30", "kept_60", "kept_90", "average_drop"),
-        *("head", "half", "whole"),
-    }
-)
+from tasks.schema.values import Interval, Value
 
 
 class MethodCost(Value):
@@ -40,6 +17,14 @@ class MethodCost(Value):
     images_per_second: float | None
     times_forward: float | None  # its time / that of a bare forward pass
 
+    @property
+    def price(self) -> float:
+        """Times a bare forward pass: as measured, else by the passes, a backward counted as two;
+        infinite where nothing is known."""
+        if self.times_forward is not None:
+            return self.times_forward
+        return math.inf if self.forwards is None else self.forwards + 2 * (self.backwards or 0)
+
 
 class MethodFigures(Value):
     method: str
@@ -47,7 +32,9 @@ class MethodFigures(Value):
     missing: int  # images whose map could not be made
     flat: int  # maps of zeros: they say nothing, and have no share
     cost: MethodCost
-    figures: dict[str, Interval | None]  # by name, in the order of FIGURES; None: not to be had
+    figures: dict[
+        str, Interval | None
+    ]  # by name, in the order of METHOD_FIGURES; None: not to be had
     sane: bool | None  # does the map change when half of the network forgets? None: not tested
     dominated_by: str | None  # a method that is cheaper and no worse in any figure that counts
     verdict: str  # why it is recommended or not, in words

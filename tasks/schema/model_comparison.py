@@ -7,32 +7,19 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.schema.figures import Rate, Value
 from tasks.schema.tables import VERSION
-
-PAIRED_FIGURES = {  # by name, in words
-    "accuracy": "accuracy",
-    "accuracy_exchanged": "accuracy on other classes' backgrounds",
-    "worst_group": "accuracy of the worst group",
-    "flips": "predictions that other backgrounds change",
-    "flagged": "flagged as resting on the background",
-    "excess": "excess of flags over the null",
-    "reliance_exchange": "probability lost on other backgrounds",
-    "reliance_removal": "object removed less background removed",
-    "lift": "mean lift",
-}
-BETTER_WHEN_HIGHER = frozenset({"accuracy", "accuracy_exchanged", "worst_group", "lift"})
+from tasks.schema.values import Rate, Value
 
 Verdict = Literal["worse", "better", "unchanged"]
-Turn = Literal["broken", "newly_flagged", "fixed", "no_longer_flagged"]
-TURNS: tuple[Turn, ...] = ("broken", "newly_flagged", "fixed", "no_longer_flagged")
-WORSE_TURNS: tuple[Turn, ...] = ("broken", "newly_flagged")
+ChangeKind = Literal["broken", "newly_flagged", "fixed", "no_longer_flagged"]  # of an image
+CHANGE_KINDS: tuple[ChangeKind, ...] = ("broken", "newly_flagged", "fixed", "no_longer_flagged")
+REGRESSIONS: tuple[ChangeKind, ...] = ("broken", "newly_flagged")
 
 
 class PairedFigure(Value):
     """A figure of both audits, over images that both judged, and its change."""
 
-    figure: str  # one of PAIRED_FIGURES
+    figure: str  # its name in FIGURES
     name: str | None  # the class, or lift's method
     before: float
     after: float
@@ -72,7 +59,7 @@ class ChangedImage(Value):
     label: str | None
     before: Answer
     after: Answer
-    turns: tuple[Turn, ...]
+    turns: tuple[ChangeKind, ...]
 
 
 class AuditedModel(Value):
@@ -102,7 +89,7 @@ class PairedSummary(Value):
     classes: tuple[PairedFigure, ...]  # by label, flags by label too; regressions first
     confidence: float  # of each class's interval, so that all hold together with 95%
     smallest_class: int  # images that a class needs
-    turns: dict[Turn, int]  # images of each kind of change
+    turns: dict[ChangeKind, int]  # images of each kind of change
     changed: tuple[ChangedImage, ...]  # a few, the worst regressions first
 
     @property

@@ -29,8 +29,8 @@ def write_duplicates(run: Run) -> schema.DuplicateSummary:
         [("row_id", "count"), ("label", "count_distinct", pc.CountOptions(mode="only_valid"))]
     )
     each = each.filter(pc.greater(each["row_id_count"], 1))  # others had half of a hash in common
-    place = pc.index_in(copies["content_id"], each["content_id"].combine_chunks())
-    table = copies.append_column("labels", each["label_count_distinct"].take(place).cast("int32"))
+    index = pc.index_in(copies["content_id"], each["content_id"].combine_chunks())
+    table = copies.append_column("labels", each["label_count_distinct"].take(index).cast("int32"))
     table = table.filter(pc.is_valid(table["labels"])).sort_by(
         [("labels", "descending"), ("content_id", "ascending"), ("row_id", "ascending")]
     )
@@ -70,6 +70,6 @@ def _parts(run: Run, columns: list[str]) -> Iterator[pa.Table]:
 
 
 def _hashes(part: pa.Table | None) -> np.ndarray:
-    """The first 64 bits of each content's hash: two that collide are told apart afterwards."""
+    """The first 64 bits of each content's hash: two that collide are separated afterwards."""
     ids = [] if part is None else pc.utf8_slice_codeunits(part["content_id"], 0, 16).to_pylist()
     return np.array([int(digits, 16) for digits in ids], np.uint64)

@@ -18,43 +18,37 @@ from models.classifier.preprocessing import Preprocessing
 from models.fills import Fill
 from models.interventions import exchange_background, remove_background, remove_object
 from tasks import schema
-from tasks.attribution.job import reader_of
-from tasks.interventions.donors import DonorPool, read_donors
+from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_of
+from tasks.interventions.donors import DonorPool
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Sample, rows_of
-from tasks.pictures.settings import ForegroundSettings
+from tasks.pictures.samples import Sample
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
-from tasks.runs.stages import INTERVENTIONS, PREDICTIONS, Stage
+from tasks.runs.reader import open_run
+from tasks.runs.stages import INTERVENTIONS, PREDICTIONS
 from tasks.storage.files import open_parquet, read_table
 
 SHOWN = 12
-
-Found = dict[str, dict[str, Any]]  # rows of a table by row_id
 
 
 def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     """The flagged images, strongest score first; without any flag, the least confident ones."""
     run = open_run(run_folder.path)
-    read = reader_of(run.state.identity, run.state.section("foreground", ForegroundSettings))
     flags = _flagged(run_folder) or _least_confident(run_folder)
-    wanted = pc.field("row_id").isin(pa.array(list(flags), pa.string()))
-    rows = {row.row_id: row for row in rows_of(read_table(run_folder.catalog, filters=wanted))}
-    predicted = _parts(run_folder, PREDICTIONS, wanted)
-    maps = run.maps(list(flags), method, read.preprocessing.size)
-    redrawing = _redrawing(run, wanted, read.preprocessing)
+    shown = ShownImages(run, list(flags))
+    predicted, maps = shown.part_rows(PREDICTIONS), shown.maps(method)
+    redrawing = _Redrawing.of(shown)
     examples = []
     for row_id, flag in flags.items():
-        sample = read(rows[row_id]) if row_id in maps else None
-        if isinstance(sample, Sample):
+        sample = shown.sample(row_id) if row_id in maps else None
+        if sample is not None:
             changes = () if redrawing is None else redrawing.changes(sample)
-            told = _Told(flag, predicted[row_id], changes)
-            examples.append(_example(sample, told, maps[row_id]))
+            answer = _Answer(flag, predicted[row_id], changes)
+            examples.append(_example(sample, answer, maps[row_id]))
     return examples
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Answer:
     """What the run's tables say of one image."""
 
     flag: dict[str, Any]
@@ -66,32 +60,42 @@ class _Told:
 class _Redrawing:
     """The run's interventions, to draw again what was predicted."""
 
-    rows: Found
+    rows: Rows
     pool: DonorPool
     fill: Fill
     preprocessing: Preprocessing
+
+    @classmethod
+    def of(cls, shown: ShownImages) -> _Redrawing | None:
+        """None where the run changed no picture."""
+        pool = shown.donors()
+        if pool is None:
+            return None
+        settings = shown.run.state.section("interventions", InterventionSettings)
+        rows = shown.part_rows(INTERVENTIONS)
+        return cls(rows, pool, settings.fill, shown.read.preprocessing)
 
     def changes(self, sample: Sample) -> tuple[schema.ChangedPicture, ...]:
         """Object removed, background removed, then each exchange; nothing without a row."""
         row = self.rows.get(sample.row.row_id)
         if row is None or sample.mask_HW is None:
             return ()
-        places = [self.pool.row_ids.index(donor) for donor in row["donors"]]
-        removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, places)
+        indices = [self.pool.row_ids.index(donor) for donor in row["donors"]]
+        removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, indices)
         return (
             _removed("object_removed", row, removed),
             _removed("background_removed", row, alone),
             *(
-                self._exchanged(row, slot, place, picture_HW3)
-                for slot, (place, picture_HW3) in enumerate(zip(places, on_donors, strict=True))
+                self._exchanged(row, slot, index, picture_HW3)
+                for slot, (index, picture_HW3) in enumerate(zip(indices, on_donors, strict=True))
             ),
         )
 
-    def _pictures(self, sample: Sample, mask_HW: Tensor, places: Sequence[int]) -> list[Any]:
+    def _pictures(self, sample: Sample, mask_HW: Tensor, indices: Sequence[int]) -> list[Any]:
         """uint8 (H, W, 3): the changes of tasks/interventions/intervene.py, in its order."""
         image_1CHW = self.preprocessing.normalise(sample.picture_CHW[None])
         mask_1HW = mask_HW[None] / 255
-        other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(places)])
+        other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(indices)])
         images = [
             remove_object(image_1CHW, mask_1HW, self.fill),
             remove_background(image_1CHW, mask_1HW),
@@ -103,7 +107,7 @@ class _Redrawing:
         return list(_shown(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
 
     def _exchanged(
-        self, row: dict[str, Any], slot: int, place: int, picture_HW3: Any
+        self, row: dict[str, Any], slot: int, index: int, picture_HW3: Any
     ) -> schema.ChangedPicture:
         return schema.ChangedPicture(
             change="exchanged",
@@ -111,19 +115,9 @@ class _Redrawing:
             prediction=row["exchanged_predictions"][slot],
             picture_HW3=picture_HW3,
             donor=row["donors"][slot],
-            donor_label=self.pool.labels[place],
+            donor_label=self.pool.labels[index],
             same_class=row["same_class"][slot],
         )
-
-
-def _redrawing(run: Run, wanted: pc.Expression, preprocessing: Preprocessing) -> _Redrawing | None:
-    """None where the run changed no picture."""
-    if not run.folder.donors.is_file():
-        return None
-    settings = run.state.section("interventions", InterventionSettings)
-    rows = _parts(run.folder, INTERVENTIONS, wanted)
-    pool = read_donors(run.folder, preprocessing.size)
-    return _Redrawing(rows, pool, settings.fill, preprocessing)
 
 
 def _removed(
@@ -142,7 +136,7 @@ def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
     return picture_SCHW.round().clamp(0, 255).to(torch.uint8)
 
 
-def _flagged(run_folder: RunFolder) -> Found:
+def _flagged(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the highest score first."""
     flags = open_parquet(run_folder.flags)
     groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
@@ -153,7 +147,7 @@ def _flagged(run_folder: RunFolder) -> Found:
     return {row["row_id"]: row for row in _first(flagged, "score", "descending")}
 
 
-def _least_confident(run_folder: RunFolder) -> Found:
+def _least_confident(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the lowest confidence first."""
     columns = ["row_id", "confidence"]
     parts = (read_table(path, columns) for path in run_folder.parts(PREDICTIONS))
@@ -176,16 +170,8 @@ def _first(
     return [] if first is None else first.to_pylist()
 
 
-def _parts(run_folder: RunFolder, stage: Stage, wanted: pc.Expression) -> Found:
-    return {
-        row["row_id"]: row
-        for path in run_folder.parts(stage)
-        for row in read_table(path, filters=wanted).to_pylist()
-    }
-
-
-def _example(sample: Sample, told: _Told, map_hw: Any) -> schema.Example:
-    flag, predicted = told.flag, told.predicted
+def _example(sample: Sample, answer: _Answer, map_HW: Any) -> schema.Example:
+    flag, predicted = answer.flag, answer.predicted
     return schema.Example(
         row_id=sample.row.row_id,
         label=predicted["label"],
@@ -197,8 +183,8 @@ def _example(sample: Sample, told: _Told, map_hw: Any) -> schema.Example:
         score=flag["score"],
         lift=flag["lift"],
         foreground=flag["foreground"],
-        picture_HW3=sample.picture_CHW.permute(1, 2, 0).numpy(),
-        map_HW=abs(map_hw),  # a signed map's energy, which its scores are of
-        mask_HW=None if sample.mask_HW is None else sample.mask_HW.numpy() >= 128,
-        changes=told.changes,
+        picture_HW3=picture_of(sample),
+        map_HW=abs(map_HW),  # what a signed map's scores are of
+        mask_HW=mask_of(sample),
+        changes=answer.changes,
     )

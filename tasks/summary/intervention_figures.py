@@ -13,15 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
+from tasks.compare.paired_images import without_unsure
 from tasks.intervals.bootstrap import bootstrap_means
+from tasks.intervals.worst_group import interval_of_worst
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS
-from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup, wilson
+from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup
 
 COLUMNS = ("label", "prediction", "confidence")
 FIGURES = (
     *("flips_across", "flips_within", "reliance_removal", "reliance_across", "reliance_within"),
-    *("accuracy", "accuracy_within", "accuracy_across", "gap"),
+    *("accuracy", "accuracy_within", "accuracy_across", "class_gap"),
     *("accuracy_background_alone", "accuracy_object_alone"),
 )
 
@@ -30,26 +32,28 @@ def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
     """The number of images that were intervened on, and every figure over them; estimates of the
     foreground that are less sure than `least` are left out."""
     votes = read_donor_predictions(run.folder)
-    places = {name: place for place, name in enumerate(run.state.classes)}
+    index_of = {name: index for index, name in enumerate(run.state.classes)}
     shards = (
-        [] if votes is None else [_of_shard(table, votes, places) for table in _tables(run, least)]
+        []
+        if votes is None
+        else [_of_shard(table, votes, index_of) for table in _tables(run, least)]
     )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
     return len(value_NF), dict(zip(FIGURES, bootstrap_means(value_NF), strict=True))
 
 
 def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
-    """The lowest accuracy among groups of enough labelled images, with Wilson's interval."""
-    known = [group for group in groups if group.accuracy.of >= ENOUGH]
-    if not known:
+    """The lowest accuracy among groups of enough labelled images, as a rule of the gate has it."""
+    rates = {group.name: group.accuracy for group in groups if group.accuracy.of >= ENOUGH}
+    if not rates:
         return None
-    worst = min(known, key=lambda group: group.accuracy.count / group.accuracy.of)
-    rate = wilson(worst.accuracy.count, worst.accuracy.of)
-    assert rate.value is not None
-    assert rate.low is not None
-    assert rate.high is not None
-    accuracy = Interval(value=rate.value, low=rate.low, high=rate.high, of=rate.of)
-    return WorstGroup(name=worst.name, accuracy=accuracy, groups=len(known))
+    worst = min(rates, key=lambda name: rates[name].count / rates[name].of)
+    right_n = np.concatenate([np.arange(rate.of) < rate.count for rate in rates.values()])
+    group_n = np.repeat(np.arange(len(rates)), [rate.of for rate in rates.values()])
+    low, high = interval_of_worst(right_n.astype(float), group_n, 0.95)
+    lowest = rates[worst].count / rates[worst].of
+    accuracy = Interval(value=lowest, low=low, high=high, of=rates[worst].of)
+    return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates))
 
 
 def _tables(run: Run, least: float) -> Iterator[pa.Table]:
@@ -58,23 +62,15 @@ def _tables(run: Run, least: float) -> Iterator[pa.Table]:
         predictions = run.part(PREDICTIONS, shard, ["row_id", *COLUMNS])
         interventions = run.part(INTERVENTIONS, shard)
         if predictions is not None and interventions is not None:
-            yield join(_sure(run, shard, interventions, least), predictions)
+            known = without_unsure(interventions, run.part(FOREGROUNDS, shard), least)
+            yield join(known, predictions)
 
 
-def _sure(run: Run, shard: int, interventions: pa.Table, least: float) -> pa.Table:
-    estimates = run.part(FOREGROUNDS, shard)
-    if estimates is None:
-        return interventions
-    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-    wanted = pc.invert(pc.is_in(interventions["row_id"], unsure["row_id"].combine_chunks()))
-    return interventions.filter(wanted)
-
-
-def _of_shard(table: pa.Table, votes: DonorPredictions, places: Mapping[str, int]) -> np.ndarray:
+def _of_shard(table: pa.Table, votes: DonorPredictions, index_of: Mapping[str, int]) -> np.ndarray:
     """(B, F) in the order of FIGURES; NaN where an image has no such figure.
 
-    Accuracy is told within and across labels, what the model does by what it predicts of the donor:
-    that parts backgrounds also where every label has every background, and without labels.
+    Accuracy is within and across labels; what the model does, by its prediction of the donor: that
+    parts backgrounds also where every label has every background, and without labels.
     """
     label, prediction = (
         np.array(table[name].to_pylist(), object) for name in ("label", "prediction")
@@ -82,7 +78,7 @@ def _of_shard(table: pa.Table, votes: DonorPredictions, places: Mapping[str, int
     known = np.array([name is not None for name in label])
     exchanges = _Exchanges.of(table)
     same, other = exchanges.same_E, ~exchanges.same_E
-    alike = exchanges.are_alike(votes, [places[name] for name in prediction])
+    alike = exchanges.are_alike(votes, [index_of[name] for name in prediction])
     lost_E = table["confidence"].to_numpy()[exchanges.image_E] - exchanges.held_E
     flipped = exchanges.predicted_E != prediction[exchanges.image_E]
     right = exchanges.predicted_E == label[exchanges.image_E]
@@ -131,10 +127,10 @@ class _Exchanges:
             table["donors"].combine_chunks().flatten().to_pylist(),
         )
 
-    def are_alike(self, votes: DonorPredictions, place_B: Sequence[int]) -> np.ndarray:
+    def are_alike(self, votes: DonorPredictions, index_B: Sequence[int]) -> np.ndarray:
         """Does the model predict the donor's picture as the image?"""
         donor_E = np.array([votes.places[name] for name in self.donors], np.int64)
-        alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(place_B)[self.image_E]
+        alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(index_B)[self.image_E]
         return alike_E
 
     def mean(self, value_E: np.ndarray, chosen_E: np.ndarray) -> np.ndarray:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
 from tasks import schema
+from tasks.compare.paired_images import read_images
 from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
+from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.donors import donors_mark
 from tasks.interventions.intervene import LARGEST, SMALLEST
@@ -84,6 +87,7 @@ def summarise(
     rule, interval = write_flags(run_folder, settings)
     counts = _count(run, rule)
     groups = counts.groups.summaries()
+    by_label, by_prediction = groups.pop("label", ()), groups.pop("prediction", ())
     identity, state = run.state.identity, run.state
     asked = state.methods
     summary = schema.Summary(
@@ -110,11 +114,12 @@ def summarise(
         excess=_excess(counts.every, interval),
         flagged_correct=counts.right.rate,
         flagged_incorrect=counts.wrong.rate,
-        by_label=groups.pop("label", ()),
-        by_prediction=groups.pop("prediction", ()),
+        by_label=by_label,
+        by_prediction=by_prediction,
         by_column=groups,
         smallest_group=schema.ENOUGH,
-        evidence=_evidence(run, groups),
+        evidence=_evidence(run, groups.get(schema.GROUP_COLUMN, by_label)),
+        figures=_figures(run),
         methods=tuple(_method(run, method) for method in asked),
         failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, asked)]),
         duplicates=write_duplicates(run),
@@ -147,9 +152,7 @@ def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None
     return None if estimates is None else summarise_estimates(run, estimates, rule)
 
 
-def _evidence(
-    run: Run, by_column: Mapping[str, Sequence[schema.GroupSummary]]
-) -> schema.EvidenceSummary | None:
+def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.EvidenceSummary | None:
     """What the interventions say of all images; None where there were none."""
     if not run.folder.donors.is_file():
         return None
@@ -161,8 +164,27 @@ def _evidence(
         digest=donors_mark(run.folder) or "",
         labelled=donors["label"].null_count < len(donors),
         **figures,
-        worst_group=worst_group(by_column.get(schema.GROUP_COLUMN, ())),
+        worst_group=worst_group(groups),
     )
+
+
+def _figures(run: Run) -> dict[str, schema.Interval]:
+    """Those of the table that no field of the summary holds: means over images."""
+    columns = {
+        name: figure.column
+        for name, figure in schema.figures_of_images().items()
+        if figure.in_summary and figure.column is not None
+    }
+    if not columns:
+        return {}
+    tables = pa.concat_tables(read_images(run, [*columns.values()]), promote_options="default")
+    sides = (tables[column].cast(pa.float64()).to_numpy() for column in columns.values())
+    found = bootstrap_means(np.stack([*sides], 1))
+    return {
+        name: interval
+        for name, interval in zip(columns, found, strict=True)
+        if interval is not None
+    }
 
 
 def _images(counts: _Counts, total: int) -> schema.ImageCounts:

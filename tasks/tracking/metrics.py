@@ -7,22 +7,13 @@ from tasks import schema
 
 def metrics_of(summary: schema.Summary) -> dict[str, float]:
     """The figures of a summary as MLflow metrics; absent where there is no value."""
-    rates = {
-        "accuracy": summary.accuracy,
-        "flagged": summary.flagged,
-        "null": summary.null,
-        "flagged_correct": summary.flagged_correct,
-        "flagged_incorrect": summary.flagged_incorrect,
-        "undecided": summary.flags["undecided"],
-    }
     figures: dict[str, float | None] = {
         "images": summary.images.total,
         "images_failed": summary.images.failed,
         "images_per_second": summary.cost.images_per_second,
     }
-    for name, rate in rates.items():
-        figures |= {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}
-    figures |= _excess(summary) | _evidence(summary)
+    for name, figure in summary.by_name().items():
+        figures |= _with_ends(name, figure)
     for method in summary.methods:
         figures[f"{method.method}.mean_centred_lift"] = method.mean_centred_lift
         figures[f"{method.method}.mean_lift"] = method.mean_lift
@@ -36,27 +27,10 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def _excess(summary: schema.Summary) -> dict[str, float | None]:
-    excess = summary.excess
-    if excess is None:
-        return {}
-    return {"excess": excess.value, "excess_low": excess.low, "excess_high": excess.high}
-
-
-def _evidence(summary: schema.Summary) -> dict[str, float | None]:
-    """Every figure of the interventions, and the quality of estimated foregrounds."""
-    evidence, estimates = summary.evidence, summary.foreground.estimates
-    found = {} if evidence is None else dict(evidence)
-    if evidence is not None and evidence.worst_group is not None:
-        found["worst_group"] = evidence.worst_group.accuracy
-    if estimates is not None:
-        found["iou"] = estimates.iou
-    return {
-        f"evidence.{name}{end}": value
-        for name, figure in found.items()
-        if isinstance(figure, schema.Interval)
-        for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
-    }
+def _with_ends(
+    name: str, figure: schema.Rate | schema.Interval | schema.Excess
+) -> dict[str, float | None]:
+    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
 
 
 def metrics_of_methods(summary: schema.MethodsSummary) -> dict[str, float]:
@@ -68,6 +42,5 @@ def metrics_of_methods(summary: schema.MethodsSummary) -> dict[str, float]:
         figures |= {f"{name}.{key}": value for key, value in costs.items()}
         for key, figure in row.figures.items():
             if figure is not None:
-                ends = (("", figure.value), ("_low", figure.low), ("_high", figure.high))
-                figures |= {f"{name}.{key}{end}": value for end, value in ends}
+                figures |= _with_ends(f"{name}.{key}", figure)
     return {name: float(value) for name, value in figures.items() if value is not None}

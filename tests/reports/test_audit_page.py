@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from reports import audit_page as reports_page
 from reports.audit_page import render_page
+from reports.rendering import environment
 from tasks.schema import Copy, DuplicateSummary, ImageCounts, wilson
 from tests.support.audit_summaries import (
     class_summary,
@@ -61,10 +61,16 @@ def test_the_headline_in_words_and_figures() -> None:
     )
     assert "would flag 59 of 1,180 (5.0%). The excess is +29.9 points" in page.words
     assert "(95% interval +26.9 to +32.9): it is clear that some" in page.words
-    assert "Rests on the background 34.9% 32.2 to 37.7% 412 of 1,180 decided" in page.words
-    assert "If backgrounds did not matter 5.0% 3.9 to 6.4% 59 of 1,180 of the same" in page.words
-    assert "Excess, in points +29.9 +26.9 to +32.9 clear" in page.words
-    assert "backgrounds 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own kind" in page.words
+    assert (
+        "Flagged as resting on the background 34.9% 32.2 to 37.7% 412 of 1,180 decided"
+        in page.words
+    )
+    assert (
+        "Flagged if backgrounds did not matter 5.0% 3.9 to 6.4% 59 of 1,180 of the same"
+        in page.words
+    )
+    assert "Excess of flags over the null, in points +29.9 +26.9 to +32.9 clear" in page.words
+    assert "kind 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own kind" in page.words
     assert "Accuracy 78.2% 75.8 to 80.4% 936 of 1,197 labelled" in page.words
     assert "Failures 3 images without a prediction" in page.words
     assert sum(tag == "h1" for tag, _ in page.elements) == 1
@@ -90,7 +96,7 @@ def test_few_images_are_not_judged() -> None:
     words = read(few_images()).words
     assert "5.3% of the decided predictions are flagged: too few images to judge that." in words
     assert "set against false alarms from 20 images on; 19 images could be compared." in words
-    assert "Excess, in points too few images" in words
+    assert "Excess of flags over the null, in points too few images" in words
     assert "it is clear" not in words
 
 
@@ -134,7 +140,7 @@ def test_without_a_foreground_nothing_is_flagged_and_predictions_are_shown() -> 
         without_foreground(), [replace(example(), flag="undecided", mask_HW=None, lift=None)]
     )
     assert "Nothing is flagged: this audit had no foreground." in page.words
-    assert "Rests on the background not judged" in page.words
+    assert "Flagged as resting on the background not judged" in page.words
     assert "teapot" in page.words
     assert "outlined" not in page.words
     assert "This is the accuracy by class" in page.words
@@ -162,7 +168,7 @@ def test_no_flag_is_a_finding_too() -> None:
 def test_nothing_decided_says_why() -> None:
     page = read(without_interventions(), [replace(example(), changes=())])
     assert "No prediction could be decided. Nothing is flagged: no background was" in page.words
-    assert "Rests on the background none decided" in page.words
+    assert "Flagged as resting on the background none decided" in page.words
     assert "Without a decided prediction no class is judged." in page.words
     assert "This audit was asked to change no picture" in page.words
     assert "No picture was changed." in page.words  # among the limits
@@ -189,7 +195,7 @@ def test_a_map_of_another_size_is_refused() -> None:
 
 def test_a_word_that_a_template_misspells_is_an_error() -> None:
     with pytest.raises(UndefinedError):
-        reports_page.environment().from_string("{{ flaged }}").render()
+        environment().from_string("{{ flaged }}").render()
 
 
 def test_pictures_with_two_labels_are_listed() -> None:

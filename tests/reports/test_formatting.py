@@ -8,6 +8,7 @@ import pytest
 
 from reports import formatting as reports_words
 from tasks.schema import Rate, wilson
+from tasks.schema.units import percent, points
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ from tasks.schema import Rate, wilson
     ],
 )
 def test_a_share_is_never_rounded_to_nothing_or_to_all(value: float | None, words: str) -> None:
-    assert reports_words.percent(value) == words
+    assert percent(value) == words
 
 
 def test_an_interval_in_words() -> None:
@@ -50,7 +51,7 @@ def test_durations(seconds: float, words: str) -> None:
     ("value", "words"), [(0.434, "+43.4"), (-0.018, "−1.8"), (0.0001, "0.0"), (-0.0001, "0.0")]
 )
 def test_differences_have_a_sign_unless_they_are_nothing(value: float, words: str) -> None:
-    assert reports_words.points(value) == words
+    assert points(value) == words
 
 
 @pytest.mark.parametrize(

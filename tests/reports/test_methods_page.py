@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports.method_figures import CHEAP, COST, GROUPS, WORDS
-from reports.methods_page import render_comparison
-from tasks.schema import FIGURES, LOWER_IS_BETTER, Column, GalleryRow, MethodsSummary
+from reports.method_figures import GROUPS
+from reports.methods_page import render_methods
+from tasks.schema import METHOD_FIGURES, Column, GalleryRow, MethodsSummary
+from tasks.schema.figures import COST
 from tests.support.html_page import Page
 from tests.support.method_comparisons import (
     ORDINARY,
@@ -30,7 +31,7 @@ from tests.support.method_comparisons import (
 
 
 def read(summary: MethodsSummary, shown: Sequence[GalleryRow] = ()) -> Page:
-    return Page(render_comparison(summary, shown))
+    return Page(render_methods(summary, shown))
 
 
 def test_hostile_words_are_shown_as_words() -> None:
@@ -40,12 +41,9 @@ def test_hostile_words_are_shown_as_words() -> None:
     assert "(empty)" in words
 
 
-def test_every_figure_has_its_words_and_its_direction() -> None:
-    listed = [figure for group in GROUPS for figure in group.figures]
-    assert [figure.name for figure in listed] == [*FIGURES, *COST]
-    assert set(WORDS) == {*FIGURES, *COST}
-    lower = {figure.name for figure in listed if figure.lower_is_better}
-    assert lower == LOWER_IS_BETTER | CHEAP
+def test_every_figure_answers_a_question_once() -> None:
+    listed = [figure.name for group in GROUPS for figure in group.figures]
+    assert listed == [*METHOD_FIGURES, *COST]
 
 
 def test_the_recommendation_comes_first() -> None:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from flows.compare_models import print_paired
-from reports.changes import ENDS, change_bar, end_of
-from reports.models_page import as_markdown, render_versus
-from reports.verdicts import MEANINGS, TURNED, headline
-from tasks.schema import PAIRED_FIGURES, TURNS, PairedSummary
+from flows.cli.output.comparison import print_models
+from reports.charts import CHANGES, change_bar, end_of
+from reports.markdown import models_as_markdown
+from reports.models_page import CHANGED, headline, render_models
+from tasks.schema import CHANGE_KINDS, PairedFigure, PairedSummary, figures_of_images
 from tests.support.html_page import Page
 from tests.support.model_comparisons import (
     hostile_pair,
@@ -26,7 +26,7 @@ from tests.support.model_comparisons import (
 
 
 def read(summary: PairedSummary) -> Page:
-    return Page(render_versus(summary, paired_examples(summary) if summary.changed else []))
+    return Page(render_models(summary, paired_examples(summary) if summary.changed else []))
 
 
 def test_hostile_words_are_shown_as_words() -> None:
@@ -39,11 +39,11 @@ def test_hostile_words_are_shown_as_words() -> None:
 def test_the_verdict_comes_first_and_regressions_before_all_else() -> None:
     text = read(paired()).text
     order = (
-        "1 of 9 figures is worse, 1 is better.",
+        "1 of 10 figures is worse, 1 is better.",
         "Worse: accuracy. Better: flips.",
         "31 (6.5%) are predicted otherwise than before",
         "Worse Accuracy ↑ worse by −6.0 points (−9.0 to −3.0)",
-        "Better Predictions that other backgrounds change ↑ better by +6.0 points",
+        "Better Predictions that other backgrounds change ↓ better by +6.0 points",
         "No change shown Accuracy on other classes' backgrounds",
         "Not compared Mean lift, vjp no map was scored",
         "Classes By label",
@@ -61,8 +61,8 @@ def test_figures_stand_with_their_values_and_what_they_cannot_show() -> None:
     assert "70.0% 64.0% of 480" in text
     assert "Each interval holds with 97.5%, so that all 2 of them hold together" in text
     assert "fish on sea before, owl after, the lowest of 16 values" in text
-    for meaning in MEANINGS.values():
-        assert meaning in text
+    for figure in figures_of_images().values():
+        assert figure.meaning.replace("`", "") in text
     assert "another seed gives another model" in text
 
 
@@ -84,7 +84,7 @@ def test_changed_images_stand_side_by_side() -> None:
 def test_what_is_missing_of_an_image_is_left_out() -> None:
     (example,) = paired_examples(paired())
     bare = replace(example, mask_HW=None, map_before_HW=None, exchange=None)
-    page = Page(render_versus(paired(), [bare]))
+    page = Page(render_models(paired(), [bare]))
     assert len(page.of("no-map")) == 1
     assert "outlined" not in page.text
     assert "background of" not in page.text
@@ -98,9 +98,8 @@ def test_a_pair_without_figures_says_so() -> None:
     assert "No image is right or flagged in one of the audits only." in text
 
 
-def test_every_figure_and_turn_has_its_words() -> None:
-    assert set(MEANINGS) == set(PAIRED_FIGURES)
-    assert set(TURNED) == set(TURNS)
+def test_every_kind_of_change_has_its_words() -> None:
+    assert set(CHANGED) == set(CHANGE_KINDS)
 
 
 def test_headlines() -> None:
@@ -116,38 +115,42 @@ def test_headlines() -> None:
 
 
 def test_a_bar_goes_from_the_middle_to_the_change() -> None:
-    drawn = change_bar(paired_figure("accuracy", "worse"), 0.1)
+    drawn = change_bar(ends(paired_figure("accuracy", "worse")), 0.1, "worse by −6.0 points")
     assert '<rect class="bar" x="20.00%" width="30.00%"' in drawn
     assert '<line class="whisker" x1="5.00%" x2="35.00%"' in drawn
     assert "worse by −6.0 points" in drawn
 
 
 def test_the_axis_holds_every_interval() -> None:
-    assert end_of([paired_figure("accuracy", "worse")]) == 0.1
-    assert end_of([paired_figure("accuracy", "unchanged")]) == 0.25
-    assert end_of([]) == ENDS[0]
+    assert end_of([ends(paired_figure("accuracy", "worse"))]) == 0.1
+    assert end_of([ends(paired_figure("accuracy", "unchanged"))]) == 0.25
+    assert end_of([]) == CHANGES[0]
+
+
+def ends(figure: PairedFigure) -> tuple[float, float, float]:
+    return figure.low, figure.change, figure.high
 
 
 def test_markdown_is_a_table_with_its_verdict() -> None:
-    lines = as_markdown(paired()).splitlines()
-    assert lines[0].startswith("**1 of 9 figures is worse, 1 is better.** Worse: accuracy.")
+    lines = models_as_markdown(paired()).splitlines()
+    assert lines[0].startswith("**1 of 10 figures is worse, 1 is better.** Worse: accuracy.")
     assert lines[2] == "champion → candidate, 480 images of /data/scenes."
     table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 + 9 + 1
+    assert len(table) == 2 + 10 + 1
     assert {line.count("|") for line in table} == {5}
     assert table[2] == "| Accuracy | 70.0% | 64.0% | **worse by −6.0 points (−9.0 to −3.0)** |"
     assert "12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in lines[-1]
-    assert "Accuracy, tent worse by" in as_markdown(paired())
+    assert "Accuracy, tent worse by" in models_as_markdown(paired())
 
 
 def test_the_users_words_are_no_markdown() -> None:
-    told = as_markdown(hostile_pair())
+    told = models_as_markdown(hostile_pair())
     assert "<script>" not in told
     assert "{{" not in told
     assert "\u202e" not in told
     table = [line for line in told.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {5}
-    mentioned = as_markdown(paired(data="@team [x](http://y) `a|b` *c* #1"))
+    mentioned = models_as_markdown(paired(data="@team [x](http://y) `a|b` *c* #1"))
     assert not set("@[]`#").intersection(re.sub(r"&#\d+;", "", mentioned).splitlines()[2])
 
 
@@ -155,7 +158,7 @@ def test_a_terminal_says_the_same(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    print_paired(paired())
+    print_models(paired())
     told = capsys.readouterr().out
     assert "verdict: Worse: accuracy. Better: flips." in told
     assert "480 in both; 12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in told

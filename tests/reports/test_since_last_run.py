@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.compare_models import print_comparison
+from flows.cli.output.comparison import print_comparison
 from tasks.schema import Comparison, Difference, Move, wilson
 from tests.support.audit_summaries import SPITEFUL, summary
 from tests.support.html_page import check_markup, read
@@ -84,7 +84,7 @@ def test_a_terminal_says_the_same(
     told = capsys.readouterr().out
     assert "differs: model was 9f2c of tent, is 77aa of new" in told
     assert "850 the same, 3 changed, 150 added, 50 removed; 17 of the same predicted oth" in told
-    assert "rests on background, tent" in told
-    assert "rests on background, teapot" not in told
+    assert "Flagged as resting on the background, tent" in told
+    assert "Flagged as resting on the background, teapot" not in told
     assert "moved by +6.0 points (+2.0 to +10.0)" in told
     assert "1 of 2 predicted classes with enough images moved" in told

@@ -68,7 +68,7 @@ def evidence(**changes: Any) -> EvidenceSummary:
         "accuracy": figure(0.782),
         "accuracy_within": figure(0.711),
         "accuracy_across": figure(0.433),
-        "gap": figure(0.278),
+        "class_gap": figure(0.278),
         "accuracy_background_alone": figure(0.611),
         "accuracy_object_alone": figure(0.402),
         "worst_group": WorstGroup(name="tent on snow", accuracy=figure(0.05, 41), groups=16),
@@ -77,7 +77,7 @@ def evidence(**changes: Any) -> EvidenceSummary:
 
 
 def unlabelled_evidence() -> EvidenceSummary:
-    names = ("accuracy", "accuracy_within", "accuracy_across", "gap")
+    names = ("accuracy", "accuracy_within", "accuracy_across", "class_gap")
     alone = ("accuracy_background_alone", "accuracy_object_alone", "worst_group")
     return evidence(labelled=False, **dict.fromkeys((*names, *alone)))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks.schema import (
-    FIGURES,
+    METHOD_FIGURES,
     Column,
     GalleryRow,
     Interval,
@@ -41,7 +41,7 @@ def interval(value: float, half: float = 0.028, of: int = 120) -> Interval:
 def method(name: str, **changes: Any) -> MethodFigures:
     """One of ORDINARY, or any other, with figures that follow from a few of them."""
     faithful, share, half, times = ORDINARY.get(name, (0.3, 0.3, 0.2, 3.0))
-    figures = {figure: interval(faithful) for figure in FIGURES} | {
+    figures = {figure: interval(faithful) for figure in METHOD_FIGURES} | {
         "share": interval(share),
         "lift": interval(share / 0.15, 0.2),
         "pointing": interval(share + 0.3, 0.08),
@@ -142,7 +142,7 @@ def without_recommendation(**changes: Any) -> MethodsSummary:
 
 def without_figures() -> MethodsSummary:
     """One method, of which nothing is known."""
-    bare = method("vjp", figures=dict.fromkeys(FIGURES), cost=no_cost(), sane=None, images=0)
+    bare = method("vjp", figures=dict.fromkeys(METHOD_FIGURES), cost=no_cost(), sane=None, images=0)
     return without_recommendation(methods=(bare,), images=0)
 
 

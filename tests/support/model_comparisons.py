@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tasks.schema import (
-    PAIRED_FIGURES,
     Answer,
     AuditedModel,
     ChangedImage,
@@ -17,6 +16,7 @@ from tasks.schema import (
     PairedFigure,
     PairedSummary,
     Verdict,
+    figures_of_images,
     wilson,
 )
 from tests.support.audit_summaries import LONG, NAMES, SPITEFUL
@@ -71,7 +71,7 @@ def changed_image(name: str = "test/00017.png", label: str | None = "tent") -> C
 def paired(**changes: Any) -> PairedSummary:
     verdicts: dict[str, Verdict] = {"accuracy": "worse", "flips": "better"}
     order = ["worse", "better", "unchanged"]
-    names = [name for name in PAIRED_FIGURES if name != "lift"]
+    names = [name for name in figures_of_images() if name != "lift"]
     figures = [paired_figure(name, verdicts.get(name, "unchanged")) for name in names]
     figures.append(paired_figure("lift", "unchanged", "grad_cam_pp"))
     ordinary: dict[str, Any] = {
@@ -83,7 +83,7 @@ def paired(**changes: Any) -> PairedSummary:
         "images": 480,
         "left_out": 2,
         "predictions_changed": wilson(31, 480),
-        "sentence": "Worse: accuracy. Better: flips. 7 of 9 figures show no change.",
+        "sentence": "Worse: accuracy. Better: flips. 8 of 10 figures show no change.",
         "figures": tuple(sorted(figures, key=lambda it: order.index(it.verdict))),
         "missing": (MissingFigure(figure="lift", name="vjp", reason="no map was scored"),),
         "classes": (
@@ -140,7 +140,7 @@ def nothing_compared() -> PairedSummary:
         sentence="No figure could be compared.",
         figures=(),
         missing=tuple(
-            MissingFigure(figure=name, name=None, reason=reason) for name in PAIRED_FIGURES
+            MissingFigure(figure=name, name=None, reason=reason) for name in figures_of_images()
         ),
         classes=(),
         turns=dict.fromkeys(("broken", "newly_flagged", "fixed", "no_longer_flagged"), 0),

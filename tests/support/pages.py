@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from reports.audit_page import render_page
 from reports.gate_page import render_gate
-from reports.methods_page import render_comparison
-from reports.models_page import render_versus
+from reports.methods_page import render_methods
+from reports.models_page import render_models
 from tests.support.audit_summaries import (
     empty_summary,
     few_images,
@@ -46,18 +46,18 @@ PAGES: dict[str, Callable[[], str]] = {
     ),
     "audit, few images": lambda: render_page(few_images(), examples()),
     "audit, nothing at all": lambda: render_page(empty_summary(), []),
-    "methods": lambda: render_comparison(comparison(), gallery(comparison())),
-    "methods, hostile": lambda: render_comparison(hostile_comparison(), hostile_gallery()),
-    "methods, none recommended": lambda: render_comparison(
+    "methods": lambda: render_methods(comparison(), gallery(comparison())),
+    "methods, hostile": lambda: render_methods(hostile_comparison(), hostile_gallery()),
+    "methods, none recommended": lambda: render_methods(
         without_recommendation(), gallery(without_recommendation())
     ),
-    "methods, one without figures": lambda: render_comparison(without_figures(), []),
-    "methods, none": lambda: render_comparison(comparison(methods=(), recommended=None), []),
-    "methods, twelve": lambda: render_comparison(TWELVE, gallery(TWELVE, images=2)),
-    "methods, twelve images": lambda: render_comparison(ONE, gallery(ONE, images=12)),
-    "pair": lambda: render_versus(paired(), paired_examples(paired())),
-    "pair, hostile": lambda: render_versus(hostile_pair(), paired_examples(hostile_pair())),
-    "pair, nothing compared": lambda: render_versus(nothing_compared(), []),
+    "methods, one without figures": lambda: render_methods(without_figures(), []),
+    "methods, none": lambda: render_methods(comparison(methods=(), recommended=None), []),
+    "methods, twelve": lambda: render_methods(TWELVE, gallery(TWELVE, images=2)),
+    "methods, twelve images": lambda: render_methods(ONE, gallery(ONE, images=12)),
+    "pair": lambda: render_models(paired(), paired_examples(paired())),
+    "pair, hostile": lambda: render_models(hostile_pair(), paired_examples(hostile_pair())),
+    "pair, nothing compared": lambda: render_models(nothing_compared(), []),
     "release, refused": lambda: render_gate(refused()),
     "release, let through": lambda: render_gate(let_through()),
     "release, hostile": lambda: render_gate(hostile_result()),

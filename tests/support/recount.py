@@ -53,7 +53,7 @@ def image_values(rows: pd.DataFrame, figure: str, threshold: float | None = None
         return rows["correct"].astype(float)
     if figure == "accuracy_exchanged":
         return rows["kept_label"]
-    if figure == "gap":
+    if figure == "exchange_gap":
         return rows["correct"].astype(float) - rows["kept_label"]
     if figure == "lift":
         return rows["lift"].where(rows["area"].between(0.01, 0.95))

@@ -29,14 +29,14 @@ def print_run(path: str, as_json: bool) -> None:
 
 
 def print_pair(folder: str, as_json: bool) -> None:
-    from flows.compare_models import print_paired
+    from flows.cli.output.comparison import print_models
     from tasks.schema import PairedSummary
 
     text = (Path(folder) / "compare.json").read_text(encoding="utf-8")
     if as_json:
         click.echo(text)
     else:
-        print_paired(PairedSummary.model_validate_json(text))
+        print_models(PairedSummary.model_validate_json(text))
         click.echo(f"report:  {Path(folder) / 'compare.html'}")
 
 

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.compare_models import print_comparison
-from reports.formatting import chance, points, points_interval
+from flows.cli.output.comparison import print_comparison
+from reports.formatting import chance, points_interval
 from reports.group_tables import ranked, stands_out
 from tasks.schema import (
     DuplicateSummary,
@@ -18,6 +18,7 @@ from tasks.schema import (
     Rate,
     Summary,
 )
+from tasks.schema.units import points
 
 WORST = 10  # classes shown
 

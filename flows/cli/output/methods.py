@@ -7,11 +7,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from reports.formatting import digits, visible
-from reports.method_figures import GROUPS
-from tasks.schema import Interval, MethodFigures, MethodsSummary
+from tasks.schema import FIGURES, Interval, MethodFigures, MethodsSummary
 
 SHOWN = ("lift", "half", "stability", "reliance")  # beside faithfulness and cost
-FIGURES = {figure.name: figure for group in GROUPS for figure in group.figures}
 
 
 def print_methods(summary: MethodsSummary) -> None:
@@ -37,7 +35,7 @@ def _table(summary: MethodsSummary) -> Table:
         mark = "* " if method.method == summary.recommended else ""
         table.add_row(
             Text(mark + visible(method.method)),
-            _with_interval(method.figures.get("faithfulness")),
+            _with_ends(method.figures.get("faithfulness")),
             *(_value(method.figures.get(name)) for name in SHOWN),
             digits(method.cost.times_forward),
         )
@@ -46,11 +44,10 @@ def _table(summary: MethodsSummary) -> Table:
 
 def _column(name: str) -> Column:
     figure = FIGURES[name]
-    arrow = "↓" if figure.lower_is_better else "↑"
-    return Column(f"{figure.title.lower()} {arrow}", justify="right")
+    return Column(f"{figure.words} {figure.arrow}", justify="right")
 
 
-def _with_interval(figure: Interval | None) -> str:
+def _with_ends(figure: Interval | None) -> str:
     """`0.412 (0.384 to 0.440)`."""
     ends = "" if figure is None else f" ({digits(figure.low)} to {digits(figure.high)})"
     return _value(figure) + ends

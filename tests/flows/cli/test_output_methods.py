@@ -32,7 +32,7 @@ def test_the_recommendation_its_figures_and_every_verdict(
     assert printed.startswith("Use ibisa: faithfulness 0.45 (0.42 to 0.48), at 41 times")
     words = flat(printed)
     assert "images: 120, 32 of them in the sanity checks" in words
-    assert "method faithfulness ↑ lift ↑ half random ↓ stability ↑ reliance ↑ times" in words
+    assert "method faithfulness ↑ mean lift ↑ half random ↓ stability ↑ reliance ↑ times" in words
     assert "* ibisa 0.448 (0.420 to 0.476) 3.31 0.130 0.898 0.248 41.0" in words
     assert "captum:GuidedBackprop 0.297" in words
     lines = printed.splitlines()

@@ -147,7 +147,7 @@ def test_no_labels(data: Data) -> None:
     assert summary.flagged.of > 0
     assert summary.evidence is not None
     assert summary.evidence.accuracy_across is None
-    assert summary.evidence.gap is None
+    assert summary.evidence.class_gap is None
     assert not summary.evidence.labelled
     row = pq.read_table(run.part("interventions", 0)).to_pylist()[0]
     assert (len(row["donors"]), any(row["same_class"])) == (4, False)

@@ -12,9 +12,8 @@ from models.classifier.settings import ModelSettings
 from tasks import schema
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
-from tasks.compare import match
-from tasks.compare.match import match_images
-from tasks.compare.since_last_run import compare_runs
+from tasks.compare import paired_images
+from tasks.compare.since_last_run import SharedImages, compare_runs
 from tasks.flags.settings import FlagSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
@@ -88,9 +87,9 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     block: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(match, "BLOCK", block)
+    monkeypatch.setattr(paired_images, "BLOCK", block)
     before, now = (open_run(run.path) for run in nights)
-    shared = match_images(before, now, BENCHMARK.classes)
+    shared = SharedImages.of(before, now)
     right = both["correct_before"].astype(bool), both["correct_after"].astype(bool)
     assert shared.correct == count_crossing(*right)
     decided = both[(both["flag_before"] != "undecided") & (both["flag_after"] != "undecided")]
@@ -98,9 +97,9 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     assert shared.flagged == count_crossing(*flagged)
     assert shared.lift.count == len(decided)
     assert shared.lift.value == pytest.approx(decided["lift_before"].cov(decided["lift_after"]))
-    for name, found in zip(BENCHMARK.classes, shared.by_class, strict=True):
+    for name in BENCHMARK.classes:
         own = (decided["prediction_before"] == name) & (decided["prediction_after"] == name)
-        assert found == count_crossing(*(side[own] for side in flagged))
+        assert shared.by_class[name] == count_crossing(*(side[own] for side in flagged))
 
 
 def test_figures_are_those_of_the_summaries(

@@ -16,10 +16,10 @@ import pytest
 
 from models.errors import NotComparable
 from tasks import schema
-from tasks.compare.changed_images import examples_of_pair
-from tasks.compare.turns import SHOWN
-from tasks.compare.two_models import LEAST, pair_runs
-from tasks.compare.verdicts import Subject, weighed
+from tasks.compare.changed_images import SHOWN, examples_of_pair
+from tasks.compare.figures import FigureQuery, FigureValue
+from tasks.compare.two_models import LEAST, compare_models
+from tasks.compare.verdicts import judge_change
 from tasks.intervals.bootstrap import change_of_means
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
@@ -49,7 +49,7 @@ def rewrite(run: Run, catalog: pa.Table) -> None:
 
 @pytest.fixture(scope="module")
 def paired(runs: tuple[Run, Run]) -> schema.PairedSummary:
-    return pair_runs(*runs)
+    return compare_models(*runs)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def figure(paired: schema.PairedSummary, name: str, of: str | None = None) -> sc
 
 def test_every_figure_is_there_once(paired: schema.PairedSummary) -> None:
     names = {it.figure for it in paired.figures}
-    assert names == set(schema.PAIRED_FIGURES)
+    assert names == {*schema.figures_of_images()}
     assert paired.missing == ()
     assert (paired.images, paired.left_out) == (64, 0)
     for it in (*paired.figures, *paired.classes):
@@ -76,7 +76,7 @@ def test_figures_are_means_over_images_of_both(
 ) -> None:
     recounted = [it for it in paired.figures if it.name in (None, METHOD)]
     means = [it for it in recounted if it.figure != "worst_group"]
-    assert len(means) == len(schema.PAIRED_FIGURES) - 1
+    assert len(means) == len(schema.figures_of_images()) - 1
     for it in means:
         sides = [
             image_values(one_side(both, side), it.figure, run.summary().rule.threshold)
@@ -105,7 +105,7 @@ def test_the_worst_group_is_looked_for_on_each_side(
 
 def test_small_groups_are_never_the_worst(finished_run: RunFolder) -> None:
     run = open_run(finished_run.path)
-    (missing,) = pair_runs(run, run).missing
+    (missing,) = compare_models(run, run).missing
     assert (missing.figure, missing.reason) == (
         "worst_group",
         "no group has 10 images with a label",
@@ -118,7 +118,7 @@ def test_without_a_column_of_groups_it_is_the_worst_class(
     before, after = copies(runs, tmp_path)
     for run in (before, after):
         rewrite(run, run.catalog.drop_columns(["group"]))
-    found = figure(pair_runs(reopened(before), reopened(after)), "worst_group")
+    found = figure(compare_models(reopened(before), reopened(after)), "worst_group")
     assert "the lowest of 4 labels" in found.note
 
 
@@ -132,7 +132,7 @@ def test_classes_with_enough_images_share_one_error(
     assert counts.max() < ENOUGH
     assert paired.classes == ()
     monkeypatch.setattr(schema, "ENOUGH", int(counts.min()))
-    told = pair_runs(*runs)
+    told = compare_models(*runs)
     assert {it.name for it in told.classes} == set(counts.index)
     assert {it.figure for it in told.classes} == {"accuracy", "flips", "flagged"}
     assert told.confidence == pytest.approx(1 - 0.05 / len(told.classes))
@@ -148,14 +148,16 @@ def test_classes_with_enough_images_share_one_error(
 def test_no_declared_interval_ends_in_a_zero() -> None:
     """At one digit `better by +0.0 points (+0.0 to +0.1)` would say and take back."""
     value_n2 = np.stack([np.zeros(400), np.tile([0.0001, 0.0004], 200)], 1)
-    told = weighed(Subject("reliance_removal"), value_n2, (0.0, 0.00025), change_of_means(value_n2))
+    change = change_of_means(value_n2)
+    value = FigureValue(change.value, change.low, change.high, 400, 0.0, 0.00025, differ=400)
+    told = judge_change(FigureQuery("reliance_removal", change=True), value)
     assert told.verdict != "unchanged"
     assert re.search(r"by \+0\.0[23]\d* points \(\+0\.02\d* to \+0\.03\d*\)", told.sentence)
 
 
 def test_the_same_run_twice_shows_no_change(runs: tuple[Run, Run]) -> None:
-    same = pair_runs(runs[0], runs[0])
-    assert {it.figure for it in same.figures} == set(schema.PAIRED_FIGURES)
+    same = compare_models(runs[0], runs[0])
+    assert {it.figure for it in same.figures} == {*schema.figures_of_images()}
     for it in (*same.figures, *same.classes):
         assert (it.change, it.differ) == (0, 0)
         assert (it.low, it.high) == (0, 0) or it.figure == "worst_group"
@@ -170,7 +172,7 @@ def test_the_same_run_twice_shows_no_change(runs: tuple[Run, Run]) -> None:
 def test_exchanged_sides_exchange_the_verdicts(
     runs: tuple[Run, Run], paired: schema.PairedSummary
 ) -> None:
-    back = pair_runs(runs[1], runs[0])
+    back = compare_models(runs[1], runs[0])
     opposite = {"worse": "better", "better": "worse", "unchanged": "unchanged"}
     for it in paired.figures:
         other = figure(back, it.figure, it.name)
@@ -200,7 +202,7 @@ def test_a_model_without_its_knowledge_is_worse(runs: tuple[Run, Run], tmp_path:
         place = part.column_names.index("correct")
         wrong = pa.array([False] * len(part))
         pq.write_table(part.set_column(place, "correct", wrong), path)
-    paired = pair_runs(before, reopened(after))
+    paired = compare_models(before, reopened(after))
     first = paired.figures[0]
     assert (first.figure, first.verdict, first.after) == ("accuracy", "worse", 0.0)
     assert first.sentence.startswith("worse by −")
@@ -282,10 +284,10 @@ def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_p
         pq.write_table(
             flags.set_column(place, "flag", undecided), run.folder.flags, row_group_size=SHARD
         )
-    paired = pair_runs(reopened(before), reopened(after))
+    paired = compare_models(reopened(before), reopened(after))
     assert {it.figure for it in paired.figures} == {"accuracy", "worst_group", "lift"}
     reasons = {it.figure: it.reason for it in paired.missing}
-    assert set(reasons) == set(schema.PAIRED_FIGURES) - {"accuracy", "worst_group", "lift"}
+    assert set(reasons) == {*schema.figures_of_images()} - {"accuracy", "worst_group", "lift"}
     assert reasons["flips"] == "no image was put on other backgrounds in both audits"
     assert reasons["flagged"] == "no image is decided in both audits"
     examples = examples_of_pair(before, after, paired)
@@ -299,7 +301,7 @@ def test_flags_of_different_rules_are_not_compared(runs: tuple[Run, Run], tmp_pa
     rule = summary.rule.model_copy(update={"false_alarm": 0.1})
     told = summary.model_copy(update={"rule": rule}).model_dump_json()
     after.folder.summary.write_text(told)
-    reasons = {it.figure: it.reason for it in pair_runs(before, reopened(after)).missing}
+    reasons = {it.figure: it.reason for it in compare_models(before, reopened(after)).missing}
     assert set(reasons) == {"flagged", "excess"}
     assert "grad_cam_pp at 0.05, and grad_cam_pp at 0.1" in reasons["flagged"]
 
@@ -311,7 +313,7 @@ def test_images_of_other_bytes_are_left_out(runs: tuple[Run, Run], tmp_path: Pat
     content = ["other", *part["content_id"].to_pylist()[1:]]
     place = part.column_names.index("content_id")
     pq.write_table(part.set_column(place, "content_id", pa.array(content)), path)
-    paired = pair_runs(before, reopened(after))
+    paired = compare_models(before, reopened(after))
     assert (paired.images, paired.left_out) == (63, 1)
 
 
@@ -333,7 +335,7 @@ def test_runs_of_other_questions_are_refused(
     identity = after.state.identity.as_json() | {field: value}
     after.folder.update_state(identity=identity)
     with pytest.raises(NotComparable) as caught:
-        pair_runs(before, reopened(after))
+        compare_models(before, reopened(after))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "audit both models on the same data" in str(caught.value)
@@ -346,7 +348,7 @@ def test_other_values_of_the_pixels_are_no_other_geometry(
     identity = after.state.identity.as_json()
     identity["preprocessing"]["mean"] = [0.4, 0.4, 0.4]
     after.folder.update_state(identity=identity)
-    assert pair_runs(before, reopened(after)).images == 64
+    assert compare_models(before, reopened(after)).images == 64
 
 
 def test_other_donors_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
@@ -355,7 +357,7 @@ def test_other_donors_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None
     settings["interventions"]["others"] = 5
     after.folder.update_state(settings=settings)
     with pytest.raises(NotComparable, match=r'donors was .*"others": 3.*, is .*"others": 5'):
-        pair_runs(before, reopened(after))
+        compare_models(before, reopened(after))
     after.folder.donors.unlink()
     with pytest.raises(NotComparable, match=r"donor pool was [0-9a-f]{12}, is null"):
-        pair_runs(before, reopened(after))
+        compare_models(before, reopened(after))

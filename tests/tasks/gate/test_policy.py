@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from flows.cli.commands import main
 from models.errors import UserError
 from tasks.gate.policy import read_policy
-from tasks.schema.gate import GAUGED_FIGURES
+from tasks.schema import figures_of_images
 
 EXAMPLE = Path(__file__).parent.parent.parent.parent / "flows/policy.toml"
 RULE = '[[rule]]\nfigure = "accuracy"\n'
@@ -39,14 +39,14 @@ def test_the_example_says_each_rule_in_words() -> None:
         assert lines[2 * number].startswith(f"rule {number + 1} (line {line}): ")
     assert lines[0].endswith("accuracy is at least 80%, of 200 images or more")
     assert lines[2].endswith("flips is at most 10%, of 200 images or more")
-    assert lines[4].endswith("gap is at most +10 points, of 200 images or more")
+    assert lines[4].endswith("exchange_gap is at most +10 points, of 200 images or more")
     assert "broken: warn, undecided: warn, not computed: warn" in lines[9]
     assert "the change of accuracy is at least −2 points against the champion" in lines[10]
     assert lines[15].endswith("broken: fail, undecided: warn, not computed: fail")
     assert "accuracy of each class is at least 50%" in lines[16]
 
 
-@pytest.mark.parametrize("figure", [name for name in GAUGED_FIGURES if name != "lift"])
+@pytest.mark.parametrize("figure", [name for name in figures_of_images() if name != "lift"])
 def test_every_figure_can_be_asked_for(figure: str, tmp_path: Path) -> None:
     text = f'[[rule]]\nfigure = "{figure}"\nat_most = 0.5\n\n[[rule]]\nfigure = "{figure}"\n'
     policy = read_policy(written(tmp_path, text + 'change_at_least = 0.0\neach = "class"\n'))
@@ -76,6 +76,11 @@ MISTAKES = {
         "\n[[rule]]\nat_most = 0.1\nfigure = 'flip'\n",
         "line 4, rule 1: figure = 'flip': unknown figure (did you mean 'flips'?); known are ",
     ),
+    "an old figure": (
+        "[[rule]]\nat_most = 0.1\nfigure = 'gap'\n",
+        "line 3, rule 1: figure = 'gap': write exchange_gap (accuracy - accuracy_exchanged); "
+        "class_gap is the audit's own",
+    ),
     "no figure": ("[[rule]]\nat_most = 0.1\n", "line 1, rule 1: figure is missing; known are"),
     "a method": (
         "[[rule]]\nfigure = 'lift'\nmethod = 'gradcam'\nat_least = 1.0\n",
@@ -86,10 +91,13 @@ MISTAKES = {
         "line 3, rule 1: method = '': unknown method ''",
     ),
     "warnings alone": (RULE + "at_least = 0.5\nwarn = true", "every rule only warns, and nothing"),
-    "no method": ("[[rule]]\nfigure = 'lift'\nat_least = 1.0\n", "is told of a method"),
+    "no method": (
+        "[[rule]]\nfigure = 'lift'\nat_least = 1.0\n",
+        "lift is of one method: add method = 'grad_cam'",
+    ),
     "a method of flips": (
         "[[rule]]\nfigure = 'flips'\nmethod = 'grad_cam'\nat_most = 0.1",
-        "lift, and no other figure, is told of a method",
+        "flips is of no single method: take method out",
     ),
     "no limit": (RULE, "line 1, rule 1: a rule has limits of the figure"),
     "two kinds": (RULE + "at_least = 0.5\nchange_at_least = 0.0", "; found both"),

@@ -14,18 +14,18 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom, binomtest
 
-from reports.gate_page import gate_as_markdown
 from reports.junit import as_junit
-from tasks.compare.figures import SHARES, Gauged, Sought, gauge, leeway
-from tasks.compare.paired_images import LIFT, Pairs, read_alone, read_pairs
-from tasks.compare.two_models import Answers, pair_runs
+from reports.markdown import gate_as_markdown
+from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, leeway, widen
+from tasks.compare.paired_images import PairedImages, read_alone, read_pair
+from tasks.compare.two_models import compare_models
 from tasks.gate.policy import Policy, Rule
 from tasks.gate.rules import NO_CHAMPION, Evidence, check_of, passes, rule_on, status_of, verdict_of
 from tasks.intervals.bootstrap import DRAWS, SEED
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
-from tasks.schema import AuditedModel, FlagRule, PairedFigure, wilson
-from tasks.schema.gate import GAUGED_FIGURES, Effect, GateResult, Status
+from tasks.schema import AuditedModel, FlagRule, PairedFigure, figures_of_images, wilson
+from tasks.schema.gate import Effect, GateResult, Status
 from tests.support.recount import image_values
 
 CLASSES = ("bird", "boat", "car")
@@ -53,15 +53,14 @@ def table(seed: int, right: float = 0.8) -> pd.DataFrame:
             "score": score,
             "null_score": null,
             "flag": np.where(score > 0.6, "rests_on_background", "rests_on_object"),
-            f"{LIFT}grad_cam": random.gamma(2.0, 0.7, IMAGES),
+            "lift:grad_cam": random.gamma(2.0, 0.7, IMAGES),
         }
     )
 
 
-def answers(before: pd.DataFrame, after: pd.DataFrame) -> Answers:
+def answers(before: pd.DataFrame, after: pd.DataFrame) -> PairedImages:
     tables = [pa.Table.from_pandas(side, preserve_index=False) for side in (before, after)]
-    pairs = Pairs(tables[0], tables[1], len(after), has_groups=True)
-    return Answers.of(pairs, (FLAGGING, FLAGGING))
+    return PairedImages(tables[0], tables[1], (FLAGGING, FLAGGING), len(after), has_groups=True)
 
 
 CHAMPION, CANDIDATE = table(1), table(2)
@@ -79,20 +78,30 @@ def policy(*rules: Rule) -> Policy:
 
 def values(side: pd.DataFrame, figure: str) -> np.ndarray:
     """By image, as its definition says."""
-    rows = side.rename(columns={f"{LIFT}grad_cam": "lift"}).assign(area=0.2)
+    rows = side.rename(columns={"lift:grad_cam": "lift"}).assign(area=0.2)
     return np.asarray(image_values(rows, figure, FLAGGING.threshold), float)
 
 
-def found(figure: str, *, change: bool = False, label: str | None = None) -> Gauged:
-    method = "grad_cam" if figure == "lift" else None
+def found(figure: str, *, change: bool = False, label: str | None = None) -> FigureValue:
     given = EVIDENCE.pair if change else EVIDENCE.candidate
     assert given is not None
-    told = gauge(given, Sought(figure, method, label, change, 20))
-    assert isinstance(told, Gauged)
-    return told
+    return widened(given, figure, change=change, label=label)
 
 
-MEANS = [name for name in GAUGED_FIGURES if name != "worst_group"]
+def widened(
+    images: PairedImages, figure: str, *, change: bool = False, label: str | None = None
+) -> FigureValue:
+    """As a rule finds it."""
+    method = "grad_cam" if figure == "lift" else None
+    query = FigureQuery(figure, method, label, change)
+    value = compute_figure(images, query)
+    assert isinstance(value, FigureValue)
+    return widen(value, query)
+
+
+FIGURES = figures_of_images()
+SHARES = [name for name, figure in FIGURES.items() if figure.interval == "Wilson"]
+MEANS = [name for name in FIGURES if name != "worst_group"]
 
 
 @pytest.mark.parametrize("label", [None, "boat"])
@@ -108,7 +117,7 @@ def test_figures_are_means_of_what_images_say(figure: str, label: str | None) ->
         assert told.low < told.value < told.high
 
 
-@pytest.mark.parametrize("figure", sorted(SHARES))
+@pytest.mark.parametrize("figure", SHARES)
 def test_a_share_has_wilsons_interval(figure: str) -> None:
     total = values(CANDIDATE, figure).sum()
     told = found(figure)
@@ -118,9 +127,9 @@ def test_a_share_has_wilsons_interval(figure: str) -> None:
 
 def test_other_intervals_are_those_of_a_slow_bootstrap() -> None:
     drawn = list(np.random.default_rng(SEED).integers(IMAGES, size=(DRAWS, IMAGES)))
-    gap = values(CANDIDATE, "gap")
+    gap = values(CANDIDATE, "exchange_gap")
     ends = np.quantile([gap[places].mean() for places in drawn], [0.025, 0.975])
-    told, least = found("gap"), leeway(IMAGES, 0.95)
+    told, least = found("exchange_gap"), leeway(IMAGES, 0.95)
     assert told.low == pytest.approx(min(ends[0] - least / 2, told.value - least))
     assert told.high == pytest.approx(max(ends[1] + least / 2, told.value + least))
     score, null = CANDIDATE["score"].to_numpy(), CANDIDATE["null_score"].to_numpy()
@@ -143,17 +152,16 @@ def test_who_lies_exactly_at_a_limit_keeps_it_once_in_forty(images: int, limit: 
     for lost in range(images):
         after = np.where(np.arange(images) < lost, 0.0, 1.0)
         sides = (pd.DataFrame({"correct": side}) for side in (np.ones(images), after))
-        told = gauge(paired_right(*sides), Sought("accuracy", None, None, True, 20))
-        assert isinstance(told, Gauged)
+        told = widened(paired_right(*sides), "accuracy", change=True)
         if told.low < limit:
             break
         chance += float(binom.pmf(lost, images, -limit))
     assert chance < 0.03
 
 
-def paired_right(before: pd.DataFrame, after: pd.DataFrame) -> Answers:
+def paired_right(before: pd.DataFrame, after: pd.DataFrame) -> PairedImages:
     """With nothing but what is right."""
-    bare = without(CANDIDATE, *COLUMNS[1:-1], f"{LIFT}grad_cam").iloc[:1]
+    bare = without(CANDIDATE, *COLUMNS[1:-1], "lift:grad_cam").iloc[:1]
     sides = [
         pd.concat([bare] * len(side), ignore_index=True).assign(correct=side["correct"])
         for side in (before, after)
@@ -184,7 +192,7 @@ def decides(asked: Rule, evidence: Evidence = EVIDENCE) -> Status:
 
 
 @pytest.mark.parametrize("change", [False, True], ids=["absolute", "change"])
-@pytest.mark.parametrize("figure", GAUGED_FIGURES)
+@pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_passes_fails_or_is_undecided_by_its_interval(
     figure: str, change: bool
 ) -> None:
@@ -207,16 +215,16 @@ def test_every_figure_passes_fails_or_is_undecided_by_its_interval(
 def test_a_figure_without_width_is_on_one_side_and_the_limit_is_allowed(
     value: float, status: Status
 ) -> None:
-    told = Gauged(value, value, value, 100)
+    told = FigureValue(value, value, value, 100)
     assert status_of(rule(at_least=0.5), told) == status
-    assert status_of(rule(at_least=0.5, at_most=0.5), Gauged(0.5, 0.5, 0.5, 100)) == "pass"
+    assert status_of(rule(at_least=0.5, at_most=0.5), FigureValue(0.5, 0.5, 0.5, 100)) == "pass"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("place", ["value", "low", "high"])
 def test_what_is_no_number_is_missing_and_never_passes(bad: float, place: str) -> None:
     ends = {"value": 0.9, "low": 0.8, "high": 1.0} | {place: bad}
-    told = Gauged(ends["value"], ends["low"], ends["high"], 100)
+    told = FigureValue(ends["value"], ends["low"], ends["high"], 100)
     check = check_of(rule(at_least=0.5), None, told)
     assert (check.status, check.effect, check.value) == ("missing", "fail", None)
     assert check.sentence == "accuracy is not a number"
@@ -235,7 +243,10 @@ def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() 
     ("asked", "words"),
     [
         (rule(at_least=0.5), "accuracy is 62.50% (50.00 to 75.00) over 64 images: all of"),
-        (rule("gap", at_most=0.7), "gap is +62.50 points (+50.00 to +75.00) over 64 images: a"),
+        (
+            rule("exchange_gap", at_most=0.7),
+            "exchange_gap is +62.50 points (+50.00 to +75.00) over 64 images: a",
+        ),
         (
             rule(change_at_least=-0.015),
             "the change of accuracy is +62.50 points (+50.00 to +75.00) over 64 images: all of the "
@@ -248,7 +259,7 @@ def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() 
     ],
 )
 def test_a_reason_names_figure_interval_images_and_limit(asked: Rule, words: str) -> None:
-    check = check_of(asked, None, Gauged(0.625, 0.5, 0.75, 64))
+    check = check_of(asked, None, FigureValue(0.625, 0.5, 0.75, 64))
     assert check.sentence.startswith(words)
 
 
@@ -266,12 +277,12 @@ def without(side: pd.DataFrame, *columns: str) -> pd.DataFrame:
 MISSING = {
     "accuracy": ("correct", "no image has a label"),
     "accuracy_exchanged": ("kept_label", "no labelled image was put on backgrounds of other"),
-    "gap": ("kept_label", "no labelled image was put on backgrounds of other classes"),
+    "exchange_gap": ("kept_label", "no labelled image was put on backgrounds of other classes"),
     "worst_group": ("correct", "no image of a group has a label"),
     "flips": ("flips", "no image was put on other backgrounds"),
     "reliance_exchange": ("reliance_exchange", "no image was put on other backgrounds"),
     "reliance_removal": ("reliance_removal", "no object was removed"),
-    "lift": (f"{LIFT}grad_cam", "no map of grad_cam was scored against a foreground"),
+    "lift": ("lift:grad_cam", "no map was scored against a foreground"),
 }
 
 
@@ -301,7 +312,7 @@ def test_undecided_images_have_no_flags() -> None:
 def test_audits_that_flag_by_other_rules_have_no_change_of_flags() -> None:
     assert EVIDENCE.pair is not None
     rules = (FLAGGING, FLAGGING.model_copy(update={"false_alarm": 0.1}))
-    evidence = replace(EVIDENCE, pair=Answers.of(EVIDENCE.pair.pairs, rules))
+    evidence = replace(EVIDENCE, pair=replace(EVIDENCE.pair, rules=rules))
     (ruling,) = rule_on(policy(rule("excess", change_at_most=1.0)), evidence)
     assert ruling.status == "missing"
     assert "flag by different rules: grad_cam at 0.05, and grad_cam at 0.1" in ruling.reason
@@ -315,7 +326,7 @@ def test_a_method_that_the_audit_lacks_is_missing() -> None:
 
 def test_no_image_at_all_is_missing() -> None:
     nothing = answers(CANDIDATE[:0], CANDIDATE[:0])
-    for figure in GAUGED_FIGURES:
+    for figure in FIGURES:
         (ruling,) = rule_on(policy(rule(figure, at_most=1.0)), Evidence(nothing, nothing, CLASSES))
         assert ruling.reason.endswith("no image was predicted")
     (ruling,) = rule_on(
@@ -356,7 +367,7 @@ def test_without_a_champion_absolute_rules_decide() -> None:
     assert "add absolute rules" in verdict_of(nothing)
 
 
-@pytest.mark.parametrize("figure", GAUGED_FIGURES)
+@pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_is_told_by_class_too(figure: str) -> None:
     for asked in (
         rule(figure, at_least=0.0, each="class"),
@@ -438,29 +449,25 @@ def test_figures_of_real_audits_are_those_of_their_summary_and_comparison(
     finished_run: RunFolder, other_run: RunFolder
 ) -> None:
     before, after = open_run(finished_run.path), open_run(other_run.path)
-    summary, rules = after.summary(), (before.summary().rule, after.summary().rule)
-    alone = Answers.of(read_alone(after), (rules[1], rules[1]))
-    pair = Answers.of(read_pairs(before, after), rules)
-    told = gauge(alone, Sought("accuracy", None, None, False, 20))
-    assert isinstance(told, Gauged)
+    summary, alone, pair = after.summary(), read_alone(after), read_pair(before, after)
+    told = widened(alone, "accuracy")
     assert (told.value, told.of) == (summary.accuracy.value, summary.accuracy.of)
     assert told.low == pytest.approx(summary.accuracy.low)
-    excess = gauge(alone, Sought("excess", None, None, False, 20))
-    assert isinstance(excess, Gauged)
     assert summary.excess is not None
-    assert excess.value == pytest.approx(summary.excess.value)
-    paired = pair_runs(before, after)
-    assert {it.figure for it in paired.figures} == {*GAUGED_FIGURES} - {"gap", "worst_group"}
+    assert widened(alone, "excess").value == pytest.approx(summary.excess.value)
+    paired = compare_models(before, after)
+    assert {it.figure for it in paired.figures} == {*FIGURES} - {"worst_group"}
     for it in paired.figures:
         is_as_compared(pair, it)
-    small = gauge(pair, Sought("worst_group", None, None, True, 20))
-    assert isinstance(small, Gauged)
-    assert small.of < 20
+    assert widened(pair, "worst_group", change=True).counted < 20
 
 
-def is_as_compared(pair: Answers, it: PairedFigure) -> None:
-    told = gauge(pair, Sought(it.figure, it.name, None, True, 20))
-    assert isinstance(told, Gauged)
+def is_as_compared(pair: PairedImages, it: PairedFigure) -> None:
+    query = FigureQuery(it.figure, it.name, change=True)
+    value = compute_figure(pair, query)
+    assert isinstance(value, FigureValue)
+    assert (value.low, value.high) == (it.low, it.high)
+    told = widen(value, query)
     assert told.value == pytest.approx(it.change)
     assert told.of == it.of
     assert told.low <= it.low + 1e-12

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.intervals.change import PLAIN, POINTS, Change, describe_change
+from tasks.intervals.change import Change, describe_change
+from tasks.schema.units import POINTS, RATIO
 
 NUMBERS = st.floats(-1, 1)
 
@@ -19,7 +20,7 @@ def test_zero_at_an_end_is_not_excluded() -> None:
 def test_a_change_is_written_in_its_unit() -> None:
     change = Change(0.061, 0.02, 0.104)
     assert describe_change(change, POINTS, "moved") == "moved by +6.1 points (+2.0 to +10.4)"
-    assert describe_change(change, PLAIN, "better") == "better by +0.061 (+0.020 to +0.104)"
+    assert describe_change(change, RATIO, "better") == "better by +0.061 (+0.020 to +0.104)"
 
 
 @pytest.mark.parametrize(

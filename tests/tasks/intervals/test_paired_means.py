@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.intervals.paired_means import Covariance, Mean, change_of_mean
-from tasks.schema.figures import quantile
+from tasks.schema.values import quantile
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=2, max_size=60))

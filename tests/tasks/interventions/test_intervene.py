@@ -150,7 +150,7 @@ def test_dataset_figures_are_those_of_the_rows(finished_run: RunFolder) -> None:
         (evidence.accuracy_within, within),
         (evidence.accuracy, clean),
         (evidence.accuracy_background_alone, alone),
-        (evidence.gap, np.subtract(within, across)),
+        (evidence.class_gap, np.subtract(within, across)),
         (evidence.reliance_removal, [change["reliance_removal"] for _, change in rows]),
     ):
         assert figure is not None

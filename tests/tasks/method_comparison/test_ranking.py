@@ -96,7 +96,7 @@ def test_every_figure_comes_with_its_interval_and_its_images() -> None:
     lost_N = np.full(IMAGES, 0.6)
     lost_N[:10] = np.nan
     (row,) = rank([method("grad_cam", share=lost_N)])[1]
-    assert tuple(row.figures) == schema.FIGURES
+    assert tuple(row.figures) == schema.METHOD_FIGURES
     share = row.figures["share"]
     assert share is not None
     assert share.of == 50
@@ -123,7 +123,7 @@ def test_reliance_is_the_rank_correlation_of_background_share_and_evidence() -> 
     reliance_N = np.random.default_rng(7).random(IMAGES)
     share_N = 1 - reliance_N + 0.2 * np.random.default_rng(8).standard_normal(IMAGES)
     found = MethodMeasurements("grad_cam", IMAGES, values(0, share=share_N), reliance_N)
-    figure = rank([found])[1][0].figures[schema.RELIANCE]
+    figure = rank([found])[1][0].figures["reliance"]
     assert figure is not None
     background_N = (1 - found.values["share"]).clip(0)
     assert figure.value == pytest.approx(spearmanr(background_N, reliance_N)[0], abs=0.02)
@@ -136,4 +136,4 @@ def test_images_without_a_map_and_flat_maps_are_counted() -> None:
     columns = values(0, clean=clean_N)
     (row,) = rank([MethodMeasurements("grad_cam", 57, columns, np.zeros(IMAGES))])[1]
     assert (row.images, row.missing, row.flat) == (55, 3, 2)
-    assert row.figures[schema.RELIANCE] is None  # everything relies alike: no ranks to compare
+    assert row.figures["reliance"] is None  # everything relies alike: no ranks to compare

@@ -27,6 +27,7 @@ from tasks.pictures.samples import Sample, rows_of
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.schema import CostSummary
+from tasks.schema.figures import FAITHFULNESS, LOCALISATION
 
 METHODS = ("grad_cam", "full_grad", "rise:masks=30", "iba", "captum:Saliency")
 IMAGES, SHARD = 24, 6
@@ -114,8 +115,8 @@ def test_the_summary_holds_every_figure_and_recommends(
     assert [row.method for row in summary.methods] == list(METHODS)
     assert (summary.images, summary.tested) == (IMAGES, 2 * SHARD)
     for row in summary.methods:
-        assert tuple(row.figures) == schema.FIGURES
-        for name in (*schema.FAITHFULNESS, *schema.LOCALISATION):
+        assert tuple(row.figures) == schema.METHOD_FIGURES
+        for name in (*FAITHFULNESS, *LOCALISATION):
             figure = row.figures[name]
             assert figure is not None, (row.method, name)
             assert figure.low <= figure.value <= figure.high

@@ -1,0 +1,63 @@
+"""What moved between two runs, and two models on the same images, as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reports.figure_changes import ChangeRow, rows_of
+from tasks.schema import Comparison, PairedSummary
+
+MOST = 10  # classes shown
+
+
+def print_comparison(moved: Comparison) -> None:
+    """Print what else differs, how many images are the same, and each figure then and now."""
+    console = Console(highlight=False, emoji=False)
+    for line in _lines(moved):
+        console.print(Text(line), soft_wrap=True)
+    classes = [it for it in moved.classes if it.moved][:MOST]
+    _print_table(console, ("now", "since then"), rows_of((*moved.figures, *classes)))
+    if moved.classes:
+        console.print(Text(_classes(moved)), soft_wrap=True)
+
+
+def print_models(paired: PairedSummary) -> None:
+    """Print the verdict on the later of two models, and each figure on the images of both."""
+    console = Console(highlight=False, emoji=False)
+    console.print(Text(f"verdict: {paired.sentence}"), soft_wrap=True)
+    counts = ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in paired.turns.items())
+    console.print(Text(f"images:  {paired.images:,} in both; {counts}"), soft_wrap=True)
+    classes = [it for it in paired.classes if it.verdict != "unchanged"][:MOST]
+    _print_table(console, ("after", "on the same images"), rows_of((*paired.figures, *classes)))
+    for missing in paired.missing:
+        console.print(Text(f"missing: {missing.figure}: {missing.reason}"), soft_wrap=True)
+
+
+def _print_table(console: Console, titles: tuple[str, str], rows: Sequence[ChangeRow]) -> None:
+    table = Table("figure", "before", *titles, title_justify="left")
+    for row in rows:
+        table.add_row(Text(row.title), row.before, row.after, row.sentence)
+    if rows:
+        console.print(table)
+
+
+def _lines(moved: Comparison) -> Iterator[str]:
+    yield f"since:   {moved.before} ({moved.created})"
+    for difference in moved.differs:
+        yield f"differs: {difference.field} was {difference.before}, is {difference.now}"
+    counts = f"{moved.same:,} the same, {moved.changed:,} changed, {moved.added:,} added"
+    line = f"images:  {counts}, {moved.removed:,} removed"
+    other = moved.predictions_changed
+    yield line + (f"; {other.count:,} of the same predicted otherwise" if other.of else "")
+
+
+def _classes(moved: Comparison) -> str:
+    count = sum(move.moved for move in moved.classes)
+    return (
+        f"{count} of {len(moved.classes)} predicted classes with enough images moved "
+        f"(intervals of {moved.confidence:.2%} each: all of them hold together with 95%)"
+    )

@@ -1,0 +1,55 @@
+"""What changed pictures show of a whole dataset: each figure, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.schema import FIGURES, EvidenceSummary, Figure, Interval, Summary
+from tasks.schema.units import POINTS
+
+PARTS = {
+    "Predictions that change": ("flips_across", "flips_within"),
+    "Probability, in points": ("reliance_removal", "reliance_across", "reliance_within"),
+    "Accuracy": (
+        *("accuracy", "accuracy_within", "accuracy_across", "class_gap"),
+        *("accuracy_background_alone", "accuracy_object_alone", "worst_group"),
+    ),
+}
+OF_EXCHANGES = ("_across", "_within", "_gap")  # ends of the names of what needs donors
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    """One figure of the section."""
+
+    figure: Figure
+    value: Interval | None
+    missing: str  # why, without a value
+
+    @property
+    def is_difference(self) -> bool:
+        return self.figure.unit is POINTS
+
+
+def evidence_parts(summary: Summary) -> list[tuple[str, list[EvidenceLine]]]:
+    """The parts of the section with their figures; none without interventions."""
+    evidence = summary.evidence
+    if evidence is None:
+        return []
+    found = summary.by_name()
+    return [
+        (title, [_line(summary, evidence, found.get(f"evidence.{name}"), name) for name in names])
+        for title, names in PARTS.items()
+    ]
+
+
+def _line(summary: Summary, evidence: EvidenceSummary, value: object, name: str) -> EvidenceLine:
+    figure = FIGURES[f"evidence.{name}"]
+    missing = figure.missing
+    if name.startswith(("accuracy", "class_gap", "worst_group")) and not summary.accuracy.of:
+        missing = "no labels"
+    elif name.endswith(OF_EXCHANGES) and not evidence.donors:
+        missing = "no donor, so no exchange"
+    elif name in ("accuracy_within", "class_gap") and not evidence.labelled:
+        missing = "no donor has a label, so there is no own class"
+    return EvidenceLine(figure, value if isinstance(value, Interval) else None, missing)

@@ -1,0 +1,90 @@
+"""Figures before and after, with their changes: rows for pages and terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from reports.charts import change_axis, change_bar, end_of
+from tasks.schema import FIGURES, Figure, Move, PairedFigure
+
+
+@dataclass(frozen=True)
+class ChangeRow:
+    """One figure, then and now."""
+
+    figure: Figure
+    name: str | None  # the class or the method
+    ends: tuple[float, float]  # before and after
+    images: tuple[int, int]
+    change: tuple[float, float, float]  # its low end, itself, its high end
+    is_sure: bool
+    sentence: str
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.figure.title if self.name is None else f"{self.figure.title}, {self.name}"
+
+    @property
+    def before(self) -> str:
+        return self.figure.unit.show(self.ends[0])
+
+    @property
+    def after(self) -> str:
+        return self.figure.unit.show(self.ends[1])
+
+
+@dataclass(frozen=True)
+class ChangeTable:
+    """Rows on one axis; those of figures without bounds are not drawn."""
+
+    groups: Sequence[tuple[str, Sequence[ChangeRow]]]  # with a heading, or an empty one
+    end: float
+
+    @property
+    def axis(self) -> Markup:
+        return change_axis(self.end)
+
+    def bar(self, row: ChangeRow) -> Markup:
+        if not row.figure.unit.is_bounded:
+            return Markup()
+        return change_bar(row.change, self.end, row.sentence)
+
+
+def rows_of(changes: Iterable[Move | PairedFigure]) -> list[ChangeRow]:
+    """The changes since the last run, or between two models, in their order."""
+    return [_of_run(it) if isinstance(it, Move) else _of_models(it) for it in changes]
+
+
+def change_table(*groups: tuple[str, Sequence[ChangeRow]]) -> ChangeTable:
+    """Of groups with a heading each."""
+    drawn = [row.change for _, rows in groups for row in rows if row.figure.unit.is_bounded]
+    return ChangeTable([(heading, rows) for heading, rows in groups if rows], end_of(drawn))
+
+
+def _of_run(it: Move) -> ChangeRow:
+    return ChangeRow(
+        FIGURES[it.figure],
+        it.name,
+        (it.before, it.now),
+        (it.of_before, it.of),
+        (it.low, it.change, it.high),
+        it.moved,
+        it.sentence,
+    )
+
+
+def _of_models(it: PairedFigure) -> ChangeRow:
+    return ChangeRow(
+        FIGURES[it.figure],
+        it.name,
+        (it.before, it.after),
+        (it.of, it.of),
+        (it.low, it.change, it.high),
+        it.verdict != "unchanged",
+        it.sentence,
+        it.note,
+    )

@@ -1,0 +1,95 @@
+"""A run's images as its model saw them, for its pages. Shapes: H W pixels, 3 colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.attribution.job import reader_of
+from tasks.interventions.donors import DonorPool, read_donors
+from tasks.pictures.samples import Reader, Row, Sample, rows_of
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.reader import Run
+from tasks.runs.stages import Stage
+from tasks.storage.files import read_table
+
+Rows = dict[str, dict[str, Any]]  # of a table by row_id
+
+
+@dataclass(frozen=True)
+class ShownImages:
+    """The pictures of a run, and what its tables say of them; of all rows, or of some."""
+
+    run: Run
+    row_ids: Sequence[str] | None = None
+
+    @cached_property
+    def read(self) -> Reader:
+        settings = self.run.state.section("foreground", ForegroundSettings)
+        return reader_of(self.run.state.identity, settings)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.read.preprocessing.size
+
+    def sample(self, row_id: str) -> Sample | None:
+        """None where the picture cannot be read any more."""
+        sample = self.read(self._rows[row_id])
+        return sample if isinstance(sample, Sample) else None
+
+    def samples(self) -> Iterator[Sample]:
+        """In the catalog's order; what cannot be read any more is left out."""
+        found = (self.sample(row_id) for row_id in self._rows)
+        return (sample for sample in found if sample is not None)
+
+    def maps(self, method: str) -> dict[str, np.ndarray]:
+        """At the pictures' size, by row; none of a method that the run lacks."""
+        if method not in self.run.methods or self.row_ids is None:
+            return {}
+        return self.run.maps(list(self.row_ids), method, self.size)
+
+    def part_rows(self, stage: Stage) -> Rows:
+        """What a stage's parts say of these images."""
+        return {
+            row["row_id"]: row
+            for path in self.run.folder.parts(stage)
+            for row in read_table(path, filters=self._wanted).to_pylist()
+        }
+
+    def donors(self) -> DonorPool | None:
+        """None where the run changed no picture."""
+        folder = self.run.folder
+        return read_donors(folder, self.size) if folder.donors.is_file() else None
+
+    @cached_property
+    def _rows(self) -> dict[str, Row]:
+        catalog = read_table(self.run.folder.catalog, filters=self._wanted)
+        return {row.row_id: row for row in rows_of(catalog)}
+
+    @property
+    def _wanted(self) -> pc.Expression | None:
+        if self.row_ids is None:
+            return None
+        return pc.field("row_id").isin(pa.array(list(self.row_ids), pa.string()))
+
+
+def picture_of(sample: Sample) -> np.ndarray:
+    """uint8 (H, W, 3)."""
+    picture_HW3: np.ndarray = sample.picture_CHW.permute(1, 2, 0).numpy()
+    return picture_HW3
+
+
+def mask_of(sample: Sample) -> np.ndarray | None:
+    """bool (H, W): the foreground, where there is one."""
+    return None if sample.mask_HW is None else sample.mask_HW.numpy() >= 128
+
+
+def magnitudes(map_HW: np.ndarray | None) -> np.ndarray | None:
+    """What a signed map's figures are of; None of no map."""
+    return None if map_HW is None else abs(map_HW)
