@@ -13,7 +13,7 @@ from tasks import schema
 class Stage:
     """A kind of part. A stage of each method is asked `.of(method)`, and lies in a folder each."""
 
-    name: str  # of its folder, which runs of before have too
+    name: str  # of its folder; old runs have the same
     columns: pa.Schema | None = field(default=None, compare=False)  # None: its writer's own
     intervenes: bool = False  # made from changed pictures
     has_failures: bool = False  # keeps what failed beside its parts, and vouches for it
@@ -33,7 +33,8 @@ class Stage:
     @property
     def folder(self) -> str:
         """Inside the run folder."""
-        return "/".join(filter(None, (ESTIMATED * self.estimated, self.name, self.method)))
+        estimated = ESTIMATED if self.estimated else ""
+        return "/".join(filter(None, (estimated, self.name, self.method)))
 
     @property
     def failures(self) -> Stage | None:
