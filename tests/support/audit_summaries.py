@@ -172,7 +172,7 @@ def failure(message: str, count: int = 3) -> FailureSummary:
 
 
 def hostile_summary() -> Summary:
-    classes = tuple(class_summary(name, 4, 9 + 12 * place) for place, name in enumerate(NAMES))
+    classes = tuple(class_summary(name, 4, 9 + 12 * index) for index, name in enumerate(NAMES))
     fail = {"stage": SPITEFUL, "kind": LONG, "remedy": SPITEFUL, "row_id": LONG}
     model = ModelSummary(
         address=SPITEFUL,

@@ -41,9 +41,9 @@ def changes(size: int = 64, label: str | None = "teapot") -> tuple[ChangedPictur
         ChangedPicture("background_removed", 0.03, "bus", picture_HW3),
         *(
             ChangedPicture(
-                "exchanged", *outcome, picture_HW3, f"donor {place}", label, same_class=place == 3
+                "exchanged", *outcome, picture_HW3, f"donor {index}", label, same_class=index == 3
             )
-            for place, outcome in enumerate(exchanges)
+            for index, outcome in enumerate(exchanges)
         ),
     )
 

@@ -156,9 +156,9 @@ def regions() -> Iterator[str]:
     """Texts of regions, most of them broken."""
     numbers: list[Any] = [-1, 0, 1e30, -1e30, 1e309, None, True, "1", [1], {}, 10**4000, 0.1]
     for number in numbers:
-        for place in range(4):
+        for index in range(4):
             box: list[Any] = [1, 1, 5, 5]
-            box[place] = number
+            box[index] = number
             yield json.dumps([{"box": box}])
         yield json.dumps([{"polygons": [[1, 1, 9, 1, 9, number]]}])
         yield json.dumps([{"counts": [number, ROWS * COLUMNS], "size": [ROWS, COLUMNS]}])
@@ -216,12 +216,12 @@ def _headers() -> Files:
     yield "no data.png", png(9, 9)
     jpeg = encoded(noise(), "jpg")
     at = jpeg.index(b"\xff\xc0")
-    for place, value in ((4, 12), (5, 0), (9, 2), (9, 99), (9, 0)):
+    for index, value in ((4, 12), (5, 0), (9, 2), (9, 99), (9, 0)):
         changed = bytearray(jpeg)
-        changed[at + place] = value
-        if place == 5:
+        changed[at + index] = value
+        if index == 5:
             changed[at + 5 : at + 7] = b"\0\0"
-        yield f"jpeg with {value} at {place}.jpg", bytes(changed)
+        yield f"jpeg with {value} at {index}.jpg", bytes(changed)
     yield "no frame.jpg", jpeg[:at] + jpeg[at + 19 :]
     yield "only markers.jpg", b"\xff\xd8" + b"\xff" * 5000
     yield "zero segments.jpg", b"\xff\xd8" + b"\xff\xe1\0\0" * 5000

@@ -32,7 +32,7 @@ class Page(HTMLParser):
         self.feed(self.html)
         self.close()
         assert self.open == []
-        self.words, self.text = (" ".join(told.split()) for told in (self.words, self.text))
+        self.words, self.text = (" ".join(words.split()) for words in (self.words, self.text))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
@@ -70,7 +70,7 @@ def check_markup(page: Page) -> None:
 
 
 def check_addresses(page: Page) -> None:
-    """No address leads out, and the browser is told to follow none."""
+    """No address leads out, and the browser may follow none."""
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     for _, attributes in page.elements:
         for address in (attributes.get("src"), attributes.get("href")):

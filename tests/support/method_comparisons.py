@@ -155,8 +155,8 @@ def hostile_comparison() -> MethodsSummary:
     }
     names = (*NAMES, "grad_cam", "模型" * 30, "a" * 11)
     methods = [
-        method(name, verdict=SPITEFUL, dominated_by=LONG, sane=(True, False, None)[place % 3])
-        for place, name in enumerate(names)
+        method(name, verdict=SPITEFUL, dominated_by=LONG, sane=(True, False, None)[index % 3])
+        for index, name in enumerate(names)
     ]
     return comparison(
         run=SPITEFUL,
@@ -188,8 +188,8 @@ def row(number: int, methods: Sequence[str], size: int = 64, **changes: Any) -> 
         "picture_HW3": picture_HW3.round().clip(0, 255).astype(np.uint8),
         "mask_HW": mask_HW,
         "columns": tuple(
-            Column(method=name, map_hw=blob(centre, (7, 14, size)[place % 3], 0.1 + 0.03 * place))
-            for place, name in enumerate(methods)
+            Column(method=name, map_hw=blob(centre, (7, 14, size)[index % 3], 0.1 + 0.03 * index))
+            for index, name in enumerate(methods)
         ),
     }
     return GalleryRow(**{**ordinary, **changes})

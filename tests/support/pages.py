@@ -31,7 +31,7 @@ from tests.support.method_comparisons import (
 )
 from tests.support.model_comparisons import hostile_pair, nothing_compared, paired, paired_examples
 
-TWELVE = comparison(methods=tuple(method(f"captum:Method{place}") for place in range(12)))
+TWELVE = comparison(methods=tuple(method(f"captum:Method{index}") for index in range(12)))
 ONE = comparison(methods=(method("grad_cam"),), recommended="grad_cam")
 PAGES: dict[str, Callable[[], str]] = {
     "audit": lambda: render_page(summary(), examples()),
