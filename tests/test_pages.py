@@ -68,7 +68,7 @@ def test_the_page_of_the_architecture_has_the_floors_of_the_test(role: str) -> N
 
 
 def test_the_glossary_says_each_word_once() -> None:
-    words = re.findall(r"^\*\*(.+?)\*\*", text_of("docs/glossary.md"), flags=re.MULTILINE)
+    words = re.findall(r"^- \*\*(.+?)\*\*", text_of("docs/glossary.md"), flags=re.MULTILINE)
     assert len(words) > 40
     assert len(words) == len(set(words))
 

@@ -135,9 +135,12 @@ REFUSED = {
     "return images[:, 0].sum((1, 2))": r"gives a tensor of shape \(2,\) for 2 images",
     "return images[:, 0] > 0": "gives a tensor of torch.bool: return a torch.Tensor of floating",
     "return images[:, 0].numpy()": "gives a ndarray: return a torch.Tensor of floating-point",
-    "return images[:, 0] / 0": r"gives 512 of 512 numbers that are NaN or infinite, for random pic",
+    "return images[:, 0] / 0": r"gives 1024 of 1024 numbers that are NaN or infinite, for random p",
+    "return images[:, 0] / (images - images.mean(0)).amax(0)[0]": r"gives 512 of 1024 numbers",
+    "return images[:, 0, : 8 * len(images)]": r"gives a map of 16x16 cells in a batch of two and o",
     "return images[:, 0] / images.max()": r"gives an image another map when another image is in i",
     "return images[:, 0] * torch.rand(images[:, 0].shape)": ".* and draw random numbers that",
+    "raise SystemExit(3)": "raised SystemExit: 3: call it by itself, with the model, images",
     "return model(images, 1)": "raised TypeError: .*: call it by itself, with the model, images",
 }
 
