@@ -18,8 +18,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torchvision.transforms.v2 import functional as geometry
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import RESAMPLES, at_most
+from benchmarks.measure import RESAMPLES, Figure, at_most, main
 from tasks.pictures.segmentation import estimate_foreground
 from tasks.synthetic.dataset import plan, scene_of
 from tasks.synthetic.scene import render

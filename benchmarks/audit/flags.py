@@ -9,13 +9,12 @@ Shapes: N images.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +25,7 @@ import torch
 from pyarrow import csv
 
 from benchmarks.audit.known_classifiers import Known, World, known
-from benchmarks.measure import Figure, table
+from benchmarks.measure import Figure, make_parser, print_figures
 from models import interventions
 from models.classifier.architectures import ModelSettings
 from tasks import schema
@@ -341,9 +340,7 @@ def _goals(name: str) -> dict[str, tuple[float, float]]:
 
 def main() -> None:
     """Named cells alone, or all figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="one cell")
-    parser.add_argument("--json", action="store_true", help="an array of rows on stdout")
+    parser = make_parser()
     parser.add_argument("--cells", nargs="+", help="measure these alone: look-size-strength-seed")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -351,10 +348,8 @@ def main() -> None:
         for world in _worlds(False):
             if world.name in arguments.cells:
                 measured(world)
-        return
-    figures = run(arguments.quick)
-    told = json.dumps([asdict(f) for f in figures], indent=1) if arguments.json else table(figures)
-    sys.stdout.write(told + "\n")
+    else:
+        print_figures(run(arguments.quick), arguments)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_least, at_most, cpu_seconds_in_turns, main, ratios
 from models.methods.registry import LAYER_METHODS, PASS_METHODS
 from models.network.capture import capture
 from models.network.grid import Grid

@@ -18,8 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_least, cpu_seconds_in_turns, main, ratios
 from benchmarks.speed.cams import FORMATS, Subject, make_subject
 from models.classifier.small_resnet import small_resnet
 from models.map_quality.faithfulness import STEPS, curve, find_ends, hottest_first

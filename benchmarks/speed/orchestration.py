@@ -13,8 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.audit_in_process import Audited, random_model, start_audit, workers_of
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most
+from benchmarks.measure import Figure, at_most, main
 from models.classifier.small_resnet import small_preprocessing
 from tasks import schema
 from tasks.attribution.job import AttributionSettings, marks_of, read_shard

@@ -17,8 +17,7 @@ from captum.attr import IntegratedGradients, NoiseTunnel, Saliency
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_least, at_most, cpu_seconds_in_turns, main, ratios
 from benchmarks.speed.cams import make_subject
 from models.classifier.small_resnet import small_resnet
 from models.methods.iba import Iba, nats

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.audit_in_process import random_model
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most
+from benchmarks.measure import Figure, at_most, main
 from benchmarks.speed.jpeg_files import photographs
 from models.classifier.architectures import ModelSettings
 from models.classifier.mlflow_models import FetchedModel

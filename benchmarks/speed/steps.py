@@ -18,8 +18,7 @@ import torch
 import torchvision
 from torch import nn
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_most, cpu_seconds_in_turns, main, ratios
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
 from models.network.layers import find_grid

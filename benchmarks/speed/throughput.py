@@ -28,8 +28,7 @@ from distributed import Client
 from torchvision.io import ImageReadMode, decode_image
 
 from benchmarks.audit_in_process import Audited, random_model, start_audit, workers_of
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, ratios
+from benchmarks.measure import Figure, at_least, main, ratios
 from benchmarks.speed.jpeg_files import photographs
 from models.classifier.architectures import ModelSettings
 from models.classifier.classifier import Classifier, load_classifier
