@@ -1,8 +1,8 @@
 """How good is the estimated foreground, and does its confidence know? Generated pictures.
 
 python -m benchmarks.audit.estimated_foregrounds [--quick] [--json]. 300 test pictures a row,
-every class on every background. Settings were chosen on the first look; the second is for judging
-alone.
+every class on every background. Settings were chosen on the first look; the second was not looked
+at.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Estimates:
     """Pictures' estimates against their exact masks."""
 
     iou_N: Array
@@ -49,7 +49,7 @@ def run(quick: bool) -> list[Figure]:
             {"look": look, "object_size": size, "image_size": pixels, "train": 0, "validation": 0}
             | {"test": FEW if quick else PICTURES}
         )
-        figures += _figures(f"{look} look, {size} objects, {pixels} px", _judge(settings), quick)
+        figures += _figures(f"{look} look, {size} objects, {pixels} px", _estimate(settings), quick)
     return [*figures, *_costs()]
 
 
@@ -62,7 +62,7 @@ def _families(quick: bool) -> list[tuple[str, str, int]]:
     ]
 
 
-def _judge(settings: BenchmarkSettings) -> Judged:
+def _estimate(settings: BenchmarkSettings) -> Estimates:
     found = []
     for row in plan(settings):
         picture = render(scene_of(vars(row)), settings)
@@ -71,20 +71,20 @@ def _judge(settings: BenchmarkSettings) -> Judged:
         both = int((marked_HW & picture.mask_HW).sum())
         either = int((marked_HW | picture.mask_HW).sum())
         found.append((both / either, both / int(picture.mask_HW.sum()), estimate.confidence))
-    return Judged(*np.array(found).T)
+    return Estimates(*np.array(found).T)
 
 
-def _figures(name: str, judged: Judged, quick: bool) -> list[Figure]:
+def _figures(name: str, estimates: Estimates, quick: bool) -> list[Figure]:
     """Quality, how often it is good, and whether low confidence marks what is worse."""
-    third = len(judged.iou_N) // 3
-    order_N = np.argsort(judged.confidence_N, kind="stable")
-    lowest_N, others_N = judged.iou_N[order_N[:third]], judged.iou_N[order_N[third:]]
+    third = len(estimates.iou_N) // 3
+    order_N = np.argsort(estimates.confidence_N, kind="stable")
+    lowest_N, others_N = estimates.iou_N[order_N[:third]], estimates.iou_N[order_N[third:]]
     goals: tuple[float | None, float | None] = (None, None) if quick else (0.7, 0.3)
     return [
-        _mean(f"mean IoU, {name}", judged.iou_N, goals[0]),
-        _mean(f"IoU at least {GOOD}, {name}", judged.iou_N >= GOOD),
-        _mean(f"at least {WHOLE} of the object inside, {name}", judged.covered_N >= WHOLE),
-        _rank(f"rank correlation of confidence and IoU, {name}", judged, goals[1]),
+        _mean(f"mean IoU, {name}", estimates.iou_N, goals[0]),
+        _mean(f"IoU at least {GOOD}, {name}", estimates.iou_N >= GOOD),
+        _mean(f"at least {WHOLE} of the object inside, {name}", estimates.covered_N >= WHOLE),
+        _rank(f"rank correlation of confidence and IoU, {name}", estimates, goals[1]),
         _mean(f"mean IoU, third of lowest confidence, {name}", lowest_N),
         _mean(f"mean IoU, the other two thirds, {name}", others_N),
     ]
@@ -97,22 +97,21 @@ def _mean(name: str, values_N: NDArray[np.generic], goal: float | None = None) -
     return _figure(name, float(sample_N.mean()), drawn, goal)
 
 
-def _rank(name: str, judged: Judged, goal: float | None) -> Figure:
-    draw, count = np.random.default_rng(0), len(judged.iou_N)
-    drawn = [_spearman(judged, draw.integers(0, count, count)) for _ in range(DRAWS)]
-    return _figure(name, _spearman(judged, np.arange(count)), drawn, goal)
+def _rank(name: str, estimates: Estimates, goal: float | None) -> Figure:
+    draw, count = np.random.default_rng(0), len(estimates.iou_N)
+    drawn = [_spearman(estimates, draw.integers(0, count, count)) for _ in range(DRAWS)]
+    return _figure(name, _spearman(estimates, np.arange(count)), drawn, goal)
 
 
-def _spearman(judged: Judged, chosen: NDArray[np.intp]) -> float:
-    return float(spearmanr(judged.confidence_N[chosen], judged.iou_N[chosen]).statistic)
+def _spearman(estimates: Estimates, chosen: NDArray[np.intp]) -> float:
+    return float(spearmanr(estimates.confidence_N[chosen], estimates.iou_N[chosen]).statistic)
 
 
 def _figure(name: str, value: float, drawn: Sequence[float] | Array, goal: float | None) -> Figure:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    told = "" if goal is None else f"at least {goal:g}"
-    return Figure(
-        name, value, float(low), float(high), told, None if goal is None else value >= goal
-    )
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    if goal is None:
+        return Figure(name, value, low, high)
+    return Figure(name, value, low, high, f"at least {goal:g}", value >= goal)
 
 
 def _costs() -> list[Figure]:
