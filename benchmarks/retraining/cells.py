@@ -113,9 +113,7 @@ class CellResult:
     """What a cell's network answers, and where its maps lie."""
 
     prediction_N: np.ndarray
-    redrawn_SN: (
-        np.ndarray
-    )  # predictions on another background of the same kind, then on each other kind
+    redrawn_SN: np.ndarray  # on a new background of the same kind, then of each other kind
     lift_M: Mapping[str, np.ndarray]
     history: list[dict[str, float]]
     seconds: float
