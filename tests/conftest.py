@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import torch
 
-from benchmarks.audit_in_process import computed_here
+from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.architectures import BuiltNetwork, ModelSettings
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
@@ -96,7 +96,7 @@ def run_here(
     asked: AuditRequest | None = None,
 ) -> RunFolder:
     """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    run, cost = computed_here(folder, model, asked or AuditRequest(data, attribution))
+    run, cost = attribute_in_process(folder, model, asked or AuditRequest(data, attribution))
     summarise(run, FlagSettings(), cost)
     return run
 
