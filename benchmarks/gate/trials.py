@@ -44,7 +44,7 @@ from tasks.synthetic.baseline import train_baseline
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 
-VERSION = 1  # of how trials are made and judged
+VERSION = 1  # of how trials are made and measured
 KEPT = CELLS / "gate"
 POLICY = Path(__file__).parents[2] / "flows/policy.toml"
 STRONG, HALF, NONE = 0.95, 0.8, 0.25
@@ -133,7 +133,7 @@ def load_answer(question: str, trial: Trial) -> dict[str, Any]:
     return kept
 
 
-def verdict(trial: Trial) -> dict[str, Any]:
+def measure_verdict(trial: Trial) -> dict[str, Any]:
     """What the gate says of the network alone."""
     policy = read_policy(str(POLICY))
     first = trial.audit("first", trial.bundle(trial.seed), InterventionSettings())
@@ -147,7 +147,7 @@ def verdict(trial: Trial) -> dict[str, Any]:
     }
 
 
-def same(trial: Trial) -> dict[str, Any]:
+def measure_changes(trial: Trial) -> dict[str, Any]:
     """What it says of the network against itself, and against another training of its recipe."""
     policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
     first = trial.audit("first", bundle, InterventionSettings())
@@ -162,7 +162,7 @@ def same(trial: Trial) -> dict[str, Any]:
     return found
 
 
-QUESTIONS = {"verdict": verdict, "same": same}
+QUESTIONS = {"verdict": measure_verdict, "same": measure_changes}
 
 
 def _judge_changes(policy: Policy, pair: Answers, classes: Sequence[str]) -> dict[str, Any]:

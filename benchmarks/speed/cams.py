@@ -22,7 +22,7 @@ from models.network.capture import capture
 from models.network.grid import Grid
 
 GRID = Grid("layer4", 7, 7)
-FULL_SIZE = 224  # pixels a side; smaller pictures are not judged by the goals
+FULL_SIZE = 224  # pixels a side; smaller pictures have no goals
 RIVALS = {"grad_cam": GradCAM, "grad_cam_pp": GradCAMPlusPlus, "layer_cam": LayerCAM}
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 

@@ -142,7 +142,7 @@ def authors_iba(question: Question) -> Tensor:
     bits_Dhw = torch.zeros_like(alpha_Dhw)
     for _ in range(settings.steps):
         lambda_1Dhw = smooth(alpha_Dhw.sigmoid()[None], settings.sigma)
-        with torch.enable_grad(), _restricted(layer, lambda_1Dhw, known) as passed:
+        with torch.enable_grad(), _restrict(layer, lambda_1Dhw, known) as passed:
             logits_NK = question.network(image_NCHW)
             loss = cross_entropy(logits_NK, target_N) + settings.beta * passed[0].mean()
             optimiser.zero_grad()
@@ -154,7 +154,7 @@ def authors_iba(question: Question) -> Tensor:
 
 
 @contextmanager
-def _restricted(layer: nn.Module, lambda_1Dhw: Tensor, known: Statistics) -> Iterator[list[Tensor]]:
+def _restrict(layer: nn.Module, lambda_1Dhw: Tensor, known: Statistics) -> Iterator[list[Tensor]]:
     """Noise in the layer's output, as far as lambda lets it in; what passes is in the list."""
     passed: list[Tensor] = []
 

@@ -77,7 +77,7 @@ def run(quick: bool) -> list[Figure]:
         one = measure(scale, 1, loops, Path(folder))
         two = measure(scale, 2, loops, Path(folder))
     name = f"audit of {scale.images:,} JPEG files, resnet18, {64 if quick else 224} px"
-    goal_of_one, goal_of_two = (None, None) if quick else (0.85, 0.9)  # too small to be judged
+    goal_of_one, goal_of_two = (None, None) if quick else (0.85, 0.9)  # too small for goals
     return [
         at_least(goal_of_one, f"{name}, 1 worker: images a second, times a bare loop", _speed(one)),
         at_least(None, f"{name}, 1 worker: images a CPU second, times a bare loop", _thrift(one)),
@@ -139,7 +139,7 @@ def _bare_loops(loops: Executor, started: StartedAudit, shards: range) -> Turn:
 
 def bare_loop(model: ModelSettings, files: Sequence[str]) -> Turn:
     """Decode, prepare and predict, batch by batch: what one would write in a notebook."""
-    classifier = _loaded(model)
+    classifier = _load(model)
     wall, cpu = time.perf_counter(), time.process_time()
     predictions: list[int] = []
     for first in range(0, len(files), BATCH):
@@ -148,7 +148,7 @@ def bare_loop(model: ModelSettings, files: Sequence[str]) -> Turn:
 
 
 @cache
-def _loaded(model: ModelSettings) -> Classifier:
+def _load(model: ModelSettings) -> Classifier:
     """Once in each process."""
     torch.set_num_threads(1)
     classifier = load_classifier(model)
