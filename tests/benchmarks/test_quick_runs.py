@@ -23,6 +23,7 @@ SLOWER = (
 )
 
 
+@pytest.mark.timeout(1200)  # under a minute each, and twenty times that on a busy machine
 @pytest.mark.parametrize(
     ("name", "count"),
     [pytest.param(*row, marks=pytest.mark.full) for row in SLOWER],
