@@ -1,1 +1,1 @@
-"""Runnable comparisons: python -m benchmarks.NAME [--quick] [--json]."""
+"""Runnable comparisons: python -m benchmarks NAME [--quick] [--json | --markdown]."""

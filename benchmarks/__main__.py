@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from argparse import ArgumentTypeError
 from importlib import import_module
 
-from benchmarks.measure import Figure, table
+from benchmarks.measure import Figure, as_markdown, make_parser, print_figures
 
 EXPERIMENTS = {  # short name: where it lives
     "cams": "speed.cams",
@@ -32,40 +28,31 @@ EXPERIMENTS = {  # short name: where it lives
     "study": "retraining.study",
     "gate": "gate.trials",
 }
-NAMES = tuple(EXPERIMENTS)
-HEADER = "| date | figure | value | 95% interval | goal | holds |\n|---|---|---|---|---|---|"
 
 
 def main() -> None:
     """The command `python -m benchmarks`."""
-    arguments = _parse()
-    found = {name: _run(name, arguments.quick) for name in arguments.names}
-    figures = [figure for own in found.values() for figure in own]
-    if arguments.json:
-        told = json.dumps([asdict(figure) for figure in figures], indent=1)
-    elif arguments.markdown:
-        told = "\n".join(f"### {name}\n\n{HEADER}\n{as_rows(own)}\n" for name, own in found.items())
-    else:
-        told = table(figures)
-    sys.stdout.write(told + "\n")
-
-
-def as_rows(figures: Sequence[Figure]) -> str:
-    """One dated row a figure, for README.md."""
-    day = f"{datetime.now(UTC):%Y-%m-%d}"
-    return "\n".join(f"| {day} | {' | '.join(_cells(figure))} |" for figure in figures)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = make_parser(__doc__, "python -m benchmarks")
     parser.add_argument(
-        "names", nargs="*", choices=NAMES, default=NAMES, help=f"of {', '.join(NAMES)}"
+        "names",
+        nargs="*",
+        type=_known_name,
+        metavar="NAME",
+        help=f"of {', '.join(EXPERIMENTS)}",
     )
-    parser.add_argument("--quick", action="store_true", help="each under a minute, rougher")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="an array of rows on stdout")
-    form.add_argument("--markdown", action="store_true", help="dated rows for benchmarks/README.md")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    found = {name: _run(name, arguments.quick) for name in arguments.names or EXPERIMENTS}
+    if arguments.markdown:
+        for name, figures in found.items():
+            sys.stdout.write(f"### {name}\n\n{as_markdown(figures)}\n\n")
+    else:
+        print_figures([figure for figures in found.values() for figure in figures], arguments)
+
+
+def _known_name(text: str) -> str:
+    if text not in EXPERIMENTS:
+        raise ArgumentTypeError(f"{text!r} is no benchmark; name one of {', '.join(EXPERIMENTS)}")
+    return text
 
 
 def _run(name: str, quick: bool) -> list[Figure]:
@@ -74,14 +61,6 @@ def _run(name: str, quick: bool) -> list[Figure]:
     figures: list[Figure] = import_module(f"benchmarks.{EXPERIMENTS[name]}").run(quick)
     sys.stderr.write(f"benchmarks.{name} took {time.perf_counter() - start:.0f} s\n")
     return figures
-
-
-def _cells(figure: Figure) -> tuple[str, ...]:
-    interval = "-"
-    if figure.low is not None and figure.high is not None:
-        interval = f"{figure.low:.3g} to {figure.high:.3g}"
-    holds = {True: "yes", False: "NO", None: "-"}[figure.holds]
-    return figure.name, f"{figure.value:.3g}", interval, figure.goal or "-", holds
 
 
 if __name__ == "__main__":

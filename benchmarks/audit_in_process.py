@@ -33,7 +33,7 @@ from tasks.schema import CostSummary
 
 
 @dataclass(frozen=True)
-class Audited:
+class StartedAudit:
     """A run folder with its catalog, and what drives its workers."""
 
     job: Job
@@ -59,34 +59,37 @@ def start_audit(
     attribution: AttributionSettings,
     compute: ComputeSettings,
     folder: Path,
-) -> Audited:
+) -> StartedAudit:
     """What the flow does before its attribute stage."""
-    asked = AuditRequest(
-        data, attribution, InterventionSettings(choice="none")
-    )  # these are of maps
+    maps_alone = InterventionSettings(choice="none")
+    request = AuditRequest(data, attribution, maps_alone)
     output = OutputSettings(run=str(folder))
-    run = prepare_run(asked, FetchedModel(model), output, {"model": model.model_dump(mode="json")})
-    return Audited(job_of(run, compute), compute, count_shards(run))
+    run = prepare_run(
+        request, FetchedModel(model), output, {"model": model.model_dump(mode="json")}
+    )
+    return StartedAudit(job_of(run, compute), compute, count_shards(run))
 
 
 @contextmanager
-def workers_of(audited: Audited) -> Iterator[Client]:
+def workers_of(started: StartedAudit) -> Iterator[Client]:
     """The cluster of the audit with its model loaded, as tasks.execution.run_shards opens it."""
-    job = audited.job
+    job = started.job
     scratch = str(job.run.path.parent / "dask")
     with (
-        open_client(audited.compute, scratch) as client,
+        open_client(started.compute, scratch) as client,
         with_model(client, job),
     ):
         yield client
 
 
-def computed_here(
-    folder: Path, model: ModelSettings, asked: AuditRequest
+def attribute_in_process(
+    folder: Path, model: ModelSettings, request: AuditRequest
 ) -> tuple[RunFolder, CostSummary]:
     """Every part of a run in this process: no Prefect, no Dask; and what it cost."""
     output = OutputSettings(run=str(folder))
-    run = prepare_run(asked, FetchedModel(model), output, {"model": model.model_dump(mode="json")})
+    run = prepare_run(
+        request, FetchedModel(model), output, {"model": model.model_dump(mode="json")}
+    )
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
     move_to_device(classifier, "cpu", job.attribution.memory_format)

@@ -1,15 +1,15 @@
 """How good is the estimated foreground, and does its confidence know? Generated pictures.
 
 python -m benchmarks.audit.estimated_foregrounds [--quick] [--json]. 300 test pictures a row,
-every class on every background. Settings were chosen on the first look; the second is for judging
-alone.
+every class on every background. Settings were chosen on the first look; the second was not looked
+at.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional as geometry
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most
+from benchmarks.measure import Figure, at_most, main
 from tasks.intervals.bootstrap import Draws, bootstrap_means
 from tasks.intervals.rank_correlation import rank_correlation
 from tasks.pictures.segmentation import estimate_foreground
@@ -35,7 +34,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Estimates:
     """Pictures' estimates against their exact masks."""
 
     iou_N: Array
@@ -51,7 +50,7 @@ def run(quick: bool) -> list[Figure]:
             {"look": look, "object_size": size, "image_size": pixels, "train": 0, "validation": 0}
             | {"test": FEW if quick else PICTURES}
         )
-        figures += _figures(f"{look} look, {size} objects, {pixels} px", _judge(settings), quick)
+        figures += _figures(f"{look} look, {size} objects, {pixels} px", _estimate(settings), quick)
     return [*figures, *_costs()]
 
 
@@ -64,7 +63,7 @@ def _families(quick: bool) -> list[tuple[str, str, int]]:
     ]
 
 
-def _judge(settings: BenchmarkSettings) -> Judged:
+def _estimate(settings: BenchmarkSettings) -> Estimates:
     found = []
     for row in plan(settings):
         picture = render(scene_of(vars(row)), settings)
@@ -73,20 +72,20 @@ def _judge(settings: BenchmarkSettings) -> Judged:
         both = int((marked_HW & picture.mask_HW).sum())
         either = int((marked_HW | picture.mask_HW).sum())
         found.append((both / either, both / int(picture.mask_HW.sum()), estimate.confidence))
-    return Judged(*np.array(found).T)
+    return Estimates(*np.array(found).T)
 
 
-def _figures(name: str, judged: Judged, quick: bool) -> list[Figure]:
+def _figures(name: str, estimates: Estimates, quick: bool) -> list[Figure]:
     """Quality, how often it is good, and whether low confidence marks what is worse."""
-    third = len(judged.iou_N) // 3
-    order_N = np.argsort(judged.confidence_N, kind="stable")
-    lowest_N, others_N = judged.iou_N[order_N[:third]], judged.iou_N[order_N[third:]]
+    third = len(estimates.iou_N) // 3
+    order_N = np.argsort(estimates.confidence_N, kind="stable")
+    lowest_N, others_N = estimates.iou_N[order_N[:third]], estimates.iou_N[order_N[third:]]
     goals: tuple[float | None, float | None] = (None, None) if quick else (0.7, 0.3)
     return [
-        _mean(f"mean IoU, {name}", judged.iou_N, goals[0]),
-        _mean(f"IoU at least {GOOD}, {name}", judged.iou_N >= GOOD),
-        _mean(f"at least {WHOLE} of the object inside, {name}", judged.covered_N >= WHOLE),
-        _rank(f"rank correlation of confidence and IoU, {name}", judged, goals[1]),
+        _mean(f"mean IoU, {name}", estimates.iou_N, goals[0]),
+        _mean(f"IoU at least {GOOD}, {name}", estimates.iou_N >= GOOD),
+        _mean(f"at least {WHOLE} of the object inside, {name}", estimates.covered_N >= WHOLE),
+        _rank(f"rank correlation of confidence and IoU, {name}", estimates, goals[1]),
         _mean(f"mean IoU, third of lowest confidence, {name}", lowest_N),
         _mean(f"mean IoU, the other two thirds, {name}", others_N),
     ]
@@ -98,16 +97,17 @@ def _mean(name: str, values_N: NDArray[np.generic], goal: float | None = None) -
     return _figure(name, mean, goal)
 
 
-def _rank(name: str, judged: Judged, goal: float | None) -> Figure:
-    draws = Draws.of(len(judged.iou_N))
-    return _figure(name, rank_correlation(judged.confidence_N, judged.iou_N, draws), goal)
+def _rank(name: str, estimates: Estimates, goal: float | None) -> Figure:
+    draws = Draws.of(len(estimates.iou_N))
+    return _figure(name, rank_correlation(estimates.confidence_N, estimates.iou_N, draws), goal)
 
 
 def _figure(name: str, found: Interval | None, goal: float | None) -> Figure:
     assert found is not None
-    told = "" if goal is None else f"at least {goal:g}"
-    holds = None if goal is None else found.value >= goal
-    return Figure(name, found.value, found.low, found.high, told, holds)
+    figure = Figure(name, found.value, found.low, found.high)
+    if goal is None:
+        return figure
+    return replace(figure, goal=f"at least {goal:g}", holds=found.value >= goal)
 
 
 def _costs() -> list[Figure]:

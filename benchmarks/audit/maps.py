@@ -8,15 +8,20 @@ masks. Shapes: N pictures, H W pixels, h w cells.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.audit.known_classifiers import Known, World, known
+from benchmarks.audit.known_classifiers import (
+    ClassifierSpec,
+    KnownClassifier,
+    load_known_classifier,
+)
 from benchmarks.measure import Figure, main
+from benchmarks.synthetic import rows_of_split
 from models.classifier.classifier import Classifier
 from models.map_quality import localisation
 from models.map_quality.faithfulness import find_ends, measure
@@ -28,7 +33,7 @@ from models.network.layers import grid_at
 from models.network.question import Question
 from models.network.statistics import Moments, Statistics
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known
-from tasks.synthetic.dataset import read_rows, scene_of
+from tasks.synthetic.dataset import scene_of
 from tasks.synthetic.scene import render
 
 METHODS = (
@@ -37,7 +42,8 @@ METHODS = (
 )
 RIVALS = ("iba", "iba:layer=stem", "rise", "grad_cam")
 PICTURES, SURVEYED, BATCH = 200, 1000, 25
-WORLDS = (World("first", "default", 0.25, 1), World("second", "default", 0.25, 1))
+SPECS = tuple(ClassifierSpec(look, "default", 0.25, 1) for look in ("first", "second"))
+LEAD = "at least 0, or 0 within the interval"
 HIGHER = {"pointing": True, "share": True, "deletion": False, "insertion": True}
 
 
@@ -50,40 +56,44 @@ class Pictures:
 
 
 def run(quick: bool) -> list[Figure]:
-    """Every figure of every method in every world; --quick: 20 pictures, no RISE, first look."""
+    """Every method on every classifier; --quick: 20 pictures, no RISE, first look."""
     torch.set_num_threads(1)
     figures = []
-    for world in WORLDS[:1] if quick else WORLDS:
+    for spec in SPECS[:1] if quick else SPECS:
         names = [name for name in METHODS if not (quick and name == "rise")]
-        found = judged(world, names, 20 if quick else PICTURES)
-        figures += _told(f"{world.look} look", found, judge=not quick)
+        found = measure_methods(spec, names, 20 if quick else PICTURES)
+        figures += _figures(f"{spec.look} look", found, with_goals=not quick)
     return figures
 
 
-def judged(world: World, names: Sequence[str], count: int) -> dict[str, dict[str, Floats]]:
+def measure_methods(
+    spec: ClassifierSpec, names: Sequence[str], count: int
+) -> dict[str, dict[str, Floats]]:
     """By method, the figures of each picture."""
-    there = known(world)
-    classifier = there.classifier
-    pictures = drawn(world, there, "test", count)
-    surveyed_NCHW = drawn(world, there, "train", SURVEYED).image_NCHW
-    asking = {name: Asking.of(classifier, find_method(name), surveyed_NCHW) for name in names}
-    return {name: _measured(asked, pictures) for name, asked in asking.items()}
+    known = load_known_classifier(spec)
+    pictures = draw_pictures(spec, known, "test", count)
+    surveyed_NCHW = draw_pictures(spec, known, "train", SURVEYED).image_NCHW
+    methods = {
+        name: PreparedMethod.of(known.classifier, find_method(name), surveyed_NCHW)
+        for name in names
+    }
+    return {name: _measure(method, pictures) for name, method in methods.items()}
 
 
-def drawn(world: World, there: Known, split: str, count: int) -> Pictures:
+def draw_pictures(spec: ClassifierSpec, known: KnownClassifier, split: str, count: int) -> Pictures:
     """So many pictures of a split, spread over it, in the classifier's geometry."""
-    rows = [row for row in read_rows(there.table.parent) if row["split"] == split]
+    rows = rows_of_split(known.table.parent, split)
     count = min(count, len(rows))
-    chosen = [rows[place * len(rows) // count] for place in range(count)]
-    drawings = [render(scene_of(row), world.settings) for row in chosen]
+    chosen = [rows[number * len(rows) // count] for number in range(count)]
+    drawings = [render(scene_of(row), spec.settings) for row in chosen]
     picture_NHW3 = torch.from_numpy(np.stack([drawing.image_HW3 for drawing in drawings]))
     mask_NHW = torch.from_numpy(np.stack([drawing.mask_HW for drawing in drawings])).float()
-    image_NCHW = there.classifier.preprocessing.normalise(picture_NHW3.permute(0, 3, 1, 2))
+    image_NCHW = known.classifier.preprocessing.normalise(picture_NHW3.permute(0, 3, 1, 2))
     return Pictures(image_NCHW, mask_NHW)
 
 
 @dataclass(frozen=True)
-class Asking:
+class PreparedMethod:
     """A method with what it needs to know of a network."""
 
     method: Method
@@ -92,7 +102,7 @@ class Asking:
     statistics: Statistics | None
 
     @classmethod
-    def of(cls, classifier: Classifier, method: Method, image_NCHW: Tensor) -> Asking:
+    def of(cls, classifier: Classifier, method: Method, image_NCHW: Tensor) -> PreparedMethod:
         """Surveys the layer that the method names, else the classifier's own, where it must."""
         grid = classifier.grid
         if not (isinstance(method, NetworkMethod) and method.surveys):
@@ -113,53 +123,53 @@ class Asking:
         return Question(network, image_BCHW, target_B, grid=self.grid, statistics=self.statistics)
 
 
-def _measured(asking: Asking, pictures: Pictures) -> dict[str, Floats]:
+def _measure(prepared: PreparedMethod, pictures: Pictures) -> dict[str, Floats]:
     columns: dict[str, list[Tensor]] = {name: [] for name in HIGHER}
     batches = zip(
         torch.split(pictures.image_NCHW, BATCH), torch.split(pictures.mask_NHW, BATCH), strict=True
     )
     for image_BCHW, mask_BHW in batches:
-        asked = asking.question(image_BCHW)
-        heat_Bhw = explain(asking.method, asked).abs()
-        for name, value_B in _of_batch(asked, heat_Bhw, mask_BHW):
+        question = prepared.question(image_BCHW)
+        map_Bhw = explain(prepared.method, question).abs()
+        for name, value_B in _measure_batch(question, map_Bhw, mask_BHW):
             columns[name].append(value_B)
     return {name: torch.cat(found).double().numpy() for name, found in columns.items()}
 
 
-def _of_batch(asked: Question, heat_Bhw: Tensor, mask_BHW: Tensor) -> Iterator[tuple[str, Tensor]]:
-    cells_Bhw = localisation.to_cells(mask_BHW, (heat_Bhw.shape[1], heat_Bhw.shape[2]))
-    with as_found(asked.network):
-        faithful = measure(asked, heat_Bhw, find_ends(asked))
-    yield "pointing", localisation.pointing(heat_Bhw, mask_BHW).float()
-    yield "share", localisation.foreground_share(heat_Bhw, cells_Bhw)
+def _measure_batch(
+    question: Question, map_Bhw: Tensor, mask_BHW: Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    cells_Bhw = localisation.to_cells(mask_BHW, (map_Bhw.shape[1], map_Bhw.shape[2]))
+    with as_found(question.network):
+        faithful = measure(question, map_Bhw, find_ends(question))
+    yield "pointing", localisation.pointing(map_Bhw, mask_BHW).float()
+    yield "share", localisation.foreground_share(map_Bhw, cells_Bhw)
     yield "deletion", faithful.deletion_mean
     yield "insertion", faithful.insertion_blur
 
 
-def _told(where: str, found: dict[str, dict[str, Floats]], *, judge: bool) -> list[Figure]:
+def _figures(look: str, found: dict[str, dict[str, Floats]], *, with_goals: bool) -> list[Figure]:
     """Each figure of each method, then what IBISA has over each rival."""
     draws = Draws.of(len(next(iter(found.values()))["share"]))
     figures = []
     for name in HIGHER:
         for method, columns in found.items():
-            interval = mean_of_known(columns[name], draws)
-            assert interval is not None
-            told = f"{where}, {name}: {method}"
-            figures.append(Figure(told, interval.value, interval.low, interval.high, "", None))
+            figures.append(_mean(draws, f"{look}, {name}: {method}", columns[name]))
     for name, higher in HIGHER.items():
         for rival in (rival for rival in RIVALS if rival in found):
-            lead_N = found["ibisa"][name] - found[rival][name]
-            interval = mean_of_known(lead_N if higher else -lead_N, draws)
-            assert interval is not None
-            told = f"{where}, {name}: IBISA better than {rival} by"
-            goal = _goal(name) if judge else ""
-            holds = None if not goal else interval.high >= 0
-            figures.append(Figure(told, interval.value, interval.low, interval.high, goal, holds))
+            lead_N = (found["ibisa"][name] - found[rival][name]) * (1 if higher else -1)
+            lead = _mean(draws, f"{look}, {name}: IBISA better than {rival} by", lead_N)
+            if with_goals and name != "insertion":
+                assert lead.high is not None
+                lead = replace(lead, goal=LEAD, holds=lead.high >= 0)
+            figures.append(lead)
     return figures
 
 
-def _goal(name: str) -> str:
-    return {"insertion": ""}.get(name, "at least 0, or 0 within the interval")
+def _mean(draws: Draws, name: str, value_N: Floats) -> Figure:
+    interval = mean_of_known(value_N, draws)
+    assert interval is not None
+    return Figure(name, interval.value, interval.low, interval.high)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Figure, main
+from benchmarks.synthetic import DatasetVariant, rows_of_split
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from tasks.finetune.loop import predict
 from tasks.synthetic.baseline import trained, training_images_of
-from tasks.synthetic.dataset import plan, read_rows, scene_of, write_benchmark
+from tasks.synthetic.dataset import plan, scene_of, write_benchmark
 from tasks.synthetic.scene import render
 from tasks.synthetic.settings import BenchmarkSettings
 
@@ -31,7 +32,7 @@ PROCESSES = 2
 
 @dataclass(frozen=True)
 class Cell:
-    """One trained network, judged on the balanced test split."""
+    """One trained network, tested on the balanced split."""
 
     accuracy: float
     worst_group: float
@@ -48,9 +49,9 @@ def run(quick: bool) -> list[Figure]:
             strength: [_cell(look, size, strength, seed, quick) for seed in seeds]
             for strength in (STRONG, NONE)
         }
-        judged = (look, size) == ("first", "default")
-        figures += _accuracies(f"{look} look, {size} objects", cells, judged)
-        if judged:
+        has_goals = (look, size) == ("first", "default")
+        figures += _accuracies(f"{look} look, {size} objects", cells, has_goals)
+        if has_goals:
             figures += _seconds([cell for row in cells.values() for cell in row])
     return figures
 
@@ -60,16 +61,9 @@ def _families() -> list[tuple[str, str]]:
 
 
 def _cell(look: str, size: str, strength: float, seed: int, quick: bool) -> Cell:
-    """Draw, train, judge."""
-    settings = BenchmarkSettings.model_validate(
-        {
-            "look": look,
-            "object_size": size,
-            "strength": strength,
-            "seed": seed,
-            **(SHORT_PLAN if quick else LONG_PLAN),
-        }
-    )
+    """Draw, train, test."""
+    pictures = SHORT_PLAN if quick else LONG_PLAN
+    settings = DatasetVariant(look, size, strength, seed).make_settings(**pictures)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         write_benchmark(Path(folder), settings, PROCESSES)
@@ -86,22 +80,21 @@ def _train(folder: Path, settings: BenchmarkSettings, draw_seconds: float) -> Ce
     seconds = time.perf_counter() - started
     right = (predict(network, test.image_NCHW, preprocessing) == test.label_N).tolist()
     groups = defaultdict(list)
-    rows = (row for row in read_rows(folder) if row["split"] == "test")
-    for row, is_right in zip(rows, right, strict=True):
+    for row, is_right in zip(rows_of_split(folder, "test"), right, strict=True):
         groups[row["group"]].append(is_right)
     worst = min(float(np.mean(group)) for group in groups.values())
     return Cell(float(np.mean(right)), worst, seconds, draw_seconds)
 
 
-def _accuracies(what: str, cells: dict[float, list[Cell]], judged: bool) -> list[Figure]:
+def _accuracies(what: str, cells: dict[float, list[Cell]], has_goals: bool) -> list[Figure]:
     """Worst group and accuracy at both strengths; only one family of pictures has goals."""
     figures = []
     for strength, row in cells.items():
         worst = [cell.worst_group for cell in row]
         goal, holds = "", None
-        if judged and strength == STRONG:
+        if has_goals and strength == STRONG:
             goal, holds = "each seed below 0.30", max(worst) < 0.30
-        elif judged:
+        elif has_goals:
             goal, holds = "each seed at least 0.90", min(worst) >= 0.90
         name = f"{what}, strength {strength}"
         figures.append(_figure(f"worst group, {name}", worst, goal, holds))
@@ -133,7 +126,7 @@ def _areas(quick: bool) -> list[Figure]:
         areas = [float(render(scene_of(vars(row)), settings).mask_HW.mean()) for row in rows]
         low, high = np.quantile(areas, [0.025, 0.975])
         mean = float(np.mean(areas))
-        figures.append(Figure(f"area, {size} objects", mean, float(low), float(high), "", None))
+        figures.append(Figure(f"area, {size} objects", mean, float(low), float(high)))
     return figures
 
 

@@ -1,8 +1,8 @@
 """Does the gate refuse what rests on the background, and see no change where there is none?
 
-python -m benchmarks.gate.trials [--quick] [--json] tells what is kept, and computes the trials
-that are missing (minutes each; --quick does not). `--part 1/2` computes every second one and
-tells nothing.
+python -m benchmarks.gate.trials [--quick] [--json] [--part 1/2] prints the figures of the trials
+that are kept, and computes those that are missing (minutes each; --quick does not). `--part 1/2`
+only computes, every second one.
 
 A trial is a small network trained from scratch on pictures of its own, audited as by `sightline
 audit` but in this process, and held against the policy of the demo, whose limits were set on seeds
@@ -12,7 +12,6 @@ change is true; and two trainings of one recipe, networks that differ by what th
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -24,8 +23,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.audit_in_process import computed_here
-from benchmarks.measure import Figure, main
+from benchmarks.audit_in_process import attribute_in_process
+from benchmarks.measure import Figure, make_parser, print_figures
 from benchmarks.retraining.cells import CELLS
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings, AuditRequest
@@ -44,7 +43,7 @@ from tasks.synthetic.baseline import train_baseline
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 
-VERSION = 1  # of how trials are made and judged
+VERSION = 1  # of how trials are made and measured
 KEPT = CELLS / "gate"
 POLICY = Path(__file__).parents[2] / "flows/policy.toml"
 STRONG, HALF, NONE = 0.95, 0.8, 0.25
@@ -81,16 +80,16 @@ class Trial:
 
     def bundle(self, training_seed: int) -> Path:
         """A network trained on the biased split."""
-        place = self.folder / f"model-{training_seed}"
-        return train_baseline(self.folder / "benchmark", place, seed=training_seed)
+        bundle = self.folder / f"model-{training_seed}"
+        return train_baseline(self.folder / "benchmark", bundle, seed=training_seed)
 
-    def audited(self, name: str, bundle: Path, donors: InterventionSettings) -> Run:
+    def audit(self, name: str, bundle: Path, donors: InterventionSettings) -> Run:
         """All that `sightline audit` computes; a finished run is kept."""
         folder = self.folder / name
         if not (folder / "summary.json").is_file():
             data = DataSettings(path=str(self.folder / "benchmark"), split="test")
-            asked = AuditRequest(data, AttributionSettings(methods=(METHOD,)), donors)
-            run, cost = computed_here(folder, ModelSettings(address=str(bundle)), asked)
+            request = AuditRequest(data, AttributionSettings(methods=(METHOD,)), donors)
+            run, cost = attribute_in_process(folder, ModelSettings(address=str(bundle)), request)
             summarise(run, FlagSettings(method=METHOD), cost)
         return open_run(folder)
 
@@ -103,26 +102,26 @@ def run(quick: bool) -> list[Figure]:
     figures: list[Figure] = []
     for strength in (STRONG, HALF, NONE):
         own = [trial for trial in TRIALS if trial.strength == strength]
-        figures += _verdicts(strength, list(_answers("verdict", own, quick)))
-    every = [it["donors"] for it in _answers("same", TRIALS[:SAME], quick)]
-    figures += _sure(KINDS["donors"], every, "interval not above 0.05")
+        figures += _verdicts(strength, list(_load_answers("verdict", own, quick)))
+    every = [it["donors"] for it in _load_answers("same", TRIALS[:SAME], quick)]
+    figures += _sure_changes(KINDS["donors"], every, "interval not above 0.05")
     for strength in (NONE, HALF, STRONG):
         own = [trial for trial in TRIALS[:SAME] if trial.strength == strength]
-        found = list(_answers("same", own, quick))
+        found = list(_load_answers("same", own, quick))
         trained = [it["training"] for it in found]
-        figures += _sure(f"shortcut at {strength}: {KINDS['training']}", trained)
+        figures += _sure_changes(f"shortcut at {strength}: {KINDS['training']}", trained)
         for kind, words in KINDS.items():
-            figures += _kept(f"shortcut at {strength}: {words}", [it[kind] for it in found])
+            figures += _kept_rules(f"shortcut at {strength}: {words}", [it[kind] for it in found])
     return figures
 
 
-def _answers(question: str, trials: Sequence[Trial], quick: bool) -> Iterator[dict[str, Any]]:
+def _load_answers(question: str, trials: Sequence[Trial], quick: bool) -> Iterator[dict[str, Any]]:
     for trial in trials:
         if not quick or trial.file(question).exists():
-            yield answered(question, trial)
+            yield load_answer(question, trial)
 
 
-def answered(question: str, trial: Trial) -> dict[str, Any]:
+def load_answer(question: str, trial: Trial) -> dict[str, Any]:
     """What was kept of the trial, or is made now."""
     file = trial.file(question)
     if not file.exists():
@@ -133,10 +132,10 @@ def answered(question: str, trial: Trial) -> dict[str, Any]:
     return kept
 
 
-def verdict(trial: Trial) -> dict[str, Any]:
+def measure_verdict(trial: Trial) -> dict[str, Any]:
     """What the gate says of the network alone."""
     policy = read_policy(str(POLICY))
-    first = trial.audited("first", trial.bundle(trial.seed), InterventionSettings())
+    first = trial.audit("first", trial.bundle(trial.seed), InterventionSettings())
     alone = read_alone(first)
     rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
     return {
@@ -146,22 +145,22 @@ def verdict(trial: Trial) -> dict[str, Any]:
     }
 
 
-def same(trial: Trial) -> dict[str, Any]:
+def measure_changes(trial: Trial) -> dict[str, Any]:
     """What it says of the network against itself, and against another training of its recipe."""
     policy, bundle = read_policy(str(POLICY)), trial.bundle(trial.seed)
-    first = trial.audited("first", bundle, InterventionSettings())
+    first = trial.audit("first", bundle, InterventionSettings())
     same_donors = InterventionSettings(donors=str(first.folder.path))
-    second = trial.audited("donors", bundle, InterventionSettings(donor_seed=1))
-    third = trial.audited("training", trial.bundle(AGAIN + trial.seed), same_donors)
+    second = trial.audit("donors", bundle, InterventionSettings(donor_seed=1))
+    third = trial.audit("training", trial.bundle(AGAIN + trial.seed), same_donors)
     pairs = {"donors": match_runs(first, second), "training": read_pair(first, third)}
     classes = first.summary().model.classes
-    return {kind: _compared(policy, pair, classes) for kind, pair in pairs.items()}
+    return {kind: _judge_changes(policy, pair, classes) for kind, pair in pairs.items()}
 
 
-QUESTIONS = {"verdict": verdict, "same": same}
+QUESTIONS = {"verdict": measure_verdict, "same": measure_changes}
 
 
-def _compared(policy: Policy, pair: PairedImages, classes: Sequence[str]) -> dict[str, Any]:
+def _judge_changes(policy: Policy, pair: PairedImages, classes: Sequence[str]) -> dict[str, Any]:
     """The policy's rules about changes, and each change with its interval."""
     rulings = rule_on(policy, Evidence(pair, pair, classes))
     changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.is_change]
@@ -184,25 +183,20 @@ def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[F
     refused = sum(not it["passed"] for it in found)
     whole = len(found) == len(SEEDS)
     if strength == NONE:
-        through = len(found) - refused
-        told = f"trials of {len(found)} without a shortcut that are let through"
-        yield Figure(
-            told, through, None, None, "at least 19 of 20", through >= 19 if whole else None
-        )
+        passed = len(found) - refused
+        name, goal = "without a shortcut that are let through", "at least 19 of 20"
+        holds = passed >= 19 if whole else None
+        yield Figure(f"trials of {len(found)} {name}", passed, None, None, goal, holds)
     else:
-        told = f"trials of {len(found)} with a shortcut at {strength} that are refused"
-        yield Figure(
-            told, refused, None, None, "20 of 20", refused == len(found) if whole else None
-        )
-        broken = sum(map(_is_broken, found))
-        yield Figure(f"{told}, by a rule that is broken", broken, None, None, "", None)
+        name = f"trials of {len(found)} with a shortcut at {strength} that are refused"
+        holds = refused == len(found) if whole else None
+        yield Figure(name, refused, None, None, "20 of 20", holds)
+        yield Figure(f"{name}, by a rule that is broken", sum(map(_is_broken, found)))
     for name in ("accuracy", "worst_group", "flips"):
         values = [it["figures"][name][0] for it in found]
         if values:
             mean = sum(values) / len(values)
-            yield Figure(
-                f"shortcut at {strength}: {name}", mean, min(values), max(values), "", None
-            )
+            yield Figure(f"shortcut at {strength}: {name}", mean, min(values), max(values))
 
 
 def _is_broken(found: Mapping[str, Any]) -> bool:
@@ -211,7 +205,9 @@ def _is_broken(found: Mapping[str, Any]) -> bool:
     return any(status == "fail" and not rule.warn for rule, status in rules)
 
 
-def _sure(words: str, found: Sequence[Mapping[str, Any]], goal: str = "") -> Iterator[Figure]:
+def _sure_changes(
+    words: str, found: Sequence[Mapping[str, Any]], goal: str = ""
+) -> Iterator[Figure]:
     """How often an interval leaves out that nothing changed."""
     for name in CHANGES:
         known = [it["figures"][name] for it in found if it["figures"][name] is not None]
@@ -219,35 +215,42 @@ def _sure(words: str, found: Sequence[Mapping[str, Any]], goal: str = "") -> Ite
         yield _share(f"{words}: a sure change of {name}", surely, len(known), goal)
 
 
-def _kept(words: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+def _kept_rules(words: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
     """How often each of the policy's rules about changes is kept."""
     for rule in found[0]["rules"] if found else ():
         kept = sum(it["rules"][rule] == "pass" for it in found)
         yield _share(f"{words}: kept: {rule.partition(' against')[0]}", kept, len(found))
 
 
-def _share(told: str, count: int, of: int, goal: str = "") -> Figure:
+def _share(name: str, count: int, of: int, goal: str = "") -> Figure:
     rate = wilson(count, of)
     value, low, high = (number or 0.0 for number in (rate.value, rate.low, rate.high))
     holds = low <= 0.05 if goal and of == SAME else None
-    return Figure(f"{told}, of {of}", value, low, high, goal, holds)
+    return Figure(f"{name}, of {of}", value, low, high, goal, holds)
 
 
 def compute(part: int, parts: int) -> None:
     """What is missing of every so-many-th trial, verdicts first."""
     torch.set_num_threads(1)
-    asked = [("verdict", trial) for trial in TRIALS] + [("same", trial) for trial in TRIALS[:SAME]]
-    for question, trial in asked:
+    questions = [("verdict", trial) for trial in TRIALS] + [
+        ("same", trial) for trial in TRIALS[:SAME]
+    ]
+    for question, trial in questions:
         if TRIALS.index(trial) % parts == part - 1 and not trial.file(question).exists():
             sys.stderr.write(f"{question}: strength {trial.strength}, seed {trial.seed}\n")
-            answered(question, trial)
+            load_answer(question, trial)
+
+
+def main() -> None:
+    """The command."""
+    parser = make_parser()
+    parser.add_argument("--part", help="only compute, this part of so many: 1/2")
+    arguments = parser.parse_args()
+    if arguments.part:
+        compute(*map(int, arguments.part.split("/")))
+    else:
+        print_figures(run(arguments.quick), arguments)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--part")
-    asked = parser.parse_known_args()[0]
-    if asked.part:
-        compute(*map(int, asked.part.split("/")))
-    else:
-        main(run)
+    main()

@@ -1,9 +1,9 @@
 """What each objective makes of a network that has learnt a shortcut, and of one without.
 
-A cell is one network,
-trained further by one objective and judged on pictures that nothing was chosen by. It is kept in
-benchmarks/cells, and the study goes on where it stopped. Settings were chosen on seeds of 100 and
-more. Shapes: N pictures, S=4 scenes of each, M of them explained, h w cells of a map.
+A cell is one network, trained further by one objective and tested on pictures that nothing was
+chosen by. It is kept in benchmarks/cells, and the study goes on where it stopped. Settings were
+chosen on seeds of 100 and more. Shapes: N pictures, S=4 scenes of each, M of them explained, h w
+cells of a map.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.retraining.pictures import Scenery
+from benchmarks.retraining.pictures import StudyPictures
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier
 from models.classifier.settings import ModelSettings
@@ -35,7 +35,7 @@ from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 
 CELLS = Path(__file__).parents[1] / "cells"
-VERSION = 1  # of how cells are made and judged
+VERSION = 1  # of how cells are made and tested
 STEPS = 300
 MAPS = ("grad_cam", "layer_cam", "integrated_gradients", "input_x_gradient", "full_grad", "ibisa")
 EXPLAINED, BATCH = 192, 64
@@ -79,7 +79,7 @@ ROWS = {
 class Cell:
     """One network of the study."""
 
-    scenery: Scenery
+    pictures: StudyPictures
     row: str
     equal: str = "steps"  # or seconds
     settings: FinetuneSettings = SETTINGS
@@ -95,7 +95,7 @@ class Cell:
             update={
                 "objective": ROWS[self.row].objective or "erm",
                 "steps": self.steps,
-                "training_seed": self.scenery.seed,
+                "training_seed": self.pictures.seed,
             }
         )
 
@@ -103,32 +103,32 @@ class Cell:
     def file(self) -> Path:
         row = ROWS[self.row]
         recipe = self.recipe.model_dump(exclude_defaults=True)  # a new setting changes no cell
-        told = json.dumps([VERSION, row.objective, row.masks, row.labelled, recipe])
-        digest = hashlib.sha256(told.encode()).hexdigest()[:8]
+        content = json.dumps([VERSION, row.objective, row.masks, row.labelled, recipe])
+        digest = hashlib.sha256(content.encode()).hexdigest()[:8]
         name = f"{self.row} {self.equal}".replace(",", "").replace("%", "").replace(" ", "-")
-        return CELLS / self.scenery.name / f"{name}-{digest}.npz"
+        return CELLS / self.pictures.name / f"{name}-{digest}.npz"
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class CellResult:
     """What a cell's network answers, and where its maps lie."""
 
     prediction_N: np.ndarray
-    moved_SN: np.ndarray  # on another background of the same kind, then on each other kind
+    redrawn_SN: np.ndarray  # on a new background of the same kind, then of each other kind
     lift_M: Mapping[str, np.ndarray]
     history: list[dict[str, float]]
     seconds: float
 
 
-def computed(cell: Cell) -> Judged:
+def load_cell(cell: Cell) -> CellResult:
     """The cell as it was kept, or made now."""
     if not cell.file.exists():
         started = time.perf_counter()
-        classifier, standing = retrained(cell)
+        classifier, state = retrain(cell)
         seconds = time.perf_counter() - started
-        _keep(cell, judged(cell.scenery, classifier), standing, seconds)
+        _keep(cell, evaluate(cell.pictures, classifier), state, seconds)
     kept = np.load(cell.file)
-    return Judged(
+    return CellResult(
         kept["prediction"],
         kept["moved"],
         {name: kept[f"lift.{name}"].astype(np.float64) for name in MAPS},
@@ -137,12 +137,12 @@ def computed(cell: Cell) -> Judged:
     )
 
 
-def retrained(cell: Cell) -> tuple[Classifier, TrainingState]:
-    """The network of the scenery, trained further, or as it was."""
-    scenery, row = cell.scenery, ROWS[cell.row]
-    network, preprocessing = scenery.network(), scenery.preprocessing
+def retrain(cell: Cell) -> tuple[Classifier, TrainingState]:
+    """The network that has learnt the pictures, trained further, or as it was."""
+    pictures, row = cell.pictures, ROWS[cell.row]
+    network, preprocessing = pictures.network(), pictures.preprocessing
     built = BuiltNetwork(
-        network, ADDRESS, classes=scenery.settings.classes, preprocessing=preprocessing
+        network, ADDRESS, classes=pictures.settings.classes, preprocessing=preprocessing
     )
     classifier = check_classifier(built, ModelSettings(address=ADDRESS))
     if row.objective is None:
@@ -150,57 +150,57 @@ def retrained(cell: Cell) -> tuple[Classifier, TrainingState]:
     assert classifier.grid is not None
     objective = find_objective(row.objective).objective
     grids = (classifier.grid,) * len(objective.layers)
-    held_out = HeldOut(scenery.validation, preprocessing, torch.device("cpu"))
-    training = Training(
-        network, preprocessing, _album(scenery, row), objective, cell.recipe, grids, held_out
-    )
+    held_out = HeldOut(pictures.validation, preprocessing, torch.device("cpu"))
+    images = _training_images(pictures, row)
+    training = Training(network, preprocessing, images, objective, cell.recipe, grids, held_out)
     return classifier, finetune(training)
 
 
-def _album(scenery: Scenery, row: Row) -> TrainingImages:
-    album = scenery.estimated() if row.masks == "estimated" else scenery.album
+def _training_images(pictures: StudyPictures, row: Row) -> TrainingImages:
+    images = pictures.train_with_estimates() if row.masks == "estimated" else pictures.train
     if row.masks == "tenth":
-        chance_N = torch.rand(len(album), generator=torch.Generator().manual_seed(scenery.seed))
-        album = replace(album, known_N=chance_N < 0.1)
+        generator = torch.Generator().manual_seed(pictures.seed)
+        images = replace(images, known_N=torch.rand(len(images), generator=generator) < 0.1)
     if not row.labelled:
-        album = replace(album, label_N=torch.full_like(album.label_N, -1))
-    return album
+        images = replace(images, label_N=torch.full_like(images.label_N, -1))
+    return images
 
 
-def judged(scenery: Scenery, classifier: Classifier) -> dict[str, np.ndarray]:
-    """Answers on the test pictures, as they are and drawn again, and lifts of the first ones."""
+def evaluate(pictures: StudyPictures, classifier: Classifier) -> dict[str, np.ndarray]:
+    """Answers on the test pictures, as they are and redrawn, and lifts of the first ones."""
     network, preprocessing = classifier.network, classifier.preprocessing
     columns = {
-        "prediction": predict(network, scenery.test.image_NCHW, preprocessing),
+        "prediction": predict(network, pictures.test.image_NCHW, preprocessing),
         "moved": torch.stack(
-            [predict(network, image_NCHW, preprocessing) for image_NCHW in scenery.moved()]
+            [predict(network, image_NCHW, preprocessing) for image_NCHW in pictures.redrawn()]
         ),
     }
     found = {name: value.to(torch.uint8).numpy() for name, value in columns.items()}
     return found | {
-        f"lift.{name}": lifts(scenery, classifier, name).numpy().astype(np.float16) for name in MAPS
+        f"lift.{name}": lifts(pictures.test, classifier, name).numpy().astype(np.float16)
+        for name in MAPS
     }
 
 
-def lifts(scenery: Scenery, classifier: Classifier, name: str) -> Tensor:
+def lifts(test: TrainingImages, classifier: Classifier, name: str) -> Tensor:
     """(M,): of the maps of the predicted class; NaN for a map of zeros."""
-    method, test = find_method(name), scenery.test
+    method = find_method(name)
     found = []
     for row_B in torch.split(torch.arange(EXPLAINED), BATCH):
         image_BCHW = classifier.preprocessing.normalise(test.image_NCHW[row_B])
         with torch.no_grad():
             target_B = classifier.network(image_BCHW).argmax(1)
-        asked = Question(classifier.network, image_BCHW, target_B, grid=classifier.grid)
-        map_Bhw = explain(method, asked).abs()
+        question = Question(classifier.network, image_BCHW, target_B, grid=classifier.grid)
+        map_Bhw = explain(method, question).abs()
         mask_Bhw = to_cells(test.mask_NHW[row_B] / 255, (map_Bhw.shape[1], map_Bhw.shape[2]))
         found.append(lift(foreground_share(map_Bhw, mask_Bhw), mask_Bhw.mean((1, 2))))
     return torch.cat(found)
 
 
 def _keep(
-    cell: Cell, columns: Mapping[str, np.ndarray], standing: TrainingState, seconds: float
+    cell: Cell, columns: Mapping[str, np.ndarray], state: TrainingState, seconds: float
 ) -> None:
     cell.file.parent.mkdir(parents=True, exist_ok=True)
-    history = [{"epoch": epoch.number, **epoch.figures} for epoch in standing.history]
-    told = {"history": np.array(json.dumps(history)), "seconds": np.array(seconds)}
-    np.savez_compressed(cell.file, allow_pickle=False, **columns, **told)
+    history = [{"epoch": epoch.number, **epoch.figures} for epoch in state.history]
+    training = {"history": np.array(json.dumps(history)), "seconds": np.array(seconds)}
+    np.savez_compressed(cell.file, allow_pickle=False, **columns, **training)

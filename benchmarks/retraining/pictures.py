@@ -1,4 +1,4 @@
-"""What retraining is studied on: a benchmark's pictures, a network that has learnt them, truths.
+"""What retraining is studied on: a benchmark's pictures, and a network that has learnt them.
 
 Made once and kept on this machine. Shapes: N pictures, S=4 scenes of each, C=3, H, W.
 """
@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from benchmarks.retraining.trained_networks import elsewhere, learnt
+from benchmarks.synthetic import DatasetVariant, redraw, rows_of_split, train_once
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_preprocessing
 from tasks.catalog.catalog import make_catalog
@@ -26,40 +26,24 @@ from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import MaskReading, Reader
 from tasks.pictures.settings import ForegroundSettings
 from tasks.synthetic.baseline import training_images_of
-from tasks.synthetic.dataset import read_rows, write_benchmark
+from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 
-VERSION = 1  # of the scenery; another version is another folder
+VERSION = 1  # of the pictures and networks; another version is another folder
 
 
 @dataclass(frozen=True)
-class Scenery:
-    """Which pictures."""
-
-    look: str = "first"
-    size: str = "small"
-    strength: float = 0.95
-    seed: int = 1
-
-    @property
-    def name(self) -> str:
-        return f"{self.look}-{self.size}-{self.strength}-{self.seed}"
+class StudyPictures(DatasetVariant):
+    """One variant's pictures on this machine, and the network that has learnt them."""
 
     @cached_property
     def settings(self) -> BenchmarkSettings:
-        return BenchmarkSettings.model_validate(
-            {
-                "look": self.look,
-                "object_size": self.size,
-                "strength": self.strength,
-                "seed": self.seed,
-            }
-        )
+        return self.make_settings()
 
     @cached_property
     def folder(self) -> Path:
         """With the pictures in it."""
-        folder = Path(tempfile.gettempdir()) / f"sightline-scenery-{VERSION}" / self.name
+        folder = Path(tempfile.gettempdir()) / f"sightline-study-{VERSION}" / self.name
         write_benchmark(folder, self.settings, 1)
         return folder
 
@@ -68,7 +52,7 @@ class Scenery:
         return small_preprocessing(self.settings.image_size)
 
     @cached_property
-    def album(self) -> TrainingImages:
+    def train(self) -> TrainingImages:
         """To train on, with all masks and groups."""
         return training_images_of(self.folder, "train", self.preprocessing)
 
@@ -85,23 +69,23 @@ class Scenery:
     @cached_property
     def rows(self) -> list[dict[str, str]]:
         """The test pictures' lines in the table."""
-        return [row for row in read_rows(self.folder) if row["split"] == "test"]
+        return rows_of_split(self.folder, "test")
 
-    def estimated(self) -> TrainingImages:
+    def train_with_estimates(self) -> TrainingImages:
         """The training pictures with estimated foregrounds in place of the masks."""
-        mask_NHW = self._kept("estimated", lambda: self._estimate().mask_NHW)
-        return replace(self.album, mask_NHW=mask_NHW)
+        mask_NHW = self._keep("estimated", lambda: self._estimate().mask_NHW)
+        return replace(self.train, mask_NHW=mask_NHW)
 
-    def moved(self) -> Tensor:
+    def redrawn(self) -> Tensor:
         """(S, N, C, H, W): each test picture drawn again, first on another background of its own
         kind, then on one of each other kind."""
-        return self._kept("moved", self._draw_again)
+        return self._keep("redrawn", self._redraw_all)
 
     def network(self) -> nn.Module:
         """It has learnt the shortcut, where there is one."""
-        return learnt(self.folder / "network.pt", self.album, self.settings, self.seed)
+        return train_once(self.folder / "network.pt", self.train, self.settings, self.seed)
 
-    def _kept(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+    def _keep(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         file = self.folder / f"{name}.npy"
         if not file.exists():
             np.save(file, make().numpy())
@@ -111,18 +95,18 @@ class Scenery:
         settings = self.settings
         data = DataSettings(path=str(self.folder), split="train")
         catalog = make_catalog(data, settings.classes)
-        place = catalog.column_names.index("masks")
+        index = catalog.column_names.index("masks")
         nothing = pa.nulls(len(catalog), catalog.schema.field("masks").type)
-        catalog = catalog.set_column(place, "masks", nothing)
+        catalog = catalog.set_column(index, "masks", nothing)
         estimator = load_estimator(ForegroundSettings(source="estimate"), self.preprocessing.size)
         reader = Reader(self.preprocessing, MaskReading("foreground", "upright"), estimator)
         return read_training_images(catalog, settings.classes, reader)
 
-    def _draw_again(self) -> Tensor:
+    def _redraw_all(self) -> Tensor:
         scenes = []
-        for away in range(len(self.settings.backgrounds)):
+        for shift in range(len(self.settings.backgrounds)):
             pictures = [
-                elsewhere(row, away, number, self.settings) for number, row in enumerate(self.rows)
+                redraw(row, shift, number, self.settings) for number, row in enumerate(self.rows)
             ]
             scenes.append(np.stack(pictures).transpose(0, 3, 1, 2))
         return torch.from_numpy(np.stack(scenes))

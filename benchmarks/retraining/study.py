@@ -1,9 +1,10 @@
-"""The study of retraining: which cells there are, what they say together, and what was hoped for.
+"""The study of retraining: what each comparison found, what was hoped for, and its tables.
 
-python -m benchmarks.retraining.study [--quick] [--json] tells the figures of the cells that are
-kept, and computes those that are missing (minutes each; --quick does not). `--part 1/2` computes
-those of every second scenery and tells nothing, so that processes can share the work; `--tables`
-prints Markdown.
+    python -m benchmarks.retraining.study [--quick] [--json] [--part 1/2 | --tables]
+
+prints the figures of the cells that are kept, and computes those that are missing (minutes each;
+--quick does not). `--part 1/2` only computes, for every second variant of the pictures, so that
+processes can share the work; `--tables` prints the tables of results.md.
 
 An interval is a bootstrap's over seeds and, within a seed, over images; differences are paired.
 Shapes: R draws.
@@ -11,46 +12,45 @@ Shapes: R draws.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 
-from benchmarks.measure import Figure, main
-from benchmarks.retraining.cells import MAPS, ROWS, Cell, computed
-from benchmarks.retraining.questions import (
-    CHAPTERS,
+from benchmarks.measure import Figure, make_parser, print_figures
+from benchmarks.retraining.cells import MAPS, ROWS, Cell, load_cell
+from benchmarks.retraining.comparisons import (
+    COMPARISONS,
     NONE,
     SECOND,
     SECONDS,
     SEEDS,
     STRONG,
-    Chapter,
-    row_of,
+    Comparison,
+    figures_of_row,
 )
 from benchmarks.retraining.seed_bootstrap import Interval
 from tasks.intervals.bootstrap import Floats
 
 
 def run(quick: bool) -> list[Figure]:
-    """What was hoped for, and what it came to; --quick: of the chapters whose cells are kept."""
-    there = _kept() if quick else list(CHAPTERS)
-    return [figure for chapter in there for figure in JUDGES[chapter.title](chapter)]
+    """What was hoped for, and what it came to; --quick: of the comparisons whose cells are kept."""
+    comparisons = _kept() if quick else list(COMPARISONS)
+    return [figure for it in comparisons for figure in FIGURES[it.title](it)]
 
 
-def _kept() -> list[Chapter]:
-    kept = (chapter.kept() for chapter in CHAPTERS)
-    return [chapter for chapter in kept if chapter.seeds]
+def _kept() -> list[Comparison]:
+    kept = (comparison.kept() for comparison in COMPARISONS)
+    return [comparison for comparison in kept if comparison.seeds]
 
 
-def _rows(chapter: Chapter) -> dict[str, dict[str, Floats]]:
-    return {row: row_of(chapter, row) for row in chapter.rows}
+def _rows(comparison: Comparison) -> dict[str, dict[str, Floats]]:
+    return {row: figures_of_row(comparison, row) for row in comparison.rows}
 
 
-def _strong(chapter: Chapter) -> list[Figure]:
-    rows = _rows(chapter)
+def _strong(comparison: Comparison) -> list[Figure]:
+    rows = _rows(comparison)
     own, swap, erm = rows["sib, interventional"], rows["swap"], rows["erm"]
     worst, lost = Interval.of(own["worst group"]), Interval.of(erm["follows"] - own["follows"])
     share = Interval.of(own["flips"] / swap["flips"])
@@ -63,62 +63,59 @@ def _strong(chapter: Chapter) -> list[Figure]:
             lost.value <= 0.02,
         ),
         share.figure("interventional: flips, of swap's", "at most 0.5", share.value <= 0.5),
-        Figure(
-            "interventional: methods of six with more lift than swap",
-            ahead,
-            None,
-            None,
-            "at least 5",
-            ahead >= 5,
-        ),
+        _count("interventional: methods of six with more lift than swap", ahead, has_goal=True),
     ]
 
 
-def _second(chapter: Chapter) -> list[Figure]:
+def _second(comparison: Comparison) -> list[Figure]:
     """Is interventional > swap > erm?"""
-    rows = _rows(chapter)
+    rows = _rows(comparison)
     figures = []
     for better, worse in (("sib, interventional", "swap"), ("swap", "erm")):
-        for name, sign in (("worst group", 1), ("flips", -1)):
-            lead = Interval.of(sign * (rows[better][name] - rows[worse][name]))
-            told = f"second look: {better} better than {worse} in {name} by"
-            figures.append(lead.figure(told, "above 0", lead.value > 0))
+        for figure, sign in (("worst group", 1), ("flips", -1)):
+            lead = Interval.of(sign * (rows[better][figure] - rows[worse][figure]))
+            name = f"second look: {better} better than {worse} in {figure} by"
+            figures.append(lead.figure(name, "above 0", lead.value > 0))
     return figures
 
 
-def _none(chapter: Chapter) -> list[Figure]:
+def _none(comparison: Comparison) -> list[Figure]:
     """The paper's claim: maps move to the object, and accuracy stays."""
-    rows = _rows(chapter)
+    rows = _rows(comparison)
     figures = []
-    for row in (row for row in chapter.rows if row not in ("before", "erm")):
+    for row in (row for row in comparison.rows if row not in ("before", "erm")):
         gains = [Interval.of(rows[row][name] - rows["erm"][name]) for name in MAPS]
-        ahead = sum(gain.low > 0 for gain in gains)
+        ahead, name = sum(gain.low > 0 for gain in gains), f"no shortcut: {row}"
         lead = Interval.of(rows[row]["accuracy"] - rows["erm"]["accuracy"])
-        told = f"no shortcut: {row}"
-        figures.append(
-            Figure(
-                f"{told}: methods of six with more lift than erm",
+        figures += [
+            _count(
+                f"{name}: methods of six with more lift than erm",
                 ahead,
-                None,
-                None,
-                "at least 5" if row.startswith("sib") else "",
-                ahead >= 5 if row.startswith("sib") else None,
-            )
+                has_goal=row.startswith("sib"),
+            ),
+            lead.figure(f"{name}: accuracy more than erm's"),
+        ]
+    return figures
+
+
+def _count(name: str, methods: int, *, has_goal: bool) -> Figure:
+    if not has_goal:
+        return Figure(name, methods)
+    return Figure(name, methods, None, None, "at least 5", methods >= 5)
+
+
+def _seconds(comparison: Comparison) -> list[Figure]:
+    equal_steps = replace(STRONG, seeds=comparison.seeds)
+    own = figures_of_row(equal_steps, "sib, interventional")["worst group"]
+    return [
+        Interval.of(own - figures["worst group"]).figure(
+            f"equal seconds: interventional's worst group over {row}'s"
         )
-        figures.append(lead.figure(f"{told}: accuracy more than erm's", "", None))
-    return figures
+        for row, figures in _rows(comparison).items()
+    ]
 
 
-def _seconds(chapter: Chapter) -> list[Figure]:
-    own = row_of(replace(STRONG, seeds=chapter.seeds), "sib, interventional")
-    figures = []
-    for row in chapter.rows:
-        lead = Interval.of(own["worst group"] - row_of(chapter, row)["worst group"])
-        figures.append(lead.figure(f"equal seconds: interventional's worst group over {row}'s"))
-    return figures
-
-
-JUDGES: dict[str, Callable[[Chapter], list[Figure]]] = {
+FIGURES: dict[str, Callable[[Comparison], list[Figure]]] = {
     STRONG.title: _strong,
     SECOND.title: _second,
     NONE.title: _none,
@@ -127,12 +124,12 @@ JUDGES: dict[str, Callable[[Chapter], list[Figure]]] = {
 
 
 def tables() -> str:
-    """Every chapter whose cells are kept, as Markdown."""
-    told = (table for it in _kept() for table in (_table(it), _adds(it)))
-    return "\n\n".join(table for table in told if table)
+    """Every comparison whose cells are kept, as Markdown."""
+    found = (table for it in _kept() for table in (_table(it), _table_of_differences(it)))
+    return "\n\n".join(table for table in found if table)
 
 
-ADDS = (  # what is added, to what
+DIFFERENCES = (  # what is added, to what
     ("cross entropy for as many steps, to the network before", "erm", "before"),
     ("the exchange, to cross entropy", "swap", "erm"),
     ("the feature term, to cross entropy", "sib, feature", "erm"),
@@ -148,27 +145,27 @@ ADDS = (  # what is added, to what
     ("IB-SGL as printed, to cross entropy", "ibsgl, paper", "erm"),
     ("the last layer alone on balanced groups, instead of cross entropy", "dfr", "erm"),
 )
-TOLD = ("accuracy", "worst group", "flips", "grad_cam", "integrated_gradients", "ibisa")
+SHOWN = ("accuracy", "worst group", "flips", "grad_cam", "integrated_gradients", "ibisa")
 
 
-def _adds(chapter: Chapter) -> str:
+def _table_of_differences(comparison: Comparison) -> str:
     """What each term adds: paired differences; nothing where no two rows differ by one."""
-    rows = _rows(chapter)
+    rows = _rows(comparison)
     lines = []
-    for words, having, lacking in ADDS:
+    for words, having, lacking in DIFFERENCES:
         if having in rows and lacking in rows:
-            found = (Interval.of(rows[having][name] - rows[lacking][name]) for name in TOLD)
-            cells = (_cell(having, name, it) for name, it in zip(TOLD, found, strict=True))
+            found = (Interval.of(rows[having][name] - rows[lacking][name]) for name in SHOWN)
+            cells = (_cell(having, name, it) for name, it in zip(SHOWN, found, strict=True))
             lines.append(f"| {words} | {' | '.join(cells)} |")
-    head = [f"| {chapter.title}: what adds | {' | '.join(TOLD)} |", "|---" * 7 + "|"]
+    head = [f"| {comparison.title}: what adds | {' | '.join(SHOWN)} |", "|---" * 7 + "|"]
     return "\n".join([*head, *lines]) if lines else ""
 
 
-def _table(chapter: Chapter) -> str:
-    rows = _rows(chapter)
+def _table(comparison: Comparison) -> str:
+    rows = _rows(comparison)
     names = list(next(iter(rows.values())))
     lines = [
-        f"### {chapter.title} (seeds {', '.join(map(str, chapter.seeds))})",
+        f"### {comparison.title} (seeds {', '.join(map(str, comparison.seeds))})",
         "",
         f"| objective | {' | '.join(names)} |",
     ]
@@ -189,35 +186,36 @@ def _cell(row: str, name: str, interval: Interval) -> str:
 
 
 def compute(part: int, parts: int) -> None:
-    """The missing cells of every so-many-th scenery, which no other part draws."""
+    """The missing cells of every so-many-th variant of the pictures: no two parts draw the same."""
     torch.set_num_threads(1)
     cells = list(_all_cells())
-    names = list(dict.fromkeys(cell.scenery.name for cell in cells))
+    names = list(dict.fromkeys(cell.pictures.name for cell in cells))
     for cell in cells:
-        if names.index(cell.scenery.name) % parts == part - 1 and not cell.file.exists():
-            sys.stderr.write(f"{cell.scenery.name}: {cell.row}, equal {cell.equal}\n")
-            computed(cell)
+        if names.index(cell.pictures.name) % parts == part - 1 and not cell.file.exists():
+            sys.stderr.write(f"{cell.pictures.name}: {cell.row}, equal {cell.equal}\n")
+            load_cell(cell)
 
 
 def _all_cells() -> Iterator[Cell]:
     """Seed by seed, so that every row has one early."""
-    for place in range(len(SEEDS)):
-        for chapter in CHAPTERS:
-            yield from (chapter.cells(row)[place] for row in chapter.rows)
+    for index in range(len(SEEDS)):
+        for comparison in COMPARISONS:
+            yield from (comparison.cells(row)[index] for row in comparison.rows)
 
 
-def _parse(given: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.retraining.study", add_help=False)
-    parser.add_argument("--part")
-    parser.add_argument("--tables", action="store_true")
-    return parser.parse_known_args(given)[0]
+def main() -> None:
+    """The command."""
+    parser = make_parser()
+    parser.add_argument("--part", help="only compute, this part of so many: 1/2")
+    parser.add_argument("--tables", action="store_true", help="print the tables of results.md")
+    arguments = parser.parse_args()
+    if arguments.part:
+        compute(*map(int, arguments.part.split("/")))
+    elif arguments.tables:
+        sys.stdout.write(tables() + "\n")
+    else:
+        print_figures(run(arguments.quick), arguments)
 
 
 if __name__ == "__main__":
-    asked = _parse(sys.argv[1:])
-    if asked.part:
-        compute(*map(int, asked.part.split("/")))
-    elif asked.tables:
-        sys.stdout.write(tables() + "\n")
-    else:
-        main(run)
+    main()

@@ -16,14 +16,13 @@ from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_least, at_most, cpu_seconds_in_turns, main, ratios
 from models.methods.registry import LAYER_METHODS, PASS_METHODS
 from models.network.capture import capture
 from models.network.grid import Grid
 
 GRID = Grid("layer4", 7, 7)
-FULL_SIZE = 224  # pixels a side; smaller pictures are not judged by the goals
+FULL_SIZE = 224  # pixels a side; smaller pictures have no goals
 RIVALS = {"grad_cam": GradCAM, "grad_cam_pp": GradCAMPlusPlus, "layer_cam": LayerCAM}
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 

@@ -13,25 +13,25 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.audit.known_classifiers import World, known
+from benchmarks.audit.known_classifiers import ClassifierSpec, load_known_classifier
 from benchmarks.measure import Figure, main
 from models.classifier.classifier import save_bundle
 from tasks.runs.reader import open_run
 
-WORLD = World("first", "default", 0.95, 1)
+CLASSIFIER = ClassifierSpec("first", "default", 0.95, 1)
 MINUTES = 4
 
 
 def run(quick: bool) -> list[Figure]:
     """Seconds of the command, and how many methods and images it compared."""
-    there = known(WORLD)
+    known = load_known_classifier(CLASSIFIER)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        own = replace(there.classifier, architecture="sightline:small_resnet")
+        own = replace(known.classifier, architecture="sightline:small_resnet")
         save_bundle(folder / "model", own)
         command = [
             *(str(Path(sys.executable).with_name("sightline")), "compare-methods"),
-            *("--data", str(there.table.parent), "--split", "test"),
+            *("--data", str(known.table.parent), "--split", "test"),
             *("--model", str(folder / "model"), "--out", str(folder / "run")),
             *(("--sample", "8", "--tested", "8") if quick else ()),
         ]
@@ -39,9 +39,12 @@ def run(quick: bool) -> list[Figure]:
         subprocess.run(command, check=True, cwd=folder, capture_output=True)
         seconds = time.perf_counter() - start
         summary = open_run(folder / "run").rivals()
-    told = f"seconds to compare {len(summary.methods)} methods on {summary.images} pictures"
-    goal = "" if quick else f"under {60 * MINUTES}"
-    return [Figure(told, seconds, None, None, goal, None if quick else seconds < 60 * MINUTES)]
+    figure = Figure(
+        f"seconds to compare {len(summary.methods)} methods on {summary.images} pictures", seconds
+    )
+    if quick:
+        return [figure]
+    return [replace(figure, goal=f"under {60 * MINUTES}", holds=seconds < 60 * MINUTES)]
 
 
 if __name__ == "__main__":

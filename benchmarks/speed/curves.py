@@ -1,7 +1,7 @@
 """Insertion and deletion of a batch of images, beside a loop that takes one image at a time.
 
 The loop does what the RISE authors' code does: the next pixels of an image are exchanged in place
-and the network is asked, state after state; or, a little better, once for all states of the image.
+and the network is called, state after state; or, a little better, once for all states of the image.
 All make the same 20 states of the same random pictures and maps, by the same networks in the same
 memory format, and find the same areas; on a GPU where there is one, else on one torch thread;
 process CPU time. A last figure takes the authors' own settings on their side: a row of pixels a
@@ -18,8 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_least, cpu_seconds_in_turns, main, ratios
 from benchmarks.speed.cams import FORMATS, Subject, make_subject
 from models.classifier.small_resnet import small_resnet
 from models.map_quality.faithfulness import STEPS, curve, find_ends, hottest_first
@@ -43,7 +42,7 @@ def run(quick: bool) -> list[Figure]:
 
 def compare(subject: Subject, goal: float | None, rounds: int) -> list[Figure]:
     """The batch, and the loop with either kind of call, in turns."""
-    subject = placed(subject, "cuda" if torch.cuda.is_available() else "cpu")
+    subject = move_to_device(subject, "cuda" if torch.cuda.is_available() else "cpu")
     cells = (len(subject.image_BCHW), 7, 7)
     map_Bhw = torch.rand(cells, generator=torch.Generator().manual_seed(0)).to(subject.image_BCHW)
     ways: dict[str, Callable[[], object]] = {
@@ -51,7 +50,7 @@ def compare(subject: Subject, goal: float | None, rounds: int) -> list[Figure]:
         "state after state": partial(areas_in_loop, subject, map_Bhw, state_after_state),
         "all states of an image": partial(areas_in_loop, subject, map_Bhw, states_at_once),
         "authors": partial(
-            areas_in_loop, first_of(subject), map_Bhw[:1], states_at_once, rows_of(subject)
+            areas_in_loop, first_picture(subject), map_Bhw[:1], states_at_once, rows_of(subject)
         ),
     }
     seconds = cpu_seconds_in_turns(ways, rounds)
@@ -73,7 +72,7 @@ def compare(subject: Subject, goal: float | None, rounds: int) -> list[Figure]:
     ]
 
 
-def first_of(subject: Subject) -> Subject:
+def first_picture(subject: Subject) -> Subject:
     """One picture of it."""
     return replace(subject, image_BCHW=subject.image_BCHW[:1])
 
@@ -91,8 +90,8 @@ def small_subject(batch: int) -> Subject:
     return Subject(f"small network, 64 px, batch {batch}, channels_last", network, image_BCHW)
 
 
-def placed(subject: Subject, device: str) -> Subject:
-    """The same there."""
+def move_to_device(subject: Subject, device: str) -> Subject:
+    """The same on that device."""
     return replace(
         subject,
         name=f"{subject.name}, {device}",
@@ -107,12 +106,12 @@ def areas_of_batch(subject: Subject, map_Bhw: Tensor) -> Tensor:
     with as_found(subject.network):
         with torch.no_grad():
             target_B = subject.network(image_BCHW).argmax(1)
-        asked = Question(subject.network, image_BCHW, target_B)
-        ends = find_ends(asked)
+        question = Question(subject.network, image_BCHW, target_B)
+        ends = find_ends(question)
         order = hottest_first(enlarge(map_Bhw, image_BCHW.shape[2:]))
         curves = (
-            curve(asked, ends.clean, ends.mean, order),
-            curve(asked, ends.blur, ends.clean, order),
+            curve(question, ends.clean, ends.mean, order),
+            curve(question, ends.blur, ends.clean, order),
         )
     return torch.stack([torch.trapezoid(one, dx=1 / STEPS) for one in curves], 1).cpu()
 
@@ -140,8 +139,8 @@ def states(start_1CHW: Tensor, finish_1CHW: Tensor, order_P: Tensor, steps: int)
     picture_1CHW, found = start_1CHW.clone(), []
     pixels = len(order_P)
     ends = [(2 * pixels * step + steps) // (2 * steps) for step in range(steps)]
-    for place_p in torch.tensor_split(order_P, ends):
-        row_p, column_p = place_p // start_1CHW.shape[3], place_p % start_1CHW.shape[3]
+    for pixel_p in torch.tensor_split(order_P, ends):
+        row_p, column_p = pixel_p // start_1CHW.shape[3], pixel_p % start_1CHW.shape[3]
         picture_1CHW[0, :, row_p, column_p] = finish_1CHW[0, :, row_p, column_p]
         found.append(picture_1CHW.clone())
     return found

@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_most, cpu_seconds_in_turns, main, ratios
 from benchmarks.speed.cams import GRID, Subject, goal_of, make_subject, predict
 from models.methods.maps import capture_for
 from models.methods.registry import PASS_METHODS

@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_most, cpu_seconds_in_turns, main, ratios
 from benchmarks.speed.cams import Subject, goal_of, make_subject, predict
 from benchmarks.speed.jpeg_files import SIZE, photographs
 from models.classifier.architectures import BuiltNetwork

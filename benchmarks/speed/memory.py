@@ -8,18 +8,15 @@ the futures and the tables are as long as they would be.
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import psutil
 from PIL import Image
 
-from benchmarks.audit_in_process import Audited, start_audit
+from benchmarks.audit_in_process import StartedAudit, start_audit
 from benchmarks.measure import Figure, main
+from benchmarks.speed.peak_memory import PeakMemory, track_peak_memory
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
@@ -53,83 +50,56 @@ def build():
 """
 
 
-class Watched:
-    """The largest memory of this process that was seen, in MB."""
-
-    def __init__(self) -> None:
-        self.peak = 0.0
-
-
-@contextmanager
-def watching(every: float = 0.01) -> Iterator[Watched]:
-    """Sample the resident memory of this process beside the block."""
-    process, seen, done = psutil.Process(), Watched(), threading.Event()
-
-    def watch() -> None:
-        while not done.wait(every):
-            seen.peak = max(seen.peak, process.memory_info().rss / 1e6)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        thread.join()
-
-
 def run(quick: bool) -> list[Figure]:
     """Growth of the coordinator in MB by stage, and its milliseconds a shard."""
     few, rows = 2_000, 10_000 if quick else 100_000
     with tempfile.TemporaryDirectory() as folder:
         audit(few, Path(folder) / "first")  # what is imported and allocated once is not growth
-        before = psutil.Process().memory_info().rss / 1e6
+        before = PeakMemory().before
         peaks, each = audit(rows, Path(folder) / "second")
     figures = [
-        Figure(f"{rows:,} rows, {stage}: MB above the start", peak - before, None, None, "", None)
+        Figure(f"{rows:,} rows, {stage}: MB above the start", (peak - before) / 1e6)
         for stage, peak in peaks.items()
     ]
-    most = max(peaks.values()) - before
+    most = (max(peaks.values()) - before) / 1e6
     return [
         *figures,
-        Figure(f"{rows:,} rows: largest growth, MB", most, None, None, "at most 100", most <= 100),
+        Figure(f"{rows:,} rows: largest growth, MB", most, goal="at most 100", holds=most <= 100),
         Figure(
             f"{rows:,} rows: coordinator's CPU ms a shard of 256",
             each,
-            None,
-            None,
-            "at most 10",
-            each <= 10,
+            goal="at most 10",
+            holds=each <= 10,
         ),
     ]
 
 
-def audit(rows: int, folder: Path) -> tuple[dict[str, float], float]:
-    """Peak memory of each stage, and milliseconds of CPU a shard."""
+def audit(rows: int, folder: Path) -> tuple[dict[str, int], float]:
+    """Most bytes of each stage, and milliseconds of CPU a shard."""
     folder.mkdir()
     compute = ComputeSettings(workers=WORKERS, batch_size=64)
     peaks = {}
-    with watching() as seen:
-        audited = prepared(rows, folder, compute)
-    peaks["catalog"] = seen.peak
-    run = audited.job.run
-    with watching() as seen:
+    with track_peak_memory() as memory:
+        started = prepare(rows, folder, compute)
+    peaks["catalog"] = memory.most
+    run = started.job.run
+    with track_peak_memory() as memory:
         spent: list[float] = []  # CPU seconds when each shard was counted
         cost = attribute_run(
             run, compute, str(folder / "dask"), lambda _: spent.append(time.process_time())
         )
-    peaks["attribute"] = seen.peak
+    peaks["attribute"] = memory.most
     if cost.computed != rows:
         raise RuntimeError(f"not every row was computed: {cost}")
-    with watching() as seen:
+    with track_peak_memory() as memory:
         summarise(run, FlagSettings(method=METHOD), cost)
         examples_of(run, METHOD)
-    peaks["flag and report"] = seen.peak
+    peaks["flag and report"] = memory.most
     first, last = spent[1], spent[-1]  # the start of the cluster belongs to no shard
     return peaks, 1e3 * (last - first) / (len(spent) - 2)
 
 
-def prepared(rows: int, folder: Path, compute: ComputeSettings) -> Audited:
+def prepare(rows: int, folder: Path, compute: ComputeSettings) -> StartedAudit:
     """A table of so many rows, with labels and masks, as a run folder."""
     chance = np.random.default_rng(0)
     (folder / "net.py").write_text(MODEL)

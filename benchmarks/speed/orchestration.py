@@ -12,9 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.audit_in_process import Audited, random_model, start_audit, workers_of
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most
+from benchmarks.audit_in_process import StartedAudit, random_model, start_audit, workers_of
+from benchmarks.measure import Figure, at_most, main
 from models.classifier.small_resnet import small_preprocessing
 from tasks import schema
 from tasks.attribution.fingerprints import marks_of
@@ -34,9 +33,9 @@ def run(quick: bool) -> list[Figure]:
     """Milliseconds a shard: through the cluster, of the coordinator's CPU, and on a second run."""
     shards, recognitions = (150, 3) if quick else (1_000, 20)
     with tempfile.TemporaryDirectory() as folder:
-        audited = finished_audit(shards, Path(folder))
-        wall, cpu = submit(audited)
-        again = [recognise(audited) for _ in range(recognitions)]
+        started = finished_audit(shards, Path(folder))
+        wall, cpu = submit(started)
+        again = [recognise(started) for _ in range(recognitions)]
     name = f"{shards:,} finished shards"
     return [
         at_most(10, f"{name} through {WORKERS} workers: ms a shard, submit to count", wall, " ms"),
@@ -45,13 +44,13 @@ def run(quick: bool) -> list[Figure]:
     ]
 
 
-def finished_audit(shards: int, folder: Path) -> Audited:
+def finished_audit(shards: int, folder: Path) -> StartedAudit:
     """A run folder in which nothing is left to compute."""
     table = folder / "images.csv"
     Image.new("RGB", (64, 64)).save(folder / "image.png")
     rows = "".join(f"{number},image.png\n" for number in range(shards))
     table.write_text(f"key,file_name\n{rows}")
-    audited = start_audit(
+    started = start_audit(
         DataSettings(path=str(table), key_column="key"),
         random_model("sightline:small_resnet", folder, small_preprocessing()),
         AttributionSettings(shard_size=1),
@@ -59,21 +58,21 @@ def finished_audit(shards: int, folder: Path) -> Audited:
         folder / "audit",
     )
     for shard in range(shards):
-        for stage, mark in marks_of(audited.job, read_shard(audited.job.run, shard)).items():
-            path = audited.job.run.part(stage, shard)
+        for stage, mark in marks_of(started.job, read_shard(started.job.run, shard)).items():
+            path = started.job.run.part(stage, shard)
             write_part(path, schema.PREDICTIONS.empty_table(), mark)
-    return audited
+    return started
 
 
-def submit(audited: Audited) -> tuple[list[float], list[float]]:
+def submit(started: StartedAudit) -> tuple[list[float], list[float]]:
     """Wall and CPU milliseconds a shard of the coordinator, a chunk a round; the first warms up."""
     wall, cpu = [], []
-    with workers_of(audited) as client:
-        for first in range(0, audited.shards, CHUNK):
+    with workers_of(started) as client:
+        for first in range(0, started.shards, CHUNK):
             progress = Progress(total=CHUNK)
             start, spent = time.perf_counter(), time.process_time()
             attribute_shards(
-                client, audited.job, range(first, first + CHUNK), progress, lambda: None
+                client, started.job, range(first, first + CHUNK), progress, lambda: None
             )
             wall.append(1e3 * (time.perf_counter() - start) / CHUNK)
             cpu.append(1e3 * (time.process_time() - spent) / CHUNK)
@@ -82,15 +81,15 @@ def submit(audited: Audited) -> tuple[list[float], list[float]]:
     return wall[1:], cpu[1:]
 
 
-def recognise(audited: Audited) -> float:
+def recognise(started: StartedAudit) -> float:
     """Milliseconds a shard of an attribute stage that finds all its parts and starts no cluster."""
-    scratch = str(audited.job.run.path.parent / "dask")
+    scratch = str(started.job.run.path.parent / "dask")
     start = time.perf_counter()
-    cost = attribute_run(audited.job.run, audited.compute, scratch, lambda _: None)
+    cost = attribute_run(started.job.run, started.compute, scratch, lambda _: None)
     seconds = time.perf_counter() - start
     if cost.computed:  # the parts are empty, and so is what was reused
         raise RuntimeError(f"a second run computed something: {cost}")
-    return 1e3 * seconds / audited.shards
+    return 1e3 * seconds / started.shards
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.audit_in_process import random_model
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most
+from benchmarks.measure import Figure, at_most, main
 from benchmarks.speed.jpeg_files import photographs
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
@@ -34,13 +33,13 @@ def run(quick: bool) -> list[Figure]:
     count, rounds = (300, 1) if quick else (10_000, 2)
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        model = random_model("torchvision:resnet18", place)
-        old, all_of_it = split(photographs(count), place)
-        audit(old, model, place / "old", None)
+        runs = Path(folder)
+        model = random_model("torchvision:resnet18", runs)
+        old, all_of_it = split(photographs(count), runs)
+        audit(old, model, runs / "old", None)
         for number in range(rounds):
-            full = audit(all_of_it, model, place / f"full{number}", None)
-            ratios.append(audit(all_of_it, model, place / f"part{number}", place / "old") / full)
+            full = audit(all_of_it, model, runs / f"full{number}", None)
+            ratios.append(audit(all_of_it, model, runs / f"part{number}", runs / "old") / full)
     name = f"{count:,} photographs, {1 - NEW:.0%} of them in the previous run: time of a full audit"
     goal = None if quick else 0.15  # the start of a cluster is most of a small audit
     return [at_most(goal, name, ratios)]
@@ -50,10 +49,10 @@ def split(photographs: Path, folder: Path) -> tuple[Path, Path]:
     """Two folders of the same pictures: nine of ten, and all."""
     old, all_of_it = folder / "yesterday", folder / "today"
     for number, picture in enumerate(sorted(photographs.glob("*.jpg"))):
-        for place in (old, all_of_it):
-            place.mkdir(exist_ok=True)
-            if place is all_of_it or number % round(1 / NEW):
-                (place / picture.name).symlink_to(picture)
+        for data in (old, all_of_it):
+            data.mkdir(exist_ok=True)
+            if data is all_of_it or number % round(1 / NEW):
+                (data / picture.name).symlink_to(picture)
     return old, all_of_it
 
 
@@ -61,10 +60,10 @@ def audit(data: Path, model: ModelSettings, run: Path, reuse: Path | None) -> fl
     """Seconds from the settings to summary.json."""
     start = time.perf_counter()
     settings = DataSettings(path=str(data))
-    asked = AuditRequest(settings)
+    request = AuditRequest(settings)
     output = OutputSettings(run=str(run), reuse=None if reuse is None else str(reuse))
     folder = prepare_run(
-        asked, FetchedModel(model), output, {"model": model.model_dump(mode="json")}
+        request, FetchedModel(model), output, {"model": model.model_dump(mode="json")}
     )
     compute = ComputeSettings(workers=WORKERS)
     cost = attribute_run(folder, compute, f"{run}-dask", lambda _: None)

@@ -11,15 +11,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
-from threading import Event, Thread
 
-import psutil
 import torch
 import torchvision
 from torch import nn
 
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_most, cpu_seconds_in_turns, ratios
+from benchmarks.measure import Figure, at_most, cpu_seconds_in_turns, main, ratios
+from benchmarks.speed.peak_memory import track_peak_memory
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
 from models.network.layers import find_grid
@@ -44,32 +42,32 @@ OBJECTIVES = {
 }
 
 
-class Stepping:
+class TrainingSteps:
     """One objective's steps on a network, each on other pictures."""
 
     def __init__(self, name: str, network: nn.Module, batch: int, rows: int) -> None:
         self.objective = find_objective(name).objective
         recipe = FinetuneSettings(objective=name, batch_size=batch)
-        album = _album(4 * batch, rows)
+        images = _training_images(4 * batch, rows)
         grid = find_grid(network, torch.zeros(1, 3, rows, rows))
         self.learner = Learner(network, (grid,) * len(self.objective.layers))
         classes = 4
-        answer_NK = torch.eye(classes)[album.label_N]
+        answer_NK = torch.eye(classes)[images.label_N]
         geometry = Preprocessing(crop=(rows, rows))
         device = torch.device("cpu")
-        self.deck = BatchSampler(
-            album, answer_NK, geometry, self.objective, recipe, generator_of(recipe), device
+        self.sampler = BatchSampler(
+            images, answer_NK, geometry, self.objective, recipe, generator_of(recipe), device
         )
         if self.objective.trains == "head":
             network.requires_grad_(False)
             head_of_classes(network).requires_grad_(True)
         self.optimiser = optimiser_of(recipe, network.parameters())
-        self.objective.prepare(self.learner, self.deck.glances, 0)
+        self.objective.prepare(self.learner, self.sampler.glances, 0)
 
     def __call__(self) -> None:
-        row_B = next(self.deck.epoch())
+        row_B = next(self.sampler.epoch())
         self.optimiser.zero_grad()
-        for part in self.deck.parts(row_B, 0, 1):
+        for part in self.sampler.parts(row_B, 0, 1):
             torch.autograd.backward(self.objective.loss(self.learner, part).total)
         self.optimiser.step()
 
@@ -85,7 +83,7 @@ def run(quick: bool) -> list[Figure]:
 
 
 def _costs(
-    where: str, make: Callable[[str], Stepping], rounds: int, goals: dict[str, float | None]
+    where: str, make: Callable[[str], TrainingSteps], rounds: int, goals: dict[str, float | None]
 ) -> list[Figure]:
     """Seconds of a step over those of erm's, in turns; the networks learn meanwhile."""
     ways = {name: make(name) for name in ("erm", *OBJECTIVES)}
@@ -103,47 +101,37 @@ def _peaks() -> list[Figure]:
     for name in ("erm", *OBJECTIVES):
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             megabytes = pool.submit(_peak, name).result()
-        told = f"resnet18, 128 px, batch 16: {name}, MB more at the highest than before"
-        figures.append(Figure(told, megabytes, None, None, "", None))
+        figure = f"resnet18, 128 px, batch 16: {name}, MB more at the highest than before"
+        figures.append(Figure(figure, megabytes))
     return figures
 
 
 def _peak(name: str) -> float:
     torch.set_num_threads(1)
-    stepping = _large(16, name)
-    process, done, seen = psutil.Process(), Event(), [0]
-    before = process.memory_info().rss
-
-    def watch() -> None:
-        while not done.wait(0.005):
-            seen.append(process.memory_info().rss)
-
-    watching = Thread(target=watch)
-    watching.start()
-    for _ in range(2):
-        stepping()
-    done.set()
-    watching.join()
-    return float(max(seen) - before) / 2**20
+    steps = _large(16, name)
+    with track_peak_memory(0.005) as memory:
+        for _ in range(2):
+            steps()
+    return float(memory.most - memory.before) / 2**20
 
 
-def _small(batch: int, name: str) -> Stepping:
+def _small(batch: int, name: str) -> TrainingSteps:
     torch.manual_seed(0)
-    return _stepping(name, small_resnet(4), batch, 64)
+    return _training_steps(name, small_resnet(4), batch, 64)
 
 
-def _large(batch: int, name: str) -> Stepping:
+def _large(batch: int, name: str) -> TrainingSteps:
     torch.manual_seed(0)
-    return _stepping(name, torchvision.models.resnet18(num_classes=4), batch, 128)
+    return _training_steps(name, torchvision.models.resnet18(num_classes=4), batch, 128)
 
 
-def _stepping(name: str, network: nn.Module, batch: int, rows: int) -> Stepping:
-    """With the statistics that it came with, as a network that is mended."""
+def _training_steps(name: str, network: nn.Module, batch: int, rows: int) -> TrainingSteps:
+    """With the statistics that it came with, as a network that is retrained."""
     network.to(memory_format=torch.channels_last).eval()
-    return Stepping(name, network, batch, rows)
+    return TrainingSteps(name, network, batch, rows)
 
 
-def _album(count: int, rows: int) -> TrainingImages:
+def _training_images(count: int, rows: int) -> TrainingImages:
     generator = torch.Generator().manual_seed(0)
     image_NCHW = torch.randint(0, 256, (count, 3, rows, rows), generator=generator)
     mask_NHW = torch.zeros(count, rows, rows, dtype=torch.uint8)

@@ -8,7 +8,7 @@ inherit its environment (allocator, OpenMP), which favours neither. They take tu
 files, a shard for each worker at a time; the first turn warms up, so that no start is measured.
 
 A worker decodes in a thread beside its computing and so may use more than one core: images a second
-of CPU time are told beside images a second.
+of CPU time stand beside images a second.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ import torch
 from distributed import Client
 from torchvision.io import ImageReadMode, decode_image
 
-from benchmarks.audit_in_process import Audited, random_model, start_audit, workers_of
-from benchmarks.measure import Figure, main
-from benchmarks.rounds import at_least, ratios
+from benchmarks.audit_in_process import StartedAudit, random_model, start_audit, workers_of
+from benchmarks.measure import Figure, at_least, main, ratios
 from benchmarks.speed.jpeg_files import photographs
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
@@ -80,7 +79,7 @@ def run(quick: bool) -> list[Figure]:
         one = measure(scale, 1, loops, Path(folder))
         two = measure(scale, 2, loops, Path(folder))
     name = f"audit of {scale.images:,} JPEG files, resnet18, {64 if quick else 224} px"
-    goal_of_one, goal_of_two = (None, None) if quick else (0.85, 0.9)  # too small to be judged
+    goal_of_one, goal_of_two = (None, None) if quick else (0.85, 0.9)  # too small for goals
     return [
         at_least(goal_of_one, f"{name}, 1 worker: images a second, times a bare loop", _speed(one)),
         at_least(None, f"{name}, 1 worker: images a CPU second, times a bare loop", _thrift(one)),
@@ -94,7 +93,7 @@ def run(quick: bool) -> list[Figure]:
 def measure(scale: Scale, workers: int, loops: Executor, folder: Path) -> Sides:
     """Audit and bare loops in turns over all files, a shard for each worker at a time."""
     model = random_model("torchvision:resnet18", folder, scale.preprocessing)
-    audited = start_audit(
+    started = start_audit(
         DataSettings(path=str(photographs(scale.images))),
         model,
         AttributionSettings(memory_format=FORMAT, shard_size=scale.shard_size),
@@ -102,30 +101,30 @@ def measure(scale: Scale, workers: int, loops: Executor, folder: Path) -> Sides:
         folder / f"audit-{workers}",
     )
     sides = Sides([], [])
-    with workers_of(audited) as client:
-        for first in range(0, audited.shards - workers + 1, workers):
-            _take_turns(sides, client, loops, audited, range(first, first + workers))
+    with workers_of(started) as client:
+        for first in range(0, started.shards - workers + 1, workers):
+            _take_turns(sides, client, loops, started, range(first, first + workers))
     return Sides(sides.audit[1:], sides.bare[1:])
 
 
 def _take_turns(
-    sides: Sides, client: Client, loops: Executor, audited: Audited, shards: range
+    sides: Sides, client: Client, loops: Executor, started: StartedAudit, shards: range
 ) -> None:
     """Each side once, on the same files; who goes first changes."""
     if len(sides.audit) % 2:
-        sides.audit.append(_audit(client, audited, shards))
-        sides.bare.append(_bare_loops(loops, audited, shards))
+        sides.audit.append(_audit(client, started, shards))
+        sides.bare.append(_bare_loops(loops, started, shards))
     else:
-        sides.bare.append(_bare_loops(loops, audited, shards))
-        sides.audit.append(_audit(client, audited, shards))
+        sides.bare.append(_bare_loops(loops, started, shards))
+        sides.audit.append(_audit(client, started, shards))
 
 
-def _audit(client: Client, audited: Audited, shards: range) -> Turn:
+def _audit(client: Client, started: StartedAudit, shards: range) -> Turn:
     """The audit's turn, timed by the coordinator."""
     progress = Progress(total=0)
     before = sum(client.run(time.process_time).values())
     start = time.perf_counter()
-    attribute_shards(client, audited.job, shards, progress, lambda: None)
+    attribute_shards(client, started.job, shards, progress, lambda: None)
     wall = time.perf_counter() - start
     cpu = sum(client.run(time.process_time).values()) - before
     if progress.broken or progress.failed or progress.reused:
@@ -133,16 +132,16 @@ def _audit(client: Client, audited: Audited, shards: range) -> Turn:
     return Turn(wall, cpu)
 
 
-def _bare_loops(loops: Executor, audited: Audited, shards: range) -> Turn:
+def _bare_loops(loops: Executor, started: StartedAudit, shards: range) -> Turn:
     """The bare loops' turn, each timed by itself; it ends when the last one is done."""
-    files = [[row.image for row in rows_of(read_shard(audited.job.run, shard))] for shard in shards]
-    turns = list(loops.map(bare_loop, repeat(audited.job.model), files))
+    files = [[row.image for row in rows_of(read_shard(started.job.run, shard))] for shard in shards]
+    turns = list(loops.map(bare_loop, repeat(started.job.model), files))
     return Turn(max(turn.wall for turn in turns), sum(turn.cpu for turn in turns))
 
 
 def bare_loop(model: ModelSettings, files: Sequence[str]) -> Turn:
     """Decode, prepare and predict, batch by batch: what one would write in a notebook."""
-    classifier = _loaded(model)
+    classifier = _load(model)
     wall, cpu = time.perf_counter(), time.process_time()
     predictions: list[int] = []
     for first in range(0, len(files), BATCH):
@@ -151,7 +150,7 @@ def bare_loop(model: ModelSettings, files: Sequence[str]) -> Turn:
 
 
 @cache
-def _loaded(model: ModelSettings) -> Classifier:
+def _load(model: ModelSettings) -> Classifier:
     """Once in each process."""
     torch.set_num_threads(1)
     classifier = load_classifier(model)

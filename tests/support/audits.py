@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.audit_in_process import computed_here
+from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import check_classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
@@ -72,7 +72,7 @@ def run_audit(
     asked: AuditRequest | None = None,
 ) -> RunFolder:
     """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    run, cost = computed_here(folder, model, asked or AuditRequest(data, attribution))
+    run, cost = attribute_in_process(folder, model, asked or AuditRequest(data, attribution))
     summarise(run, FlagSettings(), cost)
     return run
 

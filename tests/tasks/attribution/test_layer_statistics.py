@@ -10,7 +10,7 @@ import pytest
 import torch
 from upath import UPath
 
-from benchmarks.audit_in_process import computed_here
+from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
@@ -63,7 +63,7 @@ def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
 ) -> None:
     monkeypatch.setattr(layer_statistics, "PART", 8)  # three parts
     model = ModelSettings(address=str(bundle))
-    run, _ = computed_here(tmp_path / "run", model, asked_of(benchmark_folder))
+    run, _ = attribute_in_process(tmp_path / "run", model, asked_of(benchmark_folder))
     job = job_of(run, ComputeSettings())
     classifier = load_classifier(model)
     read = reader_of(run.read_state().identity, AuditRequest(DataSettings(path="")).foreground)
@@ -84,7 +84,7 @@ def test_a_later_run_takes_the_survey_over(
     benchmark_folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     model = ModelSettings(address=str(bundle))
-    first, _ = computed_here(tmp_path / "first", model, asked_of(benchmark_folder))
+    first, _ = attribute_in_process(tmp_path / "first", model, asked_of(benchmark_folder))
     output = OutputSettings(run=str(tmp_path / "second"), reuse=str(first.path))
     second = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), output, {})
     assert survey_mark(second) == survey_mark(first)

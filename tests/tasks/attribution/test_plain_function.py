@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.audit_in_process import computed_here
+from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.classifier import load_classifier
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
@@ -63,7 +63,7 @@ def test_a_function_is_audited_by_methods_of_the_picture(
     benchmark_folder: Path, tmp_path: Path
 ) -> None:
     wanted = asked(benchmark_folder, "saliency", "ibisa", "rise:masks=8")
-    run, cost = computed_here(tmp_path / "run", model(tmp_path), wanted)
+    run, cost = attribute_in_process(tmp_path / "run", model(tmp_path), wanted)
     summary = summarise(run, FlagSettings(method="ibisa"), cost)
     assert summary.images.predicted == 12
     assert summary.model.layer is None
@@ -90,7 +90,9 @@ def test_what_a_function_cannot_serve_is_one_line(
     text: str, method: str, line: str, benchmark_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError) as caught:
-        computed_here(tmp_path / "run", model(tmp_path, text), asked(benchmark_folder, method))
+        attribute_in_process(
+            tmp_path / "run", model(tmp_path, text), asked(benchmark_folder, method)
+        )
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()  # nothing was begun

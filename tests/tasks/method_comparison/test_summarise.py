@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from benchmarks.audit_in_process import computed_here
+from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.classifier import load_classifier
 from models.classifier.settings import ModelSettings
 from models.map_quality import localisation, sanity
@@ -43,7 +43,7 @@ def found(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPat
         comparison=ComparisonSettings(tested=10),
     )
     folder = tmp_path_factory.mktemp("contest") / "run"
-    return computed_here(folder, ModelSettings(address=str(bundle)), asked)
+    return attribute_in_process(folder, ModelSettings(address=str(bundle)), asked)
 
 
 @pytest.fixture(scope="module")

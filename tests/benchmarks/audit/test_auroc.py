@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.audit.flags import auroc, auroc_within
+from benchmarks.audit.auroc import auroc, auroc_within
 
 Pairs = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30)
 

@@ -1,4 +1,4 @@
-"""The questions of the study of retraining, and what the cells of each say together.
+"""What the study of retraining compares, and the figures of each row over its seeds.
 
 Shapes: R draws, S seeds, N images, G groups.
 """
@@ -12,11 +12,12 @@ from functools import cache, cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.retraining.cells import MAPS, ROWS, Cell, Judged, computed
-from benchmarks.retraining.pictures import Scenery
+from benchmarks.retraining.cells import MAPS, ROWS, Cell, CellResult, load_cell
+from benchmarks.retraining.pictures import StudyPictures
 from benchmarks.retraining.seed_bootstrap import Drawn
 from tasks.intervals.bootstrap import Floats
 from tasks.synthetic.dataset import plan
+from tasks.synthetic.settings import BenchmarkSettings
 
 SEEDS = (1, 2, 3)
 HEADLINES = ("erm", "swap", "sib, interventional")
@@ -34,8 +35,8 @@ CHEAPER = tuple(name for name, row in ROWS.items() if not 0.9 < row.cost < 1.1)
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """One question of the study: the same pictures, several rows."""
+class Comparison:
+    """Several rows on the same pictures."""
 
     title: str
     look: str
@@ -46,12 +47,12 @@ class Chapter:
 
     def cells(self, row: str) -> list[Cell]:
         return [
-            Cell(Scenery(self.look, "small", self.strength, seed), row, self.equal)
+            Cell(StudyPictures(self.look, "small", self.strength, seed), row, self.equal)
             for seed in self.seeds
         ]
 
-    def kept(self) -> Chapter:
-        """With the seeds alone of which every headline is there, and the rows that those have."""
+    def kept(self) -> Comparison:
+        """With only the seeds that have every headline, and the rows that all of these have."""
         first = [row for row in self.rows if row in HEADLINES] or list(self.rows)
         seeds = tuple(seed for seed in self.seeds if self._has(first, seed))
         rows = tuple(row for row in self.rows if all(self._has([row], seed) for seed in seeds))
@@ -62,23 +63,22 @@ class Chapter:
         return all(cell.file.exists() for row in rows for cell in only.cells(row))
 
 
-STRONG = Chapter("A strong shortcut, equal steps", "first", 0.95, tuple(ROWS))
-SECONDS = Chapter("A strong shortcut, equal seconds", "first", 0.95, CHEAPER, "seconds")
-SECOND = Chapter("The second look, a strong shortcut", "second", 0.95, SECOND_LOOK)
-NONE = Chapter("No shortcut", "first", 0.25, WITHOUT)
-CHAPTERS = (STRONG, SECOND, NONE, SECONDS)
+STRONG = Comparison("A strong shortcut, equal steps", "first", 0.95, tuple(ROWS))
+SECONDS = Comparison("A strong shortcut, equal seconds", "first", 0.95, CHEAPER, "seconds")
+SECOND = Comparison("The second look, a strong shortcut", "second", 0.95, SECOND_LOOK)
+NONE = Comparison("No shortcut", "first", 0.25, WITHOUT)
+COMPARISONS = (STRONG, SECOND, NONE, SECONDS)
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """Of a scenery's test pictures, known without drawing them."""
+class GroundTruth:
+    """Of the test pictures, known without drawing them."""
 
     label_N: NDArray[np.int64]
     background_N: NDArray[np.int64]
 
     @classmethod
-    def of(cls, scenery: Scenery) -> Truth:
-        settings = scenery.settings
+    def of(cls, settings: BenchmarkSettings) -> GroundTruth:
         rows = [row for row in plan(settings) if row.split == "test"]
         return cls(
             np.array([settings.classes.index(row.label) for row in rows]),
@@ -100,16 +100,16 @@ class Truth:
 
 
 @lru_cache(maxsize=3)
-def drawn(seeds: int) -> Drawn:
+def draws_for(seeds: int) -> Drawn:
     """For the benchmark's 1,280 test pictures."""
     return Drawn.of(1280, seeds)
 
 
-def figures_of(cell: Cell, judged: Judged, seeds: int) -> dict[str, Floats]:
+def figures_of(cell: Cell, result: CellResult, seeds: int) -> dict[str, Floats]:
     """(R,) of each figure of one network."""
-    truth, draws = Truth.of(cell.scenery), drawn(seeds)
-    right_N = (judged.prediction_N == truth.label_N).astype(np.float64)
-    changed_SN = (judged.moved_SN != judged.prediction_N).astype(np.float64)
+    truth, draws = GroundTruth.of(cell.pictures.settings), draws_for(seeds)
+    right_N = (result.prediction_N == truth.label_N).astype(np.float64)
+    changed_SN = (result.redrawn_SN != result.prediction_N).astype(np.float64)
     figures = {
         "accuracy": draws.means(right_N),
         "worst group": draws.worst(right_N, truth.group_GN),
@@ -117,15 +117,15 @@ def figures_of(cell: Cell, judged: Judged, seeds: int) -> dict[str, Floats]:
         "flips": draws.means(changed_SN[1:].mean(0)),
         "flips within": draws.means(changed_SN[0]),
     }
-    return figures | {name: draws.means(judged.lift_M[name]) for name in MAPS}
+    return figures | {name: draws.means(result.lift_M[name]) for name in MAPS}
 
 
 @cache
-def row_of(chapter: Chapter, row: str) -> dict[str, Floats]:
-    """(R,) of each figure, over the seeds that are drawn."""
-    cells = chapter.cells(row)
-    found = [figures_of(cell, computed(cell), len(cells)) for cell in cells]
+def figures_of_row(comparison: Comparison, row: str) -> dict[str, Floats]:
+    """(R,) of each figure: the mean over seeds, drawn again too."""
+    cells = comparison.cells(row)
+    found = [figures_of(cell, load_cell(cell), len(cells)) for cell in cells]
     return {
-        name: drawn(len(cells)).over_seeds(np.stack([own[name] for own in found]))
+        name: draws_for(len(cells)).over_seeds(np.stack([own[name] for own in found]))
         for name in found[0]
     }

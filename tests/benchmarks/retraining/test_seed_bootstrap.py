@@ -1,13 +1,10 @@
-"""The study's statistics against slow loops, and its cells' names."""
+"""The bootstrap over seeds and pictures against slow loops."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks.retraining.cells import ROWS, Cell
-from benchmarks.retraining.pictures import Scenery
-from benchmarks.retraining.questions import CHAPTERS, STRONG, Truth
 from benchmarks.retraining.seed_bootstrap import Drawn, Interval
 
 SEEDS, PICTURES = 3, 40
@@ -57,26 +54,3 @@ def test_an_interval_holds_its_value(drawn: Drawn) -> None:
     found = Interval.of(drawn.over_seeds(value_SR))
     assert found.low < found.value < found.high
     assert found.value == pytest.approx(value_SR[:, 0].mean())
-
-
-def test_truths_are_those_of_a_balanced_split() -> None:
-    truth = Truth.of(Scenery(seed=1))
-    assert truth.group_GN.sum(1).tolist() == [80.0] * 16
-    assert truth.follows_N.sum() == 320
-
-
-def test_each_cell_has_a_file_of_its_own() -> None:
-    files = [
-        cell.file for chapter in CHAPTERS for row in chapter.rows for cell in chapter.cells(row)
-    ]
-    assert len(set(files)) == len(files)
-
-
-def test_equal_seconds_are_fewer_steps_of_what_costs_more() -> None:
-    paper = Cell(Scenery(), "sib, paper", "seconds")
-    own = Cell(Scenery(), "sib, interventional", "seconds")
-    assert own.steps == Cell(Scenery(), "erm").steps
-    assert paper.steps * ROWS["sib, paper"].cost == pytest.approx(
-        own.steps * ROWS["sib, interventional"].cost, rel=0.01
-    )
-    assert set(ROWS) == set(STRONG.rows)
