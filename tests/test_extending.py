@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("flows", "tasks", "models", "reports")
-COPIED = (*PRODUCT, "benchmarks", "tests", "pyproject.toml")
+COPIED = (*PRODUCT, "benchmarks", "docs", "tests", "pyproject.toml")
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 STEP = re.compile(r"^`(?P<path>[^`\n]+)`\n\n```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)

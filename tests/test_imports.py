@@ -18,9 +18,8 @@ ALLOWED = {
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
         ("errors",),
-        ("addresses", "arguments", "fills", "network"),
-        ("classifier", "interventions"),
-        ("methods",),
+        ("addresses", "arguments", "fills", "network", "user_code"),
+        ("classifier", "interventions", "methods"),
         ("map_quality",),
         ("objectives",),
     ),

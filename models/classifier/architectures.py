@@ -19,8 +19,8 @@ from models.classifier import weights as weight_files
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
-from models.classifier.user_code import build_from_file
 from models.errors import UserError, list_names, suggest
+from models.user_code import build_from_file
 
 INCEPTIONS = ("googlenet", "inception_v3")
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}

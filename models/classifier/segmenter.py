@@ -18,9 +18,9 @@ from torchvision.transforms import Normalize
 
 from models.classifier import weights as weight_files
 from models.classifier.architectures import BuiltNetwork
-from models.classifier.user_code import build_from_file
 from models.errors import SegmenterError, describe_error, list_names, suggest
 from models.network.capture import as_found
+from models.user_code import build_from_file
 
 VERSION = 1  # of the masks that the same logits give; part of every digest
 TRIAL = (224, 224)  # rows and columns

@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.classifier.user_code import UserFunction, load_function, split_address
 from models.errors import UserError, describe_error, printable
 from models.network.isolation import seeded, untouched
 from models.network.question import Question
+from models.user_code import UserFunction, load_function, split_address
 
 TOLERANCE = 0.05  # of the largest value: more than float32 changes with the size of a batch
 _lock = threading.Lock()  # loading changes the path and the modules of the whole process

@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from safetensors.torch import save_file
 
 from flows.settings.sections import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
-from models.classifier.user_code import build_from_file
+from models.user_code import build_from_file
 from tasks.runs.reader import open_run
 from tests.support.command_line import SIGHTLINE, invoke, link_images
 from tests.support.waiting import PATIENCE, wait_until

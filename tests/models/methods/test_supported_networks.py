@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from models.classifier.user_code import Bare
 from models.errors import LayerError, UserError
 from models.methods.full_grad import complete
 from models.methods.maps import capture_for, check_methods, explain
@@ -20,6 +19,7 @@ from models.network.capture import capture
 from models.network.layers import find_grid, grid_of
 from models.network.question import Question
 from models.network.statistics import Moments
+from models.user_code import Bare
 from tests.support.networks import random_images
 
 PAGE = Path(__file__).parents[3] / "docs/methods.md"

@@ -14,8 +14,8 @@ from torch import nn
 
 import models
 import models.methods.cam
-from models.classifier.user_code import build_from_file, split_address
 from models.errors import UserError
+from models.user_code import build_from_file, split_address
 
 NET = """
     from torch import nn
