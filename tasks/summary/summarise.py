@@ -18,7 +18,7 @@ from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estim
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.running_moments import Moments
-from tasks.interventions.donors import donors_mark
+from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join, open_run
@@ -158,7 +158,7 @@ def _evidence(
     return schema.EvidenceSummary(
         images=images,
         donors=len(donors),
-        digest=donors_mark(run.folder) or "",
+        digest=donor_digest(run.folder) or "",
         labelled=donors["label"].null_count < len(donors),
         **figures,
         worst_group=worst_group(by_column.get(schema.GROUP_COLUMN, ())),
