@@ -16,7 +16,7 @@ from torch import nn
 
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from tasks.finetune.images import TrainingImages
-from tasks.synthetic.baseline import trained
+from tasks.synthetic.baseline import train_small_resnet
 from tasks.synthetic.dataset import read_rows, scene_of
 from tasks.synthetic.scene import render
 from tasks.synthetic.settings import BenchmarkSettings
@@ -61,7 +61,9 @@ def train_once(
     """By plain cross entropy; the weights are kept in the file."""
     classes = len(settings.classes)
     if not file.exists():
-        network = trained(images, small_preprocessing(settings.image_size), classes, seed)
+        network = train_small_resnet(
+            images, small_preprocessing(settings.image_size), classes, seed
+        )
         torch.save(network.state_dict(), file)
     network = small_resnet(classes)
     network.load_state_dict(torch.load(file, weights_only=True))

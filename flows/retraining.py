@@ -147,10 +147,10 @@ def _epochs(state: TrainingState, picture: bytes | None = None) -> Iterator[Epoc
 
 def _draw_maps(training: Training) -> bytes | None:
     """The same held-out pictures with their maps; none without a layer or pictures."""
-    if training.held_out is None or not training.watched:
+    if training.held_out is None or not training.snapshot_grid:
         return None
-    seen = take_snapshots(training.network, training.watched, training.held_out)
-    return contact_sheet(seen.picture_NHW3, seen.map_NHW, seen.mask_NHW, seen.right_N)
+    taken = take_snapshots(training.network, training.snapshot_grid, training.held_out)
+    return contact_sheet(taken.picture_NHW3, taken.map_NHW, taken.mask_NHW, taken.correct_N)
 
 
 def _save_bundle(settings: RetrainSettings, classifier: Classifier) -> ModelSettings:
@@ -161,16 +161,16 @@ def _save_bundle(settings: RetrainSettings, classifier: Classifier) -> ModelSett
 
 
 def _log_training(training: Training) -> None:
-    annotated = int(training.album.known_N.sum())
+    annotated = int(training.images.known_N.sum())
     choice = "the last epoch is taken: there are no labelled validation images"
     if training.held_out is not None:
         choice = (
             f"the epoch is chosen by {training.held_out.figure_for(training.recipe.choose)} on "
-            f"{count_of(len(training.held_out.album), 'validation image')}"
+            f"{count_of(len(training.held_out.images), 'validation image')}"
         )
     log.info(
         "training: %s, %s with a foreground, %s in %s; %s",
-        count_of(len(training.album), "image"),
+        count_of(len(training.images), "image"),
         f"{annotated:,}",
         count_of(training.steps, "step"),
         count_of(training.epochs, "epoch"),

@@ -15,13 +15,12 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from models.fills import Fill
 from models.network.capture import as_found
 
-VERSION = 1  # of what each intervention makes of a picture
-
-NOTHING = 1e-3  # pixels; what is left of a mask that covers all is rounding
+VERSION = 1  # of the pixels that each intervention gives
+EMPTY = 1e-3  # pixels; a smaller background is the rounding error of a mask that covers all
 
 
 def remove_object(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill = "mean") -> Tensor:
-    """The object filled in: with its background's mean colour, a blur of it, or the data's mean."""
+    """The object replaced by its background's mean colour, a blur of it, or the data's mean."""
     return exchange_background(
         image_BCHW, mask_BHW, _filling(image_BCHW, mask_BHW, fill), keep="background"
     )
@@ -65,5 +64,5 @@ def _filling(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill) -> Tensor:
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
-    """0, the data's mean, where there is no background at all."""
-    return torch.where(whole > NOTHING, part / whole.clamp(min=NOTHING), torch.zeros_like(part))
+    """0, the data's mean, where there is no background."""
+    return torch.where(whole > EMPTY, part / whole.clamp(min=EMPTY), torch.zeros_like(part))

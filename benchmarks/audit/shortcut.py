@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.measure import Figure, main
 from benchmarks.synthetic import DatasetVariant, rows_of_split
 from models.classifier.small_resnet import small_preprocessing, small_resnet
-from tasks.finetune.loop import predict
-from tasks.synthetic.baseline import trained, training_images_of
+from tasks.finetune.loop import predict_classes
+from tasks.synthetic.baseline import train_small_resnet, training_images_of
 from tasks.synthetic.dataset import plan, scene_of, write_benchmark
 from tasks.synthetic.scene import render
 from tasks.synthetic.settings import BenchmarkSettings
@@ -76,9 +76,9 @@ def _train(folder: Path, settings: BenchmarkSettings, draw_seconds: float) -> Ce
     train = training_images_of(folder, "train", preprocessing)
     test = training_images_of(folder, "test", preprocessing)
     started = time.perf_counter()
-    network = trained(train, preprocessing, len(settings.classes), settings.seed)
+    network = train_small_resnet(train, preprocessing, len(settings.classes), settings.seed)
     seconds = time.perf_counter() - started
-    right = (predict(network, test.image_NCHW, preprocessing) == test.label_N).tolist()
+    right = (predict_classes(network, test.image_NCHW, preprocessing) == test.label_N).tolist()
     groups = defaultdict(list)
     for row, is_right in zip(rows_of_split(folder, "test"), right, strict=True):
         groups[row["group"]].append(is_right)

@@ -30,7 +30,7 @@ from models.network.question import Question
 from models.objectives.names import find_objective
 from tasks.finetune.checkpoint import TrainingState
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.loop import Training, finetune, predict
+from tasks.finetune.loop import Training, finetune, predict_classes
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 
@@ -170,9 +170,12 @@ def evaluate(pictures: StudyPictures, classifier: Classifier) -> dict[str, np.nd
     """Answers on the test pictures, as they are and redrawn, and lifts of the first ones."""
     network, preprocessing = classifier.network, classifier.preprocessing
     columns = {
-        "prediction": predict(network, pictures.test.image_NCHW, preprocessing),
+        "prediction": predict_classes(network, pictures.test.image_NCHW, preprocessing),
         "moved": torch.stack(
-            [predict(network, image_NCHW, preprocessing) for image_NCHW in pictures.redrawn()]
+            [
+                predict_classes(network, image_NCHW, preprocessing)
+                for image_NCHW in pictures.redrawn()
+            ]
         ),
     }
     found = {name: value.to(torch.uint8).numpy() for name, value in columns.items()}

@@ -25,8 +25,8 @@ from models.objectives.names import find_objective
 from models.objectives.step import Learner
 from tasks.finetune.batches import BatchSampler
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.loop import head_of_classes
-from tasks.finetune.optimiser import generator_of, optimiser_of
+from tasks.finetune.loop import classification_head
+from tasks.finetune.optimiser import make_generator, make_optimiser
 from tasks.finetune.settings import FinetuneSettings
 
 OBJECTIVES = {
@@ -52,23 +52,23 @@ class TrainingSteps:
         grid = find_grid(network, torch.zeros(1, 3, rows, rows))
         self.learner = Learner(network, (grid,) * len(self.objective.layers))
         classes = 4
-        answer_NK = torch.eye(classes)[images.label_N]
+        soft_label_NK = torch.eye(classes)[images.label_N]
         geometry = Preprocessing(crop=(rows, rows))
         device = torch.device("cpu")
         self.sampler = BatchSampler(
-            images, answer_NK, geometry, self.objective, recipe, generator_of(recipe), device
+            images, soft_label_NK, geometry, self.objective, recipe, make_generator(recipe), device
         )
         if self.objective.trains == "head":
             network.requires_grad_(False)
-            head_of_classes(network).requires_grad_(True)
-        self.optimiser = optimiser_of(recipe, network.parameters())
-        self.objective.prepare(self.learner, self.sampler.glances, 0)
+            classification_head(network).requires_grad_(True)
+        self.optimiser = make_optimiser(recipe, network.parameters())
+        self.objective.prepare(self.learner, self.sampler.plain_batches, 0)
 
     def __call__(self) -> None:
-        row_B = next(self.sampler.epoch())
+        row_B = next(self.sampler.draw_epoch())
         self.optimiser.zero_grad()
-        for part in self.sampler.parts(row_B, 0, 1):
-            torch.autograd.backward(self.objective.loss(self.learner, part).total)
+        for batch in self.sampler.micro_batches(row_B, 0, 1):
+            torch.autograd.backward(self.objective.loss(self.learner, batch).total)
         self.optimiser.step()
 
 

@@ -16,7 +16,7 @@ def hsic(one_BN: Tensor, other_BN: Tensor) -> Tensor:
 
 
 def cka(one_BN: Tensor, other_BN: Tensor) -> Tensor:
-    """The same, normalised: 1 where one is the other but for rotation and scale."""
+    """HSIC, normalised: 1 where both are the same up to rotation and scale."""
     one_BB, other_BB = _centred(one_BN), _centred(other_BN)
     sizes = one_BB.square().sum() * other_BB.square().sum()
     return (one_BB * other_BB).sum() / (sizes + TINY).sqrt()
@@ -31,5 +31,5 @@ def _centred(value_BN: Tensor) -> Tensor:
 
 
 def flat(value_BCHW: Tensor) -> Tensor:
-    """One row an image."""
+    """One row per image."""
     return torch.flatten(value_BCHW, 1)

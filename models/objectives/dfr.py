@@ -1,7 +1,7 @@
-"""Deep feature reweighting (Kirichenko et al. 2023): the last layer, learnt again from groups.
+"""Deep feature reweighting (Kirichenko et al. 2023): the last layer, trained on balanced groups.
 
-As many images of each group are drawn; all but the last layer stays as it is, in evaluation mode.
-The paper averages several logistic regressions on balanced subsets; this is one, on all of them.
+Every group is drawn equally often; all other layers stay as they are, in evaluation mode.
+The paper averages several logistic regressions on balanced subsets; this is one, on all images.
 """
 
 from __future__ import annotations

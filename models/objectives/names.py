@@ -1,4 +1,4 @@
-"""Objectives as they are typed: `erm`, `sib`, `sib:form=paper`, `ibsgl:form=code:beta=2`."""
+"""Objectives by the name that a user types: `erm`, `sib:form=paper`, `ibsgl:form=code:beta=2`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.objectives.sib_robust import SibRobust
 from models.objectives.step import Objective
 from models.objectives.swap import Swap
 
-# The first form of a family is meant where none is named.
+# The first form of a family is its default.
 FAMILIES: Mapping[str, Mapping[str, type[Objective]]] = {
     "erm": {"": Erm},
     "swap": {"": Swap},
@@ -30,9 +30,7 @@ FAMILIES: Mapping[str, Mapping[str, type[Objective]]] = {
     },
     "ibsgl": {"code": IbsglCode, "paper": IbsglPaper},
 }
-
-
-SHARES = ("share", "warm_up")  # arguments that are parts of a whole
+SHARES = ("share", "warm_up")  # arguments from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -44,29 +42,29 @@ class FoundObjective:
 
 
 def find_objective(text: str) -> FoundObjective:
-    """`sib:form=feature:weight=3` as an objective."""
+    """The objective that `sib:form=feature:weight=3` names."""
     family, _, rest = text.partition(":")
     if family not in FAMILIES:
         raise UserError(
             f"unknown objective {text!r}{suggest(family, FAMILIES)}; known are "
             f"{list_names(FAMILIES)}"
         )
-    forms, given = FAMILIES[family], parse_arguments(rest)
-    usual = next(iter(forms))
-    form = given.pop("form", usual) if len(forms) > 1 else usual
+    forms, arguments = FAMILIES[family], parse_arguments(rest)
+    default = next(iter(forms))
+    form = arguments.pop("form", default) if len(forms) > 1 else default
     if form not in forms:
         raise UserError(
             f"objective {family} has no form {form!r}{suggest(form, forms)}; "
             f"known are {list_names(forms)}"
         )
-    objective: Objective = parse_settings(f"objective {family}", forms[form], given)
+    objective: Objective = parse_settings(f"objective {family}", forms[form], arguments)
     _check_numbers(family, objective)
-    parts = [family, *([] if form == usual else [f"form={form}"]), *format_arguments(objective)]
+    parts = [family, *([] if form == default else [f"form={form}"]), *format_arguments(objective)]
     return FoundObjective(":".join(parts), objective)
 
 
 def _check_numbers(family: str, objective: Objective) -> None:
-    """A weight below 0 would ask for what the objective is against."""
+    """Refuse negative weights (they would reverse the objective) and shares over 1."""
     for field in fields(objective):  # type: ignore[arg-type]  # each form is a dataclass
         value, most = getattr(objective, field.name), 1 if field.name in SHARES else math.inf
         if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= most):

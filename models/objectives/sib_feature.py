@@ -1,9 +1,10 @@
-"""The Spatial Information Bottleneck on features: what the head reads of cells without object.
+"""The Spatial Information Bottleneck on features: what the head reads from background cells.
 
-The gradient of the class's logit, decoded to the last layer with cells, times that layer's
-activation, is what each cell gives. Its energy outside the foreground is made small as a share. The
-gradient comes back through the head alone, so a step costs hardly more than without. With exchanged
-backgrounds the background is limited at finite size too: the interventional form.
+The gradient of the class's logit with respect to the last layer with cells, times that layer's
+activation, is what each cell contributes. The share of its energy outside the foreground is made
+small. The gradient goes through the head alone, so a step costs hardly more than plain training.
+The interventional form exchanges backgrounds as well, which also limits large changes of the
+background.
 Shapes: B images, K classes, D channels, H W pixels, h w cells.
 """
 
@@ -21,22 +22,22 @@ from models.objectives.step import (
     Batch,
     Learner,
     Loss,
+    at_least_float32,
+    classification_loss,
     differentiable_twice,
-    learn_answers,
     mean_of,
-    precise,
 )
 
-LEAST = 1e-12  # energy of a map that says something
-TOUCHED = 1e-3  # of a cell's area that is object
+MIN_ENERGY = 1e-12  # below it a map is empty
+TOUCHED = 1e-3  # share of object from which a cell belongs to the foreground
 
 
 @dataclass(frozen=True)
 class SibFeature(Erm):
-    """Cross entropy, and the share of what cells give that comes from outside the foreground."""
+    """Cross entropy, and the share of the cells' energy outside the foreground."""
 
     weight: float = 1.0
-    layer: str = ""  # names joined by +; the classifier's layer unless named
+    layer: str = ""  # names joined by +; by default the classifier's layer
 
     @property
     def needs_masks(self) -> bool:
@@ -47,20 +48,23 @@ class SibFeature(Erm):
         return tuple(self.layer.split("+"))
 
     def loss(self, learner: Learner, batch: Batch) -> Loss:
-        with differentiable_twice(), learner.watched() as outputs:
-            logits_BK = precise(learner.network(batch.image_BCHW))
-            answers = learn_answers(logits_BK, batch)
+        with differentiable_twice(), learner.capture_outputs() as outputs:
+            logits_BK = at_least_float32(learner.network(batch.image_BCHW))
+            cross_entropy = classification_loss(logits_BK, batch)
             score = logits_BK.gather(1, batch.target_B[:, None]).sum()
             activations = [layer[-1] for layer in outputs]
             gradients = torch.autograd.grad(score, activations, create_graph=True)
         shares = [
-            outside_cells(grid.arrange(activation), grid.arrange(gradient), batch)
+            background_share(grid.arrange(activation), grid.arrange(gradient), batch)
             for grid, activation, gradient in zip(
                 learner.grids, activations, gradients, strict=True
             )
         ]
         share = torch.stack(shares).mean()
-        return Loss(answers + self.weight * share, {"cross_entropy": answers, "background": share})
+        return Loss(
+            cross_entropy + self.weight * share,
+            {"cross_entropy": cross_entropy, "background": share},
+        )
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,12 @@ class SibInterventional(SibFeature):
         return super().loss(learner, batch.on_other_backgrounds(self.share))
 
 
-def outside_cells(activation_BDhw: Tensor, gradient_BDhw: Tensor, batch: Batch) -> Tensor:
-    """Share of the energy in cells that the foreground does not touch, mean of the images."""
-    energy_Bhw = (precise(activation_BDhw) * precise(gradient_BDhw)).square().sum(1)
+def background_share(activation_BDhw: Tensor, gradient_BDhw: Tensor, batch: Batch) -> Tensor:
+    """Share of the energy in cells that the foreground does not touch, mean over the images."""
+    contribution_BDhw = at_least_float32(activation_BDhw) * at_least_float32(gradient_BDhw)
+    energy_Bhw = contribution_BDhw.square().sum(1)
     rows, columns = energy_Bhw.shape[1:]
     outside_Bhw = to_cells(batch.mask_BHW, (rows, columns)) <= TOUCHED
     total_B = energy_Bhw.sum((1, 2))
-    share_B = (energy_Bhw * outside_Bhw).sum((1, 2)) / total_B.clamp(min=LEAST)
-    return mean_of(share_B, batch.known_B & (total_B > LEAST))
+    share_B = (energy_Bhw * outside_Bhw).sum((1, 2)) / total_B.clamp(min=MIN_ENERGY)
+    return mean_of(share_B, batch.known_B & (total_B > MIN_ENERGY))

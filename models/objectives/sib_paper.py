@@ -1,9 +1,9 @@
 """The Spatial Information Bottleneck as its authors train it (Shu, Meng, Luo 2025).
 
-The gradient R of half the squared softmax norm, with respect to the image, makes its own mask. Its
+The gradient R of half the squared softmax norm, with respect to the image, gives its own mask. Its
 variance outside is made small, its dependence on the image inside is made large. R vanishes where
 the softmax is sure, and the variance is then so small that its exponential is a constant: the parts
-are told before their weights, so that this can be seen.
+are reported without their weights, so that this can be seen.
 Shapes: B images, C=3 colours, H W pixels, K classes.
 """
 
@@ -21,9 +21,9 @@ from models.objectives.step import (
     Batch,
     Learner,
     Loss,
+    at_least_float32,
+    classification_loss,
     differentiable_twice,
-    learn_answers,
-    precise,
 )
 
 
@@ -37,18 +37,19 @@ class SibPaper(Erm):
     def loss(self, learner: Learner, batch: Batch) -> Loss:
         with differentiable_twice():
             image_BCHW = batch.image_BCHW.detach().requires_grad_(True)
-            logits_BK = precise(learner.network(image_BCHW.clone()))
-            answers = learn_answers(logits_BK, batch)
+            logits_BK = at_least_float32(learner.network(image_BCHW.clone()))
+            cross_entropy = classification_loss(logits_BK, batch)
             gradient_BCHW = softmax_gradient(logits_BK, image_BCHW)
             variance, dependence = terms(gradient_BCHW, batch.image_BCHW)
-        total = answers + self.background * variance.exp() + self.foreground * (-dependence).exp()
+        extra = self.background * variance.exp() + self.foreground * (-dependence).exp()
         return Loss(
-            total, {"cross_entropy": answers, "background": variance, "foreground": dependence}
+            cross_entropy + extra,
+            {"cross_entropy": cross_entropy, "background": variance, "foreground": dependence},
         )
 
 
 def softmax_gradient(logits_BK: Tensor, image_BCHW: Tensor) -> Tensor:
-    """R: of half the squared norm of the softmax with respect to the image, with a graph."""
+    """R: gradient of half the squared softmax norm with respect to the image, with its graph."""
     size = logits_BK.softmax(1).square().sum() / 2
     (gradient_BCHW,) = torch.autograd.grad(size, image_BCHW, create_graph=True)
     return gradient_BCHW

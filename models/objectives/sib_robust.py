@@ -1,7 +1,7 @@
-"""The Spatial Information Bottleneck on the gradient of the image, mended where the paper's fails.
+"""The Spatial Information Bottleneck on the image gradient, repaired where the paper's form fails.
 
-The cotangent is the margin of the class against all others, which does not vanish where the softmax
-is sure; the background's term is its share of the energy, which has no scale; the foreground's is
+The gradient is that of the class's margin over all others, which does not vanish where the softmax
+is sure; the background term is a share of the energy, which has no scale; the foreground term is
 normalised. Shapes: B images, C=3 colours, H W pixels, K classes.
 """
 
@@ -21,17 +21,17 @@ from models.objectives.step import (
     Batch,
     Learner,
     Loss,
+    at_least_float32,
+    classification_loss,
     differentiable_twice,
     frozen_statistics,
-    learn_answers,
     mean_of,
     mixes_images,
-    precise,
 )
 
 MASKS = ("given", "self")
-LEAST = 1e-12  # energy of a gradient that says something
-FEWEST = 3  # images that a dependence is measured on; of two it is always whole
+MIN_ENERGY = 1e-12  # below it a gradient is empty
+MIN_IMAGES = 3  # for a dependence: between two images it is always 1
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class SibRobust(Erm):
     background: float = 1.0
     foreground: float = 0.1
     mask: str = "given"  # by the data (annotated, box, estimated), or self: derived from the map
-    warm_up: float = 0.1  # of all steps, in which both weights rise from 0
-    every: int = 1  # steps; the others learn the answers alone
+    warm_up: float = 0.1  # share of all steps in which both weights rise from 0
+    every: int = 1  # steps; the others have the cross entropy alone
 
     def __post_init__(self) -> None:
         if self.mask not in MASKS:
@@ -58,34 +58,36 @@ class SibRobust(Erm):
     def loss(self, learner: Learner, batch: Batch) -> Loss:
         if batch.step % self.every:
             return super().loss(learner, batch)
-        answers, gradient_BCHW = self._gradient(learner, batch)
+        cross_entropy, gradient_BCHW = self._gradient(learner, batch)
         share, dependence = self._terms(gradient_BCHW, batch)
-        rising = min(1.0, (batch.step + 1) / max(1.0, self.warm_up * batch.steps))
+        rise = min(1.0, (batch.step + 1) / max(1.0, self.warm_up * batch.steps))
         extra = self.background * share + self.foreground * (1 - dependence)
         return Loss(
-            answers + rising * extra,
-            {"cross_entropy": answers, "background": share, "foreground": dependence},
+            cross_entropy + rise * extra,
+            {"cross_entropy": cross_entropy, "background": share, "foreground": dependence},
         )
 
     def _gradient(self, learner: Learner, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross entropy, and the margin's gradient, for which images must not mix."""
         network, image_BCHW = learner.network, batch.image_BCHW.detach().requires_grad_(True)
         mixes = mixes_images(network)
-        answers = learn_answers(network(batch.image_BCHW), batch) if mixes else None
+        mixed_loss = classification_loss(network(batch.image_BCHW), batch) if mixes else None
         with differentiable_twice(), frozen_statistics(network) if mixes else nullcontext():
-            logits_BK = precise(network(image_BCHW.clone()))
+            logits_BK = at_least_float32(network(image_BCHW.clone()))
             score = margin(logits_BK, batch.target_B).sum()
             (gradient_BCHW,) = torch.autograd.grad(score, image_BCHW, create_graph=True)
-        return learn_answers(logits_BK, batch) if answers is None else answers, gradient_BCHW
+        if mixed_loss is not None:
+            return mixed_loss, gradient_BCHW
+        return classification_loss(logits_BK, batch), gradient_BCHW
 
     def _terms(self, gradient_BCHW: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         mask_BHW, usable_B = batch.mask_BHW, batch.known_B
         if self.mask == "self":
-            mask_BHW, usable_B = own_mask(gradient_BCHW), torch.ones_like(batch.known_B)
-        share_B, says_B = outside_share(gradient_BCHW, mask_BHW)
-        usable_B = usable_B & says_B
+            mask_BHW, usable_B = derive_mask(gradient_BCHW), torch.ones_like(batch.known_B)
+        share_B, has_energy_B = outside_share(gradient_BCHW, mask_BHW)
+        usable_B = usable_B & has_energy_B
         share = mean_of(share_B, usable_B)
-        if usable_B.sum() < FEWEST:
+        if usable_B.sum() < MIN_IMAGES:
             return share, share.new_zeros(())
         inside = (
             flat(value_BCHW[usable_B] * mask_BHW[usable_B, None])
@@ -95,22 +97,21 @@ class SibRobust(Erm):
 
 
 def margin(logits_BK: Tensor, target_B: Tensor) -> Tensor:
-    """The target's logit less the mean of all others."""
+    """The target's logit minus the mean of all others."""
     target_B1 = logits_BK.gather(1, target_B[:, None])
     others_B1 = (logits_BK.sum(1, keepdim=True) - target_B1) / (logits_BK.shape[1] - 1)
     return (target_B1 - others_B1)[:, 0]
 
 
-def own_mask(gradient_BCHW: Tensor) -> Tensor:
-    """The paper's soft mask, of the map at a scale at which its constants mean something."""
+def derive_mask(gradient_BCHW: Tensor) -> Tensor:
+    """The paper's soft mask of each map divided by its largest value, as its constants need."""
     gradient_BCHW = gradient_BCHW.detach()
     largest_B = gradient_BCHW.abs().amax((1, 2, 3), keepdim=True)
-    return soft_mask(gradient_BCHW / largest_B.clamp(min=LEAST))
+    return soft_mask(gradient_BCHW / largest_B.clamp(min=MIN_ENERGY))
 
 
 def outside_share(gradient_BCHW: Tensor, mask_BHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Share of each map's energy outside the mask; which maps have energy at all."""
+    """Share of each gradient's energy outside the mask; which gradients have energy at all."""
     energy_B = gradient_BCHW.square().sum((1, 2, 3))
     outside_B = (gradient_BCHW * (1 - mask_BHW[:, None])).square().sum((1, 2, 3))
-    says_B = energy_B > LEAST
-    return outside_B / energy_B.clamp(min=LEAST), says_B
+    return outside_B / energy_B.clamp(min=MIN_ENERGY), energy_B > MIN_ENERGY

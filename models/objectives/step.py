@@ -1,4 +1,4 @@
-"""What an objective is given in a training step, and what it gives back.
+"""The input and output of a training objective: batch, network in training, loss.
 
 Shapes: B images, C=3 colours, H W pixels, K classes, N images of the training set.
 """
@@ -24,28 +24,28 @@ from models.network.grid import Grid
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one step, as the network reads them, and what is known of them."""
+    """Images of one step, normalised, and what is known of them."""
 
     image_BCHW: Tensor
-    answer_BK: Tensor  # what to answer, as probabilities: one class, or the model's own before
-    mask_BHW: Tensor  # the foreground's share of each pixel; zeros where it is not known
+    soft_label_BK: Tensor  # probabilities to learn: one class, or the model's own before training
+    mask_BHW: Tensor  # the foreground's share of each pixel; zeros where it is unknown
     known_B: Tensor  # is the foreground known?
     other_BCHW: Tensor | None = None  # other images' backgrounds, for objectives that exchange them
-    chance_B: Tensor | None = None  # uniform in 0 to 1, drawn anew for each image and step
-    row_B: Tensor | None = None  # places in the training set
-    flipped_B: Tensor | None = None  # mirrored against the picture that lies there
+    chance_B: Tensor | None = None  # uniform from 0 to 1, drawn anew for each image and step
+    row_B: Tensor | None = None  # rows of the training set
+    flipped_B: Tensor | None = None  # mirrored against the picture of that row
     step: int = 0
     steps: int = 1
 
     @property
     def target_B(self) -> Tensor:
         """The class to learn."""
-        return self.answer_BK.argmax(1)
+        return self.soft_label_BK.argmax(1)
 
     def on_other_backgrounds(self, share: float) -> Batch:
-        """So many images of known foreground, drawn anew, on their other background."""
+        """A random share of the images with a known foreground, on their other background."""
         if self.other_BCHW is None or self.chance_B is None:
-            raise ValueError("this objective exchanges backgrounds: the batch brought none")
+            raise ValueError("this objective exchanges backgrounds: the batch has none")
         moved_B = self.known_B & (self.chance_B < share)
         keep_BHW = self.mask_BHW.masked_fill(~moved_B[:, None, None], 1)
         return replace(
@@ -55,15 +55,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Learner:
-    """The network in training, its layers with cells, and what an objective keeps meanwhile."""
+    """The network in training, its layers with cells, and what an objective remembers."""
 
     network: nn.Module
     grids: tuple[Grid, ...] = ()
-    memory: dict[str, Tensor] = field(default_factory=dict)  # goes into the checkpoints
+    memory: dict[str, Tensor] = field(default_factory=dict)  # kept in the checkpoints
 
     @contextmanager
-    def watched(self) -> Iterator[list[list[Tensor]]]:
-        """Yields the outputs of each grid's layer, with their graph, as a forward fills them."""
+    def capture_outputs(self) -> Iterator[list[list[Tensor]]]:
+        """Yields a list per grid; each forward pass adds the layer's output, with its graph."""
         with ExitStack() as stack:
             yield [
                 stack.enter_context(output_of(self.network.get_submodule(grid.layer), cut=False))
@@ -73,7 +73,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is descended, and the parts that it is made of, before their weights."""
+    """The loss to minimise, and its parts before they are weighted."""
 
     total: Tensor
     parts: Mapping[str, Tensor]
@@ -81,7 +81,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class PlainBatch:
-    """Some training images as they lie there, not moved by augmentation."""
+    """Some training images without augmentation."""
 
     row_B: Tensor
     image_BCHW: Tensor
@@ -92,51 +92,50 @@ Sweep = Callable[[], Iterator[PlainBatch]]  # over the whole training set, in ev
 
 
 class Objective(ABC):
-    """A family's settings, which know how to judge a step. What it needs is known before."""
+    """One form of an objective: its settings, what it needs, and its loss."""
 
     exchanges: ClassVar[bool] = False  # puts objects on other images' backgrounds
-    needs_groups: ClassVar[bool] = False  # draws as many images of each group
-    surveys: ClassVar[bool] = False  # explains the whole training set between epochs
+    needs_groups: ClassVar[bool] = False  # draws every group equally often
     trains: ClassVar[Literal["all", "head"]] = "all"
 
     @property
     def needs_masks(self) -> bool:
-        """Must at least some images' foregrounds be known?"""
+        """Must the foregrounds of at least some images be known?"""
         return self.exchanges
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers that are looked into; an empty name is the classifier's own."""
+        """Names of the layers whose outputs it reads; an empty name is the classifier's own."""
         return ()
 
     def prepare(self, learner: Learner, sweep: Sweep, epoch: int) -> None:  # noqa: B027 - most keep nothing
-        """Before an epoch, counted from 0: what `surveys` keeps in the learner's memory."""
+        """Called before each epoch, from 0; may fill the learner's memory."""
 
     @abstractmethod
     def loss(self, learner: Learner, batch: Batch) -> Loss:
-        """Judge the batch; the network's weights get their gradient from `total`."""
+        """The loss of a batch; the network learns from its `total`."""
 
 
-def learn_answers(logits_BK: Tensor, batch: Batch) -> Tensor:
-    """Mean cross entropy with what is to be answered."""
-    return cross_entropy(precise(logits_BK), batch.answer_BK)
+def classification_loss(logits_BK: Tensor, batch: Batch) -> Tensor:
+    """Mean cross entropy with the soft labels."""
+    return cross_entropy(at_least_float32(logits_BK), batch.soft_label_BK)
 
 
-def precise(value: Tensor) -> Tensor:
-    """In single precision at least: what is squared and divided does not fit a half."""
+def at_least_float32(value: Tensor) -> Tensor:
+    """Half precision is too coarse for what is squared and divided."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 @contextmanager
 def differentiable_twice() -> Iterator[None]:
-    """Fused attention has no second derivative; the plain one has."""
+    """Fused attention has no second derivative; plain attention has."""
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Batch normalisation by its running statistics inside: images do not mix."""
+    """Inside, batch normalisation uses its running statistics: images do not mix."""
     training = [module for module in network.modules() if _mixes(module)]
     for module in training:
         module.eval()
@@ -148,7 +147,7 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
 
 
 def mixes_images(network: nn.Module) -> bool:
-    """Does an image's answer depend on the others of its batch now?"""
+    """Do an image's logits depend on the other images of its batch, in the current mode?"""
     return any(map(_mixes, network.modules()))
 
 
@@ -157,5 +156,5 @@ def _mixes(module: nn.Module) -> bool:
 
 
 def mean_of(value_B: Tensor, counted_B: Tensor) -> Tensor:
-    """Over the images that count; 0, without a gradient, where none does."""
+    """Mean over the counted images; 0, without a gradient, if there are none."""
     return torch.where(counted_B, value_B, 0).sum() / counted_B.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Background exchange as plain augmentation: the object stays, what is behind it is another's."""
+"""Background exchange as augmentation: the object stays, its background is another image's."""
 
 from __future__ import annotations
 

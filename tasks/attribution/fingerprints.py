@@ -84,7 +84,7 @@ def specifications(job: Job) -> dict[Stage, str]:
     for method in find_methods(job.attribution.methods):
         wanted |= _of_method(job, method)
     if job.donors is not None and job.interventions is not None:
-        done = [intervene.VERSION, interventions.VERSION, job.donors, job.interventions.done]
+        done = [intervene.VERSION, interventions.VERSION, job.donors, job.interventions.identity]
         wanted[INTERVENTIONS] = digest(read, model, ground, done)
     if identity.estimator is not None:
         wanted[FOREGROUNDS] = digest(read, identity.preprocessing.model_dump(mode="json"), ground)

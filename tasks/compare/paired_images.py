@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.errors import NotComparable
 from tasks import schema
 from tasks.flags.estimate_quality import least_of
-from tasks.interventions.donors import donors_mark
+from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run, join
@@ -221,7 +221,7 @@ def _question(run: Run) -> dict[str, str]:
     identity = run.state.identity
     found = identity.as_json(*FIELDS, *GROUND)
     found |= {f"preprocessing.{name}": value for name, value in identity.geometry.items()}
-    found["donor pool"] = donors_mark(run.folder)
+    found["donor pool"] = donor_digest(run.folder)
     if found["donor pool"] is not None:
         settings = run.state.section("interventions", InterventionSettings)
         found["donors"] = settings.model_dump(include={"others", "same", "fill", "donor_seed"})

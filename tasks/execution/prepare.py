@@ -28,12 +28,11 @@ from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.interventions.donors import (
-    SPECIFICATION,
     choose_donors,
-    donors_mark,
-    named_pool,
-    specification_of,
-    take_pool,
+    copy_pool,
+    donor_specification,
+    find_named_pool,
+    pool_specification,
 )
 from tasks.runs.folder import RunFolder, digest, start_run
 from tasks.runs.settings import OutputSettings
@@ -54,7 +53,7 @@ def prepare_run(
     before = None if output.reuse is None else previous_run(output.reuse, run)
     donors = None
     if exchanges(asked, identity):
-        donors = named_pool(asked.interventions, _specification(asked, identity), run)
+        donors = find_named_pool(asked.interventions, _specification(asked, identity), run)
     state = RunState(
         sightline=version("sightline"),
         settings=settings | asked.sections(),
@@ -88,10 +87,10 @@ def keep_donors(
         run.forget_interventions()
         return
     wanted = _specification(asked, identity)
-    if asked.interventions.donors is None and donors_mark(run, SPECIFICATION) == wanted:
+    if asked.interventions.donors is None and donor_specification(run) == wanted:
         return
-    if other is not None and donors_mark(other, SPECIFICATION) == wanted:
-        take_pool(run, other)
+    if other is not None and donor_specification(other) == wanted:
+        copy_pool(run, other)
     else:
         reader = reader_of(identity, asked.foreground)
         choose_donors(run, catalog, asked.interventions, reader, wanted)
@@ -118,7 +117,7 @@ def plan_survey(
 
 def _specification(asked: AuditRequest, identity: Identity) -> str:
     """Donors are kept as they are read; a model's mean and deviation come after."""
-    return specification_of(asked.interventions, reading_digest(identity, identity.geometry))
+    return pool_specification(asked.interventions, reading_digest(identity, identity.geometry))
 
 
 def _keep_model(

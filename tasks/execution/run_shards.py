@@ -21,7 +21,7 @@ from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.execution.cluster import count_workers, decode_threads, open_client, with_model
 from tasks.execution.dispatch import Progress, attribute_shards, survey_layers
 from tasks.execution.settings import ComputeSettings
-from tasks.interventions.donors import donors_mark
+from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder, is_finished
@@ -86,7 +86,7 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         reuse=state.reuse,
         interventions=state.section("interventions", InterventionSettings),
         foreground=state.section("foreground", ForegroundSettings),
-        donors=donors_mark(run),
+        donors=donor_digest(run),
         survey=survey_mark(run),
         comparison=state.section("comparison", ComparisonSettings) if compares else None,
     )

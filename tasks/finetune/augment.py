@@ -1,4 +1,4 @@
-"""Augmentation that moves a picture, its mask and so its boxes together. Shapes: B, C=3, H, W."""
+"""Random flip and zoom, of a picture and its mask alike. Shapes: B pictures, C=3, H, W."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tasks.finetune.settings import FinetuneSettings
 
 
 @dataclass(frozen=True)
-class Shift:
-    """Where each picture of a batch is looked at: mirrored or not, and how far in."""
+class Augmentation:
+    """The flip and the cut-out window of each picture of a batch."""
 
     flipped_B: Tensor
     zoom_B: Tensor | None = None  # share of the sides that is left
-    shift_B2: Tensor | None = None  # of the middle, in -1 to 1 of what was cut off
+    shift_B2: Tensor | None = None  # of the window's middle: -1 to 1 of what is cut off
 
     @classmethod
-    def drawn(cls, count: int, recipe: FinetuneSettings, generator: torch.Generator) -> Shift:
-        """Anew for each picture."""
+    def draw(cls, count: int, recipe: FinetuneSettings, generator: torch.Generator) -> Augmentation:
+        """Independently for each picture."""
         flipped_B = torch.zeros(count, dtype=torch.bool)
         if recipe.flip == "half":
             flipped_B = torch.rand(count, generator=generator) < 0.5
@@ -31,21 +31,21 @@ class Shift:
         shift_B2 = 2 * torch.rand(count, 2, generator=generator) - 1
         return cls(flipped_B, zoom_B, shift_B2)
 
-    def of(self, picture_BCHW: Tensor) -> Tensor:
-        """The pictures as they are looked at; uint8 stays uint8."""
+    def apply(self, picture_BCHW: Tensor) -> Tensor:
+        """The augmented pictures; uint8 stays uint8."""
         mirrored_B = self.flipped_B[:, None, None, None].to(picture_BCHW.device)
         picture_BCHW = torch.where(mirrored_B, picture_BCHW.flip(3), picture_BCHW)
         if self.zoom_B is None or self.shift_B2 is None:
             return picture_BCHW
         grid_BHW2 = affine_grid(self._affine(), list(picture_BCHW.shape), align_corners=False)
-        seen_BCHW = grid_sample(
+        window_BCHW = grid_sample(
             picture_BCHW.float(), grid_BHW2.to(picture_BCHW.device), "bilinear", "border", False
         )
-        return seen_BCHW.round().to(torch.uint8)
+        return window_BCHW.round().to(torch.uint8)
 
-    def of_mask(self, mask_BHW: Tensor) -> Tensor:
-        """Masks, in the same way."""
-        return self.of(mask_BHW[:, None])[:, 0]
+    def apply_to_masks(self, mask_BHW: Tensor) -> Tensor:
+        """The same for masks."""
+        return self.apply(mask_BHW[:, None])[:, 0]
 
     def _affine(self) -> Tensor:
         assert self.zoom_B is not None

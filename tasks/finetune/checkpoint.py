@@ -1,4 +1,4 @@
-"""A training as it stands after an epoch, so that a killed one continues as if undisturbed."""
+"""Checkpoints after every epoch, from which a killed training continues as if uninterrupted."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from models.addresses import TEMPORARY, write_whole
 from models.errors import UserError
 
 VERSION = 1
-TRAINING = "training.json"  # what a folder's training is known by
-State = dict[str, Any]
+TRAINING = "training.json"  # the id and the identity of a folder's training
+StateDicts = dict[str, Any]  # of network, optimiser, schedule and random generators
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is told of an epoch: means of the losses' parts, validation, rate, seconds."""
+    """The figures of an epoch: mean loss and parts, validation, learning rate, seconds."""
 
     number: int  # from 1
-    step: int  # steps done
+    step: int  # steps done so far
     figures: dict[str, float]
     ended: float = field(default_factory=time.time)  # seconds since 1970
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training is between two epochs."""
+    """The progress of a training between two epochs."""
 
     epoch: int = 0  # epochs done
     step: int = 0
@@ -48,10 +48,10 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """One file in the training's folder; it is whole, or the one before is still there."""
+    """The latest checkpoint, one file in the training's folder, replaced atomically."""
 
     folder: Path
-    identity: str  # of all that makes the training what it is
+    identity: str  # digest of all that determines the training
 
     @property
     def path(self) -> Path:
@@ -62,51 +62,56 @@ class Checkpoints:
         return self.folder / "history.json"
 
     def training_id(self, *, replace: bool = False) -> str:
-        """Of this folder's training, however often it was killed; in another folder it is another.
+        """The id of this folder's training, the same however often it is killed and continued.
 
-        Another training's checkpoint is refused, or deleted.
+        Another training's checkpoint is refused, or deleted with `replace`.
         """
         file = self.folder / TRAINING
-        known = json.loads(file.read_text()) if file.is_file() else {}
-        if known.get("identity") == self.identity:
-            return str(known["id"])
+        recorded = json.loads(file.read_text()) if file.is_file() else {}
+        if recorded.get("identity") == self.identity:
+            return str(recorded["id"])
         if self.path.is_file() and not replace:
-            raise self._others()
+            raise self._foreign_checkpoint()
         self.folder.mkdir(parents=True, exist_ok=True)
-        own = uuid4().hex
+        training_id = uuid4().hex
+        record = {"id": training_id, "identity": self.identity}
         with write_whole(file) as opened:
-            opened.write(json.dumps({"id": own, "identity": self.identity}).encode() + b"\n")
+            opened.write(json.dumps(record).encode() + b"\n")
         for path in (self.path, self.history):
             path.unlink(missing_ok=True)
-        return own
+        return training_id
 
-    def save(self, standing: TrainingState, state: State) -> None:
-        """Write what `load` gives back."""
+    def save(self, state: TrainingState, state_dicts: StateDicts) -> None:
+        """Write what `load` reads."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        told = {**vars(standing), "history": [vars(epoch) for epoch in standing.history]}
-        content = {"version": VERSION, "identity": self.identity, "standing": told, "state": state}
+        history = [vars(epoch) for epoch in state.history]
+        content = {
+            "version": VERSION,
+            "identity": self.identity,
+            "standing": {**vars(state), "history": history},
+            "state": state_dicts,
+        }
         buffer = io.BytesIO()
         torch.save(content, buffer)
         with write_whole(self.path) as file:
             file.write(buffer.getvalue())
         with write_whole(self.history) as file:
-            file.write(json.dumps(told["history"], indent=1).encode() + b"\n")
+            file.write(json.dumps(history, indent=1).encode() + b"\n")
 
-    def load(self) -> tuple[TrainingState, State] | None:
-        """None before the first epoch; refuses another training's."""
-        for left in self.folder.glob(f".*{TEMPORARY}"):  # of a try that was killed while it wrote
-            left.unlink()
+    def load(self) -> tuple[TrainingState, StateDicts] | None:
+        """The checkpoint, or None before the first epoch; another training's is refused."""
+        for partial in self.folder.glob(f".*{TEMPORARY}"):  # of a process killed while writing
+            partial.unlink()
         if not self.path.is_file():
             return None
         content = torch.load(self.path, map_location="cpu", weights_only=True)
-        found = content.get("version"), content.get("identity")
-        if found != (VERSION, self.identity):
-            raise self._others()
-        told = content["standing"]
-        history = tuple(Epoch(**epoch) for epoch in told["history"])
-        return TrainingState(**told | {"history": history}), content["state"]
+        if (content.get("version"), content.get("identity")) != (VERSION, self.identity):
+            raise self._foreign_checkpoint()
+        fields = content["standing"]
+        history = tuple(Epoch(**epoch) for epoch in fields["history"])
+        return TrainingState(**fields | {"history": history}), content["state"]
 
-    def _others(self) -> UserError:
+    def _foreign_checkpoint(self) -> UserError:
         return UserError(
             f"{self.path} is a checkpoint of another training (data, model or settings "
             "differ): give another --out, or --replace to begin again"

@@ -1,4 +1,4 @@
-"""The steps of a training: which optimiser, at which rate, in which order of images."""
+"""Optimiser, learning rate schedule and random generator of a training."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from tasks.finetune.settings import FinetuneSettings
 
-WARM_UP = 0.2  # of the steps of one cycle, in which the rate rises
-LEAST_CYCLE = 10  # steps; in fewer there is nothing to rise
+WARM_UP = 0.2  # share of the steps of one cycle in which the rate rises
+LEAST_CYCLE = 10  # steps; fewer are too short for a cycle
 
 
-def optimiser_of(recipe: FinetuneSettings, weights: Iterable[nn.Parameter]) -> Optimizer:
-    """Over the weights that learn."""
+def make_optimiser(recipe: FinetuneSettings, weights: Iterable[nn.Parameter]) -> Optimizer:
+    """The optimiser of the trainable weights."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimiser == "sgd":
         return SGD(weights, rate, momentum=recipe.momentum, weight_decay=decay)
     return AdamW(weights, rate, weight_decay=decay)
 
 
-def schedule_of(recipe: FinetuneSettings, optimiser: Optimizer, steps: int) -> LRScheduler:
+def make_schedule(recipe: FinetuneSettings, optimiser: Optimizer, steps: int) -> LRScheduler:
     """The learning rate of each step."""
     if recipe.schedule == "one_cycle" and steps >= LEAST_CYCLE:
         return OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=WARM_UP)
@@ -33,6 +33,6 @@ def schedule_of(recipe: FinetuneSettings, optimiser: Optimizer, steps: int) -> L
     return LambdaLR(optimiser, lambda _: 1.0)
 
 
-def generator_of(recipe: FinetuneSettings) -> torch.Generator:
-    """Of the order of images, of augmentation and of exchanged backgrounds."""
+def make_generator(recipe: FinetuneSettings) -> torch.Generator:
+    """The generator of image order, augmentation and exchanged backgrounds."""
     return torch.Generator().manual_seed(recipe.training_seed)

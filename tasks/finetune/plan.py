@@ -1,10 +1,9 @@
-"""From settings to a training: which pictures are learnt from, which tell the best epoch, and
-what the training is, so that a killed one is known again."""
+"""From settings to a training: the images to train on, those that choose the epoch, and the
+identity by which a killed training is recognised."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +22,16 @@ from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.images import (
-    LARGEST,
+    OnPicture,
     TrainingImages,
     check_training_images,
+    count_ungrouped,
     read_training_images,
-    ungrouped,
 )
 from tasks.finetune.loop import Training
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
 from tasks.finetune.validation import HeldOut
+from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import ROW, MaskReading, Reader
 from tasks.runs.folder import digest
@@ -41,7 +41,7 @@ log = logging.getLogger("sightline")
 
 @dataclass(frozen=True)
 class Catalogs:
-    """What is learnt from, chosen by and audited, a row an image."""
+    """The images to train on, to choose the epoch by and to audit, a row per image."""
 
     training: pa.Table
     validation: pa.Table
@@ -50,7 +50,7 @@ class Catalogs:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """A training before its pictures are read, and what it is known by."""
+    """A training before its images are read, with its identity."""
 
     classifier: Classifier
     catalogs: Catalogs
@@ -59,29 +59,29 @@ class TrainingPlan:
     reader: Reader
     group_column: str
     checkpoints: Checkpoints
-    training_id: str  # of this folder's training, however often it was killed
+    training_id: str  # the same however often the training is killed and continued
 
 
 def plan_training(
-    classifier: Classifier, wanted: TrainingRequest, folder: Path, *, replace: bool = False
+    classifier: Classifier, request: TrainingRequest, folder: Path, *, replace: bool = False
 ) -> TrainingPlan:
-    """Refuse what cannot work before the first picture is read; `replace` another training."""
-    data, learning, recipe = wanted.data, wanted.learning, wanted.recipe
+    """Refuse what cannot work before the first image is read; `replace` another training."""
+    data, learning, recipe = request.data, request.learning, request.recipe
     named = find_objective(recipe.objective)
-    catalogs = _catalogs(classifier.classes, data, learning)
+    catalogs = _make_catalogs(classifier.classes, data, learning)
     reader = Reader(
         classifier.preprocessing,
         MaskReading(data.polarity, data.orientation),
-        load_estimator(wanted.foreground, classifier.preprocessing.size),
+        load_estimator(request.foreground, classifier.preprocessing.size),
     )
-    _check(named.objective, recipe, catalogs.training, reader, learning.group_column)
-    told = recipe.model_dump() | {"objective": named.name}
+    _check_request(named.objective, recipe, catalogs.training, reader, learning.group_column)
+    settings = recipe.model_dump() | {"objective": named.name}
     identity = digest(
         classifier.digest,
         [digest_of_rows(catalogs.training), digest_of_rows(catalogs.validation)],
         [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
         [classifier.preprocessing.model_dump(mode="json"), classifier.classes, classifier.layer],
-        [_groups(catalogs.training, learning), _groups(catalogs.validation, learning), told],
+        [_groups(catalogs.training, learning), _groups(catalogs.validation, learning), settings],
     )
     checkpoints = Checkpoints(folder, identity)
     return TrainingPlan(
@@ -96,46 +96,45 @@ def plan_training(
     )
 
 
-def prepare_training(
-    lesson: TrainingPlan, on_picture: Callable[[int, int], None] | None = None
-) -> Training:
-    """Read the pictures; refuse those that nothing can be learnt from."""
-    classifier = lesson.classifier
-    training = _album(lesson, lesson.catalogs.training, on_picture)
-    _check_album(lesson, training)
+def prepare_training(plan: TrainingPlan, on_picture: OnPicture | None = None) -> Training:
+    """Read the images; refuse those that nothing can be learnt from."""
+    classifier = plan.classifier
+    images = _read_images(plan, plan.catalogs.training, on_picture)
+    _check_images(plan, images)
     held_out = None
-    validation = _labelled(_album(lesson, lesson.catalogs.validation))
+    validation = _read_images(plan, plan.catalogs.validation).labelled()
     if len(validation):
         held_out = HeldOut(validation, classifier.preprocessing, classifier.device)
-        held_out.figure_for(lesson.recipe.choose)
+        held_out.figure_for(plan.recipe.choose)
     return Training(
         classifier.network,
         classifier.preprocessing,
-        training,
-        lesson.objective,
-        lesson.recipe,
-        tuple(_grid(classifier, layer) for layer in lesson.objective.layers),
+        images,
+        plan.objective,
+        plan.recipe,
+        tuple(_find_grid(classifier, layer) for layer in plan.objective.layers),
         held_out,
-        lesson.checkpoints,
+        plan.checkpoints,
         classifier.grid,
     )
 
 
-def _check_album(lesson: TrainingPlan, training: TrainingImages) -> None:
-    check_training_images(training, lesson.classifier.classes, "the training images")
-    if lesson.objective.needs_masks and not training.known_N.any():
-        raise _no_foregrounds(lesson.recipe, len(training))
-    if lesson.objective.exchanges and not len(training.donors()):
+def _check_images(plan: TrainingPlan, images: TrainingImages) -> None:
+    check_training_images(images, plan.classifier.classes, "the training images")
+    if plan.objective.needs_masks and not images.known_N.any():
+        raise _no_foregrounds(plan.recipe, len(images))
+    if plan.objective.exchanges and not len(images.donor_rows()):
         raise UserError(
-            f"objective {lesson.recipe.objective} puts objects on other images' backgrounds, and "
-            f"no foreground of {len(training):,} training images leaves one (over {LARGEST:.0%} of "
-            "the picture, or empty): give masks that are tighter, or --objective erm"
+            f"objective {plan.recipe.objective} puts objects on other images' backgrounds, and no "
+            f"foreground of {len(images):,} training images leaves one (over "
+            f"{LARGEST_DONOR_FOREGROUND:.0%} of the picture, or empty): give tighter masks, or "
+            "--objective erm"
         )
-    unlabelled = int((training.label_N < 0).sum())
-    if lesson.recipe.start == "scratch" and unlabelled:
+    unlabelled = int((images.label_N < 0).sum())
+    if plan.recipe.start == "scratch" and unlabelled:
         raise UserError(
-            f"{unlabelled:,} of {len(training):,} training images have no label, and fresh weights "
-            "have no answers to keep: label them, or leave --start scratch out"
+            f"{unlabelled:,} of {len(images):,} training images have no label, and new weights "
+            "have no predictions to keep: label them, or leave --start scratch out"
         )
 
 
@@ -147,49 +146,51 @@ def _no_foregrounds(recipe: FinetuneSettings, images: int) -> UserError:
     )
 
 
-def _catalogs(classes: tuple[str, ...], data: DataSettings, learning: LearningSettings) -> Catalogs:
-    """Whatever is judged, by epoch or by audit, is not learnt from."""
+def _make_catalogs(
+    classes: tuple[str, ...], data: DataSettings, learning: LearningSettings
+) -> Catalogs:
+    """Three disjoint catalogs: no image that is validated or audited is trained on."""
     audited = make_catalog(data, classes)
-    learnt = learning.data(data, learning.train_split)
-    training = make_catalog(learnt, classes)
+    training_data = learning.data(data, learning.train_split)
+    training = make_catalog(training_data, classes)
     _refuse_shared(training, audited, "audited images are training images")
     if learning.validation_split is None:
-        training, validation = _divided(training, learning.validation_share)
+        training, validation = _hold_out(training, learning.validation_share)
     else:
         validation = make_catalog(learning.data(data, learning.validation_split), classes)
         _refuse_shared(validation, audited, "audited images are validation images")
         _refuse_shared(training, validation, "validation images are training images")
-    for warning in check_catalog(training, learnt):
+    for warning in check_catalog(training, training_data):
         log.warning(warning)
     return Catalogs(training, validation, audited)
 
 
-def _divided(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
-    """Every so many-th image of each label is held out, in an order that only the keys decide."""
+def _hold_out(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
+    """Hold out a share of each label, chosen by the keys alone, whatever the order of the rows."""
     order = np.argsort([digest(key) for key in catalog["row_id"].to_pylist()], kind="stable")
     labels = np.asarray(pc.fill_null(catalog["label"], "").to_pylist(), dtype=object)[order]
-    held = np.zeros(len(catalog), dtype=bool)
+    held_out = np.zeros(len(catalog), dtype=bool)
     for name in set(labels):
         of_label = order[labels == name]
-        held[of_label[: int(share * len(of_label))]] = True
-    return catalog.filter(pa.array(~held)), catalog.filter(pa.array(held))
+        held_out[of_label[: int(share * len(of_label))]] = True
+    return catalog.filter(pa.array(~held_out)), catalog.filter(pa.array(held_out))
 
 
-def _refuse_shared(catalog: pa.Table, other: pa.Table, what: str) -> None:
-    both = catalog["image"].filter(pc.is_in(catalog["image"], value_set=other["image"]))
-    if len(both):
+def _refuse_shared(catalog: pa.Table, other: pa.Table, overlap: str) -> None:
+    shared = catalog["image"].filter(pc.is_in(catalog["image"], value_set=other["image"]))
+    if len(shared):
         raise UserError(
-            f"{len(both):,} of the {what} too (first: {printable(both[0].as_py())}), and would be "
-            "judged from memory: name other ones with --train, --train-split, --validation-split "
-            "or --split"
+            f"{len(shared):,} of the {overlap} too (first: {printable(shared[0].as_py())}), and "
+            "would be judged from memory: name other ones with --train, --train-split, "
+            "--validation-split or --split"
         )
 
 
-def _check(
+def _check_request(
     objective: Objective, recipe: FinetuneSettings, catalog: pa.Table, reader: Reader, group: str
 ) -> None:
-    marked = pc.any(pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())).as_py()
-    if objective.needs_masks and not marked and reader.estimator is None:
+    annotated = pc.any(pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())).as_py()
+    if objective.needs_masks and not annotated and reader.estimator is None:
         raise _no_foregrounds(recipe, len(catalog))
     if objective.needs_groups and group not in catalog.column_names:
         raise UserError(
@@ -197,50 +198,37 @@ def _check(
             f"table has none called {group!r}: name it with --group-column, or choose another "
             "--objective"
         )
-    missing = ungrouped(catalog, group)
-    if objective.needs_groups and missing:
+    ungrouped = count_ungrouped(catalog, group)
+    if objective.needs_groups and ungrouped:
         raise UserError(
-            f"objective {recipe.objective} needs each image's group, and {missing:,} of "
+            f"objective {recipe.objective} needs each image's group, and {ungrouped:,} of "
             f"{len(catalog):,} training images have none in the column {group!r}: fill it, drop "
             "these rows, or choose another --objective"
         )
     if recipe.precision == "bfloat16" and not torch.cuda.is_available():
-        raise UserError("--precision bfloat16 needs a card, and there is none here: leave it out")
+        raise UserError("--precision bfloat16 needs a GPU, and there is none here: leave it out")
 
 
-def _album(
-    lesson: TrainingPlan, catalog: pa.Table, on_picture: Callable[[int, int], None] | None = None
+def _read_images(
+    plan: TrainingPlan, catalog: pa.Table, on_picture: OnPicture | None = None
 ) -> TrainingImages:
     return read_training_images(
         catalog,
-        lesson.classifier.classes,
-        lesson.reader,
-        lesson.checkpoints.folder,
-        group_column=lesson.group_column,
+        plan.classifier.classes,
+        plan.reader,
+        plan.checkpoints.folder,
+        group_column=plan.group_column,
         on_picture=on_picture,
     )
 
 
-def _labelled(album: TrainingImages) -> TrainingImages:
-    """Without the pictures that nobody labelled: no answer to them is right."""
-    kept = album.label_N >= 0
-    group_n = None if album.group_N is None else album.group_N[kept]
-    return TrainingImages(
-        album.image_NCHW[kept],
-        album.label_N[kept],
-        album.mask_NHW[kept],
-        album.known_N[kept],
-        group_n,
-    )
-
-
-def _grid(classifier: Classifier, layer: str) -> Grid:
+def _find_grid(classifier: Classifier, layer: str) -> Grid:
     if layer:
         return grid_at(classifier.network, layer, classifier.preprocessing.size)
     if classifier.grid is None:
         raise UserError(
-            "the objective looks into a layer with cells, and none was found in the model: name "
-            "one with --layer, or choose another --objective such as swap"
+            "the objective reads a layer with cells, and none was found in the model: name one "
+            "with --layer, or choose another --objective such as swap"
         )
     return classifier.grid
 
@@ -251,5 +239,5 @@ def _groups(catalog: pa.Table, learning: LearningSettings) -> list[object] | Non
 
 
 def digest_of_rows(catalog: pa.Table) -> str:
-    """Of all that is read of them."""
+    """Digest of all columns that a training reads."""
     return digest(catalog.select([*ROW, "stamp"]).to_pydict())

@@ -1,4 +1,4 @@
-"""How a network is trained, and which images it learns from."""
+"""Settings of a training: how the network is trained, and on which images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.pictures.settings import ForegroundSettings
 
 
 class FinetuneSettings(BaseModel):
-    """How to train. The defaults mend a network that has learnt its classes already."""
+    """How to train. The defaults suit a network that knows its classes already."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,18 +22,18 @@ class FinetuneSettings(BaseModel):
         description="erm, swap, dfr, sib or ibsgl; forms and arguments as in sib:form=feature.",
     )
     start: Literal["weights", "scratch"] = Field(
-        "weights", description="Begin with the model's weights, or with fresh ones."
+        "weights", description="Start from the model's weights, or from new random ones."
     )
     epochs: int = Field(8, ge=1, description="How often each training image is seen.")
-    steps: int | None = Field(None, ge=1, description="So many steps instead of whole epochs.")
-    batch_size: int = Field(64, ge=2, description="Images a step.")
-    accumulate: int = Field(1, ge=1, description="Parts that a step's images are computed in.")
+    steps: int | None = Field(None, ge=1, description="Number of steps, instead of epochs.")
+    batch_size: int = Field(64, ge=2, description="Images per step.")
+    accumulate: int = Field(1, ge=1, description="Micro-batches that a step is computed in.")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
     learning_rate: float = Field(3e-4, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
     schedule: Literal["one_cycle", "cosine", "constant"] = Field(
-        "one_cycle", description="Course of the learning rate."
+        "one_cycle", description="Learning rate schedule."
     )
     flip: Literal["half", "none"] = Field("half", description="Mirror half of the images, or none.")
     zoom: float = Field(
@@ -41,18 +41,18 @@ class FinetuneSettings(BaseModel):
     )
     statistics: Literal["updated", "frozen"] = Field(
         "updated",
-        description="Batch normalisation: of each batch, or as the model learnt it (for batches of "
-        "few images).",
+        description="Batch normalisation: statistics of each batch, or the model's own (for small "
+        "batches).",
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the forward pass; bfloat16 on a card only."
+        "float32", description="Of the forward pass; bfloat16 needs a GPU."
     )
     choose: Literal["exchanged", "worst_group", "accuracy"] | None = Field(
         None,
-        description="What the epoch is chosen by on the validation images: accuracy with exchanged "
+        description="Accuracy on the validation images that chooses the epoch: with exchanged "
         "backgrounds, in the worst group, or plain; by default the first that can be computed.",
     )
-    training_seed: int = Field(0, description="Seed of the order, the augmentation and the start.")
+    training_seed: int = Field(0, description="Seed of image order, augmentation and new weights.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -62,29 +62,29 @@ class FinetuneSettings(BaseModel):
             )
         return self
 
-    def batches_of(self, images: int) -> int:
-        """Steps of an epoch: batches of nearly the same size, none of one image."""
+    def steps_per_epoch(self, images: int) -> int:
+        """Batches of nearly the same size, none of a single image."""
         return min(math.ceil(images / self.batch_size), max(1, images // 2))
 
-    def steps_of(self, images: int) -> int:
-        """Of the whole training."""
-        return self.steps or self.epochs * self.batches_of(images)
+    def total_steps(self, images: int) -> int:
+        """Steps of the whole training."""
+        return self.steps or self.epochs * self.steps_per_epoch(images)
 
 
 class LearningSettings(BaseModel):
-    """Which images are learnt from. Columns, masks and labels are read as the audited data's."""
+    """Which images to train on. Columns, masks and labels are read as those of the audited data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: str | None = Field(
-        None, description="Images to learn from, as --data; by default another split of the same."
+        None, description="Images to train on, as --data; by default another split of the same."
     )
-    train_split: str | None = Field(None, description="Split to learn from.")
+    train_split: str | None = Field(None, description="Split to train on.")
     validation_split: str | None = Field(
-        None, description="Split by which the epoch is chosen; by default a part is held out."
+        None, description="Split by which the epoch is chosen; by default a share is held out."
     )
     validation_share: float = Field(
-        0.15, gt=0, lt=1, description="Part of the training images that is held out."
+        0.15, gt=0, lt=1, description="Share of the training images that is held out."
     )
     group_column: str = Field(
         "group",
@@ -92,7 +92,7 @@ class LearningSettings(BaseModel):
     )
 
     def data(self, audited: DataSettings, split: str | None) -> DataSettings:
-        """Where they lie."""
+        """A split of the training data."""
         path = self.train or audited.path
         return audited.model_copy(
             update={"path": path, "split": split, "sample": None, "limit": None}
@@ -101,9 +101,9 @@ class LearningSettings(BaseModel):
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What is asked of a training. The data are those that are audited before and after it."""
+    """All settings of a training."""
 
-    data: DataSettings
+    data: DataSettings  # audited before and after
     learning: LearningSettings
     foreground: ForegroundSettings
     recipe: FinetuneSettings

@@ -1,4 +1,4 @@
-"""The same held-out pictures after every epoch, with their maps. Shapes: N of them, H W pixels."""
+"""Maps of the same held-out images after every epoch. Shapes: N images, H W pixels."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ COUNT = 8
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Pictures, where the network looks, where the object is, and what it says."""
+    """Pictures, their maps and foregrounds, and whether the prediction is right."""
 
     picture_NHW3: np.ndarray  # uint8
     map_NHW: np.ndarray
     mask_NHW: np.ndarray  # bool
-    right_N: np.ndarray
+    correct_N: np.ndarray
 
 
 def take_snapshots(network: nn.Module, grid: Grid, held_out: HeldOut) -> Snapshots:
-    """A few pictures, spread over the split, and the map of what is predicted for each."""
-    album = held_out.album
-    row_N = torch.linspace(0, len(album) - 1, min(COUNT, len(album))).round().long()
-    picture_NCHW = album.image_NCHW[row_N]
+    """A few images, spread over the split, each with the map of its predicted class."""
+    images = held_out.images
+    row_N = torch.linspace(0, len(images) - 1, min(COUNT, len(images))).round().long()
+    picture_NCHW = images.image_NCHW[row_N]
     image_NCHW = held_out.preprocessing.normalise(picture_NCHW.to(held_out.device))
-    seen = capture(network, grid, image_NCHW)
-    map_Nhw = grad_cam(seen.activation_BDhw, seen.gradient_BDhw)
+    captured = capture(network, grid, image_NCHW)
+    map_Nhw = grad_cam(captured.activation_BDhw, captured.gradient_BDhw)
     size = (picture_NCHW.shape[2], picture_NCHW.shape[3])
     map_NHW = interpolate(map_Nhw[:, None], size, mode="bilinear")[:, 0]
     return Snapshots(
         picture_NCHW.permute(0, 2, 3, 1).numpy(),
         map_NHW.cpu().numpy(),
-        (album.mask_NHW[row_N] >= 128).numpy(),
-        (seen.target_B.cpu() == album.label_N[row_N]).numpy(),
+        (images.mask_NHW[row_N] >= 128).numpy(),
+        (captured.target_B.cpu() == images.label_N[row_N]).numpy(),
     )

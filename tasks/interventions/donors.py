@@ -1,4 +1,4 @@
-"""The donor pool: backgrounds that objects are put on, chosen once and kept with the run.
+"""The donor pool: the backgrounds that objects are put on, chosen once and kept with the run.
 
 Shapes: N donors, C=3 colours, H W pixels of the model's geometry.
 """
@@ -30,11 +30,11 @@ from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
 from tasks.runs.folder import RunFolder, digest
 from tasks.storage.files import read_footer, read_table
 
-LARGEST = 0.6  # foreground areas above which a background would be mostly filling
-TRIES = 4  # pictures read for each donor that is wanted
+LARGEST_DONOR_FOREGROUND = 0.6  # area; with a larger one the background would be mostly filling
+TRIES = 4  # pictures read per donor at most
 THREADS = 4
-MASKS = 64  # that other images' maps are compared with
-READ = 32  # donors filled at a time
+MASKS = 64  # that maps of other images are compared with
+BATCH = 32  # donors whose object is removed at a time
 SPECIFICATION, DIGEST = b"sightline.specification", b"sightline.digest"
 COLUMNS = pa.schema(
     [
@@ -49,37 +49,39 @@ COLUMNS = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class DonorPool:
-    """Backgrounds in the model's geometry; every model that is compared gets the same ones."""
+    """Backgrounds in the model's geometry, the same for every model that is compared."""
 
     row_ids: tuple[str, ...]
     labels: tuple[str | None, ...]
     content_ids: tuple[str, ...]
-    picture_NCHW: Tensor  # uint8, as the donors are
-    background_NCHW: Tensor  # uint8, their objects filled in
+    picture_NCHW: Tensor  # uint8, unchanged
+    background_NCHW: Tensor  # uint8, the objects filled in
     mask_NHW: Tensor  # uint8, 255 = foreground
 
     def draw(
         self, row_id: str, content_id: str, label: str | None, settings: InterventionSettings
-    ) -> Drawn:
-        """An image's donors, by seed and key alone; without labels all count as of other classes.
+    ) -> DrawnDonors:
+        """An image's donors, by seed and key alone; without labels all count as other classes.
 
-        Fewer where the pool holds no more; never the picture itself or a copy of it.
+        Fewer if the pool has no more; never the image itself or a copy of it.
         """
-        seed = hashlib.blake2b(f"{settings.donor_seed} {row_id}".encode(), digest_size=8).digest()
-        order = np.random.default_rng(int.from_bytes(seed, "big")).permutation(len(self.row_ids))
+        seed = int.from_bytes(_random_key(settings, row_id), "big")
+        order = np.random.default_rng(seed).permutation(len(self.row_ids))
         others = [donor for donor in order.tolist() if self.content_ids[donor] != content_id]
         if label is None or not any(self.labels):
-            return Drawn(tuple(others[: settings.others + settings.same]), ())
+            return DrawnDonors(tuple(others[: settings.others + settings.same]), ())
         same = [donor for donor in others if self.labels[donor] == label]
         others = [donor for donor in others if self.labels[donor] not in (label, None)]
-        return Drawn(tuple(self._spread(others)[: settings.others]), tuple(same[: settings.same]))
+        return DrawnDonors(
+            tuple(self._spread(others)[: settings.others]), tuple(same[: settings.same])
+        )
 
     def masks_on(self, cells: tuple[int, int]) -> Tensor:
-        """(M, h, w): the masks of a few donors on a map's cells."""
+        """(M, h, w): the masks of the first donors on a map's cells."""
         return _masks_on(self, cells)
 
     def _spread(self, donors: Sequence[int]) -> list[int]:
-        """A class comes again when every other class had its turn."""
+        """Classes in turn, so that the first donors are of as many classes as possible."""
         by_label: dict[str | None, list[int]] = defaultdict(list)
         for donor in donors:
             by_label[self.labels[donor]].append(donor)
@@ -88,18 +90,18 @@ class DonorPool:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Places of an image's donors in the pool."""
+class DrawnDonors:
+    """The indices of an image's donors in the pool, of other classes and of its own."""
 
     others: tuple[int, ...]
     same: tuple[int, ...]
 
     @property
-    def places(self) -> tuple[int, ...]:
+    def indices(self) -> tuple[int, ...]:
         return self.others + self.same
 
     def __len__(self) -> int:
-        return len(self.others) + len(self.same)
+        return len(self.indices)
 
 
 @lru_cache(maxsize=4)
@@ -107,33 +109,33 @@ def _masks_on(pool: DonorPool, cells: tuple[int, int]) -> Tensor:
     return to_cells(pool.mask_NHW[:MASKS].float() / 255, cells)
 
 
-def specification_of(settings: InterventionSettings, reading: str) -> str:
-    """What makes a pool what it is, but the rows."""
+def pool_specification(settings: InterventionSettings, reading: str) -> str:
+    """Digest of all that determines a pool, except the rows."""
     return digest(VERSION, settings.pool, settings.donor_seed, reading)
 
 
-def named_pool(
+def find_named_pool(
     settings: InterventionSettings, specification: str, run: RunFolder
 ) -> RunFolder | None:
-    """The run whose pool was asked for; refuses one that was chosen or read otherwise."""
+    """The run that --donors names; refuses a pool that was chosen or read differently."""
     if settings.donors is None:
         return None
-    found = RunFolder.at(settings.donors)
-    if found.path == run.path:
+    other = RunFolder.at(settings.donors)
+    if other.path == run.path:
         raise UserError(f"--donors {settings.donors} is the run itself: leave it out")
-    mark = donors_mark(found, SPECIFICATION)
-    if mark is None:
-        raise UserError(f"{found.path} has no donor pool: name a run that made interventions")
-    if mark != specification:
+    other_specification = donor_specification(other)
+    if other_specification is None:
+        raise UserError(f"{other.path} has no donor pool: name a run that made interventions")
+    if other_specification != specification:
         raise UserError(
-            f"the donor pool of {found.path} was chosen or read otherwise: give the same --pool, "
+            f"the donor pool of {other.path} was chosen or read differently: give the same --pool, "
             "--donor-seed, preprocessing and kind of foreground as that run, or leave --donors out"
         )
-    return found
+    return other
 
 
-def take_pool(run: RunFolder, other: RunFolder) -> None:
-    """Keep another run's pool as this one's."""
+def copy_pool(run: RunFolder, other: RunFolder) -> None:
+    """Copy another run's pool to this run."""
     with write_whole(run.donors) as file:
         file.write(other.donors.read_bytes())
 
@@ -145,32 +147,41 @@ def choose_donors(
     reader: Reader,
     specification: str,
 ) -> None:
-    """Choose the run's pool from its catalog, and keep it."""
-    columns = _chosen(catalog, settings, reader)
+    """Choose the run's pool from its catalog, and write it."""
+    columns = _choose_columns(catalog, settings, reader)
     pixels = hashlib.blake2b(digest_size=16)
     for row in (*columns["picture"], *columns["mask"]):
         pixels.update(row)
-    told = digest(columns["row_id"], columns["label"], pixels.hexdigest())
-    schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: told})
+    pool_digest = digest(columns["row_id"], columns["label"], pixels.hexdigest())
+    schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: pool_digest})
     with write_whole(run.donors) as file:
         pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
 
-def donors_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
-    """The digest of a run's pool, or how it was chosen; None where there is none."""
+def donor_digest(run: RunFolder) -> str | None:
+    """The digest of a run's pool; None without a pool."""
+    return _metadata(run, DIGEST)
+
+
+def donor_specification(run: RunFolder) -> str | None:
+    """The specification that a run's pool was chosen by; None without a pool."""
+    return _metadata(run, SPECIFICATION)
+
+
+def _metadata(run: RunFolder, name: bytes) -> str | None:
     if not run.donors.is_file():
         return None
-    found: bytes = (read_footer(run.donors).metadata or {}).get(name, b"")
-    return found.decode()
+    value: bytes = (read_footer(run.donors).metadata or {}).get(name, b"")
+    return value.decode()
 
 
 def read_donors(run: RunFolder, size: tuple[int, int]) -> DonorPool:
-    """The pool of a run, of pictures of this size; read once in a process."""
-    return _read(run.donors, size, donors_mark(run))
+    """A run's pool, of pictures of this size; read once per process."""
+    return _read_pool(run.donors, size, donor_digest(run))
 
 
 @lru_cache(maxsize=1)
-def _read(path: UPath, size: tuple[int, int], _: str | None) -> DonorPool:
+def _read_pool(path: UPath, size: tuple[int, int], _: str | None) -> DonorPool:
     rows = read_table(path).to_pydict()
     picture_NCHW = _pixels(rows["picture"]).reshape(-1, 3, *size)
     mask_NHW = _pixels(rows["mask"]).reshape(-1, *size)
@@ -179,7 +190,7 @@ def _read(path: UPath, size: tuple[int, int], _: str | None) -> DonorPool:
         tuple(rows["label"]),
         tuple(rows["content_id"]),
         picture_NCHW,
-        _filled(picture_NCHW, mask_NHW),
+        _remove_objects(picture_NCHW, mask_NHW),
         mask_NHW,
     )
 
@@ -188,56 +199,57 @@ def _pixels(rows: Sequence[bytes]) -> Tensor:
     return torch.from_numpy(np.frombuffer(b"".join(rows), np.uint8).copy())
 
 
-def _filled(picture_NCHW: Tensor, mask_NHW: Tensor) -> Tensor:
+def _remove_objects(picture_NCHW: Tensor, mask_NHW: Tensor) -> Tensor:
     """Backgrounds in uint8, a few at a time: as floats they would take four times the memory."""
-    turns = zip(torch.split(picture_NCHW, READ), torch.split(mask_NHW, READ), strict=True)
-    filled = [
+    batches = zip(torch.split(picture_NCHW, BATCH), torch.split(mask_NHW, BATCH), strict=True)
+    backgrounds = [
         remove_object(picture_bCHW.float(), mask_bHW / 255).round().to(torch.uint8)
-        for picture_bCHW, mask_bHW in turns
+        for picture_bCHW, mask_bHW in batches
     ]
-    return torch.cat(filled) if filled else picture_NCHW
+    return torch.cat(backgrounds) if backgrounds else picture_NCHW
 
 
-def _chosen(
+def _choose_columns(
     catalog: pa.Table, settings: InterventionSettings, reader: Reader
 ) -> dict[str, list[Any]]:
-    """Columns of the pool: as many of each class as there are, by a random order of their keys."""
+    """Columns of the pool: classes in turn, each in a random order of its keys."""
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
-    order = _order(catalog, settings, reader.estimator is not None)[: TRIES * settings.pool]
-    tried = catalog.filter(pc.is_in(catalog["row_id"], pa.array(order, pa.string())))
-    rows = {row.row_id: row for row in rows_of(tried)}
-    readable = read_ahead([rows[key] for key in order], reader, THREADS, 4 * THREADS)
-    lost: list[Failure] = []
-    for sample in islice(_usable(readable, lost), settings.pool):
+    order = _order_keys(catalog, settings, reader.estimator is not None)[: TRIES * settings.pool]
+    candidates = catalog.filter(pc.is_in(catalog["row_id"], pa.array(order, pa.string())))
+    rows = {row.row_id: row for row in rows_of(candidates)}
+    samples = read_ahead([rows[key] for key in order], reader, THREADS, 4 * THREADS)
+    unreachable: list[Failure] = []
+    for sample in islice(_usable(samples, unreachable), settings.pool):
         assert sample.mask_HW is not None
         pixels = (part.numpy().tobytes() for part in (sample.picture_CHW, sample.mask_HW))
         values = (sample.row.row_id, sample.row.label, sample.content_id, *pixels)
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
-    if len(lost) > len(columns["row_id"]):  # storage that is away: a pool is chosen once, to stay
-        raise OSError(f"{len(lost)} pictures for the donor pool are away ({lost[0].message})")
+    if len(unreachable) > len(columns["row_id"]):  # a pool is kept, so do not choose a poor one
+        first = unreachable[0].message
+        raise OSError(f"{len(unreachable)} pictures for the donor pool cannot be reached ({first})")
     return columns
 
 
-def _usable(samples: Iterator[Sample | Failure], lost: list[Failure]) -> Iterator[Sample]:
-    """Pictures whose background is large enough to be put behind something else, each once.
+def _usable(samples: Iterator[Sample | Failure], unreachable: list[Failure]) -> Iterator[Sample]:
+    """Pictures whose background is large enough to be put behind another object, each once.
 
-    What could not be read for a while is added to `lost`.
+    Transient failures are added to `unreachable`.
     """
     seen = set()
     for sample in samples:
         failure = sample if isinstance(sample, Failure) else sample.failure
         if failure is not None and failure.kind == "transient":
-            lost.append(failure)
+            unreachable.append(failure)
         if isinstance(sample, Failure) or sample.mask_HW is None or sample.content_id in seen:
             continue
         seen.add(sample.content_id)
-        if 0 < sample.mask_HW.float().mean() / 255 <= LARGEST:
+        if 0 < sample.mask_HW.float().mean() / 255 <= LARGEST_DONOR_FOREGROUND:
             yield sample
 
 
-def _order(catalog: pa.Table, settings: InterventionSettings, estimates: bool) -> list[str]:
-    """Keys of the rows with a foreground, class by class in turn, each class in random order."""
+def _order_keys(catalog: pa.Table, settings: InterventionSettings, estimates: bool) -> list[str]:
+    """Keys of the rows with a foreground: classes in turn, each in random order."""
     if not estimates:
         has_foreground = pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())
         catalog = catalog.filter(has_foreground)
@@ -245,7 +257,11 @@ def _order(catalog: pa.Table, settings: InterventionSettings, estimates: bool) -
     for row_id, label in zip(
         *(catalog[name].to_pylist() for name in ("row_id", "label")), strict=True
     ):
-        key = hashlib.blake2b(f"{settings.donor_seed} {row_id}".encode(), digest_size=8).digest()
-        by_label[label or ""].append((key, row_id))
+        by_label[label or ""].append((_random_key(settings, row_id), row_id))
     turns = zip_longest(*(sorted(by_label[label]) for label in sorted(by_label)))
-    return [keyed[1] for keyed in chain.from_iterable(turns) if keyed is not None]
+    return [pair[1] for pair in chain.from_iterable(turns) if pair is not None]
+
+
+def _random_key(settings: InterventionSettings, row_id: str) -> bytes:
+    """Random bytes that depend on the seed and the row's key alone."""
+    return hashlib.blake2b(f"{settings.donor_seed} {row_id}".encode(), digest_size=8).digest()

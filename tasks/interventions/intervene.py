@@ -1,7 +1,7 @@
-"""What becomes of each prediction when the object or the background changes.
+"""How each prediction changes when the object or the background is changed.
 
 Shapes: B images, b some of them, C=3 colours, H W pixels, K classes, S changes: object removed,
-background removed, then one for each donor.
+background removed, then one per donor.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor
 from models.classifier.classifier import Classifier
 from models.interventions import exchange_background, predict, remove_background, remove_object
 from tasks import schema
-from tasks.interventions.donors import DonorPool, Drawn
+from tasks.interventions.donors import DonorPool, DrawnDonors
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
-VERSION = 1  # of what is done and what is kept of it
-SMALLEST, LARGEST = 0.01, 0.95  # foreground areas outside of which nothing can be decided
+VERSION = 1  # of the changes and of the rows
+SMALLEST, LARGEST = 0.01, 0.95  # foreground areas; outside of them nothing can be decided
 REMOVALS = 2  # changes that need no donor
 
 
@@ -37,7 +37,7 @@ class Subjects:
     logits_BK: Tensor
 
     def decidable(self) -> Subjects:
-        """Those whose foreground leaves something of object and background; NaN is no mask."""
+        """Those with enough object and enough background; a mask of NaN is unknown."""
         area_B = self.mask_BHW.mean((1, 2))
         kept_B = (area_B >= SMALLEST) & (area_B <= LARGEST)
         samples = [s for s, kept in zip(self.samples, kept_B.tolist(), strict=True) if kept]
@@ -48,7 +48,7 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Interventions:
-    """What is done to every picture, and the backgrounds for it."""
+    """The changes that every picture goes through, and the backgrounds for them."""
 
     settings: InterventionSettings
     pool: DonorPool
@@ -56,15 +56,15 @@ class Interventions:
     def apply(
         self, classifier: Classifier, subjects: Subjects
     ) -> tuple[pa.RecordBatch, list[Failure]]:
-        """A row of schema.INTERVENTIONS for each image that leaves something to change.
+        """A row of schema.INTERVENTIONS for each decidable image.
 
-        One forward pass a change, without a gradient; the clean prediction is not made again.
+        One forward pass per change, without a gradient; the clean prediction is reused.
         """
         subjects = subjects.decidable()
         drawn = [self._draw(sample) for sample in subjects.samples]
         outcome = _Outcome.of(subjects.logits_BK, REMOVALS + max(map(len, drawn), default=0))
-        for slot, (row_b, image_bCHW) in enumerate(self._changes(classifier, subjects, drawn)):
-            outcome.fill(slot, row_b, predict(classifier.network, image_bCHW))
+        for change, (row_b, image_bCHW) in enumerate(self._changes(classifier, subjects, drawn)):
+            outcome.fill(change, row_b, predict(classifier.network, image_bCHW))
         rows, failures = [], []
         for image, sample in enumerate(subjects.samples):
             if outcome.is_finite(image, len(drawn[image])):
@@ -73,54 +73,59 @@ class Interventions:
                 failures.append(_not_finite(sample))
         return pa.RecordBatch.from_pylist(rows, schema=schema.INTERVENTIONS), failures
 
-    def _draw(self, sample: Sample) -> Drawn:
+    def _draw(self, sample: Sample) -> DrawnDonors:
         row = sample.row
         return self.pool.draw(row.row_id, sample.content_id, row.label, self.settings)
 
     def _changes(
-        self, classifier: Classifier, subjects: Subjects, drawn: Sequence[Drawn]
+        self, classifier: Classifier, subjects: Subjects, drawn: Sequence[DrawnDonors]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each change, the images that it is made of and what they became."""
+        """For each change, the rows of the images that have it, and the changed images."""
         image_BCHW, mask_BHW = subjects.image_BCHW, subjects.mask_BHW
         if not drawn:
             return
-        every_B = torch.arange(len(drawn))
-        yield every_B, remove_object(image_BCHW, mask_BHW, self.settings.fill)
-        yield every_B, remove_background(image_BCHW, mask_BHW)
+        all_B = torch.arange(len(drawn))
+        yield all_B, remove_object(image_BCHW, mask_BHW, self.settings.fill)
+        yield all_B, remove_background(image_BCHW, mask_BHW)
         for slot in range(max(map(len, drawn))):
             row_b = torch.tensor([row for row, donors in enumerate(drawn) if slot < len(donors)])
-            donor_b = torch.tensor([drawn[row].places[slot] for row in row_b.tolist()])
+            donor_b = torch.tensor([drawn[row].indices[slot] for row in row_b.tolist()])
             background_bCHW = self.pool.background_NCHW[donor_b].to(image_BCHW.device)
             other_bCHW = classifier.preprocessing.normalise(background_bCHW)
             yield row_b, exchange_background(image_BCHW[row_b], mask_BHW[row_b], other_bCHW)
 
     def _row(
-        self, sample: Sample, drawn: Drawn, outcome: _Outcome, image: int, classes: tuple[str, ...]
+        self,
+        sample: Sample,
+        drawn: DrawnDonors,
+        outcome: _Outcome,
+        image: int,
+        classes: tuple[str, ...],
     ) -> dict[str, Any]:
         target, confidence = int(outcome.target_B[image]), float(outcome.confidence_B[image])
-        removed, alone, *on_donors = outcome.probability_BS[image, : REMOVALS + len(drawn)].tolist()
-        found = outcome.class_BS[image, : REMOVALS + len(drawn)].tolist()
-        others = len(drawn.others)
-        changed = [place != target for place in found[REMOVALS:][:others]]
+        changes, others = REMOVALS + len(drawn), len(drawn.others)
+        removed, alone, *on_donors = outcome.probability_BS[image, :changes].tolist()
+        predicted = outcome.class_BS[image, :changes].tolist()
+        flips = [index != target for index in predicted[REMOVALS:][:others]]
         return {
             "row_id": sample.row.row_id,
             "object_removed": removed,
             "background_removed": alone,
-            "object_removed_prediction": classes[found[0]],
-            "background_removed_prediction": classes[found[1]],
-            "donors": [self.pool.row_ids[place] for place in drawn.places],
-            "same_class": [place in drawn.same for place in drawn.places],
+            "object_removed_prediction": classes[predicted[0]],
+            "background_removed_prediction": classes[predicted[1]],
+            "donors": [self.pool.row_ids[index] for index in drawn.indices],
+            "same_class": [index in drawn.same for index in drawn.indices],
             "exchanged": on_donors,
-            "exchanged_predictions": [classes[place] for place in found[REMOVALS:]],
+            "exchanged_predictions": [classes[index] for index in predicted[REMOVALS:]],
             "reliance_removal": removed - alone,
             "reliance_exchange": confidence - np.mean(on_donors[:others]) if others else None,
-            "flips": np.mean(changed) if others else None,
+            "flips": np.mean(flips) if others else None,
         }
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """By image: the clean prediction; by change: its probability and the class predicted."""
+    """The clean prediction of each image; after each change, its probability and the new class."""
 
     target_B: Tensor
     confidence_B: Tensor
@@ -131,8 +136,8 @@ class _Outcome:
     def of(cls, logits_BK: Tensor, changes: int) -> _Outcome:
         confidence_B, target_B = logits_BK.softmax(1).max(1)
         size = len(logits_BK), changes
-        nothing_yet = torch.full(size, torch.nan), torch.zeros(size, dtype=torch.int64)
-        return cls(target_B.cpu(), confidence_B.cpu(), *nothing_yet)
+        empty = torch.full(size, torch.nan), torch.zeros(size, dtype=torch.int64)
+        return cls(target_B.cpu(), confidence_B.cpu(), *empty)
 
     def fill(self, change: int, row_b: Tensor, probability_bK: Tensor) -> None:
         probability_bK = probability_bK.cpu()
@@ -145,6 +150,6 @@ class _Outcome:
 
 
 def _not_finite(sample: Sample) -> Failure:
-    told = "the model's logits are not finite for the picture with another background"
+    message = "the model's logits are not finite for the picture with another background"
     remedy = "look at the picture and at the model's weights"
-    return Failure(sample.row.row_id, "interventions", "permanent", told, remedy)
+    return Failure(sample.row.row_id, "interventions", "permanent", message, remedy)

@@ -1,4 +1,4 @@
-"""How pictures are changed before they are predicted again."""
+"""Settings of the interventions and of the donor pool."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from models.fills import Fill
 
 
 class InterventionSettings(BaseModel):
-    """What is done to each picture before it is predicted again."""
+    """How each picture is changed before it is predicted again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choice: Literal["default", "none"] = Field(
         "default",
-        description="Object removed, background removed, background exchanged; or none of it.",
+        description="Remove the object, remove the background and exchange it; or none of these.",
     )
     others: int = Field(
         3, ge=0, le=32, description="Backgrounds of other classes that each object is put on."
@@ -30,12 +30,12 @@ class InterventionSettings(BaseModel):
     pool: int = Field(256, ge=1, le=512, description="Backgrounds in the donor pool.")
     fill: Fill = Field(
         "mean",
-        description="What a removed object becomes: its background's mean colour, a blur of the "
+        description="What replaces a removed object: its background's mean colour, a blur of the "
         "background, or the data's mean.",
     )
     donor_seed: int = Field(0, description="Seed of the donor pool and of each image's donors.")
 
     @property
-    def done(self) -> list[object]:
-        """What changes a picture's outcome, given the pool."""
+    def identity(self) -> list[object]:
+        """The settings that determine an image's outcome, given the pool."""
         return [self.others, self.same, self.fill, self.donor_seed]

@@ -21,7 +21,7 @@ from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.running_moments import Moments
-from tasks.interventions.donors import donors_mark
+from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join, open_run
@@ -161,7 +161,7 @@ def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.Evidenc
     return schema.EvidenceSummary(
         images=images,
         donors=len(donors),
-        digest=donors_mark(run.folder) or "",
+        digest=donor_digest(run.folder) or "",
         labelled=donors["label"].null_count < len(donors),
         **figures,
         worst_group=worst_group(groups),

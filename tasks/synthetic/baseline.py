@@ -1,4 +1,4 @@
-"""The benchmark's baseline: a small network that learns what its training pictures offer first."""
+"""The benchmark's baseline: a small network that learns the shortcut of its training pictures."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from tasks.tracking.settings import RegistrySettings, Tracking
 
 ADDRESS = "sightline:small_resnet"
 RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)
-MENDING = FinetuneSettings(epochs=5, learning_rate=2e-3)  # what frees it of the shortcut
+RETRAINING_RECIPE = FinetuneSettings(epochs=5, learning_rate=2e-3)  # frees it of the shortcut
 
 
 def train_baseline(
     benchmark: Path, bundle: Path, on_step: OnStep | None = None, seed: int | None = None
 ) -> Path:
-    """Train on the benchmark's biased split and write a bundle; one that is there is kept. The
-    seed is the benchmark's unless another is given."""
+    """Train on the benchmark's biased split and write a bundle; an existing one is kept. The seed
+    is the benchmark's by default."""
     if (bundle / BUNDLE).is_file():
         return bundle
-    drawn = read_settings(benchmark)
-    preprocessing = small_preprocessing(drawn.image_size)
-    album = training_images_of(benchmark, "train", preprocessing)
-    seed = drawn.seed if seed is None else seed
-    network = trained(album, preprocessing, len(drawn.classes), seed, on_step)
-    built = BuiltNetwork(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
+    settings = read_settings(benchmark)
+    preprocessing = small_preprocessing(settings.image_size)
+    images = training_images_of(benchmark, "train", preprocessing)
+    seed = settings.seed if seed is None else seed
+    network = train_small_resnet(images, preprocessing, len(settings.classes), seed, on_step)
+    built = BuiltNetwork(network, ADDRESS, classes=settings.classes, preprocessing=preprocessing)
     save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
     return bundle
 
 
 def register_baseline(bundle: Path, registry: RegistrySettings, tracking: Tracking) -> str:
-    """The bundle as a version, the same one each time; returns the address to audit it by."""
+    """Register the bundle as a version, the same one each time; returns the version's address."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     origin = Origin(f"baseline {classifier.digest}")
     return register_model(classifier, registry, tracking, origin).address
@@ -64,8 +64,8 @@ def training_images_of(
     )
 
 
-def trained(
-    album: TrainingImages,
+def train_small_resnet(
+    images: TrainingImages,
     preprocessing: Preprocessing,
     classes: int,
     seed: int,
@@ -76,5 +76,5 @@ def trained(
         torch.manual_seed(seed)
         network = small_resnet(classes)
     recipe = RECIPE.model_copy(update={"training_seed": seed})
-    finetune(Training(network, preprocessing, album, Erm(), recipe), on_step)
+    finetune(Training(network, preprocessing, images, Erm(), recipe), on_step)
     return network

@@ -393,7 +393,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         (with_options(train_split="trian"), "has no split 'trian' (did you mean 'train'?)"),
         (
             with_options(precision="bfloat16"),
-            "--precision bfloat16 needs a card, and there is none here",
+            "--precision bfloat16 needs a GPU, and there is none here",
         ),
         (
             with_options(out="s3://bucket/run"),
@@ -405,7 +405,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
             with_options(choose="worst_group", group_column="site"),
             "--choose worst_group needs a column that names groups to validate on",
         ),
-        (no_labels_for_fresh_weights, "training images have no label, and fresh weights"),
+        (no_labels_for_fresh_weights, "training images have no label, and new weights"),
         (no_background_to_put_objects_on, "no foreground of 28 training images leaves one"),
         (with_options(layer="stage4"), "no layer 'stage4' in the network (did you mean 'stage"),
     ],

@@ -1,4 +1,4 @@
-"""Interventions against their words: what is kept is kept, what is changed is what it should be."""
+"""Interventions keep the pixels that they should keep, and change the others as they should."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_mask_of_everything_leaves_the_datas_mean(image_BCHW: Tensor) -> None:
     assert changed_BCHW.abs().max() == 0
 
 
-def test_a_blur_knows_nothing_of_the_object(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
+def test_a_blur_does_not_depend_on_the_object(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
     """Other pixels under the mask give the same filling: an ordinary blur would leak them."""
     other_BCHW = torch.where(mask_BHW[:, None] == 1, 9.0, image_BCHW)
     torch.testing.assert_close(
@@ -67,8 +67,8 @@ def test_the_object_alone_stands_on_the_mean(image_BCHW: Tensor, mask_BHW: Tenso
 def test_an_exchange_takes_each_pixel_from_one_side(image_BCHW: Tensor, mask_BHW: Tensor) -> None:
     other_BCHW = image_BCHW.flip(0) + 5
     both_BCHW = exchange_background(image_BCHW, mask_BHW, other_BCHW)
-    wanted_BCHW = torch.where(mask_BHW[:, None] == 1, image_BCHW, other_BCHW)
-    torch.testing.assert_close(both_BCHW, wanted_BCHW)
+    expected_BCHW = torch.where(mask_BHW[:, None] == 1, image_BCHW, other_BCHW)
+    torch.testing.assert_close(both_BCHW, expected_BCHW)
     half_BCHW = exchange_background(image_BCHW, torch.full((3, 16, 16), 0.5), other_BCHW)
     torch.testing.assert_close(half_BCHW, (image_BCHW + other_BCHW) / 2)
 

@@ -56,11 +56,11 @@ def batch_of(count: int = COUNT, side: int = SIDE, classes: int = CLASSES) -> Ba
     for number in range(count):
         mask_BHW[number, number : number + side // 2, side // 4 : side // 4 + 5] = 1
     known_B = torch.arange(count) != 2
-    answer_BK = torch.eye(classes, dtype=torch.double)[torch.arange(count) % classes]
-    answer_BK[0] = torch.softmax(torch.arange(classes).double().flip(0), 0)
+    soft_label_BK = torch.eye(classes, dtype=torch.double)[torch.arange(count) % classes]
+    soft_label_BK[0] = torch.softmax(torch.arange(classes).double().flip(0), 0)
     return Batch(
         image_BCHW=normal[0],
-        answer_BK=answer_BK,
+        soft_label_BK=soft_label_BK,
         mask_BHW=mask_BHW * known_B[:, None, None],
         known_B=known_B,
         other_BCHW=normal[1],

@@ -27,10 +27,10 @@ from tests.support.smooth_training_step import (
 )
 
 Held = tuple[tuple[ModuleType, str], ...]
-OWN_MASK: Held = ((sib_robust, "own_mask"),)
+OWN_MASK: Held = ((sib_robust, "derive_mask"),)
 FIRST_ORDER: Held = ((ibsgl, "gradient_of"),)
-CONSTANT_AIM: Held = (*FIRST_ORDER, (ibsgl, "stepped"))
-# Each objective, and what it takes as a constant.
+CONSTANT_GOAL: Held = (*FIRST_ORDER, (ibsgl, "step_down"))
+# Each objective, and the functions whose results it treats as constants.
 OBJECTIVES: dict[str, Held] = {
     "erm": (),
     "swap": (),
@@ -44,8 +44,8 @@ OBJECTIVES: dict[str, Held] = {
     "ibsgl": FIRST_ORDER,
     "ibsgl:suppress=always:maps=rows:beta=2": FIRST_ORDER,
     "ibsgl:suppress=wrong": FIRST_ORDER,
-    "ibsgl:form=paper": CONSTANT_AIM,
-    "ibsgl:form=paper:suppress=always:mu=3": CONSTANT_AIM,
+    "ibsgl:form=paper": CONSTANT_GOAL,
+    "ibsgl:form=paper:suppress=always:mu=3": CONSTANT_GOAL,
 }
 
 
@@ -97,7 +97,7 @@ def test_attention_is_differentiated_twice(name: str, network_name: str) -> None
     loss = objective.loss(learner, batch)
     weights = [weight for weight in network.parameters() if weight.ndim > 1]
     gradients = torch.autograd.grad(loss.parts["background"], weights, allow_unused=True)
-    lengths = [0.0 if found is None else float(found.norm()) for found in gradients]
+    lengths = [0.0 if slope is None else float(slope.norm()) for slope in gradients]
     length = torch.tensor(lengths).norm().item()
     assert length > 0
     ends = []
@@ -111,7 +111,7 @@ def test_attention_is_differentiated_twice(name: str, network_name: str) -> None
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_the_parts_are_numbers_that_may_be_kept(name: str) -> None:
+def test_the_parts_are_finite_numbers_that_can_be_kept(name: str) -> None:
     network = smooth_net()
     loss = find_objective(name).objective.loss(learner_of(network), batch_of())
     kept = {part: value.detach() for part, value in loss.parts.items()}

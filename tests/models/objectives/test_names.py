@@ -39,7 +39,7 @@ from tests.support.smooth_training_step import batch_of, gradient_of, learner_of
         ("ibsgl:form=paper:maps=rows", IbsglPaper(maps="rows"), "ibsgl:form=paper:maps=rows"),
     ],
 )
-def test_a_name_is_an_objective_and_the_shortest_one_is_told(
+def test_a_name_gives_an_objective_and_its_shortest_name(
     text: str, expected: Objective, name: str
 ) -> None:
     named = find_objective(text)
@@ -69,14 +69,14 @@ def test_a_name_is_an_objective_and_the_shortest_one_is_told(
         ("sib:weight=1:weight=2", "arguments 'weight=1:weight=2' are not understood"),
     ],
 )
-def test_what_is_not_understood_is_one_line(text: str, words: str) -> None:
+def test_an_invalid_name_is_one_line(text: str, words: str) -> None:
     with pytest.raises(UserError) as raised:
         find_objective(text)
     assert str(raised.value).startswith(words)
     assert "\n" not in str(raised.value)
 
 
-def test_what_each_needs_is_known_before() -> None:
+def test_what_each_objective_needs() -> None:
     kinds = {kind for forms in FAMILIES.values() for kind in forms.values()}
     assert {kind for kind in kinds if kind.exchanges} == {Swap, SibInterventional}
     assert {kind for kind in kinds if kind().needs_masks} == {
@@ -88,7 +88,6 @@ def test_what_each_needs_is_known_before() -> None:
     assert not SibRobust(mask="self").needs_masks
     assert {kind for kind in kinds if kind.needs_groups} == {Dfr}
     assert {kind for kind in kinds if kind.trains == "head"} == {Dfr}
-    assert {kind for kind in kinds if kind.surveys} == {IbsglCode, IbsglPaper}
     assert {kind for kind in kinds if kind().layers == ("",)} == {
         SibFeature,
         SibInterventional,
@@ -97,19 +96,19 @@ def test_what_each_needs_is_known_before() -> None:
     }
 
 
-def test_answers_may_be_spread_over_classes() -> None:
+def test_labels_may_be_spread_over_classes() -> None:
     network, batch = smooth_net(), batch_of()
     loss = Erm().loss(learner_of(network), batch).total
     log_BK = network(batch.image_BCHW).log_softmax(1)
     total = 0.0
-    for answer_K, log_K in zip(batch.answer_BK.tolist(), log_BK.tolist(), strict=True):
-        total -= sum(p * log for p, log in zip(answer_K, log_K, strict=True)) / 5
+    for label_K, log_K in zip(batch.soft_label_BK.tolist(), log_BK.tolist(), strict=True):
+        total -= sum(p * log for p, log in zip(label_K, log_K, strict=True)) / 5
     assert loss.item() == pytest.approx(total, rel=1e-12)
     torch.testing.assert_close(Dfr().loss(learner_of(network), batch).total, loss)
 
 
 @pytest.mark.parametrize("name", ["erm", "sib", "sib:form=robust", "ibsgl"])
-def test_half_precision_is_left_before_anything_is_squared(name: str) -> None:
+def test_half_precision_ends_before_anything_is_squared(name: str) -> None:
     batch = batch_of()
     halves: dict[str, Any] = {
         key: value.bfloat16()
@@ -128,15 +127,15 @@ def test_objects_stay_and_backgrounds_are_anothers() -> None:
     assert batch.other_BCHW is not None
     for b in range(5):
         inside_HW = batch.mask_BHW[b] == 1
-        found_CHW, own_CHW, other_CHW = (
+        moved_CHW, own_CHW, other_CHW = (
             value[b] for value in (moved.image_BCHW, batch.image_BCHW, batch.other_BCHW)
         )
-        if b == 2:  # nobody knows its foreground
-            assert torch.equal(found_CHW, own_CHW)
+        if b == 2:  # its foreground is unknown
+            assert torch.equal(moved_CHW, own_CHW)
             continue
         assert 0 < inside_HW.sum() < inside_HW.numel()
-        assert torch.equal(found_CHW[:, inside_HW], own_CHW[:, inside_HW])
-        assert torch.equal(found_CHW[:, ~inside_HW], other_CHW[:, ~inside_HW])
+        assert torch.equal(moved_CHW[:, inside_HW], own_CHW[:, inside_HW])
+        assert torch.equal(moved_CHW[:, ~inside_HW], other_CHW[:, ~inside_HW])
 
 
 def test_half_a_pixel_of_object_is_half_exchanged() -> None:
@@ -156,7 +155,7 @@ def test_the_share_says_how_many_move() -> None:
         assert changed_B.nonzero()[:, 0].tolist() == moves
 
 
-def exchanged_by_hand(batch: Batch) -> Batch:
+def exchange_by_hand(batch: Batch) -> Batch:
     keep_BHW = torch.where(batch.known_B[:, None, None], batch.mask_BHW, 1)[:, None]
     assert batch.other_BCHW is not None
     return replace(
@@ -168,23 +167,20 @@ def exchanged_by_hand(batch: Batch) -> Batch:
 def test_learning_on_other_backgrounds(moving: type[Swap], still: type[Erm]) -> None:
     network, batch = smooth_net(), batch_of()
     learner = learner_of(network)
-    for objective, given in (
-        (moving(), exchanged_by_hand(batch)),
-        (moving(share=0.0), batch),
-    ):
-        found, expected = objective.loss(learner, batch), still().loss(learner, given)
-        torch.testing.assert_close(dict(found.parts), dict(expected.parts))
+    for objective, moved in ((moving(), exchange_by_hand(batch)), (moving(share=0.0), batch)):
+        loss, expected = objective.loss(learner, batch), still().loss(learner, moved)
+        torch.testing.assert_close(dict(loss.parts), dict(expected.parts))
         torch.testing.assert_close(
-            gradient_of(found.total, network), gradient_of(expected.total, network)
+            gradient_of(loss.total, network), gradient_of(expected.total, network)
         )
 
 
 def test_a_batch_without_other_backgrounds_is_refused() -> None:
-    with pytest.raises(ValueError, match="the batch brought none"):
+    with pytest.raises(ValueError, match="the batch has none"):
         Swap().loss(learner_of(smooth_net()), replace(batch_of(), other_BCHW=None))
 
 
-def test_a_mean_counts_those_that_count() -> None:
+def test_a_mean_is_over_the_counted_images() -> None:
     value_B = torch.tensor([1.0, torch.nan, 5.0])
     assert mean_of(value_B, torch.tensor([True, False, True])).item() == 3
     assert mean_of(value_B, torch.tensor([False, False, False])).item() == 0
@@ -193,5 +189,5 @@ def test_a_mean_counts_those_that_count() -> None:
 def test_cross_entropy_is_torchs() -> None:
     network, batch = smooth_net(), batch_of()
     expected = cross_entropy(network(batch.image_BCHW)[1:], batch.target_B[1:])
-    some = replace(batch, image_BCHW=batch.image_BCHW[1:], answer_BK=batch.answer_BK[1:])
+    some = replace(batch, image_BCHW=batch.image_BCHW[1:], soft_label_BK=batch.soft_label_BK[1:])
     torch.testing.assert_close(Erm().loss(learner_of(network), some).total, expected)

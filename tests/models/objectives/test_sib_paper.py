@@ -19,9 +19,9 @@ from tests.support.smooth_training_step import batch_of, drawn, jacobian, learne
 @pytest.mark.parametrize("count", [2, 9, 144])
 def test_the_soft_quantile_weighs_all_order_statistics(at: float, count: int) -> None:
     value_BN = drawn(3, count)
-    found_B = soft_quantile(value_BN, at)
+    quantile_B = soft_quantile(value_BN, at)
     expected = [oracles.soft_quantile(value_N, at) for value_N in value_BN.numpy()]
-    torch.testing.assert_close(found_B, torch.tensor(expected, dtype=torch.double))
+    torch.testing.assert_close(quantile_B, torch.tensor(expected, dtype=torch.double))
 
 
 def test_the_soft_quantile_is_near_the_ordinary_one() -> None:
@@ -40,16 +40,16 @@ def test_the_soft_mask_is_the_papers(side: int, window: int) -> None:
 
 
 def test_the_window_is_31_pixels_where_the_paper_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, int]] = []
+    windows: list[tuple[int, int]] = []
 
     def note(value: Tensor, window: int, *, stride: int, padding: int) -> Tensor:
         assert stride == 1
-        seen.append((window, padding))
+        windows.append((window, padding))
         return value
 
     monkeypatch.setattr("models.objectives.soft_mask.avg_pool2d", note)
     soft_mask(drawn(1, 3, 224, 224))
-    assert seen == [(31, 15)]
+    assert windows == [(31, 15)]
 
 
 def test_dependence_is_the_centred_kernels_product() -> None:
@@ -65,7 +65,7 @@ def test_dependence_on_a_rotation_at_another_scale_is_whole() -> None:
     assert cka(one_BN, drawn(6, 10, seed=2)).item() < 0.9
 
 
-def test_dependence_says_nothing_where_rows_are_orthogonal() -> None:
+def test_dependence_is_the_same_for_any_orthogonal_rows() -> None:
     """METHODS 1.4: hsic is near 1 / (B - 1) whatever the images."""
     one_BN, other_BN = drawn(16, 20000), drawn(16, 20000, seed=1)
     assert hsic(one_BN, other_BN).item() == pytest.approx(1 / 15, rel=0.01)
@@ -93,8 +93,8 @@ def test_the_papers_loss_is_its_formula() -> None:
         for value_BCHW in (gradient_BCHW, batch.image_BCHW.numpy())
     ]
     variance, dependence = oracles.paper_variance(gradient_BCHW, mask_BHW), oracles.hsic(*inside)
-    answers = Erm().loss(learner_of(network), batch).total.item()
+    cross_entropy = Erm().loss(learner_of(network), batch).total.item()
     assert loss.parts["background"].item() == pytest.approx(variance, rel=1e-6)
     assert loss.parts["foreground"].item() == pytest.approx(dependence, rel=1e-6)
-    expected = answers + 1000 * np.exp(variance) + 0.01 * np.exp(-dependence)
+    expected = cross_entropy + 1000 * np.exp(variance) + 0.01 * np.exp(-dependence)
     assert loss.total.item() == pytest.approx(expected, rel=1e-12)

@@ -1,4 +1,4 @@
-"""Training on pictures in memory: it learns, repeats itself, goes on where it was killed."""
+"""Training on images in memory: it learns, is reproducible, and continues when killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.objectives.erm import Erm
 from models.objectives.names import find_objective
 from tasks.finetune.checkpoint import Checkpoints, Epoch, TrainingState
 from tasks.finetune.images import TrainingImages, check_training_images
-from tasks.finetune.loop import Training, finetune, predict
+from tasks.finetune.loop import Training, finetune, predict_classes
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 from tasks.synthetic.baseline import RECIPE, training_images_of
@@ -47,9 +47,9 @@ def fresh(classes: int = 2) -> nn.Module:
     return small_resnet(classes)
 
 
-def trained(recipe: FinetuneSettings, album: TrainingImages | None = None) -> nn.Module:
+def train(recipe: FinetuneSettings, images: TrainingImages | None = None) -> nn.Module:
     network = fresh()
-    finetune(Training(network, PREPROCESSING, album or bright_or_dark(), Erm(), recipe))
+    finetune(Training(network, PREPROCESSING, images or bright_or_dark(), Erm(), recipe))
     return network
 
 
@@ -59,22 +59,22 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 
 
 def test_it_learns() -> None:
-    data = bright_or_dark()
-    network = trained(SHORT)
+    images = bright_or_dark()
+    network = train(SHORT)
     assert not network.training
-    assert predict(network, data.image_NCHW, PREPROCESSING).equal(data.label_N)
+    assert predict_classes(network, images.image_NCHW, PREPROCESSING).equal(images.label_N)
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    assert same(trained(SHORT), trained(SHORT))
-    assert not same(trained(SHORT), trained(SHORT.model_copy(update={"training_seed": 1})))
+    assert same(train(SHORT), train(SHORT))
+    assert not same(train(SHORT), train(SHORT.model_copy(update={"training_seed": 1})))
 
 
-def test_each_step_is_told() -> None:
-    told: list[tuple[int, int]] = []
+def test_each_step_is_reported() -> None:
+    progress: list[tuple[int, int]] = []
     training = Training(fresh(), PREPROCESSING, bright_or_dark(50), Erm(), SHORT)
-    finetune(training, lambda step, steps, parts: told.append((step, steps)))
-    assert told == [(step, 12) for step in range(1, 13)]
+    finetune(training, lambda step, steps, parts: progress.append((step, steps)))
+    assert progress == [(step, 12) for step in range(1, 13)]
 
 
 @pytest.fixture(scope="module")
@@ -85,23 +85,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def album(folder: Path) -> TrainingImages:
+def images(folder: Path) -> TrainingImages:
     return training_images_of(folder, "train", PREPROCESSING)
 
 
-def ten_losses(name: str, album: TrainingImages, recipe: FinetuneSettings) -> list[float]:
+def ten_losses(name: str, images: TrainingImages, recipe: FinetuneSettings) -> list[float]:
     network, losses = fresh(4), list[float]()
     objective = find_objective(name).objective
     grids = (find_grid(network, torch.zeros(1, 3, 64, 64)),) * len(objective.layers)
-    training = Training(network, PREPROCESSING, album, objective, recipe, grids)
+    training = Training(network, PREPROCESSING, images, objective, recipe, grids)
     finetune(training, lambda step, steps, parts: losses.append(parts["loss"]))
     return losses
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_ten_losses_of_the_generated_benchmark(name: str, album: TrainingImages) -> None:
+def test_ten_losses_of_the_generated_benchmark(name: str, images: TrainingImages) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 5, "batch_size": 16, "learning_rate": 5e-4})
-    assert ten_losses(name, album, recipe) == pytest.approx(GOLDEN[name], rel=0.005)
+    assert ten_losses(name, images, recipe) == pytest.approx(GOLDEN[name], rel=0.005)
 
 
 def test_every_family_has_a_golden_run() -> None:
@@ -115,12 +115,12 @@ def test_every_family_has_a_golden_run() -> None:
     assert shortest <= set(GOLDEN)
 
 
-def test_a_step_in_parts_is_the_step(album: TrainingImages) -> None:
+def test_micro_batches_make_the_same_step(images: TrainingImages) -> None:
     frozen = RECIPE.model_copy(
         update={"steps": 4, "batch_size": 16, "flip": "none", "statistics": "frozen"}
     )
-    whole = ten_losses("erm", album, frozen)
-    assert ten_losses("erm", album, frozen.model_copy(update={"accumulate": 4})) == pytest.approx(
+    whole = ten_losses("erm", images, frozen)
+    assert ten_losses("erm", images, frozen.model_copy(update={"accumulate": 4})) == pytest.approx(
         whole, rel=1e-3
     )
 
@@ -133,33 +133,35 @@ class Killed(Exception):
     ("name", "after"),
     [("erm", 3), ("erm", 4), ("erm", 7), ("sib", 3), ("ibsgl:refresh=never", 4), ("dfr", 4)],
 )
-def test_a_killed_training_ends_as_an_undisturbed_one(
-    name: str, after: int, album: TrainingImages, tmp_path: Path
+def test_a_killed_training_ends_as_an_uninterrupted_one(
+    name: str, after: int, images: TrainingImages, tmp_path: Path
 ) -> None:
     def training() -> Training:
         objective = find_objective(name).objective
         network = fresh(4)
         grids = (find_grid(network, torch.zeros(1, 3, 64, 64)),) * len(objective.layers)
         recipe = RECIPE.model_copy(update={"epochs": 4, "batch_size": 16})
-        held_out = HeldOut(album, PREPROCESSING, torch.device("cpu"))
-        kept = Checkpoints(tmp_path / "killed", "this one")
-        return Training(network, PREPROCESSING, album, objective, recipe, grids, held_out, kept)
+        held_out = HeldOut(images, PREPROCESSING, torch.device("cpu"))
+        checkpoints = Checkpoints(tmp_path / "killed", "this one")
+        return Training(
+            network, PREPROCESSING, images, objective, recipe, grids, held_out, checkpoints
+        )
 
     def kill(step: int, steps: int, parts: Mapping[str, float]) -> None:
         if step == after:
             raise Killed
 
-    undisturbed = replace(training(), checkpoints=None)
-    expected = finetune(undisturbed)
+    uninterrupted = replace(training(), checkpoints=None)
+    expected = finetune(uninterrupted)
     killed = training()
     with pytest.raises(Killed):
         finetune(killed, kill)
     losses: list[float] = []
-    again = training()
-    found = finetune(again, lambda step, steps, parts: losses.append(parts["loss"]))
+    continued = training()
+    state = finetune(continued, lambda step, steps, parts: losses.append(parts["loss"]))
     assert len(losses) < 8 or after < 3
-    assert same(again.network, undisturbed.network)
-    assert [without_seconds(epoch) for epoch in found.history] == [
+    assert same(continued.network, uninterrupted.network)
+    assert [without_seconds(epoch) for epoch in state.history] == [
         without_seconds(epoch) for epoch in expected.history
     ]
 
@@ -168,89 +170,87 @@ def without_seconds(epoch: Epoch) -> dict[str, float]:
     return {name: value for name, value in epoch.figures.items() if "seconds" not in name}
 
 
-def test_the_best_epoch_is_taken(album: TrainingImages) -> None:
-    told: list[TrainingState] = []
+def test_the_best_epoch_is_taken(images: TrainingImages) -> None:
     weights: list[Tensor] = []
 
-    def keep(standing: TrainingState, network: nn.Module) -> None:
-        told.append(standing)
+    def keep(state: TrainingState, network: nn.Module) -> None:
         weights.append(network.get_submodule("fc").weight.detach().clone())  # type: ignore[operator]
 
     network = fresh(4)
-    held_out = HeldOut(album, PREPROCESSING, torch.device("cpu"))
+    held_out = HeldOut(images, PREPROCESSING, torch.device("cpu"))
     recipe = RECIPE.model_copy(update={"epochs": 4, "batch_size": 16})
-    done = finetune(
-        Training(network, PREPROCESSING, album, Erm(), recipe, held_out=held_out), on_epoch=keep
+    state = finetune(
+        Training(network, PREPROCESSING, images, Erm(), recipe, held_out=held_out), on_epoch=keep
     )
-    figures = [epoch.figures["validation.accuracy_exchanged"] for epoch in done.history]
-    assert done.best == figures.index(max(figures)) + 1
-    assert torch.equal(network.get_submodule("fc").weight, weights[done.best - 1])  # type: ignore[arg-type]
+    figures = [epoch.figures["validation.accuracy_exchanged"] for epoch in state.history]
+    assert state.best == figures.index(max(figures)) + 1
+    assert torch.equal(network.get_submodule("fc").weight, weights[state.best - 1])  # type: ignore[arg-type]
 
 
-def test_another_trainings_checkpoint_is_refused(album: TrainingImages, tmp_path: Path) -> None:
+def test_another_trainings_checkpoint_is_refused(images: TrainingImages, tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"epochs": 1, "batch_size": 16})
     for identity in ("one", "one"):
-        kept = Checkpoints(tmp_path, identity)
-        finetune(Training(fresh(4), PREPROCESSING, album, Erm(), recipe, checkpoints=kept))
+        checkpoints = Checkpoints(tmp_path, identity)
+        finetune(Training(fresh(4), PREPROCESSING, images, Erm(), recipe, checkpoints=checkpoints))
     with pytest.raises(UserError, match="checkpoint of another training"):
         Checkpoints(tmp_path, "another").load()
     assert json.loads((tmp_path / "history.json").read_text())[0]["number"] == 1
 
 
-def test_a_loss_that_is_no_number_stops_with_step_parts_and_checkpoint(
-    album: TrainingImages, tmp_path: Path
+def test_a_loss_that_is_not_finite_stops_with_step_parts_and_checkpoint(
+    images: TrainingImages, tmp_path: Path
 ) -> None:
     recipe = RECIPE.model_copy(
         update={"epochs": 9, "batch_size": 16, "learning_rate": 1e30, "schedule": "constant"}
     )
     training = Training(
-        fresh(4), PREPROCESSING, album, Erm(), recipe, checkpoints=Checkpoints(tmp_path, "x")
+        fresh(4), PREPROCESSING, images, Erm(), recipe, checkpoints=Checkpoints(tmp_path, "x")
     )
     with pytest.raises(UserError, match=r"the loss is (nan|inf) in step \d+ of 18 \(cross"):
         finetune(training)
 
 
-def test_a_class_without_pictures_is_refused(album: TrainingImages) -> None:
-    poor = replace(album, label_N=album.label_N.clamp(max=2))
+def test_a_class_without_pictures_is_refused(images: TrainingImages) -> None:
+    lacking = replace(images, label_N=images.label_N.clamp(max=2))
     with pytest.raises(UserError, match=r"1 of the model's 4 classes have no picture in train"):
-        check_training_images(poor, BENCHMARK.classes, "train")
+        check_training_images(lacking, BENCHMARK.classes, "train")
     check_training_images(
-        replace(album, label_N=torch.full_like(album.label_N, -1)), BENCHMARK.classes, "t"
+        replace(images, label_N=torch.full_like(images.label_N, -1)), BENCHMARK.classes, "t"
     )
     with pytest.raises(UserError, match="1 pictures to train on"):
         check_training_images(bright_or_dark(1), ("a", "b"), "train")
 
 
-def test_an_epoch_is_chosen_by_what_there_is(album: TrainingImages) -> None:
+def test_an_epoch_is_chosen_by_the_best_available_figure(images: TrainingImages) -> None:
     device = torch.device("cpu")
-    assert HeldOut(album, PREPROCESSING, device).figure_for(None) == "accuracy_exchanged"
-    bare = replace(album, known_N=torch.zeros_like(album.known_N))
-    assert HeldOut(bare, PREPROCESSING, device).figure_for(None) == "worst_group"
-    plain = HeldOut(replace(bare, group_N=None), PREPROCESSING, device)
-    assert plain.figure_for(None) == "accuracy"
+    assert HeldOut(images, PREPROCESSING, device).figure_for(None) == "accuracy_exchanged"
+    no_masks = replace(images, known_N=torch.zeros_like(images.known_N))
+    assert HeldOut(no_masks, PREPROCESSING, device).figure_for(None) == "worst_group"
+    labels_alone = HeldOut(replace(no_masks, group_N=None), PREPROCESSING, device)
+    assert labels_alone.figure_for(None) == "accuracy"
     with pytest.raises(UserError, match="--choose exchanged needs pictures of several"):
-        plain.figure_for("exchanged")
+        labels_alone.figure_for("exchanged")
 
 
-def test_figures_of_held_out_pictures(album: TrainingImages) -> None:
+def test_figures_of_held_out_pictures(images: TrainingImages) -> None:
     network = fresh(4).eval()
-    found = HeldOut(album, PREPROCESSING, torch.device("cpu")).judge(network)
-    right_N = predict(network, album.image_NCHW, PREPROCESSING) == album.label_N
-    assert found["accuracy"] == pytest.approx(right_N.float().mean().item())
-    assert album.group_N is not None
+    figures = HeldOut(images, PREPROCESSING, torch.device("cpu")).evaluate(network)
+    correct_N = predict_classes(network, images.image_NCHW, PREPROCESSING) == images.label_N
+    assert figures["accuracy"] == pytest.approx(correct_N.float().mean().item())
+    assert images.group_N is not None
     groups = [
-        right_N[album.group_N == group].float().mean() for group in torch.unique(album.group_N)
+        correct_N[images.group_N == group].float().mean() for group in torch.unique(images.group_N)
     ]
-    assert found["worst_group"] == pytest.approx(min(groups).item())
-    assert 0 <= found["accuracy_exchanged"] <= 1
+    assert figures["worst_group"] == pytest.approx(min(groups).item())
+    assert 0 <= figures["accuracy_exchanged"] <= 1
 
 
-def test_a_split_comes_in_the_tables_order(folder: Path) -> None:
-    data = training_images_of(folder, "test", PREPROCESSING)
+def test_a_split_is_in_the_tables_order(folder: Path) -> None:
+    images = training_images_of(folder, "test", PREPROCESSING)
     rows = [row for row in read_rows(folder) if row["split"] == "test"]
-    assert len(data) == len(rows) == 8
-    for place, row in enumerate(rows):
+    assert len(images) == len(rows) == 8
+    for index, row in enumerate(rows):
         picture = render(scene_of(row), BENCHMARK)
-        assert BENCHMARK.classes[int(data.label_N[place])] == row["label"]
-        assert data.image_NCHW[place].permute(1, 2, 0).equal(torch.from_numpy(picture.image_HW3))
-        assert (data.mask_NHW[place] > 0).equal(torch.from_numpy(picture.mask_HW))
+        assert BENCHMARK.classes[int(images.label_N[index])] == row["label"]
+        assert images.image_NCHW[index].permute(1, 2, 0).equal(torch.from_numpy(picture.image_HW3))
+        assert (images.mask_NHW[index] > 0).equal(torch.from_numpy(picture.mask_HW))

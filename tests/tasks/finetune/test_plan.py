@@ -1,4 +1,4 @@
-"""What a training is made of: its split, its answers, its batches, and what it is known by."""
+"""What a training is made of: its split, its soft labels, its batches and its identity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tasks.catalog.settings import DataSettings
 from tasks.finetune.batches import BatchSampler
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.loop import Training, answers, finetune
+from tasks.finetune.loop import Training, finetune, soft_labels
 from tasks.finetune.plan import TrainingPlan, plan_training
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
 from tasks.pictures.settings import ForegroundSettings
@@ -34,7 +34,7 @@ PREPROCESSING = Preprocessing(crop=(32, 32), mean=(0, 0, 0), std=(1, 1, 1))
 ONCE = FinetuneSettings(objective="erm", batch_size=8, epochs=2, schedule="constant")
 
 
-def album_of(label_N: Tensor, known: bool = True) -> TrainingImages:
+def images_of(label_N: Tensor, known: bool = True) -> TrainingImages:
     """Pictures whose brightness is their label's, with a small object in the middle."""
     count = len(label_N)
     image_NCHW = (20 + 50 * label_N.clamp(min=0))[:, None, None, None].expand(count, 3, 32, 32)
@@ -43,67 +43,71 @@ def album_of(label_N: Tensor, known: bool = True) -> TrainingImages:
     return TrainingImages.of(image_NCHW.to(torch.uint8), label_N, mask_NHW if known else None)
 
 
-def deck_of(
-    album: TrainingImages, objective: Objective, recipe: FinetuneSettings = ONCE
+def sampler_of(
+    images: TrainingImages, objective: Objective, recipe: FinetuneSettings = ONCE
 ) -> BatchSampler:
-    answer_NK = nn.functional.one_hot(album.label_N, 3).float()
+    soft_label_NK = nn.functional.one_hot(images.label_N, 3).float()
     generator = torch.Generator().manual_seed(0)
     return BatchSampler(
-        album, answer_NK, PREPROCESSING, objective, recipe, generator, torch.device("cpu")
+        images, soft_label_NK, PREPROCESSING, objective, recipe, generator, torch.device("cpu")
     )
 
 
-def test_every_picture_comes_once_an_epoch_in_another_order() -> None:
-    deck = deck_of(album_of(torch.arange(30) % 3), Erm())
-    first, second = (torch.cat(list(deck.epoch())) for _ in range(2))
+def test_every_image_comes_once_per_epoch_in_a_new_order() -> None:
+    sampler = sampler_of(images_of(torch.arange(30) % 3), Erm())
+    first, second = (torch.cat(list(sampler.draw_epoch())) for _ in range(2))
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(30))
     assert not first.equal(second)
 
 
 @pytest.mark.parametrize(("images", "size"), [(3, 2), (33, 8), (65, 64), (2, 64), (7, 3)])
-def test_no_step_has_one_picture_alone(images: int, size: int) -> None:
+def test_no_step_has_a_single_image(images: int, size: int) -> None:
     recipe = ONCE.model_copy(update={"batch_size": size})
-    rows = list(deck_of(album_of(torch.zeros(images, dtype=torch.int64)), Erm(), recipe).epoch())
+    same_label = images_of(torch.zeros(images, dtype=torch.int64))
+    rows = list(sampler_of(same_label, Erm(), recipe).draw_epoch())
     assert min(map(len, rows)) >= 2
-    assert len(rows) * recipe.epochs == recipe.steps_of(images)
+    assert len(rows) * recipe.epochs == recipe.total_steps(images)
 
 
-def test_no_part_of_a_step_is_empty() -> None:
-    deck = deck_of(album_of(torch.arange(6) % 3), Swap(), ONCE.model_copy(update={"accumulate": 8}))
-    parts = list(deck.parts(torch.arange(6), 0, 1))
-    assert [len(part.image_BCHW) for part in parts] == [1] * 6
+def test_no_micro_batch_is_empty() -> None:
+    recipe = ONCE.model_copy(update={"accumulate": 8})
+    sampler = sampler_of(images_of(torch.arange(6) % 3), Swap(), recipe)
+    batches = list(sampler.micro_batches(torch.arange(6), 0, 1))
+    assert [len(batch.image_BCHW) for batch in batches] == [1] * 6
 
 
-def test_backgrounds_of_every_label_come_alike_often() -> None:
+def test_backgrounds_of_every_label_are_drawn_equally_often() -> None:
     label_N = torch.tensor([0] * 30 + [1] * 3 + [2])
-    deck = deck_of(album_of(label_N), Swap())
-    parts = [part for _ in range(60) for part in deck.parts(torch.arange(8), 0, 1)]
-    seen_B = torch.cat([part.other_BCHW for part in parts if part.other_BCHW is not None])
-    of_label = (seen_B[:, 0, 0, 0] * 255 - 20).div(50).round().long().tolist()
-    assert {label: count / len(of_label) for label, count in Counter(of_label).items()} == (
+    sampler = sampler_of(images_of(label_N), Swap())
+    batches = [batch for _ in range(60) for batch in sampler.micro_batches(torch.arange(8), 0, 1)]
+    backgrounds = [batch.other_BCHW for batch in batches if batch.other_BCHW is not None]
+    brightness_B = torch.cat(backgrounds)[:, 0, 0, 0] * 255
+    labels = (brightness_B - 20).div(50).round().long().tolist()
+    assert {label: count / len(labels) for label, count in Counter(labels).items()} == (
         pytest.approx({0: 1 / 3, 1: 1 / 3, 2: 1 / 3}, abs=0.08)
     )
 
 
-def test_groups_come_alike_often() -> None:
-    album = album_of(torch.arange(40) % 2)
+def test_groups_are_drawn_equally_often() -> None:
+    images = images_of(torch.arange(40) % 2)
     group_N = torch.tensor([0] * 36 + [1] * 4)
-    deck = deck_of(replace(album, group_N=group_N), Dfr())
-    drawn = group_N[torch.cat([torch.cat(list(deck.epoch())) for _ in range(20)])]
-    assert drawn.float().mean().item() == pytest.approx(0.5, abs=0.06)
+    sampler = sampler_of(replace(images, group_N=group_N), Dfr())
+    drawn_B = group_N[torch.cat([torch.cat(list(sampler.draw_epoch())) for _ in range(20)])]
+    assert drawn_B.float().mean().item() == pytest.approx(0.5, abs=0.06)
 
 
-def test_who_is_not_labelled_keeps_the_networks_own_answer() -> None:
+def test_unlabelled_images_keep_the_networks_own_prediction() -> None:
     torch.manual_seed(0)
     network = small_resnet(3)
-    album = album_of(torch.tensor([2, -1, 0, -1]))
-    found = answers(network, album, PREPROCESSING)
-    own = network.eval()(PREPROCESSING.normalise(album.image_NCHW)).softmax(1)
-    assert found[[0, 2]].tolist() == [[0, 0, 1], [1, 0, 0]]
-    torch.testing.assert_close(found[[1, 3]], own[[1, 3]])
+    images = images_of(torch.tensor([2, -1, 0, -1]))
+    soft_label_NK = soft_labels(network, images, PREPROCESSING)
+    predicted_NK = network.eval()(PREPROCESSING.normalise(images.image_NCHW)).softmax(1)
+    assert soft_label_NK[[0, 2]].tolist() == [[0, 0, 1], [1, 0, 0]]
+    torch.testing.assert_close(soft_label_NK[[1, 3]], predicted_NK[[1, 3]])
 
 
-def spoiled_after(step: int, folder: Path) -> Training:
+def train_and_spoil(step: int, folder: Path) -> None:
+    """Train, with weights that become NaN after a step."""
     torch.manual_seed(0)
     network = small_resnet(3)
 
@@ -111,35 +115,34 @@ def spoiled_after(step: int, folder: Path) -> Training:
         if now == step:
             nn.init.constant_(network.get_submodule("fc").weight, torch.nan)  # type: ignore[arg-type]
 
-    album = album_of(torch.arange(16) % 3)
+    images = images_of(torch.arange(16) % 3)
     training = Training(
-        network, PREPROCESSING, album, Erm(), ONCE, checkpoints=Checkpoints(folder, "this one")
+        network, PREPROCESSING, images, Erm(), ONCE, checkpoints=Checkpoints(folder, "this one")
     )
     finetune(training, spoil)
-    return training
 
 
-def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as stopped:
-        spoiled_after(3, tmp_path)
-    assert str(stopped.value) == (
+def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        train_and_spoil(3, tmp_path)
+    assert str(raised.value) == (
         "the loss is nan in step 4 of 4 (cross_entropy nan): lower --learning-rate or the "
         f"objective's weights; the last good checkpoint is {tmp_path / 'checkpoint.pt'}"
     )
-    spoiled_after(99, tmp_path)  # goes on from there
+    train_and_spoil(99, tmp_path)  # continues from there
 
 
-def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as stopped:
-        spoiled_after(2, tmp_path)
-    assert str(stopped.value).startswith("the network's answers are no numbers after step 2 of 4:")
-    assert str(stopped.value).endswith("the last good checkpoint is none")
+def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        train_and_spoil(2, tmp_path)
+    assert str(raised.value).startswith("the network's logits are not finite after step 2 of 4:")
+    assert str(raised.value).endswith("the last good checkpoint is none")
     assert not (tmp_path / "checkpoint.pt").exists()
-    with pytest.raises(UserError, match=r"no numbers after step 4 of 4.*checkpoint.pt$"):
-        spoiled_after(4, tmp_path)
+    with pytest.raises(UserError, match=r"not finite after step 4 of 4.*checkpoint.pt$"):
+        train_and_spoil(4, tmp_path)
 
 
-def test_what_a_killed_try_was_writing_is_removed(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_no_partial_files(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint.pt.0123.tmp").write_bytes(b"half")
     assert Checkpoints(tmp_path, "this one").load() is None
     assert not list(tmp_path.iterdir())
@@ -147,15 +150,15 @@ def test_what_a_killed_try_was_writing_is_removed(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_training(tmp_path: Path) -> None:
     mine, other = Checkpoints(tmp_path, "mine"), Checkpoints(tmp_path, "other")
-    own = mine.training_id()
-    assert mine.training_id() == mine.training_id(replace=True) == own
-    assert Checkpoints(tmp_path / "elsewhere", "mine").training_id() != own
+    training_id = mine.training_id()
+    assert mine.training_id() == mine.training_id(replace=True) == training_id
+    assert Checkpoints(tmp_path / "elsewhere", "mine").training_id() != training_id
     (tmp_path / "checkpoint.pt").touch()
     (tmp_path / "history.json").touch()
     with pytest.raises(UserError):
         other.training_id()
-    assert mine.training_id() == own
-    assert other.training_id(replace=True) != own
+    assert mine.training_id() == training_id
+    assert other.training_id(replace=True) != training_id
     assert [path.name for path in tmp_path.glob("*.*")] == ["training.json"]
 
 
@@ -164,18 +167,19 @@ def classifier(bundle: Path) -> Classifier:
     return load_classifier(ModelSettings(address=str(bundle)))
 
 
-def planned(data: Path, model: Classifier, folder: Path, **learning: object) -> TrainingPlan:
-    told = {"train_split": "train", "validation_share": 0.25, **learning}
-    wanted = TrainingRequest(
+def make_plan(data: Path, model: Classifier, folder: Path, **learning: object) -> TrainingPlan:
+    values = {"train_split": "train", "validation_share": 0.25, **learning}
+    request = TrainingRequest(
         DataSettings(path=str(data), split="test"),
-        LearningSettings.model_validate(told),
+        LearningSettings.model_validate(values),
         ForegroundSettings(),
         ONCE,
     )
-    return plan_training(model, wanted, folder)
+    return plan_training(model, request, folder)
 
 
-def shuffled(benchmark: Path, folder: Path) -> Path:
+def reverse_rows(benchmark: Path, folder: Path) -> Path:
+    """The same benchmark with its table in reverse order."""
     header, *lines = (benchmark / "metadata.csv").read_text().splitlines()
     table = "\n".join([header, *reversed(lines)])
     for name in ("images", "masks"):
@@ -188,10 +192,10 @@ def test_a_share_of_each_label_is_held_out_whatever_the_order(
     benchmark_folder: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     (tmp_path / "data").mkdir()
-    other = shuffled(benchmark_folder, tmp_path / "data")
+    reversed_data = reverse_rows(benchmark_folder, tmp_path / "data")
     first, again = (
-        planned(data, classifier, tmp_path / data.name).catalogs
-        for data in (benchmark_folder, other)
+        make_plan(data, classifier, tmp_path / data.name).catalogs
+        for data in (benchmark_folder, reversed_data)
     )
     assert (len(first.training), len(first.validation), len(first.audited)) == (24, 8, 64)
     assert set(pc.value_counts(first.validation["label"]).field("counts").to_pylist()) == {2}
@@ -203,17 +207,17 @@ def test_a_share_of_each_label_is_held_out_whatever_the_order(
     )
 
 
-def test_a_training_is_known_by_all_that_makes_it(
+def test_the_identity_depends_on_all_that_determines_a_training(
     benchmark_folder: Path, bundle: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
     deeper = load_classifier(ModelSettings(address=str(bundle), layer="stage2"))
-    lessons = [
-        planned(benchmark_folder, classifier, tmp_path / "a"),
-        planned(benchmark_folder, deeper, tmp_path / "b"),
-        planned(benchmark_folder, classifier, tmp_path / "c", group_column="background"),
-        planned(benchmark_folder, classifier, tmp_path / "d", validation_share=0.5),
+    plans = [
+        make_plan(benchmark_folder, classifier, tmp_path / "a"),
+        make_plan(benchmark_folder, deeper, tmp_path / "b"),
+        make_plan(benchmark_folder, classifier, tmp_path / "c", group_column="background"),
+        make_plan(benchmark_folder, classifier, tmp_path / "d", validation_share=0.5),
     ]
-    assert len({lesson.checkpoints.identity for lesson in lessons}) == 4
-    again = planned(benchmark_folder, classifier, tmp_path / "a")
-    assert again.checkpoints.identity == lessons[0].checkpoints.identity
-    assert again.training_id == lessons[0].training_id
+    assert len({plan.checkpoints.identity for plan in plans}) == 4
+    again = make_plan(benchmark_folder, classifier, tmp_path / "a")
+    assert again.checkpoints.identity == plans[0].checkpoints.identity
+    assert again.training_id == plans[0].training_id

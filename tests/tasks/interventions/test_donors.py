@@ -16,7 +16,7 @@ from models.errors import UserError
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
-from tasks.interventions.donors import DonorPool, donors_mark, read_donors
+from tasks.interventions.donors import DonorPool, donor_digest, read_donors
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
@@ -32,30 +32,30 @@ def pool(*labels: str | None) -> DonorPool:
     return DonorPool(ids, labels, ids, picture_NCHW, picture_NCHW, mask_NHW)
 
 
-def prepared(
+def prepare(
     folder: Path,
     benchmark: Path,
     bundle: Path,
     interventions: InterventionSettings = InterventionSettings(pool=20),
     limit: int | None = None,
 ) -> RunFolder:
-    asked = AuditRequest(
+    request = AuditRequest(
         DataSettings(path=str(benchmark), split="test", limit=limit),
         AttributionSettings(),
         interventions,
     )
     model = ModelSettings(address=str(bundle))
-    return prepare_run(asked, FetchedModel(model), OutputSettings(run=str(folder)), {})
+    return prepare_run(request, FetchedModel(model), OutputSettings(run=str(folder)), {})
 
 
-def test_donors_are_of_every_other_class_and_of_the_own() -> None:
-    found = pool(*"abcd" * 5).draw("row", "content", "a", InterventionSettings())
-    labels = [("abcd" * 5)[place] for place in found.others]
+def test_donors_are_of_every_other_class_and_of_the_images_own() -> None:
+    drawn = pool(*"abcd" * 5).draw("row", "content", "a", InterventionSettings())
+    labels = [("abcd" * 5)[index] for index in drawn.others]
     assert sorted(labels) == ["b", "c", "d"]
-    assert [("abcd" * 5)[place] for place in found.same] == ["a"]
+    assert [("abcd" * 5)[index] for index in drawn.same] == ["a"]
 
 
-def test_each_row_has_its_own_donors_whatever_else_there_is() -> None:
+def test_each_row_has_its_own_donors_whatever_the_other_rows() -> None:
     settings = InterventionSettings()
     many = pool(*"abcd" * 20)
     drawn = [many.draw(f"row{number}", "", "a", settings) for number in range(50)]
@@ -63,14 +63,14 @@ def test_each_row_has_its_own_donors_whatever_else_there_is() -> None:
     assert len(set(drawn)) > 45
     other = InterventionSettings(donor_seed=1)
     assert drawn != [many.draw(f"row{number}", "", "a", other) for number in range(50)]
-    used = Counter(place for donors in drawn for place in donors.others)
+    used = {index for donors in drawn for index in donors.others}
     assert len(used) > 40  # of 60 of other classes
 
 
 def test_these_draws_are_frozen() -> None:
-    """Two models are compared on the same backgrounds, also across versions of the code."""
+    """So that models are compared on the same backgrounds, also across versions of the code."""
     drawn = pool(*"abcd" * 8).draw("a picture.jpg", "", "b", InterventionSettings())
-    assert drawn.places == FROZEN
+    assert drawn.indices == (27, 26, 8, 5)
 
 
 def test_a_picture_is_not_put_on_itself_or_its_copy() -> None:
@@ -90,24 +90,24 @@ def test_without_labels_all_donors_are_alike() -> None:
 def test_the_pool_is_of_all_classes_in_turn_and_frozen(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
-    run = prepared(tmp_path / "run", benchmark_folder, bundle)
+    run = prepare(tmp_path / "run", benchmark_folder, bundle)
     table = pq.read_table(run.donors)
     assert Counter(table["label"].to_pylist()) == dict.fromkeys(
         ("fish", "mushroom", "balloon", "cactus"), 5
     )
     first = run.donors.read_bytes()
-    prepared(tmp_path / "run", benchmark_folder, bundle)
+    prepare(tmp_path / "run", benchmark_folder, bundle)
     assert run.donors.read_bytes() == first
-    assert donors_mark(prepared(tmp_path / "other", benchmark_folder, bundle)) == donors_mark(run)
+    assert donor_digest(prepare(tmp_path / "other", benchmark_folder, bundle)) == donor_digest(run)
 
 
 def test_backgrounds_lack_their_object(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
-    found = read_donors(prepared(tmp_path / "run", benchmark_folder, bundle), (64, 64))
-    inside_NHW = found.mask_NHW == 255
+    donors = read_donors(prepare(tmp_path / "run", benchmark_folder, bundle), (64, 64))
+    inside_NHW = donors.mask_NHW == 255
     for picture_CHW, background_CHW, inside_HW in zip(
-        found.picture_NCHW, found.background_NCHW, inside_NHW, strict=True
+        donors.picture_NCHW, donors.background_NCHW, inside_NHW, strict=True
     ):
         assert torch.equal(picture_CHW[:, ~inside_HW], background_CHW[:, ~inside_HW])
         assert (background_CHW[:, inside_HW].float().std(1) == 0).all()
@@ -116,29 +116,28 @@ def test_backgrounds_lack_their_object(
 def test_another_runs_pool_is_taken_or_refused(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
-    first = prepared(tmp_path / "first", benchmark_folder, bundle, limit=40)
-    wanted = InterventionSettings(pool=20, donors=str(first.path))
-    second = prepared(tmp_path / "second", benchmark_folder, bundle, wanted)
-    assert donors_mark(second) == donors_mark(first)
-    for settings, told in (
-        (InterventionSettings(pool=19, donors=str(first.path)), "chosen or read otherwise"),
+    first = prepare(tmp_path / "first", benchmark_folder, bundle, limit=40)
+    from_first = InterventionSettings(pool=20, donors=str(first.path))
+    second = prepare(tmp_path / "second", benchmark_folder, bundle, from_first)
+    assert donor_digest(second) == donor_digest(first)
+    for settings, words in (
+        (InterventionSettings(pool=19, donors=str(first.path)), "chosen or read differently"),
         (InterventionSettings(donors=str(tmp_path / "none")), "has no donor pool"),
     ):
         shutil.rmtree(second.path, ignore_errors=True)
-        with pytest.raises(UserError, match=told):
-            prepared(tmp_path / "second", benchmark_folder, bundle, settings)
+        with pytest.raises(UserError, match=words):
+            prepare(tmp_path / "second", benchmark_folder, bundle, settings)
         assert not second.path.exists()  # refused before anything is written or deleted
 
 
-def test_none_is_none(tmp_path: Path, benchmark_folder: Path, bundle: Path) -> None:
-    run = prepared(tmp_path, benchmark_folder, bundle, InterventionSettings(choice="none"))
-    assert donors_mark(run) is None
+def test_without_interventions_there_is_no_pool(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    run = prepare(tmp_path, benchmark_folder, bundle, InterventionSettings(choice="none"))
+    assert donor_digest(run) is None
 
 
-FROZEN = (27, 26, 8, 5)
-
-
-def test_exchanges_that_are_no_longer_asked_for_are_forgotten(
+def test_earlier_exchanges_are_deleted_without_interventions(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
     data = DataSettings(path=str(benchmark_folder), split="test")

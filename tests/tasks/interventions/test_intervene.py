@@ -1,4 +1,4 @@
-"""Interventions of a run, derived again one image at a time."""
+"""Interventions of a run, computed again one image at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def classifier(finished_run: RunFolder) -> Classifier:
     return load_classifier(model)
 
 
-def test_every_row_is_what_its_words_say(finished_run: RunFolder, classifier: Classifier) -> None:
+def test_every_column_is_what_its_name_says(
+    finished_run: RunFolder, classifier: Classifier
+) -> None:
     read = reader_of(finished_run.read_state().identity, ForegroundSettings())
     pool = read_donors(finished_run, (64, 64))
     part = {
@@ -40,40 +42,41 @@ def test_every_row_is_what_its_words_say(finished_run: RunFolder, classifier: Cl
         row["row_id"]: row for row in pq.read_table(finished_run.part("predictions", 0)).to_pylist()
     }
     for row in rows_of(read_shard(finished_run, 0))[:6]:
-        sample, told = read(row), part[row.row_id]
+        sample, kept = read(row), part[row.row_id]
         assert isinstance(sample, Sample)
         assert sample.mask_HW is not None
         image_1CHW = classifier.preprocessing.normalise(sample.picture_CHW[None])
         mask_1HW = sample.mask_HW[None] / 255
         target = classifier.classes.index(predicted[row.row_id]["prediction"])
         changes = [remove_object(image_1CHW, mask_1HW), remove_background(image_1CHW, mask_1HW)]
-        for name in told["donors"]:
+        for name in kept["donors"]:
             background_CHW = pool.background_NCHW[pool.row_ids.index(name)]
             other_1CHW = classifier.preprocessing.normalise(background_CHW[None])
             changes.append(exchange_background(image_1CHW, mask_1HW, other_1CHW))
-        found = [predict(classifier.network, image_1CHW)[0] for image_1CHW in changes]
-        held = [float(probability_K[target]) for probability_K in found]
-        named = [classifier.classes[int(probability_K.argmax())] for probability_K in found]
-        assert [told["object_removed"], told["background_removed"], *told["exchanged"]] == (
-            pytest.approx(held, abs=1e-4)
+        outcomes = [predict(classifier.network, image_1CHW)[0] for image_1CHW in changes]
+        probabilities = [float(probability_K[target]) for probability_K in outcomes]
+        classes = [classifier.classes[int(probability_K.argmax())] for probability_K in outcomes]
+        assert [kept["object_removed"], kept["background_removed"], *kept["exchanged"]] == (
+            pytest.approx(probabilities, abs=1e-4)
         )
         assert [
-            told["object_removed_prediction"],
-            told["background_removed_prediction"],
-            *told["exchanged_predictions"],
-        ] == named
-        assert told["reliance_removal"] == pytest.approx(held[0] - held[1], abs=1e-4)
-        others = [p for p, same in zip(held[2:], told["same_class"], strict=True) if not same]
-        wanted = predicted[row.row_id]["confidence"] - np.mean(others)
-        assert told["reliance_exchange"] == pytest.approx(wanted, abs=1e-4)
-        changed = [
+            kept["object_removed_prediction"],
+            kept["background_removed_prediction"],
+            *kept["exchanged_predictions"],
+        ] == classes
+        removed, alone, *on_donors = probabilities
+        assert kept["reliance_removal"] == pytest.approx(removed - alone, abs=1e-4)
+        others = [p for p, same in zip(on_donors, kept["same_class"], strict=True) if not same]
+        reliance = predicted[row.row_id]["confidence"] - np.mean(others)
+        assert kept["reliance_exchange"] == pytest.approx(reliance, abs=1e-4)
+        flips = [
             name != predicted[row.row_id]["prediction"]
-            for name, same in zip(named[2:], told["same_class"], strict=True)
+            for name, same in zip(classes[2:], kept["same_class"], strict=True)
             if not same
         ]
-        assert told["flips"] == pytest.approx(np.mean(changed))
-        assert told["same_class"] == [
-            pool.labels[pool.row_ids.index(name)] == row.label for name in told["donors"]
+        assert kept["flips"] == pytest.approx(np.mean(flips))
+        assert kept["same_class"] == [
+            pool.labels[pool.row_ids.index(name)] == row.label for name in kept["donors"]
         ]
 
 
@@ -90,17 +93,17 @@ def subjects(*masks: torch.Tensor) -> Subjects:
 def test_only_foregrounds_that_leave_something_are_changed() -> None:
     half_HW = torch.zeros(8, 8)
     half_HW[:4] = 1
-    found = subjects(
+    decidable = subjects(
         half_HW, torch.zeros(8, 8), torch.ones(8, 8), torch.full((8, 8), torch.nan)
     ).decidable()
-    assert [sample.row.row_id for sample in found.samples] == ["0"]
-    assert len(found.image_BCHW) == 1
+    assert [sample.row.row_id for sample in decidable.samples] == ["0"]
+    assert len(decidable.image_BCHW) == 1
 
 
 def test_logits_that_are_not_finite_are_failures(classifier: Classifier) -> None:
     """Not a probability of NaN that a table would keep."""
-    nowhere_NCHW = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
-    empty = DonorPool((), (), (), nowhere_NCHW, nowhere_NCHW, nowhere_NCHW[:, 0])
+    none_NCHW = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
+    empty = DonorPool((), (), (), none_NCHW, none_NCHW, none_NCHW[:, 0])
     half_HW = torch.zeros(64, 64)
     half_HW[:32] = 1
     sample = Sample(Row("a", "", None), "a", torch.zeros(3, 64, 64), None)
@@ -114,8 +117,8 @@ def test_logits_that_are_not_finite_are_failures(classifier: Classifier) -> None
 def test_without_donors_the_object_and_the_background_are_still_removed(
     classifier: Classifier,
 ) -> None:
-    nowhere_NCHW = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
-    empty = DonorPool((), (), (), nowhere_NCHW, nowhere_NCHW, nowhere_NCHW[:, 0])
+    none_NCHW = torch.zeros(0, 3, 64, 64, dtype=torch.uint8)
+    empty = DonorPool((), (), (), none_NCHW, none_NCHW, none_NCHW[:, 0])
     half_HW = torch.zeros(64, 64)
     half_HW[:32] = 1
     sample = Sample(Row("a", "", "fish"), "a", torch.zeros(3, 64, 64), None)
@@ -129,19 +132,21 @@ def test_without_donors_the_object_and_the_background_are_still_removed(
 
 
 def test_dataset_figures_are_those_of_the_rows(finished_run: RunFolder) -> None:
-    """Derived again with loops."""
+    """Computed again with loops."""
     run = open_run(finished_run.path)
     evidence = run.summary().evidence
     assert evidence is not None
     across, within, clean, alone = [], [], [], []
     rows = [
-        (prediction, change) for shard in run.shards for prediction, change in matched(run, shard)
+        (prediction, change)
+        for shard in run.shards
+        for prediction, change in match_rows(run, shard)
     ]
     for prediction, change in rows:
-        right = [name == prediction["label"] for name in change["exchanged_predictions"]]
-        pairs = list(zip(right, change["same_class"], strict=True))
-        across.append(np.mean([is_right for is_right, same in pairs if not same]))
-        within.append(np.mean([is_right for is_right, same in pairs if same]))
+        correct = [name == prediction["label"] for name in change["exchanged_predictions"]]
+        pairs = list(zip(correct, change["same_class"], strict=True))
+        across.append(np.mean([is_correct for is_correct, same in pairs if not same]))
+        within.append(np.mean([is_correct for is_correct, same in pairs if same]))
         clean.append(prediction["correct"])
         alone.append(change["object_removed_prediction"] == prediction["label"])
     assert evidence.images == len(rows) == 64
@@ -160,10 +165,9 @@ def test_dataset_figures_are_those_of_the_rows(finished_run: RunFolder) -> None:
         assert figure.high - figure.low == pytest.approx(2 * half, rel=0.15)
 
 
-def matched(run: Run, shard: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    told, changed = (run.part(stage, shard) for stage in ("predictions", "interventions"))
-    assert told is not None
+def match_rows(run: Run, shard: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    predicted, changed = (run.part(stage, shard) for stage in ("predictions", "interventions"))
+    assert predicted is not None
     assert changed is not None
-    predictions = {row["row_id"]: row for row in told.to_pylist()}
-    changes = changed.to_pylist()
-    return [(predictions[change["row_id"]], change) for change in changes]
+    predictions = {row["row_id"]: row for row in predicted.to_pylist()}
+    return [(predictions[change["row_id"]], change) for change in changed.to_pylist()]
