@@ -11,7 +11,8 @@ from models.errors import UserError, list_names, suggest
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.ibsgl import IbsglCode, IbsglPaper
-from models.objectives.sib_feature import SibFeature, SibInterventional
+from models.objectives.sib_feature import SibFeature
+from models.objectives.sib_interventional import SibInterventional
 from models.objectives.sib_paper import SibPaper
 from models.objectives.sib_robust import SibRobust
 from models.objectives.step import Objective

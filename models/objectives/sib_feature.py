@@ -3,15 +3,12 @@
 The gradient of the class's logit with respect to the last layer with cells, times that layer's
 activation, is what each cell contributes. The share of its energy outside the foreground is made
 small. The gradient goes through the head alone, so a step costs hardly more than plain training.
-The interventional form exchanges backgrounds as well, which also limits large changes of the
-background.
 Shapes: B images, K classes, D channels, H W pixels, h w cells.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -65,18 +62,6 @@ class SibFeature(Erm):
             cross_entropy + self.weight * share,
             {"cross_entropy": cross_entropy, "background": share},
         )
-
-
-@dataclass(frozen=True)
-class SibInterventional(SibFeature):
-    """The same on images whose background is another image's."""
-
-    share: float = 1.0  # of the images with a known foreground that are exchanged in each step
-
-    exchanges: ClassVar[bool] = True
-
-    def loss(self, learner: Learner, batch: Batch) -> Loss:
-        return super().loss(learner, batch.on_other_backgrounds(self.share))
 
 
 def background_share(activation_BDhw: Tensor, gradient_BDhw: Tensor, batch: Batch) -> Tensor:
