@@ -20,7 +20,7 @@ from models.errors import ReleaseRefused
 from tasks.catalog.settings import DataSettings
 from tasks.finetune.settings import LearningSettings
 from tasks.runs.settings import OutputSettings
-from tasks.synthetic.baseline import MENDING, register_baseline, train_baseline
+from tasks.synthetic.baseline import RETRAINING_RECIPE, register_baseline, train_baseline
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 from tasks.tracking.settings import RegistrySettings, TrackingSettings
@@ -48,7 +48,7 @@ def demo(folder: str) -> str:
         model=baseline,
         output=OutputSettings(run=str(root / "retrained"), reuse=str(root / "refused/candidate")),
         learning=LearningSettings(train_split="train", validation_split="validation"),
-        finetune=MENDING,
+        finetune=RETRAINING_RECIPE,
         registry=CandidateSettings(name=CANDIDATE.name),
         **shared,
     )

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.measure import Figure, main
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from tasks.finetune.loop import predict
-from tasks.synthetic.baseline import trained, training_images_of
+from tasks.synthetic.baseline import train_network, training_images_of
 from tasks.synthetic.dataset import plan, read_rows, scene_of, write_benchmark
 from tasks.synthetic.scene import render
 from tasks.synthetic.settings import BenchmarkSettings
@@ -82,7 +82,7 @@ def _train(folder: Path, settings: BenchmarkSettings, draw_seconds: float) -> Ce
     train = training_images_of(folder, "train", preprocessing)
     test = training_images_of(folder, "test", preprocessing)
     started = time.perf_counter()
-    network = trained(train, preprocessing, len(settings.classes), settings.seed)
+    network = train_network(train, preprocessing, len(settings.classes), settings.seed)
     seconds = time.perf_counter() - started
     right = (predict(network, test.image_NCHW, preprocessing) == test.label_N).tolist()
     groups = defaultdict(list)

@@ -13,7 +13,7 @@ from torch import nn
 
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from tasks.finetune.images import TrainingImages
-from tasks.synthetic.baseline import trained
+from tasks.synthetic.baseline import train_network
 from tasks.synthetic.dataset import scene_of
 from tasks.synthetic.scene import render
 from tasks.synthetic.settings import BenchmarkSettings
@@ -25,7 +25,7 @@ def learnt(kept: Path, album: TrainingImages, settings: BenchmarkSettings, seed:
     """By plain cross entropy, once: floats differ between machines, what is learnt does not."""
     classes = len(settings.classes)
     if not kept.exists():
-        network = trained(album, small_preprocessing(settings.image_size), classes, seed)
+        network = train_network(album, small_preprocessing(settings.image_size), classes, seed)
         torch.save(network.state_dict(), kept)
     network = small_resnet(classes)
     network.load_state_dict(torch.load(kept, weights_only=True))

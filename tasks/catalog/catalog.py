@@ -18,20 +18,20 @@ from tasks.catalog.listing import Columns, Listing
 from tasks.catalog.mask_files import BATCH, join_addresses, lists_of, masks_of
 from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
-from tasks.storage.files import stamps
+from tasks.storage.files import read_stamps
 
 OUTLINED = '"(polygons|counts)":'  # regions that are more than boxes
 
 
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
     """The catalog of a dataset; refuses what cannot be matched, sized or read at all."""
-    listing = _list(data)
+    listing = _list_images(data)
     labels = match_labels(listing.label, classes, data.labels)
     if data.sample is not None or data.limit is not None:
-        rows = _chosen(labels, data)
+        rows = _choose_rows(labels, data)
         listing, labels = listing.take(rows), labels.take(rows)
-    _refuse_repeated(listing.key)
-    _refuse_taken(listing.extra.column_names)
+    _refuse_repeated_keys(listing.key)
+    _refuse_reserved_columns(listing.extra.column_names)
     images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
     rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
@@ -43,7 +43,7 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
             masks,
             foreground_values(rule, listing.label, labels, masks),
             unite_instances(listing.instances, labels, classes, data.labels),
-            _stamps(images, masks),
+            _row_stamps(images, masks),
         ],
         schema=schema.CATALOG,
     )
@@ -75,10 +75,10 @@ def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
             f"{len(problems)} of {len(looks)} images looked at will fail; first: {problems[0]}"
         )
     coverage = [look.coverage for look in looks if look.coverage is not None]
-    return warnings + _suspected(coverage, data)
+    return warnings + _polarity_warnings(coverage, data)
 
 
-def _suspected(coverage: list[float], data: DataSettings) -> list[str]:
+def _polarity_warnings(coverage: list[float], data: DataSettings) -> list[str]:
     """A warning where masks mark so much that they may be the wrong way round."""
     covered = float(np.mean(coverage)) if coverage else 0.0
     share = covered if data.polarity == "foreground" else 1 - covered
@@ -111,7 +111,7 @@ def sources_of(catalog: pa.Table) -> pa.Table:
     )
 
 
-def _list(data: DataSettings) -> Listing:
+def _list_images(data: DataSettings) -> Listing:
     columns = Columns(
         data.image_column,
         data.label_column,
@@ -124,7 +124,7 @@ def _list(data: DataSettings) -> Listing:
     return listing if data.annotations is None else annotate(listing, as_path(data.annotations))
 
 
-def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
+def _choose_rows(labels: pa.Array, data: DataSettings) -> pa.Array:
     """Row numbers kept by `sample`, as many of each label as its share of the data, and `limit`."""
     rows = np.arange(len(labels))
     if data.sample is not None and data.sample < len(rows):
@@ -139,7 +139,7 @@ def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
     return pa.array(rows[: data.limit])
 
 
-def _refuse_repeated(keys: pa.Array) -> None:
+def _refuse_repeated_keys(keys: pa.Array) -> None:
     counts = pc.value_counts(keys)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
     if twice:
@@ -149,7 +149,7 @@ def _refuse_repeated(keys: pa.Array) -> None:
         )
 
 
-def _refuse_taken(names: list[str]) -> None:
+def _refuse_reserved_columns(names: list[str]) -> None:
     taken = sorted(set(names) & set(schema.CATALOG.names))
     if taken:
         raise UserError(
@@ -159,22 +159,24 @@ def _refuse_taken(names: list[str]) -> None:
         )
 
 
-def _stamps(images: pa.Array, masks: pa.Array) -> pa.Array:
+def _row_stamps(images: pa.Array, masks: pa.Array) -> pa.Array:
     """Sizes and times of the files of each row: tells a changed picture without reading it."""
-    of_images = _stamped(images)
+    of_images = _file_stamps(images)
     if masks.null_count == len(masks):
         return of_images
-    of_masks = _stamped(pc.list_flatten(masks))
+    of_masks = _file_stamps(pc.list_flatten(masks))
     lists = lists_of(of_masks, pc.fill_null(pc.list_value_length(masks), 0))
     return pc.binary_join_element_wise(
         of_images, pc.binary_join(lists, " "), " ", null_handling="skip"
     )
 
 
-def _stamped(addresses: pa.Array) -> pa.Array:
+def _file_stamps(addresses: pa.Array) -> pa.Array:
     """Batch by batch where each file is asked; a remote folder is listed once, for all of it."""
     remote = pc.any(pc.match_substring(addresses, REMOTE)).as_py()
     size = len(addresses) if remote else BATCH
     starts = range(0, len(addresses), max(1, size))
-    parts = [pa.array(stamps(addresses.slice(at, size).to_pylist()), pa.string()) for at in starts]
+    parts = [
+        pa.array(read_stamps(addresses.slice(at, size).to_pylist()), pa.string()) for at in starts
+    ]
     return pa.concat_arrays([*parts, pa.array([], pa.string())])

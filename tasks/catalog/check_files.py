@@ -17,8 +17,8 @@ from tasks.pictures.decode import OpenedPicture, open_picture
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.storage.files import read_bytes
 
-CHECKED = 256  # rows that are looked at where files are near
-CHECKED_FAR = 32  # and where each costs a question over the network
+LOCAL_ROWS = 256  # rows that are looked at where files are near
+REMOTE_ROWS = 32  # and where each costs a question over the network
 READERS = 16  # threads for these
 MISSING = "missing"  # how the stamp of a file that is not there begins
 
@@ -34,17 +34,17 @@ class FileCheck:
 def check_files(catalog: pa.Table, orientation: str) -> list[FileCheck]:
     """Looks at rows spread over the catalog."""
     far = pc.any(pc.match_substring(catalog["image"], REMOTE)).as_py()
-    most = CHECKED_FAR if far else CHECKED
+    most = REMOTE_ROWS if far else LOCAL_ROWS
     places = np.linspace(0, len(catalog) - 1, min(most, len(catalog))).astype(int)
     columns = ["image", "masks", "mask_values", "regions"]
     rows = catalog.select(columns).take(pa.array(places)).to_pylist()
     if not far:
-        return [_look(row, orientation) for row in rows]
+        return [_check_row(row, orientation) for row in rows]
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(_look, rows, repeat(orientation)))
+        return list(pool.map(_check_row, rows, repeat(orientation)))
 
 
-def _look(row: dict[str, Any], orientation: str) -> FileCheck:
+def _check_row(row: dict[str, Any], orientation: str) -> FileCheck:
     """A polarity of masks is left aside here: what they mark is what is counted."""
     try:
         opened = _open(row["image"])

@@ -11,9 +11,9 @@ import pyarrow as pa
 from upath import UPath
 
 from models.errors import NothingToAudit, UserError, describe_error, list_names
-from tasks.catalog.boxes import region
+from tasks.catalog.boxes import box_region
 from tasks.catalog.instances import Instance, instances_of
-from tasks.catalog.listing import Listing, unlabelled
+from tasks.catalog.listing import Listing, unlabelled_listing
 from tasks.catalog.pairing import pair_names
 from tasks.storage.files import read_bytes
 
@@ -34,8 +34,8 @@ def list_annotated(path: UPath, root: UPath) -> Listing:
     annotations = read_annotations(path)
     if len(annotations.file_name) == 0:
         raise NothingToAudit(f"annotations {path} hold no images")
-    listing = unlabelled(root, annotations.file_name)
-    labels = pa.array(_only_categories(annotations.instances), pa.string())
+    listing = unlabelled_listing(root, annotations.file_name)
+    labels = pa.array(_image_labels(annotations.instances), pa.string())
     return replace(listing, label=labels, instances=annotations.instances)
 
 
@@ -113,10 +113,10 @@ def _regions(annotation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if polygons:
         yield {"polygons": polygons}
     elif annotation.get("bbox"):
-        yield region(annotation["bbox"], "xywh")
+        yield box_region(annotation["bbox"], "xywh")
 
 
-def _only_categories(instances: pa.Array) -> Iterator[str | None]:
+def _image_labels(instances: pa.Array) -> Iterator[str | None]:
     for row in instances:
         names = {each["category"] for each in row.as_py() or ()}
         yield names.pop() if len(names) == 1 else None

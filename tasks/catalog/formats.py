@@ -14,7 +14,15 @@ from upath import UPath
 from models.addresses import as_path
 from models.errors import NothingToAudit, UserError, list_names, suggest
 from tasks.catalog import coco, torchvision_datasets, voc
-from tasks.catalog.listing import PICTURES, SPLITS, Columns, Listing, split_names, texts, unlabelled
+from tasks.catalog.listing import (
+    PICTURES,
+    SPLITS,
+    Columns,
+    Listing,
+    split_names,
+    text_column,
+    unlabelled_listing,
+)
 from tasks.catalog.tables import TABLES, list_table
 from tasks.storage.files import walk
 
@@ -41,16 +49,16 @@ def list_images(
             f"({' '.join(TABLES)}), a COCO annotation file, or {torchvision_datasets.PREFIX}NAME"
         )
     if path.is_file():
-        return _from_file(path, columns, split, images)
+        return _list_file(path, columns, split, images)
     if images is not None:
         raise UserError(
             f"data {path} is a folder and --images is for tables, annotation files and "
             "torchvision's datasets: drop --images"
         )
-    return _from_folder(path, columns, split)
+    return _list_folder(path, columns, split)
 
 
-def _from_file(path: UPath, columns: Columns, split: str | None, images: str | None) -> Listing:
+def _list_file(path: UPath, columns: Columns, split: str | None, images: str | None) -> Listing:
     root = path.parent if images is None else as_path(images)
     if not root.is_dir():
         raise UserError(f"images folder {root} not found")
@@ -62,22 +70,22 @@ def _from_file(path: UPath, columns: Columns, split: str | None, images: str | N
     return coco.list_annotated(path, root)
 
 
-def _from_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
+def _list_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
     for name in (f"metadata{suffix}" for suffix in TABLES):
         if (root / name).is_file():
             return list_table(root / name, columns, split, root)
     if voc.is_voc(root):
         _refuse_columns(root, columns)
         return voc.list_voc(root, split)
-    images = texts(walk(root, PICTURES))
+    images = text_column(walk(root, PICTURES))
     if len(images) == 0:
         raise NothingToAudit(
             f"folder {root} holds no images: looked for {' '.join(sorted(PICTURES))} at any depth"
         )
-    tops = _tops(images)
+    tops = _top_folders(images)
     known = sorted({top for top in tops if top is not None})
     if None not in tops and set(known) <= {name for names in SPLITS for name in names}:
-        return _from_folder(root / _chosen_split(root, known, split), columns, None)
+        return _list_folder(root / _choose_split(root, known, split), columns, None)
     _refuse_columns(root, columns)
     if split is not None:
         raise UserError(
@@ -90,7 +98,7 @@ def _from_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
             f"folder {root} mixes class folders with loose images (such as {loose!r}): "
             "move the loose ones into a class folder, or give a table"
         )
-    return replace(unlabelled(root, images), label=pa.array(tops, pa.string()))
+    return replace(unlabelled_listing(root, images), label=pa.array(tops, pa.string()))
 
 
 def _refuse_columns(data: object, columns: Columns) -> None:
@@ -102,7 +110,7 @@ def _refuse_columns(data: object, columns: Columns) -> None:
         raise UserError(f"data {data} is no table: drop {' '.join(given)}, or give a table")
 
 
-def _tops(images: pa.Array) -> list[str | None]:
+def _top_folders(images: pa.Array) -> list[str | None]:
     """The folder at the root that each image lies in, None for one that lies in the root."""
     return [
         top if below else None
@@ -110,7 +118,7 @@ def _tops(images: pa.Array) -> list[str | None]:
     ]
 
 
-def _chosen_split(root: UPath, known: list[str], split: str | None) -> str:
+def _choose_split(root: UPath, known: list[str], split: str | None) -> str:
     if split is None:
         raise UserError(
             f"folder {root} holds the splits {list_names(known)}: name one with --split, "

@@ -61,10 +61,10 @@ def unite_instances(
         same = pc.fill_null(pc.equal(match_categories(category, classes, rule), label), False)
         kept = pc.or_(same, pc.or_(label.is_null(), category.is_null()))
     texts = pc.struct_field(things, "region").filter(kept)
-    return _joined(texts, row.filter(kept).to_numpy(), len(instances))
+    return _join_by_row(texts, row.filter(kept).to_numpy(), len(instances))
 
 
-def _joined(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
+def _join_by_row(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
     """A JSON list of the texts of each row, null for a row of none; `row` ascends."""
     counts = np.bincount(row, minlength=rows)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
@@ -95,12 +95,12 @@ def gather_instances(listing: Listing) -> Listing:
         mask=pa.array(counts == 0),
     )
     rows = listing.take(pa.array(first))
-    agreed = pa.array(_agree(listing.label, image, names))
+    agreed = pa.array(_labels_agree(listing.label, image, names))
     label = pc.if_else(agreed, rows.label, pa.scalar(None, labels.type))
     return replace(rows, label=label, instances=together)
 
 
-def _agree(labels: pa.Array, image: np.ndarray, images: int) -> np.ndarray:
+def _labels_agree(labels: pa.Array, image: np.ndarray, images: int) -> np.ndarray:
     """Has each image one label in all its rows?"""
     codes = labels.dictionary_encode().indices.fill_null(-1).to_numpy()
     low, high = np.full(images, len(codes)), np.full(images, -2)

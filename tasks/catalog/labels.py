@@ -21,11 +21,11 @@ def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Ar
     given = coded.dictionary.to_pylist()
     names = [str(value) for value in given]
     if _are_indices(coded.dictionary, classes, rule):
-        meaning = [_class_at(value, classes) for value in given]
+        meaning = [_class_by_index(value, classes) for value in given]
     elif rule == BY_NAME:
-        meaning = _by_name(names, classes)
+        meaning = _match_names(names, classes)
     else:
-        meaning = _by_file(names, classes, rule)
+        meaning = _map_by_file(names, classes, rule)
     return pa.array(meaning, pa.string()).take(coded.indices)
 
 
@@ -41,8 +41,8 @@ def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) 
     if pa.types.is_integer(categories.type) and _are_indices(coded.dictionary, classes, rule):
         meaning = [classes[value] if 0 <= value < len(classes) else None for value in given]
     else:
-        table = {} if rule in (BY_NAME, BY_INDEX) else _read(rule)
-        meaning = [_category(str(value), table, classes, rule) for value in given]
+        table = {} if rule in (BY_NAME, BY_INDEX) else _read_labels_file(rule)
+        meaning = [_match_category(str(value), table, classes, rule) for value in given]
     if not any(meaning):
         names = [str(value) for value in given]
         hints = [hint for name in names if (hint := suggest(name, classes))]
@@ -63,13 +63,15 @@ def _are_indices(given: pa.Array, classes: tuple[str, ...], rule: str) -> bool:
     return rule == BY_NAME and pa.types.is_integer(given.type) and not names & set(classes)
 
 
-def _category(name: str, table: dict[str, str], classes: tuple[str, ...], rule: str) -> str | None:
+def _match_category(
+    name: str, table: dict[str, str], classes: tuple[str, ...], rule: str
+) -> str | None:
     if name in table:
-        return _class_named(table[name], classes, rule)
+        return _class_by_name(table[name], classes, rule)
     return name if name in classes else None
 
 
-def _by_name(given: list[str], classes: tuple[str, ...]) -> list[str]:
+def _match_names(given: list[str], classes: tuple[str, ...]) -> list[str]:
     unknown = sorted(set(given) - set(classes))
     if unknown:
         raise UserError(
@@ -81,7 +83,7 @@ def _by_name(given: list[str], classes: tuple[str, ...]) -> list[str]:
     return given
 
 
-def _class_at(value: object, classes: tuple[str, ...]) -> str:
+def _class_by_index(value: object, classes: tuple[str, ...]) -> str:
     try:
         index = int(str(value))
     except ValueError:
@@ -94,17 +96,17 @@ def _class_at(value: object, classes: tuple[str, ...]) -> str:
     return classes[index]
 
 
-def _by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]:
-    table = _read(path)
+def _map_by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]:
+    table = _read_labels_file(path)
     missing = sorted(set(given) - table.keys())
     if missing:
         raise UserError(
             f"labels file {path} does not map {list_names(missing)}: add a line for each"
         )
-    return [_class_named(table[value], classes, path) for value in given]
+    return [_class_by_name(table[value], classes, path) for value in given]
 
 
-def _read(path: str) -> dict[str, str]:
+def _read_labels_file(path: str) -> dict[str, str]:
     """The class that a file names for each label; of several columns the first counts."""
     try:
         return {label: str(cells[0]) for label, cells in read_mapping(path).items()}
@@ -119,11 +121,11 @@ def _read(path: str) -> dict[str, str]:
         ) from error
 
 
-def _class_named(name: str, classes: tuple[str, ...], path: str) -> str:
+def _class_by_name(name: str, classes: tuple[str, ...], path: str) -> str:
     if name in classes:
         return name
     if name.isdigit():
-        return _class_at(name, classes)
+        return _class_by_index(name, classes)
     raise UserError(
         f"labels file {path} maps to {name!r}, which the model does not have; "
         f"it has {list_names(classes)}"

@@ -47,7 +47,7 @@ class Listing:
         return replace(self, **{name: getattr(self, name).take(rows) for name in columns})
 
 
-def unlabelled(root: UPath, image: pa.Array) -> Listing:
+def unlabelled_listing(root: UPath, image: pa.Array) -> Listing:
     """Images of which nothing else is known yet."""
     return Listing(
         root,
@@ -60,7 +60,7 @@ def unlabelled(root: UPath, image: pa.Array) -> Listing:
     )
 
 
-def texts(names: Iterable[str]) -> pa.Array:
+def text_column(names: Iterable[str]) -> pa.Array:
     """File names as a column; one that is no text cannot be written to any table."""
     try:
         return pa.array(names, pa.string())

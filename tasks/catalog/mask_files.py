@@ -11,7 +11,7 @@ from upath import UPath
 
 from models.addresses import as_path
 from models.errors import UserError, list_names
-from tasks.catalog.listing import PICTURES, Listing, texts
+from tasks.catalog.listing import PICTURES, Listing, text_column
 from tasks.catalog.pairing import pair_names
 from tasks.storage.files import join, walk
 
@@ -37,7 +37,7 @@ def masks_of(listing: Listing, address: str | None) -> pa.Array:
             f"{list_names(listing.image[:3].to_pylist(), 2)}, masks are "
             f"{list_names((mask for masks in known.values() for mask in masks), 2)}"
         )
-    masks = texts(mask for masks in found for mask in masks)
+    masks = text_column(mask for masks in found for mask in masks)
     return lists_of(join_addresses(folder, masks), pa.array([len(masks) for masks in found]))
 
 

@@ -31,36 +31,36 @@ def foreground_values(rule: str, own: pa.Array, labels: pa.Array, masks: pa.Arra
     """
     if rule == NONZERO or masks.null_count == len(masks):
         return pa.nulls(len(masks), pa.list_(pa.int32()))
-    listed = _listed(rule)
+    listed = _parse_list(rule)
     if listed is not None:
         same = pa.array([0] * len(masks), pa.int32())
-        return _where(masks, pa.array([listed], pa.list_(pa.int32())), same)
-    table = _voc() if rule == BY_VOC else _read(rule)
+        return _take_values(masks, pa.array([listed], pa.list_(pa.int32())), same)
+    table = _voc_values() if rule == BY_VOC else _read_values_file(rule)
     coded = own.dictionary_encode()
-    names = dict(_pairs(own, labels, masks))
+    names = dict(_label_pairs(own, labels, masks))
     _refuse_missing(names, table, rule)
     everything = sorted({value for values in table.values() for value in values})
     of_name = [
-        everything if name not in names else _found(name, names[name], table) or everything
+        everything if name not in names else _look_up(name, names[name], table) or everything
         for name in [*coded.dictionary.to_pylist(), None]
     ]
     places = coded.indices.fill_null(len(of_name) - 1)
-    return _where(masks, pa.array(of_name, pa.list_(pa.int32())), places)
+    return _take_values(masks, pa.array(of_name, pa.list_(pa.int32())), places)
 
 
-def _pairs(own: pa.Array, labels: pa.Array, masks: pa.Array) -> list[tuple[Any, str | None]]:
+def _label_pairs(own: pa.Array, labels: pa.Array, masks: pa.Array) -> list[tuple[Any, str | None]]:
     """Each of the data's labels that has masks, with the model's name for it."""
     rows = pa.table({"own": own, "label": labels}).filter(masks.is_valid())
     pairs = rows.group_by(["own", "label"]).aggregate([]).to_pylist()
     return [(each["own"], each["label"]) for each in pairs if each["own"] is not None]
 
 
-def _found(name: Any, label: str | None, table: Values) -> list[int] | None:
+def _look_up(name: Any, label: str | None, table: Values) -> list[int] | None:
     return table.get(str(name)) or table.get(label or "")
 
 
 def _refuse_missing(names: dict[Any, str | None], table: Values, rule: str) -> None:
-    missing = [str(name) for name, label in names.items() if _found(name, label, table) is None]
+    missing = [str(name) for name, label in names.items() if _look_up(name, label, table) is None]
     if missing:
         raise UserError(
             f"mask values {rule} do not say what is foreground for {list_names(sorted(missing))}"
@@ -69,27 +69,27 @@ def _refuse_missing(names: dict[Any, str | None], table: Values, rule: str) -> N
         )
 
 
-def _listed(rule: str) -> list[int] | None:
+def _parse_list(rule: str) -> list[int] | None:
     """`1,3` or `#ff0000`; None for anything else."""
-    values = [_value(text.strip()) for text in rule.split(",")]
+    values = [_parse_value(text.strip()) for text in rule.split(",")]
     known = [value for value in values if value is not None]
     return known if len(known) == len(values) else None
 
 
-def _value(text: str) -> int | None:
+def _parse_value(text: str) -> int | None:
     """A grey value, an index of the palette, or a colour as #rrggbb."""
     if re.fullmatch("#[0-9a-fA-F]{6}", text):
         return int(text[1:], 16)
     return int(text) if re.fullmatch("[0-9]{1,8}", text) and int(text) <= HIGHEST else None
 
 
-def _voc() -> Values:
+def _voc_values() -> Values:
     return {name: [value] for value, name in enumerate(VOC_NAMES, start=1)}
 
 
-def _read(path: str) -> Values:
+def _read_values_file(path: str) -> Values:
     try:
-        return {label: _values(cells) for label, cells in read_mapping(path).items()}
+        return {label: _parse_cells(cells) for label, cells in read_mapping(path).items()}
     except FileNotFoundError as error:
         raise UserError(
             f"mask values {path!r} are no value and no file: give nonzero, voc, values (1,3 or "
@@ -101,15 +101,17 @@ def _read(path: str) -> Values:
         ) from error
 
 
-def _values(cells: list[Any]) -> list[int]:
+def _parse_cells(cells: list[Any]) -> list[int]:
     """Of a line's columns, or of a JSON value, which may itself be a list."""
     given = cells[0] if len(cells) == 1 else cells
-    values = [_value(str(each).strip()) for each in (given if isinstance(given, list) else [given])]
+    values = [
+        _parse_value(str(each).strip()) for each in (given if isinstance(given, list) else [given])
+    ]
     if not values or None in values:
         raise MappingFileError(f"{given!r} is no value from 0 to {HIGHEST} and no #rrggbb")
     return [value for value in values if value is not None]
 
 
-def _where(masks: pa.Array, values: pa.Array, places: pa.Array) -> pa.Array:
+def _take_values(masks: pa.Array, values: pa.Array, places: pa.Array) -> pa.Array:
     """Each row's values, null for a row without masks."""
     return values.take(pc.if_else(masks.is_valid(), places, None))

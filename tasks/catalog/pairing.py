@@ -20,12 +20,12 @@ def pair_names(addresses: Sequence[str], known: Sequence[str]) -> list[int | Non
     bare: dict[str, list[int]] = {}
     for place, name in enumerate(known):
         bare.setdefault(name.rpartition("/")[2], []).append(place)
-    found = [_loosely(address, places, bare, known) for address in addresses]
-    _refuse_shared(addresses, found, known)
+    found = [_find_by_tail(address, places, bare, known) for address in addresses]
+    _refuse_shared_names(addresses, found, known)
     return found
 
 
-def _loosely(
+def _find_by_tail(
     address: str, places: dict[str, int], bare: dict[str, list[int]], known: Sequence[str]
 ) -> int | None:
     tail = next((places[tail] for tail in _tails(address) if tail in places), None)
@@ -44,7 +44,7 @@ def _tails(address: str) -> Iterator[str]:
         yield address
 
 
-def _refuse_shared(
+def _refuse_shared_names(
     addresses: Sequence[str], found: Sequence[int | None], known: Sequence[str]
 ) -> None:
     owners: dict[int, str] = {}

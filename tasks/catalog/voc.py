@@ -10,7 +10,7 @@ import pyarrow as pa
 from upath import UPath
 
 from models.errors import NothingToAudit, UserError, list_names, suggest
-from tasks.catalog.listing import PICTURES, Listing, unlabelled
+from tasks.catalog.listing import PICTURES, Listing, unlabelled_listing
 from tasks.catalog.mask_values import BY_VOC
 from tasks.storage.files import join, read_bytes, walk
 
@@ -26,11 +26,13 @@ def is_voc(root: UPath) -> bool:
 def list_voc(root: UPath, split: str | None) -> Listing:
     """The images of a split, or all with a mask; labelled where all objects are of one class."""
     masks = {name.rpartition(".")[0]: name for name in walk(root / MASKS, PICTURES)}
-    stems = sorted(masks) if split is None else _listed(root, split)
+    stems = sorted(masks) if split is None else _read_split(root, split)
     if not stems:
         raise NothingToAudit(f"VOC folder {root} holds no images{f' of {split}' if split else ''}")
     found = [masks.get(stem) for stem in stems]
-    listing = unlabelled(root, pa.array([f"{IMAGES}/{stem}.jpg" for stem in stems], pa.string()))
+    listing = unlabelled_listing(
+        root, pa.array([f"{IMAGES}/{stem}.jpg" for stem in stems], pa.string())
+    )
     return replace(
         listing,
         label=pa.array(_only_classes(root, stems), pa.string()),
@@ -42,7 +44,7 @@ def list_voc(root: UPath, split: str | None) -> Listing:
     )
 
 
-def _listed(root: UPath, split: str) -> list[str]:
+def _read_split(root: UPath, split: str) -> list[str]:
     file = root / LISTS / f"{split}.txt"
     if not file.is_file():
         known = [name.removesuffix(".txt") for name in walk(root / LISTS, frozenset({".txt"}))]

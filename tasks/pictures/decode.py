@@ -32,9 +32,9 @@ FORMATS = tuple(  # of the many that PIL knows, those that run nothing: EPS woul
     if name in Image.OPEN
 )
 PNG_START = b"\x89PNG\r\n\x1a\n"
-PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # chunks that a picture needs
+PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # chunks that a picture needs
 SCANS = 10 * LARGEST  # pixels that all scans of a progressive JPEG may visit
-UNKNOWN = (  # formats that cannot be read: their place, their mark, their name
+UNREADABLE = (  # formats that cannot be read: their place, their mark, their name
     (0, b"%PDF", "a PDF"),
     (0, b"%!PS", "PostScript"),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -79,14 +79,14 @@ class OpenedPicture:
     def stored(self, pixels: Tensor) -> Tensor:
         """Its loaded pixels as they are stored: PIL turns TIFFs by itself."""
         if self.picture.format == "TIFF":
-            return turned(pixels, untwist(self.turn))
+            return apply_turn(pixels, inverse_turn(self.turn))
         return pixels
 
 
 def decode(content: bytes) -> DecodedPicture:
     """uint8 RGB picture of any bytes, as stored; alpha is dropped, 16 bits keep the high byte."""
     if content.startswith(jpeg_header.START):
-        read = jpeg_header.read_jpeg(content)
+        read = jpeg_header.read_header(content)
         if read is not None:
             _refuse_jpeg(read, content)
         if read is not None and read.bits == 8 and read.bands in (1, 3):
@@ -96,25 +96,25 @@ def decode(content: bytes) -> DecodedPicture:
             except RuntimeError:
                 pass  # PIL's words for it are better, and some oddities it accepts
     opened = open_picture(content)
-    rgb_HWC = torch.from_numpy(_loaded(opened))
+    rgb_HWC = torch.from_numpy(_load_rgb(opened))
     return DecodedPicture(opened.stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
 
 
 def open_picture(content: bytes) -> OpenedPicture:
     """Read no more than the header, by content and never by name; refuses what is too large."""
-    with _refusing():
-        picture = _opened(content)
+    with _picture_errors():
+        picture = _open(content)
         _refuse_size(*picture.size)
-        return OpenedPicture(picture, _turn_of(picture, content))
+        return OpenedPicture(picture, _read_turn(picture, content))
 
 
 def load(opened: OpenedPicture) -> None:
     """Unpack the pixels; a truncated picture is refused, never half of it grey."""
-    with _refusing():
+    with _picture_errors():
         opened.picture.load()
 
 
-def turned(pixels: Tensor, turn: int) -> Tensor:
+def apply_turn(pixels: Tensor, turn: int) -> Tensor:
     """Pixels (..., H, W) turned as EXIF's orientation 1 to 8 says."""
     if turn >= 5:
         pixels = pixels.transpose(-2, -1)
@@ -122,31 +122,31 @@ def turned(pixels: Tensor, turn: int) -> Tensor:
     return pixels if axes is None else pixels.flip(axes)
 
 
-def untwist(turn: int) -> int:
+def inverse_turn(turn: int) -> int:
     """The turn that takes another one back."""
     return {6: 8, 8: 6}.get(turn, turn)
 
 
-def _opened(content: bytes) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
     """PIL's reader for these bytes; `Image.open` would warn, and refuse by a size of its own."""
     for name in FORMATS:
         factory, accept = Image.OPEN[name]
         if accept is not None and accept(content[:16].ljust(16, b"\0")) is True:
-            file = io.BytesIO(_stripped(content) if name == "PNG" else content)
+            file = io.BytesIO(_strip_png(content) if name == "PNG" else content)
             try:
                 return factory(file, "")
             except SyntaxError as error:  # how PIL's readers say so
                 raise PictureError(f"its {name} header is broken") from error
-    raise PictureError(*_told(content))
+    raise PictureError(*_describe_unreadable(content))
 
 
-def _stripped(content: bytes) -> bytes:
+def _strip_png(content: bytes) -> bytes:
     """A PNG without texts, profiles and animation: nothing but its pixels can be unpacked."""
-    kept = [content[at:end] for kind, at, end in _chunks(content) if kind in PNG_PIXELS]
+    kept = [content[at:end] for kind, at, end in _png_chunks(content) if kind in PNG_CHUNKS]
     return b"".join([PNG_START, *kept])
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The kind of each chunk of a PNG, and where it begins and ends."""
     at = len(PNG_START)
     while at + 8 <= len(content):
@@ -155,12 +155,14 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
         at = end
 
 
-def _turn_of(picture: Image.Image, content: bytes) -> int:
+def _read_turn(picture: Image.Image, content: bytes) -> int:
     if content.startswith(jpeg_header.START):
-        read = jpeg_header.read_jpeg(content)
+        read = jpeg_header.read_header(content)
         return 1 if read is None else read.turn
     if picture.format == "PNG":  # PIL would unpack the pixels to look behind them
-        found = (content[at + 8 : end - 4] for kind, at, end in _chunks(content) if kind == b"eXIf")
+        found = (
+            content[at + 8 : end - 4] for kind, at, end in _png_chunks(content) if kind == b"eXIf"
+        )
         return jpeg_header.read_turn(next(found, b""))
     try:
         turn = picture.getexif().get(jpeg_header.ORIENTATION)
@@ -169,7 +171,7 @@ def _turn_of(picture: Image.Image, content: bytes) -> int:
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
-def _loaded(opened: OpenedPicture) -> np.ndarray:
+def _load_rgb(opened: OpenedPicture) -> np.ndarray:
     """RGB of a picture of any mode, H W C."""
     load(opened)
     picture = opened.picture
@@ -180,7 +182,7 @@ def _loaded(opened: OpenedPicture) -> np.ndarray:
         told = "its pixels are numbers of 32 bits, signed, or no integers"
         raise PictureError(told, "export it with 8 or 16 bits a pixel, or drop the row")
     picture.info.pop("transparency", None)  # dropped like every alpha
-    with _refusing(EXPORT):
+    with _picture_errors(EXPORT):
         return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
@@ -205,11 +207,11 @@ def _refuse_jpeg(read: jpeg_header.JpegHeader, content: bytes) -> None:
             )
 
 
-def _told(content: bytes) -> tuple[str, str]:
+def _describe_unreadable(content: bytes) -> tuple[str, str]:
     """What bytes of no readable format are, and what to do."""
     if not content:
         return "it is empty", REMEDY
-    for at, mark, name in UNKNOWN:
+    for at, mark, name in UNREADABLE:
         if content.startswith(mark, at):
             return f"it is {name}", EXPORT
     start = content[:1024].lower()
@@ -221,9 +223,9 @@ def _told(content: bytes) -> tuple[str, str]:
 
 
 @contextmanager
-def _refusing(remedy: str = REMEDY) -> Iterator[None]:
+def _picture_errors(remedy: str = REMEDY) -> Iterator[None]:
     """PIL raises all kinds of errors for broken bytes; they are one kind here."""
-    _set_pil()
+    _configure_pil()
     try:
         yield
     except (PictureError, MemoryError):
@@ -232,7 +234,7 @@ def _refusing(remedy: str = REMEDY) -> Iterator[None]:
         raise PictureError(_one_line(error), remedy) from error
 
 
-def _set_pil() -> None:
+def _configure_pil() -> None:
     """Again and again, since a factory's training code in the same process may set it otherwise."""
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a picture in grey
     known = warnings.filters[:1]  # what PIL would warn of is in the failure, or of no use

@@ -82,12 +82,12 @@ def _fit(confidence_N: Array, target_N: Array) -> tuple[float, float]:
             break
         curvature_22 = (input_N2 * (chance_N * (1 - chance_N))[:, None]).T @ input_N2
         step_2 = np.linalg.pinv(curvature_22) @ gradient_2  # of one confidence alone: slope 0
-        found_2 = _shortened(found_2, step_2, input_N2, target_N)
+        found_2 = _take_step(found_2, step_2, input_N2, target_N)
     slope, at_mean = found_2.tolist()
     return slope, at_mean - slope * mean
 
 
-def _shortened(found_2: Array, step_2: Array, input_N2: Array, target_N: Array) -> Array:
+def _take_step(found_2: Array, step_2: Array, input_N2: Array, target_N: Array) -> Array:
     """The step, halved until it does not lead uphill."""
     before = _loss(input_N2 @ found_2, target_N)
     for _ in range(HALVINGS):

@@ -37,16 +37,16 @@ def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estim
             f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME "
             f"and path/to/file.py:function{suggest(settings.source, (ANNOTATED, ESTIMATE))}"
         )
-    return _segmenting(settings, size)
+    return _load_segmenter(settings, size)
 
 
-def known_estimator(
+def load_same_estimator(
     settings: ForegroundSettings, size: tuple[int, int], digest: str | None
 ) -> Estimator | None:
     """The estimator of a run, loaded once in a process; refuses one of another digest."""
     if digest is None:
         return None
-    estimator = _known(settings, size, digest)
+    estimator = _load_once(settings, size, digest)
     if estimator is None or estimator.digest != digest:
         raise UserError(
             f"another estimator of the foreground lies at {settings.source} here than where the "
@@ -56,11 +56,11 @@ def known_estimator(
 
 
 @lru_cache(maxsize=1)
-def _known(settings: ForegroundSettings, size: tuple[int, int], _: str) -> Estimator | None:
+def _load_once(settings: ForegroundSettings, size: tuple[int, int], _: str) -> Estimator | None:
     return load_estimator(settings, size)
 
 
-def _segmenting(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator:
+def _load_segmenter(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator:
     try:
         segmenter = load_segmenter(
             settings.source, settings.weights, size=size, allow_pickle=settings.pickle

@@ -13,7 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from models.errors import ForegroundError, PictureError, RegionError, printable
-from tasks.pictures.decode import REMEDY, OpenedPicture, load, open_picture, turned, untwist
+from tasks.pictures.decode import (
+    REMEDY,
+    OpenedPicture,
+    apply_turn,
+    inverse_turn,
+    load,
+    open_picture,
+)
 from tasks.pictures.regions import draw_region, read_regions
 
 VERSION = 1  # of what masks and regions mark: raised, with CHANGELOG, when any row's changes
@@ -65,7 +72,7 @@ class Frame:
             if tuple(marked_HW.shape) == self.size(drawn):
                 if drawn == self.upright:
                     return marked_HW
-                return turned(marked_HW, self.turn if self.upright else untwist(self.turn))
+                return apply_turn(marked_HW, self.turn if self.upright else inverse_turn(self.turn))
         return None
 
 
@@ -73,9 +80,9 @@ def draw_foreground(marks: Marks, frame: Frame, polarity: str) -> Tensor:
     """uint8, 255 = foreground, as the picture is shown: the union, inverted for backgrounds."""
     marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
     for address, content in marks.masks:
-        marked_HW |= _mask(address, content, marks, frame)
+        marked_HW |= _read_mask(address, content, marks, frame)
     if marks.regions is not None:
-        marked_HW |= _regions(marks.regions, frame)
+        marked_HW |= _draw_regions(marks.regions, frame)
     if polarity == "background":
         marked_HW = ~marked_HW
     return marked_HW.to(torch.uint8) * 255
@@ -90,57 +97,57 @@ def decode_mask(content: bytes, values: tuple[int, ...] | None = None) -> tuple[
     if lossy and values is not None:
         told = f"a {opened.picture.format} that was compressed with loss keeps no exact values"
         raise PictureError(told, AS_PNG)
-    bands = _bands(opened, content)
+    bands = _read_bands(opened, content)
     if lossy:
         bands = bands >= BRIGHT
-    marked_HW = _marked(bands) if values is None else np.isin(_codes(bands), values)
+    marked_HW = _mark_nonzero(bands) if values is None else np.isin(_encode_values(bands), values)
     return opened.stored(torch.from_numpy(marked_HW)), opened.turn
 
 
-def _mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
+def _read_mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
     try:
         marked_HW, turn = decode_mask(content, marks.values)
     except PictureError as error:
         told = f"mask {printable(address)} cannot be decoded ({error})"
         raise ForegroundError(told, error.remedy) from error
     if frame.upright:
-        marked_HW = turned(marked_HW, turn)
+        marked_HW = apply_turn(marked_HW, turn)
     shown_HW = frame.shown(marked_HW, frame.upright)
     if shown_HW is None:
-        size = _size(*frame.size(frame.upright))
-        told = f"mask {printable(address)} is {_size(*marked_HW.shape)}, image "
+        size = _format_size(*frame.size(frame.upright))
+        told = f"mask {printable(address)} is {_format_size(*marked_HW.shape)}, image "
         raise ForegroundError(f"{told}{printable(marks.image)} is {size}", REMEDY)
     return shown_HW
 
 
-def _regions(text: str, frame: Frame) -> Tensor:
+def _draw_regions(text: str, frame: Frame) -> Tensor:
     """The union of all regions; coordinates are those of the upright picture."""
     marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
-    for number, region in enumerate(_listed(text), 1):
+    for number, region in enumerate(_read_regions(text), 1):
         try:
             drawn = draw_region(region, *frame.size(True))
             shown_HW = frame.shown(torch.from_numpy(np.ascontiguousarray(drawn)), True)
         except RegionError as error:
             raise ForegroundError(f"region {number}: {error}", MEND) from error
         if shown_HW is None:
-            told = f"region {number} is of {_size(*drawn.shape)} pixels, "
-            raise ForegroundError(f"{told}the picture is {_size(*frame.size(True))}", MEND)
+            told = f"region {number} is of {_format_size(*drawn.shape)} pixels, "
+            raise ForegroundError(f"{told}the picture is {_format_size(*frame.size(True))}", MEND)
         marked_HW |= shown_HW
     return marked_HW
 
 
-def _listed(text: str) -> list[dict[str, Any]]:
+def _read_regions(text: str) -> list[dict[str, Any]]:
     try:
         return read_regions(text)
     except RegionError as error:
         raise ForegroundError(str(error), MEND) from error
 
 
-def _size(rows: int, columns: int) -> str:
+def _format_size(rows: int, columns: int) -> str:
     return f"{columns}x{rows}"
 
 
-def _bands(opened: OpenedPicture, content: bytes) -> np.ndarray:
+def _read_bands(opened: OpenedPicture, content: bytes) -> np.ndarray:
     """Values of a mask, H W or H W C with alpha last, in numbers that lose nothing."""
     picture = opened.picture
     if picture.mode == "F" or (_is_wide(picture, content) and not picture.mode.startswith("I")):
@@ -158,7 +165,7 @@ def _is_wide(picture: Image.Image, content: bytes) -> bool:
     return any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
 
 
-def _marked(bands: np.ndarray) -> np.ndarray:
+def _mark_nonzero(bands: np.ndarray) -> np.ndarray:
     """What is not zero in any colour; alpha counts where the colours are one and the same."""
     if bands.ndim == 2:
         return bands.astype(bool)
@@ -174,7 +181,7 @@ def _is_flat(bands: np.ndarray) -> bool:
     return bool((bands == bands[0, 0]).all())
 
 
-def _codes(bands: np.ndarray) -> np.ndarray:
+def _encode_values(bands: np.ndarray) -> np.ndarray:
     """One number a pixel: the palette's index, the grey value or 0xRRGGBB; alpha is ignored."""
     if bands.ndim == 2:
         return bands.astype(np.int32)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 START = b"\xff\xd8\xff"
 ORIENTATION = 0x0112  # EXIF's tag
 EXIF, SCAN = 0xE1, 0xDA
-ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length
+WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those three are tables
 PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 
@@ -28,12 +28,12 @@ class JpegHeader:
     progressive: bool
 
 
-def read_jpeg(content: bytes) -> JpegHeader | None:
+def read_header(content: bytes) -> JpegHeader | None:
     """The header of a JPEG; None where its segments do not follow one another."""
     at, turn, frame = 2, 1, None
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
-        if marker == 0xFF or marker in ALONE:
+        if marker == 0xFF or marker in WITHOUT_LENGTH:
             at += 1 if marker == 0xFF else 2
             continue
         if marker == SCAN:

@@ -34,34 +34,34 @@ def draw_region(region: dict[str, Any], rows: int, columns: int) -> np.ndarray:
     """A region as bool, H W: at the picture's rows and columns; run lengths say their own."""
     keys = frozenset(region)
     if keys == {"counts", "size"}:
-        return _runs(region["counts"], region["size"], rows * columns)
-    draw = _DRAWN.get(keys)
+        return _draw_runs(region["counts"], region["size"], rows * columns)
+    draw = _DRAW_FUNCTIONS.get(keys)
     if draw is None:
         raise RegionError(f"its keys are {sorted(keys)}: it must be {KINDS}")
     return draw(next(iter(region.values())), rows, columns)
 
 
-def _box(box: Any, rows: int, columns: int) -> np.ndarray:
+def _draw_box(box: Any, rows: int, columns: int) -> np.ndarray:
     """Pixels whose centre lies in the box, which is clipped to the picture."""
-    x, y, width, height = _numbers(box, 4)
+    x, y, width, height = _parse_numbers(box, 4)
     if width <= 0 or height <= 0:
         raise RegionError(f"its box {box} has no area")
     _refuse_outside((x, x + width), (y, y + height), rows, columns)
     drawn_HW = np.zeros((rows, columns), bool)
-    drawn_HW[_centres(y, height, rows), _centres(x, width, columns)] = True
+    drawn_HW[_centres_between(y, height, rows), _centres_between(x, width, columns)] = True
     return drawn_HW
 
 
-def _centres(start: float, length: float, most: int) -> slice:
+def _centres_between(start: float, length: float, most: int) -> slice:
     first, last = (min(max(end, 0.0), most) for end in (start, start + length))
     return slice(math.ceil(first - 0.5), math.ceil(last - 0.5))
 
 
-def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
+def _draw_polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
     """The union of polygons, as COCO draws them."""
     if not isinstance(polygons, list) or not polygons:
         raise RegionError("its polygons are no list of lists of numbers")
-    points = [_points(polygon) for polygon in polygons]
+    points = [_parse_points(polygon) for polygon in polygons]
     steps = sum(np.abs(np.roll(p, -1, 0) - p).max(1).sum() for p in points)
     if steps > OUTLINE:
         raise RegionError(f"its outline is {steps:.3g} pixels long, more than {OUTLINE}")
@@ -69,11 +69,11 @@ def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
         _refuse_outside((x.min(), x.max()), (y.min(), y.max()), rows, columns)
     flat = [point.ravel().tolist() for point in points]
     drawn = coco.merge(coco.frPyObjects(flat, rows, columns))
-    return _runs(drawn["counts"].decode(), [rows, columns], rows * columns)
+    return _draw_runs(drawn["counts"].decode(), [rows, columns], rows * columns)
 
 
-def _points(polygon: Any) -> np.ndarray:
-    numbers = _numbers(polygon)
+def _parse_points(polygon: Any) -> np.ndarray:
+    numbers = _parse_numbers(polygon)
     if len(numbers) < 6 or len(numbers) % 2:
         raise RegionError(
             f"a polygon has {len(numbers)} numbers: at least three points of x and y are needed"
@@ -81,11 +81,11 @@ def _points(polygon: Any) -> np.ndarray:
     return np.array(numbers).reshape(-1, 2)
 
 
-def _runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
+def _draw_runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
     """Lengths of zeros and ones in turn, column by column, as numbers or as COCO's text."""
-    rows, columns = (_whole(number) for number in _sized(size))
-    lengths = _lengths(counts) if isinstance(counts, str) else _sized(counts, None)
-    runs = [_whole(length) for length in lengths]
+    rows, columns = (_parse_count(number) for number in _check_list(size))
+    lengths = _decode_lengths(counts) if isinstance(counts, str) else _check_list(counts, None)
+    runs = [_parse_count(length) for length in lengths]
     if rows * columns != pixels or sum(runs) != pixels:
         raise RegionError(
             f"its run lengths cover {sum(runs)} pixels and its size says {columns}x{rows}: "
@@ -96,7 +96,7 @@ def _runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
     return drawn_WH.T
 
 
-def _lengths(text: str) -> list[int]:
+def _decode_lengths(text: str) -> list[int]:
     """COCO's text: five bits a character, the sixth says that more follow; differences to the
     length before last from the fourth one on."""
     lengths: list[int] = []
@@ -123,26 +123,26 @@ def _refuse_outside(
         )
 
 
-def _numbers(values: Any, count: int | None = None) -> list[float]:
-    listed = _sized(values, count)
+def _parse_numbers(values: Any, count: int | None = None) -> list[float]:
+    listed = _check_list(values, count)
     if not all(type(value) in (int, float) and abs(value) < 1e9 for value in listed):
         raise RegionError("its coordinates are no numbers of pixels")
     return [float(value) for value in listed]
 
 
-def _whole(value: Any) -> int:
+def _parse_count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 40:
         raise RegionError(f"its counts or size hold {str(value)[:40]}, no number of pixels")
     return value
 
 
-def _sized(values: Any, count: int | None = 2) -> Sequence[Any]:
+def _check_list(values: Any, count: int | None = 2) -> Sequence[Any]:
     if not isinstance(values, list) or (count is not None and len(values) != count):
         raise RegionError(f"a list of {count or 'some'} numbers is missing: it must be {KINDS}")
     return values
 
 
-_DRAWN: dict[frozenset[str], Callable[[Any, int, int], np.ndarray]] = {
-    frozenset({"box"}): _box,
-    frozenset({"polygons"}): _polygons,
+_DRAW_FUNCTIONS: dict[frozenset[str], Callable[[Any, int, int], np.ndarray]] = {
+    frozenset({"box"}): _draw_box,
+    frozenset({"polygons"}): _draw_polygons,
 }

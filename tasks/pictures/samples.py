@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import RowError, UserError, printable
-from tasks.pictures.decode import decode, turned
+from tasks.pictures.decode import apply_turn, decode
 from tasks.pictures.estimator import Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.pictures.segmentation import Estimate
@@ -24,8 +24,8 @@ from tasks.storage.files import read_bytes
 ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # of the catalog's columns
 
 Kind = Literal["permanent", "transient"]
-Given = TypeVar("Given")
-Read = TypeVar("Read")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,16 @@ def read_sample(row: Row, preprocessing: Preprocessing, ground: MaskReading) -> 
     upright = ground.orientation == "upright"
     name = f"image {printable(row.image)}"
     try:
-        content = _fetch("image", row.image)
-        with _refused(f"{name} cannot be decoded"):
+        content = _read_file("image", row.image)
+        with _row_errors(f"{name} cannot be decoded"):
             decoded = decode(content)
-        with _refused(f"{name} cannot be resized", "crop it or drop the row"):
-            shown_CHW = turned(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
+        with _row_errors(f"{name} cannot be resized", "crop it or drop the row"):
+            shown_CHW = (
+                apply_turn(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
+            )
             picture_CHW = preprocessing.resize_and_crop(shown_CHW)
     except RowError as mistake:
-        return _failure(row, "read", mistake)
+        return _failure_of(row, "read", mistake)
     sample = Sample(row, _hash(content), picture_CHW, None)
     if not row.masks and row.regions is None:
         return sample
@@ -121,11 +123,11 @@ class Reader:
         if isinstance(sample, Failure) or self.estimator is None:
             return sample
         try:
-            with _refused("the foreground cannot be estimated", "mark it or drop the row"):
+            with _row_errors("the foreground cannot be estimated", "mark it or drop the row"):
                 estimate = self.estimator.estimate(sample.picture_CHW)
         except Exception as error:  # a segmenter is the user's code
-            mistake = error if isinstance(error, RowError) else _of_segmenter(error)
-            return replace(sample, failure=_failure(row, "foreground", mistake))
+            mistake = error if isinstance(error, RowError) else _segmenter_error(error)
+            return replace(sample, failure=_failure_of(row, "foreground", mistake))
         if sample.mask_HW is not None or sample.failure is not None:
             return replace(sample, estimate=estimate)
         return replace(sample, estimate=estimate, mask_HW=estimate.mask_HW, estimated=True)
@@ -137,7 +139,7 @@ def identify(row: Row) -> tuple[str, str | None]:
         content_id = _hash(read_bytes(row.image))
         masks = [(mask, read_bytes(mask)) for mask in row.masks or ()]
     except ValueError as error:  # no address at all
-        raise OSError(_words(error)) from error
+        raise OSError(_one_line(error)) from error
     if not masks and row.regions is None:
         return content_id, None
     return content_id, Marks(row.image, tuple(masks), row.mask_values, row.regions).foreground_id
@@ -149,46 +151,46 @@ def _with_foreground(
     """The sample with its mask in the picture's geometry, or with the reason why there is none."""
     row = sample.row
     try:
-        masks = tuple((mask, _fetch("mask", mask)) for mask in row.masks or ())
+        masks = tuple((mask, _read_file("mask", mask)) for mask in row.masks or ())
         marks = Marks(row.image, masks, row.mask_values, row.regions)
         sample = replace(sample, foreground_id=marks.foreground_id)
-        with _refused("", "mend the masks or regions of this row"):
+        with _row_errors("", "mend the masks or regions of this row"):
             mask_HW = draw_foreground(marks, frame, ground.polarity)
             return replace(sample, mask_HW=preprocessing.resize_and_crop(mask_HW[None])[0])
     except RowError as mistake:
-        return replace(sample, failure=_failure(row, "foreground", mistake))
+        return replace(sample, failure=_failure_of(row, "foreground", mistake))
 
 
-def _fetch(what: str, address: str) -> bytes:
+def _read_file(what: str, address: str) -> bytes:
     try:
         return read_bytes(address)
     except OSError as error:
-        told = f"{what} {printable(address)} cannot be read ({error.strerror or _words(error)})"
+        told = f"{what} {printable(address)} cannot be read ({error.strerror or _one_line(error)})"
         raise RowError(told, "check the address, then run again", "transient") from error
     except ValueError as error:  # a protocol that nobody knows, a zero byte
-        told = f"{what} {printable(address)} cannot be read ({_words(error)})"
+        told = f"{what} {printable(address)} cannot be read ({_one_line(error)})"
         raise RowError(told, "mend the address or drop the row") from error
 
 
 @contextmanager
-def _refused(what: str, remedy: str = "drop the row") -> Iterator[None]:
+def _row_errors(what: str, remedy: str = "drop the row") -> Iterator[None]:
     """Bytes of no use are this row's mistake; where memory is short, they are tried again."""
     try:
         yield
     except UserError as error:
-        told = f"{what} ({_words(error)})" if what else _words(error)
+        told = f"{what} ({_one_line(error)})" if what else _one_line(error)
         raise RowError(told, getattr(error, "remedy", remedy)) from error
     except (MemoryError, RuntimeError) as error:  # the latter is torch's
-        told = f"{what or 'the foreground cannot be drawn'} ({_words(error)})"
+        told = f"{what or 'the foreground cannot be drawn'} ({_one_line(error)})"
         raise RowError(told, "give workers more memory, then run again", "transient") from error
 
 
-def _of_segmenter(error: Exception) -> RowError:
-    told = f"the foreground cannot be estimated ({type(error).__name__}: {_words(error)})"
+def _segmenter_error(error: Exception) -> RowError:
+    told = f"the foreground cannot be estimated ({type(error).__name__}: {_one_line(error)})"
     return RowError(told, "mend the segmenter, then --replace")
 
 
-def _failure(row: Row, stage: str, mistake: RowError) -> Failure:
+def _failure_of(row: Row, stage: str, mistake: RowError) -> Failure:
     return Failure(row.row_id, stage, mistake.kind, str(mistake), mistake.remedy)
 
 
@@ -197,11 +199,11 @@ def _hash(content: bytes) -> str:
 
 
 def read_ahead(
-    given: Iterable[Given], read: Callable[[Given], Read], threads: int, ahead: int
-) -> Iterator[Read]:
+    given: Iterable[Item], read: Callable[[Item], Result], threads: int, ahead: int
+) -> Iterator[Result]:
     """Results in order, with up to `ahead` of them read by threads while the caller computes."""
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting: deque[Future[Read]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for item in given:
                 waiting.append(pool.submit(read, item))
@@ -214,5 +216,5 @@ def read_ahead(
                 future.cancel()
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return printable(" ".join(str(error).split()) or type(error).__name__, 1000)

@@ -26,7 +26,7 @@ from tasks.tracking.settings import RegistrySettings, Tracking
 
 ADDRESS = "sightline:small_resnet"
 RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)
-MENDING = FinetuneSettings(epochs=5, learning_rate=2e-3)  # what frees it of the shortcut
+RETRAINING_RECIPE = FinetuneSettings(epochs=5, learning_rate=2e-3)  # what frees it of the shortcut
 
 
 def train_baseline(
@@ -40,7 +40,7 @@ def train_baseline(
     preprocessing = small_preprocessing(drawn.image_size)
     album = training_images_of(benchmark, "train", preprocessing)
     seed = drawn.seed if seed is None else seed
-    network = trained(album, preprocessing, len(drawn.classes), seed, on_step)
+    network = train_network(album, preprocessing, len(drawn.classes), seed, on_step)
     built = BuiltNetwork(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
     save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
     return bundle
@@ -64,7 +64,7 @@ def training_images_of(
     )
 
 
-def trained(
+def train_network(
     album: TrainingImages,
     preprocessing: Preprocessing,
     classes: int,

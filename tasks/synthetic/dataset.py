@@ -29,7 +29,7 @@ log = logging.getLogger("sightline")
 
 TABLE, IDENTITY = "metadata.csv", "benchmark.json"
 SEEDS = 2**31
-ROWS_A_TURN = 100  # what a process draws before it asks for more
+BATCH = 100  # what a process draws before it asks for more
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def scene_of(row: Mapping[str, Any]) -> Scene:
 def plan(settings: BenchmarkSettings) -> list[Row]:
     """Every picture of the benchmark; a row does not depend on how many others there are."""
     return [
-        _row(settings, split, index) for split in SPLITS for index in range(settings.size_of(split))
+        _plan_row(settings, split, index)
+        for split in SPLITS
+        for index in range(settings.size_of(split))
     ]
 
 
@@ -71,7 +73,7 @@ def write_benchmark(folder: Path, settings: BenchmarkSettings, processes: int = 
     More than one process needs a main module that may be imported again.
     """
     if (folder / IDENTITY).exists():
-        _refuse_another(folder, settings)
+        _refuse_other_benchmark(folder, settings)
         return folder / TABLE
     rows = plan(settings)
     log.info(
@@ -113,11 +115,11 @@ def read_settings(folder: Path) -> BenchmarkSettings:
     return settings
 
 
-def _row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
+def _plan_row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
     draw = Draw(settings.seed, SPLITS.index(split), index)
     kind = index % len(settings.classes)
     label = settings.classes[kind]
-    background = _background(draw, settings, split, index, kind)
+    background = _choose_background(draw, settings, split, index, kind)
     name = f"{split}/{index:05d}.png"
     return Row(
         file_name=f"images/{name}",
@@ -132,7 +134,7 @@ def _row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
     )
 
 
-def _background(
+def _choose_background(
     draw: Draw, settings: BenchmarkSettings, split: Split, index: int, kind: int
 ) -> str:
     """With probability `strength` the class's own; in the test split all in turn."""
@@ -154,16 +156,16 @@ def _is_tagged(draw: Draw, settings: BenchmarkSettings, split: Split, label: str
 def _write_pictures(
     folder: Path, settings: BenchmarkSettings, rows: Sequence[Row], processes: int
 ) -> None:
-    turns = [rows[at : at + ROWS_A_TURN] for at in range(0, len(rows), ROWS_A_TURN)]
+    turns = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
     if processes == 1:
         for turn in turns:
-            _write_turn(folder, settings, turn)
+            _write_batch(folder, settings, turn)
         return
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        list(pool.map(_write_turn, repeat(folder), repeat(settings), turns))
+        list(pool.map(_write_batch, repeat(folder), repeat(settings), turns))
 
 
-def _write_turn(folder: Path, settings: BenchmarkSettings, rows: Sequence[Row]) -> None:
+def _write_batch(folder: Path, settings: BenchmarkSettings, rows: Sequence[Row]) -> None:
     for row in rows:
         picture = render(scene_of(vars(row)), settings)
         _save(picture.image_HW3, folder / row.file_name)
@@ -181,7 +183,7 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(astuple(row) for row in rows)
 
 
-def _refuse_another(folder: Path, settings: BenchmarkSettings) -> None:
+def _refuse_other_benchmark(folder: Path, settings: BenchmarkSettings) -> None:
     there = read_settings(folder)
     if there != settings:
         differ = sorted(name for name, value in there if value != getattr(settings, name))

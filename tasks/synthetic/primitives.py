@@ -201,7 +201,7 @@ def fade(value_HW: Array, start: float, end: float) -> Array:
 
 
 @lru_cache(maxsize=128)
-def _steps(size: int, cells: int) -> tuple[NDArray[np.int64], Array]:
+def _lattice_positions(size: int, cells: int) -> tuple[NDArray[np.int64], Array]:
     """For each pixel the lattice point before it and its smooth share of the next one."""
     place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / size)
     before = np.floor(place)
@@ -212,8 +212,8 @@ def _steps(size: int, cells: int) -> tuple[NDArray[np.int64], Array]:
 def noise(draw: Draw, size: int, rows: int, columns: int) -> Array:
     """Smooth random field, 0 to 1, with about so many bumps down and across the picture."""
     lattice = draw.lattice(rows + 1, columns + 1)
-    row, down = _steps(size, rows)
-    column, across = _steps(size, columns)
+    row, down = _lattice_positions(size, rows)
+    column, across = _lattice_positions(size, columns)
     tall = mix(lattice[row], lattice[row + 1], down[:, None])
     field: Array = mix(tall[:, column], tall[:, column + 1], across)
     return field
@@ -234,7 +234,7 @@ def ridge(draw: Draw, size: int, bumps: int, octaves: int = 3) -> Array:
     total_W, weight = np.zeros(size, np.float32), 0.0
     for octave in range(octaves):
         lattice = draw.lattice((bumps << octave) + 1)
-        column, across = _steps(size, bumps << octave)
+        column, across = _lattice_positions(size, bumps << octave)
         total_W += 0.5**octave * mix(lattice[column], lattice[column + 1], across)
         weight += 0.5**octave
     return total_W * np.float32(1 / weight)

@@ -65,36 +65,36 @@ class Pose:
 
 def render(scene: Scene, settings: BenchmarkSettings) -> Picture:
     """The picture and its exact mask."""
-    image_3HW = _backdrop(scene, settings)
-    sketch = _object(scene, settings)
+    image_3HW = _draw_backdrop(scene, settings)
+    sketch = _draw_object(scene, settings)
     mask_HW = sketch.mask_HW
     np.copyto(image_3HW, sketch.colour_3HW, where=mask_HW)
-    return Picture(_bytes(image_3HW), mask_HW)
+    return Picture(_to_bytes(image_3HW), mask_HW)
 
 
 def render_backdrop(scene: Scene, settings: BenchmarkSettings) -> NDArray[np.uint8]:
     """The same picture without its object."""
-    return _bytes(_backdrop(scene, settings))
+    return _to_bytes(_draw_backdrop(scene, settings))
 
 
-def _backdrop(scene: Scene, settings: BenchmarkSettings) -> Array:
+def _draw_backdrop(scene: Scene, settings: BenchmarkSettings) -> Array:
     plane, look = picture_plane(settings.image_size), settings.drawing
     kind = look.backgrounds.index(scene.background)
     image_3HW = look.scenes[scene.background](Draw(scene.background_seed, BACKGROUND, kind), plane)
     look.clutter(Draw(scene.object_seed, CLUTTER), image_3HW, plane)
     if scene.tagged:
-        _tag(image_3HW, plane, _pose(scene, settings).centre)
+        _draw_tag(image_3HW, plane, _choose_pose(scene, settings).centre)
     return image_3HW
 
 
-def _object(scene: Scene, settings: BenchmarkSettings) -> Sketch:
-    pose = _pose(scene, settings)
+def _draw_object(scene: Scene, settings: BenchmarkSettings) -> Sketch:
+    pose = _choose_pose(scene, settings)
     plane = picture_plane(settings.image_size).moved(pose.centre, pose.turns, pose.scale)
     draw = Draw(scene.object_seed, OBJECT)
     return settings.drawing.objects[scene.label].draw(draw, plane.stretched(*pose.stretch))
 
 
-def _pose(scene: Scene, settings: BenchmarkSettings) -> Pose:
+def _choose_pose(scene: Scene, settings: BenchmarkSettings) -> Pose:
     """Random, but whole inside the picture."""
     kind = settings.drawing.objects[scene.label]
     draw = Draw(scene.object_seed, POSE)
@@ -115,7 +115,7 @@ def _reach(kind: ObjectKind, stretch: Point, turns: float) -> Point:
     return c * across + s * down, s * across + c * down
 
 
-def _tag(image_3HW: Array, plane: Plane, away_from: Point) -> None:
+def _draw_tag(image_3HW: Array, plane: Plane, away_from: Point) -> None:
     """A price tag in the corner that the object is farthest from; 1.6% of the picture."""
     x, y = (0.88 if at < 0.5 else 0.12 for at in away_from)
     tag = plane.moved((x, y), 0.04, 0.08)
@@ -126,6 +126,6 @@ def _tag(image_3HW: Array, plane: Plane, away_from: Point) -> None:
     paint(image_3HW, rgb(0.2, 0.05, 0.15), cover(disc(tag, (-0.65, 0), 0.16), tag))
 
 
-def _bytes(image_3HW: Array) -> NDArray[np.uint8]:
+def _to_bytes(image_3HW: Array) -> NDArray[np.uint8]:
     whole = np.clip(image_3HW, 0, 1) * np.float32(255) + np.float32(0.5)
     return np.ascontiguousarray(whole.astype(np.uint8).transpose(1, 2, 0))

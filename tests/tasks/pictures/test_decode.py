@@ -16,7 +16,7 @@ from torchvision.io import ImageReadMode, decode_image
 
 from models.classifier.preprocessing import LARGEST, Preprocessing
 from models.errors import PictureError, UserError
-from tasks.pictures.decode import FORMATS, decode, open_picture, turned, untwist
+from tasks.pictures.decode import FORMATS, apply_turn, decode, inverse_turn, open_picture
 from tests.support import encoded_pictures, fuzz_pictures
 
 
@@ -59,7 +59,7 @@ def test_exif_turns_as_pil_does(suffix: str, turn: int) -> None:
     decoded = decode(content)
     assert decoded.turn == turn
     assert open_picture(content).size == (5, 8) == tuple(decoded.image_CHW.shape[1:])
-    upright_CHW = turned(decoded.image_CHW, decoded.turn)
+    upright_CHW = apply_turn(decoded.image_CHW, decoded.turn)
     np.testing.assert_array_equal(upright_CHW.permute(1, 2, 0), of_pil(content, turn=True))
     plain = encoded_pictures.encoded(encoded_pictures.noise(5, 8), suffix)
     np.testing.assert_array_equal(pixels(content), pixels(plain))
@@ -68,7 +68,7 @@ def test_exif_turns_as_pil_does(suffix: str, turn: int) -> None:
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_a_turn_can_be_taken_back(turn: int) -> None:
     image_CHW = torch.arange(3 * 4 * 5).reshape(3, 4, 5)
-    assert torch.equal(turned(turned(image_CHW, turn), untwist(turn)), image_CHW)
+    assert torch.equal(apply_turn(apply_turn(image_CHW, turn), inverse_turn(turn)), image_CHW)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from models.errors import ForegroundError, PictureError
-from tasks.pictures.decode import turned
+from tasks.pictures.decode import apply_turn
 from tasks.pictures.foreground import Frame, Marks, decode_mask, draw_foreground
 from tests.support import encoded_pictures
 
@@ -164,7 +164,7 @@ def test_an_empty_foreground_is_one() -> None:
 def test_a_mask_is_turned_with_its_picture(turn: int, upright: bool) -> None:
     """A mask of the stored or of the turned size, shown either way; and boxes of the turned one."""
     frame = Frame(ROWS, COLUMNS, turn, upright)
-    upright_HW = turned(torch.from_numpy(ring()), turn)
+    upright_HW = apply_turn(torch.from_numpy(ring()), turn)
     expected = (upright_HW if upright else torch.from_numpy(ring())).numpy()
     shown = encoded_pictures.encoded(grey(expected), "png")
     np.testing.assert_array_equal(drawn(shown, frame=frame), expected)
@@ -175,7 +175,7 @@ def test_a_mask_is_turned_with_its_picture(turn: int, upright: bool) -> None:
     box_HW = torch.zeros_like(upright_HW)
     box_HW[2:11, 1:4] = True
     found_HW = torch.from_numpy(drawn(regions=region, frame=frame))
-    assert torch.equal(found_HW if upright else turned(found_HW, turn), box_HW)
+    assert torch.equal(found_HW if upright else apply_turn(found_HW, turn), box_HW)
 
 
 def test_a_mask_is_turned_by_its_own_exif() -> None:
@@ -183,7 +183,7 @@ def test_a_mask_is_turned_by_its_own_exif() -> None:
     exif[0x0112] = 6
     mask = encoded_pictures.encoded(grey(ring()), "png", exif=exif)
     frame = Frame(ROWS, COLUMNS, 6, True)
-    expected = turned(torch.from_numpy(ring()), 6).numpy()
+    expected = apply_turn(torch.from_numpy(ring()), 6).numpy()
     np.testing.assert_array_equal(drawn(mask, frame=frame), expected)
     stored = Frame(ROWS, COLUMNS, 6, False)
     np.testing.assert_array_equal(drawn(mask, frame=stored), ring())
@@ -213,7 +213,7 @@ def test_run_lengths_keep_holes() -> None:
 def test_run_lengths_say_their_own_size(turn: int) -> None:
     runs = coco.encode(np.asfortranarray(ring().astype(np.uint8)))
     region = {"counts": runs["counts"].decode(), "size": [ROWS, COLUMNS]}
-    expected = turned(torch.from_numpy(ring()), turn).numpy()
+    expected = apply_turn(torch.from_numpy(ring()), turn).numpy()
     found_HW = drawn(regions=[region], frame=Frame(ROWS, COLUMNS, turn, True))
     np.testing.assert_array_equal(found_HW, expected)
 

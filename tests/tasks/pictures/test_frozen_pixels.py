@@ -25,7 +25,7 @@ from tasks.attribution.settings import AttributionSettings
 from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures import decode, foreground
-from tasks.pictures.decode import turned
+from tasks.pictures.decode import apply_turn
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.runs.folder import RunFolder
 from tests.support import encoded_pictures
@@ -144,7 +144,7 @@ def test_the_versions_are_those_of_the_frozen_pixels() -> None:
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_frozen(name: str) -> None:
     decoded = decode.decode(PICTURES[name]())
-    upright_CHW = turned(decoded.image_CHW, decoded.turn)
+    upright_CHW = apply_turn(decoded.image_CHW, decoded.turn)
     assert digest(upright_CHW) == GOLDEN["decode"]["pixels"][name]
 
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tasks.pictures.jpeg_header import read_jpeg, read_turn
+from tasks.pictures.jpeg_header import read_header, read_turn
 from tests.support import encoded_pictures
 
 
@@ -30,7 +30,7 @@ def test_a_header_says_what_pil_says() -> None:
         content = encoded_pictures.encoded(
             encoded_pictures.noise(7, 31), "jpg", progressive=progressive
         )
-        read = read_jpeg(content)
+        read = read_header(content)
         assert read is not None
         assert (read.columns, read.rows, read.bits, read.bands) == (31, 7, 8, 3)
         assert read.progressive == progressive

@@ -17,8 +17,8 @@ from tasks.pictures.saliency import (
     NEARBY,
     SMOOTH,
     grow_regions,
+    saliency_map,
     shortest_paths,
-    stand_out,
 )
 
 SIZE = 24
@@ -96,20 +96,20 @@ def expected(lab_hw3: np.ndarray, region_hw: np.ndarray) -> np.ndarray:
 def test_what_stands_out_is_the_papers(seed: int) -> None:
     lab_hw3 = picture(seed)
     np.testing.assert_allclose(
-        stand_out(lab_hw3), expected(lab_hw3, grow_regions(lab_hw3)), atol=1e-8
+        saliency_map(lab_hw3), expected(lab_hw3, grow_regions(lab_hw3)), atol=1e-8
     )
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_disc_stands_out_of_its_surroundings(seed: int) -> None:
-    standing_hw = stand_out(picture(seed, 32))
+    standing_hw = saliency_map(picture(seed, 32))
     assert standing_hw[disc(32)].mean() > 0.75
     assert standing_hw[~disc(32)].mean() < 0.15
     assert (standing_hw.min(), standing_hw.max()) == (0, 1)
 
 
 def test_nothing_stands_out_of_one_colour() -> None:
-    assert not stand_out(np.full((SIZE, SIZE, 3), 50.0)).any()
+    assert not saliency_map(np.full((SIZE, SIZE, 3), 50.0)).any()
 
 
 def test_paths_are_scipys() -> None:
