@@ -1,4 +1,4 @@
-"""Where the foreground of an image that nobody annotated comes from."""
+"""Settings for the foreground of images without annotations."""
 
 from __future__ import annotations
 

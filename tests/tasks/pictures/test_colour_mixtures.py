@@ -1,4 +1,4 @@
-"""Mixtures are fitted again literally, with scipy's densities; the cut is the best of all masks."""
+"""Mixtures are derived again with scipy's densities; the cut is the best of all masks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def densities(colour_P3: np.ndarray, mixture: list[Gaussian | None]) -> np.ndarr
 
 
 def learnt(colour_P3: np.ndarray, inside_P: np.ndarray) -> np.ndarray:
-    """Five parts along the widest axis, each pixel to the likeliest, again; then the densities."""
+    """Fit five parts along the widest axis, assign each pixel to the likeliest, fit again."""
     mine_N3 = colour_P3[inside_P]
     variance_3, axis_33 = np.linalg.eigh(np.cov(mine_N3.T, bias=True) + FLOOR * np.eye(3))
     along_N = (mine_N3 - mine_N3.mean(0)) @ axis_33[:, -1] / math.sqrt(variance_3[-1])

@@ -1,6 +1,6 @@
-"""The pixels of pictures and masks are frozen: parts of old runs are taken for as long as they are.
+"""The pixels of pictures and masks are frozen: parts of old runs are reused as long as they are.
 
-A change here changes figures without a change of anybody's data: raise the VERSION of
+A change here changes figures without any change of the data: raise the VERSION of
 tasks/pictures/decode.py or foreground.py, with tests/golden/pictures.json, and say so in CHANGELOG.
 Shapes: H rows, W columns, 3 colours.
 """
@@ -60,7 +60,7 @@ def cmyk() -> Image.Image:
 
 PICTURES: dict[
     str, Callable[[], bytes]
-] = {  # written without loss, so that no encoder has a part in it
+] = {  # written without loss, so that no encoder changes the pixels
     "rgb.png": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "png"),
     "rgb.bmp": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "bmp"),
     "rgb.ppm": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "ppm"),
@@ -130,8 +130,8 @@ MASKS = {
 
 
 def digest(pixels: torch.Tensor) -> str:
-    told = f"{pixels.dtype} {tuple(pixels.shape)} ".encode()
-    return hashlib.sha256(told + pixels.contiguous().numpy().tobytes()).hexdigest()[:32]
+    header = f"{pixels.dtype} {tuple(pixels.shape)} ".encode()
+    return hashlib.sha256(header + pixels.contiguous().numpy().tobytes()).hexdigest()[:32]
 
 
 def test_the_versions_are_those_of_the_frozen_pixels() -> None:
@@ -158,7 +158,7 @@ def test_masks_and_regions_are_frozen(name: str) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_jpegs_are_frozen_but_for_the_last_bits(mode: str) -> None:
-    """Decoders round as they like: the mean colour of each quarter stays."""
+    """Decoders may round differently: the mean colour of each quarter stays."""
     picture = cmyk() if mode == "CMYK" else Image.fromarray(RGB_HW3).convert(mode)
     decoded = decode.decode(encoded_pictures.encoded(picture, "jpg", quality=95))
     assert tuple(decoded.image_CHW.shape) == (3, ROWS, COLUMNS)
