@@ -18,9 +18,9 @@ from tasks.catalog.settings import BoxFormat
 
 OBJECTS = "objects"  # Hugging Face: {bbox: [[x, y, width, height], …], category: […]}
 CATEGORIES = ("category", "categories", "label", "labels")
-BATCH = 8192  # rows that are Python's at a time
+BATCH = 8192  # rows turned into Python values at a time
 
-LONGEST_SHOWN = 80  # characters of a value that is refused
+LONGEST_SHOWN = 80  # characters of a refused value
 
 Box = list[float]
 
@@ -49,17 +49,16 @@ def _boxes_from_columns(table: pa.Table, columns: Columns, path: UPath) -> pa.Ar
             _refuse_texts(table[name], name, path)
         numbers = (_iterate_values(table, name) for name in columns.boxes)
         rows = ([list(row)] for row in zip(*numbers, strict=True))
-    form = columns.box_format
     return instances_of(
-        [Instance(None, box_region(box, form)) for box in boxes if _is_complete(box)]
+        [Instance(None, box_region(box, columns.box_format)) for box in boxes if _is_complete(box)]
         for boxes in rows
     )
 
 
-def box_region(box: Box, form: BoxFormat) -> dict[str, Any]:
-    """A box as the catalog's regions say it: x, y, width, height."""
+def box_region(box: Box, box_format: BoxFormat) -> dict[str, Any]:
+    """A box as a region of the catalog: x, y, width, height."""
     x, y, *size = box
-    if form == "xyxy":
+    if box_format == "xyxy":
         size = [size[0] - x, size[1] - y]
     return {"box": [x, y, *size]}
 
@@ -86,15 +85,15 @@ def _first_value(column: pa.ChunkedArray) -> Any:
 
 def _parse_boxes(value: Any, name: str, path: UPath) -> list[Box]:
     """One box or a list of boxes, as a list or as text."""
-    given = _parse_box_text(value) if isinstance(value, str) else value
-    if not given:
+    parsed = _parse_box_text(value) if isinstance(value, str) else value
+    if not parsed:
         return []
-    boxes = given if isinstance(given, list) and isinstance(given[0], list) else [given]
+    boxes = parsed if isinstance(parsed, list) and isinstance(parsed[0], list) else [parsed]
     for box in boxes:
         if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
             raise UserError(
                 f"table {path} has {_shorten(value)} in box column {name!r}: four numbers "
-                "or a list of such fours are needed"
+                "or a list of them are needed"
             )
     return boxes
 
@@ -125,19 +124,19 @@ def _has_boxes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_struct(inner) and inner.get_field_index("bbox") >= 0)
 
 
-def _boxes_from_objects(table: pa.Table, form: BoxFormat, path: UPath) -> pa.Array:
+def _boxes_from_objects(table: pa.Table, box_format: BoxFormat, path: UPath) -> pa.Array:
     return instances_of(
-        _parse_objects(value, form, path) for value in _iterate_values(table, OBJECTS)
+        _parse_objects(value, box_format, path) for value in _iterate_values(table, OBJECTS)
     )
 
 
-def _parse_objects(value: Any, form: BoxFormat, path: UPath) -> list[Instance]:
-    """Of {bbox: [box, …], category: […]} or of [{bbox: box, category: …}, …]."""
+def _parse_objects(value: Any, box_format: BoxFormat, path: UPath) -> list[Instance]:
+    """The boxes of {bbox: [box, …], category: […]} or of [{bbox: box, category: …}, …]."""
     if not value:
         return []
     if isinstance(value, dict):
-        given = value["bbox"] or []
-        boxes = given if isinstance(given, list) else [given]
+        bbox = value["bbox"] or []
+        boxes = bbox if isinstance(bbox, list) else [bbox]
         categories = _category(value) or [None] * len(boxes)
     else:
         boxes = [each["bbox"] for each in value]
@@ -145,10 +144,10 @@ def _parse_objects(value: Any, form: BoxFormat, path: UPath) -> list[Instance]:
     if not isinstance(categories, list) or len(categories) != len(boxes):
         raise UserError(
             f"table {path} has {len(boxes)} boxes for the categories {_shorten(categories)} in "
-            f"{OBJECTS!r}: a category for each box is needed, or none at all"
+            f"{OBJECTS!r}: give a category for each box, or none at all"
         )
     return [
-        Instance(category, box_region(box, form))
+        Instance(category, box_region(box, box_format))
         for category, each in zip(categories, boxes, strict=True)
         for box in _parse_boxes([each] if each else None, OBJECTS, path)
         if _is_complete(box)

@@ -1,4 +1,4 @@
-"""torchvision's datasets that lie on disk, by name; nothing is downloaded."""
+"""torchvision's datasets by name, from files on disk; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRIMAP_VALUES = "1,3"  # the animal and its uncertain edge; 2 is the background
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """What a dataset keeps: its pictures' paths, their classes, and masks where it has them."""
+    """The files of a dataset: paths of the pictures, their classes, and masks where it has any."""
 
     paths: list[str]
     labels: list[str] | list[int]
@@ -39,7 +39,7 @@ def list_torchvision_dataset(address: str, images: str | None, split: str | None
         )
     if images is None or not is_local(images) or not Path(images).is_dir():
         raise UserError(
-            f"{address} needs a local folder that torchvision has filled, found {images!r}: "
+            f"{address} needs the local folder of torchvision's files, found {images!r}: "
             "give it with --images FOLDER"
         )
     root = as_path(images)
@@ -60,7 +60,7 @@ def list_torchvision_dataset(address: str, images: str | None, split: str | None
 
 
 def _open(name: str, root: Path, split: str | None) -> Any:
-    """The dataset itself; what torchvision says against it is the mistake's reason."""
+    """Open the dataset; an error of torchvision becomes the reason of a UserError."""
     from torchvision import datasets
 
     kind = getattr(datasets, name)
@@ -70,10 +70,13 @@ def _open(name: str, root: Path, split: str | None) -> Any:
     _refuse_unpacking(name, root, split)
     try:
         return kind(root, **({word: split or ""} if word else {}))
-    except Exception as error:  # each dataset's reading has exceptions of its own
-        wanted = "name a split with --split: " if split is None and word else ""
-        hint = f": it must lie in {root} as torchvision unpacks it" if not wanted else ""
-        raise UserError(f"{PREFIX}{name}: {wanted}{describe_error(error)}{hint}") from error
+    except Exception as error:  # each dataset has its own exceptions
+        reason = describe_error(error)
+        if split is None and word:
+            message = f"name a split with --split: {reason}"
+        else:
+            message = f"{reason}: it must lie in {root} as torchvision unpacks it"
+        raise UserError(f"{PREFIX}{name}: {message}") from error
 
 
 def _parameters(kind: Callable[..., Any]) -> tuple[str, ...]:
@@ -81,7 +84,7 @@ def _parameters(kind: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _refuse_unpacking(name: str, root: Path, split: str | None) -> None:
-    """ImageNet's class would unpack archives, Caltech's make a folder: we only read."""
+    """ImageNet's class would unpack archives, Caltech's would make a folder: we only read."""
     needed = {"ImageNet": ("meta.bin", split or ""), "Caltech101": ("caltech101",)}
     missing = [part for part in needed.get(name, ()) if not (root / part).exists()]
     if missing:
@@ -92,7 +95,7 @@ def _refuse_unpacking(name: str, root: Path, split: str | None) -> None:
 
 
 def _list_samples(dataset: Any) -> DatasetFiles:
-    """Most datasets: (path, class) pairs, or two lists, of which the names differ."""
+    """Most datasets have (path, class) pairs, or two lists, under different names."""
     pairs = getattr(dataset, "_samples", None) or getattr(dataset, "samples", None)
     if pairs is None:
         pairs = zip(dataset._image_files, dataset._labels, strict=True)
@@ -103,9 +106,9 @@ def _list_samples(dataset: Any) -> DatasetFiles:
     return DatasetFiles([str(path) for path, _ in pairs], labels)
 
 
-def _first_name(given: str | tuple[str, ...]) -> str:
-    """ImageNet's classes have several names, of which the first is the models' own."""
-    return given if isinstance(given, str) else given[0]
+def _first_name(names: str | tuple[str, ...]) -> str:
+    """ImageNet's classes have several names; models use the first."""
+    return names if isinstance(names, str) else names[0]
 
 
 def _list_pets(dataset: Any) -> DatasetFiles:
@@ -126,7 +129,7 @@ def _list_caltech(dataset: Any) -> DatasetFiles:
 VOC = "VOCSegmentation"
 READERS: dict[str, Callable[[Any], DatasetFiles]] = {
     "OxfordIIITPet": _list_pets,
-    VOC: _list_samples,  # by its own room
+    VOC: _list_samples,  # not called: list_voc reads it
     "Caltech101": _list_caltech,
     "Country211": _list_samples,
     "DTD": _list_samples,

@@ -16,7 +16,7 @@ from tasks.storage.files import join, read_bytes, walk
 
 IMAGES, MASKS, OBJECTS = "JPEGImages", "SegmentationClass", "Annotations"
 LISTS = "ImageSets/Segmentation"
-READERS = 16  # threads for the small files of the objects
+READERS = 16  # threads for the small files of objects
 
 
 def is_voc(root: UPath) -> bool:
@@ -29,7 +29,6 @@ def list_voc(root: UPath, split: str | None) -> Listing:
     stems = sorted(masks) if split is None else _read_split(root, split)
     if not stems:
         raise NothingToAudit(f"VOC folder {root} holds no images{f' of {split}' if split else ''}")
-    found = [masks.get(stem) for stem in stems]
     listing = unlabelled_listing(
         root, pa.array([f"{IMAGES}/{stem}.jpg" for stem in stems], pa.string())
     )
@@ -37,7 +36,7 @@ def list_voc(root: UPath, split: str | None) -> Listing:
         listing,
         label=pa.array(_only_classes(root, stems), pa.string()),
         masks=pa.array(
-            [None if mask is None else [f"{MASKS}/{mask}"] for mask in found],
+            [[f"{MASKS}/{masks[stem]}"] if stem in masks else None for stem in stems],
             pa.list_(pa.string()),
         ),
         mask_values=BY_VOC,
@@ -47,10 +46,10 @@ def list_voc(root: UPath, split: str | None) -> Listing:
 def _read_split(root: UPath, split: str) -> list[str]:
     file = root / LISTS / f"{split}.txt"
     if not file.is_file():
-        known = [name.removesuffix(".txt") for name in walk(root / LISTS, frozenset({".txt"}))]
+        splits = [name.removesuffix(".txt") for name in walk(root / LISTS, frozenset({".txt"}))]
         raise UserError(
-            f"VOC folder {root} has no split {split!r}{suggest(split, known)}; "
-            f"{LISTS} has {list_names(known)}"
+            f"VOC folder {root} has no split {split!r}{suggest(split, splits)}; "
+            f"{LISTS} has {list_names(splits)}"
         )
     text: str = file.read_text(encoding="utf-8")
     return text.split()
@@ -65,7 +64,7 @@ def _only_classes(root: UPath, stems: list[str]) -> list[str | None]:
 
 
 def _only_class(address: str) -> str | None:
-    """The class of all objects in a picture; None for several, for none, and for no such file."""
+    """The class of all objects in a picture; None for several or no classes, or without a file."""
     try:
         objects = ElementTree.fromstring(read_bytes(address)).iterfind("object/name")
     except FileNotFoundError:
