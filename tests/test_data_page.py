@@ -39,9 +39,8 @@ PARTS = re.compile(
     r"(?:^`(?P<path>[^`\n]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
 )
 NAME = re.compile(rf"[\w./-]+(?:{'|'.join(re.escape(suffix) for suffix in sorted(PICTURES))})")
-EXPECTED: dict[
-    str, tuple[str, list[str | None]]
-] = {  # by the page, of each example: source of the foreground, labels
+# The source of the foreground and the labels that the page promises for each example.
+EXPECTED: dict[str, tuple[str, list[str | None]]] = {
     "folders": ("none", ["cat", "cat", "owl"]),
     "flat": ("none", [None, None]),
     "val": ("none", ["cat", "owl"]),

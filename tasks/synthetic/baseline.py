@@ -1,4 +1,4 @@
-"""The benchmark's baseline: a small network that learns what its training pictures offer first."""
+"""The baseline of the benchmark: a small network that learns the planted shortcut."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ from tasks.tracking.settings import RegistrySettings, Tracking
 
 ADDRESS = "sightline:small_resnet"
 RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)
-RETRAINING_RECIPE = FinetuneSettings(epochs=5, learning_rate=2e-3)  # what frees it of the shortcut
+RETRAINING_RECIPE = FinetuneSettings(epochs=5, learning_rate=2e-3)  # removes the shortcut
 
 
 def train_baseline(
     benchmark: Path, bundle: Path, on_step: OnStep | None = None, seed: int | None = None
 ) -> Path:
-    """Train on the benchmark's biased split and write a bundle; one that is there is kept. The
-    seed is the benchmark's unless another is given."""
+    """Train on the biased split of the benchmark and write a bundle, unless there is one already.
+
+    The seed is that of the benchmark unless given.
+    """
     if (bundle / BUNDLE).is_file():
         return bundle
-    drawn = read_settings(benchmark)
-    preprocessing = small_preprocessing(drawn.image_size)
-    album = training_images_of(benchmark, "train", preprocessing)
-    seed = drawn.seed if seed is None else seed
-    network = train_network(album, preprocessing, len(drawn.classes), seed, on_step)
-    built = BuiltNetwork(network, ADDRESS, classes=drawn.classes, preprocessing=preprocessing)
+    settings = read_settings(benchmark)
+    preprocessing = small_preprocessing(settings.image_size)
+    images = training_images_of(benchmark, "train", preprocessing)
+    seed = settings.seed if seed is None else seed
+    network = train_network(images, preprocessing, len(settings.classes), seed, on_step)
+    built = BuiltNetwork(network, ADDRESS, classes=settings.classes, preprocessing=preprocessing)
     save_bundle(bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
     return bundle
 
 
 def register_baseline(bundle: Path, registry: RegistrySettings, tracking: Tracking) -> str:
-    """The bundle as a version, the same one each time; returns the address to audit it by."""
+    """Register the bundle, once; returns the address of its version."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     origin = Origin(f"baseline {classifier.digest}")
     return register_model(classifier, registry, tracking, origin).address
@@ -65,16 +67,16 @@ def training_images_of(
 
 
 def train_network(
-    album: TrainingImages,
+    images: TrainingImages,
     preprocessing: Preprocessing,
     classes: int,
     seed: int,
     on_step: OnStep | None = None,
 ) -> nn.Module:
-    """A small network from scratch, in evaluation mode."""
+    """Train a small network from scratch; returns it in evaluation mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = small_resnet(classes)
     recipe = RECIPE.model_copy(update={"training_seed": seed})
-    finetune(Training(network, preprocessing, album, Erm(), recipe), on_step)
+    finetune(Training(network, preprocessing, images, Erm(), recipe), on_step)
     return network

@@ -1,6 +1,6 @@
 """First look, objects: fish, mushroom, balloon, cactus. Each fills about the square from -1 to 1.
 
-Hues are drawn from wide, overlapping ranges, so that the outline and the parts say what it is.
+Hues are drawn from wide, overlapping ranges, so that only outline and parts identify a class.
 """
 
 from __future__ import annotations

@@ -58,9 +58,8 @@ def cmyk() -> Image.Image:
     return Image.frombytes("CMYK", (COLUMNS, ROWS), np.dstack([RGB_HW3, INDICES_HW * 9]).tobytes())
 
 
-PICTURES: dict[
-    str, Callable[[], bytes]
-] = {  # written without loss, so that no encoder changes the pixels
+# Written without loss, so that no encoder changes the pixels.
+PICTURES: dict[str, Callable[[], bytes]] = {
     "rgb.png": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "png"),
     "rgb.bmp": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "bmp"),
     "rgb.ppm": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "ppm"),
