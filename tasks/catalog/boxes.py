@@ -43,11 +43,11 @@ def _boxes_from_columns(table: pa.Table, columns: Columns, path: UPath) -> pa.Ar
         )
     if len(columns.boxes) == 1:
         (name,) = columns.boxes
-        rows = (_parse_boxes(value, name, path) for value in _iterate_values(table, name))
+        rows = (_parse_boxes(value, name, path) for value in _values_of(table, name))
     else:
         for name in columns.boxes:
             _refuse_texts(table[name], name, path)
-        numbers = (_iterate_values(table, name) for name in columns.boxes)
+        numbers = (_values_of(table, name) for name in columns.boxes)
         rows = ([list(row)] for row in zip(*numbers, strict=True))
     return instances_of(
         [Instance(None, box_region(box, columns.box_format)) for box in boxes if _is_complete(box)]
@@ -63,7 +63,7 @@ def box_region(box: Box, box_format: BoxFormat) -> dict[str, Any]:
     return {"box": [x, y, *size]}
 
 
-def _iterate_values(table: pa.Table, name: str) -> Iterator[Any]:
+def _values_of(table: pa.Table, name: str) -> Iterator[Any]:
     for batch in table.select([name]).to_batches(max_chunksize=BATCH):
         yield from batch.column(0).to_pylist()
 
@@ -125,9 +125,8 @@ def _has_boxes(kind: pa.DataType) -> bool:
 
 
 def _boxes_from_objects(table: pa.Table, box_format: BoxFormat, path: UPath) -> pa.Array:
-    return instances_of(
-        _parse_objects(value, box_format, path) for value in _iterate_values(table, OBJECTS)
-    )
+    values = _values_of(table, OBJECTS)
+    return instances_of(_parse_objects(value, box_format, path) for value in values)
 
 
 def _parse_objects(value: Any, box_format: BoxFormat, path: UPath) -> list[Instance]:

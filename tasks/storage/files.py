@@ -78,7 +78,7 @@ def read_stamps(addresses: Sequence[str]) -> list[str]:
     ]
 
 
-def identifies_content(stamp: str) -> bool:
+def detects_change(stamp: str) -> bool:
     """Would a changed file have another stamp? Not on storage without sizes or times."""
     return not any(mark in f"{stamp} " for mark in ("unknown ", "missing ", ": ", "None:"))
 
