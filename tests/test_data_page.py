@@ -1,4 +1,4 @@
-"""docs/data.md is executed: each example's files are made, listed and read as its command says."""
+"""docs/data.md is executed: the files of each example are made, listed and read."""
 
 from __future__ import annotations
 
@@ -33,15 +33,14 @@ from tests.support.audits import run_audit
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
 CLASSES = ("cat", "dog", "owl", "Abyssinian")
-GROUND = MaskReading("foreground", "upright")
+READING = MaskReading("foreground", "upright")
 SMALL = Preprocessing(resize=(8, 8), crop=(8, 8))
 PARTS = re.compile(
     r"(?:^`(?P<path>[^`\n]+)`\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
 )
 NAME = re.compile(rf"[\w./-]+(?:{'|'.join(re.escape(suffix) for suffix in sorted(PICTURES))})")
-EXPECTED: dict[
-    str, tuple[str, list[str | None]]
-] = {  # what the page says of each example, as (source of the foreground, labels)
+# The source of the foreground and the labels that the page promises for each example.
+EXPECTED: dict[str, tuple[str, list[str | None]]] = {
     "folders": ("none", ["cat", "cat", "owl"]),
     "flat": ("none", [None, None]),
     "val": ("none", ["cat", "owl"]),
@@ -78,27 +77,27 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """Between two commands stand the files of the second."""
-    found: list[Example] = []
+    """Each command, with the files and pictures that stand before it."""
+    listed: list[Example] = []
     files: list[tuple[str, str]] = []
     pictures: list[str] = []
     for part in PARTS.finditer(PAGE):
         path, kind, text = part["path"], part["kind"], part["text"]
         if kind == "sh":
-            found.append(Example(tuple(files), tuple(pictures), text.strip()))
+            listed.append(Example(tuple(files), tuple(pictures), text.strip()))
             files, pictures = [], []
         elif path is None:
             pictures += text.split()
         else:
             files.append((path, text))
-    return found
+    return listed
 
 
 EXAMPLES = {example.name: example for example in examples()}
 
 
 def settings_of(command: str) -> DataSettings:
-    """The command's options through the command line's own reading."""
+    """The settings of a command, parsed by the command line itself."""
     _, name, *words = shlex.split(command)
     with main.commands[name].make_context(name, words) as context:
         assert isinstance(context, click.Context)
@@ -106,7 +105,7 @@ def settings_of(command: str) -> DataSettings:
 
 
 def build(example: Example, data: DataSettings) -> None:
-    """The example's files in the current folder, with small pictures and masks."""
+    """Write the example's files to the current folder, with small pictures and masks."""
     for path, text in example.files:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
@@ -118,7 +117,7 @@ def build(example: Example, data: DataSettings) -> None:
 
 
 def draw(path: Path) -> None:
-    """A mask has a row of each value that the page speaks of, most of it zero or background."""
+    """A small picture, or a mask with a row of each value that the page mentions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if re.search("masks|trimaps|SegmentationClass", str(path)):
         background = 2 if "trimaps" in str(path) else 0
@@ -141,7 +140,7 @@ def test_each_example_is_listed_and_read(
     assert foreground_source(catalog) == source
     assert check_catalog(catalog, data) == []
     for row in rows_of(catalog):
-        sample = read_sample(row, SMALL, GROUND)
+        sample = read_sample(row, SMALL, READING)
         assert isinstance(sample, Sample), sample
         assert sample.failure is None
         assert (sample.mask_HW is not None) == (row.masks is not None or row.regions is not None)
@@ -173,15 +172,15 @@ def test_examples_run_to_the_end(
     assert summary.failures == ()
 
 
-def test_what_is_known_by_itself_is_on_the_page() -> None:
+def test_usual_columns_and_datasets_are_on_the_page() -> None:
     for name in (*IMAGE_COLUMNS, *LABEL_COLUMNS, *MASK_COLUMNS):
         assert f"`{name}`" in PAGE, name
     for name in READERS:
         assert re.search(rf"\b{name}\b", PAGE), name
 
 
-def test_every_setting_of_forms_is_on_the_page() -> None:
-    others = {"path", "orientation", "sample", "limit", "seed"}  # how, not what
+def test_every_data_option_is_on_the_page() -> None:
+    others = {"path", "orientation", "sample", "limit", "seed"}  # not about forms of data
     for name in DataSettings.model_fields.keys() - others:
         assert f"`--{name.replace('_', '-')}" in PAGE or f"--{name.replace('_', '-')} " in PAGE, (
             name

@@ -23,7 +23,7 @@ from tasks.attribution.memory import lacks_memory
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part
 from tasks.runs.stages import DONOR_PREDICTIONS
-from tasks.storage.files import read_table, stamps
+from tasks.storage.files import read_stamps, read_table
 
 COLUMNS = pa.schema(
     [
@@ -72,7 +72,7 @@ def has_donor_predictions(job: Job) -> bool:
 def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
     """Those of a run, or None where it has no donors."""
     path = run.part(DONOR_PREDICTIONS, 0)
-    return _read(path, *stamps([str(path)])) if path.is_file() else None
+    return _read(path, *read_stamps([str(path)])) if path.is_file() else None
 
 
 @lru_cache(maxsize=1)

@@ -13,12 +13,12 @@ from models.classifier.settings import ModelSettings
 from tasks import schema
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.estimator import known_estimator
+from tasks.pictures.estimator import load_same_estimator
 from tasks.pictures.samples import MaskReading, Reader
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import Identity
-from tasks.storage.files import open_parquet, read_footer, stamps
+from tasks.storage.files import open_parquet, read_footer, read_stamps
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class Job:
 def reader_of(identity: Identity, foreground: ForegroundSettings) -> Reader:
     """How a run reads its rows; refuses an estimator that is not the one of the identity."""
     preprocessing = identity.preprocessing
-    estimator = known_estimator(foreground, preprocessing.size, identity.estimator)
+    estimator = load_same_estimator(foreground, preprocessing.size, identity.estimator)
     return Reader(preprocessing, MaskReading(identity.polarity, identity.orientation), estimator)
 
 
 def count_shards(run: RunFolder) -> int:
     """The catalog is written with one row group a shard."""
-    count: int = _footer(run.catalog, *stamps([str(run.catalog)])).num_row_groups
+    count: int = _footer(run.catalog, *read_stamps([str(run.catalog)])).num_row_groups
     return count
 
 
 def read_shard(run: RunFolder, shard: int) -> pa.Table:
     """The catalog's rows of one shard, in our own columns."""
-    footer = _footer(run.catalog, *stamps([str(run.catalog)]))
+    footer = _footer(run.catalog, *read_stamps([str(run.catalog)]))
     return open_parquet(run.catalog, footer).read_row_group(shard, columns=schema.CATALOG.names)
 
 

@@ -17,7 +17,7 @@ from upath import UPath
 
 from tasks.pictures.samples import Failure, Row
 from tasks.runs.folder import RunFolder
-from tasks.storage.files import remove, write_text
+from tasks.storage.files import remove_folder, write_text
 
 LIVES = 2  # deaths alone after which an image is guilty; two more came before
 SILENT = 5  # deaths of a shard without a note: none of its images is to blame
@@ -100,4 +100,4 @@ def _note(run: RunFolder, shard: int) -> UPath:
 def forget_notes(run: RunFolder) -> None:
     """Remove what workers wrote down, when none is at work any more."""
     if run.notes.exists():
-        remove(run.notes)
+        remove_folder(run.notes)

@@ -30,7 +30,7 @@ from tasks.runs.folder import (
     read_part,
 )
 from tasks.runs.stages import PREDICTIONS, Stage
-from tasks.storage.files import open_parquet, read_footer, read_table, stamps, tells
+from tasks.storage.files import detects_change, open_parquet, read_footer, read_stamps, read_table
 
 
 @dataclass
@@ -140,7 +140,7 @@ def _find_unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
     known = {row["row_id"]: row for row in shard.catalog.to_pylist()}
     same, unsure = set(), []
     for row in rows.to_pylist():
-        if row == known[row["row_id"]] and (tells(row["stamp"]) or rows is shard.catalog):
+        if row == known[row["row_id"]] and (detects_change(row["stamp"]) or rows is shard.catalog):
             same.add(row["row_id"])
         elif row["label"] == known[row["row_id"]]["label"]:
             unsure.append(row["row_id"])
@@ -172,7 +172,7 @@ def _plan(run: RunFolder, shard: int) -> list[int | None]:
 
 
 def _catalog(before: RunFolder, group: int) -> pa.Table:
-    return _read_catalog(before, group, *stamps([str(before.catalog)]))
+    return _read_catalog(before, group, *read_stamps([str(before.catalog)]))
 
 
 @lru_cache(maxsize=8)

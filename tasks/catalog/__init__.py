@@ -1,1 +1,1 @@
-"""What a user has, listed: folders, tables, annotations and datasets, their labels and masks."""
+"""From a user's folders, tables, annotations or datasets to a catalog: one row an image."""

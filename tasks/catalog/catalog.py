@@ -1,4 +1,4 @@
-"""The catalog: one row an image, with its label and its mask, checked before work begins."""
+"""The catalog: one row an image, with its label and masks, checked before work begins."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tasks.catalog.listing import Columns, Listing
 from tasks.catalog.mask_files import BATCH, join_addresses, lists_of, masks_of
 from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
-from tasks.storage.files import stamps
+from tasks.storage.files import read_stamps
 
-OUTLINED = '"(polygons|counts)":'  # regions that are more than boxes
+OUTLINED = '"(polygons|counts)":'  # regions that are not just boxes
 
 
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
-    """The catalog of a dataset; refuses what cannot be matched, sized or read at all."""
-    listing = _list(data)
+    """The catalog of a dataset; refuses data that cannot be listed or matched."""
+    listing = _list_images(data)
     labels = match_labels(listing.label, classes, data.labels)
     if data.sample is not None or data.limit is not None:
-        rows = _chosen(labels, data)
+        rows = _choose_rows(labels, data)
         listing, labels = listing.take(rows), labels.take(rows)
-    _refuse_repeated(listing.key)
-    _refuse_taken(listing.extra.column_names)
+    _refuse_repeated_keys(listing.key)
+    _refuse_reserved_columns(listing.extra.column_names)
     images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
     rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
@@ -43,7 +43,7 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
             masks,
             foreground_values(rule, listing.label, labels, masks),
             unite_instances(listing.instances, labels, classes, data.labels),
-            _stamps(images, masks),
+            _row_stamps(images, masks),
         ],
         schema=schema.CATALOG,
     )
@@ -53,33 +53,33 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
 
 
 def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
-    """Look at a sample of the files; returns warnings, refuses when nothing in it works."""
+    """Check a sample of the files; returns warnings, refuses when none can be used."""
     missing = catalog["image"].filter(pc.starts_with(catalog["stamp"], MISSING))
     if len(missing) == len(catalog):
         raise UserError(
-            f"none of {len(catalog):,} images is there; first: {printable(missing[0].as_py())}: "
+            f"none of {len(catalog):,} images exists; first: {printable(missing[0].as_py())}: "
             "check the addresses, or name the folder that they are relative to with --images"
         )
-    looks = check_files(catalog, data.orientation)
-    problems = [look.problem for look in looks if look.problem is not None]
-    if len(problems) == len(looks):
-        raise UserError(f"none of {len(looks)} images looked at can be used; first: {problems[0]}")
+    checks = check_files(catalog, data.orientation)
+    problems = [check.problem for check in checks if check.problem is not None]
+    if len(problems) == len(checks):
+        raise UserError(f"none of {len(checks)} checked images can be used; first: {problems[0]}")
     warnings = []
     if len(missing):
         warnings.append(
-            f"{len(missing):,} of {len(catalog):,} images are not there; "
+            f"{len(missing):,} of {len(catalog):,} images do not exist; "
             f"first: {printable(missing[0].as_py())}"
         )
     if problems:
         warnings.append(
-            f"{len(problems)} of {len(looks)} images looked at will fail; first: {problems[0]}"
+            f"{len(problems)} of {len(checks)} checked images will fail; first: {problems[0]}"
         )
-    coverage = [look.coverage for look in looks if look.coverage is not None]
-    return warnings + _suspected(coverage, data)
+    coverage = [check.coverage for check in checks if check.coverage is not None]
+    return warnings + _polarity_warnings(coverage, data)
 
 
-def _suspected(coverage: list[float], data: DataSettings) -> list[str]:
-    """A warning where masks mark so much that they may be the wrong way round."""
+def _polarity_warnings(coverage: list[float], data: DataSettings) -> list[str]:
+    """Warns where masks mark so much of the pictures that they may be inverted."""
     covered = float(np.mean(coverage)) if coverage else 0.0
     share = covered if data.polarity == "foreground" else 1 - covered
     if not coverage or share <= 0.5:
@@ -87,13 +87,13 @@ def _suspected(coverage: list[float], data: DataSettings) -> list[str]:
     other = "background" if data.polarity == "foreground" else "foreground"
     values = "" if data.mask_values is None else " or other --mask-values"
     return [
-        f"masks call {share:.0%} of the picture foreground on average: "
-        f"if that is the wrong way round, use --polarity {other}{values}"
+        f"masks mark {share:.0%} of the picture as foreground on average: "
+        f"if they are inverted, use --polarity {other}{values}"
     ]
 
 
 def foreground_source(catalog: pa.Table) -> schema.ForegroundSource:
-    """Where the foreground comes from: masks and outlines, boxes alone, or nothing."""
+    """Where the foreground comes from: masks or outlines, boxes alone, or nothing."""
     regions = catalog["regions"]
     outlined = pc.match_substring_regex(regions, OUTLINED)
     if catalog["masks"].null_count < len(catalog) or pc.any(outlined).as_py():
@@ -102,7 +102,7 @@ def foreground_source(catalog: pa.Table) -> schema.ForegroundSource:
 
 
 def sources_of(catalog: pa.Table) -> pa.Table:
-    """row_id and, for each row, where its foreground comes from (column `foreground`)."""
+    """row_id and the source of the foreground of each row (column `foreground`)."""
     outlined = pc.fill_null(pc.match_substring_regex(catalog["regions"], OUTLINED), False)
     annotated = pc.or_(catalog["masks"].is_valid(), outlined)
     boxed = pc.if_else(catalog["regions"].is_valid(), "box", "none")
@@ -111,7 +111,7 @@ def sources_of(catalog: pa.Table) -> pa.Table:
     )
 
 
-def _list(data: DataSettings) -> Listing:
+def _list_images(data: DataSettings) -> Listing:
     columns = Columns(
         data.image_column,
         data.label_column,
@@ -124,57 +124,59 @@ def _list(data: DataSettings) -> Listing:
     return listing if data.annotations is None else annotate(listing, as_path(data.annotations))
 
 
-def _chosen(labels: pa.Array, data: DataSettings) -> pa.Array:
-    """Row numbers kept by `sample`, as many of each label as its share of the data, and `limit`."""
+def _choose_rows(labels: pa.Array, data: DataSettings) -> pa.Array:
+    """The row numbers that `sample` (stratified by label) and `limit` keep."""
     rows = np.arange(len(labels))
     if data.sample is not None and data.sample < len(rows):
         generator = np.random.default_rng(data.seed)
         order = generator.permutation(len(rows))
         names = np.asarray(pc.fill_null(labels, "").to_pylist(), dtype=object)[order]
         rank = np.empty(len(rows))
-        for name in sorted(set(names)):  # the order of a set is another one in each process
+        for name in sorted(set(names)):  # the order of a set differs between processes
             of_label = np.flatnonzero(names == name)
             rank[of_label] = (np.arange(len(of_label)) + generator.random()) / len(of_label)
         rows = np.sort(order[np.argsort(rank, kind="stable")[: data.sample]])
     return pa.array(rows[: data.limit])
 
 
-def _refuse_repeated(keys: pa.Array) -> None:
+def _refuse_repeated_keys(keys: pa.Array) -> None:
     counts = pc.value_counts(keys)
-    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
-    if twice:
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist()
+    if repeated:
         raise UserError(
-            f"{len(twice)} keys stand more than once ({list_names(twice, 3)}): "
+            f"{len(repeated)} keys occur more than once ({list_names(repeated, 3)}): "
             "name a column of unique keys with --key-column"
         )
 
 
-def _refuse_taken(names: list[str]) -> None:
-    taken = sorted(set(names) & set(schema.CATALOG.names))
-    if taken:
+def _refuse_reserved_columns(names: list[str]) -> None:
+    reserved = sorted(set(names) & set(schema.CATALOG.names))
+    if reserved:
         raise UserError(
-            f"the table's columns {list_names(taken)} have names that the catalog uses: rename "
-            "them, "
-            "or name their role with --image-column, --label-column, --mask-column or --key-column"
+            f"the table's columns {list_names(reserved)} have names that the catalog uses: rename "
+            "them, or say what they hold with --image-column, --label-column, --mask-column or "
+            "--key-column"
         )
 
 
-def _stamps(images: pa.Array, masks: pa.Array) -> pa.Array:
-    """Sizes and times of the files of each row: tells a changed picture without reading it."""
-    of_images = _stamped(images)
+def _row_stamps(images: pa.Array, masks: pa.Array) -> pa.Array:
+    """Sizes and times of the files of each row, which detect changes without reading them."""
+    image_stamps = _file_stamps(images)
     if masks.null_count == len(masks):
-        return of_images
-    of_masks = _stamped(pc.list_flatten(masks))
-    lists = lists_of(of_masks, pc.fill_null(pc.list_value_length(masks), 0))
+        return image_stamps
+    mask_stamps = _file_stamps(pc.list_flatten(masks))
+    lists = lists_of(mask_stamps, pc.fill_null(pc.list_value_length(masks), 0))
     return pc.binary_join_element_wise(
-        of_images, pc.binary_join(lists, " "), " ", null_handling="skip"
+        image_stamps, pc.binary_join(lists, " "), " ", null_handling="skip"
     )
 
 
-def _stamped(addresses: pa.Array) -> pa.Array:
-    """Batch by batch where each file is asked; a remote folder is listed once, for all of it."""
+def _file_stamps(addresses: pa.Array) -> pa.Array:
+    """Local files batch by batch; remote ones at once, so that each folder is listed once."""
     remote = pc.any(pc.match_substring(addresses, REMOTE)).as_py()
     size = len(addresses) if remote else BATCH
     starts = range(0, len(addresses), max(1, size))
-    parts = [pa.array(stamps(addresses.slice(at, size).to_pylist()), pa.string()) for at in starts]
+    parts = [
+        pa.array(read_stamps(addresses.slice(at, size).to_pylist()), pa.string()) for at in starts
+    ]
     return pa.concat_arrays([*parts, pa.array([], pa.string())])

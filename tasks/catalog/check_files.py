@@ -1,4 +1,4 @@
-"""A look at some of the files before work begins: are they pictures, and do the masks fit?"""
+"""Checks some of the files before work begins: are they pictures, and do the masks fit?"""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from tasks.pictures.decode import OpenedPicture, open_picture
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.storage.files import read_bytes
 
-CHECKED = 256  # rows that are looked at where files are near
-CHECKED_FAR = 32  # and where each costs a question over the network
+LOCAL_ROWS = 256  # rows to check where files are local
+REMOTE_ROWS = 32  # and where each needs a request over the network
 READERS = 16  # threads for these
-MISSING = "missing"  # how the stamp of a file that is not there begins
+MISSING = "missing"  # how the stamp of a missing file begins
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What one row's files say of themselves."""
+    """The result of checking the files of one row."""
 
     problem: str | None  # why it will fail, in one line
     coverage: float | None = None  # share of the picture that its masks mark; None without masks
 
 
 def check_files(catalog: pa.Table, orientation: str) -> list[FileCheck]:
-    """Looks at rows spread over the catalog."""
-    far = pc.any(pc.match_substring(catalog["image"], REMOTE)).as_py()
-    most = CHECKED_FAR if far else CHECKED
-    places = np.linspace(0, len(catalog) - 1, min(most, len(catalog))).astype(int)
+    """Check rows spread over the catalog."""
+    remote = pc.any(pc.match_substring(catalog["image"], REMOTE)).as_py()
+    count = min(REMOTE_ROWS if remote else LOCAL_ROWS, len(catalog))
+    indices = np.linspace(0, len(catalog) - 1, count).astype(int)
     columns = ["image", "masks", "mask_values", "regions"]
-    rows = catalog.select(columns).take(pa.array(places)).to_pylist()
-    if not far:
-        return [_look(row, orientation) for row in rows]
+    rows = catalog.select(columns).take(pa.array(indices)).to_pylist()
+    if not remote:
+        return [_check_row(row, orientation) for row in rows]
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(_look, rows, repeat(orientation)))
+        return list(pool.map(_check_row, rows, repeat(orientation)))
 
 
-def _look(row: dict[str, Any], orientation: str) -> FileCheck:
-    """A polarity of masks is left aside here: what they mark is what is counted."""
+def _check_row(row: dict[str, Any], orientation: str) -> FileCheck:
+    """Coverage is what the masks mark, whatever their polarity."""
     try:
         opened = _open(row["image"])
         if row["masks"] is None and row["regions"] is None:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from upath import UPath
 
 from models.errors import NothingToAudit, UserError, describe_error, list_names
-from tasks.catalog.boxes import region
+from tasks.catalog.boxes import box_region
 from tasks.catalog.instances import Instance, instances_of
-from tasks.catalog.listing import Listing, unlabelled
+from tasks.catalog.listing import Listing, unlabelled_listing
 from tasks.catalog.pairing import pair_names
 from tasks.storage.files import read_bytes
 
@@ -23,50 +23,50 @@ KEYS = ("images", "annotations", "categories")
 
 @dataclass(frozen=True)
 class Annotations:
-    """Pictures in the file's order, and the instances of each."""
+    """The images of an annotation file, in its order, and the instances of each."""
 
     file_name: pa.Array  # string
     instances: pa.Array
 
 
 def list_annotated(path: UPath, root: UPath) -> Listing:
-    """The images of an annotation file; one whose instances are all of one category has a label."""
+    """The images of an annotation file, labelled where all instances are of one category."""
     annotations = read_annotations(path)
     if len(annotations.file_name) == 0:
         raise NothingToAudit(f"annotations {path} hold no images")
-    listing = unlabelled(root, annotations.file_name)
-    labels = pa.array(_only_categories(annotations.instances), pa.string())
+    listing = unlabelled_listing(root, annotations.file_name)
+    labels = pa.array(_image_labels(annotations.instances), pa.string())
     return replace(listing, label=labels, instances=annotations.instances)
 
 
 def annotate(listing: Listing, path: UPath) -> Listing:
-    """The same images with the instances of an annotation file, found by their names."""
+    """The same images with the instances of an annotation file, matched by name."""
     annotations = read_annotations(path)
     images, names = listing.image.to_pylist(), annotations.file_name.to_pylist()
-    places = pair_names(images, names)
-    if all(place is None for place in places):
+    indices = pair_names(images, names)
+    if all(index is None for index in indices):
         raise UserError(
             f"annotations {path} name none of the images: images are {list_names(images, 2)}, "
             f"annotated are {list_names(names, 2)}"
         )
-    return replace(listing, instances=annotations.instances.take(pa.array(places, pa.int64())))
+    return replace(listing, instances=annotations.instances.take(pa.array(indices, pa.int64())))
 
 
 def read_annotations(path: UPath) -> Annotations:
-    """Read a file of COCO's instances; whatever is none is refused."""
+    """Read a file of COCO's instances; refuses anything else."""
     content = _read(path)
     try:
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
-        found: dict[Any, list[Any]] = {each["id"]: [] for each in content["images"]}
+        by_image: dict[Any, list[Any]] = {each["id"]: [] for each in content["images"]}
         for each in content["annotations"]:
-            found[each["image_id"]].append((names[each["category_id"]], each))
+            by_image[each["image_id"]].append((names[each["category_id"]], each))
         return Annotations(
             pa.array([_file_name(each) for each in content["images"]], pa.string()),
             instances_of(
                 [
-                    Instance(name, where)
-                    for name, each in found[image["id"]]
-                    for where in _regions(each)
+                    Instance(name, region)
+                    for name, each in by_image[image["id"]]
+                    for region in _regions(each)
                 ]
                 for image in content["images"]
             ),
@@ -87,22 +87,22 @@ def _read(path: UPath) -> dict[str, Any]:
         ) from error
     if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in KEYS):
         return content
-    holds = f"an object with {list_names(content)}" if isinstance(content, dict) else "no object"
+    found = f"an object with {list_names(content)}" if isinstance(content, dict) else "no object"
     raise UserError(
-        f"annotations {path} are not COCO's: found {holds}, "
-        f"and lists of {', '.join(KEYS)} are needed"
+        f"annotations {path} are not COCO's: found {found}, "
+        f"but lists of {', '.join(KEYS)} are needed"
     )
 
 
 def _file_name(image: dict[str, Any]) -> str:
     name = image["file_name"]
     if not isinstance(name, str):
-        raise TypeError(f"file_name {name!r} is no text")
+        raise TypeError(f"file_name {name!r} is not text")
     return name
 
 
 def _regions(annotation: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What one annotation encloses, also where it is a crowd; its box where nothing finer is."""
+    """The outline of an annotation, of a crowd too; its box where it has no outline."""
     outline = annotation.get("segmentation")
     if isinstance(outline, dict):
         yield {"counts": outline["counts"], "size": outline["size"]}
@@ -113,10 +113,10 @@ def _regions(annotation: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if polygons:
         yield {"polygons": polygons}
     elif annotation.get("bbox"):
-        yield region(annotation["bbox"], "xywh")
+        yield box_region(annotation["bbox"], "xywh")
 
 
-def _only_categories(instances: pa.Array) -> Iterator[str | None]:
+def _image_labels(instances: pa.Array) -> Iterator[str | None]:
     for row in instances:
         names = {each["category"] for each in row.as_py() or ()}
         yield names.pop() if len(names) == 1 else None

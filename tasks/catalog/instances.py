@@ -1,4 +1,4 @@
-"""Instances, each of a category, and the foreground that they make for an image's label."""
+"""Instances of categories, and the foreground that they form for the label of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.catalog.listing import Listing, instances_type
 
 
 class Instance(NamedTuple):
-    """One thing in a picture: a box, polygons or a run length; None is of any category."""
+    """One object in a picture: a box, polygons or a run length; None is any category."""
 
     category: str | int | None
     region: dict[str, Any]
@@ -37,35 +37,35 @@ def instances_of(rows: Iterable[Sequence[Instance]]) -> pa.Array:
         kind = instances_type(pa.int64())
     else:
         categories = [None if category is None else str(category) for category in categories]
-    things = pa.StructArray.from_arrays(
+    instances = pa.StructArray.from_arrays(
         [pa.array(categories, kind.value_type[0].type), pa.array(regions, pa.string())],
         fields=list(kind.value_type),
     )
     offsets = pa.array([0, *accumulate(counts)], pa.int32())
     empty = pa.array([not count for count in counts], pa.bool_())
-    return pa.ListArray.from_arrays(offsets, things, mask=empty)
+    return pa.ListArray.from_arrays(offsets, instances, mask=empty)
 
 
 def unite_instances(
     instances: pa.Array, labels: pa.Array, classes: tuple[str, ...], rule: str
 ) -> pa.Array:
-    """The catalog's regions: of the instances whose category is the row's label, as JSON.
+    """The catalog's regions, as JSON: the instances whose category is the row's label.
 
-    A row without a label has all its instances; an instance without a category is every label's.
+    A row without a label keeps all its instances; an instance without a category fits any label.
     """
-    things = pc.list_flatten(instances)
+    flat = pc.list_flatten(instances)
     row = pc.list_parent_indices(instances)
-    kept = pa.array(np.ones(len(things), bool))
+    kept = pa.array(np.ones(len(flat), bool))
     if labels.null_count < len(labels):
-        category, label = pc.struct_field(things, "category"), labels.take(row)
+        category, label = pc.struct_field(flat, "category"), labels.take(row)
         same = pc.fill_null(pc.equal(match_categories(category, classes, rule), label), False)
         kept = pc.or_(same, pc.or_(label.is_null(), category.is_null()))
-    texts = pc.struct_field(things, "region").filter(kept)
-    return _joined(texts, row.filter(kept).to_numpy(), len(instances))
+    texts = pc.struct_field(flat, "region").filter(kept)
+    return _join_by_row(texts, row.filter(kept).to_numpy(), len(instances))
 
 
-def _joined(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
-    """A JSON list of the texts of each row, null for a row of none; `row` ascends."""
+def _join_by_row(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
+    """A JSON list of the texts of each row, null for a row without any; `row` is sorted."""
     counts = np.bincount(row, minlength=rows)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     inside = pc.binary_join(pa.ListArray.from_arrays(offsets, texts), ",")
@@ -74,9 +74,9 @@ def _joined(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
 
 
 def gather_instances(listing: Listing) -> Listing:
-    """One row an image of a table with one a box: each box is of its own row's label.
+    """One row an image from a table with one row a box; each box is of its own row's label.
 
-    The image keeps a label where its boxes agree, and of other columns what its first row says.
+    The image keeps a label where all its rows agree, and the other columns of its first row.
     """
     coded = listing.image.dictionary_encode()
     image, names = coded.indices.to_numpy(), len(coded.dictionary)
@@ -89,22 +89,22 @@ def gather_instances(listing: Listing) -> Listing:
     regions = pc.struct_field(pc.list_flatten(boxes), "region")
     kind = instances_type(labels.type)
     counts = np.bincount(image[order][pc.list_parent_indices(boxes).to_numpy()], minlength=names)
-    together = pa.ListArray.from_arrays(
+    instances = pa.ListArray.from_arrays(
         pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32()),
         pa.StructArray.from_arrays([labels, regions], fields=list(kind.value_type)),
         mask=pa.array(counts == 0),
     )
     rows = listing.take(pa.array(first))
-    agreed = pa.array(_agree(listing.label, image, names))
-    label = pc.if_else(agreed, rows.label, pa.scalar(None, labels.type))
-    return replace(rows, label=label, instances=together)
+    agree = pa.array(_labels_agree(listing.label, image, names))
+    label = pc.if_else(agree, rows.label, pa.scalar(None, labels.type))
+    return replace(rows, label=label, instances=instances)
 
 
-def _agree(labels: pa.Array, image: np.ndarray, images: int) -> np.ndarray:
-    """Has each image one label in all its rows?"""
+def _labels_agree(labels: pa.Array, image: np.ndarray, images: int) -> np.ndarray:
+    """Does each image have the same label in all its rows?"""
     codes = labels.dictionary_encode().indices.fill_null(-1).to_numpy()
     low, high = np.full(images, len(codes)), np.full(images, -2)
     np.minimum.at(low, image, codes)
     np.maximum.at(high, image, codes)
-    agreed: np.ndarray = low == high
-    return agreed
+    agree: np.ndarray = low == high
+    return agree

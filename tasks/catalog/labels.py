@@ -1,4 +1,4 @@
-"""Matching the data's labels to the model's classes: by name, file or index; never by order."""
+"""Matches the labels of the data to the model's classes by name, file or index, not by order."""
 
 from __future__ import annotations
 
@@ -10,102 +10,102 @@ from tasks.catalog.settings import BY_INDEX, BY_NAME
 
 
 def match_labels(labels: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
-    """Each label as one of the model's class names, null where there is none.
+    """Each label as the name of one of the model's classes, null where there is none.
 
-    `rule` is "name", "index" or the address of a file that maps labels to classes. Integers of a
+    `rule` is "name", "index" or the address of a file that maps labels to classes. Integers in a
     table are indices, unless the model has classes of these names.
     """
     if labels.null_count == len(labels):
         return pa.nulls(len(labels), pa.string())
     coded = labels.dictionary_encode()
-    given = coded.dictionary.to_pylist()
-    names = [str(value) for value in given]
+    values = coded.dictionary.to_pylist()
+    names = [str(value) for value in values]
     if _are_indices(coded.dictionary, classes, rule):
-        meaning = [_class_at(value, classes) for value in given]
+        matched = [_class_by_index(value, classes) for value in values]
     elif rule == BY_NAME:
-        meaning = _by_name(names, classes)
+        matched = _match_names(names, classes)
     else:
-        meaning = _by_file(names, classes, rule)
-    return pa.array(meaning, pa.string()).take(coded.indices)
+        matched = _map_by_file(names, classes, rule)
+    return pa.array(matched, pa.string()).take(coded.indices)
 
 
 def match_categories(categories: pa.Array, classes: tuple[str, ...], rule: str) -> pa.Array:
-    """Each category of an annotation as a class name, null where it is none of the classes.
+    """Each category of an annotation as a class name, null where the model has no such class.
 
-    As labels are matched, but a data set may annotate more than the model knows.
+    Matched as labels are, but a dataset may annotate more categories than the model knows.
     """
     if categories.null_count == len(categories):
         return pa.nulls(len(categories), pa.string())
     coded = categories.dictionary_encode()
-    given = coded.dictionary.to_pylist()
+    values = coded.dictionary.to_pylist()
     if pa.types.is_integer(categories.type) and _are_indices(coded.dictionary, classes, rule):
-        meaning = [classes[value] if 0 <= value < len(classes) else None for value in given]
+        matched = [classes[value] if 0 <= value < len(classes) else None for value in values]
     else:
-        table = {} if rule in (BY_NAME, BY_INDEX) else _read(rule)
-        meaning = [_category(str(value), table, classes, rule) for value in given]
-    if not any(meaning):
-        names = [str(value) for value in given]
+        table = {} if rule in (BY_NAME, BY_INDEX) else _read_labels_file(rule)
+        matched = [_match_category(str(value), table, classes, rule) for value in values]
+    if not any(matched):
+        names = [str(value) for value in values]
         hints = [hint for name in names if (hint := suggest(name, classes))]
         raise UserError(
             f"none of the annotations' categories {list_names(names)} is one of the model's "
-            "classes "
-            f"{list_names(classes)}{hints[0] if hints else ''}: map them with --labels FILE "
-            "(category,class)"
+            f"classes {list_names(classes)}{hints[0] if hints else ''}: map them with --labels "
+            "FILE (category,class)"
         )
-    return pa.array(meaning, pa.string()).take(coded.indices)
+    return pa.array(matched, pa.string()).take(coded.indices)
 
 
-def _are_indices(given: pa.Array, classes: tuple[str, ...], rule: str) -> bool:
-    """Integers of a table are indices, unless the model has classes of these names."""
+def _are_indices(labels: pa.Array, classes: tuple[str, ...], rule: str) -> bool:
     if rule == BY_INDEX:
         return True
-    names = {str(value) for value in given.to_pylist()}
-    return rule == BY_NAME and pa.types.is_integer(given.type) and not names & set(classes)
+    names = {str(value) for value in labels.to_pylist()}
+    return rule == BY_NAME and pa.types.is_integer(labels.type) and not names & set(classes)
 
 
-def _category(name: str, table: dict[str, str], classes: tuple[str, ...], rule: str) -> str | None:
+def _match_category(
+    name: str, table: dict[str, str], classes: tuple[str, ...], rule: str
+) -> str | None:
     if name in table:
-        return _class_named(table[name], classes, rule)
+        return _class_by_name(table[name], classes, rule)
     return name if name in classes else None
 
 
-def _by_name(given: list[str], classes: tuple[str, ...]) -> list[str]:
-    unknown = sorted(set(given) - set(classes))
+def _match_names(labels: list[str], classes: tuple[str, ...]) -> list[str]:
+    unknown = sorted(set(labels) - set(classes))
     if unknown:
         raise UserError(
             f"the data's labels are not the model's classes: {list_names(unknown)} unknown; "
-            f"the data has {list_names(sorted(given))}; the model has {list_names(classes)}: "
+            f"the data has {list_names(sorted(labels))}; the model has {list_names(classes)}: "
             "map them with --labels FILE (label,class), or, if the labels are the model's "
             "indices, with --labels index"
         )
-    return given
+    return labels
 
 
-def _class_at(value: object, classes: tuple[str, ...]) -> str:
+def _class_by_index(value: object, classes: tuple[str, ...]) -> str:
     try:
         index = int(str(value))
     except ValueError:
         index = -1
     if not 0 <= index < len(classes):
         raise UserError(
-            f"label {value!r} is no index of the model's {len(classes)} classes "
+            f"label {value!r} is not an index of the model's {len(classes)} classes "
             f"(0 to {len(classes) - 1}): map labels with --labels FILE (label,class)"
         )
     return classes[index]
 
 
-def _by_file(given: list[str], classes: tuple[str, ...], path: str) -> list[str]:
-    table = _read(path)
-    missing = sorted(set(given) - table.keys())
+def _map_by_file(labels: list[str], classes: tuple[str, ...], path: str) -> list[str]:
+    table = _read_labels_file(path)
+    missing = sorted(set(labels) - table.keys())
     if missing:
         raise UserError(
             f"labels file {path} does not map {list_names(missing)}: add a line for each"
         )
-    return [_class_named(table[value], classes, path) for value in given]
+    return [_class_by_name(table[value], classes, path) for value in labels]
 
 
-def _read(path: str) -> dict[str, str]:
-    """The class that a file names for each label; of several columns the first counts."""
+def _read_labels_file(path: str) -> dict[str, str]:
+    """The class that a file names for each label, in its first column."""
     try:
         return {label: str(cells[0]) for label, cells in read_mapping(path).items()}
     except FileNotFoundError as error:
@@ -119,11 +119,11 @@ def _read(path: str) -> dict[str, str]:
         ) from error
 
 
-def _class_named(name: str, classes: tuple[str, ...], path: str) -> str:
+def _class_by_name(name: str, classes: tuple[str, ...], path: str) -> str:
     if name in classes:
         return name
     if name.isdigit():
-        return _class_at(name, classes)
+        return _class_by_index(name, classes)
     raise UserError(
         f"labels file {path} maps to {name!r}, which the model does not have; "
         f"it has {list_names(classes)}"

@@ -1,4 +1,4 @@
-"""What every form of dataset becomes: images in order, and what the data says of each. A leaf."""
+"""What every form of dataset becomes: images in order, with labels, masks and instances."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from upath import UPath
 from models.errors import UserError
 from tasks.catalog.settings import BoxFormat
 
-PICTURES = frozenset(  # torchvision's ImageFolder's, and what else is read
+PICTURES = frozenset(  # the suffixes of torchvision's ImageFolder, and what else can be read
     (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".avif")
 )
 SPLITS = (("train",), ("val", "validation", "valid"), ("test",))  # WILDS numbers them 0, 1, 2
@@ -25,7 +25,7 @@ class Columns:
     label: str | None = None
     mask: str | None = None
     key: str | None = None
-    boxes: tuple[str, ...] = ()  # four columns, or one that holds four numbers or lists of them
+    boxes: tuple[str, ...] = ()  # four columns, or one with four numbers or lists of four
     box_format: BoxFormat = "xywh"
 
 
@@ -38,17 +38,17 @@ class Listing:
     image: pa.Array  # string
     label: pa.Array  # string or integer, null where unknown
     masks: pa.Array  # list of strings, null where there are none
-    instances: pa.Array  # list of {category: string or integer, region: JSON}; null: none are known
-    extra: pa.Table  # the user's further columns
-    mask_values: str = "nonzero"  # what this dataset's own masks call foreground
+    instances: pa.Array  # list of {category: string or integer, region: JSON}, null without any
+    extra: pa.Table  # the user's other columns
+    mask_values: str = "nonzero"  # of the foreground in the masks of this dataset
 
     def take(self, rows: pa.Array) -> Listing:
         columns = ("key", "image", "label", "masks", "instances", "extra")
         return replace(self, **{name: getattr(self, name).take(rows) for name in columns})
 
 
-def unlabelled(root: UPath, image: pa.Array) -> Listing:
-    """Images of which nothing else is known yet."""
+def unlabelled_listing(root: UPath, image: pa.Array) -> Listing:
+    """Images without labels, masks and instances."""
     return Listing(
         root,
         key=image,
@@ -60,8 +60,8 @@ def unlabelled(root: UPath, image: pa.Array) -> Listing:
     )
 
 
-def texts(names: Iterable[str]) -> pa.Array:
-    """File names as a column; one that is no text cannot be written to any table."""
+def text_column(names: Iterable[str]) -> pa.Array:
+    """File names as a column; refuses one that is not UTF-8 and so fits in no table."""
     try:
         return pa.array(names, pa.string())
     except UnicodeEncodeError as error:
@@ -73,7 +73,7 @@ def instances_type(category: pa.DataType) -> pa.DataType:
 
 
 def split_names(split: str) -> tuple[str, ...]:
-    """A split's name, then its usual other names."""
+    """The name of a split, then its other usual names."""
     for names in SPLITS:
         if split in names:
             return (split, *(name for name in names if name != split))

@@ -1,4 +1,4 @@
-"""Files that say something of each label: a JSON object, or CSV lines that begin with it."""
+"""Files that map each label to something: a JSON object, or CSV lines that begin with a label."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.errors import MappingFileError
 
 
 def read_mapping(path: str) -> dict[str, list[Any]]:
-    """What follows each label: the value of a JSON object, or a line's other columns."""
+    """What each label maps to: the value in a JSON object, or the other columns of a CSV line."""
     file = as_path(path)
     if not file.is_file():
         raise FileNotFoundError(path)

@@ -1,4 +1,4 @@
-"""Which of the known names is meant by an address: exactly, or by its last parts where unique."""
+"""Matches addresses to names: exactly, or by their last parts where these are unique."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Iterator, Sequence
 from models.errors import UserError, list_names
 
 
-def pair_names(addresses: Sequence[str], known: Sequence[str]) -> list[int | None]:
-    """The place of each address among the known names, None where there is none.
+def pair_names(addresses: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """The index of the name that each address means, None where there is none.
 
-    Where no address stands there as it is, its last parts (`val/1` of `/data/val/1`) and then its
-    bare name may mean a known one, each of which belongs to one address only.
+    Where no address is a name as it is, its last parts (`val/1` of `/data/val/1`) may be one, or
+    its file name may be that of a single name. Each name belongs to one address only.
     """
-    places = {name: place for place, name in enumerate(known)}
-    exact = [places.get(address) for address in addresses]
-    if any(place is not None for place in exact):
+    by_name = {name: index for index, name in enumerate(names)}
+    exact = [by_name.get(address) for address in addresses]
+    if any(index is not None for index in exact):
         return exact
-    bare: dict[str, list[int]] = {}
-    for place, name in enumerate(known):
-        bare.setdefault(name.rpartition("/")[2], []).append(place)
-    found = [_loosely(address, places, bare, known) for address in addresses]
-    _refuse_shared(addresses, found, known)
-    return found
+    by_file_name: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        by_file_name.setdefault(name.rpartition("/")[2], []).append(index)
+    indices = [_find_by_tail(address, by_name, by_file_name, names) for address in addresses]
+    _refuse_shared_names(addresses, indices, names)
+    return indices
 
 
-def _loosely(
-    address: str, places: dict[str, int], bare: dict[str, list[int]], known: Sequence[str]
+def _find_by_tail(
+    address: str, by_name: dict[str, int], by_file_name: dict[str, list[int]], names: Sequence[str]
 ) -> int | None:
-    tail = next((places[tail] for tail in _tails(address) if tail in places), None)
-    if tail is not None:
-        return tail
-    same = bare.get(address.rpartition("/")[2], [])
+    index = next((by_name[tail] for tail in _tails(address) if tail in by_name), None)
+    if index is not None:
+        return index
+    same = by_file_name.get(address.rpartition("/")[2], [])
     if len(same) > 1:
-        names = list_names(known[place] for place in same)
-        raise UserError(f"{address!r} may mean {names}: give names relative to one folder")
+        candidates = list_names(names[index] for index in same)
+        raise UserError(f"{address!r} may mean {candidates}: give names relative to one folder")
     return same[0] if same else None
 
 
@@ -44,13 +44,13 @@ def _tails(address: str) -> Iterator[str]:
         yield address
 
 
-def _refuse_shared(
-    addresses: Sequence[str], found: Sequence[int | None], known: Sequence[str]
+def _refuse_shared_names(
+    addresses: Sequence[str], indices: Sequence[int | None], names: Sequence[str]
 ) -> None:
     owners: dict[int, str] = {}
-    for address, place in zip(addresses, found, strict=True):
-        if place is not None and owners.setdefault(place, address) != address:
+    for address, index in zip(addresses, indices, strict=True):
+        if index is not None and owners.setdefault(index, address) != address:
             raise UserError(
-                f"{known[place]!r} may belong to {owners[place]!r} or to {address!r}: "
+                f"{names[index]!r} may belong to {owners[index]!r} or to {address!r}: "
                 "give names relative to one folder"
             )

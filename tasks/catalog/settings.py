@@ -29,12 +29,12 @@ class DataSettings(BaseModel):
         None, description="COCO's annotations (JSON) of the images: polygons, run lengths, boxes."
     )
     masks: str | None = Field(
-        None, description="Folder with a mask, or a folder of masks, of each image's stem."
+        None, description="Folder with a mask, or a folder of masks, for each image's stem."
     )
     mask_values: str | None = Field(
         None,
-        description="What a mask marks: nonzero, values (1,3 or #ff0000), voc, or a file of "
-        "values by label; as the dataset says, else nonzero.",
+        description="Foreground values of masks: nonzero, a list (1,3 or #ff0000), voc, or a file "
+        "of values by label; by default those of the dataset, else nonzero.",
     )
     polarity: Literal["foreground", "background"] = Field(
         "foreground", description="What masks and regions mark."
@@ -56,15 +56,15 @@ class DataSettings(BaseModel):
     )
     key_column: str | None = Field(None, description="Column with a unique key for each row.")
     split: str | None = Field(
-        None, description="Only this split: of the column 'split', of split folders, of a dataset."
+        None, description="Take only this split: of the column 'split', split folders or dataset."
     )
-    sample: int | None = Field(None, ge=1, description="So many images, stratified by label.")
-    limit: int | None = Field(None, ge=1, description="Only the first so many images.")
+    sample: int | None = Field(None, ge=1, description="This many images, stratified by label.")
+    limit: int | None = Field(None, ge=1, description="The first images, at most this many.")
     seed: int = Field(0, description="Seed of the sample.")
 
     @field_validator("box_columns")
     @classmethod
-    def _make_a_box(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _check_box_columns(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if names is not None and len(names) not in (1, 4):
-            raise ValueError("four columns make a box, or one that holds boxes")
+            raise ValueError("give four columns that make a box, or one that holds boxes")
         return names

@@ -1,4 +1,4 @@
-"""Tables of images: CSV, JSONL and Parquet; columns that are not ours stay as they are."""
+"""Tables of images: CSV, JSONL and Parquet; other columns of the user stay as they are."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tasks.catalog.mask_files import lists_of
 from tasks.storage.files import read_bytes, read_table
 
 TABLES = (".csv", ".jsonl", ".parquet")
-IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # found by themselves, in this order
+IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # the usual names, in this order
 LABEL_COLUMNS = ("label", "y")
 MASK_COLUMNS = ("mask", "masks", "mask_file_name")
 KEY_COLUMNS = ("row_id",)
-SEVERAL = "|"  # between the masks of one image in a CSV
-LARGEST_WHOLE = 2.0**53  # up to which a float64 counts every integer
+MASK_SEPARATOR = "|"  # between the masks of one image in a CSV
+LARGEST_INTEGER = 2.0**53  # a float64 holds every integer below
 LONGEST_LINE = 1 << 26  # bytes of a JSONL line
 DEEPEST = 64  # brackets open at once in a JSONL line
 
@@ -36,19 +36,19 @@ def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) ->
     table = _keep_split(_read(path), split, path)
     if table.num_rows == 0:
         raise NothingToAudit(f"table {path} holds no rows{f' of split {split!r}' if split else ''}")
-    image = _image_column(table, columns, path)
-    label = _column(table, columns.label, _usual_labels(table, columns), "label", path)
-    mask = _column(table, columns.mask, MASK_COLUMNS, "mask", path)
-    key = _column(table, columns.key, KEY_COLUMNS, "key", path) or image
+    image = _find_image_column(table, columns, path)
+    label = _find_column(table, columns.label, _usual_label_columns(table, columns), "label", path)
+    mask = _find_column(table, columns.mask, MASK_COLUMNS, "mask", path)
+    key = _find_column(table, columns.key, KEY_COLUMNS, "key", path) or image
     instances = boxes_of(table, columns, path)
     used = {name for name in (image, label, mask, key) if name is not None}
     count = table.num_rows
     listing = Listing(
         root,
-        key=_filled(table, key, path),
-        image=_filled(table, image, path),
-        label=_labels(table[label], path) if label else pa.nulls(count, pa.string()),
-        masks=_masks(table[mask], path) if mask else pa.nulls(count, pa.list_(pa.string())),
+        key=_required_texts(table, key, path),
+        image=_required_texts(table, image, path),
+        label=_read_labels(table[label], path) if label else pa.nulls(count, pa.string()),
+        masks=_read_masks(table[mask], path) if mask else pa.nulls(count, pa.list_(pa.string())),
         instances=pa.nulls(count, instances_type(pa.string())) if instances is None else instances,
         extra=table.drop_columns(sorted(used)),
     )
@@ -59,30 +59,30 @@ def _read(path: UPath) -> pa.Table:
     suffix = path.suffix.lower()
     if suffix not in TABLES:
         raise UserError(
-            f"data {path} is no folder, no table ({' '.join(TABLES)}) and no annotations (.json)"
+            f"data {path} is neither a folder, a table ({' '.join(TABLES)}) nor annotations (.json)"
         )
     try:
-        table = _typed(path) if suffix == ".csv" else _typed_by_itself(path)
+        table = _read_csv(path) if suffix == ".csv" else _read_typed(path)
     except (pa.ArrowException, OSError) as error:
-        told = str(error).splitlines()[0]
-        raise UserError(f"table {path} cannot be read as {path.suffix}: {told}") from error
-    pa.default_memory_pool().release_unused()  # what reading took, before as much is taken again
+        reason = str(error).splitlines()[0]
+        raise UserError(f"table {path} cannot be read as {path.suffix}: {reason}") from error
+    pa.default_memory_pool().release_unused()  # before the catalog takes as much again
     names = table.column_names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"table {path} has several columns {list_names(twice)}: rename them")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UserError(f"table {path} has several columns {list_names(repeated)}: rename them")
     return table
 
 
-def _typed_by_itself(path: UPath) -> pa.Table:
+def _read_typed(path: UPath) -> pa.Table:
     if path.suffix.lower() == ".parquet":
         return read_table(path)
     _refuse_deep(path)
     blocks = pyarrow.json.ReadOptions(block_size=LONGEST_LINE)
-    table = pyarrow.json.read_json(_source(path), read_options=blocks)
+    table = pyarrow.json.read_json(_arrow_source(path), read_options=blocks)
     try:
         table.validate(full=True)
-    except pa.ArrowInvalid as error:  # Arrow 25 miscounts [null, 1] where no list had a value yet
+    except pa.ArrowInvalid as error:  # Arrow 25 misreads [null, 1] before any list has had a value
         raise UserError(
             f"table {path} has lists that begin with null, which are misread: "
             "leave nulls out of them, or write the table as Parquet"
@@ -91,42 +91,42 @@ def _typed_by_itself(path: UPath) -> pa.Table:
 
 
 def _refuse_deep(path: UPath) -> None:
-    """Arrow's reader calls itself for each level, and ends the process when the stack does."""
+    """Arrow's reader recurses at each level, and crashes the process when the stack overflows."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.count(b"[") + line.count(b"{") > DEEPEST < _depth(line):
                 raise UserError(
-                    f"table {path} has lists in lists more than {DEEPEST} deep in line {number}: "
+                    f"table {path} has lists nested more than {DEEPEST} deep in line {number}: "
                     "write plain values"
                 )
 
 
 def _depth(line: bytes) -> int:
-    """The most brackets that are open at once, those inside of texts left out."""
+    """The most brackets that are open at once, not counting those in texts."""
     brackets = np.frombuffer(re.sub(rb'"(?:\\.|[^"\\])*"|[^][{}]', b"", line), np.uint8)
     opening = np.isin(brackets, np.frombuffer(b"[{", np.uint8))
     return int(np.cumsum(np.where(opening, 1, -1)).max(initial=0))
 
 
-def _typed(path: UPath) -> pa.Table:
-    """A CSV with numbers where every value is one, and `007` left a text: nothing is lost."""
-    source = _source(path)
-    quoted = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    with pyarrow.csv.open_csv(source, parse_options=quoted) as file:
+def _read_csv(path: UPath) -> pa.Table:
+    """A CSV whose columns are numbers where that loses nothing: `007` stays text."""
+    source = _arrow_source(path)
+    multiline = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    with pyarrow.csv.open_csv(source, parse_options=multiline) as file:
         header = file.schema.names
     as_texts = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
     )
-    single = pyarrow.csv.ReadOptions(use_threads=False)  # many threads hold many blocks
-    texts = pyarrow.csv.read_csv(_source(path), single, quoted, as_texts)
-    return pa.table([_typed_column(column) for column in texts.columns], names=texts.column_names)
+    single = pyarrow.csv.ReadOptions(use_threads=False)  # threads would hold many blocks
+    texts = pyarrow.csv.read_csv(_arrow_source(path), single, multiline, as_texts)
+    return pa.table([_infer_type(column) for column in texts.columns], names=texts.column_names)
 
 
-def _source(path: UPath) -> Any:
+def _arrow_source(path: UPath) -> Any:
     return str(path) if is_local(path) else pa.BufferReader(read_bytes(str(path)))
 
 
-def _typed_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def _infer_type(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     values = pc.if_else(pc.equal(texts, ""), None, texts)
     if values.null_count == len(values):
         return texts
@@ -146,22 +146,22 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
         return table
     if "split" not in table.column_names:
         raise UserError(f"table {path} has no column 'split': drop --split")
-    splits = _plain(table, "split", path)
-    known = [str(value) for value in pc.unique(splits).to_pylist()]
-    wanted = split_names(split)
+    splits = _as_texts(table, "split", path)
+    values = [str(value) for value in pc.unique(splits).to_pylist()]
+    aliases = split_names(split)
     if pa.types.is_integer(table["split"].type):  # WILDS: 0 train, 1 validation, 2 test
-        wanted += tuple(str(number) for number, names in enumerate(SPLITS) if split in names)
-    found = next((name for name in wanted if name in known), None)
-    if found is None:
+        aliases += tuple(str(number) for number, names in enumerate(SPLITS) if split in names)
+    value = next((name for name in aliases if name in values), None)
+    if value is None:
         raise UserError(
-            f"table {path} has no split {split!r}{suggest(split, known)}; it has "
-            f"{list_names(known)}"
+            f"table {path} has no split {split!r}{suggest(split, values)}; it has "
+            f"{list_names(values)}"
         )
-    return table.filter(pc.equal(splits, found))
+    return table.filter(pc.equal(splits, value))
 
 
-def _image_column(table: pa.Table, columns: Columns, path: UPath) -> str:
-    image = _column(table, columns.image, IMAGE_COLUMNS, "image", path)
+def _find_image_column(table: pa.Table, columns: Columns, path: UPath) -> str:
+    image = _find_column(table, columns.image, IMAGE_COLUMNS, "image", path)
     if image is None:
         raise UserError(
             f"table {path} has columns {list_names(table.column_names)}, none of them "
@@ -169,87 +169,86 @@ def _image_column(table: pa.Table, columns: Columns, path: UPath) -> str:
         )
     if not _is_text(table[image].type):
         raise UserError(
-            f"table {path} holds {table[image].type} in column {image!r}, and file names are "
-            "needed: write pictures that lie inside a table to files, and a table with their names"
+            f"table {path} has {table[image].type} in column {image!r}, not file names: write the "
+            "pictures to files, and a table with their names"
         )
     return image
 
 
-def _usual_labels(table: pa.Table, columns: Columns) -> tuple[str, ...]:
-    """`y` beside `x` is a place in the picture, no label."""
-    placed = {"y"} if "x" in table.column_names else set()
-    return tuple(name for name in LABEL_COLUMNS if name not in placed | set(columns.boxes))
+def _usual_label_columns(table: pa.Table, columns: Columns) -> tuple[str, ...]:
+    """`y` beside `x` is a coordinate, not a label."""
+    coordinates = {"y"} if "x" in table.column_names else set()
+    return tuple(name for name in LABEL_COLUMNS if name not in coordinates | set(columns.boxes))
 
 
-def _column(
-    table: pa.Table, named: str | None, usual: tuple[str, ...], role: str, path: UPath
+def _find_column(
+    table: pa.Table, column: str | None, usual: tuple[str, ...], role: str, path: UPath
 ) -> str | None:
-    if named is None:
+    if column is None:
         return next((name for name in usual if name in table.column_names), None)
-    if named not in table.column_names:
+    if column not in table.column_names:
         raise UserError(
-            f"table {path} has no {role} column {named!r}{suggest(named, table.column_names)}; "
+            f"table {path} has no {role} column {column!r}{suggest(column, table.column_names)}; "
             f"it has {list_names(table.column_names)}"
         )
-    return named
+    return column
 
 
-def _labels(column: pa.ChunkedArray, path: UPath) -> pa.Array:
+def _read_labels(column: pa.ChunkedArray, path: UPath) -> pa.Array:
     column = column.combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_floating(column.type):
-        column = _whole(column)
+        column = _to_integers(column)
     if pa.types.is_integer(column.type):
         return column
     if _is_text(column.type) or pa.types.is_null(column.type):
-        return _nulled(column.cast(pa.string()))
+        return _empty_to_null(column.cast(pa.string()))
     raise UserError(
-        f"table {path} has labels of type {column.type}: one class name or index an image is "
-        "allowed; several labels an image cannot be audited"
+        f"table {path} has labels of type {column.type}: give one class name or index an image; "
+        "several labels an image cannot be audited"
     )
 
 
-def _whole(numbers: pa.Array) -> pa.Array:
-    """Integers that pandas made fractions because some are missing; others as they are."""
-    known = pc.if_else(pc.is_nan(numbers), None, numbers)
-    exact = pc.and_(pc.equal(known, pc.floor(known)), pc.less(pc.abs(known), LARGEST_WHOLE))
-    whole = pc.all(exact).as_py()
-    return known.cast(pa.int64()) if whole else numbers
+def _to_integers(numbers: pa.Array) -> pa.Array:
+    """Integers that pandas wrote as fractions because some are missing; other numbers stay."""
+    valid = pc.if_else(pc.is_nan(numbers), None, numbers)
+    whole = pc.and_(pc.equal(valid, pc.floor(valid)), pc.less(pc.abs(valid), LARGEST_INTEGER))
+    return valid.cast(pa.int64()) if pc.all(whole).as_py() else numbers
 
 
-def _masks(column: pa.ChunkedArray, path: UPath) -> pa.Array:
-    """Each row's masks as a list; a row of none is null."""
+def _read_masks(column: pa.ChunkedArray, path: UPath) -> pa.Array:
+    """Each row's masks as a list; null for a row without masks."""
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         masks = column.combine_chunks()
         texts, row = pc.list_flatten(masks), pc.list_parent_indices(masks)
         if _is_text(texts.type) or pa.types.is_null(texts.type):
-            texts = _nulled(texts.cast(pa.string()))
+            texts = _empty_to_null(texts.cast(pa.string()))
             row = row.filter(texts.is_valid()).to_numpy()
             return lists_of(texts.drop_null(), pa.array(np.bincount(row, minlength=len(masks))))
     if not _is_text(kind) and not pa.types.is_null(kind):
         raise UserError(
             f"table {path} has masks of type {kind}: an address or a list of them is needed"
         )
-    texts = _nulled(column.combine_chunks().cast(pa.string()))
+    texts = _empty_to_null(column.combine_chunks().cast(pa.string()))
     if path.suffix.lower() == ".csv":
-        return pc.split_pattern(texts, SEVERAL)
+        return pc.split_pattern(texts, MASK_SEPARATOR)
     offsets = pa.array(range(len(texts) + 1), pa.int32())
     return pa.ListArray.from_arrays(offsets, texts, mask=texts.is_null())
 
 
-def _filled(table: pa.Table, name: str, path: UPath) -> pa.Array:
-    texts = _nulled(_plain(table, name, path).combine_chunks())
+def _required_texts(table: pa.Table, name: str, path: UPath) -> pa.Array:
+    texts = _empty_to_null(_as_texts(table, name, path).combine_chunks())
     if texts.null_count:
         raise UserError(f"table {path} has {texts.null_count} rows without {name!r}")
     return texts
 
 
-def _plain(table: pa.Table, name: str, path: UPath) -> pa.ChunkedArray:
+def _as_texts(table: pa.Table, name: str, path: UPath) -> pa.ChunkedArray:
     kind = table[name].type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        raise UserError(f"table {path} has {kind} in column {name!r}: texts or numbers needed")
+        raise UserError(f"table {path} has {kind} in column {name!r}: texts or numbers are needed")
     return table[name].cast(pa.string())
 
 
@@ -259,6 +258,6 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(is_text(plain) for is_text in texts)
 
 
-def _nulled(texts: pa.Array) -> pa.Array:
+def _empty_to_null(texts: pa.Array) -> pa.Array:
     empty = pc.equal(texts, "")
     return pc.if_else(empty, None, texts) if pc.any(empty).as_py() else texts

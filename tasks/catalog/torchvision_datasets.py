@@ -1,4 +1,4 @@
-"""torchvision's datasets that lie on disk, by name; nothing is downloaded."""
+"""torchvision's datasets by name, from files on disk; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from models.addresses import as_path, is_local
 from models.errors import NothingToAudit, UserError, describe_error, list_names, suggest
-from tasks.catalog.listing import Listing, unlabelled
+from tasks.catalog.listing import Listing, unlabelled_listing
 from tasks.catalog.voc import list_voc
 
 PREFIX = "torchvision:"
@@ -21,8 +21,8 @@ TRIMAP_VALUES = "1,3"  # the animal and its uncertain edge; 2 is the background
 
 
 @dataclass(frozen=True)
-class Files:
-    """What a dataset keeps: its pictures' paths, their classes, and masks where it has them."""
+class DatasetFiles:
+    """The files of a dataset: paths of the pictures, their classes, and masks where it has any."""
 
     paths: list[str]
     labels: list[str] | list[int]
@@ -39,7 +39,7 @@ def list_torchvision_dataset(address: str, images: str | None, split: str | None
         )
     if images is None or not is_local(images) or not Path(images).is_dir():
         raise UserError(
-            f"{address} needs a local folder that torchvision has filled, found {images!r}: "
+            f"{address} needs the local folder of torchvision's files, found {images!r}: "
             "give it with --images FOLDER"
         )
     root = as_path(images)
@@ -49,7 +49,9 @@ def list_torchvision_dataset(address: str, images: str | None, split: str | None
     if name == VOC:
         return list_voc(as_path(Path(dataset.images[0]).parent.parent), dataset.image_set)
     files = READERS[name](dataset)
-    listing = unlabelled(root, pa.array([os.path.relpath(path, root) for path in files.paths]))
+    listing = unlabelled_listing(
+        root, pa.array([os.path.relpath(path, root) for path in files.paths])
+    )
     listing = replace(listing, label=pa.array(files.labels))
     if files.masks is None:
         return listing
@@ -58,7 +60,7 @@ def list_torchvision_dataset(address: str, images: str | None, split: str | None
 
 
 def _open(name: str, root: Path, split: str | None) -> Any:
-    """The dataset itself; what torchvision says against it is the mistake's reason."""
+    """Open the dataset; an error of torchvision becomes the reason of a UserError."""
     from torchvision import datasets
 
     kind = getattr(datasets, name)
@@ -68,10 +70,13 @@ def _open(name: str, root: Path, split: str | None) -> Any:
     _refuse_unpacking(name, root, split)
     try:
         return kind(root, **({word: split or ""} if word else {}))
-    except Exception as error:  # each dataset's reading has exceptions of its own
-        wanted = "name a split with --split: " if split is None and word else ""
-        hint = f": it must lie in {root} as torchvision unpacks it" if not wanted else ""
-        raise UserError(f"{PREFIX}{name}: {wanted}{describe_error(error)}{hint}") from error
+    except Exception as error:  # each dataset has its own exceptions
+        reason = describe_error(error)
+        if split is None and word:
+            message = f"name a split with --split: {reason}"
+        else:
+            message = f"{reason}: it must lie in {root} as torchvision unpacks it"
+        raise UserError(f"{PREFIX}{name}: {message}") from error
 
 
 def _parameters(kind: Callable[..., Any]) -> tuple[str, ...]:
@@ -79,7 +84,7 @@ def _parameters(kind: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _refuse_unpacking(name: str, root: Path, split: str | None) -> None:
-    """ImageNet's class would unpack archives, Caltech's make a folder: we only read."""
+    """ImageNet's class would unpack archives, Caltech's would make a folder: we only read."""
     needed = {"ImageNet": ("meta.bin", split or ""), "Caltech101": ("caltech101",)}
     missing = [part for part in needed.get(name, ()) if not (root / part).exists()]
     if missing:
@@ -89,53 +94,53 @@ def _refuse_unpacking(name: str, root: Path, split: str | None) -> None:
         )
 
 
-def _samples(dataset: Any) -> Files:
-    """Most datasets: (path, class) pairs, or two lists, of which the names differ."""
+def _list_samples(dataset: Any) -> DatasetFiles:
+    """Most datasets have (path, class) pairs, or two lists, under different names."""
     pairs = getattr(dataset, "_samples", None) or getattr(dataset, "samples", None)
     if pairs is None:
         pairs = zip(dataset._image_files, dataset._labels, strict=True)
     pairs = list(pairs)
     numbers = [int(number) for _, number in pairs]
     classes = getattr(dataset, "classes", None)
-    labels = numbers if classes is None else [_name(classes[number]) for number in numbers]
-    return Files([str(path) for path, _ in pairs], labels)
+    labels = numbers if classes is None else [_first_name(classes[number]) for number in numbers]
+    return DatasetFiles([str(path) for path, _ in pairs], labels)
 
 
-def _name(given: str | tuple[str, ...]) -> str:
-    """ImageNet's classes have several names, of which the first is the models' own."""
-    return given if isinstance(given, str) else given[0]
+def _first_name(names: str | tuple[str, ...]) -> str:
+    """ImageNet's classes have several names; models use the first."""
+    return names if isinstance(names, str) else names[0]
 
 
-def _pets(dataset: Any) -> Files:
-    return Files(
+def _list_pets(dataset: Any) -> DatasetFiles:
+    return DatasetFiles(
         [str(path) for path in dataset._images],
         [dataset.classes[number] for number in dataset._labels],
         [os.path.relpath(path, dataset.root) for path in dataset._segs],
     )
 
 
-def _caltech(dataset: Any) -> Files:
+def _list_caltech(dataset: Any) -> DatasetFiles:
     names = [dataset.categories[number] for number in dataset.y]
     folder = Path(dataset.root, "101_ObjectCategories")
     numbered = zip(names, dataset.index, strict=True)
-    return Files([str(folder / name / f"image_{n:04d}.jpg") for name, n in numbered], names)
+    return DatasetFiles([str(folder / name / f"image_{n:04d}.jpg") for name, n in numbered], names)
 
 
 VOC = "VOCSegmentation"
-READERS: dict[str, Callable[[Any], Files]] = {
-    "OxfordIIITPet": _pets,
-    VOC: _samples,  # by its own room
-    "Caltech101": _caltech,
-    "Country211": _samples,
-    "DTD": _samples,
-    "EuroSAT": _samples,
-    "FGVCAircraft": _samples,
-    "Flowers102": _samples,
-    "Food101": _samples,
-    "GTSRB": _samples,
-    "ImageNet": _samples,
-    "Imagenette": _samples,
-    "RenderedSST2": _samples,
-    "StanfordCars": _samples,
-    "SUN397": _samples,
+READERS: dict[str, Callable[[Any], DatasetFiles]] = {
+    "OxfordIIITPet": _list_pets,
+    VOC: _list_samples,  # not called: list_voc reads it
+    "Caltech101": _list_caltech,
+    "Country211": _list_samples,
+    "DTD": _list_samples,
+    "EuroSAT": _list_samples,
+    "FGVCAircraft": _list_samples,
+    "Flowers102": _list_samples,
+    "Food101": _list_samples,
+    "GTSRB": _list_samples,
+    "ImageNet": _list_samples,
+    "Imagenette": _list_samples,
+    "RenderedSST2": _list_samples,
+    "StanfordCars": _list_samples,
+    "SUN397": _list_samples,
 }

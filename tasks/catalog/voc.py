@@ -10,13 +10,13 @@ import pyarrow as pa
 from upath import UPath
 
 from models.errors import NothingToAudit, UserError, list_names, suggest
-from tasks.catalog.listing import PICTURES, Listing, unlabelled
+from tasks.catalog.listing import PICTURES, Listing, unlabelled_listing
 from tasks.catalog.mask_values import BY_VOC
 from tasks.storage.files import join, read_bytes, walk
 
 IMAGES, MASKS, OBJECTS = "JPEGImages", "SegmentationClass", "Annotations"
 LISTS = "ImageSets/Segmentation"
-READERS = 16  # threads for the small files of the objects
+READERS = 16  # threads for the small files of objects
 
 
 def is_voc(root: UPath) -> bool:
@@ -26,29 +26,30 @@ def is_voc(root: UPath) -> bool:
 def list_voc(root: UPath, split: str | None) -> Listing:
     """The images of a split, or all with a mask; labelled where all objects are of one class."""
     masks = {name.rpartition(".")[0]: name for name in walk(root / MASKS, PICTURES)}
-    stems = sorted(masks) if split is None else _listed(root, split)
+    stems = sorted(masks) if split is None else _read_split(root, split)
     if not stems:
         raise NothingToAudit(f"VOC folder {root} holds no images{f' of {split}' if split else ''}")
-    found = [masks.get(stem) for stem in stems]
-    listing = unlabelled(root, pa.array([f"{IMAGES}/{stem}.jpg" for stem in stems], pa.string()))
+    listing = unlabelled_listing(
+        root, pa.array([f"{IMAGES}/{stem}.jpg" for stem in stems], pa.string())
+    )
     return replace(
         listing,
         label=pa.array(_only_classes(root, stems), pa.string()),
         masks=pa.array(
-            [None if mask is None else [f"{MASKS}/{mask}"] for mask in found],
+            [[f"{MASKS}/{masks[stem]}"] if stem in masks else None for stem in stems],
             pa.list_(pa.string()),
         ),
         mask_values=BY_VOC,
     )
 
 
-def _listed(root: UPath, split: str) -> list[str]:
+def _read_split(root: UPath, split: str) -> list[str]:
     file = root / LISTS / f"{split}.txt"
     if not file.is_file():
-        known = [name.removesuffix(".txt") for name in walk(root / LISTS, frozenset({".txt"}))]
+        splits = [name.removesuffix(".txt") for name in walk(root / LISTS, frozenset({".txt"}))]
         raise UserError(
-            f"VOC folder {root} has no split {split!r}{suggest(split, known)}; "
-            f"{LISTS} has {list_names(known)}"
+            f"VOC folder {root} has no split {split!r}{suggest(split, splits)}; "
+            f"{LISTS} has {list_names(splits)}"
         )
     text: str = file.read_text(encoding="utf-8")
     return text.split()
@@ -63,7 +64,7 @@ def _only_classes(root: UPath, stems: list[str]) -> list[str | None]:
 
 
 def _only_class(address: str) -> str | None:
-    """The class of all objects in a picture; None for several, for none, and for no such file."""
+    """The class of all objects in a picture; None for several or no classes, or without a file."""
     try:
         objects = ElementTree.fromstring(read_bytes(address)).iterfind("object/name")
     except FileNotFoundError:

@@ -27,7 +27,7 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder, is_finished
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema import CostSummary
-from tasks.storage.files import read_footer, sweep
+from tasks.storage.files import read_footer, remove_temporary_files
 
 
 def attribute_run(
@@ -35,7 +35,7 @@ def attribute_run(
 ) -> CostSummary:
     """Compute every part of the run that is not there; costs no cluster when all are."""
     job = job_of(run, compute)
-    sweep(run.path)
+    remove_temporary_files(run.path)
     progress = Progress(total=read_footer(run.catalog).num_rows)
     unfinished = list(_find_unfinished(job, progress))
 
@@ -53,7 +53,7 @@ def attribute_run(
                 survey_layers(client, job, list(missing_surveys(job)))
                 attribute_shards(client, job, unfinished, progress, report)
         finally:
-            sweep(run.path)
+            remove_temporary_files(run.path)
             forget_notes(run)
     if progress.broken:
         raise UnfinishedRun(

@@ -44,7 +44,8 @@ def estimates_of(run: Run) -> Estimates | None:
         return Estimates(pair_N2, asked, False)
     if len(pair_N2) < FEWEST:
         return Estimates(pair_N2, LEAST, False)
-    least = fit_confidence([(confidence, iou) for confidence, iou in pair_N2]).smallest(SHARE)
+    calibration = fit_confidence([(confidence, iou) for confidence, iou in pair_N2])
+    least = calibration.least_confidence(SHARE)
     return Estimates(pair_N2, 1.0 if least is None else least, True)
 
 

@@ -1,1 +1,1 @@
-"""From bytes to pixels: pictures of every mode, masks, and regions that are drawn."""
+"""From bytes to pixels: pictures, masks, regions, and estimated foregrounds."""

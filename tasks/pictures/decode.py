@@ -1,6 +1,6 @@
 """From the bytes of any picture to uint8 RGB, or one line that says why not.
 
-Sizes are checked before a pixel is unpacked, and no decoder is asked that runs other programs.
+Sizes are checked before any pixel is unpacked, and no decoder is used that runs other programs.
 Shapes: C=3 colours, H rows, W columns.
 """
 
@@ -23,18 +23,18 @@ from models.classifier.preprocessing import LARGEST
 from models.errors import PictureError
 from tasks.pictures import jpeg_header
 
-VERSION = 1  # of the pixels that bytes give: raised, with CHANGELOG, when any picture's change
+VERSION = 1  # raise it, with CHANGELOG, when the pixels of any picture change
 
-Image.init()  # registers what this Pillow knows
-FORMATS = tuple(  # of the many that PIL knows, those that run nothing: EPS would call Ghostscript
+Image.init()  # registers the formats of this Pillow
+FORMATS = tuple(  # those of PIL's that run no other program, as EPS does with Ghostscript
     name
     for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
     if name in Image.OPEN
 )
 PNG_START = b"\x89PNG\r\n\x1a\n"
-PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # chunks that a picture needs
+PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # chunks that a picture needs
 SCANS = 10 * LARGEST  # pixels that all scans of a progressive JPEG may visit
-UNKNOWN = (  # formats that cannot be read: their place, their mark, their name
+UNREADABLE = (  # formats that cannot be read: offset of their signature, signature, name
     (0, b"%PDF", "a PDF"),
     (0, b"%!PS", "PostScript"),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -51,12 +51,12 @@ MARKUP = ((b"<svg", "SVG"), (b"<html", "an HTML page"), (b"<!doctype html", "an 
 REMEDY = "export it again or drop the row"
 EXPORT = "export it as JPEG or PNG, or drop the row"
 
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # failures say it, once
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # failures say it already
 
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture as it is stored, and how EXIF would turn it."""
+    """A picture as it is stored, and the EXIF turn that would show it upright."""
 
     image_CHW: Tensor  # uint8
     turn: int  # 1 to 8
@@ -64,7 +64,7 @@ class DecodedPicture:
 
 @dataclass(frozen=True)
 class OpenedPicture:
-    """A picture whose header has been read and found sound."""
+    """A picture whose header has been read and checked."""
 
     picture: Image.Image
     turn: int  # 1 to 8
@@ -76,92 +76,93 @@ class OpenedPicture:
         swapped = self.picture.format == "TIFF" and self.turn >= 5
         return (columns, rows) if swapped else (rows, columns)
 
-    def stored(self, pixels: Tensor) -> Tensor:
-        """Its loaded pixels as they are stored: PIL turns TIFFs by itself."""
+    def as_stored(self, pixels: Tensor) -> Tensor:
+        """Loaded pixels as they are stored: PIL turns a TIFF upright by itself."""
         if self.picture.format == "TIFF":
-            return turned(pixels, untwist(self.turn))
+            return apply_turn(pixels, inverse_turn(self.turn))
         return pixels
 
 
 def decode(content: bytes) -> DecodedPicture:
-    """uint8 RGB picture of any bytes, as stored; alpha is dropped, 16 bits keep the high byte."""
+    """Decode any bytes to uint8 RGB, as stored; alpha is dropped, 16 bits keep the high byte."""
     if content.startswith(jpeg_header.START):
-        read = jpeg_header.read_jpeg(content)
-        if read is not None:
-            _refuse_jpeg(read, content)
-        if read is not None and read.bits == 8 and read.bands in (1, 3):
+        header = jpeg_header.read_header(content)
+        if header is not None:
+            _refuse_jpeg(header, content)
+        if header is not None and header.bits == 8 and header.bands in (1, 3):
             try:
                 content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-                return DecodedPicture(decode_jpeg(content_N, mode=ImageReadMode.RGB), read.turn)
+                return DecodedPicture(decode_jpeg(content_N, mode=ImageReadMode.RGB), header.turn)
             except RuntimeError:
-                pass  # PIL's words for it are better, and some oddities it accepts
+                pass  # PIL's message is better, and it accepts some oddities
     opened = open_picture(content)
-    rgb_HWC = torch.from_numpy(_loaded(opened))
-    return DecodedPicture(opened.stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
+    rgb_HWC = torch.from_numpy(_load_rgb(opened))
+    return DecodedPicture(opened.as_stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
 
 
 def open_picture(content: bytes) -> OpenedPicture:
-    """Read no more than the header, by content and never by name; refuses what is too large."""
-    with _refusing():
-        picture = _opened(content)
+    """Read only the header, recognised by content, never by name; refuses what is too large."""
+    with _picture_errors():
+        picture = _open(content)
         _refuse_size(*picture.size)
-        return OpenedPicture(picture, _turn_of(picture, content))
+        return OpenedPicture(picture, _read_turn(picture, content))
 
 
 def load(opened: OpenedPicture) -> None:
-    """Unpack the pixels; a truncated picture is refused, never half of it grey."""
-    with _refusing():
+    """Unpack the pixels; refuses a truncated picture instead of filling it up with grey."""
+    with _picture_errors():
         opened.picture.load()
 
 
-def turned(pixels: Tensor, turn: int) -> Tensor:
-    """Pixels (..., H, W) turned as EXIF's orientation 1 to 8 says."""
+def apply_turn(pixels: Tensor, turn: int) -> Tensor:
+    """Pixels (..., H, W) turned and mirrored as EXIF orientation 1 to 8 says."""
     if turn >= 5:
         pixels = pixels.transpose(-2, -1)
     axes = {2: (-1,), 3: (-2, -1), 4: (-2,), 6: (-1,), 7: (-2, -1), 8: (-2,)}.get(turn)
     return pixels if axes is None else pixels.flip(axes)
 
 
-def untwist(turn: int) -> int:
-    """The turn that takes another one back."""
+def inverse_turn(turn: int) -> int:
+    """The turn that undoes this one."""
     return {6: 8, 8: 6}.get(turn, turn)
 
 
-def _opened(content: bytes) -> Image.Image:
-    """PIL's reader for these bytes; `Image.open` would warn, and refuse by a size of its own."""
+def _open(content: bytes) -> Image.Image:
+    """PIL's reader for these bytes; `Image.open` would warn, and has a size limit of its own."""
     for name in FORMATS:
         factory, accept = Image.OPEN[name]
         if accept is not None and accept(content[:16].ljust(16, b"\0")) is True:
-            file = io.BytesIO(_stripped(content) if name == "PNG" else content)
+            file = io.BytesIO(_strip_png(content) if name == "PNG" else content)
             try:
                 return factory(file, "")
-            except SyntaxError as error:  # how PIL's readers say so
+            except SyntaxError as error:  # PIL's readers raise it
                 raise PictureError(f"its {name} header is broken") from error
-    raise PictureError(*_told(content))
+    raise PictureError(*_describe_unreadable(content))
 
 
-def _stripped(content: bytes) -> bytes:
-    """A PNG without texts, profiles and animation: nothing but its pixels can be unpacked."""
-    kept = [content[at:end] for kind, at, end in _chunks(content) if kind in PNG_PIXELS]
+def _strip_png(content: bytes) -> bytes:
+    """A PNG without texts, profiles and animation, so that only its pixels are unpacked."""
+    kept = [content[start:end] for kind, start, end in _png_chunks(content) if kind in PNG_CHUNKS]
     return b"".join([PNG_START, *kept])
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The kind of each chunk of a PNG, and where it begins and ends."""
-    at = len(PNG_START)
-    while at + 8 <= len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
-        yield content[at + 4 : at + 8], at, end
-        at = end
+    start = len(PNG_START)
+    while start + 8 <= len(content):
+        end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+        yield content[start + 4 : start + 8], start, end
+        start = end
 
 
-def _turn_of(picture: Image.Image, content: bytes) -> int:
+def _read_turn(picture: Image.Image, content: bytes) -> int:
     if content.startswith(jpeg_header.START):
-        read = jpeg_header.read_jpeg(content)
-        return 1 if read is None else read.turn
+        header = jpeg_header.read_header(content)
+        return 1 if header is None else header.turn
     if picture.format == "PNG":  # PIL would unpack the pixels to look behind them
-        found = (content[at + 8 : end - 4] for kind, at, end in _chunks(content) if kind == b"eXIf")
-        return jpeg_header.read_turn(next(found, b""))
+        chunks = _png_chunks(content)
+        exif = (content[start + 8 : end - 4] for kind, start, end in chunks if kind == b"eXIf")
+        return jpeg_header.read_turn(next(exif, b""))
     try:
         turn = picture.getexif().get(jpeg_header.ORIENTATION)
     except Exception:  # broken EXIF turns nothing
@@ -169,18 +170,20 @@ def _turn_of(picture: Image.Image, content: bytes) -> int:
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
-def _loaded(opened: OpenedPicture) -> np.ndarray:
-    """RGB of a picture of any mode, H W C."""
+def _load_rgb(opened: OpenedPicture) -> np.ndarray:
+    """RGB pixels of a picture of any mode, H W C."""
     load(opened)
     picture = opened.picture
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
         high_HW = (np.asarray(picture) >> 8).astype(np.uint8)
         return np.repeat(high_HW[..., None], 3, axis=2)
     if picture.mode in ("I", "F"):
-        told = "its pixels are numbers of 32 bits, signed, or no integers"
-        raise PictureError(told, "export it with 8 or 16 bits a pixel, or drop the row")
-    picture.info.pop("transparency", None)  # dropped like every alpha
-    with _refusing(EXPORT):
+        raise PictureError(
+            "its pixels are 32-bit, signed or floating-point numbers",
+            "export it with 8 or 16 bits a pixel, or drop the row",
+        )
+    picture.info.pop("transparency", None)  # dropped, as all alpha is
+    with _picture_errors(EXPORT):
         return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
@@ -194,36 +197,36 @@ def _refuse_size(columns: int, rows: int) -> None:
         )
 
 
-def _refuse_jpeg(read: jpeg_header.JpegHeader, content: bytes) -> None:
-    _refuse_size(read.columns, read.rows)
-    if read.progressive:
+def _refuse_jpeg(header: jpeg_header.JpegHeader, content: bytes) -> None:
+    _refuse_size(header.columns, header.rows)
+    if header.progressive:
         scans = content.count(bytes((0xFF, jpeg_header.SCAN)))
-        if scans * read.columns * read.rows > SCANS:
+        if scans * header.columns * header.rows > SCANS:
             raise PictureError(
-                f"its {scans} scans of {read.columns}x{read.rows} pixels take too long",
+                f"its {scans} scans of {header.columns}x{header.rows} pixels take too long",
                 "export it as a JPEG that is not progressive, or drop the row",
             )
 
 
-def _told(content: bytes) -> tuple[str, str]:
-    """What bytes of no readable format are, and what to do."""
+def _describe_unreadable(content: bytes) -> tuple[str, str]:
+    """What these unreadable bytes are, and what to do about it."""
     if not content:
         return "it is empty", REMEDY
-    for at, mark, name in UNKNOWN:
-        if content.startswith(mark, at):
+    for offset, signature, name in UNREADABLE:
+        if content.startswith(signature, offset):
             return f"it is {name}", EXPORT
     start = content[:1024].lower()
-    for mark, name in MARKUP:
-        if mark in start:
+    for tag, name in MARKUP:
+        if tag in start:
             return f"it is {name}", EXPORT
-    kind = "it is text" if start.isascii() and b"\0" not in start else "it is of no known format"
+    kind = "it is text" if start.isascii() and b"\0" not in start else "its format is unknown"
     return kind, REMEDY
 
 
 @contextmanager
-def _refusing(remedy: str = REMEDY) -> Iterator[None]:
-    """PIL raises all kinds of errors for broken bytes; they are one kind here."""
-    _set_pil()
+def _picture_errors(remedy: str = REMEDY) -> Iterator[None]:
+    """PIL raises all kinds of errors for broken bytes; here they become PictureError."""
+    _configure_pil()
     try:
         yield
     except (PictureError, MemoryError):
@@ -232,11 +235,11 @@ def _refusing(remedy: str = REMEDY) -> Iterator[None]:
         raise PictureError(_one_line(error), remedy) from error
 
 
-def _set_pil() -> None:
-    """Again and again, since a factory's training code in the same process may set it otherwise."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a picture in grey
-    known = warnings.filters[:1]  # what PIL would warn of is in the failure, or of no use
-    if not known or known[0][0] != "ignore" or getattr(known[0][3], "pattern", "") != "PIL":
+def _configure_pil() -> None:
+    """Done for every picture, since user code in the same process may change the settings."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # it would fill half a picture with grey
+    first = warnings.filters[:1]  # what PIL warns of is in the failure, or of no use
+    if not first or first[0][0] != "ignore" or getattr(first[0][3], "pattern", "") != "PIL":
         warnings.filterwarnings("ignore", module="PIL")
 
 

@@ -1,4 +1,4 @@
-"""Foregrounds of images that nobody annotated: who estimates them, and how sure that must be."""
+"""What estimates the foreground of images without annotations: our own code or a segmenter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.pictures.settings import ANNOTATED, ESTIMATE, ForegroundSettings
 
 @dataclass(frozen=True)
 class Estimator:
-    """Marks the foreground of one picture; the digest names all that its masks depend on."""
+    """Estimates the foreground of one picture; the digest covers all that its masks depend on."""
 
     estimate: Callable[[Tensor], Estimate]
     digest: str
@@ -37,41 +37,41 @@ def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estim
             f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME "
             f"and path/to/file.py:function{suggest(settings.source, (ANNOTATED, ESTIMATE))}"
         )
-    return _segmenting(settings, size)
+    return _load_segmenter(settings, size)
 
 
-def known_estimator(
+def load_same_estimator(
     settings: ForegroundSettings, size: tuple[int, int], digest: str | None
 ) -> Estimator | None:
-    """The estimator of a run, loaded once in a process; refuses one of another digest."""
+    """The estimator that a run began with, loaded once a process; refuses another digest."""
     if digest is None:
         return None
-    estimator = _known(settings, size, digest)
+    estimator = _load_once(settings, size, digest)
     if estimator is None or estimator.digest != digest:
         raise UserError(
-            f"another estimator of the foreground lies at {settings.source} here than where the "
+            f"{settings.source} is a different estimator of the foreground here than where the "
             "audit began: give an address that means the same file everywhere"
         )
     return estimator
 
 
 @lru_cache(maxsize=1)
-def _known(settings: ForegroundSettings, size: tuple[int, int], _: str) -> Estimator | None:
+def _load_once(settings: ForegroundSettings, size: tuple[int, int], _: str) -> Estimator | None:
     return load_estimator(settings, size)
 
 
-def _segmenting(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator:
+def _load_segmenter(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator:
     try:
         segmenter = load_segmenter(
             settings.source, settings.weights, size=size, allow_pickle=settings.pickle
         )
     except UserError as error:
-        told = str(error).replace("--allow-pickle", "--foreground-allow-pickle")
-        raise UserError(told) from error
-    turn = Lock()  # pictures are read by several threads
+        message = str(error).replace("--allow-pickle", "--foreground-allow-pickle")
+        raise UserError(message) from error
+    lock = Lock()  # pictures are read by several threads
 
     def estimate(picture_CHW: Tensor) -> Estimate:
-        with turn:
+        with lock:
             mask_BHW, confidence_B = segmenter.segment(picture_CHW[None])
         return Estimate(mask_BHW[0], float(confidence_B[0]))
 

@@ -1,4 +1,4 @@
-"""Masks and regions of a row, read and united to one mask. Shapes: H rows, W columns."""
+"""The masks and regions of a row, united into one mask. Shapes: H rows, W columns."""
 
 from __future__ import annotations
 
@@ -13,23 +13,30 @@ from PIL import Image
 from torch import Tensor
 
 from models.errors import ForegroundError, PictureError, RegionError, printable
-from tasks.pictures.decode import REMEDY, OpenedPicture, load, open_picture, turned, untwist
+from tasks.pictures.decode import (
+    REMEDY,
+    OpenedPicture,
+    apply_turn,
+    inverse_turn,
+    load,
+    open_picture,
+)
 from tasks.pictures.regions import draw_region, read_regions
 
-VERSION = 1  # of what masks and regions mark: raised, with CHANGELOG, when any row's changes
+VERSION = 1  # raise it, with CHANGELOG, when the mask of any row changes
 
 LOSSY = ("JPEG", "MPO", "AVIF")
-LOSSLESS_WEBP = b"VP8L"  # a chunk of the container
-BRIGHT = 128  # of a lossy mask: compression leaves noise around zero
-PNG_BITS = 24  # where a PNG's header has them
+LOSSLESS_WEBP = b"VP8L"  # name of a chunk
+BRIGHT = 128  # threshold of a lossy mask: compression leaves noise around zero
+PNG_BITS = 24  # offset in a PNG's header
 TO_COLOURS = {"CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}
 AS_PNG = "export it as a PNG or drop the row"
-MEND = "mend the regions of this row"
+FIX_REGIONS = "fix the regions of this row"
 
 
 @dataclass(frozen=True)
 class Marks:
-    """All that a row says of its foreground, read and not yet decoded."""
+    """What marks the foreground of a row: masks, read but not yet decoded, and regions."""
 
     image: str  # for messages, like the masks' addresses
     masks: tuple[tuple[str, bytes], ...]  # address and bytes
@@ -39,14 +46,14 @@ class Marks:
     @property
     def foreground_id(self) -> str:
         """Hash of the masks' bytes, the values and the regions."""
-        of_masks = [hashlib.blake2b(mask, digest_size=16).hexdigest() for _, mask in self.masks]
-        said = json.dumps([of_masks, self.values, self.regions])
-        return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+        hashes = [hashlib.blake2b(mask, digest_size=16).hexdigest() for _, mask in self.masks]
+        text = json.dumps([hashes, self.values, self.regions])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How a picture lies: its stored size, EXIF's turn, and whether it is shown turned."""
+    """The geometry of a picture: stored size, EXIF turn, and whether it is shown upright."""
 
     rows: int
     columns: int
@@ -54,119 +61,122 @@ class Frame:
     upright: bool
 
     def size(self, upright: bool) -> tuple[int, int]:
-        """Rows and columns, turned or as stored."""
+        """Rows and columns, upright or as stored."""
         swapped = upright and self.turn >= 5
         return (self.columns, self.rows) if swapped else (self.rows, self.columns)
 
-    def shown(self, marked_HW: Tensor, upright: bool) -> Tensor | None:
-        """A mask of the turned or the stored size, as the picture is shown; where both sizes are
-        the same, `upright` says which it is. None: it has neither."""
-        for drawn in (upright, not upright):
-            if tuple(marked_HW.shape) == self.size(drawn):
-                if drawn == self.upright:
+    def orient(self, marked_HW: Tensor, upright: bool) -> Tensor | None:
+        """Turn a mask of the upright or the stored size as the picture is shown; where both sizes
+        are the same, `upright` says which one it has. None where it has neither."""
+        for is_upright in (upright, not upright):
+            if tuple(marked_HW.shape) == self.size(is_upright):
+                if is_upright == self.upright:
                     return marked_HW
-                return turned(marked_HW, self.turn if self.upright else untwist(self.turn))
+                return apply_turn(marked_HW, self.turn if self.upright else inverse_turn(self.turn))
         return None
 
 
 def draw_foreground(marks: Marks, frame: Frame, polarity: str) -> Tensor:
-    """uint8, 255 = foreground, as the picture is shown: the union, inverted for backgrounds."""
+    """uint8, 255 = foreground, as the picture is shown: the union, inverted where it marks the
+    background."""
     marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
     for address, content in marks.masks:
-        marked_HW |= _mask(address, content, marks, frame)
+        marked_HW |= _read_mask(address, content, marks, frame)
     if marks.regions is not None:
-        marked_HW |= _regions(marks.regions, frame)
+        marked_HW |= _draw_regions(marks.regions, frame)
     if polarity == "background":
         marked_HW = ~marked_HW
     return marked_HW.to(torch.uint8) * 255
 
 
 def decode_mask(content: bytes, values: tuple[int, ...] | None = None) -> tuple[Tensor, int]:
-    """bool H W, what a mask of any mode marks, as it is stored; and its own EXIF turn."""
+    """What a mask of any mode marks, bool H W, as it is stored; and its own EXIF turn."""
     opened = open_picture(content)
     lossy = opened.picture.format in LOSSY or (
         opened.picture.format == "WEBP" and LOSSLESS_WEBP not in content
     )
     if lossy and values is not None:
-        told = f"a {opened.picture.format} that was compressed with loss keeps no exact values"
-        raise PictureError(told, AS_PNG)
-    bands = _bands(opened, content)
+        raise PictureError(
+            f"a {opened.picture.format} that was compressed with loss keeps no exact values", AS_PNG
+        )
+    bands = _read_bands(opened, content)
     if lossy:
         bands = bands >= BRIGHT
-    marked_HW = _marked(bands) if values is None else np.isin(_codes(bands), values)
-    return opened.stored(torch.from_numpy(marked_HW)), opened.turn
+    marked_HW = _mark_nonzero(bands) if values is None else np.isin(_encode_values(bands), values)
+    return opened.as_stored(torch.from_numpy(marked_HW)), opened.turn
 
 
-def _mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
+def _read_mask(address: str, content: bytes, marks: Marks, frame: Frame) -> Tensor:
     try:
         marked_HW, turn = decode_mask(content, marks.values)
     except PictureError as error:
-        told = f"mask {printable(address)} cannot be decoded ({error})"
-        raise ForegroundError(told, error.remedy) from error
+        message = f"mask {printable(address)} cannot be decoded ({error})"
+        raise ForegroundError(message, error.remedy) from error
     if frame.upright:
-        marked_HW = turned(marked_HW, turn)
-    shown_HW = frame.shown(marked_HW, frame.upright)
-    if shown_HW is None:
-        size = _size(*frame.size(frame.upright))
-        told = f"mask {printable(address)} is {_size(*marked_HW.shape)}, image "
-        raise ForegroundError(f"{told}{printable(marks.image)} is {size}", REMEDY)
-    return shown_HW
+        marked_HW = apply_turn(marked_HW, turn)
+    oriented_HW = frame.orient(marked_HW, frame.upright)
+    if oriented_HW is None:
+        mask = f"mask {printable(address)} is {_format_size(*marked_HW.shape)}"
+        image = f"image {printable(marks.image)} is {_format_size(*frame.size(frame.upright))}"
+        raise ForegroundError(f"{mask}, {image}", REMEDY)
+    return oriented_HW
 
 
-def _regions(text: str, frame: Frame) -> Tensor:
-    """The union of all regions; coordinates are those of the upright picture."""
+def _draw_regions(text: str, frame: Frame) -> Tensor:
+    """The union of all regions, whose coordinates are those of the upright picture."""
     marked_HW = torch.zeros(frame.size(frame.upright), dtype=torch.bool)
-    for number, region in enumerate(_listed(text), 1):
+    for number, region in enumerate(_read_regions(text), 1):
         try:
-            drawn = draw_region(region, *frame.size(True))
-            shown_HW = frame.shown(torch.from_numpy(np.ascontiguousarray(drawn)), True)
+            drawn_HW = draw_region(region, *frame.size(True))
+            oriented_HW = frame.orient(torch.from_numpy(np.ascontiguousarray(drawn_HW)), True)
         except RegionError as error:
-            raise ForegroundError(f"region {number}: {error}", MEND) from error
-        if shown_HW is None:
-            told = f"region {number} is of {_size(*drawn.shape)} pixels, "
-            raise ForegroundError(f"{told}the picture is {_size(*frame.size(True))}", MEND)
-        marked_HW |= shown_HW
+            raise ForegroundError(f"region {number}: {error}", FIX_REGIONS) from error
+        if oriented_HW is None:
+            size, expected = _format_size(*drawn_HW.shape), _format_size(*frame.size(True))
+            raise ForegroundError(
+                f"region {number} is {size}, the picture is {expected}", FIX_REGIONS
+            )
+        marked_HW |= oriented_HW
     return marked_HW
 
 
-def _listed(text: str) -> list[dict[str, Any]]:
+def _read_regions(text: str) -> list[dict[str, Any]]:
     try:
         return read_regions(text)
     except RegionError as error:
-        raise ForegroundError(str(error), MEND) from error
+        raise ForegroundError(str(error), FIX_REGIONS) from error
 
 
-def _size(rows: int, columns: int) -> str:
+def _format_size(rows: int, columns: int) -> str:
     return f"{columns}x{rows}"
 
 
-def _bands(opened: OpenedPicture, content: bytes) -> np.ndarray:
-    """Values of a mask, H W or H W C with alpha last, in numbers that lose nothing."""
+def _read_bands(opened: OpenedPicture, content: bytes) -> np.ndarray:
+    """The values of a mask, H W or H W C with alpha last, without loss."""
     picture = opened.picture
     if picture.mode == "F" or (_is_wide(picture, content) and not picture.mode.startswith("I")):
-        told = "its values are no integers of 8 bits a colour or 16 bits of grey"
-        raise PictureError(told, AS_PNG)
+        raise PictureError("its values are neither 8-bit colours nor 16-bit grey", AS_PNG)
     load(opened)
     mode = TO_COLOURS.get(picture.mode)
     return np.asarray(picture if mode is None else picture.convert(mode))
 
 
 def _is_wide(picture: Image.Image, content: bytes) -> bool:
-    """16 bits a band: of colours, PIL keeps the high byte, and instance 7 would be background."""
+    """Has it 16 bits a band? PIL keeps the high byte of colours: 7 would become background."""
     if picture.format == "PNG":
         return content[PNG_BITS] == 16
     return any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
 
 
-def _marked(bands: np.ndarray) -> np.ndarray:
-    """What is not zero in any colour; alpha counts where the colours are one and the same."""
+def _mark_nonzero(bands: np.ndarray) -> np.ndarray:
+    """What is not zero in any colour; alpha counts where all pixels have one colour."""
     if bands.ndim == 2:
         return bands.astype(bool)
     has_alpha = bands.shape[2] != 3
     colours = bands[..., :-1] if has_alpha else bands
     cut_out = has_alpha and _is_flat(colours) and not _is_flat(bands[..., -1:])
-    told = bands[..., -1:] if cut_out else colours
-    marked_HW: np.ndarray = told.astype(bool).max(2)
+    marking = bands[..., -1:] if cut_out else colours
+    marked_HW: np.ndarray = marking.astype(bool).max(2)
     return marked_HW
 
 
@@ -174,8 +184,8 @@ def _is_flat(bands: np.ndarray) -> bool:
     return bool((bands == bands[0, 0]).all())
 
 
-def _codes(bands: np.ndarray) -> np.ndarray:
-    """One number a pixel: the palette's index, the grey value or 0xRRGGBB; alpha is ignored."""
+def _encode_values(bands: np.ndarray) -> np.ndarray:
+    """One number a pixel: palette index, grey value or 0xRRGGBB; alpha is ignored."""
     if bands.ndim == 2:
         return bands.astype(np.int32)
     if bands.shape[2] == 2:

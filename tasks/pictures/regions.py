@@ -1,6 +1,6 @@
-"""Boxes, polygons and run lengths to one mask. Shapes: H rows, W columns, in the picture's pixels.
+"""Draws boxes, polygons and run lengths as masks. Shapes: H rows, W columns of the picture.
 
-Polygons are drawn by COCO's own code, whose arithmetic trusts its input: all is checked before.
+Polygons are drawn by COCO's own code, which does not check its input: everything is checked here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 
 from models.errors import RegionError
 
-OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each five times
+OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each one five times
 KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or counts with their size"
 
 
@@ -24,44 +24,44 @@ def read_regions(text: str) -> list[dict[str, Any]]:
     try:
         regions = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RegionError(f"regions are no JSON ({error})") from error
+        raise RegionError(f"regions are not JSON ({error})") from error
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
-        raise RegionError(f"regions are no list of objects: each is {KINDS}")
+        raise RegionError(f"regions are not a list of objects: each is {KINDS}")
     return regions
 
 
 def draw_region(region: dict[str, Any], rows: int, columns: int) -> np.ndarray:
-    """A region as bool, H W: at the picture's rows and columns; run lengths say their own."""
+    """A region as bool, H W, of the picture's size; run lengths have a size of their own."""
     keys = frozenset(region)
     if keys == {"counts", "size"}:
-        return _runs(region["counts"], region["size"], rows * columns)
-    draw = _DRAWN.get(keys)
+        return _draw_runs(region["counts"], region["size"], rows * columns)
+    draw = _DRAW_FUNCTIONS.get(keys)
     if draw is None:
         raise RegionError(f"its keys are {sorted(keys)}: it must be {KINDS}")
     return draw(next(iter(region.values())), rows, columns)
 
 
-def _box(box: Any, rows: int, columns: int) -> np.ndarray:
-    """Pixels whose centre lies in the box, which is clipped to the picture."""
-    x, y, width, height = _numbers(box, 4)
+def _draw_box(box: Any, rows: int, columns: int) -> np.ndarray:
+    """The pixels whose centre lies in the box, clipped to the picture."""
+    x, y, width, height = _parse_numbers(box, 4)
     if width <= 0 or height <= 0:
         raise RegionError(f"its box {box} has no area")
     _refuse_outside((x, x + width), (y, y + height), rows, columns)
     drawn_HW = np.zeros((rows, columns), bool)
-    drawn_HW[_centres(y, height, rows), _centres(x, width, columns)] = True
+    drawn_HW[_centres_between(y, height, rows), _centres_between(x, width, columns)] = True
     return drawn_HW
 
 
-def _centres(start: float, length: float, most: int) -> slice:
+def _centres_between(start: float, length: float, most: int) -> slice:
     first, last = (min(max(end, 0.0), most) for end in (start, start + length))
     return slice(math.ceil(first - 0.5), math.ceil(last - 0.5))
 
 
-def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
+def _draw_polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
     """The union of polygons, as COCO draws them."""
     if not isinstance(polygons, list) or not polygons:
-        raise RegionError("its polygons are no list of lists of numbers")
-    points = [_points(polygon) for polygon in polygons]
+        raise RegionError("its polygons are not a list of lists of numbers")
+    points = [_parse_points(polygon) for polygon in polygons]
     steps = sum(np.abs(np.roll(p, -1, 0) - p).max(1).sum() for p in points)
     if steps > OUTLINE:
         raise RegionError(f"its outline is {steps:.3g} pixels long, more than {OUTLINE}")
@@ -69,11 +69,11 @@ def _polygons(polygons: Any, rows: int, columns: int) -> np.ndarray:
         _refuse_outside((x.min(), x.max()), (y.min(), y.max()), rows, columns)
     flat = [point.ravel().tolist() for point in points]
     drawn = coco.merge(coco.frPyObjects(flat, rows, columns))
-    return _runs(drawn["counts"].decode(), [rows, columns], rows * columns)
+    return _draw_runs(drawn["counts"].decode(), [rows, columns], rows * columns)
 
 
-def _points(polygon: Any) -> np.ndarray:
-    numbers = _numbers(polygon)
+def _parse_points(polygon: Any) -> np.ndarray:
+    numbers = _parse_numbers(polygon)
     if len(numbers) < 6 or len(numbers) % 2:
         raise RegionError(
             f"a polygon has {len(numbers)} numbers: at least three points of x and y are needed"
@@ -81,11 +81,11 @@ def _points(polygon: Any) -> np.ndarray:
     return np.array(numbers).reshape(-1, 2)
 
 
-def _runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
-    """Lengths of zeros and ones in turn, column by column, as numbers or as COCO's text."""
-    rows, columns = (_whole(number) for number in _sized(size))
-    lengths = _lengths(counts) if isinstance(counts, str) else _sized(counts, None)
-    runs = [_whole(length) for length in lengths]
+def _draw_runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
+    """Alternating lengths of zeros and ones, column by column, as numbers or as COCO's text."""
+    rows, columns = (_parse_count(number) for number in _check_list(size))
+    lengths = _decode_lengths(counts) if isinstance(counts, str) else _check_list(counts, None)
+    runs = [_parse_count(length) for length in lengths]
     if rows * columns != pixels or sum(runs) != pixels:
         raise RegionError(
             f"its run lengths cover {sum(runs)} pixels and its size says {columns}x{rows}: "
@@ -96,14 +96,14 @@ def _runs(counts: Any, size: Any, pixels: int) -> np.ndarray:
     return drawn_WH.T
 
 
-def _lengths(text: str) -> list[int]:
-    """COCO's text: five bits a character, the sixth says that more follow; differences to the
-    length before last from the fourth one on."""
+def _decode_lengths(text: str) -> list[int]:
+    """COCO's text: five bits a character, the sixth is set where more follow; from the fourth
+    length on, the difference from the length before last."""
     lengths: list[int] = []
     value = shift = 0
     for code in (ord(character) - 48 for character in text):
         if not 0 <= code < 64 or shift > 60:
-            raise RegionError("its counts are no text of COCO's")
+            raise RegionError("its counts are not COCO's text")
         value |= (code & 31) << shift
         shift += 5
         if not code & 32:
@@ -118,31 +118,32 @@ def _refuse_outside(
 ) -> None:
     if x[1] <= 0 or y[1] <= 0 or x[0] >= columns or y[0] >= rows:
         raise RegionError(
-            f"it lies at x {x[0]:g} to {x[1]:g}, y {y[0]:g} to {y[1]:g}, outside of the picture's "
+            f"it lies at x {x[0]:g} to {x[1]:g}, y {y[0]:g} to {y[1]:g}, outside the picture's "
             f"{columns}x{rows} pixels"
         )
 
 
-def _numbers(values: Any, count: int | None = None) -> list[float]:
-    listed = _sized(values, count)
+def _parse_numbers(values: Any, count: int | None = None) -> list[float]:
+    listed = _check_list(values, count)
     if not all(type(value) in (int, float) and abs(value) < 1e9 for value in listed):
-        raise RegionError("its coordinates are no numbers of pixels")
+        raise RegionError("its coordinates are not numbers of pixels")
     return [float(value) for value in listed]
 
 
-def _whole(value: Any) -> int:
+def _parse_count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 40:
-        raise RegionError(f"its counts or size hold {str(value)[:40]}, no number of pixels")
+        raise RegionError(f"its counts or size hold {str(value)[:40]}, not a number of pixels")
     return value
 
 
-def _sized(values: Any, count: int | None = 2) -> Sequence[Any]:
+def _check_list(values: Any, count: int | None = 2) -> Sequence[Any]:
     if not isinstance(values, list) or (count is not None and len(values) != count):
-        raise RegionError(f"a list of {count or 'some'} numbers is missing: it must be {KINDS}")
+        expected = "numbers" if count is None else f"{count} numbers"
+        raise RegionError(f"it has no list of {expected}: it must be {KINDS}")
     return values
 
 
-_DRAWN: dict[frozenset[str], Callable[[Any, int, int], np.ndarray]] = {
-    frozenset({"box"}): _box,
-    frozenset({"polygons"}): _polygons,
+_DRAW_FUNCTIONS: dict[frozenset[str], Callable[[Any, int, int], np.ndarray]] = {
+    frozenset({"box"}): _draw_box,
+    frozenset({"polygons"}): _draw_polygons,
 }

@@ -15,33 +15,33 @@ from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import RowError, UserError, printable
-from tasks.pictures.decode import decode, turned
+from tasks.pictures.decode import apply_turn, decode
 from tasks.pictures.estimator import Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.pictures.segmentation import Estimate
 from tasks.storage.files import read_bytes
 
-ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # of the catalog's columns
+ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # columns of the catalog
 
 Kind = Literal["permanent", "transient"]
-Given = TypeVar("Given")
-Read = TypeVar("Read")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a worker needs of a catalog row."""
+    """What a worker needs from a catalog row."""
 
     row_id: str
     image: str
     label: str | None
-    masks: tuple[str, ...] | None = None  # addresses; their foregrounds are united
-    mask_values: tuple[int, ...] | None = None  # what the foreground is in them; None: all but zero
+    masks: tuple[str, ...] | None = None  # addresses; their union is the foreground
+    mask_values: tuple[int, ...] | None = None  # of the foreground in them; None: all but zero
     regions: str | None = None  # JSON: boxes, polygons and run lengths, in the image's pixels
 
 
 def rows_of(table: pa.Table) -> list[Row]:
-    """What workers read, from the catalog's columns."""
+    """The rows of a catalog."""
     return [
         Row(
             **row
@@ -59,12 +59,12 @@ class MaskReading:
     """How pictures and masks are read, the same for every row."""
 
     polarity: str  # what a mask marks: foreground or background
-    orientation: str  # upright: pictures are turned as their EXIF says; stored: they are not
+    orientation: str  # upright: pictures are turned by their EXIF; stored: they are not
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something is missing for a row, and what to do; a row of the failures table."""
+    """Why something could not be made for a row, and what to do; a row of the failures table."""
 
     row_id: str
     stage: str  # read, foreground, or a method's name
@@ -81,31 +81,31 @@ class Sample:
     content_id: str
     picture_CHW: Tensor
     mask_HW: Tensor | None  # uint8, 255 = foreground
-    foreground_id: str | None = None  # hash of masks' bytes, values and regions
+    foreground_id: str | None = None  # hash of the masks' bytes, values and regions
     failure: Failure | None = None  # of the mask; the picture is fine
-    estimate: Estimate | None = None  # the mask, where none is annotated; else to judge it by
+    estimate: Estimate | None = None  # the mask where none is annotated, else to compare with it
     estimated: bool = False  # is the mask an estimate?
 
 
-def read_sample(row: Row, preprocessing: Preprocessing, ground: MaskReading) -> Sample | Failure:
+def read_sample(row: Row, preprocessing: Preprocessing, reading: MaskReading) -> Sample | Failure:
     """Read, hash and decode one row; a picture that cannot be read is a failure with its reason."""
-    upright = ground.orientation == "upright"
+    upright = reading.orientation == "upright"
     name = f"image {printable(row.image)}"
     try:
-        content = _fetch("image", row.image)
-        with _refused(f"{name} cannot be decoded"):
+        content = _read_file(name, row.image)
+        with _row_errors(f"{name} cannot be decoded"):
             decoded = decode(content)
-        with _refused(f"{name} cannot be resized", "crop it or drop the row"):
-            shown_CHW = turned(decoded.image_CHW, decoded.turn) if upright else decoded.image_CHW
+        with _row_errors(f"{name} cannot be resized", "crop it or drop the row"):
+            shown_CHW = apply_turn(decoded.image_CHW, decoded.turn if upright else 1)
             picture_CHW = preprocessing.resize_and_crop(shown_CHW)
-    except RowError as mistake:
-        return _failure(row, "read", mistake)
+    except RowError as error:
+        return _failure_of(row, "read", error)
     sample = Sample(row, _hash(content), picture_CHW, None)
     if not row.masks and row.regions is None:
         return sample
     rows, columns = decoded.image_CHW.shape[1:]
     frame = Frame(rows, columns, decoded.turn, upright)
-    return _with_foreground(sample, frame, preprocessing, ground)
+    return _with_foreground(sample, frame, preprocessing, reading)
 
 
 @dataclass(frozen=True)
@@ -113,83 +113,85 @@ class Reader:
     """How rows become samples, the same for all rows of a run."""
 
     preprocessing: Preprocessing
-    ground: MaskReading
+    reading: MaskReading
     estimator: Estimator | None = None
 
     def __call__(self, row: Row) -> Sample | Failure:
-        sample = read_sample(row, self.preprocessing, self.ground)
+        sample = read_sample(row, self.preprocessing, self.reading)
         if isinstance(sample, Failure) or self.estimator is None:
             return sample
         try:
-            with _refused("the foreground cannot be estimated", "mark it or drop the row"):
+            with _row_errors("the foreground cannot be estimated", "mark it or drop the row"):
                 estimate = self.estimator.estimate(sample.picture_CHW)
         except Exception as error:  # a segmenter is the user's code
-            mistake = error if isinstance(error, RowError) else _of_segmenter(error)
-            return replace(sample, failure=_failure(row, "foreground", mistake))
+            row_error = error if isinstance(error, RowError) else _segmenter_error(error)
+            return replace(sample, failure=_failure_of(row, "foreground", row_error))
         if sample.mask_HW is not None or sample.failure is not None:
             return replace(sample, estimate=estimate)
         return replace(sample, estimate=estimate, mask_HW=estimate.mask_HW, estimated=True)
 
 
 def identify(row: Row) -> tuple[str, str | None]:
-    """content_id and foreground_id of a row, from its bytes alone; OSError where one is away."""
+    """content_id and foreground_id of a row, from bytes alone; OSError where a file is missing."""
     try:
         content_id = _hash(read_bytes(row.image))
         masks = [(mask, read_bytes(mask)) for mask in row.masks or ()]
-    except ValueError as error:  # no address at all
-        raise OSError(_words(error)) from error
+    except ValueError as error:  # not an address
+        raise OSError(_one_line(error)) from error
     if not masks and row.regions is None:
         return content_id, None
     return content_id, Marks(row.image, tuple(masks), row.mask_values, row.regions).foreground_id
 
 
 def _with_foreground(
-    sample: Sample, frame: Frame, preprocessing: Preprocessing, ground: MaskReading
+    sample: Sample, frame: Frame, preprocessing: Preprocessing, reading: MaskReading
 ) -> Sample:
-    """The sample with its mask in the picture's geometry, or with the reason why there is none."""
+    """The sample with its mask in the picture's geometry, or with the reason why it has none."""
     row = sample.row
     try:
-        masks = tuple((mask, _fetch("mask", mask)) for mask in row.masks or ())
+        masks = tuple(
+            (mask, _read_file(f"mask {printable(mask)}", mask)) for mask in row.masks or ()
+        )
         marks = Marks(row.image, masks, row.mask_values, row.regions)
         sample = replace(sample, foreground_id=marks.foreground_id)
-        with _refused("", "mend the masks or regions of this row"):
-            mask_HW = draw_foreground(marks, frame, ground.polarity)
+        with _row_errors("", "fix the masks or regions of this row"):
+            mask_HW = draw_foreground(marks, frame, reading.polarity)
             return replace(sample, mask_HW=preprocessing.resize_and_crop(mask_HW[None])[0])
-    except RowError as mistake:
-        return replace(sample, failure=_failure(row, "foreground", mistake))
+    except RowError as error:
+        return replace(sample, failure=_failure_of(row, "foreground", error))
 
 
-def _fetch(what: str, address: str) -> bytes:
+def _read_file(name: str, address: str) -> bytes:
     try:
         return read_bytes(address)
     except OSError as error:
-        told = f"{what} {printable(address)} cannot be read ({error.strerror or _words(error)})"
-        raise RowError(told, "check the address, then run again", "transient") from error
-    except ValueError as error:  # a protocol that nobody knows, a zero byte
-        told = f"{what} {printable(address)} cannot be read ({_words(error)})"
-        raise RowError(told, "mend the address or drop the row") from error
+        message = f"{name} cannot be read ({error.strerror or _one_line(error)})"
+        raise RowError(message, "check the address, then run again", "transient") from error
+    except ValueError as error:  # an unknown protocol, a zero byte
+        message = f"{name} cannot be read ({_one_line(error)})"
+        raise RowError(message, "fix the address or drop the row") from error
 
 
 @contextmanager
-def _refused(what: str, remedy: str = "drop the row") -> Iterator[None]:
-    """Bytes of no use are this row's mistake; where memory is short, they are tried again."""
+def _row_errors(problem: str, remedy: str = "drop the row") -> Iterator[None]:
+    """Turn errors into a RowError, which is transient where memory was short."""
     try:
         yield
     except UserError as error:
-        told = f"{what} ({_words(error)})" if what else _words(error)
-        raise RowError(told, getattr(error, "remedy", remedy)) from error
+        message = f"{problem} ({_one_line(error)})" if problem else _one_line(error)
+        raise RowError(message, getattr(error, "remedy", remedy)) from error
     except (MemoryError, RuntimeError) as error:  # the latter is torch's
-        told = f"{what or 'the foreground cannot be drawn'} ({_words(error)})"
-        raise RowError(told, "give workers more memory, then run again", "transient") from error
+        message = f"{problem or 'the foreground cannot be drawn'} ({_one_line(error)})"
+        raise RowError(message, "give workers more memory, then run again", "transient") from error
 
 
-def _of_segmenter(error: Exception) -> RowError:
-    told = f"the foreground cannot be estimated ({type(error).__name__}: {_words(error)})"
-    return RowError(told, "mend the segmenter, then --replace")
+def _segmenter_error(error: Exception) -> RowError:
+    message = f"the foreground cannot be estimated ({type(error).__name__}: {_one_line(error)})"
+    return RowError(message, "fix the segmenter, then --replace")
 
 
-def _failure(row: Row, stage: str, mistake: RowError) -> Failure:
-    return Failure(row.row_id, stage, mistake.kind, str(mistake), mistake.remedy)
+def _failure_of(row: Row, stage: str, error: RowError) -> Failure:
+    return Failure(row.row_id, stage, error.kind, str(error), error.remedy)
 
 
 def _hash(content: bytes) -> str:
@@ -197,13 +199,13 @@ def _hash(content: bytes) -> str:
 
 
 def read_ahead(
-    given: Iterable[Given], read: Callable[[Given], Read], threads: int, ahead: int
-) -> Iterator[Read]:
-    """Results in order, with up to `ahead` of them read by threads while the caller computes."""
+    items: Iterable[Item], read: Callable[[Item], Result], threads: int, ahead: int
+) -> Iterator[Result]:
+    """Results in order; threads read up to `ahead` of them while the caller computes."""
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting: deque[Future[Read]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
-            for item in given:
+            for item in items:
                 waiting.append(pool.submit(read, item))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
@@ -214,5 +216,5 @@ def read_ahead(
                 future.cancel()
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return printable(" ".join(str(error).split()) or type(error).__name__, 1000)

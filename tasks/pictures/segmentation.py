@@ -1,9 +1,9 @@
-"""The foreground of a picture that nobody has annotated, and how far to believe it.
+"""An estimate of the foreground of a picture without annotations, and of its confidence.
 
-Several tries on a small copy take the border for background and start from the middle, wide and
-narrow, or from what stands out; each is one round of GrabCut. What half of them agree on is cut
-again on a larger copy, and its outline follows the picture's own pixels. No randomness, no state,
-nothing learnt. Shapes: h w pixels of a square copy, P all of them, T tries.
+Several tries on a small copy treat the border as background and start from ellipses around the
+centre or from what is salient; each is one round of GrabCut. What half of them agree on is cut
+again on a larger copy, and its outline follows the pixels of the picture. No randomness, no state,
+no training. Shapes: h w pixels of a square copy, P all of them, T tries.
 """
 
 from __future__ import annotations
@@ -22,40 +22,41 @@ from tasks.pictures.colour_mixtures import (
     Array,
     Mask,
     Picture,
-    cut,
-    learn,
-    likelihoods,
+    fit_mixtures,
+    graph_cut,
+    log_densities,
     monomials,
-    plane_of,
+    widest_plane,
 )
-from tasks.pictures.saliency import stand_out
+from tasks.pictures.saliency import saliency_map
 
-VERSION = 1  # of masks and confidences: raised, with CHANGELOG, when any picture's change
+VERSION = 1  # raise it, with CHANGELOG, when the mask or confidence of any picture changes
 
-COARSE, FINE, FULL = 32, 64, 256  # sides of the copies; an outline needs no more than the last
-NARROW = 8  # pixels; what has fewer across shows nothing
-RADII = (0.6, 0.8, 1.5)  # of ellipses that a try starts from; 1 reaches the border, 1.5 the corners
-LOOSE, TIGHT = 16.0, 25.0  # nats for a pixel's side of boundary, on the two copies
-ROUNDS = 2  # of learning and cutting on the larger copy
-LEAN, STANDS = 6.0, 0.9  # nats for all that stands out, and from which share of its threshold
-LEAST, MOST = 0.01, 0.95  # of a picture that can be its foreground
-SPECK = 0.1  # of the largest part, below which another one is no foreground
-OUTSIDE = -1e3  # odds of the border
-UNSURE = 4.0  # nats at which a pixel of the outline is decided whatever is near it
-CLEARLY = 2.0  # times the mean change between neighbours, from which there is an edge
+COARSE, FINE, FULL = 32, 64, 256  # sides of the copies; an outline needs no more
+NARROW = 8  # pixels; narrower pictures show nothing
+RADII = (0.6, 0.8, 1.5)  # of the ellipses to start from; 1 reaches the border, 1.5 the corners
+LOOSE, TIGHT = 16.0, 25.0  # nats for a boundary as long as a pixel, on the two copies
+ROUNDS = 2  # of fitting and cutting on the larger copy
+SALIENCY_ODDS = 6.0  # nats for what is fully salient
+SALIENT_SHARE = 0.9  # of Otsu's threshold, from which saliency speaks for the foreground
+LEAST, MOST = 0.01, 0.95  # share of a picture that can be its foreground
+SPECK = 0.1  # share of the largest part, below which a part is dropped
+OUTSIDE = -1e3  # nats for the border
+UNSURE = 4.0  # nats; odds near the outline are clipped here
+CLEARLY = 2.0  # times the mean change between neighbours: there is an edge
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A guess at the foreground; uint8, 255 = foreground. Confidence ranks, from 0 to 1."""
+    """An estimated foreground; uint8, 255 = foreground. Confidence ranks estimates, 0 to 1."""
 
     mask_HW: Tensor
     confidence: float
 
 
 @dataclass(frozen=True)
-class Found:
-    """A foreground on the larger copy, and what its colours alone say."""
+class FineCut:
+    """The foreground on the larger copy, and the odds by colour alone."""
 
     mask_hw: Mask
     odds_hw: Array  # nats for the foreground
@@ -67,27 +68,27 @@ def estimate_foreground(picture_CHW: Tensor) -> Estimate:
     if min(picture_CHW.shape[1:]) < NARROW:
         return Estimate(torch.zeros_like(picture_CHW[0]), 0.0)
     picture_HW3 = np.ascontiguousarray(picture_CHW.permute(1, 2, 0).numpy())
-    coarse_hw3 = _resized(picture_HW3, COARSE, COARSE)
-    fine_hw3 = _resized(picture_HW3, FINE, FINE)
-    lean_hw = _lean(coarse_hw3)
-    tries_Thw = _tries(coarse_hw3, lean_hw)
-    agreed_hw = _agreed(tries_Thw, lean_hw)
-    found = _cut_again(fine_hw3, agreed_hw)
-    if found is None:
-        return Estimate(_bytes(_enlarged(agreed_hw, *picture_HW3.shape[:2])), 0.0)
-    mask_HW = _follow_outline(picture_HW3, found)
-    return Estimate(_bytes(mask_HW), _confidence(found, tries_Thw, fine_hw3))
+    coarse_hw3 = _resize(picture_HW3, COARSE, COARSE)
+    fine_hw3 = _resize(picture_HW3, FINE, FINE)
+    salient_hw = _saliency_odds(coarse_hw3)
+    tries_Thw = _cut_from_starts(coarse_hw3, salient_hw)
+    majority_hw = _majority(tries_Thw, salient_hw)
+    fine = _refine(fine_hw3, majority_hw)
+    if fine is None:
+        return Estimate(_mask_tensor(_resize_mask(majority_hw, *picture_HW3.shape[:2])), 0.0)
+    mask_HW = _follow_outline(picture_HW3, fine)
+    return Estimate(_mask_tensor(mask_HW), _confidence(fine, tries_Thw, fine_hw3))
 
 
-def _lean(coarse_hw3: Picture) -> Array:
-    """Nats for the foreground where something stands out."""
+def _saliency_odds(coarse_hw3: Picture) -> Array:
+    """Nats for the foreground by saliency."""
     lab_hw3 = cv2.cvtColor(coarse_hw3.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    standing_hw = stand_out(lab_hw3.astype(np.float64))
-    return LEAN * (standing_hw - STANDS * _threshold(standing_hw))
+    saliency_hw = saliency_map(lab_hw3.astype(np.float64))
+    return SALIENCY_ODDS * (saliency_hw - SALIENT_SHARE * _threshold(saliency_hw))
 
 
 def _threshold(value_hw: Array) -> float:
-    """Between the two groups of values whose means differ most for their sizes (Otsu)."""
+    """Otsu's threshold: it parts the values in two groups of the largest variance between them."""
     value_P = np.sort(value_hw, axis=None)
     below_P, sum_P = np.arange(1, len(value_P)), np.cumsum(value_P)
     share_P = below_P / len(value_P)
@@ -96,66 +97,66 @@ def _threshold(value_hw: Array) -> float:
     return float(value_P[last : last + 2].mean())
 
 
-def _tries(coarse_hw3: Picture, lean_hw: Array) -> NDArray[np.bool_]:
+def _cut_from_starts(coarse_hw3: Picture, salient_hw: Array) -> NDArray[np.bool_]:
     """A cut from each start."""
-    start_Thw = np.concatenate([_ellipses(), ((lean_hw > 0) & ~_rim(COARSE))[None]])
+    start_Thw = np.concatenate([_ellipses(), ((salient_hw > 0) & ~_rim(COARSE))[None]])
     colour_PM = monomials(coarse_hw3.reshape(-1, 3))
-    odds_TP, _ = _odds(colour_PM, start_Thw.reshape(len(start_Thw), -1))
-    odds_Thw = odds_TP.reshape(start_Thw.shape) + lean_hw
+    odds_TP, _ = _colour_odds(colour_PM, start_Thw.reshape(len(start_Thw), -1))
+    odds_Thw = odds_TP.reshape(start_Thw.shape) + salient_hw
     odds_Thw[:, _rim(COARSE)] = OUTSIDE
-    plane_P2 = plane_of(colour_PM)
-    return np.stack([cut(odds_hw, plane_P2, LOOSE) for odds_hw in odds_Thw])
+    plane_P2 = widest_plane(colour_PM)
+    return np.stack([graph_cut(odds_hw, plane_P2, LOOSE) for odds_hw in odds_Thw])
 
 
-def _agreed(tries_Thw: NDArray[np.bool_], lean_hw: Array) -> Mask:
-    """What half of the usable tries call foreground; else what stands out."""
+def _majority(tries_Thw: NDArray[np.bool_], salient_hw: Array) -> Mask:
+    """What half of the usable tries call foreground; what is salient where none is usable."""
     usable = [try_hw for try_hw in tries_Thw if _is_usable(try_hw)]
     if not usable:
-        return lean_hw > 0
-    agreed_hw: Mask = np.mean(usable, axis=0) >= 0.5
-    return agreed_hw
+        return salient_hw > 0
+    majority_hw: Mask = np.mean(usable, axis=0) >= 0.5
+    return majority_hw
 
 
-def _cut_again(fine_hw3: Picture, agreed_hw: Mask) -> Found | None:
-    """The larger copy, cut from what the tries agreed on; None where that is next to nothing."""
-    mask_hw = _enlarged(agreed_hw, FINE, FINE)
+def _refine(fine_hw3: Picture, majority_hw: Mask) -> FineCut | None:
+    """Cut the larger copy, starting from the majority; None where that is next to nothing."""
+    mask_hw = _resize_mask(majority_hw, FINE, FINE)
     if not _is_usable(mask_hw):
         return None
     colour_PM = monomials(fine_hw3.reshape(-1, 3))
-    plane_P2 = plane_of(colour_PM)
+    plane_P2 = widest_plane(colour_PM)
     for _ in range(ROUNDS):
-        odds_TP, gaussian_GKM = _odds(colour_PM, mask_hw.reshape(1, -1))
+        odds_TP, gaussian_GKM = _colour_odds(colour_PM, mask_hw.reshape(1, -1))
         odds_hw = odds_TP.reshape(FINE, FINE)
         odds_hw[_rim(FINE)] = OUTSIDE
-        closer_hw = _without_specks(cut(odds_hw, plane_P2, TIGHT))
-        mask_hw = closer_hw if _is_usable(closer_hw) else mask_hw
-    return Found(mask_hw, odds_hw, gaussian_GKM)
+        refined_hw = _remove_specks(graph_cut(odds_hw, plane_P2, TIGHT))
+        mask_hw = refined_hw if _is_usable(refined_hw) else mask_hw
+    return FineCut(mask_hw, odds_hw, gaussian_GKM)
 
 
-def _odds(colour_PM: Array, inside_TP: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Nats for the foreground by colour alone, of each start; and the Gaussians, insides first."""
-    gaussian_GKM = learn(colour_PM, np.concatenate([inside_TP, ~inside_TP]))
-    inside_first_GP = likelihoods(colour_PM, gaussian_GKM)
+def _colour_odds(colour_PM: Array, inside_TP: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Nats for the foreground by colour alone, for each mask; and the Gaussians, insides first."""
+    gaussian_GKM = fit_mixtures(colour_PM, np.concatenate([inside_TP, ~inside_TP]))
+    inside_first_GP = log_densities(colour_PM, gaussian_GKM)
     odds_TP: Array = inside_first_GP[: len(inside_TP)] - inside_first_GP[len(inside_TP) :]
     return odds_TP, gaussian_GKM
 
 
-def _follow_outline(picture_HW3: Picture, found: Found) -> Mask:
+def _follow_outline(picture_HW3: Picture, fine: FineCut) -> Mask:
     """The mask at the picture's size: pixels near its outline are decided by their own colours."""
     rows, columns = picture_HW3.shape[:2]
     size = max(rows, columns)
     shrink = min(1, FULL / size)
     scale = shrink * size / FINE
     if scale <= 1:
-        return _enlarged(_to_the_border(found.mask_hw), rows, columns)
-    small_HW3 = _resized(picture_HW3, max(1, round(rows * shrink)), max(1, round(columns * shrink)))
-    mask_HW = _enlarged(_to_the_border(found.mask_hw), *small_HW3.shape[:2])
-    sure_HW = np.where(mask_HW, UNSURE, -UNSURE).astype(np.float32)
+        return _resize_mask(_extend_to_border(fine.mask_hw), rows, columns)
+    small_HW3 = _resize(picture_HW3, max(1, round(rows * shrink)), max(1, round(columns * shrink)))
+    mask_HW = _resize_mask(_extend_to_border(fine.mask_hw), *small_HW3.shape[:2])
+    odds_HW = np.where(mask_HW, UNSURE, -UNSURE).astype(np.float32)
     near_HW = _near_outline(mask_HW, int(np.ceil(scale)) + 1)
     if near_HW.any():
-        inside_P, outside_P = likelihoods(monomials(small_HW3[near_HW]), found.gaussian_GKM)
-        sure_HW[near_HW] = np.clip(inside_P - outside_P, -UNSURE, UNSURE)
-    followed_HW: Mask = _resized(cv2.GaussianBlur(sure_HW, (0, 0), scale / 2), rows, columns) > 0
+        inside_P, outside_P = log_densities(monomials(small_HW3[near_HW]), fine.gaussian_GKM)
+        odds_HW[near_HW] = np.clip(inside_P - outside_P, -UNSURE, UNSURE)
+    followed_HW: Mask = _resize(cv2.GaussianBlur(odds_HW, (0, 0), scale / 2), rows, columns) > 0
     return followed_HW
 
 
@@ -166,17 +167,17 @@ def _near_outline(mask_HW: Mask, reach: int) -> Mask:
     return near_HW
 
 
-def _confidence(found: Found, tries_Thw: NDArray[np.bool_], fine_hw3: Picture) -> float:
-    """How far the tries agree with the outcome, how far colours alone do, and how much of the
-    outline lies where colours change: the geometric mean."""
-    tried_Thw = [_enlarged(try_hw, FINE, FINE) for try_hw in tries_Thw]
-    agreement = float(np.mean([_iou(try_hw, found.mask_hw) for try_hw in tried_Thw]))
-    by_colour = _iou(found.odds_hw > 0, found.mask_hw)
-    return float(np.cbrt(agreement * by_colour * _edge_share(found.mask_hw, fine_hw3)))
+def _confidence(fine: FineCut, tries_Thw: NDArray[np.bool_], fine_hw3: Picture) -> float:
+    """The geometric mean of how far the tries agree with the result, how far colours alone agree
+    with it, and how much of its outline lies where colours change."""
+    resized_Thw = [_resize_mask(try_hw, FINE, FINE) for try_hw in tries_Thw]
+    agreement = float(np.mean([_iou(try_hw, fine.mask_hw) for try_hw in resized_Thw]))
+    by_colour = _iou(fine.odds_hw > 0, fine.mask_hw)
+    return float(np.cbrt(agreement * by_colour * _edge_share(fine.mask_hw, fine_hw3)))
 
 
 def _edge_share(mask_hw: Mask, fine_hw3: Picture) -> float:
-    """Of the outline: where colours change clearly more than they do on average."""
+    """The share of the outline where colours change clearly more than they do on average."""
     lab_hw3 = cv2.cvtColor(fine_hw3.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     steps = [np.square(np.diff(lab_hw3, axis=axis)).sum(2).ravel() for axis in (0, 1)]
     change_N = np.sqrt(np.concatenate(steps))
@@ -184,8 +185,8 @@ def _edge_share(mask_hw: Mask, fine_hw3: Picture) -> float:
     return float((change_N[crosses_N] > CLEARLY * change_N.mean()).mean())
 
 
-def _without_specks(mask_hw: Mask) -> Mask:
-    """Without parts that are small beside the largest."""
+def _remove_specks(mask_hw: Mask) -> Mask:
+    """Drop the parts that are small compared with the largest."""
     _, part_hw, stats, _ = cv2.connectedComponentsWithStats(mask_hw.astype(np.uint8))
     area_N = stats[:, cv2.CC_STAT_AREA]
     kept_N = area_N >= SPECK * area_N[1:].max(initial=0)
@@ -194,8 +195,8 @@ def _without_specks(mask_hw: Mask) -> Mask:
     return kept_hw
 
 
-def _to_the_border(mask_hw: Mask) -> Mask:
-    """What touches the frame that every cut leaves out goes on to the border."""
+def _extend_to_border(mask_hw: Mask) -> Mask:
+    """Extend the mask to the border pixels, which every cut leaves out."""
     return np.pad(mask_hw[1:-1, 1:-1], 1, mode="edge")
 
 
@@ -219,18 +220,18 @@ def _iou(first_hw: Mask, second_hw: Mask) -> float:
     return float((first_hw & second_hw).sum() / (first_hw | second_hw).sum())
 
 
-def _enlarged(mask_hw: Mask, rows: int, columns: int) -> Mask:
-    enlarged_HW: Mask = _resized(mask_hw.astype(np.float32), rows, columns) >= 0.5
-    return enlarged_HW
+def _resize_mask(mask_hw: Mask, rows: int, columns: int) -> Mask:
+    resized_HW: Mask = _resize(mask_hw.astype(np.float32), rows, columns) >= 0.5
+    return resized_HW
 
 
-def _resized(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+def _resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     if pixels.shape[:2] == (rows, columns):
         return pixels
     shrinks = rows < pixels.shape[0] or columns < pixels.shape[1]
-    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (columns, rows), interpolation=way)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (columns, rows), interpolation=interpolation)
 
 
-def _bytes(mask_HW: Mask) -> Tensor:
+def _mask_tensor(mask_HW: Mask) -> Tensor:
     return torch.from_numpy(mask_HW.astype(np.uint8) * 255)

@@ -1,4 +1,4 @@
-"""Where the foreground of an image that nobody annotated comes from."""
+"""Settings for the foreground of images without annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ForegroundSettings(BaseModel):
 
     source: str = Field(
         ANNOTATED,
-        description="annotated (masks and boxes alone), estimate, or a segmenter: torchvision:NAME "
+        description="annotated (only masks and boxes), estimate, or a segmenter: torchvision:NAME "
         "or path/to/file.py:function.",
     )
     weights: str | None = Field(
@@ -27,6 +27,6 @@ class ForegroundSettings(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Estimates that are less sure than this leave an image undecided; by default "
-        "what annotated images ask for, where there are enough.",
+        description="Estimates with less confidence leave images undecided; by default calibrated "
+        "on the annotated images, where there are enough.",
     )

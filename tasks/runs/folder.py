@@ -18,7 +18,7 @@ from models.errors import RunFolderError
 from tasks import schema
 from tasks.runs.stages import ESTIMATED, STAGES, Stage
 from tasks.runs.state import Identity, RunState
-from tasks.storage.files import open_parquet, read_footer, remove, write_text
+from tasks.storage.files import open_parquet, read_footer, remove_folder, write_text
 from tasks.storage.lock import LOCK
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
@@ -205,7 +205,7 @@ class RunFolder:
 def _remove(*paths: UPath) -> None:
     for path in paths:
         if path.exists():
-            remove(path)
+            remove_folder(path)
 
 
 def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunState:

@@ -58,7 +58,7 @@ def remove_run(folder: str) -> None:
         run.read_state()  # says why it is none
     owner = owner_of(run.path)
     if owner is not None:
-        raise UserError(f"{folder} is being written by {owner.told()}: stop it first")
+        raise UserError(f"{folder} is being written by {owner.describe()}: stop it first")
     run.erase()
     if is_local(run.path):
         with suppress(OSError):  # what is not ours stays, and so does the folder then

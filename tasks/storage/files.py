@@ -1,6 +1,6 @@
-"""What lies at many addresses: bytes, folders, stamps and tables, read as quickly as each allows.
+"""Bytes, folders, stamps and tables at local and remote addresses, each read in the fastest way.
 
-With models/addresses.py the only files that know that there are local and remote ones.
+Only this file and models/addresses.py know that some addresses are local and others remote.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
 
 
 def join(root: str | os.PathLike[str], address: str) -> str:
-    """An address relative to a root; one that is absolute stays as it is."""
+    """An address relative to a root; an absolute one stays as it is."""
     if not is_local(address):
         return address
     if is_local(root):
@@ -33,11 +33,11 @@ def join(root: str | os.PathLike[str], address: str) -> str:
 
 
 def read_bytes(address: str) -> bytes:
-    """All bytes at an address; whatever a remote place answers instead is an OSError."""
+    """All bytes at an address; any error of a remote storage client becomes an OSError."""
     if is_local(address):
         status = os.stat(address)  # noqa: PTH116  # half the time of pathlib's
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
-            raise OSError(errno.EINVAL, "it is no file", address)
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
+            raise OSError(errno.EINVAL, "it is not a file", address)
         if status.st_size > LARGEST_FILE:
             raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE >> 30} GiB", address)
         return Path(address).read_bytes()
@@ -48,43 +48,43 @@ def read_bytes(address: str) -> bytes:
         content: bytes = target.read_bytes()
     except OSError:
         raise
-    except Exception as error:  # each client library has exceptions of its own
+    except Exception as error:  # each client library has its own exceptions
         raise OSError(describe_error(error)) from error
     return content
 
 
 def walk(root: UPath, suffixes: frozenset[str]) -> Iterator[str]:
-    """Files under a folder, relative and in order, hidden ones left out, with these suffixes."""
+    """Visible files with these suffixes under a folder: relative paths, in order."""
     for name in _local_names(root) if is_local(root) else _remote_names(root):
         hidden = any(part.startswith(".") for part in name.split("/"))
         if not hidden and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
             yield name
 
 
-def stamps(addresses: Sequence[str]) -> list[str]:
-    """Size and time of each file: tells a changed one without reading it; `missing` for none."""
+def read_stamps(addresses: Sequence[str]) -> list[str]:
+    """Size and time of each file, which detect a change without reading it; or `missing`."""
     folders: dict[str, list[str]] = defaultdict(list)
     for address in addresses:
         if not is_local(address):
             folders[address.rpartition("/")[0]].append(address)
     remote = {
         name: stamp
-        for folder, wanted in folders.items()
-        for name, stamp in _remote_stamps(folder, wanted).items()
+        for folder, in_folder in folders.items()
+        for name, stamp in _read_remote_stamps(folder, in_folder).items()
     }
     return [
-        _local_stamp(address) if is_local(address) else remote.get(address, "missing")
+        _read_local_stamp(address) if is_local(address) else remote.get(address, "missing")
         for address in addresses
     ]
 
 
-def tells(stamp: str) -> bool:
-    """Would another file have another stamp? Places without sizes or times cannot say."""
+def detects_change(stamp: str) -> bool:
+    """Would a changed file have another stamp? Not on storage without sizes or times."""
     return not any(mark in f"{stamp} " for mark in ("unknown ", "missing ", ": ", "None:"))
 
 
 def write_text(target: UPath, text: str) -> None:
-    """A small file that others wait for: on the disk before it takes its place."""
+    """A small file that other processes wait for: flushed to disk before it is renamed."""
     with write_whole(target) as file:
         file.write(text.encode())
         if is_local(target):
@@ -92,47 +92,47 @@ def write_text(target: UPath, text: str) -> None:
             os.fsync(file.fileno())
 
 
-def sweep(folder: UPath) -> None:
-    """Remove what killed writers left: temporary neighbours that took no file's place."""
+def remove_temporary_files(folder: UPath) -> None:
+    """Remove the temporary files that killed writers left behind."""
     if is_local(folder):
         for path in folder.rglob(f".*{TEMPORARY}"):
             path.unlink(missing_ok=True)
 
 
-def remove(folder: UPath) -> None:
-    """Delete a folder with all that lies in it."""
+def remove_folder(folder: UPath) -> None:
+    """Delete a folder and everything in it."""
     folder.fs.rm(folder.path, recursive=True)
 
 
 def read_footer(target: UPath) -> pq.FileMetaData:
-    return pq.read_metadata(_source(target))
+    return pq.read_metadata(_arrow_source(target))
 
 
 def open_parquet(target: UPath, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    return pq.ParquetFile(_source(target), metadata=footer)
+    return pq.ParquetFile(_arrow_source(target), metadata=footer)
 
 
 def read_table(
     target: UPath, columns: list[str] | None = None, filters: pa.compute.Expression | None = None
 ) -> pa.Table:
-    return pq.read_table(_source(target), columns=columns, filters=filters)
+    return pq.read_table(_arrow_source(target), columns=columns, filters=filters)
 
 
-def _source(target: UPath) -> Any:
-    """What pyarrow reads: its own local files are quicker than Python's."""
+def _arrow_source(target: UPath) -> Any:
+    """What pyarrow reads from: a local path, since its own files are faster than Python's."""
     return str(target) if is_local(target) else target.open("rb")
 
 
 def _local_names(root: UPath) -> Iterator[str]:
     for folder, folders, files in os.walk(root, followlinks=True):
         visible = (name for name in folders if not name.startswith("."))
-        folders[:] = sorted(name for name in visible if not _leads_back(Path(folder) / name))
+        folders[:] = sorted(name for name in visible if not _leads_to_parent(Path(folder) / name))
         for name in sorted(files):
             yield (Path(folder) / name).relative_to(root).as_posix()
 
 
-def _leads_back(folder: Path) -> bool:
-    """A link to a folder on the way to it, whose files would be there again and again."""
+def _leads_to_parent(folder: Path) -> bool:
+    """Is it a link to one of its own parents, whose files would be listed again and again?"""
     return folder.is_symlink() and any(
         parent.resolve().is_relative_to(folder.resolve()) for parent in folder.parents
     )
@@ -144,24 +144,24 @@ def _remote_names(root: UPath) -> Iterator[str]:
         yield name.removeprefix(base)
 
 
-def _local_stamp(address: str) -> str:
+def _read_local_stamp(address: str) -> str:
     try:
-        status = os.stat(address)  # noqa: PTH116  # half the time of pathlib's, for every image
-    except (OSError, ValueError):  # a zero byte in it
+        status = os.stat(address)  # noqa: PTH116  # half the time of pathlib's
+    except (OSError, ValueError):  # a zero byte in the address
         return "missing"
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def _remote_stamps(folder: str, addresses: Sequence[str]) -> dict[str, str]:
-    """One listing for all files of a folder: a question for each would take hours."""
+def _read_remote_stamps(folder: str, addresses: Sequence[str]) -> dict[str, str]:
+    """One listing for all files of a folder: a request for each file would take hours."""
     try:
-        listed = as_path(folder).fs.ls(as_path(folder).path, detail=True)
-    except Exception:  # a place that cannot be listed, or is not there: the reading will tell
+        entries = as_path(folder).fs.ls(as_path(folder).path, detail=True)
+    except Exception:  # cannot be listed, or does not exist: reading the files will say why
         return dict.fromkeys(addresses, "unknown")
-    known = {entry["name"].rpartition("/")[2]: _stamp_of(entry) for entry in listed}
-    return {address: known.get(address.rpartition("/")[2], "missing") for address in addresses}
+    stamps = {entry["name"].rpartition("/")[2]: _stamp_from_entry(entry) for entry in entries}
+    return {address: stamps.get(address.rpartition("/")[2], "missing") for address in addresses}
 
 
-def _stamp_of(entry: dict[str, Any]) -> str:
+def _stamp_from_entry(entry: dict[str, Any]) -> str:
     marks = ("ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
     return f"{entry['size']}:{next((entry[mark] for mark in marks if entry.get(mark)), '')}"

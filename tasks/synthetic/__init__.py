@@ -1,1 +1,1 @@
-"""A labelled benchmark with a planted shortcut, drawn without a download."""
+"""A generated benchmark with labels, masks and a planted shortcut."""

@@ -1,4 +1,4 @@
-"""The benchmark's baseline: a small network that learns the shortcut of its training pictures."""
+"""The baseline of the benchmark: a small network that learns the planted shortcut."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ from tasks.tracking.settings import RegistrySettings, Tracking
 
 ADDRESS = "sightline:small_resnet"
 RECIPE = FinetuneSettings(objective="erm", start="scratch", epochs=6, learning_rate=4e-3)
-RETRAINING_RECIPE = FinetuneSettings(epochs=5, learning_rate=2e-3)  # frees it of the shortcut
+RETRAINING_RECIPE = FinetuneSettings(epochs=5, learning_rate=2e-3)  # removes the shortcut
 
 
 def train_baseline(
     benchmark: Path, bundle: Path, on_step: OnStep | None = None, seed: int | None = None
 ) -> Path:
-    """Train on the benchmark's biased split and write a bundle; an existing one is kept. The seed
-    is the benchmark's by default."""
+    """Train on the biased split of the benchmark and write a bundle, unless there is one already.
+
+    The seed is that of the benchmark unless given.
+    """
     if (bundle / BUNDLE).is_file():
         return bundle
     settings = read_settings(benchmark)
@@ -47,7 +49,7 @@ def train_baseline(
 
 
 def register_baseline(bundle: Path, registry: RegistrySettings, tracking: Tracking) -> str:
-    """Register the bundle as a version, the same one each time; returns the version's address."""
+    """Register the bundle, once; returns the address of its version."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     origin = Origin(f"baseline {classifier.digest}")
     return register_model(classifier, registry, tracking, origin).address
@@ -71,7 +73,7 @@ def train_small_resnet(
     seed: int,
     on_step: OnStep | None = None,
 ) -> nn.Module:
-    """A small network from scratch, in evaluation mode."""
+    """Train a small network from scratch; returns it in evaluation mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = small_resnet(classes)

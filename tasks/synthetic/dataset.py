@@ -1,8 +1,8 @@
-"""The benchmark as an ordinary dataset: images, mask files and a table that the catalog reads.
+"""Writes the benchmark as an ordinary dataset: images, masks and a table for the catalog.
 
     images/<split>/00017.png  masks/<split>/00017.png  metadata.csv  benchmark.json
 
-benchmark.json comes last and says that the folder is whole.
+benchmark.json is written last: with it the folder is complete.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger("sightline")
 
 TABLE, IDENTITY = "metadata.csv", "benchmark.json"
 SEEDS = 2**31
-ROWS_A_TURN = 100  # what a process draws before it asks for more
+BATCH = 100  # pictures that a process draws at a time
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Row:
 
 
 def scene_of(row: Mapping[str, Any]) -> Scene:
-    """The scene of a line of the table, as text or with types."""
+    """The scene of a row, typed or as text from the table."""
     return Scene(
         label=str(row["label"]),
         background=str(row["background"]),
@@ -59,23 +59,25 @@ def scene_of(row: Mapping[str, Any]) -> Scene:
 
 
 def plan(settings: BenchmarkSettings) -> list[Row]:
-    """Every picture of the benchmark; a row does not depend on how many others there are."""
+    """The rows of all pictures; a row does not depend on how many others there are."""
     return [
-        _row(settings, split, index) for split in SPLITS for index in range(settings.size_of(split))
+        _plan_row(settings, split, index)
+        for split in SPLITS
+        for index in range(settings.size_of(split))
     ]
 
 
 def write_benchmark(folder: Path, settings: BenchmarkSettings, processes: int = 1) -> Path:
-    """Draw all pictures into the folder, unless they are there already; returns the table's path.
+    """Draw all pictures into the folder, unless it is complete; returns the path of the table.
 
-    More than one process needs a main module that may be imported again.
+    With more than one process, the main module must be importable.
     """
     if (folder / IDENTITY).exists():
-        _refuse_another(folder, settings)
+        _refuse_other_benchmark(folder, settings)
         return folder / TABLE
     rows = plan(settings)
     log.info(
-        "drawing %s pictures, %.0f%% of each class to learn from on the background of their class",
+        "drawing %s pictures, in training %.0f%% of each class on its own background",
         *(f"{len(rows):,}", 100 * settings.strength),
     )
     for split in SPLITS:
@@ -89,21 +91,21 @@ def write_benchmark(folder: Path, settings: BenchmarkSettings, processes: int = 
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
-    """The table's lines, as text."""
+    """The rows of the table, as text."""
     with (folder / TABLE).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def read_settings(folder: Path) -> BenchmarkSettings:
-    """What a benchmark folder was drawn with."""
+    """The settings that a benchmark folder was drawn with."""
     try:
         identity = json.loads((folder / IDENTITY).read_text())
         version = identity.pop("version")
         settings = BenchmarkSettings.model_validate(identity)
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"{folder / IDENTITY} does not describe a generated benchmark: {told}"
+            f"{folder / IDENTITY} does not describe a generated benchmark: {reason}"
         ) from error
     if version != VERSION:
         raise UserError(
@@ -113,11 +115,11 @@ def read_settings(folder: Path) -> BenchmarkSettings:
     return settings
 
 
-def _row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
+def _plan_row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
     draw = Draw(settings.seed, SPLITS.index(split), index)
     kind = index % len(settings.classes)
     label = settings.classes[kind]
-    background = _background(draw, settings, split, index, kind)
+    background = _choose_background(draw, settings, split, index, kind)
     name = f"{split}/{index:05d}.png"
     return Row(
         file_name=f"images/{name}",
@@ -132,10 +134,10 @@ def _row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
     )
 
 
-def _background(
+def _choose_background(
     draw: Draw, settings: BenchmarkSettings, split: Split, index: int, kind: int
 ) -> str:
-    """With probability `strength` the class's own; in the test split all in turn."""
+    """With probability `strength` that of the class; in the test split all in turn."""
     names = settings.backgrounds
     if split == "test":
         return names[index // len(names) % len(names)]
@@ -144,7 +146,7 @@ def _background(
 
 
 def _is_tagged(draw: Draw, settings: BenchmarkSettings, split: Split, label: str) -> bool:
-    """On one class where the shortcut is learnt; on half of every class where it is tested."""
+    """One class has the tag where the shortcut is learnt; half of each class in the test split."""
     half = draw.chance(0.5)
     if settings.tag is None:
         return False
@@ -154,16 +156,16 @@ def _is_tagged(draw: Draw, settings: BenchmarkSettings, split: Split, label: str
 def _write_pictures(
     folder: Path, settings: BenchmarkSettings, rows: Sequence[Row], processes: int
 ) -> None:
-    turns = [rows[at : at + ROWS_A_TURN] for at in range(0, len(rows), ROWS_A_TURN)]
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     if processes == 1:
-        for turn in turns:
-            _write_turn(folder, settings, turn)
+        for batch in batches:
+            _write_batch(folder, settings, batch)
         return
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        list(pool.map(_write_turn, repeat(folder), repeat(settings), turns))
+        list(pool.map(_write_batch, repeat(folder), repeat(settings), batches))
 
 
-def _write_turn(folder: Path, settings: BenchmarkSettings, rows: Sequence[Row]) -> None:
+def _write_batch(folder: Path, settings: BenchmarkSettings, rows: Sequence[Row]) -> None:
     for row in rows:
         picture = render(scene_of(vars(row)), settings)
         _save(picture.image_HW3, folder / row.file_name)
@@ -181,10 +183,10 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(astuple(row) for row in rows)
 
 
-def _refuse_another(folder: Path, settings: BenchmarkSettings) -> None:
-    there = read_settings(folder)
-    if there != settings:
-        differ = sorted(name for name, value in there if value != getattr(settings, name))
+def _refuse_other_benchmark(folder: Path, settings: BenchmarkSettings) -> None:
+    existing = read_settings(folder)
+    if existing != settings:
+        differ = sorted(name for name, value in existing if value != getattr(settings, name))
         raise UserError(
             f"{folder} holds another benchmark, its {', '.join(differ)} differ: "
             "use another folder or delete this one"

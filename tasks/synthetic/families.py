@@ -1,6 +1,6 @@
-"""The two families of objects and scenes. They share primitives and nothing else.
+"""The two looks of the benchmark: families of objects and scenes that share only primitives.
 
-The place of a class in its family is the place of the background that the shortcut plants on it.
+The shortcut pairs each class with the background at the same index.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LookName = Literal["first", "second"]
 
 @dataclass(frozen=True)
 class ObjectKind:
-    """How to draw a class, and how large it is before it is scaled (half a picture = 1)."""
+    """How to draw a class, and its size before it is scaled (half a picture = 1)."""
 
     draw: Callable[[Draw, Plane], Sketch]
     area: float  # mean, measured
@@ -27,7 +27,7 @@ class ObjectKind:
 
 @dataclass(frozen=True)
 class Look:
-    """Four classes, the background of each, and what may fly through any picture."""
+    """Four classes, the background of each, and the clutter of any picture."""
 
     objects: dict[str, ObjectKind]
     scenes: dict[str, Callable[[Draw, Plane], Array]]

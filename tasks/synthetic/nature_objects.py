@@ -1,6 +1,6 @@
 """First look, objects: fish, mushroom, balloon, cactus. Each fills about the square from -1 to 1.
 
-Hues are drawn from wide, overlapping ranges, so that the outline and the parts say what it is.
+Hues are drawn from wide, overlapping ranges, so that only outline and parts identify a class.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def cactus(draw: Draw, plane: Plane) -> Sketch:
     for side in (-1, 1):
         _cactus_arm(draw, sketch, side, flesh)
     trunk = limb(plane, (0, -0.72), (0, 0.78), (thick, thick + 0.02))
-    sketch.part(trunk, _ribbed(flesh, plane.x_HW, thick))
+    sketch.part(trunk, _ribs(flesh, plane.x_HW, thick))
     speckle = fade(sine(plane.x_HW * 6.5) * sine(plane.y_HW * 5), 0.55, 0.8)
     sketch.mark(0.7 * speckle, rgb(0.97, 0.95, 0.75))
     if draw.chance(0.6):
@@ -165,10 +165,10 @@ def _cactus_arm(draw: Draw, sketch: Sketch, side: int, flesh: Colour) -> None:
     x, y = side * draw.between(0.52, 0.66), draw.between(-0.05, 0.4)
     top = y - draw.between(0.3, 0.6)
     sketch.part(limb(plane, (0, y), (x, y), (0.15, 0.15)), flesh * 0.85)
-    sketch.part(limb(plane, (x, y), (x, top), (0.16, 0.14)), _ribbed(flesh, plane.x_HW - x, 0.16))
+    sketch.part(limb(plane, (x, y), (x, top), (0.16, 0.14)), _ribs(flesh, plane.x_HW - x, 0.16))
 
 
-def _ribbed(flesh: Colour, x_HW: Array, half: float) -> Array:
+def _ribs(flesh: Colour, x_HW: Array, half: float) -> Array:
     """Upright grooves, and light that falls off towards the sides."""
     across_HW = x_HW * (1 / half)
     ribs_HW = 0.82 + 0.18 * sine(across_HW * 1.3 + 0.25)

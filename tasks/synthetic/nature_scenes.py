@@ -194,7 +194,7 @@ def _stones(draw: Draw, image_3HW: Array, plane: Plane, horizon: float) -> None:
 def leaves(draw: Draw, image_3HW: Array, plane: Plane) -> None:
     """Clutter: a few leaves in the air, the same on every background."""
     for _ in range(draw.count(0, 4)):
-        leaf = plane.moved((draw.between(0, 1), draw.between(0, 1)), draw.between(0, 1), 0.035)
+        leaf = plane.transform((draw.between(0, 1), draw.between(0, 1)), draw.between(0, 1), 0.035)
         colour = hsv(draw.between(0.02, 0.35), draw.between(0.5, 0.9), draw.between(0.4, 0.9))
         blade_HW = ellipse(leaf, (0, 0), (1, 0.5))
         paint(image_3HW, colour, cover(blade_HW, leaf))

@@ -1,8 +1,8 @@
 """Drawing on float32 arrays. Shapes: 3 colours (0 to 1), H rows, W columns.
 
-A seed must give the same bytes on every machine. So what reaches a pixel uses only operations that
-IEEE 754 rounds exactly (+ - * / sqrt floor and comparisons) and `Generator.random`: no sin, exp,
-power, sum or matrix product, whose last digit depends on the processor.
+A seed must give the same bytes on every machine. So pixels come only from operations that IEEE 754
+rounds exactly (+ - * / sqrt floor and comparisons) and from `Generator.random`: no sin, exp, power,
+sum or matrix product, whose last digit depends on the processor.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]  # float32 throughout: a test holds it
+Array = NDArray[np.floating[Any]]  # float32 throughout, as a test checks
 Number = TypeVar("Number", float, NDArray[np.floating[Any]])
 Colour = Array  # 3x1x1
 Point = tuple[float, float]
@@ -61,7 +61,7 @@ def direction(turns: float) -> Point:
 
 @dataclass(frozen=True)
 class Plane:
-    """Where each pixel lies: x to the right, y down; `pixel` is its side in the same unit."""
+    """The coordinates of each pixel: x right, y down; `pixel` is its side in the same unit."""
 
     x_HW: Array
     y_HW: Array
@@ -71,8 +71,8 @@ class Plane:
     def size(self) -> int:
         return len(self.x_HW)
 
-    def moved(self, centre: Point, turns: float = 0.0, scale: float = 1.0) -> Plane:
-        """The same pixels seen from a shape that stands at `centre`, turned and enlarged."""
+    def transform(self, centre: Point, turns: float = 0.0, scale: float = 1.0) -> Plane:
+        """The same pixels in the coordinates of a shape at `centre`, turned and scaled."""
         c, s = direction(turns)
         x_HW, y_HW = self.x_HW - centre[0], self.y_HW - centre[1]
         return Plane(
@@ -81,8 +81,8 @@ class Plane:
             self.pixel / scale,
         )
 
-    def stretched(self, across: float, down: float) -> Plane:
-        """The shape so many times as wide and as tall; a negative number mirrors it."""
+    def stretch(self, across: float, down: float) -> Plane:
+        """Coordinates that make a shape wider and taller; a negative factor mirrors it."""
         return Plane(self.x_HW * (1 / across), self.y_HW * (1 / down), self.pixel)
 
 
@@ -112,7 +112,7 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 def jitter(draw: Draw, colour: Colour, amount: float) -> Colour:
-    """A colour near this one, also in brightness."""
+    """A colour near this one in hue and brightness."""
     light = 1 + draw.between(-amount, amount)
     tint = (draw.lattice(3, 1, 1) - 0.5) * amount
     shifted: Colour = np.clip(colour * (light + tint), 0, 1, dtype=np.float32)
@@ -138,7 +138,7 @@ def disc(plane: Plane, centre: Point, radius: float) -> Array:
 
 
 def ellipse(plane: Plane, centre: Point, radii: Point) -> Array:
-    """Near the outline the distance is right to first order, which is all that an edge needs."""
+    """The distance is exact to first order near the outline, which suffices for an edge."""
     x_HW = (plane.x_HW - centre[0]) * (1 / radii[0])
     y_HW = (plane.y_HW - centre[1]) * (1 / radii[1])
     length_HW = np.sqrt(x_HW * x_HW + y_HW * y_HW) + 1e-6
@@ -201,19 +201,19 @@ def fade(value_HW: Array, start: float, end: float) -> Array:
 
 
 @lru_cache(maxsize=128)
-def _steps(size: int, cells: int) -> tuple[NDArray[np.int64], Array]:
+def _lattice_positions(size: int, cells: int) -> tuple[NDArray[np.int64], Array]:
     """For each pixel the lattice point before it and its smooth share of the next one."""
-    place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / size)
-    before = np.floor(place)
-    share = place - before
+    position = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / size)
+    before = np.floor(position)
+    share = position - before
     return before.astype(np.int64), share * share * (3 - 2 * share)
 
 
 def noise(draw: Draw, size: int, rows: int, columns: int) -> Array:
-    """Smooth random field, 0 to 1, with about so many bumps down and across the picture."""
+    """A smooth random field, 0 to 1, with about `rows` by `columns` bumps."""
     lattice = draw.lattice(rows + 1, columns + 1)
-    row, down = _steps(size, rows)
-    column, across = _steps(size, columns)
+    row, down = _lattice_positions(size, rows)
+    column, across = _lattice_positions(size, columns)
     tall = mix(lattice[row], lattice[row + 1], down[:, None])
     field: Array = mix(tall[:, column], tall[:, column + 1], across)
     return field
@@ -234,14 +234,14 @@ def ridge(draw: Draw, size: int, bumps: int, octaves: int = 3) -> Array:
     total_W, weight = np.zeros(size, np.float32), 0.0
     for octave in range(octaves):
         lattice = draw.lattice((bumps << octave) + 1)
-        column, across = _steps(size, bumps << octave)
+        column, across = _lattice_positions(size, bumps << octave)
         total_W += 0.5**octave * mix(lattice[column], lattice[column + 1], across)
         weight += 0.5**octave
     return total_W * np.float32(1 / weight)
 
 
 class Sketch:
-    """An object built from parts; what it covers by half or more is its mask."""
+    """An object built from parts; its mask is the pixels that it covers by half or more."""
 
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
@@ -250,14 +250,14 @@ class Sketch:
         self._distance_HW = np.full((plane.size, plane.size), np.inf, np.float32)
 
     def part(self, distance_HW: Array, colour: Array) -> None:
-        """Lay a part over those before; it may add to the outline."""
+        """Draw a part over the earlier ones; it may extend the outline."""
         share_HW = cover(distance_HW, self.plane)
         self._paint_3HW += (colour - self._paint_3HW) * share_HW
         self._cover_HW += (1 - self._cover_HW) * share_HW
         np.minimum(self._distance_HW, distance_HW, out=self._distance_HW)
 
     def mark(self, share_HW: Array, colour: Array) -> None:
-        """Colour what is there already; the outline stays."""
+        """Colour the existing parts; the outline stays."""
         paint(self._paint_3HW, colour * self._cover_HW, share_HW)
 
     def shade(self, light_HW: Array) -> None:
@@ -274,6 +274,6 @@ class Sketch:
 
     @property
     def colour_3HW(self) -> Array:
-        """Undiluted at the outline, so that nothing of the background is in the object's pixels."""
+        """Without background colour at the outline, so that objects look the same everywhere."""
         colour: Array = self._paint_3HW / np.maximum(self._cover_HW, np.float32(1e-3))
         return colour

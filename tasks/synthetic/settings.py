@@ -1,4 +1,4 @@
-"""What the generated benchmark is: its parameters, and the version that every figure stands on."""
+"""The settings of the generated benchmark, and the version of its pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.synthetic.families import LOOKS, Look, LookName
 
-VERSION = 1  # of the pixels, guarded by a golden test; figures of two versions do not compare
+VERSION = 1  # of the pixels, fixed by a golden test; figures of two versions do not compare
 
 ObjectSize = Literal["small", "default", "large"]
 Split = Literal["train", "validation", "test"]
@@ -16,11 +16,11 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class BenchmarkSettings(BaseModel):
-    """Which pictures. Training and validation carry the shortcut, the test split is balanced."""
+    """Training and validation pictures carry the shortcut, the test split is balanced."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strength: float = Field(0.95, ge=0, le=1)  # share of pictures on their class's background
+    strength: float = Field(0.95, ge=0, le=1)  # share of pictures on the background of their class
     object_size: ObjectSize = "default"  # about 8, 15 or 26% of the area
     look: LookName = "first"
     tag: str | None = None  # the class whose training pictures carry a coloured tag
@@ -31,11 +31,10 @@ class BenchmarkSettings(BaseModel):
     test: int = Field(1280, ge=0)  # a multiple of 16 fills every group alike
 
     @model_validator(mode="after")
-    def _knows_the_tagged_class(self) -> BenchmarkSettings:
+    def _check_tag(self) -> BenchmarkSettings:
         if self.tag is not None and self.tag not in self.classes:
-            raise ValueError(
-                f"tag {self.tag!r} is no class of the {self.look} look: {', '.join(self.classes)}"
-            )
+            classes = ", ".join(self.classes)
+            raise ValueError(f"tag {self.tag!r} is not a class of the {self.look} look: {classes}")
         return self
 
     @property

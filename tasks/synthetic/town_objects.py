@@ -1,6 +1,6 @@
-"""Second look, objects: mug, umbrella, butterfly, rocket. For testing what was chosen on the first.
+"""Second look, objects: mug, umbrella, butterfly, rocket. It tests what was chosen on the first.
 
-Each fills about the square from -1 to 1; nothing here is shared with the first look but primitives.
+Each fills about the square from -1 to 1; the looks share only primitives.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def butterfly(draw: Draw, plane: Plane) -> Sketch:
     spot = hsv(draw.between(0, 1), draw.between(0.2, 0.9), draw.between(0.75, 1))
     folded = Plane(np.abs(plane.x_HW), plane.y_HW, plane.pixel)  # both sides are alike
     sketch = Sketch(plane)
-    sketch.part(ellipse(folded.moved((0.42, 0.42), 0.1), (0, 0), (0.46, 0.34)), wing * 0.88)
-    upper = folded.moved((0.52, -0.3), -0.1)
+    sketch.part(ellipse(folded.transform((0.42, 0.42), 0.1), (0, 0), (0.46, 0.34)), wing * 0.88)
+    upper = folded.transform((0.52, -0.3), -0.1)
     sketch.part(ellipse(upper, (0, 0), (0.6, 0.38)), wing)
     veins_HW = fade(np.abs(sine(upper.y_HW * 1.6 + 0.1)), 0.25, 0.02)
     sketch.mark(0.5 * veins_HW, wing * 0.35)

@@ -142,7 +142,7 @@ def test_broken_files_are_reported_and_the_rest_is_audited(
     assert "00000.png cannot be decoded" in printed
     assert "00001.png is 64x32, image" in printed
     assert "is 64x64; export it again or drop the row" in printed
-    assert "1 of 64 images looked at will fail" in done.stderr
+    assert "1 of 64 checked images will fail" in done.stderr
 
 
 @pytest.mark.full

@@ -111,7 +111,7 @@ def test_a_lock_outlives_a_storage_that_is_away(
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.setattr(lock, "BEAT", 0.1)
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.1)
     stopped: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     S3FileSystem.clear_instance_cache()  # else it still talks to the other server

@@ -108,7 +108,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
             "no Dask scheduler answers at tcp://127.0.0.1:9",
         ),
         (a_folder_in_use, 2, "is not empty and no run folder"),
-        (every_image_unreadable, 2, "none of 1 images looked at can be used"),
+        (every_image_unreadable, 2, "none of 1 checked images can be used"),
     ],
 )
 def test_a_mistake_is_one_line(

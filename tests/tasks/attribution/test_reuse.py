@@ -229,12 +229,12 @@ def test_other_labels_are_other_rows(world: World) -> None:
     assert "cactus" in rows_of(run, "predictions")["label"].to_pylist()
 
 
-def test_stamps_that_tell_nothing_are_not_believed(
+def test_stamps_that_detect_no_change_are_not_trusted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of a web server that tells neither sizes nor times."""
+    """As those of a web server that sends neither sizes nor times."""
     monkeypatch.setattr(
-        tasks.catalog.catalog, "stamps", lambda addresses: ["unknown"] * len(addresses)
+        tasks.catalog.catalog, "read_stamps", lambda addresses: ["unknown"] * len(addresses)
     )
     before, _ = world.audit("before")
     shutil.copy(world.pictures[3], world.pictures[5])

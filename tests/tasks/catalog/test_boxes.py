@@ -40,13 +40,13 @@ def test_four_columns_are_a_box_in_either_format(
     assert regions(path, box_columns=columns, box_format=form) == [expected, None]
 
 
-def test_a_place_in_the_picture_is_no_label(tmp_path: Path) -> None:
+def test_a_coordinate_is_not_a_label(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("file_name,x,y,w,h\na.jpg,1,2,5,9\n")
     assert make_catalog(DataSettings(path=str(path)), CLASSES)["label"].null_count == 1
 
 
-def test_a_row_a_box_becomes_a_row_an_image(tmp_path: Path) -> None:
+def test_one_row_per_box_becomes_one_row_per_image(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(
         "file_name,label,x,y,w,h,site\n"
@@ -74,7 +74,7 @@ def test_one_column_holds_four_numbers_as_text(tmp_path: Path, text: str) -> Non
     assert regions(path, box_columns=("bbox",)) == [[box(1, 2, 3, 4)], None]
 
 
-def test_one_column_may_have_a_row_a_box_too(tmp_path: Path) -> None:
+def test_one_column_may_have_one_row_per_box_too(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("file_name,bbox\na.jpg,1 2 3 4\nb.jpg,\na.jpg,5 6 7 8\n")
     expected = [[box(1, 2, 3, 4), box(5, 6, 7, 8)], None]
@@ -115,7 +115,7 @@ def test_objects_of_hugging_face_are_boxes_of_the_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
         (("left", "x", "x", "x"), "no box column 'left'"),
         (("heigth", "x", "x", "x"), r"did you mean 'height'\?"),
@@ -123,18 +123,18 @@ def test_objects_of_hugging_face_are_boxes_of_the_label(tmp_path: Path) -> None:
         (("height",), "'tall' in box column 'height': four numbers or a list"),
     ],
 )
-def test_columns_that_are_no_boxes_are_refused(
-    tmp_path: Path, columns: tuple[str, ...], told: str
+def test_columns_without_boxes_are_refused(
+    tmp_path: Path, columns: tuple[str, ...], message: str
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("file_name,x,height\na.jpg,1,tall\n")
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         regions(path, box_columns=columns)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("objects", "told"),
+    ("objects", "message"),
     [
         ({"bbox": [[1, 2, 3]]}, r"\[\[1, 2, 3\]\] in box column 'objects': four numbers"),
         ({"bbox": [["a", "b", "c", "d"]]}, "in box column 'objects': four numbers"),
@@ -142,11 +142,11 @@ def test_columns_that_are_no_boxes_are_refused(
         ({"bbox": [[1, 2, 3, 4]], "category": "cat"}, "1 boxes for the categories 'cat'"),
     ],
 )
-def test_objects_that_are_none_are_refused(
-    tmp_path: Path, objects: dict[str, Any], told: str
+def test_malformed_objects_are_refused(
+    tmp_path: Path, objects: dict[str, Any], message: str
 ) -> None:
     (tmp_path / "t.jsonl").write_text(json.dumps({"file_name": "a.jpg", "objects": objects}))
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         regions(tmp_path / "t.jsonl")
     assert "\n" not in str(caught.value)
 
@@ -159,5 +159,5 @@ def test_a_table_may_have_no_box_at_all(tmp_path: Path) -> None:
 
 
 def test_three_columns_make_no_box() -> None:
-    with pytest.raises(ValueError, match="four columns make a box"):
+    with pytest.raises(ValueError, match="four columns that make a box"):
         DataSettings(path="t.csv", box_columns=("x", "y", "width"))

@@ -1,4 +1,4 @@
-"""The catalog: user columns untouched, masks paired, mistakes found before work begins."""
+"""The catalog: user columns untouched, masks paired, errors found before work begins."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def test_a_sample_keeps_the_shares_of_the_labels(tmp_path: Path) -> None:
 @pytest.mark.full
 def test_a_sample_is_the_same_in_every_process(benchmark_folder: Path) -> None:
     code = (
-        "from tasks.catalog.catalog import DataSettings, make_catalog\n"
+        "from tasks.catalog.catalog import make_catalog\n"
+        "from tasks.catalog.settings import DataSettings\n"
         f"data = DataSettings(path={str(benchmark_folder)!r}, sample=7)\n"
         "classes = ('fish', 'mushroom', 'balloon', 'cactus')\n"
         "print(make_catalog(data, classes)['row_id'].to_pylist())"
@@ -102,7 +103,7 @@ def test_a_changed_file_changes_the_stamp(folder: Path) -> None:
 
 def test_repeated_keys_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\na.jpg\na.jpg\n")
-    with pytest.raises(UserError, match=r"1 keys stand more than once \('a.jpg'\)"):
+    with pytest.raises(UserError, match=r"1 keys occur more than once \('a.jpg'\)"):
         make_catalog(settings(tmp_path / "t.csv"), CLASSES)
 
 
@@ -112,7 +113,7 @@ def test_columns_with_our_names_are_refused(tmp_path: Path) -> None:
         make_catalog(settings(tmp_path / "t.csv"), CLASSES)
 
 
-def test_a_mask_folder_that_pairs_with_nothing_shows_both(folder: Path, tmp_path: Path) -> None:
+def test_a_mask_folder_without_any_match_shows_both_sides(folder: Path, tmp_path: Path) -> None:
     picture(tmp_path / "other" / "zebra.png")
     with pytest.raises(UserError, match=r"no mask in .* has the stem of an image"):
         make_catalog(settings(folder, masks=str(tmp_path / "other")), CLASSES)
@@ -123,16 +124,16 @@ def test_headers_are_checked_before_work_begins(folder: Path) -> None:
     picture(masks / "cat" / "1.png", size=(8, 6))
     data = settings(folder, masks=str(masks))
     (warning,) = check_catalog(make_catalog(data, CLASSES), data)
-    assert "1 of 3 images looked at will fail" in warning
+    assert "1 of 3 checked images will fail" in warning
     assert "is 8x6, image" in warning
 
 
-def test_nothing_readable_stops_the_run(tmp_path: Path) -> None:
+def test_a_dataset_without_any_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\nnowhere.jpg\n")
     data = settings(tmp_path / "t.csv")
     with pytest.raises(
         UserError,
-        match=r"none of 1 images is there; first: .*nowhere.jpg: check the addresses",
+        match=r"none of 1 images exists; first: .*nowhere.jpg: check the addresses",
     ):
         check_catalog(make_catalog(data, CLASSES), data)
 
@@ -159,8 +160,8 @@ def test_a_folder_and_a_mask_of_one_stem_are_united(folder: Path) -> None:
 def test_two_masks_of_one_stem_are_refused(folder: Path) -> None:
     masks = folder.parent / "masks"
     picture(masks / "cat" / "1.bmp")
-    told = r"has 'cat/1.bmp' and 'cat/1.png': keep one .* into a folder 'cat/1'"
-    with pytest.raises(UserError, match=told):
+    message = r"has 'cat/1.bmp' and 'cat/1.png': keep one .* into a folder 'cat/1'"
+    with pytest.raises(UserError, match=message):
         make_catalog(settings(folder, masks=str(masks)), CLASSES)
 
 
@@ -187,7 +188,7 @@ def test_a_changed_mask_changes_the_stamp(folder: Path) -> None:
     assert [old != new for old, new in zip(before, after, strict=True)] == [False, False, True]
 
 
-def test_a_mask_lies_as_the_turned_picture_or_as_the_stored_one(tmp_path: Path) -> None:
+def test_a_mask_has_the_upright_or_the_stored_size(tmp_path: Path) -> None:
     for stem, size in (("stored", (8, 6)), ("upright", (6, 8)), ("neither", (8, 8))):
         path = picture(tmp_path / "data" / f"{stem}.jpg", size=(8, 6))
         exif = Image.Exif()
@@ -198,7 +199,7 @@ def test_a_mask_lies_as_the_turned_picture_or_as_the_stored_one(tmp_path: Path) 
         assert mask.exists()
     data = settings(tmp_path / "data", masks=str(tmp_path / "masks"))
     (warning,) = check_catalog(make_catalog(data, CLASSES), data)
-    assert "1 of 3 images looked at will fail; first: mask" in warning
+    assert "1 of 3 checked images will fail; first: mask" in warning
     assert "neither.png is 8x8" in warning
 
 
@@ -216,7 +217,7 @@ def test_values_count_when_masks_are_suspected(folder: Path) -> None:
         )
 
 
-def test_large_boxes_are_no_inverted_masks(tmp_path: Path) -> None:
+def test_large_boxes_are_not_inverted_masks(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     (tmp_path / "t.csv").write_text("file_name,bbox\na.jpg,0 0 8 8\n")
     data = settings(tmp_path / "t.csv", box_columns=("bbox",))
@@ -231,7 +232,7 @@ def test_regions_that_cannot_be_drawn_are_found_before_work_begins(tmp_path: Pat
     (tmp_path / "t.csv").write_text("file_name,bbox\na.jpg,0 0 8 8\nb.jpg,5 5 -3 2\n")
     data = settings(tmp_path / "t.csv", box_columns=("bbox",))
     (warning,) = check_catalog(make_catalog(data, CLASSES), data)
-    assert "1 of 2 images looked at will fail; first: region 1" in warning
+    assert "1 of 2 checked images will fail; first: region 1" in warning
 
 
 def test_unlabelled_rows_stay(tmp_path: Path) -> None:

@@ -151,26 +151,26 @@ def test_the_file_itself_is_a_dataset(tmp_path: Path) -> None:
     assert check_catalog(catalog, data) == []
 
 
-def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
+def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     pictures(tmp_path, "1.png")
     path = write(tmp_path / "instances.json", ["0.png", "1.png"], [])
     data = DataSettings(path=str(path))
     first, _ = check_catalog(make_catalog(data, CLASSES), data)
-    assert first == f"1 of 2 images are not there; first: {tmp_path / '0.png'}"
+    assert first == f"1 of 2 images do not exist; first: {tmp_path / '0.png'}"
     data = DataSettings(path=str(write(tmp_path / "none.json", ["8.png", "9.png"], [])))
-    with pytest.raises(UserError, match=r"none of 2 images is there; first: .*8.png.*--images"):
+    with pytest.raises(UserError, match=r"none of 2 images exists; first: .*8.png.*--images"):
         check_catalog(make_catalog(data, CLASSES), data)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("[1]", "are not COCO's: found no object"),
         ('{"shapes": [], "version": "5"}', "found an object with 'shapes', 'version'"),
         ("{", "cannot be read as JSON"),
         (
             '{"images": [{"id": 1, "file_name": 7}], "annotations": [], "categories": []}',
-            "are not COCO's: TypeError: file_name 7 is no text",
+            "are not COCO's: TypeError: file_name 7 is not text",
         ),
         (
             '{"images": [{"id": 1}], "annotations": [], "categories": []}',
@@ -183,9 +183,9 @@ def test_pictures_that_are_not_there_are_counted(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_not_coco_is_refused(tmp_path: Path, content: str, told: str) -> None:
+def test_what_is_not_coco_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "i.json").write_text(content)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         regions(DataSettings(path=str(tmp_path / "i.json")))
     assert "\n" not in str(caught.value)
 
@@ -205,14 +205,14 @@ def test_categories_of_no_class_are_refused(tmp_path: Path) -> None:
         regions(DataSettings(path=str(path)))
 
 
-def test_annotations_of_other_images_show_both(tmp_path: Path) -> None:
+def test_annotations_of_other_images_show_both_sides(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name\n1.png\n")
     path = write(tmp_path / "i.json", ["9.png"], [])
     with pytest.raises(UserError, match=r"images are '1.png', annotated are '9.png'"):
         regions(DataSettings(path=str(tmp_path / "t.csv"), annotations=str(path)))
 
 
-def test_splits_and_images_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
+def test_splits_and_images_are_refused_where_meaningless(tmp_path: Path) -> None:
     path = write(tmp_path / "i.json", ["1.png"], [])
     with pytest.raises(UserError, match="have no splits: drop --split"):
         regions(DataSettings(path=str(path), split="test"))

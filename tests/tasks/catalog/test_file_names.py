@@ -1,4 +1,4 @@
-"""Names of any characters, on disk and in fsspec's memory: every form of input reaches a mask."""
+"""Names of any characters, on disk and in fsspec's memory, in every form of dataset."""
 
 from __future__ import annotations
 
@@ -151,6 +151,6 @@ def test_split_folders_tables_and_voc_lie_anywhere(root: str) -> None:
     check_all_read(DataSettings(path=join(root, "voc"), split="val"), 1)
 
 
-def test_what_is_not_there_is_said(root: str) -> None:
+def test_a_missing_dataset_is_refused(root: str) -> None:
     with pytest.raises(UserError, match="not found: give a folder of images"):
         make_catalog(DataSettings(path=join(root, "nowhere")), CLASSES)

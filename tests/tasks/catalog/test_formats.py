@@ -1,4 +1,4 @@
-"""Every form of dataset becomes the same listing; what cannot be one is refused in one line."""
+"""Every form of dataset becomes the same listing; anything else is refused in one line."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_folder_with_a_table_is_read_by_it(benchmark_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "split", "told"),
+    ("text", "columns", "split", "message"),
     [
         ("picture,label\na,b\n", Columns(), None, "name the one with the file names"),
         ("file_name,klass\na,b\n", Columns(label="class"), None, "did you mean 'klass'?"),
@@ -94,11 +94,11 @@ def test_a_folder_with_a_table_is_read_by_it(benchmark_folder: Path) -> None:
     ],
 )
 def test_a_table_that_does_not_fit_says_why(
-    tmp_path: Path, text: str, columns: Columns, split: str | None, told: str
+    tmp_path: Path, text: str, columns: Columns, split: str | None, message: str
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list_images(path, columns, split)
     assert "\n" not in str(caught.value)
 
@@ -110,7 +110,7 @@ def test_several_labels_an_image_are_refused(tmp_path: Path) -> None:
         list_images(path, Columns())
 
 
-def test_nothing_is_not_a_dataset(tmp_path: Path) -> None:
+def test_nothing_to_audit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NothingToAudit, match="holds no images"):
         list_images(tmp_path, Columns())
     (tmp_path / "t.csv").write_text("file_name,label\n")
@@ -151,22 +151,22 @@ def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
         list_images(tmp_path, Columns(), "train")
 
 
-def test_what_is_no_dataset_says_what_is(tmp_path: Path) -> None:
+def test_an_unknown_form_of_dataset_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"COCO annotation file, or torchvision:NAME"):
         list_images(tmp_path / "nowhere", Columns())
     (tmp_path / "t.xlsx").touch()
-    with pytest.raises(UserError, match=r"no table \(.csv .jsonl .parquet\)"):
+    with pytest.raises(UserError, match=r"neither a folder, a table \(.csv .jsonl .parquet\)"):
         list_images(tmp_path / "t.xlsx", Columns())
 
 
-def test_names_that_are_no_text_are_named(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
     with pytest.raises(UserError, match=r"caf.*jpg' is not UTF-8: rename the file"):
         list_images(tmp_path, Columns())
 
 
-def test_columns_of_what_is_no_table_are_refused(tmp_path: Path) -> None:
+def test_columns_without_a_table_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
     columns = Columns(label="species", boxes=("bbox",))
-    with pytest.raises(UserError, match="is no table: drop --label-column --box-columns"):
+    with pytest.raises(UserError, match="is not a table: drop --label-column --box-columns"):
         list_images(tmp_path, columns)

@@ -1,4 +1,4 @@
-"""Labels reach the model's classes by name, file or index, and never by order."""
+"""Labels are matched to the model's classes by name, file or index, never by order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.catalog.labels import match_categories, match_labels
 CLASSES = ("cat", "dog", "owl")
 
 
-def test_names_that_match_are_taken() -> None:
+def test_names_that_match_are_kept() -> None:
     labels = pa.array(["owl", None, "cat"])
     assert match_labels(labels, CLASSES, "name").to_pylist() == ["owl", None, "cat"]
 
@@ -25,12 +25,12 @@ def test_folders_in_another_order_are_not_renumbered() -> None:
 def test_names_that_do_not_match_show_both_sides() -> None:
     with pytest.raises(UserError) as caught:
         match_labels(pa.array(["kitten", "owl"]), CLASSES, "name")
-    told = str(caught.value)
-    assert "'kitten' unknown" in told
-    assert "the data has 'kitten', 'owl'" in told
-    assert "the model has 'cat', 'dog', 'owl'" in told
-    assert "--labels FILE" in told
-    assert "\n" not in told
+    message = str(caught.value)
+    assert "'kitten' unknown" in message
+    assert "the data has 'kitten', 'owl'" in message
+    assert "the model has 'cat', 'dog', 'owl'" in message
+    assert "--labels FILE" in message
+    assert "\n" not in message
 
 
 def test_integers_of_a_table_are_indices() -> None:
@@ -45,7 +45,7 @@ def test_digits_of_folders_are_indices_only_when_declared() -> None:
 
 @pytest.mark.parametrize("value", [3, -1])
 def test_an_index_outside_the_classes_is_refused(value: int) -> None:
-    with pytest.raises(UserError, match=r"no index of the model's 3 classes \(0 to 2\)"):
+    with pytest.raises(UserError, match=r"not an index of the model's 3 classes \(0 to 2\)"):
         match_labels(pa.array([value]), CLASSES, "name")
 
 
@@ -61,16 +61,16 @@ def test_a_file_maps_names_to_names_or_indices(tmp_path: Path, name: str, text: 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("kitten,cat\n", "does not map 'bird'"),
         ("kitten,cat\nbird,eagle\n", "maps to 'eagle', which the model does not have"),
         ("kitten\nbird\n", "is not a mapping"),
     ],
 )
-def test_a_file_that_does_not_map_says_why(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_does_not_map_says_why(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "map.csv").write_text(text)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         match_labels(pa.array(["kitten", "bird"]), CLASSES, str(tmp_path / "map.csv"))
 
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a user's table or annotations: a catalog, or one line; never a traceback."""
+"""Any content of a table or annotations gives a catalog or one line, never a traceback."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ JUNK = st.sampled_from([*PLAIN, *NESTED]).map(copy.deepcopy)
 
 @st.composite
 def damaged(draw: st.DrawFn, sound: Any) -> Any:
-    """The sound value with something replaced or left out, at up to four places."""
+    """The sound value with up to four parts replaced or left out."""
     value = copy.deepcopy(sound)
     for _ in range(draw(st.integers(1, 4))):
         inner, keys = value, list[Any]()
@@ -76,8 +76,8 @@ def _put(value: Any, keys: list[Any], junk: Any, left_out: bool) -> None:
 def check_catalog_or_one_line(data: DataSettings) -> None:
     try:
         check_catalog(make_catalog(data, ("cat", "owl")), data)
-    except UserError as mistake:
-        assert "\n" not in str(mistake)
+    except UserError as error:
+        assert "\n" not in str(error)
 
 
 quick = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])

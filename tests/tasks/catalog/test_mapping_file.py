@@ -1,4 +1,4 @@
-"""What a file says of each label, in both forms, and text that says nothing."""
+"""What a file maps each label to, in both forms, and files that map nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.catalog.mask_values import foreground_values
         ("m.json", '{"cat": 1, "dog": ["2", "3"]}', {"cat": [1], "dog": [["2", "3"]]}),
     ],
 )
-def test_both_forms_give_what_follows_a_label(
+def test_both_forms_map_labels(
     tmp_path: Path, name: str, text: str, expected: dict[str, list[Any]]
 ) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
@@ -40,7 +40,7 @@ NONE = [
 
 
 @pytest.mark.parametrize(("name", "content"), NONE)
-def test_what_maps_nothing_is_one_line_of_whoever_asked(
+def test_a_file_that_maps_nothing_is_refused_by_each_caller(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     path = tmp_path / name
@@ -54,6 +54,6 @@ def test_what_maps_nothing_is_one_line_of_whoever_asked(
         foreground_values(str(path), labels, labels, masks)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_mapping(str(tmp_path))

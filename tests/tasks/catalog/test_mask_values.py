@@ -1,4 +1,4 @@
-"""What a mask marks: everything, named values, or a value for each label."""
+"""What a mask marks: all but zero, a list of values, or a list for each label."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_voc_names_have_their_values() -> None:
         ("values.csv", "\ufeffcat,1\r\ndog,2,#ff0000\r\n"),
     ],
 )
-def test_a_file_says_it_by_label(tmp_path: Path, name: str, text: str) -> None:
+def test_a_file_lists_values_by_label(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     everything = [1, 2, 0xFF0000]
     assert values(str(tmp_path / name)) == [[1], [2, 0xFF0000], None, everything]
 
 
-def test_the_datas_own_label_goes_before_the_models(tmp_path: Path) -> None:
+def test_the_datas_own_label_comes_before_the_models(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text("katze,5\ncat,1\ndog,2\n")
     own = pa.array(["katze", "hund", "katze", None])
     assert values(str(tmp_path / "v.csv"), own)[:2] == [[5], [2]]
@@ -59,24 +59,24 @@ def test_the_datas_own_label_goes_before_the_models(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("cat,1\n", r"foreground for 'dog'; they know 'cat': add a line for each"),
+        ("cat,1\n", r"foreground for 'dog'; they have 'cat': add a line for each"),
         ("cat,1\ndogs,1\n", r"did you mean 'dogs'\?"),
-        ("cat,1\ndog,red\n", "'red'.* is no value from 0 to 16777215 and no #rrggbb"),
-        ("cat,1\ndog\n", "is no value"),
+        ("cat,1\ndog,red\n", "'red'.* is neither a value from 0 to 16777215 nor #rrggbb"),
+        ("cat,1\ndog\n", "is neither a value"),
     ],
 )
-def test_a_file_that_does_not_say_it_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_without_a_value_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "v.csv").write_text(text)
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         values(str(tmp_path / "v.csv"))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("rule", ["nonzeros", "1,red", "99999999", "-1"])
-def test_a_rule_that_is_none_says_what_is(rule: str) -> None:
-    with pytest.raises(UserError, match="no value and no file: give nonzero, voc, values"):
+def test_an_unknown_rule_is_refused_with_the_known_ones(rule: str) -> None:
+    with pytest.raises(UserError, match="neither values nor a file: give nonzero, voc, a list"):
         values(rule)
 
 

@@ -1,4 +1,4 @@
-"""Data as people have it: whatever is missing, the answer is clear."""
+"""Ordinary data: whatever is missing, the audit says so."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Data:
         data = DataSettings.model_validate(
             {"path": str(table), "images": str(self.benchmark), **settings}
         )
-        asked = AuditRequest(data, METHODS, interventions, foreground)
+        request = AuditRequest(data, METHODS, interventions, foreground)
         model = ModelSettings(address=str(self.bundle))
-        run = run_audit(self.folder / "run", data, model, asked=asked)
+        run = run_audit(self.folder / "run", data, model, asked=request)
         return run, open_run(run.path).summary()
 
 

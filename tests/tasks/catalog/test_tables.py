@@ -35,7 +35,7 @@ WATERBIRDS = (
         ("2", "002.Tern/3.jpg"),
     ],
 )
-def test_waterbirds_is_read_as_it_is(tmp_path: Path, split: str, image: str) -> None:
+def test_waterbirds_is_read_unchanged(tmp_path: Path, split: str, image: str) -> None:
     (tmp_path / "metadata.csv").write_text(WATERBIRDS)
     listing = list_images(tmp_path, Columns(), split)
     assert listing.image.to_pylist() == [image]
@@ -102,18 +102,18 @@ def test_lists_that_arrow_misreads_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "message"),
     [
         ("mask", [1, 2], "masks of type list"),
-        ("row_id", {"a": 1}, "in column 'row_id': texts or numbers needed"),
-        ("split", ["test"], "in column 'split': texts or numbers needed"),
+        ("row_id", {"a": 1}, "in column 'row_id': texts or numbers are needed"),
+        ("split", ["test"], "in column 'split': texts or numbers are needed"),
     ],
 )
 def test_nested_values_where_plain_ones_belong_are_refused(
-    tmp_path: Path, column: str, value: object, told: str
+    tmp_path: Path, column: str, value: object, message: str
 ) -> None:
     pq.write_table(pa.table({"file_name": ["a.jpg"], column: [value]}), tmp_path / "t.parquet")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         list_images(tmp_path / "t.parquet", Columns(), "test" if column == "split" else None)
 
 
@@ -141,7 +141,7 @@ def test_pandas_tables_are_read(tmp_path: Path) -> None:
         assert listing.extra.to_pydict() == {"score": [0.5, 1.0]}, suffix
 
 
-def test_integers_that_pandas_made_fractions_are_indices(tmp_path: Path) -> None:
+def test_integers_that_pandas_wrote_as_fractions_are_indices(tmp_path: Path) -> None:
     frame = pd.DataFrame({"file_name": ["a.jpg", "b.jpg"], "label": [1, None]})
     frame.to_csv(tmp_path / "t.csv", index=False)
     frame.to_parquet(tmp_path / "t.parquet")
@@ -165,15 +165,15 @@ def test_spreadsheets_bytes_and_quotes_are_understood(tmp_path: Path) -> None:
     assert list_images(tmp_path / "t.csv", Columns()).image.to_pylist() == names
 
 
-def test_pictures_inside_of_a_table_are_refused(tmp_path: Path) -> None:
+def test_pictures_inside_a_table_are_refused(tmp_path: Path) -> None:
     embedded = [{"bytes": b"\x89PNG", "path": "a.png"}]
     pq.write_table(pa.table({"image": embedded, "label": [0]}), tmp_path / "t.parquet")
-    with pytest.raises(UserError, match="write pictures that lie inside a table to files"):
+    with pytest.raises(UserError, match="not file names: write the pictures to files"):
         list_images(tmp_path / "t.parquet", Columns())
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("file_name,label,label\na.jpg,cat,owl\n", "several columns 'label': rename them"),
         ("file_name,label\na.jpg,cat\n,owl\n", "has 1 rows without 'file_name'"),
@@ -182,22 +182,22 @@ def test_pictures_inside_of_a_table_are_refused(tmp_path: Path) -> None:
         ("file_name\n\xff\xfe\n", "cannot be read as .csv"),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_malformed_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list_images(tmp_path / "t.csv", Columns())
     assert "\n" not in str(caught.value)
 
 
-def test_names_are_relative_to_another_folder_where_told(tmp_path: Path) -> None:
+def test_names_are_relative_to_another_folder_where_given(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "t.csv").write_text("file_name\na.jpg\n")
     listing = list_images(tmp_path / "t.csv", Columns(), images=str(tmp_path / "pictures"))
     assert listing.root == tmp_path / "pictures"
 
 
-def test_brackets_are_counted_where_they_nest(tmp_path: Path) -> None:
-    """Many boxes beside each other, and brackets in texts, are no deep nesting."""
+def test_nested_brackets_are_counted(tmp_path: Path) -> None:
+    """Many boxes side by side, and brackets in texts, are not deep nesting."""
     boxes = ", ".join(["[1, 2, 3, 4]"] * 300)
     line = f'{{"file_name": "a.png", "note": "{"[" * 300}\\"{"[" * 300}", "boxes": [{boxes}]}}'
     (tmp_path / "a.jsonl").write_text(line + "\n")

@@ -1,4 +1,4 @@
-"""torchvision's datasets as they lie on disk: small folders of their own structure."""
+"""torchvision's datasets as they lie on disk: small folders with the same structure."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ KINDS: list[tuple[str, Builder, str | None, list[str] | list[int]]] = [
 
 
 @pytest.mark.parametrize(("name", "build", "split", "labels"), KINDS)
-def test_files_and_class_names_are_torchvisions(
+def test_files_and_class_names_are_those_of_torchvision(
     tmp_path: Path, name: str, build: Builder, split: str | None, labels: list[str] | list[int]
 ) -> None:
     build(tmp_path)
@@ -148,12 +148,12 @@ def test_voc_has_its_palette_masks(tmp_path: Path) -> None:
     assert listing.mask_values == "voc"
 
 
-def test_every_reader_is_of_a_dataset() -> None:
+def test_every_reader_has_a_dataset() -> None:
     assert all(hasattr(datasets, name) for name in READERS)
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "told"),
+    ("name", "split", "message"),
     [
         ("CIFAR10", None, "'CIFAR10' cannot be listed: .* write the pictures of others"),
         ("Food100", None, r"did you mean 'Food101'\?"),
@@ -166,9 +166,9 @@ def test_every_reader_is_of_a_dataset() -> None:
     ],
 )
 def test_what_cannot_be_listed_says_why(
-    tmp_path: Path, name: str, split: str | None, told: str
+    tmp_path: Path, name: str, split: str | None, message: str
 ) -> None:
-    with pytest.raises(UserError, match=told) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         list_torchvision_dataset(f"torchvision:{name}", str(tmp_path), split)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -176,5 +176,5 @@ def test_what_cannot_be_listed_says_why(
 
 @pytest.mark.parametrize("images", [None, "memory://pets", "/nowhere"])
 def test_a_local_folder_is_needed(images: str | None) -> None:
-    with pytest.raises(UserError, match=r"needs a local folder .* give it with --images"):
+    with pytest.raises(UserError, match=r"needs the local folder .* give it with --images"):
         list_torchvision_dataset("torchvision:OxfordIIITPet", images, "test")

@@ -17,7 +17,7 @@ from tests.support.voc_dataset import write_voc
 CLASSES = ("bird", "cat")
 
 
-def test_masks_labels_and_splits_come_from_their_places(tmp_path: Path) -> None:
+def test_masks_labels_and_splits_come_from_their_folders(tmp_path: Path) -> None:
     root = write_voc(tmp_path / "VOC2012")
     data = DataSettings(path=str(root), split="val")
     catalog = make_catalog(data, CLASSES)
@@ -56,7 +56,7 @@ def test_without_objects_there_are_no_labels(tmp_path: Path) -> None:
     assert make_catalog(DataSettings(path=str(root)), CLASSES)["label"].null_count == 3
 
 
-def test_mistakes_are_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     root = write_voc(tmp_path)
     with pytest.raises(UserError, match=r"no split 'vall' \(did you mean 'val'\?\)"):
         make_catalog(DataSettings(path=str(root), split="vall"), CLASSES)

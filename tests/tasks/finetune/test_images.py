@@ -98,7 +98,7 @@ def guess(picture_CHW: Tensor) -> Estimate:
 
 def test_estimated_foregrounds_grow_and_annotated_ones_stay(pictures: Path) -> None:
     catalog = catalog_of(pictures, "0.png,cat,mask.png,,,,,a", "1.png,cat,,,,,,b")
-    reader = Reader(READER.preprocessing, READER.ground, Estimator(guess, "a guess"))
+    reader = Reader(READER.preprocessing, READER.reading, Estimator(guess, "a guess"))
     images = read_training_images(catalog, CLASSES, reader)
     assert images.known_N.all()
     assert images.mask_NHW[0].equal(torch.from_numpy(square(10, 20, 16)))

@@ -1,4 +1,4 @@
-"""Mixtures are fitted again literally, with scipy's densities; the cut is the best of all masks."""
+"""Mixtures are derived again with scipy's densities; the cut is the best of all masks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tasks.pictures.colour_mixtures import (
     LEVELS,
     QUINTILES,
     SURE,
-    cut,
-    learn,
-    likelihoods,
+    fit_mixtures,
+    graph_cut,
+    log_densities,
     monomials,
-    plane_of,
+    widest_plane,
 )
 
 
@@ -65,7 +65,7 @@ def densities(colour_P3: np.ndarray, mixture: list[Gaussian | None]) -> np.ndarr
 
 
 def learnt(colour_P3: np.ndarray, inside_P: np.ndarray) -> np.ndarray:
-    """Five parts along the widest axis, each pixel to the likeliest, again; then the densities."""
+    """Fit five parts along the widest axis, assign each pixel to the likeliest, fit again."""
     mine_N3 = colour_P3[inside_P]
     variance_3, axis_33 = np.linalg.eigh(np.cov(mine_N3.T, bias=True) + FLOOR * np.eye(3))
     along_N = (mine_N3 - mine_N3.mean(0)) @ axis_33[:, -1] / math.sqrt(variance_3[-1])
@@ -80,7 +80,7 @@ def learnt(colour_P3: np.ndarray, inside_P: np.ndarray) -> np.ndarray:
 def test_densities_are_scipys() -> None:
     picture_P3, inside_GP = colours(300), members(300, 3)
     colour_PM = monomials(picture_P3)
-    found_GP = likelihoods(colour_PM, learn(colour_PM, inside_GP))
+    found_GP = log_densities(colour_PM, fit_mixtures(colour_PM, inside_GP))
     for found_P, inside_P in zip(found_GP, inside_GP, strict=True):
         np.testing.assert_allclose(found_P, learnt(picture_P3 / 255, inside_P), atol=1e-4)
 
@@ -91,16 +91,18 @@ def test_few_colours_leave_gaussians_empty(kinds: int) -> None:
     picture_P3 = picture_P3[: kinds * 40]
     inside_GP = np.stack([np.arange(len(picture_P3)) % 2 == 0, picture_P3[:, 0] == 9])
     colour_PM = monomials(picture_P3)
-    found_GP = likelihoods(colour_PM, learn(colour_PM, inside_GP))
+    found_GP = log_densities(colour_PM, fit_mixtures(colour_PM, inside_GP))
     for found_P, inside_P in zip(found_GP, inside_GP, strict=True):
         np.testing.assert_allclose(found_P, learnt(picture_P3 / 255, inside_P), rtol=1e-6)
 
 
 def test_a_group_does_not_depend_on_the_others() -> None:
     colour_PM, inside_GP = monomials(colours(200)), members(200, 4)
-    together_GKM = learn(colour_PM, inside_GP)
+    together_GKM = fit_mixtures(colour_PM, inside_GP)
     for gaussian_KM, inside_P in zip(together_GKM, inside_GP, strict=True):
-        np.testing.assert_allclose(gaussian_KM, learn(colour_PM, inside_P[None])[0], rtol=1e-9)
+        np.testing.assert_allclose(
+            gaussian_KM, fit_mixtures(colour_PM, inside_P[None])[0], rtol=1e-9
+        )
 
 
 def energy(mask_hw: np.ndarray, odds_hw: np.ndarray, coded_hw3: np.ndarray, gamma: float) -> float:
@@ -128,7 +130,7 @@ def test_the_cut_has_the_least_energy_of_all_masks(smoothness: float, seed: int)
     draw = np.random.default_rng(seed)
     odds_hw = draw.normal(0, 12, (3, 4))
     plane_P2 = draw.integers(0, 256, (12, 2)).astype(np.uint8)
-    found_hw = cut(odds_hw, plane_P2, smoothness)
+    found_hw = graph_cut(odds_hw, plane_P2, smoothness)
     step = 2 * SURE / LEVELS
     rounded_hw = np.rint(odds_hw / step) * step
     coded_hw3 = np.dstack([odds_hw / step, plane_P2.reshape(3, 4, 2).astype(float)])
@@ -143,7 +145,7 @@ def test_the_cut_has_the_least_energy_of_all_masks(smoothness: float, seed: int)
 def test_where_all_colours_are_one_the_odds_still_cut() -> None:
     odds_hw = np.full((8, 8), -20.0)
     odds_hw[2:6, 2:6] = 20.0
-    found_hw = cut(odds_hw, np.zeros((64, 2), np.uint8), 2.0)
+    found_hw = graph_cut(odds_hw, np.zeros((64, 2), np.uint8), 2.0)
     np.testing.assert_array_equal(found_hw, odds_hw > 0)
 
 
@@ -151,7 +153,7 @@ def test_the_plane_keeps_the_two_axes_that_differ_most() -> None:
     picture_P3 = np.zeros((100, 3), np.uint8)
     picture_P3[:, 0] = np.arange(100)
     picture_P3[:, 2] = np.arange(100) * 7 % 41
-    plane_P2 = plane_of(monomials(picture_P3)).astype(float)
+    plane_P2 = widest_plane(monomials(picture_P3)).astype(float)
     for first, second in itertools.combinations(range(100), 2):
         apart = math.dist(picture_P3[first], picture_P3[second])
         assert math.dist(plane_P2[first], plane_P2[second]) == pytest.approx(apart, abs=1.5)
@@ -162,8 +164,8 @@ def test_opencvs_random_numbers_are_left_alone() -> None:
         cv2.setRNGSeed(7)
         if between:
             colour_PM = monomials(colours(64))
-            learn(colour_PM, members(64, 2))
-            cut(np.linspace(-9, 9, 64).reshape(8, 8), plane_of(colour_PM), 5.0)
+            fit_mixtures(colour_PM, members(64, 2))
+            graph_cut(np.linspace(-9, 9, 64).reshape(8, 8), widest_plane(colour_PM), 5.0)
         return np.asarray(cv2.randu(np.zeros(9), np.zeros(1), np.ones(1)))
 
     np.testing.assert_array_equal(rolls(True), rolls(False))

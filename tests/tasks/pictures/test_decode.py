@@ -16,7 +16,7 @@ from torchvision.io import ImageReadMode, decode_image
 
 from models.classifier.preprocessing import LARGEST, Preprocessing
 from models.errors import PictureError, UserError
-from tasks.pictures.decode import FORMATS, decode, open_picture, turned, untwist
+from tasks.pictures.decode import FORMATS, apply_turn, decode, inverse_turn, open_picture
 from tests.support import encoded_pictures, fuzz_pictures
 
 
@@ -59,16 +59,16 @@ def test_exif_turns_as_pil_does(suffix: str, turn: int) -> None:
     decoded = decode(content)
     assert decoded.turn == turn
     assert open_picture(content).size == (5, 8) == tuple(decoded.image_CHW.shape[1:])
-    upright_CHW = turned(decoded.image_CHW, decoded.turn)
+    upright_CHW = apply_turn(decoded.image_CHW, decoded.turn)
     np.testing.assert_array_equal(upright_CHW.permute(1, 2, 0), of_pil(content, turn=True))
     plain = encoded_pictures.encoded(encoded_pictures.noise(5, 8), suffix)
     np.testing.assert_array_equal(pixels(content), pixels(plain))
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_turn_can_be_taken_back(turn: int) -> None:
+def test_a_turn_can_be_undone(turn: int) -> None:
     image_CHW = torch.arange(3 * 4 * 5).reshape(3, 4, 5)
-    assert torch.equal(turned(turned(image_CHW, turn), untwist(turn)), image_CHW)
+    assert torch.equal(apply_turn(apply_turn(image_CHW, turn), inverse_turn(turn)), image_CHW)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -129,14 +129,14 @@ def test_the_first_picture_of_several_is_taken(suffix: str) -> None:
 
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_numbers_of_32_bits_are_refused_with_what_to_do(mode: str) -> None:
-    with pytest.raises(PictureError, match="32 bits") as caught:
+    with pytest.raises(PictureError, match="32-bit") as caught:
         decode(encoded_pictures.encoded(Image.new(mode, (5, 5), 1), "tif"))
     assert caught.value.remedy == "export it with 8 or 16 bits a pixel, or drop the row"
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "progressive.jpg", "a.png", "a.bmp", "a.ppm", "a.tif"])
 def test_no_truncated_picture_is_half_grey(name: str) -> None:
-    """A byte may miss that carries no pixel, as at the end of a PNG; then all pixels are there."""
+    """Missing bytes may carry no pixel, as at the end of a PNG; then all pixels are there."""
     content = encoded_pictures.whole()[name]
     expected = pixels(content)
     for kept in range(0, len(content), 7):
@@ -147,8 +147,8 @@ def test_no_truncated_picture_is_half_grey(name: str) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_what_a_users_code_sets_changes_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many training scripts ask PIL for half pictures."""
+def test_settings_of_user_code_change_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many training scripts make PIL accept truncated pictures."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for name in ("a.jpg", "a.png", "a.bmp"):
         content = encoded_pictures.whole()[name]
@@ -157,7 +157,7 @@ def test_what_a_users_code_sets_changes_no_picture(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "it is empty"),
         (b"<html>Not found", "it is an HTML page"),
@@ -167,12 +167,12 @@ def test_what_a_users_code_sets_changes_no_picture(monkeypatch: pytest.MonkeyPat
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "it is PostScript"),
         (b"%PDF-1.7", "it is a PDF"),
         (b"plain words", "it is text"),
-        (b"\0\1\2\3", "it is of no known format"),
+        (b"\0\1\2\3", "its format is unknown"),
         (b"\x89PNG\r\n\x1a\n", "its PNG header is broken"),
     ],
 )
-def test_what_is_no_picture_is_named(content: bytes, told: str) -> None:
-    with pytest.raises(PictureError, match=told):
+def test_what_is_no_picture_is_named(content: bytes, message: str) -> None:
+    with pytest.raises(PictureError, match=message):
         decode(content)
 
 
@@ -193,7 +193,7 @@ def test_a_bomb_takes_no_memory() -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp", "ppm"])
 def test_opening_unpacks_nothing(suffix: str) -> None:
-    """A picture whose pixels are missing opens, and is refused when they are asked for."""
+    """A picture without its pixels can be opened, and is refused when they are loaded."""
     content = encoded_pictures.encoded(encoded_pictures.noise(200, 300), suffix)
     half = content[: len(content) // 2]
     assert open_picture(half).size == (200, 300)
@@ -244,8 +244,8 @@ def test_pil_neither_warns_nor_logs(
                 except PictureError as refused:
                     assert str(refused)
     assert [str(warning.message) for warning in recwarn if "PIL" in warning.filename] == []
-    told = capfd.readouterr()
-    assert (told.out, told.err) == ("", "")
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
 
 
 @pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1)])

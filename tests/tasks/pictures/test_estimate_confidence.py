@@ -1,4 +1,4 @@
-"""Calibration is scipy's minimum of Platt's cross-entropy, and humble where data is scarce."""
+"""Calibration is scipy's minimum of Platt's cross-entropy, and cautious where data is scarce."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drawn(count: int, seed: int, slope: float = 6, intercept: float = -3) -> Pai
 
 
 def platt(pairs: Pairs) -> tuple[float, float]:
-    """His targets and his cross-entropy, literally, minimised over slopes of at least 0."""
+    """Platt's targets and cross-entropy, literally, minimised over slopes of at least 0."""
     right = sum(iou >= 0.5 for _, iou in pairs)
     wrong = len(pairs) - right
 
@@ -45,10 +45,10 @@ def platt(pairs: Pairs) -> tuple[float, float]:
 @pytest.mark.parametrize("slope", [10, 3, -3])
 def test_the_curve_is_the_minimum_that_scipy_finds(count: int, slope: float) -> None:
     pairs = drawn(count, seed=count, slope=slope, intercept=-slope / 2)
-    trust, (theirs, at_zero) = fit_confidence(pairs), platt(pairs)
-    assert trust.slope == pytest.approx(theirs, abs=2e-3)
-    assert trust.intercept == pytest.approx(at_zero, abs=2e-3)
-    assert trust.pairs == count
+    calibration, (theirs, at_zero) = fit_confidence(pairs), platt(pairs)
+    assert calibration.slope == pytest.approx(theirs, abs=2e-3)
+    assert calibration.intercept == pytest.approx(at_zero, abs=2e-3)
+    assert calibration.pairs == count
 
 
 @given(
@@ -56,55 +56,55 @@ def test_the_curve_is_the_minimum_that_scipy_finds(count: int, slope: float) -> 
     st.floats(0.05, 0.95),
 )
 def test_any_pairs_give_a_curve_that_never_falls(pairs: Pairs, share: float) -> None:
-    trust = fit_confidence(pairs)
-    probability_N = trust.probability(np.linspace(0, 1, 50))
+    calibration = fit_confidence(pairs)
+    probability_N = calibration.probability(np.linspace(0, 1, 50))
     assert np.isfinite(probability_N).all()
     assert (np.diff(probability_N) >= 0).all()
     assert 0 <= probability_N[0] <= probability_N[-1] <= 1
-    smallest = trust.smallest(share)
-    if smallest is None:
+    least = calibration.least_confidence(share)
+    if least is None:
         assert probability_N[-1] < share + 1e-9
     else:
-        assert 0 <= smallest <= 1
-        assert trust.probability(smallest) >= share - 1e-9
-        assert smallest == 0 or trust.probability(smallest - 1e-3) < share
+        assert 0 <= least <= 1
+        assert calibration.probability(least) >= share - 1e-9
+        assert least == 0 or calibration.probability(least - 1e-3) < share
 
 
 def test_many_pairs_recover_the_curve_they_were_drawn_from() -> None:
-    trust = fit_confidence(drawn(20_000, seed=1))
+    calibration = fit_confidence(drawn(20_000, seed=1))
     true_N = 1 / (1 + np.exp(-6 * np.array([0.2, 0.5, 0.8]) + 3))
-    np.testing.assert_allclose(trust.probability([0.2, 0.5, 0.8]), true_N, atol=0.02)
-    assert trust.smallest(0.5) == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_allclose(calibration.probability([0.2, 0.5, 0.8]), true_N, atol=0.02)
+    assert calibration.least_confidence(0.5) == pytest.approx(0.5, abs=0.02)
 
 
-def test_confidence_that_ranks_backwards_tells_nothing() -> None:
+def test_confidence_that_ranks_backwards_carries_no_information() -> None:
     pairs = [(i / 39, 0.9 if i < 20 else 0.1) for i in range(40)]
-    trust = fit_confidence(pairs)
-    assert trust.slope == 0
-    np.testing.assert_allclose(trust.probability([0, 1]), 0.5)
-    assert trust.smallest(0.9) is None
-    assert trust.smallest(0.4) == 0
+    calibration = fit_confidence(pairs)
+    assert calibration.slope == 0
+    np.testing.assert_allclose(calibration.probability([0, 1]), 0.5)
+    assert calibration.least_confidence(0.9) is None
+    assert calibration.least_confidence(0.4) == 0
 
 
 def test_one_confidence_for_all_gives_their_share() -> None:
-    trust = fit_confidence([(0.7, 0.9)] * 15 + [(0.7, 0.1)] * 5)
+    calibration = fit_confidence([(0.7, 0.9)] * 15 + [(0.7, 0.1)] * 5)
     target = (15 * 16 / 17 + 5 / 7) / 20
-    assert trust.slope == pytest.approx(0, abs=1e-9)
-    np.testing.assert_allclose(trust.probability([0.1, 0.7]), target, atol=1e-6)
+    assert calibration.slope == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(calibration.probability([0.1, 0.7]), target, atol=1e-6)
 
 
 def test_few_pairs_that_are_all_right_are_not_certain() -> None:
-    trust = fit_confidence([(i / 19, 0.9) for i in range(20)])
-    np.testing.assert_allclose(trust.probability([0, 0.5, 1]), 21 / 22, atol=1e-6)
-    assert trust.smallest(0.9) == 0
-    assert trust.smallest(0.99) is None
+    calibration = fit_confidence([(i / 19, 0.9) for i in range(20)])
+    np.testing.assert_allclose(calibration.probability([0, 0.5, 1]), 21 / 22, atol=1e-6)
+    assert calibration.least_confidence(0.9) == 0
+    assert calibration.least_confidence(0.99) is None
 
 
-def test_pairs_that_a_threshold_parts_do_not_run_away() -> None:
-    trust = fit_confidence([(i / 19, 0.9 if i >= 10 else 0.1) for i in range(20)])
-    assert np.isfinite(trust.slope)
-    assert trust.probability(1) < 0.999
-    assert trust.smallest(0.5) == pytest.approx(0.5, abs=0.01)
+def test_pairs_that_a_threshold_separates_do_not_diverge() -> None:
+    calibration = fit_confidence([(i / 19, 0.9 if i >= 10 else 0.1) for i in range(20)])
+    assert np.isfinite(calibration.slope)
+    assert calibration.probability(1) < 0.999
+    assert calibration.least_confidence(0.5) == pytest.approx(0.5, abs=0.01)
 
 
 def test_an_iou_of_exactly_one_half_is_right() -> None:
@@ -119,5 +119,5 @@ def test_too_few_pairs_are_refused_in_one_line() -> None:
     )
 
 
-def test_smallest_is_where_the_curve_reaches_the_share() -> None:
-    assert ConfidenceCalibration(slope=4, intercept=-2, pairs=20).smallest(0.5) == 0.5
+def test_the_least_confidence_is_where_the_curve_reaches_the_share() -> None:
+    assert ConfidenceCalibration(slope=4, intercept=-2, pairs=20).least_confidence(0.5) == 0.5

@@ -1,4 +1,4 @@
-"""Masks of every kind and regions reach one mask; oracles are loops and COCO's own code."""
+"""Masks of every kind and regions become one mask; oracles are loops and COCO's own code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from models.errors import ForegroundError, PictureError
-from tasks.pictures.decode import turned
+from tasks.pictures.decode import apply_turn
 from tasks.pictures.foreground import Frame, Marks, decode_mask, draw_foreground
 from tests.support import encoded_pictures
 
@@ -101,8 +101,8 @@ def test_values_of_sixteen_bits_and_of_one() -> None:
     np.testing.assert_array_equal(marked(grey(ring()), values=(0,)), ~ring())
 
 
-def test_a_cut_out_is_told_by_its_alpha() -> None:
-    """Only where the colours say nothing: else alpha marks nothing."""
+def test_a_cut_out_is_recognised_by_its_alpha() -> None:
+    """Only where all pixels have one colour: else alpha marks nothing."""
     for colour in ((0, 0, 0), (255, 255, 255)):
         picture = Image.new("RGB", (COLUMNS, ROWS), colour)
         picture.putalpha(grey(ring()))
@@ -134,12 +134,12 @@ def test_a_lossless_webp_keeps_its_values() -> None:
 def test_colours_of_sixteen_bits_are_refused() -> None:
     """PIL keeps their high byte: instance 7 would be background."""
     lines = b"".join(b"\0" + bytes(COLUMNS * 6) for _ in range(ROWS))
-    with pytest.raises(PictureError, match="no integers of 8 bits a colour or 16 bits of grey"):
+    with pytest.raises(PictureError, match="its values are neither 8-bit colours nor 16-bit grey"):
         decode_mask(encoded_pictures.png(COLUMNS, ROWS, 16, 2, lines))
     tiff = encoded_pictures.wide_tiff(np.full((ROWS, COLUMNS, 3), 7, np.uint16))
-    with pytest.raises(PictureError, match="no integers of 8 bits"):
+    with pytest.raises(PictureError, match="neither 8-bit colours"):
         decode_mask(tiff)
-    with pytest.raises(PictureError, match="no integers of 8 bits"):
+    with pytest.raises(PictureError, match="neither 8-bit colours"):
         marked(Image.new("F", (COLUMNS, ROWS), 0.7), "tif")
 
 
@@ -154,7 +154,7 @@ def test_several_masks_and_regions_are_united_then_inverted() -> None:
     np.testing.assert_array_equal(drawn(*masks, regions=box, polarity="background"), ~expected)
 
 
-def test_an_empty_foreground_is_one() -> None:
+def test_an_empty_foreground_is_allowed() -> None:
     assert not drawn(encoded_pictures.encoded(grey(ring() & False), "png")).any()
     assert not drawn(regions=[]).any()
 
@@ -164,7 +164,7 @@ def test_an_empty_foreground_is_one() -> None:
 def test_a_mask_is_turned_with_its_picture(turn: int, upright: bool) -> None:
     """A mask of the stored or of the turned size, shown either way; and boxes of the turned one."""
     frame = Frame(ROWS, COLUMNS, turn, upright)
-    upright_HW = turned(torch.from_numpy(ring()), turn)
+    upright_HW = apply_turn(torch.from_numpy(ring()), turn)
     expected = (upright_HW if upright else torch.from_numpy(ring())).numpy()
     shown = encoded_pictures.encoded(grey(expected), "png")
     np.testing.assert_array_equal(drawn(shown, frame=frame), expected)
@@ -175,7 +175,7 @@ def test_a_mask_is_turned_with_its_picture(turn: int, upright: bool) -> None:
     box_HW = torch.zeros_like(upright_HW)
     box_HW[2:11, 1:4] = True
     found_HW = torch.from_numpy(drawn(regions=region, frame=frame))
-    assert torch.equal(found_HW if upright else turned(found_HW, turn), box_HW)
+    assert torch.equal(found_HW if upright else apply_turn(found_HW, turn), box_HW)
 
 
 def test_a_mask_is_turned_by_its_own_exif() -> None:
@@ -183,16 +183,17 @@ def test_a_mask_is_turned_by_its_own_exif() -> None:
     exif[0x0112] = 6
     mask = encoded_pictures.encoded(grey(ring()), "png", exif=exif)
     frame = Frame(ROWS, COLUMNS, 6, True)
-    expected = turned(torch.from_numpy(ring()), 6).numpy()
+    expected = apply_turn(torch.from_numpy(ring()), 6).numpy()
     np.testing.assert_array_equal(drawn(mask, frame=frame), expected)
     stored = Frame(ROWS, COLUMNS, 6, False)
     np.testing.assert_array_equal(drawn(mask, frame=stored), ring())
 
 
 def test_a_mask_of_another_size_is_named() -> None:
-    with pytest.raises(ForegroundError, match=r"^mask 0.png is 9x5, image a.jpg is 24x16$") as it:
+    message = "^mask 0.png is 9x5, image a.jpg is 24x16$"
+    with pytest.raises(ForegroundError, match=message) as caught:
         drawn(encoded_pictures.encoded(Image.new("L", (9, 5)), "png"))
-    assert it.value.remedy == "export it again or drop the row"
+    assert caught.value.remedy == "export it again or drop the row"
 
 
 def test_a_mask_that_is_no_picture_says_what_to_do_once() -> None:
@@ -210,35 +211,35 @@ def test_run_lengths_keep_holes() -> None:
 
 
 @pytest.mark.parametrize("turn", [6, 8])
-def test_run_lengths_say_their_own_size(turn: int) -> None:
+def test_run_lengths_have_a_size_of_their_own(turn: int) -> None:
     runs = coco.encode(np.asfortranarray(ring().astype(np.uint8)))
     region = {"counts": runs["counts"].decode(), "size": [ROWS, COLUMNS]}
-    expected = turned(torch.from_numpy(ring()), turn).numpy()
+    expected = apply_turn(torch.from_numpy(ring()), turn).numpy()
     found_HW = drawn(regions=[region], frame=Frame(ROWS, COLUMNS, turn, True))
     np.testing.assert_array_equal(found_HW, expected)
 
 
 @pytest.mark.parametrize(
-    ("region", "told"),
+    ("region", "message"),
     [
         ({"box": [1, 1, 0, 5]}, r"its box \[1, 1, 0, 5\] has no area"),
         ({"box": [1, 1, 5, -5]}, "has no area"),
-        ({"box": [30, 1, 5, 5]}, r"lies at x 30 to 35, y 1 to 6, outside of the picture's 24x16"),
-        ({"box": [1, 1, 5]}, "a list of 4 numbers is missing"),
-        ({"box": [1, 1, 5, "5"]}, "its coordinates are no numbers of pixels"),
+        ({"box": [30, 1, 5, 5]}, r"lies at x 30 to 35, y 1 to 6, outside the picture's 24x16"),
+        ({"box": [1, 1, 5]}, "it has no list of 4 numbers"),
+        ({"box": [1, 1, 5, "5"]}, "its coordinates are not numbers of pixels"),
         ({"polygons": [[1, 1, 5, 5]]}, "a polygon has 4 numbers: at least three points of x and y"),
         ({"polygons": [[1, 1, 5, 1, 5, 5, 2]]}, "a polygon has 7 numbers"),
-        ({"polygons": [[90, 1, 95, 1, 95, 5]]}, "outside of the picture's 24x16 pixels"),
+        ({"polygons": [[90, 1, 95, 1, 95, 5]]}, "outside the picture's 24x16 pixels"),
         ({"polygons": [[0, 0, 1e8, 0, 1e8, 9]]}, r"outline is 2e\+08 pixels long, more than 4000"),
-        ({"counts": [384], "size": [24, 16]}, " is of 16x24 pixels, the picture is 24x16"),
+        ({"counts": [384], "size": [24, 16]}, " is 16x24, the picture is 24x16"),
         ({"counts": [9, 9], "size": [3, 6]}, "cover 18 pixels and its size says 6x3: the picture"),
         ({"counts": [9, 9], "size": [16, 24]}, "cover 18 pixels and its size says 24x16"),
-        ({"counts": "\x00", "size": [16, 24]}, "its counts are no text of COCO's"),
+        ({"counts": "\x00", "size": [16, 24]}, "its counts are not COCO's text"),
         ({"ellipse": [1, 2, 3, 4]}, r"its keys are \['ellipse'\]: it must be a box"),
     ],
 )
-def test_a_region_that_cannot_be_drawn_says_why(region: dict[str, Any], told: str) -> None:
-    with pytest.raises(ForegroundError, match=f"^region 1.*{told}"):
+def test_a_region_that_cannot_be_drawn_says_why(region: dict[str, Any], message: str) -> None:
+    with pytest.raises(ForegroundError, match=f"^region 1.*{message}"):
         drawn(regions=[region])
 
 

@@ -1,6 +1,6 @@
-"""The pixels of pictures and masks are frozen: parts of old runs are taken for as long as they are.
+"""The pixels of pictures and masks are frozen: parts of old runs are reused as long as they are.
 
-A change here changes figures without a change of anybody's data: raise the VERSION of
+A change here changes figures without any change of the data: raise the VERSION of
 tasks/pictures/decode.py or foreground.py, with tests/golden/pictures.json, and say so in CHANGELOG.
 Shapes: H rows, W columns, 3 colours.
 """
@@ -25,7 +25,7 @@ from tasks.attribution.settings import AttributionSettings
 from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures import decode, foreground
-from tasks.pictures.decode import turned
+from tasks.pictures.decode import apply_turn
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.runs.folder import RunFolder
 from tests.support import encoded_pictures
@@ -58,9 +58,8 @@ def cmyk() -> Image.Image:
     return Image.frombytes("CMYK", (COLUMNS, ROWS), np.dstack([RGB_HW3, INDICES_HW * 9]).tobytes())
 
 
-PICTURES: dict[
-    str, Callable[[], bytes]
-] = {  # written without loss, so that no encoder has a part in it
+# Written without loss, so that no encoder changes the pixels.
+PICTURES: dict[str, Callable[[], bytes]] = {
     "rgb.png": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "png"),
     "rgb.bmp": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "bmp"),
     "rgb.ppm": lambda: encoded_pictures.encoded(Image.fromarray(RGB_HW3), "ppm"),
@@ -130,8 +129,8 @@ MASKS = {
 
 
 def digest(pixels: torch.Tensor) -> str:
-    told = f"{pixels.dtype} {tuple(pixels.shape)} ".encode()
-    return hashlib.sha256(told + pixels.contiguous().numpy().tobytes()).hexdigest()[:32]
+    header = f"{pixels.dtype} {tuple(pixels.shape)} ".encode()
+    return hashlib.sha256(header + pixels.contiguous().numpy().tobytes()).hexdigest()[:32]
 
 
 def test_the_versions_are_those_of_the_frozen_pixels() -> None:
@@ -144,7 +143,7 @@ def test_the_versions_are_those_of_the_frozen_pixels() -> None:
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_frozen(name: str) -> None:
     decoded = decode.decode(PICTURES[name]())
-    upright_CHW = turned(decoded.image_CHW, decoded.turn)
+    upright_CHW = apply_turn(decoded.image_CHW, decoded.turn)
     assert digest(upright_CHW) == GOLDEN["decode"]["pixels"][name]
 
 
@@ -158,7 +157,7 @@ def test_masks_and_regions_are_frozen(name: str) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_jpegs_are_frozen_but_for_the_last_bits(mode: str) -> None:
-    """Decoders round as they like: the mean colour of each quarter stays."""
+    """Decoders may round differently: the mean colour of each quarter stays."""
     picture = cmyk() if mode == "CMYK" else Image.fromarray(RGB_HW3).convert(mode)
     decoded = decode.decode(encoded_pictures.encoded(picture, "jpg", quality=95))
     assert tuple(decoded.image_CHW.shape) == (3, ROWS, COLUMNS)

@@ -1,4 +1,4 @@
-"""Whatever lies in a data set is read, or refused in one line: no traceback, no hang."""
+"""Any file in a dataset is read, or refused in one line: no traceback, no hang."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support import encoded_pictures, fuzz_pictures, fuzz_tables
 from tests.support.audits import BENCHMARK, run_audit
 
 PREPARED = Preprocessing(resize=32, crop=(32, 32))
-GROUND = MaskReading("foreground", "upright")
+READING = MaskReading("foreground", "upright")
 SECONDS = 60  # for one file, which takes far below one
 
 
@@ -55,22 +55,22 @@ def in_time(name: str) -> Iterator[None]:
 def read(row: Row) -> Sample | Failure:
     """A sample of the right shape, or a failure in one line, in time."""
     with in_time(row.image):
-        found = read_sample(row, PREPARED, GROUND)
+        found = read_sample(row, PREPARED, READING)
     failure = found if isinstance(found, Failure) else found.failure
     if failure is not None:
-        check_told(failure)
+        check_message(failure)
     if isinstance(found, Sample):
         assert found.picture_CHW.shape == (3, 32, 32), row.image
     return found
 
 
-def check_told(failure: Failure) -> None:
-    """One line each, that a terminal and a table can hold."""
-    for told in (failure.message, failure.remedy):
-        assert told, failure
-        assert told.isprintable(), failure
-        assert len(told) < 2000, failure
-        told.encode()
+def check_message(failure: Failure) -> None:
+    """One line each, printable in a terminal and a table."""
+    for text in (failure.message, failure.remedy):
+        assert text, failure
+        assert text.isprintable(), failure
+        assert len(text) < 2000, failure
+        text.encode()
     assert failure.kind in ("permanent", "transient")
 
 
@@ -82,11 +82,11 @@ def read_all(folder: Path, files: encoded_pictures.Files) -> dict[str, Sample | 
     return found
 
 
-def failed(found: dict[str, Sample | Failure]) -> set[str]:
-    return {name for name, what in found.items() if isinstance(what, Failure)}
+def failed(results: dict[str, Sample | Failure]) -> set[str]:
+    return {name for name, result in results.items() if isinstance(result, Failure)}
 
 
-def test_the_corpus_is_large_and_its_names_are_its_own(tmp_path: Path) -> None:
+def test_the_corpus_is_large_and_its_names_are_unique(tmp_path: Path) -> None:
     pictures = [*fuzz_pictures.sound(), *fuzz_pictures.broken(), *fuzz_pictures.strange()]
     pictures += fuzz_pictures.executable(tmp_path / "marker")
     assert len({name for name, _ in pictures}) == len(pictures) > 500
@@ -101,7 +101,9 @@ def test_sound_pictures_are_read(tmp_path: Path) -> None:
 def test_broken_pictures_are_permanent_failures(tmp_path: Path) -> None:
     found = read_all(tmp_path, fuzz_pictures.broken())
     assert failed(found) == set(found)
-    assert {what.kind for what in found.values() if isinstance(what, Failure)} == {"permanent"}
+    assert {result.kind for result in found.values() if isinstance(result, Failure)} == {
+        "permanent"
+    }
 
 
 def test_strange_pictures_are_one_or_the_other(tmp_path: Path) -> None:
@@ -115,23 +117,23 @@ def test_nothing_in_a_picture_is_run(tmp_path: Path) -> None:
     assert not (tmp_path / "marker").exists()
 
 
-def test_what_is_no_file_is_a_failure_and_is_not_waited_for(tmp_path: Path) -> None:
-    places = fuzz_pictures.write_odd_places(tmp_path)
-    for place in [*places, "file:///dev/zero"]:
-        found = read(Row("a", place, None))
-        assert isinstance(found, Failure), place
-        assert found.kind == "transient", place
-        with pytest.raises(OSError, match=r"."), in_time(place):
-            identify(Row("a", place, None))
+def test_what_is_not_a_file_is_a_failure_and_does_not_block(tmp_path: Path) -> None:
+    addresses = fuzz_pictures.write_odd_places(tmp_path)
+    for address in [*addresses, "file:///dev/zero"]:
+        found = read(Row("a", address, None))
+        assert isinstance(found, Failure), address
+        assert found.kind == "transient", address
+        with pytest.raises(OSError, match=r"."), in_time(address):
+            identify(Row("a", address, None))
 
 
 @pytest.mark.parametrize("address", ["a\0b.png", "\ud800.png", "nowhere://a.png", "x" * 5000, ""])
-def test_what_is_no_address_is_a_failure(address: str) -> None:
+def test_what_is_not_an_address_is_a_failure(address: str) -> None:
     assert isinstance(read(Row("a", address, None)), Failure)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_what_may_not_be_read_is_transient(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_transient(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(encoded_pictures.encoded(encoded_pictures.noise(), "png"))
     secret.chmod(0)
@@ -153,8 +155,8 @@ def test_masks_of_all_kinds_leave_the_picture(tmp_path: Path) -> None:
             assert (found.mask_HW is None) == (found.failure is not None), name
             assert found.foreground_id is not None
             used += found.mask_HW is not None
-    for place in fuzz_pictures.write_odd_places(tmp_path):
-        found = read(Row(place, str(image), None, (place,)))
+    for address in fuzz_pictures.write_odd_places(tmp_path):
+        found = read(Row(address, str(image), None, (address,)))
         assert isinstance(found, Sample)
         assert found.failure is not None
     assert used > 20
@@ -177,8 +179,8 @@ def test_tables_are_catalogs_or_one_line(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         try:
             catalogs[name] = listed(tmp_path / name)
-        except UserError as mistake:
-            assert len(str(mistake).splitlines()) == 1, name
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1, name
         except Exception as error:
             crashed[name] = f"{type(error).__name__}: {error}"[:200]
     assert crashed == {}
@@ -196,8 +198,8 @@ def listed(path: Path) -> pa.Table:
         catalog = make_catalog(data, ("cat", "dog"))
         try:
             check_catalog(catalog, data)
-        except UserError as mistake:  # none of its pictures is there
-            assert len(str(mistake).splitlines()) == 1
+        except UserError as error:  # none of its pictures exists
+            assert len(str(error).splitlines()) == 1
     return catalog
 
 
@@ -238,8 +240,8 @@ def test_any_change_of_a_picture_is_a_sample_or_a_failure(
     tmp_path: Path, name: str, change: list[tuple[float, int]]
 ) -> None:
     content = bytearray(WHOLE[name])
-    for place, value in change:
-        content[int(place * len(content))] = value
+    for position, value in change:
+        content[int(position * len(content))] = value
     (tmp_path / "a").write_bytes(content)
     row = Row("a", str(tmp_path / "a"), None, (str(tmp_path / "a"),))
     assert isinstance(read(row), Sample | Failure)
@@ -259,7 +261,7 @@ def test_a_whole_run_loses_nothing(tmp_path: Path, bundle: Path) -> None:
         for name, content in kind():
             names.append(f"{kind.__name__} {name}"[-200:])
             (folder / names[-1]).write_bytes(content)
-    names += [Path(place).name for place in fuzz_pictures.write_odd_places(folder)]
+    names += [Path(address).name for address in fuzz_pictures.write_odd_places(folder)]
     pa.parquet.write_table(pa.table({"file_name": names}), folder / "table.parquet")
     run = run_audit(
         tmp_path / "run",

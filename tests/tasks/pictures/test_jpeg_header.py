@@ -1,4 +1,4 @@
-"""What is read by hand is what PIL reads."""
+"""The header read by hand is what PIL reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tasks.pictures.jpeg_header import read_jpeg, read_turn
+from tasks.pictures.jpeg_header import read_header, read_turn
 from tests.support import encoded_pictures
 
 
@@ -25,12 +25,12 @@ def test_a_turn_is_found_among_other_tags(order: str) -> None:
         assert read_turn(exif[:end]) == 1
 
 
-def test_a_header_says_what_pil_says() -> None:
+def test_a_header_is_what_pil_reads() -> None:
     for progressive in (False, True):
         content = encoded_pictures.encoded(
             encoded_pictures.noise(7, 31), "jpg", progressive=progressive
         )
-        read = read_jpeg(content)
-        assert read is not None
-        assert (read.columns, read.rows, read.bits, read.bands) == (31, 7, 8, 3)
-        assert read.progressive == progressive
+        header = read_header(content)
+        assert header is not None
+        assert (header.columns, header.rows, header.bits, header.bands) == (31, 7, 8, 3)
+        assert header.progressive == progressive

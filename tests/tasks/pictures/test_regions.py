@@ -1,4 +1,4 @@
-"""Boxes are a literal loop's, polygons and run lengths COCO's own."""
+"""Boxes match a literal loop, polygons and run lengths COCO's own code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def in_box(box: tuple[float, float, float, float], rows: int, columns: int) -> n
 )
 def test_boxes_are_clipped_to_the_picture(x: float, y: float, width: float, height: float) -> None:
     if x + width <= 0 or y + height <= 0:
-        with pytest.raises(RegionError, match="outside of the picture's 24x16 pixels"):
+        with pytest.raises(RegionError, match="outside the picture's 24x16 pixels"):
             draw_region({"box": [x, y, width, height]}, ROWS, COLUMNS)
         return
     found_HW = draw_region({"box": [x, y, width, height]}, ROWS, COLUMNS)
@@ -61,8 +61,8 @@ def coco_decode(runs: Any) -> np.ndarray:
 def test_polygons_are_cocos(polygons: list[list[float]]) -> None:
     try:
         found_HW = draw_region({"polygons": polygons}, ROWS, COLUMNS)
-    except RegionError as mistake:
-        assert "outside" in str(mistake)  # a line along the edge
+    except RegionError as error:
+        assert "outside" in str(error)  # a line along the edge
         return
     expected = coco.merge(coco.frPyObjects(polygons, ROWS, COLUMNS))
     np.testing.assert_array_equal(found_HW, coco_decode(expected))

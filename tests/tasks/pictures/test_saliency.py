@@ -17,8 +17,8 @@ from tasks.pictures.saliency import (
     NEARBY,
     SMOOTH,
     grow_regions,
+    saliency_map,
     shortest_paths,
-    stand_out,
 )
 
 SIZE = 24
@@ -46,7 +46,7 @@ def expected(lab_hw3: np.ndarray, region_hw: np.ndarray) -> np.ndarray:
     size, count = len(region_hw), int(region_hw.max()) + 1
     regions = range(count)
     colour = [lab_hw3[region_hw == i].mean(0) for i in regions]
-    place = [np.argwhere(region_hw == i).mean(0) / size for i in regions]
+    position = [np.argwhere(region_hw == i).mean(0) / size for i in regions]
     edge = {*region_hw[0], *region_hw[-1], *region_hw[:, 0], *region_hw[:, -1]}
     touch = np.zeros((count, count), bool)
     for y in range(size):
@@ -70,7 +70,7 @@ def expected(lab_hw3: np.ndarray, region_hw: np.ndarray) -> np.ndarray:
         [
             sum(
                 differ[i, j]
-                * math.exp(-(math.dist(place[i], place[j]) ** 2) / (2 * NEARBY**2))
+                * math.exp(-(math.dist(position[i], position[j]) ** 2) / (2 * NEARBY**2))
                 * background[j]
                 for j in regions
             )
@@ -87,29 +87,29 @@ def expected(lab_hw3: np.ndarray, region_hw: np.ndarray) -> np.ndarray:
                 weight = math.exp(-(differ[i, j] ** 2) / (2 * SMOOTH**2)) + FLOOR
                 matrix[i, i] += weight
                 matrix[i, j] -= weight
-    standing = np.linalg.solve(matrix, contrast)
-    standing = (standing - standing.min()) / np.ptp(standing)
-    return np.asarray(standing[region_hw])
+    saliency = np.linalg.solve(matrix, contrast)
+    saliency = (saliency - saliency.min()) / np.ptp(saliency)
+    return np.asarray(saliency[region_hw])
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_stands_out_is_the_papers(seed: int) -> None:
+def test_saliency_is_the_papers(seed: int) -> None:
     lab_hw3 = picture(seed)
     np.testing.assert_allclose(
-        stand_out(lab_hw3), expected(lab_hw3, grow_regions(lab_hw3)), atol=1e-8
+        saliency_map(lab_hw3), expected(lab_hw3, grow_regions(lab_hw3)), atol=1e-8
     )
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_disc_stands_out_of_its_surroundings(seed: int) -> None:
-    standing_hw = stand_out(picture(seed, 32))
-    assert standing_hw[disc(32)].mean() > 0.75
-    assert standing_hw[~disc(32)].mean() < 0.15
-    assert (standing_hw.min(), standing_hw.max()) == (0, 1)
+def test_a_disc_is_salient(seed: int) -> None:
+    saliency_hw = saliency_map(picture(seed, 32))
+    assert saliency_hw[disc(32)].mean() > 0.75
+    assert saliency_hw[~disc(32)].mean() < 0.15
+    assert (saliency_hw.min(), saliency_hw.max()) == (0, 1)
 
 
-def test_nothing_stands_out_of_one_colour() -> None:
-    assert not stand_out(np.full((SIZE, SIZE, 3), 50.0)).any()
+def test_nothing_is_salient_in_one_colour() -> None:
+    assert not saliency_map(np.full((SIZE, SIZE, 3), 50.0)).any()
 
 
 def test_paths_are_scipys() -> None:
@@ -117,7 +117,7 @@ def test_paths_are_scipys() -> None:
     np.testing.assert_allclose(shortest_paths(step_NN), floyd_warshall(step_NN))
 
 
-def test_regions_keep_to_colours_and_to_their_places() -> None:
+def test_regions_keep_to_one_colour_and_stay_compact() -> None:
     lab_hw3 = np.zeros((32, 32, 3))
     lab_hw3[:, 18:, 0] = 80.0  # no multiple of a cell's width
     region_hw = grow_regions(lab_hw3)
@@ -127,7 +127,7 @@ def test_regions_keep_to_colours_and_to_their_places() -> None:
         assert (np.ptp(np.argwhere(region_hw == region), axis=0) < 3 * 32 / GRID).all()
 
 
-def test_one_colour_is_parted_by_the_grid() -> None:
+def test_one_colour_is_divided_by_the_grid() -> None:
     region_hw = grow_regions(np.zeros((32, 32, 3)))
     cell_hw = np.indices((32, 32)) // (32 // GRID)
     np.testing.assert_array_equal(region_hw, cell_hw[0] * GRID + cell_hw[1])

@@ -1,4 +1,4 @@
-"""Pictures and masks reach one geometry, or become a failure that says what to do."""
+"""Pictures and masks get one geometry, or become a failure that says what to do."""
 
 from __future__ import annotations
 
@@ -72,16 +72,16 @@ def test_masks_of_both_conventions_are_the_same(tmp_path: Path, image: str, mark
 
 def test_the_other_polarity_is_the_complement(tmp_path: Path, image: str) -> None:
     mask = saved(tmp_path / "m.png", half())
-    plain, turned = read(image, mask), read(image, mask, "background")
+    plain, inverted = read(image, mask), read(image, mask, "background")
     assert isinstance(plain, Sample)
-    assert isinstance(turned, Sample)
+    assert isinstance(inverted, Sample)
     assert plain.mask_HW is not None
-    assert turned.mask_HW is not None
-    assert (plain.mask_HW.int() + turned.mask_HW.int()).sub(255).abs().le(1).all()
+    assert inverted.mask_HW is not None
+    assert (plain.mask_HW.int() + inverted.mask_HW.int()).sub(255).abs().le(1).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA", "LA"])
-def test_masks_of_any_mode_mean_what_is_not_zero(tmp_path: Path, image: str, mode: str) -> None:
+def test_masks_of_any_mode_mark_what_is_not_zero(tmp_path: Path, image: str, mode: str) -> None:
     Image.fromarray(half()).convert(mode).save(tmp_path / "m.png")
     sample = read(image, str(tmp_path / "m.png"))
     assert isinstance(sample, Sample)
@@ -138,7 +138,7 @@ def test_reading_ahead_stays_within_its_window_and_leaves_no_thread() -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
 
 
-def test_sixteen_bits_are_brought_to_eight(tmp_path: Path) -> None:
+def test_sixteen_bits_are_reduced_to_eight(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     sample = read(saved(tmp_path / "a.png", ramp))
     assert isinstance(sample, Sample)
@@ -155,7 +155,7 @@ def test_an_animation_is_its_first_picture(tmp_path: Path) -> None:
     assert sample.picture_CHW.eq(255).all()
 
 
-def test_a_mask_that_is_away_is_transient(tmp_path: Path, image: str) -> None:
+def test_a_missing_mask_is_transient(tmp_path: Path, image: str) -> None:
     sample = read(image, str(tmp_path / "nowhere.png"))
     assert isinstance(sample, Sample)
     assert sample.failure is not None
@@ -187,7 +187,7 @@ def test_a_row_is_identified_as_it_is_read(tmp_path: Path, image: str) -> None:
         identify(Row("a", image, None, (str(tmp_path / "nowhere.png"),)))
 
 
-def test_one_mask_that_is_away_leaves_no_part_of_a_foreground(tmp_path: Path, image: str) -> None:
+def test_one_missing_mask_leaves_no_part_of_a_foreground(tmp_path: Path, image: str) -> None:
     masks = (saved(tmp_path / "m.png", half()), str(tmp_path / "nowhere.png"))
     sample = read_sample(
         Row("a", image, None, masks), PREPARED, MaskReading("foreground", "upright")
@@ -199,7 +199,7 @@ def test_one_mask_that_is_away_leaves_no_part_of_a_foreground(tmp_path: Path, im
 
 @pytest.mark.parametrize("orientation", ["upright", "stored"])
 def test_picture_mask_and_regions_turn_together(tmp_path: Path, orientation: str) -> None:
-    """The upper half is white; EXIF says that the camera was turned: shown, it is the right one."""
+    """The upper half is white; turned as EXIF says, it is the right half."""
     pixels = np.zeros((16, 24), np.uint8)
     pixels[:8] = 255
     exif = Image.Exif()
@@ -227,12 +227,12 @@ def test_regions_that_cannot_be_drawn_cost_the_foreground(image: str) -> None:
     assert sample.failure is not None
     assert (sample.failure.stage, sample.failure.kind) == ("foreground", "permanent")
     assert sample.failure.message == (
-        "region 2: it lies at x 30 to 33, y 2 to 6, outside of the picture's 24x16 pixels"
+        "region 2: it lies at x 30 to 33, y 2 to 6, outside the picture's 24x16 pixels"
     )
-    assert sample.failure.remedy == "mend the regions of this row"
+    assert sample.failure.remedy == "fix the regions of this row"
 
 
-def test_a_picture_that_would_grow_without_end_is_a_failure(tmp_path: Path) -> None:
+def test_a_picture_that_would_become_huge_is_a_failure(tmp_path: Path) -> None:
     line = saved(tmp_path / "line.png", np.zeros((1, 100_000), np.uint8))
     prepared = Preprocessing(resize=256, crop=(224, 224))
     failure = read_sample(Row("a", line, None), prepared, MaskReading("foreground", "upright"))
@@ -242,7 +242,7 @@ def test_a_picture_that_would_grow_without_end_is_a_failure(tmp_path: Path) -> N
     assert failure.remedy == "crop it or drop the row"
 
 
-def test_a_name_that_would_break_the_line_is_written_as_python_does(tmp_path: Path) -> None:
+def test_an_unprintable_name_is_escaped(tmp_path: Path) -> None:
     failure = read(str(tmp_path / "a\nb\x1b[31m.jpg"))
     assert isinstance(failure, Failure)
     assert failure.message.isprintable()
@@ -253,12 +253,12 @@ SHORT_OF_MEMORY = """
 import resource, sys
 from models.classifier.preprocessing import Preprocessing
 from tasks.pictures.samples import MaskReading, Row, read_sample
-prepared, ground = Preprocessing(resize=(8, 8)), MaskReading("foreground", "upright")
-read_sample(Row("a", sys.argv[1], None), prepared, ground)  # what it loads, it loads now
+prepared, reading = Preprocessing(resize=(8, 8)), MaskReading("foreground", "upright")
+read_sample(Row("a", sys.argv[1], None), prepared, reading)  # imports what it needs
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20),) * 2)
 for large in sys.argv[2:]:
-    print(read_sample(Row("a", large, None), prepared, ground))
+    print(read_sample(Row("a", large, None), prepared, reading))
 """
 
 
@@ -269,7 +269,7 @@ def test_where_memory_is_short_a_picture_is_tried_again(tmp_path: Path, image: s
     command = [sys.executable, "-W", "ignore", "-c", SHORT_OF_MEMORY, image, *large]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name, told in zip(large, done.stdout.splitlines(), strict=True):
-        assert f"{name} cannot be decoded (" in told
-        assert "kind='transient'" in told
-        assert "give workers more memory, then run again" in told
+    for name, line in zip(large, done.stdout.splitlines(), strict=True):
+        assert f"{name} cannot be decoded (" in line
+        assert "kind='transient'" in line
+        assert "give workers more memory, then run again" in line

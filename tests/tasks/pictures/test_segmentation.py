@@ -1,4 +1,4 @@
-"""Estimates are good where there is an object, humble where there is none, and always the same."""
+"""Estimates are good where there is an object, unsure where there is none, and reproducible."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def disc(rows: int, columns: int, centre: tuple[float, float] = (0.5, 0.5)) -> n
     return np.asarray(down_HW**2 + right_HW**2 < 0.046)
 
 
-def pictured(mask_HW: np.ndarray, grey: bool = False) -> Tensor:
+def draw_picture(mask_HW: np.ndarray, grey: bool = False) -> Tensor:
     """An orange object on a bluish slope, with some noise."""
     draw = np.random.default_rng(0)
     slope_HW = np.linspace(0, 60, mask_HW.size).reshape(mask_HW.shape)
@@ -53,39 +53,39 @@ def iou(estimate: Estimate, mask_HW: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def judged() -> list[tuple[Estimate, float]]:
+def rated() -> list[tuple[Estimate, float]]:
     """Estimates of generated pictures, and their IoU."""
     drawn = [render(scene_of(vars(row)), BENCHMARK) for row in plan(BENCHMARK)]
     estimates = [estimate_foreground(tensor(picture.image_HW3)) for picture in drawn]
     return [(e, iou(e, picture.mask_HW)) for e, picture in zip(estimates, drawn, strict=True)]
 
 
-def test_generated_objects_are_found(judged: list[tuple[Estimate, float]]) -> None:
-    ious = [found for _, found in judged]
+def test_generated_objects_are_found(rated: list[tuple[Estimate, float]]) -> None:
+    ious = [found for _, found in rated]
     assert np.mean(ious) > 0.85
     assert np.mean([found >= 0.5 for found in ious]) > 0.9
 
 
-def test_confidence_ranks(judged: list[tuple[Estimate, float]]) -> None:
-    confidences = [estimate.confidence for estimate, _ in judged]
-    ious = np.array([found for _, found in judged])
+def test_confidence_ranks(rated: list[tuple[Estimate, float]]) -> None:
+    confidences = [estimate.confidence for estimate, _ in rated]
+    ious = np.array([found for _, found in rated])
     assert spearmanr(confidences, ious).statistic > 0.35
     order = np.argsort(confidences)
     assert ious[order[:21]].mean() < ious[order[21:]].mean() - 0.05
 
 
-def test_a_picture_without_its_object_is_less_certain(judged: list[tuple[Estimate, float]]) -> None:
+def test_a_picture_without_its_object_is_less_certain(rated: list[tuple[Estimate, float]]) -> None:
     empty = [render_backdrop(scene_of(vars(row)), BENCHMARK) for row in plan(BENCHMARK)[:16]]
     without = [estimate_foreground(tensor(image_HW3)).confidence for image_HW3 in empty]
-    assert np.median(without) < np.median([e.confidence for e, _ in judged[:16]]) - 0.2
+    assert np.median(without) < np.median([e.confidence for e, _ in rated[:16]]) - 0.2
 
 
-def test_version_1_is_what_it_was(judged: list[tuple[Estimate, float]]) -> None:
-    """Shares of the picture and confidences; other machines may round a pixel otherwise."""
+def test_version_1_is_frozen(rated: list[tuple[Estimate, float]]) -> None:
+    """Shares of the picture and confidences; other machines may round a pixel differently."""
     assert VERSION == 1
-    areas = [float((estimate.mask_HW > 0).float().mean()) for estimate, _ in judged[:8]]
+    areas = [float((estimate.mask_HW > 0).float().mean()) for estimate, _ in rated[:8]]
     np.testing.assert_allclose(areas, GOLDEN_AREAS, atol=0.004)
-    confidences = [estimate.confidence for estimate, _ in judged[:8]]
+    confidences = [estimate.confidence for estimate, _ in rated[:8]]
     np.testing.assert_allclose(confidences, GOLDEN_CONFIDENCES, atol=0.02)
 
 
@@ -95,7 +95,7 @@ SIZES = [(16, 16), (28, 28), (64, 64), (65, 63), (96, 40), (224, 224), (150, 200
 @pytest.mark.parametrize(("rows", "columns"), [*SIZES, (1200, 900)])
 def test_pictures_of_every_size(rows: int, columns: int) -> None:
     mask_HW = disc(rows, columns)
-    estimate = estimate_foreground(pictured(mask_HW))
+    estimate = estimate_foreground(draw_picture(mask_HW))
     assert estimate.mask_HW.shape == (rows, columns)
     assert estimate.mask_HW.dtype == torch.uint8
     assert set(estimate.mask_HW.flatten().tolist()) == {0, 255}
@@ -105,7 +105,7 @@ def test_pictures_of_every_size(rows: int, columns: int) -> None:
 
 def test_grey_pictures() -> None:
     mask_HW = disc(100, 100)
-    estimate = estimate_foreground(pictured(mask_HW, grey=True))
+    estimate = estimate_foreground(draw_picture(mask_HW, grey=True))
     assert iou(estimate, mask_HW) > 0.9
     assert estimate.confidence > 0.7
 
@@ -113,7 +113,7 @@ def test_grey_pictures() -> None:
 @pytest.mark.parametrize("centre", [(0.5, 0.1), (0.95, 0.5), (0.1, 0.15)])
 def test_an_object_that_is_cut_off_reaches_the_border(centre: tuple[float, float]) -> None:
     mask_HW = disc(128, 128, centre)
-    estimate = estimate_foreground(pictured(mask_HW))
+    estimate = estimate_foreground(draw_picture(mask_HW))
     assert iou(estimate, mask_HW) > 0.85
     found_HW = estimate.mask_HW.numpy() > 0
     edges = [
@@ -181,7 +181,7 @@ def same(ours: Estimate, theirs: Estimate) -> bool:
     return torch.equal(ours.mask_HW, theirs.mask_HW) and ours.confidence == theirs.confidence
 
 
-def test_neither_threads_nor_what_ran_before_change_anything() -> None:
+def test_neither_threads_nor_earlier_runs_change_anything() -> None:
     pictures = generated(12)
     alone = [estimate_foreground(picture_CHW) for picture_CHW in pictures]
     cv2.setRNGSeed(99)
@@ -189,13 +189,13 @@ def test_neither_threads_nor_what_ran_before_change_anything() -> None:
     backwards = [estimate_foreground(picture_CHW) for picture_CHW in pictures[::-1]][::-1]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(estimate_foreground, pictures * 2))
-    for place, estimate in enumerate(alone):
-        assert same(estimate, backwards[place])
-        assert same(estimate, together[place])
-        assert same(estimate, together[place + len(pictures)])
+    for index, estimate in enumerate(alone):
+        assert same(estimate, backwards[index])
+        assert same(estimate, together[index])
+        assert same(estimate, together[index + len(pictures)])
 
 
-def test_pictures_may_lie_anyhow_in_memory_and_stay_as_they_are() -> None:
+def test_pictures_may_have_any_memory_layout_and_stay_unchanged() -> None:
     picture_CHW = generated(1)[0]
     before_CHW = picture_CHW.clone()
     expected = estimate_foreground(picture_CHW)
@@ -206,9 +206,9 @@ def test_pictures_may_lie_anyhow_in_memory_and_stay_as_they_are() -> None:
     assert torch.equal(picture_CHW, before_CHW)
 
 
-def test_turned_round_the_estimate_turns_along() -> None:
+def test_the_estimate_flips_with_the_picture() -> None:
     mask_HW = disc(64, 64, (0.4, 0.6))
-    picture_CHW = pictured(mask_HW)
+    picture_CHW = draw_picture(mask_HW)
     for axis in (1, 2):
-        turned = estimate_foreground(picture_CHW.flip(axis))
-        assert iou(turned, np.flip(mask_HW, axis - 1)) > 0.9
+        flipped = estimate_foreground(picture_CHW.flip(axis))
+        assert iou(flipped, np.flip(mask_HW, axis - 1)) > 0.9

@@ -1,4 +1,4 @@
-"""Folders are walked once: links to other folders are followed, links that lead back are not."""
+"""Folders are walked once: links to other folders are followed, links to parents are not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HERE = ["c.png", "cats/a.png", "dogs/small/b.png"]
         ("dogs/filesystem", "/"),
     ],
 )
-def test_a_link_that_leads_back_is_left_out(root: Path, link: str, target: str) -> None:
+def test_a_link_to_a_parent_is_left_out(root: Path, link: str, target: str) -> None:
     (root / link).symlink_to(target, target_is_directory=True)
     assert listed(root) == HERE
 
@@ -59,11 +59,11 @@ def test_a_link_to_pictures_elsewhere_is_followed(root: Path, tmp_path: Path) ->
     (tmp_path / "store" / "e.png").touch()
     (root / "birds").symlink_to(tmp_path / "store")
     assert listed(root) == ["c.png", "birds/e.png", *HERE[1:]]
-    (tmp_path / "way").symlink_to(root)  # nor does a link on the way there change anything
+    (tmp_path / "way").symlink_to(root)  # a link in the root's own path changes nothing
     assert listed(tmp_path / "way") == ["c.png", "birds/e.png", *HERE[1:]]
 
 
-def test_links_that_lead_nowhere_are_no_pictures(root: Path) -> None:
+def test_broken_links_are_not_pictures(root: Path) -> None:
     (root / "gone").symlink_to("nowhere")
     (root / "round").symlink_to("round")
     assert listed(root) == HERE

@@ -1,4 +1,4 @@
-"""Two writers never share a run folder, and the dead keep none."""
+"""Two writers never share a run folder, and dead writers release it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
 
 
 def claim(run: UPath, **changes: object) -> UPath:
-    """Somebody else's claim, of a process on another machine that was just seen."""
+    """The claim of a process on another machine that was just seen alive."""
     now = time.time()
     other = Claim("other", "elsewhere", "another boot", 4711, now, now, now, holding=True)
     path = run / "lock" / "other.json"
@@ -70,14 +70,14 @@ def test_a_second_writer_is_refused_with_the_owner_and_the_age(run: UPath) -> No
         pytest.fail("two writers")
 
 
-def test_an_owner_elsewhere_is_alive_while_he_gives_signs_of_life(run: UPath) -> None:
+def test_an_owner_elsewhere_is_alive_while_its_heartbeat_is_fresh(run: UPath) -> None:
     claim(run)
     with pytest.raises(UserError, match="process 4711 on elsewhere"), hold_lock(str(run)):
         pytest.fail("two writers")
 
 
-def test_an_owner_elsewhere_without_signs_of_life_is_replaced(run: UPath) -> None:
-    stale = claim(run, beat=time.time() - lock.STALE - 1)
+def test_an_owner_elsewhere_without_a_heartbeat_is_replaced(run: UPath) -> None:
+    stale = claim(run, beat=time.time() - lock.STALE_AFTER - 1)
     with hold_lock(str(run)):
         assert not stale.exists()
 
@@ -97,7 +97,7 @@ def test_a_dead_process_of_this_machine_is_replaced_at_once(tmp_path: Path) -> N
     process.communicate()
 
 
-def test_a_number_that_was_given_again_is_another_process(run: UPath) -> None:
+def test_a_reused_process_number_is_another_process(run: UPath) -> None:
     with hold_lock(str(run)):
         owner = owner_of(run)
     assert owner is not None
@@ -106,7 +106,7 @@ def test_a_number_that_was_given_again_is_another_process(run: UPath) -> None:
         pass
 
 
-def test_of_many_that_start_at_once_one_writes_at_most(run: UPath) -> None:
+def test_of_many_that_start_at_once_at_most_one_writes(run: UPath) -> None:
     """Two may both withdraw; two never both go on."""
     together, answered = Barrier(4), Barrier(4)
 
@@ -131,7 +131,7 @@ def test_a_claim_that_was_half_written_goes_stale(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(UserError, match="an unknown host"), hold_lock(str(run)):
         pytest.fail("two writers")
-    long_ago = time.time() - lock.STALE - 1
+    long_ago = time.time() - lock.STALE_AFTER - 1
     os.utime(path, (long_ago, long_ago))
     with hold_lock(str(run)):
         assert not path.exists()
@@ -139,7 +139,7 @@ def test_a_claim_that_was_half_written_goes_stale(tmp_path: Path) -> None:
 
 def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = []
-    monkeypatch.setattr(lock, "BEAT", 0.05)
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.05)
     before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     try:
         with hold_lock(str(run)):
@@ -150,8 +150,8 @@ def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.Monk
         signal.signal(signal.SIGTERM, before)
 
 
-def test_signs_of_life_are_given(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "BEAT", 0.05)
+def test_the_claim_is_refreshed(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.05)
     with hold_lock(str(run)):
         first = last_beat(run)
         assert wait_until(lambda: last_beat(run) > first)

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ def of_family(look: str, size: str, **more: Any) -> BenchmarkSettings:
 
 
 def scenes(settings: BenchmarkSettings, count: int) -> list[Scene]:
-    """Every class on every background, again and again."""
-    names = [(label, where) for label in settings.classes for where in settings.backgrounds]
-    return [Scene(*names[i % len(names)], 100 + i, 200 + i) for i in range(count)]
+    """Every class on every background, repeated to `count`."""
+    pairs = list(product(settings.classes, settings.backgrounds))
+    return [Scene(*pairs[i % len(pairs)], 100 + i, 200 + i) for i in range(count)]
 
 
 # Objects and backgrounds
@@ -48,8 +49,8 @@ def test_an_object_has_the_same_pixels_on_every_background(look: str, size: str)
     settings = of_family(look, size)
     for scene in scenes(settings, 16):
         here = render(scene, settings)
-        for where in settings.backgrounds:
-            there = render(replace(scene, background=where, background_seed=7), settings)
+        for background in settings.backgrounds:
+            there = render(replace(scene, background=background, background_seed=7), settings)
             assert (there.mask_HW == here.mask_HW).all()
             assert (there.image_HW3[here.mask_HW] == here.image_HW3[here.mask_HW]).all()
 
@@ -74,11 +75,11 @@ def test_the_backdrop_does_not_depend_on_the_class() -> None:
 @pytest.mark.parametrize(("look", "size"), FAMILIES)
 def test_mean_area_of_the_objects(look: str, size: str) -> None:
     settings = of_family(look, size)
-    wanted = {"small": (0.08, 0.005), "default": (0.15, 0.01), "large": (0.26, 0.03)}[size]
+    mean, tolerance = {"small": (0.08, 0.005), "default": (0.15, 0.01), "large": (0.26, 0.03)}[size]
     areas = [float(render(scene, settings).mask_HW.mean()) for scene in scenes(settings, 96)]
-    assert np.mean(areas) == pytest.approx(wanted[0], abs=wanted[1])
-    assert min(areas) > 0.5 * wanted[0]
-    assert max(areas) < 1.7 * wanted[0]
+    assert np.mean(areas) == pytest.approx(mean, abs=tolerance)
+    assert min(areas) > 0.5 * mean
+    assert max(areas) < 1.7 * mean
 
 
 def test_default_objects_are_whole() -> None:
@@ -126,7 +127,7 @@ def test_the_tag_is_on_one_class_in_training_and_on_half_of_all_in_the_test() ->
 
 
 def test_an_unknown_class_for_the_tag_is_refused() -> None:
-    with pytest.raises(ValidationError, match="tag 'mug' is no class of the first look: fish"):
+    with pytest.raises(ValidationError, match="tag 'mug' is not a class of the first look: fish"):
         BenchmarkSettings(tag="mug")
 
 
@@ -139,7 +140,7 @@ def test_an_unknown_setting_is_refused() -> None:
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.8, 0.95])
-def test_the_strength_is_the_share_on_the_own_background(strength: float) -> None:
+def test_the_strength_is_the_share_on_the_background_of_the_class(strength: float) -> None:
     settings = BenchmarkSettings(strength=strength, train=4000, validation=0, test=0)
     own = dict(zip(settings.classes, settings.backgrounds, strict=True))
     rows = plan(settings)
@@ -198,7 +199,7 @@ def test_two_processes_write_what_one_writes(folder: Path, tmp_path: Path) -> No
         assert (tmp_path / file.relative_to(folder)).read_bytes() == file.read_bytes()
 
 
-def test_a_whole_folder_is_not_drawn_again_and_not_overwritten(folder: Path) -> None:
+def test_a_complete_folder_is_neither_drawn_again_nor_overwritten(folder: Path) -> None:
     picture = folder / "images" / "test" / "00000.png"
     before = picture.stat().st_mtime_ns
     write_benchmark(folder, FEW)
@@ -217,21 +218,21 @@ def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) ->
         read_settings(tmp_path)
 
 
-# What the pixels stand on
+# What fixes the pixels
 
 
 def test_the_two_looks_share_primitives_only() -> None:
     package = Path(synthetic.__file__).parent
     for name in ("nature_objects", "nature_scenes", "town_objects", "town_scenes"):
         tree = ast.parse((package / f"{name}.py").read_text())
-        froms = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        sources = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         names = {
             alias.name
             for node in ast.walk(tree)
             if isinstance(node, ast.Import)
             for alias in node.names
         }
-        assert froms == {"__future__", "tasks.synthetic.primitives"}
+        assert sources == {"__future__", "tasks.synthetic.primitives"}
         assert names == {"numpy"}
 
 
@@ -261,7 +262,7 @@ def test_fields_are_float32_between_0_and_1() -> None:
     for look in ("first", "second"):
         drawing = BenchmarkSettings.model_validate({"look": look}).drawing
         for kind in drawing.objects.values():
-            plane = picture_plane(64).moved((0.5, 0.5), 0.1, 0.3)
+            plane = picture_plane(64).transform((0.5, 0.5), 0.1, 0.3)
             assert kind.draw(Draw(1), plane).colour_3HW.dtype == np.float32
         for scene in drawing.scenes.values():
             assert scene(Draw(1), picture_plane(64)).dtype == np.float32
@@ -270,7 +271,7 @@ def test_fields_are_float32_between_0_and_1() -> None:
 @pytest.mark.parametrize(("look", "size"), FAMILIES)
 @pytest.mark.parametrize("image_size", [64, 96, 128])
 def test_the_pixels_are_frozen(look: str, size: str, image_size: int) -> None:
-    """A change here changes every figure of the project: raise VERSION and say so in CHANGELOG."""
+    """A change here changes every figure of the project: raise VERSION, with CHANGELOG."""
     golden = json.loads(GOLDEN.read_text())
     assert golden["version"] == VERSION
     assert golden["sha256"][f"{look} {size} {image_size}"] == digest(look, size, image_size)
