@@ -66,7 +66,7 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: str, folder: Path) -> None:
+def check_command(command: str, folder: Path) -> None:
     program, *arguments = shlex.split(command)
     assert program == "python"
     environment = os.environ | {"PYTHONPATH": str(folder)}
@@ -88,7 +88,7 @@ def test_the_recipe_works(name: str, copied: Path) -> None:
         step.carry_out(copied)
     (commands,) = COMMAND.findall(recipe)
     for command in commands.splitlines():
-        run(command, copied)
+        check_command(command, copied)
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -22,6 +22,7 @@ def runs(finished_run: RunFolder, tmp_path: Path) -> Path:
     RunFolder.at(done).update_state(state="finished")
     half = Path(shutil.copytree(finished_run.path, tmp_path / "runs/nightly/half"))
     RunFolder.at(half).part("predictions", 1).unlink()
+    RunFolder.at(half).update_state(state="running")  # killed: nobody writes it
     return tmp_path / "runs"
 
 

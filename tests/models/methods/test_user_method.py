@@ -65,7 +65,9 @@ def test_its_maps_are_what_the_function_gives(tmp_path: Path) -> None:
 
 def test_it_is_tried_and_accepted(tmp_path: Path) -> None:
     method = find_method(project(tmp_path))
-    check_methods([method], tiny_net(), None, torch.zeros(1, 3, 16, 16))
+    network = tiny_net()
+    check_methods([method], network, None, torch.zeros(1, 3, 16, 16))
+    assert not network.training  # as it was
 
 
 def test_its_name_is_the_file_and_the_function_wherever_they_lie(tmp_path: Path) -> None:
