@@ -46,7 +46,7 @@ class ShardResult:
     computed: int
     reused: int
     failed: int  # images that could not be read
-    device: str
+    device: str  # empty where nothing was missing
     seconds: float
 
 

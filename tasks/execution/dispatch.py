@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
@@ -47,9 +47,13 @@ class Progress:
             log.error("a shard failed", exc_info=error)
 
     def add(self, shard: ShardResult) -> None:
+        """Count a shard that was unfinished when it was submitted."""
+        self.failed += shard.failed
+        if not shard.device:  # it is finished now: by a worker that died before it could say so
+            self.computed += shard.reused
+            return
         self.computed += shard.computed
         self.reused += shard.reused
-        self.failed += shard.failed
         self.devices.add(shard.device)
 
 
@@ -68,7 +72,7 @@ def attribute_shards(
             queue.submit(shard)
         for shard, result in queue.results():
             if isinstance(result, ShardResult):
-                progress.add(queue.correct(result))
+                progress.add(result)
             elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
                 progress.add_error(result)
             if not queue.has(shard):
@@ -122,12 +126,6 @@ class _ShardQueue:
         if policy is not None:
             self.submit(shard, policy)
         return policy is not None
-
-    def correct(self, result: ShardResult) -> ShardResult:
-        """Count a shard whose worker died after finishing it as computed, not as reused."""
-        if result.shard in self.failures and not result.computed:
-            return replace(result, computed=result.reused, reused=0)
-        return result
 
     def has(self, shard: int) -> bool:
         return shard in self.running.values()

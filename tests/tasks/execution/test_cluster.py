@@ -137,6 +137,17 @@ def test_a_finished_run_needs_no_cluster(copy: RunFolder) -> None:
     assert (cost.computed, cost.reused, cost.images_per_second) == (0, 64, None)
 
 
+def test_a_shard_that_a_dead_worker_finished_counts_as_computed(
+    client: Client, copy: RunFolder
+) -> None:
+    """Its result is lost with the worker, and Dask runs it again by itself."""
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    with model_on_workers(client, job):
+        attribute_shards(client, job, range(2), progress, lambda: None)
+    assert (progress.computed, progress.reused, progress.devices) == (64, 0, set())
+
+
 def test_a_job_without_its_model_is_not_run(client: Client, copy: RunFolder) -> None:
     shutil.rmtree(copy.path / "maps")
     progress = Progress(total=64)
