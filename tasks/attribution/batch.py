@@ -122,7 +122,7 @@ def explain_within_memory(
     """Halve a batch that does not fit into memory; an image that never fits is a failure."""
     if not samples:
         return
-    if reads_image(plan.methods) and len(samples) > plan.room:  # does not fit, for certain
+    if reads_image(plan.methods) and len(samples) > plan.room:  # would not fit
         yield from explain_within_memory(plan, samples[: plan.room])
         yield from explain_within_memory(plan, samples[plan.room :])
         return
@@ -137,8 +137,8 @@ def explain_within_memory(
         return
     if len(samples) == 1:
         row = samples[0].row
-        message = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
-        remedy = "free memory there, then run again"
+        message = f"image {row.image} does not fit into the memory of {plan.device}, even alone"
+        remedy = "free memory on that device, then run again"
         yield {}, [Failure(row.row_id, "read", "transient", message, remedy)]
         return
     half = len(samples) // 2
@@ -223,7 +223,7 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
 def _fail_not_finite(
     samples: Sequence[Sample], finite_B: Tensor, stage: str, message: str
 ) -> list[Failure]:
-    """A missing row with its reason: never a zero map or a made-up prediction."""
+    """Missing rows with their reason: never a zero map or a made-up prediction."""
     remedy = "look at the picture and at the model's weights"
     return [
         Failure(sample.row.row_id, stage, "permanent", message, remedy)

@@ -13,7 +13,7 @@ from models.network import features
 from tasks import schema
 from tasks.pictures.samples import Failure, Sample
 
-HALF = 128  # of a mask's 255: from there on, a pixel is foreground
+HALF = 128  # of 255: from here on, a mask's pixel is foreground
 
 
 def encode_predictions(

@@ -1,6 +1,6 @@
 """Mean and deviation of a layer's activations over the data, computed once for a model and kept.
 
-Their images are drawn when a run starts. Each part holds the moments of some of these images, and
+The images are drawn when a run starts. Each part contains the moments of some of these images, and
 all parts together give mean and deviation.
 """
 
@@ -34,7 +34,7 @@ VERSION = 1
 IMAGES = 1024  # drawn, or all where there are fewer
 PART = 256  # images per part
 MIN_IMAGES = 2  # readable ones that a deviation needs
-# Keys and file names say survey, the first name of layer statistics: old runs have them.
+# Keys and files keep `survey`, an earlier name of layer statistics, so that old runs stay readable.
 DIGEST = b"sightline.survey"
 SPECIFICATION = b"sightline.survey_specification"
 COLUMNS = pa.schema(
@@ -58,13 +58,13 @@ def layers_with_statistics(methods: Sequence[Method], default: str | None) -> li
     return sorted(filter(None, layers))
 
 
-def keep_images(
+def keep_statistics_images(
     run: RunFolder, catalog: pa.Table, specification: str, other: RunFolder | None
 ) -> None:
     """Keep the run's images, copy those of another run with their parts, or draw new ones."""
-    if images_mark(run, SPECIFICATION) == specification:
+    if statistics_images_mark(run, SPECIFICATION) == specification:
         return
-    if other is not None and images_mark(other, SPECIFICATION) == specification:
+    if other is not None and statistics_images_mark(other, SPECIFICATION) == specification:
         with write_whole(run.statistics_images) as file:
             file.write(other.statistics_images.read_bytes())
         _copy_parts(run, other)
@@ -75,7 +75,7 @@ def keep_images(
         pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
 
 
-def images_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
+def statistics_images_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
     """The digest of a run's images, or their specification; None where it has none."""
     if not run.statistics_images.is_file():
         return None

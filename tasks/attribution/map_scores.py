@@ -18,7 +18,7 @@ def score_maps(
 ) -> pa.RecordBatch:
     """Scores of float32 maps for images with a foreground (mask: its share of each pixel).
 
-    Other images' masks tell what the same map scores where objects usually are in pictures.
+    Masks of other images give the score of the same map where objects usually are.
     """
     cells_Bhw = localisation.to_cells(mask_BHW, (map_Bhw.shape[1], map_Bhw.shape[2]))
     area_B = cells_Bhw.mean((1, 2))

@@ -71,10 +71,10 @@ def reuse_rows(
     First from the run's own parts, which lack only transient failures, then from a previous run.
     """
     reused = ReusedRows()
-    own = _take(reused, _Shard(run, shard, rows), rows, missing)
+    done = _take(reused, _Shard(run, shard, rows), rows, missing)
     if previous is not None:
         before = RunFolder(as_path(previous))
-        left = rows.filter(pc.invert(pc.is_in(rows["row_id"], pa.array(sorted(own), pa.string()))))
+        left = rows.filter(pc.invert(pc.is_in(rows["row_id"], pa.array(sorted(done), pa.string()))))
         plan = dict(zip(rows["row_id"].to_pylist(), _read_plan(run, shard), strict=True))
         groups = np.array([plan[row_id] for row_id in left["row_id"].to_pylist()], float)
         for group in np.unique(groups[~np.isnan(groups)]).astype(int).tolist():

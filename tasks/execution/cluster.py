@@ -144,7 +144,7 @@ def count_workers(client: Client) -> int:
 
 
 def local_workers(compute: ComputeSettings) -> int:
-    """Processes of a local cluster: as set, else one per GPU, else one per core."""
+    """Processes of a local cluster: `compute.workers`, else one per GPU, else one per core."""
     if compute.workers is not None:
         return compute.workers
     count: int = torch.cuda.device_count() or CPU_COUNT

@@ -23,7 +23,7 @@ WINDOW = 3  # shards submitted per worker: no worker waits, and the coordinator 
 
 @dataclass
 class Progress:
-    """How far the run is; counts images."""
+    """Progress of a run, in images."""
 
     total: int
     computed: int = 0
@@ -49,7 +49,7 @@ class Progress:
     def add(self, shard: ShardResult) -> None:
         """Count a shard that was unfinished when it was submitted."""
         self.failed += shard.failed
-        if not shard.device:  # it is finished now: by a worker that died before it could say so
+        if not shard.device:  # finished meanwhile, by a worker that died before it reported
             self.computed += shard.reused
             return
         self.computed += shard.computed

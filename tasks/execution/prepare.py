@@ -23,7 +23,7 @@ from models.network.grid import Grid
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of, reading_digest
 from tasks.attribution.job import reader_of
-from tasks.attribution.layer_statistics import keep_images, layers_with_statistics
+from tasks.attribution.layer_statistics import keep_statistics_images, layers_with_statistics
 from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, make_catalog
@@ -117,7 +117,7 @@ def plan_layer_statistics(
     if layers_with_statistics(find_methods(request.attribution.methods), identity.layer):
         preprocessing = identity.preprocessing.model_dump(mode="json")
         specification = digest(identity.model, reading_digest(identity, preprocessing))
-        keep_images(run, catalog, specification, other)
+        keep_statistics_images(run, catalog, specification, other)
 
 
 def _specification(request: AuditRequest, identity: Identity) -> str:
@@ -149,7 +149,7 @@ def _describe_layer(grid: Grid | None) -> str:
 
 
 def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Table:
-    """The catalog; refuses or warns about what can be known before the first image is computed."""
+    """The catalog, with every check that is possible before the first image is computed."""
     data, attribution = request.data, request.attribution
     log.info(
         "model: %s, %d classes, %s, pictures %s",

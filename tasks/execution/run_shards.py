@@ -13,8 +13,8 @@ from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.layer_statistics import (
     count_parts,
     has_moments,
-    images_mark,
     layers_with_statistics,
+    statistics_images_mark,
 )
 from tasks.attribution.retries import forget_notes
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
@@ -87,7 +87,7 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         interventions=state.section("interventions", InterventionSettings),
         foreground=state.section("foreground", ForegroundSettings),
         donors=donors_mark(run),
-        statistics_images=images_mark(run),
+        statistics_images=statistics_images_mark(run),
         comparison=state.section("comparison", ComparisonSettings) if compares else None,
     )
 

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 def open_run(path: str | os.PathLike[str]) -> Run:
     """A run to read; refuses a folder that is not a run folder."""
-    from tasks.runs import reader  # settings lie in this package too, and are read without pyarrow
+    from tasks.runs import reader  # settings of this package are read without pyarrow
 
     return reader.open_run(path)

@@ -27,7 +27,7 @@ TRANSIENT = b"sightline.transient"  # rows of the shard that a later try may sti
 
 
 def digest(*parts: object) -> str:
-    """Names a specification: the same JSON values give the same 32 hexadecimal digits."""
+    """A name for a specification: the same JSON values give the same 32 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Addresses inside a run folder; nothing else spells them."""
+    """The addresses inside a run folder, defined here alone."""
 
     path: UPath
 
@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def statistics_images(self) -> UPath:
-        """Images that layer statistics are computed from; old runs have this file name too."""
+        """The images that layer statistics are computed from."""
         return self.path / "survey.parquet"
 
     @property
@@ -94,7 +94,7 @@ class RunFolder:
 
     @property
     def reuse_plan(self) -> UPath:
-        """For each row of the catalog, the shard of the previous run that holds its key."""
+        """For each row of the catalog, the shard of the previous run that contains it."""
         return self.path / "reuse.parquet"
 
     @property
@@ -130,7 +130,7 @@ class RunFolder:
     def _read_json(self) -> dict[str, Any]:
         if not self.state.is_file():
             raise RunFolderError(
-                f"{self.path} is no run folder (it has no run.json): give --out of an audit"
+                f"{self.path} is not a run folder (it has no run.json): give the --out of an audit"
             )
         try:
             content = json.loads(self.state.read_text())
@@ -140,8 +140,8 @@ class RunFolder:
             ) from error
         if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
             raise RunFolderError(
-                f"{self.path} is no run folder (its run.json is not Sightline's): "
-                "give --out of an audit"
+                f"{self.path} is not a run folder (its run.json is not Sightline's): "
+                "give the --out of an audit"
             )
         return content
 
@@ -191,7 +191,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def forget_interventions(self) -> None:
-        """Delete the interventions of earlier tries and all that is made of them."""
+        """Delete the interventions of earlier tries and everything computed from them."""
         stages = [stage for stage in STAGES if stage.intervenes]
         failures = filter(None, (stage.failures for stage in stages))
         estimated = (stage.from_estimates() for stage in stages)
@@ -232,7 +232,7 @@ def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | N
     differences = state.identity.describe_differences(identity)
     if differences and not replace:
         raise RunFolderError(
-            f"{run.path} holds another run ({differences}): give another --out, or --replace"
+            f"{run.path} contains another run ({differences}): give another --out, or --replace"
         )
     if differences:
         run.erase()
@@ -256,7 +256,7 @@ def _find_state(run: RunFolder) -> RunState | None:
         return run.read_state()
     if run.path.exists() and not (run.path.is_dir() and _has_only_lock(run)):
         raise RunFolderError(
-            f"{run.path} is not empty and no run folder: give an empty or a new --out"
+            f"{run.path} is neither empty nor a run folder: give an empty or a new --out"
         )
     return None
 

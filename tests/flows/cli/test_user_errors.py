@@ -107,7 +107,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
             2,
             "no Dask scheduler answers at tcp://127.0.0.1:9",
         ),
-        (a_folder_in_use, 2, "is not empty and no run folder"),
+        (a_folder_in_use, 2, "is neither empty nor a run folder"),
         (every_image_unreadable, 2, "none of 1 images looked at can be used"),
     ],
 )

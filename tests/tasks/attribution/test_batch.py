@@ -227,7 +227,7 @@ def test_an_image_that_does_not_fit_alone_is_a_transient_failure(
     assert [rows for rows, _ in parts] == [{}, {}]
     failures = [failure for _, failed in parts for failure in failed]
     assert [failure.kind for failure in failures] == ["transient", "transient"]
-    assert "does not fit the memory of cpu" in failures[0].message
+    assert "does not fit into the memory of cpu" in failures[0].message
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(

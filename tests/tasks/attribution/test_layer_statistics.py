@@ -23,8 +23,8 @@ from tasks.attribution.job import reader_of
 from tasks.attribution.layer_statistics import (
     count_parts,
     gather_moments,
-    images_mark,
     read_statistics,
+    statistics_images_mark,
 )
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
@@ -87,11 +87,11 @@ def test_a_later_run_reuses_layer_statistics(
     first, _ = attribute_in_process(tmp_path / "first", model, request_of(benchmark_folder))
     output = OutputSettings(run=str(tmp_path / "second"), reuse=str(first.path))
     second = prepare_run(request_of(benchmark_folder, 24), FetchedModel(model), output, {})
-    assert images_mark(second) == images_mark(first)
+    assert statistics_images_mark(second) == statistics_images_mark(first)
     assert not list(missing_moments(job_of(second, ComputeSettings())))
     alone = OutputSettings(run=str(tmp_path / "third"))
     third = prepare_run(request_of(benchmark_folder, 24), FetchedModel(model), alone, {})
-    assert images_mark(third) != images_mark(first)
+    assert statistics_images_mark(third) != statistics_images_mark(first)
     assert len(list(missing_moments(job_of(third, ComputeSettings())))) == 2  # one part per layer
 
 

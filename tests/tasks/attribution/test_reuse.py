@@ -200,7 +200,7 @@ def test_a_folder_that_is_not_another_run_is_refused(world: World) -> None:
     run, _ = world.audit("before")
     with pytest.raises(UserError, match="is the run itself"):
         world.audit("before", reuse=run)
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         world.audit("run", reuse=RunFolder(run.path / "maps"))
 
 
@@ -246,7 +246,7 @@ def test_stamps_without_size_or_time_are_not_trusted(
 def test_a_wrong_previous_run_is_refused_before_anything_is_deleted(world: World) -> None:
     run, _ = world.audit("run")
     kept = sorted(run.path.rglob("*.parquet"))
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         world.audit("run", reuse=RunFolder(run.path / "maps"), shard_size=7, replace=True)
     assert sorted(run.path.rglob("*.parquet")) == kept
 

@@ -108,20 +108,20 @@ def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:
 
 def test_a_file_is_not_a_run_folder(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(RunFolderError, match="is not empty and no run folder"):
+    with pytest.raises(RunFolderError, match="is neither empty nor a run folder"):
         start(tmp_path / "run")
 
 
 def test_a_folder_with_other_things_is_never_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     for replace in (False, True):
-        with pytest.raises(RunFolderError, match="is not empty and no run folder"):
+        with pytest.raises(RunFolderError, match="is neither empty nor a run folder"):
             start(tmp_path, replace=replace)
     assert (tmp_path / "thesis.tex").exists()
 
 
 def test_reading_a_folder_that_is_not_a_run_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="is no run folder"):
+    with pytest.raises(RunFolderError, match="is not a run folder"):
         RunFolder(tmp_path).read_state()
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunFolderError, match=r"run\.json is broken"):

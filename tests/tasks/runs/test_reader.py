@@ -64,7 +64,7 @@ def test_a_missing_method_or_run_is_named(finished_run: RunFolder, tmp_path: Pat
     run = open_run(finished_run.path)
     with pytest.raises(UserError, match=r"has no maps of 'gradcam' \(did you mean 'grad_cam"):
         run.maps(["a"], "gradcam")
-    with pytest.raises(RunFolderError, match="is no run folder"):
+    with pytest.raises(RunFolderError, match="is not a run folder"):
         open_run(tmp_path)
 
 
