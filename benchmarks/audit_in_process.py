@@ -18,13 +18,13 @@ from models.classifier.mlflow_models import FetchedModel
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from tasks.attribution.job import Job, count_shards
-from tasks.attribution.layer_statistics import survey_part
+from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.settings import DataSettings
-from tasks.execution.cluster import move_to_device, open_client, with_model
+from tasks.execution.cluster import model_on_workers, move_to_device, open_client
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of, missing_surveys
+from tasks.execution.run_shards import job_of, missing_moments
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
@@ -77,7 +77,7 @@ def workers_of(started: StartedAudit) -> Iterator[Client]:
     scratch = str(job.run.path.parent / "dask")
     with (
         open_client(started.compute, scratch) as client,
-        with_model(client, job),
+        model_on_workers(client, job),
     ):
         yield client
 
@@ -93,8 +93,8 @@ def attribute_in_process(
     classifier = load_classifier(model)
     job = job_of(run, ComputeSettings(workers=1))
     move_to_device(classifier, "cpu", job.attribution.memory_format)
-    for layer, part in missing_surveys(job):
-        survey_part(job, layer, part, classifier)
+    for layer, part in missing_moments(job):
+        gather_moments(job, layer, part, classifier)
     done = [attribute_shard(job, shard, classifier) for shard in range(count_shards(run))]
     return run, CostSummary(
         seconds=sum(shard.seconds for shard in done),

@@ -6,7 +6,7 @@
 # %%
 import duckdb
 
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 
 run = open_run("runs/own")
 summary = run.summary()

@@ -72,4 +72,4 @@ def test_the_examples_import_nothing_that_is_not_public() -> None:
     imported = set(re.findall(r"^(?:from|import) (\w+)", sources, flags=re.MULTILINE))
     ours = re.findall(r"^from ((?:flows|tasks|models|reports)\S*)", sources, flags=re.MULTILINE)
     assert imported - sys.stdlib_module_names == {"torch", "duckdb", "tasks"}
-    assert ours == ["tasks.runs.reader"]
+    assert ours == ["tasks.runs"]

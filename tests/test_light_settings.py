@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.runs.folder import RunFolder
+
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "torchvision", "prefect", "mlflow", "distributed", "dask", "pyarrow"}
 MODULES = sorted(
@@ -39,6 +41,11 @@ def heavy_after(program: str) -> set[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_of_settings_is_light(module: str) -> None:
     assert heavy_after(f"import {module}") == set()
+
+
+def test_a_run_is_read_without_torch(finished_run: RunFolder) -> None:
+    read = f"open_run({str(finished_run.path)!r}).table('grad_cam_pp')"
+    assert heavy_after(f"from tasks.runs import open_run\n{read}") == {"pyarrow"}
 
 
 def test_settings_are_checked_without_torch() -> None:

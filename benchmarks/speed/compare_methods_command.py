@@ -38,7 +38,7 @@ def run(quick: bool) -> list[Figure]:
         start = time.perf_counter()
         subprocess.run(command, check=True, cwd=folder, capture_output=True)
         seconds = time.perf_counter() - start
-        summary = open_run(folder / "run").rivals()
+        summary = open_run(folder / "run").methods_summary()
     figure = Figure(
         f"seconds to compare {len(summary.methods)} methods on {summary.images} pictures", seconds
     )

@@ -63,7 +63,7 @@ class NetworkMethod(Method):
     map_Bhw: Callable[[Question], Tensor]
     looks_inside: bool = False  # needs a layer with cells
     layer: str = ""  # another one than the classifier's
-    surveys: bool = False  # needs the statistics of the layer's activations over the data
+    needs_statistics: bool = False  # of the layer's activations over the data
     follows: bool = True  # needs a gradient of the logits with respect to the picture
 
     @property
@@ -179,7 +179,7 @@ def _of_settings(family: str, settings: MethodSettings) -> NetworkMethod:
         map_Bhw=settings.map_Bhw,
         looks_inside=settings.looks_inside,
         layer=settings.layer,
-        surveys=settings.surveys,
+        needs_statistics=settings.needs_statistics,
         follows=settings.follows,
     )
 

@@ -36,7 +36,9 @@ class MethodSettings:
     version: ClassVar[int] = 1  # a change of the method's numbers raises it
     sign: ClassVar[Sign] = "relu"
     looks_inside: ClassVar[bool] = False  # needs a layer with cells
-    surveys: ClassVar[bool] = False  # needs the statistics of the layer's activations over the data
+    needs_statistics: ClassVar[bool] = (
+        False  # the statistics of the layer's activations over the data
+    )
     follows: ClassVar[bool] = True  # needs a gradient of the logits with respect to the picture
     layer: str = ""  # another one than the classifier's
 
@@ -153,7 +155,7 @@ class IbaSettings(MethodSettings):
     layer: str = ""  # where the bottleneck is; the classifier's layer unless named
 
     looks_inside = True
-    surveys = True
+    needs_statistics = True
     follows = False
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""One shard on a worker: the pass, its maps, their scores, the parts and their fingerprints."""
+"""One shard on a worker: its forward and backward pass, maps, scores, parts and fingerprints."""

@@ -1,4 +1,4 @@
-"""One batch: one pass, and every row of every part that follows from it.
+"""One batch: one pass, and the rows of every part that it gives.
 
 Shapes: B images, C=3 channels, H W pixels, K classes, D features, h w cells of the map.
 """
@@ -17,7 +17,7 @@ from models.methods.maps import capture_for, network_methods, pass_methods, read
 from models.methods.registry import Method
 from models.network.capture import Capture, as_found
 from tasks.attribution import encode
-from tasks.attribution.faithfulness_rows import Shown, faithfulness_rows
+from tasks.attribution.faithfulness_rows import ExplainedImages, faithfulness_rows
 from tasks.attribution.map_scores import score_maps
 from tasks.attribution.memory import lacks_memory
 from tasks.attribution.plan import Plan
@@ -35,13 +35,13 @@ from tasks.runs.stages import (
     Stage,
 )
 
-UNANSWERED = "predict"  # the stage of failures that are the model's
+PREDICT = "predict"  # the stage of the model's own failures
 Rows = dict[Stage, pa.RecordBatch]
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Images with finite logits, what the pass left of them, and their masks (NaN where none)."""
+    """Images with finite logits, what the pass captured of them, and their masks (NaN for none)."""
 
     samples: Sequence[Sample]
     image_BCHW: Tensor
@@ -53,31 +53,31 @@ class _Batch:
 def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Failure]]:
     """Rows by stage, and the failures of masks, logits and maps."""
     failures = [sample.failure for sample in samples if sample.failure is not None]
-    image_BCHW = _images(plan, samples)
+    image_BCHW = _stack_images(plan, samples)
     seen = _capture(plan, samples, image_BCHW)
     finite_B = seen.logits_BK.isfinite().all(1)
-    failures += _not_finite(samples, finite_B, UNANSWERED, "the model's logits are not finite")
+    failures += _fail_not_finite(samples, finite_B, PREDICT, "the model's logits are not finite")
     if not finite_B.any():
         return {}, failures
-    samples, seen = _only(samples, finite_B), seen.only(finite_B)
+    samples, seen = _select(samples, finite_B), seen.only(finite_B)
     image_BCHW = image_BCHW[finite_B]
-    maps = _maps(plan, image_BCHW, seen)
-    batch = _Batch(samples, image_BCHW, seen, _masks(plan, samples), maps)
+    maps = _make_maps(plan, image_BCHW, seen)
+    batch = _Batch(samples, image_BCHW, seen, _stack_masks(plan, samples), maps)
     rows = _rows_of_pass(plan, batch)
-    for found, failed in (_intervene(plan, batch), *_map(plan, batch)):
-        rows |= found
+    for more, failed in (_intervene(plan, batch), *_rows_of_methods(plan, batch)):
+        rows |= more
         failures += failed
     if plan.judges_estimates:
         rows |= _rows_of_estimates(plan, batch)
     if plan.wants(FAITHFULNESS):
-        shown = Shown(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
-        rows |= faithfulness_rows(plan, shown, maps)
-        rows |= sanity_rows(plan, shown, maps)
+        images = ExplainedImages(row_ids(samples), image_BCHW, seen.target_B, batch.mask_BHW)
+        rows |= faithfulness_rows(plan, images, maps)
+        rows |= sanity_rows(plan, images, maps)
     return {stage: row for stage, row in rows.items() if stage in plan.stages}, failures
 
 
 def _intervene(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
-    """What interventions make of the batch."""
+    """Rows of the interventions on a batch."""
     if plan.interventions is None or not plan.intervenes:
         return {}, []
     subjects = Subjects(batch.samples, batch.image_BCHW, batch.mask_BHW, batch.seen.logits_BK)
@@ -85,46 +85,46 @@ def _intervene(plan: Plan, batch: _Batch) -> tuple[Rows, list[Failure]]:
     return {INTERVENTIONS: rows}, failures
 
 
-def _map(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
+def _rows_of_methods(plan: Plan, batch: _Batch) -> Iterator[tuple[Rows, list[Failure]]]:
     return (_rows_of_method(plan, batch, method) for method in plan.methods)
 
 
 def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
-    """How sure estimates are and, for annotated images, what they would say in place of masks."""
+    """The confidence of estimates and, of annotated images, the rows that they give as masks."""
     has_both = [s.estimate is not None and not s.estimated for s in batch.samples]
     kept_B = torch.tensor(has_both, dtype=torch.bool)
     annotated_B = kept_B.to(plan.device) & ~batch.mask_BHW[:, 0, 0].isnan()
     samples = [
         replace(sample, mask_HW=sample.estimate.mask_HW)
-        for sample in _only(batch.samples, annotated_B)
+        for sample in _select(batch.samples, annotated_B)
         if sample.estimate is not None
     ]
-    again = _Batch(
+    estimated = _Batch(
         samples,
         batch.image_BCHW[annotated_B],
         batch.seen.only(annotated_B),
-        _masks(plan, samples),
+        _stack_masks(plan, samples),
         {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
     )
-    rows = [_intervene(plan, again)[0], *(found for found, _ in _map(plan, again))]
-    judged = {
-        stage.from_estimates(): found
-        for stages in rows
-        for stage, found in stages.items()
+    results = (_intervene(plan, estimated), *_rows_of_methods(plan, estimated))
+    evaluated = {
+        stage.from_estimates(): record
+        for rows, _ in results
+        for stage, record in rows.items()
         if not stage.is_one_of(MAPS)
     }
-    return judged | {FOREGROUNDS: encode.encode_foregrounds(batch.samples)}
+    return evaluated | {FOREGROUNDS: encode.encode_foregrounds(batch.samples)}
 
 
-def explain_in_memory(
+def explain_within_memory(
     plan: Plan, samples: Sequence[Sample]
 ) -> Iterator[tuple[Rows, list[Failure]]]:
-    """A batch that does not fit the memory is halved; an image that does not, alone, is missing."""
+    """Halve a batch that does not fit into memory; an image that never fits is a failure."""
     if not samples:
         return
-    if reads_image(plan.methods) and len(samples) > plan.room:  # known without trying
-        yield from explain_in_memory(plan, samples[: plan.room])
-        yield from explain_in_memory(plan, samples[plan.room :])
+    if reads_image(plan.methods) and len(samples) > plan.room:  # would not fit
+        yield from explain_within_memory(plan, samples[: plan.room])
+        yield from explain_within_memory(plan, samples[plan.room :])
         return
     explained = None
     try:
@@ -137,20 +137,20 @@ def explain_in_memory(
         return
     if len(samples) == 1:
         row = samples[0].row
-        message = f"image {row.image} does not fit the memory of {plan.device}, alone in its batch"
-        remedy = "free memory there, then run again"
+        message = f"image {row.image} does not fit into the memory of {plan.device}, even alone"
+        remedy = "free memory on that device, then run again"
         yield {}, [Failure(row.row_id, "read", "transient", message, remedy)]
         return
     half = len(samples) // 2
-    yield from explain_in_memory(plan, samples[:half])
-    yield from explain_in_memory(plan, samples[half:])
+    yield from explain_within_memory(plan, samples[:half])
+    yield from explain_within_memory(plan, samples[half:])
 
 
 def row_ids(samples: Sequence[Sample]) -> list[str]:
     return [sample.row.row_id for sample in samples]
 
 
-def _images(plan: Plan, samples: Sequence[Sample]) -> Tensor:
+def _stack_images(plan: Plan, samples: Sequence[Sample]) -> Tensor:
     picture_BCHW = torch.stack([sample.picture_CHW for sample in samples]).to(plan.device)
     image_BCHW = plan.classifier.preprocessing.normalise(picture_BCHW)
     if plan.attribution.memory_format == "channels_last":
@@ -160,7 +160,7 @@ def _images(plan: Plan, samples: Sequence[Sample]) -> Tensor:
 
 def _capture(plan: Plan, samples: Sequence[Sample], image_BCHW: Tensor) -> Capture:
     classifier = plan.classifier
-    if plan.interventions is not None:  # some networks scale what they get in place
+    if plan.interventions is not None:  # some networks scale their input in place
         image_BCHW = image_BCHW.clone()
     target_B = None
     if plan.attribution.target == "label":
@@ -171,8 +171,8 @@ def _capture(plan: Plan, samples: Sequence[Sample], image_BCHW: Tensor) -> Captu
     return capture_for(plan.methods, network, grid, image_BCHW, target_B)
 
 
-def _maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tensor]:
-    """By method: from the pass that is made already, or from passes of the method's own."""
+def _make_maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tensor]:
+    """By method: from the pass that was captured, or from passes of the method's own."""
     maps = {method.name: method.map_Bhw(seen) for method in pass_methods(plan.methods)}
     with as_found(plan.classifier.network):
         for method in network_methods(plan.methods):
@@ -180,7 +180,7 @@ def _maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tensor]:
     return maps
 
 
-def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
+def _stack_masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
     """The foreground's share of each pixel, 0 to 1; NaN for images without a mask."""
     height, width = plan.classifier.preprocessing.size
     mask_BHW = torch.full((len(samples), height, width), torch.nan)
@@ -191,7 +191,7 @@ def _masks(plan: Plan, samples: Sequence[Sample]) -> Tensor:
 
 
 def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
-    """What needs no method: predictions and features."""
+    """Predictions and features, which need no method."""
     classifier, seen = plan.classifier, batch.seen
     predictions = encode.encode_predictions(batch.samples, seen.logits_BK, classifier.classes)
     if classifier.grid is None:
@@ -202,12 +202,12 @@ def _rows_of_pass(plan: Plan, batch: _Batch) -> Rows:
 
 
 def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, list[Failure]]:
-    """Maps of the images where they are finite, scores where there is a foreground too."""
+    """Maps where they are finite, and scores where there is a foreground too."""
     map_Bhw = batch.maps[method.name]
     finite_B = map_Bhw.isfinite().all(2).all(1)
     scored_B = finite_B & ~batch.mask_BHW[:, 0, 0].isnan()
-    mapped = row_ids(_only(batch.samples, finite_B))
-    scored = row_ids(_only(batch.samples, scored_B))
+    mapped = row_ids(_select(batch.samples, finite_B))
+    scored = row_ids(_select(batch.samples, scored_B))
     targets = encode.names(batch.seen.target_B[finite_B].tolist(), plan.classifier.classes)
     other_Mhw = plan.other_masks((map_Bhw.shape[1], map_Bhw.shape[2]))
     rows = {
@@ -217,19 +217,19 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
         ),
     }
     message = f"the {method.name} map is not finite"
-    return rows, _not_finite(batch.samples, finite_B, method.name, message)
+    return rows, _fail_not_finite(batch.samples, finite_B, method.name, message)
 
 
-def _not_finite(
+def _fail_not_finite(
     samples: Sequence[Sample], finite_B: Tensor, stage: str, message: str
 ) -> list[Failure]:
-    """What is not finite is missing, with its reason: never a zero map or a made-up prediction."""
+    """Missing rows with their reason: never a zero map or a made-up prediction."""
     remedy = "look at the picture and at the model's weights"
     return [
         Failure(sample.row.row_id, stage, "permanent", message, remedy)
-        for sample in _only(samples, ~finite_B)
+        for sample in _select(samples, ~finite_B)
     ]
 
 
-def _only(samples: Sequence[Sample], kept_B: Tensor) -> list[Sample]:
+def _select(samples: Sequence[Sample], kept_B: Tensor) -> list[Sample]:
     return [sample for sample, kept in zip(samples, kept_B.tolist(), strict=True) if kept]

@@ -1,6 +1,6 @@
-"""What each donor background says by itself, and what its own picture is predicted as.
+"""The model's prediction for each donor picture, and for its background alone.
 
-With these, a few exchanged backgrounds tell what all others would do
+From these and a few exchanged backgrounds, the effect of all others is predicted
 (tasks/flags/background_score.py). Shapes: N donors, n some of them, K classes.
 """
 
@@ -37,16 +37,16 @@ COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class DonorPredictions:
-    """Of the donor pool, by one model."""
+    """One model's predictions of the donor pool."""
 
-    places: dict[str, int]  # by row_id
+    index: dict[str, int]  # row_id to number
     content_N: np.ndarray
     prediction_N: np.ndarray
     probability_NK: np.ndarray
 
 
 def write_donor_predictions(job: Job, classifier: Classifier) -> None:
-    """Predict every donor's picture and its background alone, unless that was done."""
+    """Predict every donor's picture and its background alone, unless that is done already."""
     mark = donor_predictions_mark(job)
     if mark is None or has_donor_predictions(job):
         return
@@ -64,7 +64,7 @@ def write_donor_predictions(job: Job, classifier: Classifier) -> None:
 
 
 def has_donor_predictions(job: Job) -> bool:
-    """Is there nothing left to ask the donors?"""
+    """Are they written, or not needed?"""
     mark = donor_predictions_mark(job)
     return mark is None or is_finished(job.run.part(DONOR_PREDICTIONS, 0), mark)
 
@@ -78,18 +78,18 @@ def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
 @lru_cache(maxsize=1)
 def _read(path: UPath, _: str) -> DonorPredictions:
     table = read_table(path)
-    places = {row_id: place for place, row_id in enumerate(table["row_id"].to_pylist())}
+    index = {row_id: number for number, row_id in enumerate(table["row_id"].to_pylist())}
     rows = table["probabilities"].combine_chunks()
     probability_NK = rows.flatten().to_numpy().reshape(len(table), -1 if len(table) else 0)
     content_N = np.array(table["content_id"].to_pylist(), object)
-    return DonorPredictions(places, content_N, table["prediction"].to_numpy(), probability_NK)
+    return DonorPredictions(index, content_N, table["prediction"].to_numpy(), probability_NK)
 
 
 def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int) -> Tensor:
-    """Of all pictures; batches are halved where they do not fit the memory."""
+    """Of all pictures; batches are halved where memory runs out."""
     device = classifier.device
     try:
-        found = [
+        probabilities = [
             predict(classifier.network, classifier.preprocessing.normalise(picture_nCHW.to(device)))
             for picture_nCHW in torch.split(picture_NCHW, batch_size)
         ]
@@ -97,4 +97,6 @@ def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int
         if batch_size == 1 or not lacks_memory(error):
             raise
         return _probabilities(classifier, picture_NCHW, batch_size // 2)
-    return torch.cat(found).cpu() if found else torch.zeros(0, len(classifier.classes))
+    if not probabilities:
+        return torch.zeros(0, len(classifier.classes))
+    return torch.cat(probabilities).cpu()

@@ -13,7 +13,7 @@ from models.network import features
 from tasks import schema
 from tasks.pictures.samples import Failure, Sample
 
-HALF = 128  # of a mask's 255
+HALF = 128  # of 255: from here on, a mask's pixel is foreground
 
 
 def encode_predictions(
@@ -72,7 +72,7 @@ def encode_features(
 
 
 def encode_foregrounds(samples: Sequence[Sample]) -> pa.RecordBatch:
-    """How sure each estimate is, and how well it meets the annotation; schema.FOREGROUNDS."""
+    """How confident each estimate is, and its overlap with the annotation; schema.FOREGROUNDS."""
     rows = [
         {
             "row_id": sample.row.row_id,
@@ -86,7 +86,7 @@ def encode_foregrounds(samples: Sequence[Sample]) -> pa.RecordBatch:
 
 
 def _iou(sample: Sample) -> float | None:
-    """Of estimate and annotation; None where neither marks anything."""
+    """Intersection over union of estimate and annotation; None where both are empty."""
     assert sample.estimate is not None
     assert sample.mask_HW is not None
     estimated_HW, annotated_HW = sample.estimate.mask_HW >= HALF, sample.mask_HW >= HALF
@@ -100,7 +100,7 @@ def encode_failures(failures: Sequence[Failure]) -> pa.Table:
 
 
 def nullable(value_B: Tensor) -> pa.Array:
-    """Null where it is NaN."""
+    """Null where a value is NaN."""
     values: np.ndarray = value_B.float().cpu().numpy()
     return pa.array(values, mask=np.isnan(values))
 
@@ -111,7 +111,7 @@ def names(indices: Sequence[int | None], classes: tuple[str, ...]) -> pa.Array:
 
 
 def _tensors(value_Bhw: np.ndarray) -> pa.Array:
-    """One fixed-shape tensor an image; pyarrow's own constructor refuses an empty batch."""
+    """One fixed-shape tensor per image; pyarrow's own constructor refuses an empty batch."""
     rows, columns = value_Bhw.shape[1:]
     flat = pa.array(value_Bhw.reshape(-1))
     storage = pa.FixedSizeListArray.from_arrays(flat, rows * columns)
@@ -120,7 +120,7 @@ def _tensors(value_Bhw: np.ndarray) -> pa.Array:
 
 
 def _vectors(value_BF: Tensor) -> pa.Array:
-    """One float16 list an image, null where a number is missing or too large."""
+    """One float16 list per image, null where a number is missing or too large."""
     array_BF = value_BF.half().cpu().numpy()
     rows: list[np.ndarray | None] = [
         row_F if np.isfinite(row_F).all() else None for row_F in array_BF

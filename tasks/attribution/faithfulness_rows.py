@@ -1,4 +1,4 @@
-"""How good each map is by itself: on its foreground, and by what the network says without it.
+"""How good each map is: its overlap with the foreground, and its effect on the prediction.
 
 Shapes: B images, C=3 colours, H W pixels, h w cells of the map.
 """
@@ -22,8 +22,8 @@ from tasks.runs.stages import FAITHFULNESS, Stage
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Images that were explained, as the network got them."""
+class ExplainedImages:
+    """Images that were explained, as the network saw them."""
 
     row_ids: list[str]
     image_BCHW: Tensor  # normalised
@@ -32,22 +32,22 @@ class Shown:
 
 
 def faithfulness_rows(
-    plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
+    plan: Plan, images: ExplainedImages, maps: Mapping[str, Tensor]
 ) -> dict[Stage, pa.RecordBatch]:
-    """schema.MERITS by stage; what does not depend on the map is computed once for all."""
-    asked = Question(plan.classifier.network, shown.image_BCHW, shown.target_B, plan.room)
-    with as_found(asked.network):
-        ends = find_ends(asked)
-        found = {
-            method.name: measure(asked, maps[method.name].abs(), ends)
+    """schema.MERITS by stage; what does not depend on the map is computed once for all methods."""
+    question = Question(plan.classifier.network, images.image_BCHW, images.target_B, plan.room)
+    with as_found(question.network):
+        ends = find_ends(question)
+        measurements = {
+            method.name: measure(question, maps[method.name].abs(), ends)
             for method in plan.methods
             if FAITHFULNESS.of(method.name) in plan.stages
         }
     rows = {}
-    for name, faithful in found.items():
-        located = _locate(maps[name], shown.mask_BHW)
-        columns = [pa.array(shown.row_ids, pa.string()), *map(nullable, located)]
-        columns += [nullable(getattr(faithful, name)) for name in schema.MERITS.names[3:]]
+    for name, faithfulness in measurements.items():
+        located = _locate(maps[name], images.mask_BHW)
+        columns = [pa.array(images.row_ids, pa.string()), *map(nullable, located)]
+        columns += [nullable(getattr(faithfulness, column)) for column in schema.MERITS.names[3:]]
         rows[FAITHFULNESS.of(name)] = pa.record_batch(columns, schema=schema.MERITS)
     return rows
 

@@ -1,4 +1,4 @@
-"""What makes the numbers of a part: the run's identity, and the specification of each stage."""
+"""What determines the numbers of a part: the run's identity and each stage's specification."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from tasks.runs.stages import (
 from tasks.runs.state import Identity, numeric_policy
 
 
-def identity_of(catalog: pa.Table, classifier: Classifier, asked: AuditRequest) -> Identity:
-    """What makes two runs the same: any other value gives other numbers or other parts."""
-    data, attribution = asked.data, asked.attribution
-    estimator = load_estimator(asked.foreground, classifier.preprocessing.size)
+def identity_of(catalog: pa.Table, classifier: Classifier, request: AuditRequest) -> Identity:
+    """Of a run of this request, by this model, on this catalog."""
+    data, attribution = request.data, request.attribution
+    estimator = load_estimator(request.foreground, classifier.preprocessing.size)
     shards = range(0, len(catalog), attribution.shard_size)
     rows = catalog.select(ROW)
     return Identity(
@@ -61,12 +61,12 @@ def identity_of(catalog: pa.Table, classifier: Classifier, asked: AuditRequest) 
 
 
 def reading_digest(identity: Identity, preprocessing: Mapping[str, Any]) -> str:
-    """What makes a picture and its foreground what they are, but the row."""
-    return digest([*_reading(identity), preprocessing], _ground(identity))
+    """What determines a picture and its foreground, besides the row."""
+    return digest([*_reading_fields(identity), preprocessing], _foreground_fields(identity))
 
 
 def marks_of(job: Job, table: pa.Table) -> dict[Stage, Mark]:
-    """Every part that this job wants of a shard's catalog rows, by stage, with its mark."""
+    """By stage, the mark of each part that this job writes for a shard's catalog rows."""
     rows = digest(table.to_pydict())
     return {
         stage: Mark(specification, digest(specification, rows))
@@ -75,62 +75,71 @@ def marks_of(job: Job, table: pa.Table) -> dict[Stage, Mark]:
 
 
 def specifications(job: Job) -> dict[Stage, str]:
-    """By stage, what makes its numbers but the rows."""
+    """By stage, the digest of what determines its numbers, besides the rows."""
     identity = job.identity
-    read, model, ground = _reading(identity), _model(identity), _ground(identity)
-    wanted = {PREDICTIONS: digest(read, model)}
+    reading, model = _reading_fields(identity), _model_fields(identity)
+    marking = _foreground_fields(identity)
+    digests = {PREDICTIONS: digest(reading, model)}
     if identity.layer is not None:
-        wanted[FEATURES] = digest(read, model, identity.layer, ground, features.VERSION)
+        digests[FEATURES] = digest(reading, model, identity.layer, marking, features.VERSION)
     for method in find_methods(job.attribution.methods):
-        wanted |= _of_method(job, method)
+        digests |= _of_method(job, method)
     if job.donors is not None and job.interventions is not None:
-        done = [intervene.VERSION, interventions.VERSION, job.donors, job.interventions.identity]
-        wanted[INTERVENTIONS] = digest(read, model, ground, done)
+        changes = [
+            *(intervene.VERSION, interventions.VERSION),
+            *(job.donors, job.interventions.identity),
+        ]
+        digests[INTERVENTIONS] = digest(reading, model, marking, changes)
     if identity.estimator is not None:
-        wanted[FOREGROUNDS] = digest(read, identity.preprocessing.model_dump(mode="json"), ground)
-        wanted |= _of_estimates(wanted)
-    return wanted
+        preprocessing = identity.preprocessing.model_dump(mode="json")
+        digests[FOREGROUNDS] = digest(reading, preprocessing, marking)
+        digests |= _of_estimates(digests)
+    return digests
 
 
 def _of_method(job: Job, method: Method) -> dict[Stage, str]:
-    """Its maps, and what is measured of them."""
-    identity, ground, own = job.identity, _ground(job.identity), method.specification
-    if isinstance(method, NetworkMethod) and method.surveys:
-        own = [*own, job.survey]
-    maps = digest(_reading(identity), _model(identity), identity.layer, identity.target, own)
-    wanted = {MAPS: maps}
+    """Of its maps, and of what is measured on them."""
+    identity, specification = job.identity, method.specification
+    marking = _foreground_fields(identity)
+    if isinstance(method, NetworkMethod) and method.needs_statistics:
+        specification = [*specification, job.statistics_images]
+    reading, model = _reading_fields(identity), _model_fields(identity)
+    maps = digest(reading, model, identity.layer, identity.target, specification)
+    digests = {MAPS: maps}
     if identity.has_foreground:
-        wanted[SCORES] = digest(maps, ground, job.donors, map_scores.VERSION)
+        digests[SCORES] = digest(maps, marking, job.donors, map_scores.VERSION)
     if job.comparison is not None:
-        wanted[FAITHFULNESS] = digest(maps, ground, faithfulness.VERSION)
-        wanted[SANITY] = digest(maps, sanity.VERSION, job.comparison.tested)
-    return {stage.of(method.name): specification for stage, specification in wanted.items()}
+        digests[FAITHFULNESS] = digest(maps, marking, faithfulness.VERSION)
+        digests[SANITY] = digest(maps, sanity.VERSION, job.comparison.tested)
+    return {stage.of(method.name): text for stage, text in digests.items()}
 
 
-def _of_estimates(wanted: dict[Stage, str]) -> dict[Stage, str]:
-    """Stages in which the foregrounds of annotated images are estimated too, to judge estimates."""
-    judged = [stage for stage in wanted if stage.is_one_of(SCORES, INTERVENTIONS)]
-    return {stage.from_estimates(): digest("estimated", wanted[stage]) for stage in judged}
+def _of_estimates(digests: dict[Stage, str]) -> dict[Stage, str]:
+    """Of the stages made from estimates for annotated images too, to evaluate the estimates."""
+    evaluated = [stage for stage in digests if stage.is_one_of(SCORES, INTERVENTIONS)]
+    return {stage.from_estimates(): digest("estimated", digests[stage]) for stage in evaluated}
 
 
 def donor_predictions_mark(job: Job) -> Mark | None:
-    """Of what the donors say by themselves; None without donors."""
+    """Of the part with the donors' predictions; None without donors."""
     if job.donors is None:
         return None
-    said = digest(intervene.VERSION, interventions.VERSION, _model(job.identity), job.donors)
-    return Mark(said, said)
+    specification = digest(
+        intervene.VERSION, interventions.VERSION, _model_fields(job.identity), job.donors
+    )
+    return Mark(specification, specification)
 
 
-def _reading(identity: Identity) -> list[Any]:
-    """What makes a picture of its file."""
+def _reading_fields(identity: Identity) -> list[Any]:
+    """What determines a picture, besides its file."""
     return [schema.VERSION, decode.VERSION, identity.orientation]
 
 
-def _model(identity: Identity) -> list[Any]:
-    """What makes the model's answers to a picture."""
+def _model_fields(identity: Identity) -> list[Any]:
+    """What determines the model's output for a picture."""
     return list(identity.as_json("model", "classes", "preprocessing", "numeric").values())
 
 
-def _ground(identity: Identity) -> list[Any]:
-    """What makes the foreground."""
+def _foreground_fields(identity: Identity) -> list[Any]:
+    """What determines the foreground, besides its file."""
     return [foreground.VERSION, identity.foreground, identity.polarity, identity.estimator]

@@ -31,11 +31,11 @@ class Job:
     identity: Identity
     batch_size: int
     decode_threads: int
-    reuse: str | None = None  # run folder whose rows are taken where nothing changed
+    reuse: str | None = None  # run folder whose rows are reused where nothing changed
     interventions: InterventionSettings | None = None
     foreground: ForegroundSettings = ForegroundSettings()
     donors: str | None = None  # digest of the pool; None where nothing is exchanged
-    survey: str | None = None  # digest of the images whose activations are surveyed
+    statistics_images: str | None = None  # digest of those that layer statistics come from
     comparison: ComparisonSettings | None = None
 
     @property
@@ -44,25 +44,25 @@ class Job:
 
 
 def reader_of(identity: Identity, foreground: ForegroundSettings) -> Reader:
-    """How a run reads its rows; refuses an estimator that is not the one of the identity."""
+    """How a run reads its rows; refuses an estimator other than the identity's."""
     preprocessing = identity.preprocessing
     estimator = load_same_estimator(foreground, preprocessing.size, identity.estimator)
     return Reader(preprocessing, MaskReading(identity.polarity, identity.orientation), estimator)
 
 
 def count_shards(run: RunFolder) -> int:
-    """The catalog is written with one row group a shard."""
+    """The catalog has one row group per shard."""
     count: int = _footer(run.catalog, *read_stamps([str(run.catalog)])).num_row_groups
     return count
 
 
 def read_shard(run: RunFolder, shard: int) -> pa.Table:
-    """The catalog's rows of one shard, in our own columns."""
+    """The catalog's rows of one shard, without the user's extra columns."""
     footer = _footer(run.catalog, *read_stamps([str(run.catalog)]))
     return open_parquet(run.catalog, footer).read_row_group(shard, columns=schema.CATALOG.names)
 
 
 @lru_cache(maxsize=4)
 def _footer(path: UPath, _: str) -> pq.FileMetaData:
-    """Parsed once in a process: it grows with the shards, and every shard needs it."""
+    """Parsed once per process: it grows with the shards, and every shard needs it."""
     return read_footer(path)

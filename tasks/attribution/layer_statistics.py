@@ -1,7 +1,7 @@
-"""What a layer's activations are over the data: surveyed once for a model and its data, and kept.
+"""Mean and deviation of a layer's activations over the data, computed once for a model and kept.
 
-The images of the survey are drawn when a run begins and stay; each part of the survey holds the
-moments of some of them, and all parts together give mean and deviation.
+The images are drawn when a run starts. Each part contains the moments of some of these images, and
+all parts together give mean and deviation.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from tasks.runs.stages import LAYER_STATISTICS
 from tasks.storage.files import open_parquet, read_footer
 
 VERSION = 1
-IMAGES = 1024  # drawn; fewer where there are no more
-PART = 256  # images of one part
-LEAST = 2  # readable images that a deviation follows from
+IMAGES = 1024  # drawn, or all where there are fewer
+PART = 256  # images per part
+MIN_IMAGES = 2  # readable ones that a deviation needs
+# Keys and files keep `survey`, an earlier name of layer statistics, so that old runs stay readable.
 DIGEST = b"sightline.survey"
 SPECIFICATION = b"sightline.survey_specification"
 COLUMNS = pa.schema(
@@ -47,71 +48,71 @@ COLUMNS = pa.schema(
 )
 
 
-def surveyed_layers(methods: Sequence[Method], own: str | None) -> list[str]:
-    """Layers whose activations these methods must know beforehand."""
+def layers_with_statistics(methods: Sequence[Method], default: str | None) -> list[str]:
+    """Layers whose statistics these methods need; `default` for methods that name no layer."""
     layers = {
-        method.layer or own
+        method.layer or default
         for method in methods
-        if isinstance(method, NetworkMethod) and method.surveys
+        if isinstance(method, NetworkMethod) and method.needs_statistics
     }
     return sorted(filter(None, layers))
 
 
-def keep_survey(
+def keep_statistics_images(
     run: RunFolder, catalog: pa.Table, specification: str, other: RunFolder | None
 ) -> None:
-    """Draw the images of the run's survey, or take another run's that was made alike."""
-    if survey_mark(run, SPECIFICATION) == specification:
+    """Keep the run's images, copy those of another run with their parts, or draw new ones."""
+    if statistics_images_mark(run, SPECIFICATION) == specification:
         return
-    if other is not None and survey_mark(other, SPECIFICATION) == specification:
-        with write_whole(run.survey) as file:
-            file.write(other.survey.read_bytes())
-        _take_parts(run, other)
+    if other is not None and statistics_images_mark(other, SPECIFICATION) == specification:
+        with write_whole(run.statistics_images) as file:
+            file.write(other.statistics_images.read_bytes())
+        _copy_parts(run, other)
         return
-    rows = _draw(catalog)
+    rows = _draw_images(catalog)
     metadata = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
-    with write_whole(run.survey) as file:
+    with write_whole(run.statistics_images) as file:
         pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
 
 
-def survey_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
-    """The digest of a run's survey, or how it was drawn; None where there is none."""
-    if not run.survey.is_file():
+def statistics_images_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
+    """The digest of a run's images, or their specification; None where it has none."""
+    if not run.statistics_images.is_file():
         return None
-    found: bytes = (read_footer(run.survey).metadata or {}).get(name, b"")
-    return found.decode()
+    value: bytes = (read_footer(run.statistics_images).metadata or {}).get(name, b"")
+    return value.decode()
 
 
 def count_parts(run: RunFolder) -> int:
-    """The survey's images lie in one row group a part."""
-    count: int = read_footer(run.survey).num_row_groups
+    """The images have one row group per part."""
+    count: int = read_footer(run.statistics_images).num_row_groups
     return count
 
 
-def survey_part(job: Job, layer: str, part: int, classifier: Classifier) -> None:
-    """Gather the moments of some of the survey's images, unless that was done."""
+def gather_moments(job: Job, layer: str, part: int, classifier: Classifier) -> None:
+    """Compute the moments of one part's images, unless that is done already."""
     path, mark = _part(job, layer, part)
     if is_finished(path, mark):
         return
-    rows = rows_of(open_parquet(job.run.survey).read_row_group(part, columns=ROW))
+    rows = rows_of(open_parquet(job.run.statistics_images).read_row_group(part, columns=ROW))
     size = classifier.preprocessing.size
     grid = grid_at(classifier.network, layer, size)
-    found: Moments | None = None
-    for image_BCHW in _images(job, rows, classifier):
+    moments: Moments | None = None
+    for image_BCHW in _read_batches(job, rows, classifier):
         seen = capture(classifier.network, grid, image_BCHW)
-        moments = Moments.of(seen.activation_BDhw)
-        found = moments if found is None else found.merge(moments)
-    write_part(path, _encode(found), mark)
+        of_batch = Moments.of(seen.activation_BDhw)
+        moments = of_batch if moments is None else moments.merge(of_batch)
+    write_part(path, _encode(moments), mark)
 
 
-def is_surveyed(job: Job, layer: str, part: int) -> bool:
-    """Is there nothing left to do for this part?"""
+def has_moments(job: Job, layer: str, part: int) -> bool:
+    """Is this part done?"""
     return is_finished(*_part(job, layer, part))
 
 
 def read_statistics(job: Job, layer: str) -> Statistics:
-    """Of a layer, from all parts; read once in a process."""
-    return _read(job.run, layer, job.survey)
+    """Of a layer, from all its parts; read once per process."""
+    return _read(job.run, layer, job.statistics_images)
 
 
 @lru_cache(maxsize=4)
@@ -119,51 +120,55 @@ def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
     parts = [
         read_part(run.part(LAYER_STATISTICS.of(layer), part)) for part in range(count_parts(run))
     ]
-    found = [_decode(part) for part in parts if part is not None and len(part)]
-    if sum(moments.count for moments in found) < LEAST:
+    moments = [_decode(part) for part in parts if part is not None and len(part)]
+    if sum(part.count for part in moments) < MIN_IMAGES:
         raise UserError(
-            f"fewer than {LEAST} images of the data can be read, and iba needs to know how "
+            f"fewer than {MIN_IMAGES} images of the data can be read, and iba needs to know how "
             f"activations vary: leave iba out of --methods, or mend the images (see failures/)"
         )
-    return reduce(Moments.merge, found).statistics()
+    return reduce(Moments.merge, moments).statistics()
 
 
 def _part(job: Job, layer: str, part: int) -> tuple[UPath, Mark]:
     model = list(job.identity.as_json("model", "preprocessing", "numeric").values())
-    specification = digest(VERSION, job.survey, layer, model)
+    specification = digest(VERSION, job.statistics_images, layer, model)
     return job.run.part(LAYER_STATISTICS.of(layer), part), Mark(specification, specification)
 
 
-def _images(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iterator[Tensor]:
-    """The readable ones, normalised, in batches."""
-    bare = [replace(row, masks=None, mask_values=None, regions=None) for row in rows]
+def _read_batches(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iterator[Tensor]:
+    """The readable images, normalised, in batches."""
+    unannotated = [replace(row, masks=None, mask_values=None, regions=None) for row in rows]
     read = replace(job.reader, estimator=None)
-    samples = read_ahead(bare, read, job.decode_threads, 2 * job.batch_size)
+    samples = read_ahead(unannotated, read, job.decode_threads, 2 * job.batch_size)
     pictures = [item.picture_CHW for item in samples if not isinstance(item, Failure)]
     for start in range(0, len(pictures), job.batch_size):
         picture_BCHW = torch.stack(pictures[start : start + job.batch_size])
         yield classifier.preprocessing.normalise(picture_BCHW.to(classifier.device))
 
 
-def _draw(catalog: pa.Table) -> pa.Table:
-    """The catalog's rows whose keys come first in a random order."""
-    keys = [hashlib.blake2b(key.encode()).digest() for key in catalog["row_id"].to_pylist()]
-    order = sorted(range(len(keys)), key=keys.__getitem__)[:IMAGES]
-    return catalog.select(ROW).take(sorted(order))
+def _draw_images(catalog: pa.Table) -> pa.Table:
+    """A random sample that new rows hardly change: the rows whose hashes come first."""
+    hashes = [hashlib.blake2b(key.encode()).digest() for key in catalog["row_id"].to_pylist()]
+    drawn = sorted(range(len(hashes)), key=hashes.__getitem__)[:IMAGES]
+    return catalog.select(ROW).take(sorted(drawn))
 
 
-def _take_parts(run: RunFolder, other: RunFolder) -> None:
+def _copy_parts(run: RunFolder, other: RunFolder) -> None:
     for path in other.stage(LAYER_STATISTICS).glob("*/part-*.parquet"):
         with write_whole(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
             file.write(path.read_bytes())
 
 
-def _encode(found: Moments | None) -> pa.Table:
+def _encode(moments: Moments | None) -> pa.Table:
     """One row; none where no image could be read."""
-    if found is None:
+    if moments is None:
         return COLUMNS.empty_table()
-    values = (found.mean_Dhw, found.spread_Dhw, found.nonzero_Dhw)
-    row = [[found.count], [list(found.mean_Dhw.shape)], *([v.flatten().numpy()] for v in values)]
+    values = (moments.mean_Dhw, moments.spread_Dhw, moments.nonzero_Dhw)
+    row = [
+        [moments.count],
+        [list(moments.mean_Dhw.shape)],
+        *([v.flatten().numpy()] for v in values),
+    ]
     columns = [pa.array(value, field.type) for value, field in zip(row, COLUMNS, strict=True)]
     return pa.table(columns, schema=COLUMNS)
 

@@ -1,4 +1,4 @@
-"""How far each map lies on its foreground. Shapes: B images, H W pixels, h w cells of the map."""
+"""How much of a map is on the foreground. Shapes: B images, H W pixels, h w cells of the map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def score_maps(
 ) -> pa.RecordBatch:
     """Scores of float32 maps for images with a foreground (mask: its share of each pixel).
 
-    Other images' masks say what the same maps give where objects lie in pictures in general.
+    Masks of other images give the score of the same map where objects usually are.
     """
     cells_Bhw = localisation.to_cells(mask_BHW, (map_Bhw.shape[1], map_Bhw.shape[2]))
     area_B = cells_Bhw.mean((1, 2))

@@ -1,4 +1,4 @@
-"""What is wanted of each batch of a shard, and what every method is asked with it.
+"""What to compute for each batch of a shard, and what each method needs for it.
 
 Shapes: B images, C=3 channels, H W pixels, M masks, h w cells of the map.
 """
@@ -25,15 +25,15 @@ from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, Stage
 
 @dataclass(frozen=True)
 class Plan:
-    """What is wanted of each batch."""
+    """What to compute for each batch of a shard."""
 
     classifier: Classifier
     attribution: AttributionSettings
     stages: frozenset[Stage]
     interventions: Interventions | None = None
     statistics: Mapping[str, Statistics] = field(default_factory=dict)  # by layer
-    room: int = 64  # most pictures in one call of the network that keeps what a gradient needs
-    tested: bool = False  # are these images tried on networks that forget?
+    room: int = 64  # pictures in one call of the network that keeps what a gradient needs
+    tested: bool = False  # do sanity checks run on these images?
 
     @property
     def intervenes(self) -> bool:
@@ -45,30 +45,30 @@ class Plan:
 
     @cached_property
     def methods(self) -> tuple[Method, ...]:
-        named = {stage.method for stage in self.stages}
-        return tuple(m for m in find_methods(self.attribution.methods) if m.name in named)
+        names = {stage.method for stage in self.stages}
+        return tuple(m for m in find_methods(self.attribution.methods) if m.name in names)
 
     def wants(self, *stages: Stage) -> bool:
-        """Is there such a stage to write, of whatever method?"""
+        """Is one of these stages to be written, for any method?"""
         return any(stage.is_one_of(*stages) for stage in self.stages)
 
     def other_masks(self, cells: tuple[int, int]) -> Tensor | None:
-        """Some donors' masks on a map's cells."""
+        """Some donors' masks, on a map's cells."""
         if self.interventions is None:
             return None
         return self.interventions.pool.masks_on(cells).to(self.device)
 
     def question(self, method: Method, image_BCHW: Tensor, target_B: Tensor) -> Question:
-        """What the method is asked of these images."""
+        """What the method needs to explain these images."""
         grid = self._grid(method)
-        known = None if grid is None else self.statistics.get(grid.layer)
+        statistics = None if grid is None else self.statistics.get(grid.layer)
         return Question(
             self.classifier.network,
             image_BCHW,
             target_B,
             self.room,
             grid,
-            None if known is None else known.to(self.device),
+            None if statistics is None else statistics.to(self.device),
         )
 
     def _grid(self, method: Method) -> Grid | None:

@@ -1,7 +1,7 @@
 """Rows of a previous run that need no computing: same content, same specification.
 
 Where a row's address, label and stamp are the same, nothing is read; else its bytes are hashed and
-compared, which is still far from decoding and computing them.
+compared, which is much cheaper than decoding and computing them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tasks.storage.files import detects_change, open_parquet, read_footer, read_
 
 @dataclass
 class ReusedRows:
-    """What a shard takes from earlier runs, by stage; failures by the stage that keeps them."""
+    """What a shard reuses of earlier runs, by stage; failures by the stage that keeps them."""
 
     parts: dict[Stage, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
     done: dict[Stage, set[str]] = field(default_factory=lambda: defaultdict(set))  # rows
@@ -43,7 +43,7 @@ class ReusedRows:
 
 
 def previous_run(address: str, run: RunFolder) -> RunFolder:
-    """The run that rows are to be taken from; refuses what is none, or this one."""
+    """The run to reuse rows of; refuses a folder that is not a run, and this run itself."""
     before = RunFolder(as_path(address))
     if before.path == run.path:
         raise UserError(f"--reuse {address} is the run itself, which continues anyway: drop it")
@@ -52,35 +52,35 @@ def previous_run(address: str, run: RunFolder) -> RunFolder:
 
 
 def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size: int) -> None:
-    """Write which shard of the previous run holds each row of the catalog, by its key."""
+    """Write which shard of the previous run contains each row of the catalog, by its key."""
     footer = read_footer(before.catalog)
     sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
     shards = pa.array(np.repeat(np.arange(len(sizes), dtype=np.int32), sizes))
     keys = read_table(before.catalog, columns=["row_id"])["row_id"].combine_chunks()
-    found = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
-    plan = pa.table([found], schema=pa.schema([("shard", pa.int32())]))
+    sources = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
+    plan = pa.table([sources], schema=pa.schema([("shard", pa.int32())]))
     with write_whole(run.reuse_plan) as file:
         pq.write_table(plan, file, row_group_size=shard_size)
 
 
 def reuse_rows(
-    run: RunFolder, previous: str | None, shard: int, rows: pa.Table, wanted: Mapping[Stage, Mark]
+    run: RunFolder, previous: str | None, shard: int, rows: pa.Table, missing: Mapping[Stage, Mark]
 ) -> ReusedRows:
-    """The rows of a shard that are there as these marks want them.
+    """The rows of a shard that exist already with the specifications of these marks.
 
-    In the run's own parts first: those lack only what failed for a while. Then in a previous run.
+    First from the run's own parts, which lack only transient failures, then from a previous run.
     """
-    taken = ReusedRows()
-    own = _take(taken, _Shard(run, shard, rows), rows, wanted)
+    reused = ReusedRows()
+    done = _take(reused, _Shard(run, shard, rows), rows, missing)
     if previous is not None:
         before = RunFolder(as_path(previous))
-        left = rows.filter(pc.invert(pc.is_in(rows["row_id"], pa.array(sorted(own), pa.string()))))
-        plan = dict(zip(rows["row_id"].to_pylist(), _plan(run, shard), strict=True))
+        left = rows.filter(pc.invert(pc.is_in(rows["row_id"], pa.array(sorted(done), pa.string()))))
+        plan = dict(zip(rows["row_id"].to_pylist(), _read_plan(run, shard), strict=True))
         groups = np.array([plan[row_id] for row_id in left["row_id"].to_pylist()], float)
         for group in np.unique(groups[~np.isnan(groups)]).astype(int).tolist():
-            mine = left.filter(pa.array(groups == group))
-            _take(taken, _Shard(before, group, _catalog(before, group)), mine, wanted)
-    return taken
+            of_group = left.filter(pa.array(groups == group))
+            _take(reused, _Shard(before, group, _read_catalog(before, group)), of_group, missing)
+    return reused
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class _Shard:
     catalog: pa.Table
 
     def is_current(self, stage: Stage, specification: str | None = None) -> bool:
-        """Is this part of this specification, and of the rows that the catalog has now?"""
-        marks = read_metadata(self.run.part(stage, self.number))
-        found = marks.get(SPECIFICATION, b"").decode()
-        if not found or specification not in (None, found):
+        """Does this part have this specification, and the rows that its catalog has now?"""
+        metadata = read_metadata(self.run.part(stage, self.number))
+        actual = metadata.get(SPECIFICATION, b"").decode()
+        if not actual or specification not in (None, actual):
             return False
-        return marks.get(FINGERPRINT, b"").decode() == digest(found, self.rows)
+        return metadata.get(FINGERPRINT, b"").decode() == digest(actual, self.rows_digest)
 
     @cached_property
-    def rows(self) -> str:
+    def rows_digest(self) -> str:
         return digest(self.catalog.to_pydict())
 
     def part(self, stage: Stage, columns: list[str] | None = None) -> pa.Table:
@@ -114,68 +114,69 @@ class _Shard:
 
 
 def _take(
-    taken: ReusedRows, shard: _Shard, rows: pa.Table, wanted: Mapping[Stage, Mark]
+    reused: ReusedRows, shard: _Shard, rows: pa.Table, missing: Mapping[Stage, Mark]
 ) -> set[str]:
-    """Add what the shard holds of these rows; returns the rows that are the same there."""
-    found = [stage for stage, mark in wanted.items() if shard.is_current(stage, mark.specification)]
-    if not found:
+    """Add what the shard has of these rows; returns the rows that are the same there."""
+    stages = [s for s, mark in missing.items() if shard.is_current(s, mark.specification)]
+    if not stages:
         return set()
-    kept = dict.fromkeys(stage.failures for stage in (PREDICTIONS, *found))
-    failures = {folder: shard.failures(folder) for folder in kept if folder is not None}
-    again = {f.row_id for known in failures.values() for f in known if f.kind == "transient"}
-    same = _find_unchanged(shard, rows) - again
+    folders = dict.fromkeys(stage.failures for stage in (PREDICTIONS, *stages))
+    failures = {folder: shard.failures(folder) for folder in folders if folder is not None}
+    transient = {f.row_id for group in failures.values() for f in group if f.kind == "transient"}
+    same = _find_unchanged(shard, rows) - transient
     ids = pa.array(sorted(same), pa.string())
-    for stage in found:
+    for stage in stages:
         part = shard.part(stage)
-        taken.parts[stage].append(part.filter(pc.is_in(part["row_id"], ids)))
-        taken.done[stage] |= same  # a row that is absent there has a failure that stays
+        reused.parts[stage].append(part.filter(pc.is_in(part["row_id"], ids)))
+        reused.done[stage] |= same  # a row without a result there has a permanent failure
         folder = stage.failures
         if folder is not None:
-            taken.failures[folder] += [f for f in failures[folder] if f.row_id in same]
+            reused.failures[folder] += [f for f in failures[folder] if f.row_id in same]
     return same
 
 
 def _find_unchanged(shard: _Shard, rows: pa.Table) -> set[str]:
-    """Keys of the rows that are what they were."""
-    known = {row["row_id"]: row for row in shard.catalog.to_pylist()}
+    """Keys of the rows that did not change."""
+    earlier = {row["row_id"]: row for row in shard.catalog.to_pylist()}
     same, unsure = set(), []
     for row in rows.to_pylist():
-        if row == known[row["row_id"]] and (detects_change(row["stamp"]) or rows is shard.catalog):
+        if row == earlier[row["row_id"]] and (
+            detects_change(row["stamp"]) or rows is shard.catalog
+        ):
             same.add(row["row_id"])
-        elif row["label"] == known[row["row_id"]]["label"]:
+        elif row["label"] == earlier[row["row_id"]]["label"]:
             unsure.append(row["row_id"])
     if unsure and shard.is_current(PREDICTIONS):
-        wanted = pa.array(unsure, pa.string())
-        same |= _of_same_content(shard, rows.filter(pc.is_in(rows["row_id"], wanted)))
+        ids = pa.array(unsure, pa.string())
+        same |= _find_same_content(shard, rows.filter(pc.is_in(rows["row_id"], ids)))
     return same
 
 
-def _of_same_content(shard: _Shard, rows: pa.Table) -> set[str]:
-    """Keys of rows that lie elsewhere now, or were touched, and hold the bytes that they held."""
+def _find_same_content(shard: _Shard, rows: pa.Table) -> set[str]:
+    """Keys of rows whose file moved or was touched, and has the same bytes as before."""
     predicted = shard.part(PREDICTIONS, ["row_id", "content_id", "foreground_id"])
-    known = {tuple(row.values()) for row in predicted.to_pylist()}
-    return {row.row_id for row in rows_of(rows) if _identity(row) in known}
+    earlier = {tuple(row.values()) for row in predicted.to_pylist()}
+    return {row.row_id for row in rows_of(rows) if _identify(row) in earlier}
 
 
-def _identity(row: Row) -> tuple[str, str | None, str | None]:
+def _identify(row: Row) -> tuple[str, str | None, str | None]:
     try:
         return row.row_id, *identify(row)
-    except OSError:  # away: the computing will tell
+    except OSError:  # unreadable: the shard will report it
         return row.row_id, None, None
 
 
-def _plan(run: RunFolder, shard: int) -> list[int | None]:
-    found: list[int | None] = (
-        open_parquet(run.reuse_plan).read_row_group(shard)["shard"].to_pylist()
-    )
-    return found
+def _read_plan(run: RunFolder, shard: int) -> list[int | None]:
+    plan = open_parquet(run.reuse_plan).read_row_group(shard)
+    shards: list[int | None] = plan["shard"].to_pylist()
+    return shards
 
 
-def _catalog(before: RunFolder, group: int) -> pa.Table:
-    return _read_catalog(before, group, *read_stamps([str(before.catalog)]))
+def _read_catalog(before: RunFolder, group: int) -> pa.Table:
+    return _read_stamped_catalog(before, group, *read_stamps([str(before.catalog)]))
 
 
 @lru_cache(maxsize=8)
-def _read_catalog(before: RunFolder, group: int, _: str) -> pa.Table:
-    """The previous run's rows of one shard; neighbours of the new run ask for the same."""
+def _read_stamped_catalog(before: RunFolder, group: int, _: str) -> pa.Table:
+    """The previous run's rows of one shard, which several shards of the new run may need."""
     return open_parquet(before.catalog).read_row_group(group, columns=schema.CATALOG.names)

@@ -1,4 +1,4 @@
-"""Does a map change when the network forgets what it learnt, and stay when the picture hardly does?
+"""Does a map change when weights are randomised, and stay the same under slight noise?
 
 Shapes: B images, C=3 colours, H W pixels, D channels, h w cells of the map.
 """
@@ -23,88 +23,91 @@ from models.network.question import Question
 from models.network.statistics import Moments
 from tasks import schema
 from tasks.attribution.encode import nullable
-from tasks.attribution.faithfulness_rows import Shown
+from tasks.attribution.faithfulness_rows import ExplainedImages
 from tasks.attribution.job import Job, count_shards
 from tasks.attribution.plan import Plan
 from tasks.runs.stages import SANITY, Stage
 
-SEED = 0  # of weights drawn anew and of the noise
+SEED = 0  # of random weights and of the noise
 
 
 def is_tested(job: Job, shard: int) -> bool:
-    """Whole shards are tried, spread over the run, until they hold enough images."""
+    """Is it one of the shards, spread over the run, that together have enough images?"""
     if job.comparison is None or not job.comparison.tested:
         return False
     shards = count_shards(job.run)
-    wanted = min(shards, -(-job.comparison.tested // job.attribution.shard_size))
-    return shard in {number * shards // wanted for number in range(wanted)}
+    tested = min(shards, -(-job.comparison.tested // job.attribution.shard_size))
+    return shard in {number * shards // tested for number in range(tested)}
 
 
 def sanity_rows(
-    plan: Plan, shown: Shown, maps: Mapping[str, Tensor]
+    plan: Plan, images: ExplainedImages, maps: Mapping[str, Tensor]
 ) -> dict[Stage, pa.RecordBatch]:
     """schema.TRIALS by stage; no rows where the shard is not tested."""
     if not plan.tested:
         empty = pa.RecordBatch.from_pylist([], schema=schema.TRIALS)
         return {SANITY.of(method.name): empty for method in plan.methods}
-    forward = _seconds(plan, shown)
+    forward = _time_prediction(plan, images)
     return {
-        SANITY.of(method.name): _row(plan, shown, method, maps[method.name], forward)
+        SANITY.of(method.name): _rows_of_method(plan, images, method, maps[method.name], forward)
         for method in plan.methods
         if SANITY.of(method.name) in plan.stages
     }
 
 
-def _row(
-    plan: Plan, shown: Shown, method: Method, map_Bhw: Tensor, forward: float
+def _rows_of_method(
+    plan: Plan, images: ExplainedImages, method: Method, map_Bhw: Tensor, forward: float
 ) -> pa.RecordBatch:
-    """A row for each image, by one method."""
-    asked = plan.question(method, shown.image_BCHW, shown.target_B)
-    alike = [_compare_randomised(asked, method, map_Bhw, share) for share in sanity.SHARES]
-    noisy = replace(asked, image_BCHW=sanity.add_noise(shown.image_BCHW, SEED))
+    """One row per image."""
+    question = plan.question(method, images.image_BCHW, images.target_B)
+    similarities = [
+        _compare_randomised(question, method, map_Bhw, share) for share in sanity.SHARES
+    ]
+    noisy = replace(question, image_BCHW=sanity.add_noise(images.image_BCHW, SEED))
     start = _now(plan)
-    alike.append(_alike(map_Bhw, explain(method, noisy)))
-    count = len(shown.row_ids)
+    similarities.append(_similarity(map_Bhw, explain(method, noisy)))
+    count = len(images.row_ids)
     times = ([(_now(plan) - start) / max(1, count)] * count, [forward] * count)
-    columns = [pa.array(shown.row_ids, pa.string()), *alike]
+    columns = [pa.array(images.row_ids, pa.string()), *similarities]
     columns += [pa.array(seconds, pa.float32()) for seconds in times]
     return pa.record_batch(columns, schema=schema.TRIALS)
 
 
 def _compare_randomised(
-    asked: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
+    question: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
 ) -> pa.Array:
-    """Null for a network whose weights cannot be seen."""
-    network = _randomise_once(asked.network, share)
+    """Null for a network without parameters, such as a plain function."""
+    network = _randomise_once(question.network, share)
     if next(network.parameters(), None) is None:
         return nullable(torch.full((len(map_Bhw),), torch.nan))
-    return _alike(map_Bhw, explain(method, _of(asked, network)))
+    return _similarity(map_Bhw, explain(method, _replace_network(question, network)))
 
 
-def _alike(map_Bhw: Tensor, other_Bhw: Tensor) -> pa.Array:
+def _similarity(map_Bhw: Tensor, other_Bhw: Tensor) -> pa.Array:
     return nullable(sanity.rank_correlation(map_Bhw.abs(), other_Bhw.abs()))
 
 
-def _of(asked: Question, network: nn.Module) -> Question:
-    """The same question to a network that forgot, whose own activations these images must tell."""
-    if asked.statistics is None or asked.grid is None:
-        return replace(asked, network=network)
-    seen = capture(network, asked.grid, asked.image_BCHW)
+def _replace_network(question: Question, network: nn.Module) -> Question:
+    """The question to a randomised network, with statistics of its activations of these images."""
+    if question.statistics is None or question.grid is None:
+        return replace(question, network=network)
+    seen = capture(network, question.grid, question.image_BCHW)
     statistics = Moments.of(seen.activation_BDhw).statistics()
-    return replace(asked, network=network, statistics=statistics.to(asked.image_BCHW.device))
+    statistics = statistics.to(question.image_BCHW.device)
+    return replace(question, network=network, statistics=statistics)
 
 
 @lru_cache(maxsize=3)
 def _randomise_once(network: nn.Module, share: sanity.Share) -> nn.Module:
-    """Drawn once in a process."""
+    """Once per process."""
     return sanity.randomise(network, share, SEED)
 
 
-def _seconds(plan: Plan, shown: Shown) -> float:
-    """Of a bare prediction, an image."""
+def _time_prediction(plan: Plan, images: ExplainedImages) -> float:
+    """Seconds per image of a prediction alone."""
     start = _now(plan)
-    predict(plan.classifier.network, shown.image_BCHW)
-    return (_now(plan) - start) / max(1, len(shown.row_ids))
+    predict(plan.classifier.network, images.image_BCHW)
+    return (_now(plan) - start) / max(1, len(images.row_ids))
 
 
 def _now(plan: Plan) -> float:

@@ -1,4 +1,4 @@
-"""Which maps an audit makes, and everything else that its figures depend on but the model."""
+"""Which maps an audit makes, and everything else except the model that its figures depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.pictures.settings import ForegroundSettings
 
 
 class AttributionSettings(BaseModel):
-    """Which maps, of which class, in which numbers. More methods add parts and change none."""
+    """Which maps, of which class. More methods add parts and change none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class AttributionSettings(BaseModel):
     memory_format: Literal["channels_last", "contiguous"] = Field(
         "channels_last", description="Layout of pictures and weights; channels_last is faster."
     )
-    shard_size: int = Field(256, ge=1, description="Images a shard, the unit of scheduling.")
+    shard_size: int = Field(256, ge=1, description="Images per shard, the unit of scheduling.")
 
     @field_validator("methods")
     @classmethod
@@ -44,20 +44,20 @@ class AttributionSettings(BaseModel):
 
 
 class ComparisonSettings(BaseModel):
-    """How far methods are compared."""
+    """How thoroughly methods are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tested: int = Field(
         16,
         ge=0,
-        description="Images on which maps are made again with weights drawn anew, and with noise.",
+        description="Images whose maps are made again with random weights, and with noise.",
     )
 
 
 @dataclass(frozen=True)
 class AuditRequest:
-    """What an audit is asked of which data: all that its figures depend on but the model."""
+    """Everything except the model that the figures of an audit depend on."""
 
     data: DataSettings
     attribution: AttributionSettings = AttributionSettings()

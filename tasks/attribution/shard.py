@@ -1,4 +1,4 @@
-"""One shard: decode once, pass once, write every part that is wanted and not there."""
+"""One shard: decode once, run one pass, and write every missing part."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pyarrow.compute as pc
 import torch
 
 from models.classifier.classifier import Classifier
-from tasks.attribution.batch import UNANSWERED, explain_batch, explain_in_memory
+from tasks.attribution.batch import PREDICT, explain_batch, explain_within_memory
 from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
 from tasks.attribution.fingerprints import marks_of
 from tasks.attribution.job import Job, read_shard
-from tasks.attribution.layer_statistics import read_statistics, surveyed_layers
+from tasks.attribution.layer_statistics import layers_with_statistics, read_statistics
 from tasks.attribution.memory import room_of
 from tasks.attribution.plan import Plan
-from tasks.attribution.retries import RetryPolicy, note
+from tasks.attribution.retries import RetryPolicy, write_note
 from tasks.attribution.reuse import ReusedRows, reuse_rows
 from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors
@@ -30,41 +30,41 @@ from tasks.pictures.samples import Failure, Row, Sample, read_ahead, rows_of
 from tasks.runs.folder import Mark, is_finished, write_part
 from tasks.runs.stages import FAILURES, INTERVENTIONS, PREDICTIONS, SCORES, Stage
 
-AHEAD = 3  # batches decoded while one is computed
+BATCHES_AHEAD = 3  # decoded while one is computed
 UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
 FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)
-BEFORE_MAPS = (*UNREAD, "foreground", UNANSWERED)
+BEFORE_MAPS = (*UNREAD, "foreground", PREDICT)
 
 Tables = dict[Stage, pa.Table]
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What comes back from a worker: counts, never maps."""
+    """What a worker returns: counts, never maps."""
 
     shard: int
     computed: int
     reused: int
     failed: int  # images that could not be read
-    device: str
+    device: str  # empty where nothing was missing
     seconds: float
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What is left to compute of one shard."""
+class _RemainingWork:
+    """What remains to be computed of one shard."""
 
     job: Job
     shard: int
     plan: Plan
     rows: Sequence[Row]
-    care: RetryPolicy
+    policy: RetryPolicy
 
 
 def attribute_shard(
-    job: Job, shard: int, classifier: Classifier, care: RetryPolicy = RetryPolicy()
+    job: Job, shard: int, classifier: Classifier, policy: RetryPolicy = RetryPolicy()
 ) -> ShardResult:
-    """Compute the missing parts of one shard; a shard whose parts are all there costs nothing."""
+    """Compute the missing parts of one shard; a finished shard costs nothing."""
     start = time.perf_counter()
     if shard == 0:
         write_donor_predictions(job, classifier)
@@ -76,14 +76,14 @@ def attribute_shard(
     }
     if not missing:
         return ShardResult(shard, 0, len(table), 0, "", time.perf_counter() - start)
-    taken = reuse_rows(job.run, job.reuse, shard, table, missing)
-    rows = [row for row in rows_of(table) if any(row.row_id not in taken.done[s] for s in missing)]
-    plan = _plan(job, shard, classifier, missing)
-    computed, failures = _compute(_Work(job, shard, plan, rows, care))
-    parts = _join(table["row_id"], missing, computed, taken)
-    _write(job, shard, missing, parts, _group_failures(failures, taken, missing))
+    reused = reuse_rows(job.run, job.reuse, shard, table, missing)
+    rows = [row for row in rows_of(table) if any(row.row_id not in reused.done[s] for s in missing)]
+    plan = _make_plan(job, shard, classifier, missing)
+    computed, failures = _compute(_RemainingWork(job, shard, plan, rows, policy))
+    parts = _join(table["row_id"], missing, computed, reused)
+    _write(job, shard, missing, parts, _group_failures(failures, reused, missing))
     lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
-    failed = lost | {f.row_id for f in taken.failures[FAILED_PREDICTIONS] if f.stage in UNREAD}
+    failed = lost | {f.row_id for f in reused.failures[FAILED_PREDICTIONS] if f.stage in UNREAD}
     return ShardResult(
         shard,
         computed=len(rows) - len(lost),
@@ -94,9 +94,9 @@ def attribute_shard(
     )
 
 
-def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[Stage, Mark]) -> Plan:
-    plan = Plan(classifier, job.attribution, frozenset(missing), _interventions(job, missing))
-    layers = surveyed_layers(plan.methods, classifier.layer)
+def _make_plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[Stage, Mark]) -> Plan:
+    plan = Plan(classifier, job.attribution, frozenset(missing), _make_interventions(job, missing))
+    layers = layers_with_statistics(plan.methods, classifier.layer)
     return replace(
         plan,
         statistics={layer: read_statistics(job, layer) for layer in layers},
@@ -105,84 +105,83 @@ def _plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[Stage, 
     )
 
 
-def _interventions(job: Job, missing: Mapping[Stage, Mark]) -> Interventions | None:
+def _make_interventions(job: Job, missing: Mapping[Stage, Mark]) -> Interventions | None:
     needed = any(stage.is_one_of(INTERVENTIONS, SCORES) for stage in missing)
     if not needed or job.donors is None or job.interventions is None:
         return None
     return Interventions(job.interventions, read_donors(job.run, job.reader.preprocessing.size))
 
 
-def _compute(work: _Work) -> tuple[Tables, list[Failure]]:
-    """The table of each stage for the rows that are left, and what failed."""
+def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure]]:
+    """The table of each stage, of the remaining rows, and their failures."""
     records: dict[Stage, list[pa.RecordBatch]] = defaultdict(list)
-    failures = work.care.failures(work.rows)
+    failures = work.policy.failures(work.rows)
     for batch in _read_batches(work):
         failures += [item for item in batch if isinstance(item, Failure)]
         samples = [item for item in batch if isinstance(item, Sample)]
-        for explained, failed in explain_in_memory(work.plan, samples):
+        for explained, failed in explain_within_memory(work.plan, samples):
             failures += failed
             for stage, record in explained.items():
                 records[stage].append(record)
-    if not records:  # nothing could be read: parts with the right columns and no rows
-        explained, _ = explain_batch(work.plan, [_blank(work.plan.classifier)])
+    if not records:  # no image was readable: empty parts with the right columns
+        explained, _ = explain_batch(work.plan, [_make_blank(work.plan.classifier)])
         records |= {stage: [record[:0]] for stage, record in explained.items()}
-    tables = {stage: pa.Table.from_batches(found) for stage, found in records.items()}
-    nothing = {s: s.columns.empty_table() for s in work.plan.stages if s.columns is not None}
-    return nothing | tables, failures
+    tables = {stage: pa.Table.from_batches(batches) for stage, batches in records.items()}
+    empty = {s: s.columns.empty_table() for s in work.plan.stages if s.columns is not None}
+    return empty | tables, failures
 
 
-def _read_batches(work: _Work) -> Iterator[list[Sample | Failure]]:
-    """Batches in order, some read ahead; with care, one by one, each noted before it is read."""
-    job = work.job
-    read = job.reader
-    batches = list(work.care.batches(work.rows, job.batch_size))
-    ahead = AHEAD * job.batch_size
-    if not work.care.noted:
+def _read_batches(work: _RemainingWork) -> Iterator[list[Sample | Failure]]:
+    """Batches in order, some read ahead; after a death one by one, each noted before it is read."""
+    job, read = work.job, work.job.reader
+    batches = list(work.policy.batches(work.rows, job.batch_size))
+    ahead = BATCHES_AHEAD * job.batch_size
+    if not work.policy.noted:
         stream = read_ahead(chain.from_iterable(batches), read, job.decode_threads, ahead)
         for batch in batches:
             yield list(islice(stream, len(batch)))
         return
     for batch in batches:
-        note(job.run, work.shard, batch)
+        write_note(job.run, work.shard, batch)
         yield list(read_ahead(batch, read, job.decode_threads, ahead))
 
 
 def _join(
-    row_ids: pa.ChunkedArray, missing: Mapping[Stage, Mark], computed: Tables, taken: ReusedRows
+    row_ids: pa.ChunkedArray, missing: Mapping[Stage, Mark], computed: Tables, reused: ReusedRows
 ) -> Tables:
-    """For each missing stage, rows computed and rows taken, in the catalog's order."""
+    """For each missing stage, computed and reused rows in the catalog's order."""
     tables = {}
     for stage in missing:
         table = computed[stage]
-        if taken.parts[stage]:
-            done = pa.array(sorted(taken.done[stage]), pa.string())
+        if reused.parts[stage]:
+            done = pa.array(sorted(reused.done[stage]), pa.string())
             new = table.filter(pc.invert(pc.is_in(table["row_id"], done)))
-            table = pa.concat_tables([new, *taken.parts[stage]]).unify_dictionaries()
-            found = pc.index_in(row_ids, table["row_id"].combine_chunks()).drop_null()
-            table = table.take(found)
+            table = pa.concat_tables([new, *reused.parts[stage]]).unify_dictionaries()
+            order = pc.index_in(row_ids, table["row_id"].combine_chunks()).drop_null()
+            table = table.take(order)
         tables[stage] = table
     return tables
 
 
 def _group_failures(
-    failures: Sequence[Failure], taken: ReusedRows, missing: Mapping[Stage, Mark]
+    failures: Sequence[Failure], reused: ReusedRows, missing: Mapping[Stage, Mark]
 ) -> dict[Stage, list[Failure]]:
-    """Failures where they lie: with the predictions, or with the maps that they cost.
+    """Failures by the stage that keeps them: predictions, or the maps that are missing.
 
-    A row whose prediction stands, and that now only lacked maps, keeps its prediction.
+    A row that has its prediction, and now only lacked maps, keeps it.
     """
-    found = defaultdict(list, {stage: list(known) for stage, known in taken.failures.items()})
-    predicted = taken.done[PREDICTIONS] if PREDICTIONS in missing else None  # None: all
+    groups = defaultdict(list, {stage: list(kept) for stage, kept in reused.failures.items()})
+    predicted = reused.done[PREDICTIONS] if PREDICTIONS in missing else None  # None: all
     folders = {kept for stage in missing if (kept := stage.failures)} - {FAILED_PREDICTIONS}
     for failure in failures:
         if failure.stage not in BEFORE_MAPS:
-            found[FAILURES.of(failure.stage)].append(failure)
+            groups[FAILURES.of(failure.stage)].append(failure)
         elif predicted is not None and failure.row_id not in predicted:
-            found[FAILED_PREDICTIONS].append(failure)
+            groups[FAILED_PREDICTIONS].append(failure)
         else:
             for folder in folders:
-                found[folder].append(failure)
-    return found
+                groups[folder].append(failure)
+    return groups
 
 
 def _write(
@@ -192,8 +191,8 @@ def _write(
     parts: Tables,
     failures: Mapping[Stage, Sequence[Failure]],
 ) -> None:
-    """Failures before the part that vouches for them: predictions, or the maps of a method."""
-    transient = sum(failure.kind == "transient" for own in failures.values() for failure in own)
+    """Write failures before their part, since a finished part means that they are complete."""
+    transient = sum(f.kind == "transient" for group in failures.values() for f in group)
     for stage, mark in missing.items():
         folder = stage.failures
         if folder is not None:
@@ -205,6 +204,6 @@ def _write(
         write_part(job.run.part(stage, shard), parts[stage], mark, transient)
 
 
-def _blank(classifier: Classifier) -> Sample:
+def _make_blank(classifier: Classifier) -> Sample:
     picture_CHW = torch.zeros(3, *classifier.preprocessing.size, dtype=torch.uint8)
     return Sample(Row("", "", classifier.classes[0]), "", picture_CHW, None)

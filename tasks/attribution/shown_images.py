@@ -1,4 +1,4 @@
-"""A run's images as its model saw them, for its pages. Shapes: H W pixels, 3 colours."""
+"""A run's images as its model saw them, to show on pages. Shapes: H W pixels, 3 colours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Rows = dict[str, dict[str, Any]]  # of a table by row_id
 
 @dataclass(frozen=True)
 class ShownImages:
-    """The pictures of a run, and what its tables say of them; of all rows, or of some."""
+    """The pictures of a run and their rows in its tables; of all rows, or of some."""
 
     run: Run
     row_ids: Sequence[str] | None = None
@@ -39,41 +39,41 @@ class ShownImages:
         return self.read.preprocessing.size
 
     def sample(self, row_id: str) -> Sample | None:
-        """None where the picture cannot be read any more."""
+        """None where the picture can no longer be read."""
         sample = self.read(self._rows[row_id])
         return sample if isinstance(sample, Sample) else None
 
     def samples(self) -> Iterator[Sample]:
-        """In the catalog's order; what cannot be read any more is left out."""
-        found = (self.sample(row_id) for row_id in self._rows)
-        return (sample for sample in found if sample is not None)
+        """In the catalog's order; pictures that can no longer be read are left out."""
+        samples = (self.sample(row_id) for row_id in self._rows)
+        return (sample for sample in samples if sample is not None)
 
     def maps(self, method: str) -> dict[str, np.ndarray]:
-        """At the pictures' size, by row; none of a method that the run lacks."""
+        """At the pictures' size, by row; empty for a method that the run lacks."""
         if method not in self.run.methods or self.row_ids is None:
             return {}
         return self.run.maps(list(self.row_ids), method, self.size)
 
     def part_rows(self, stage: Stage) -> Rows:
-        """What a stage's parts say of these images."""
+        """The rows of a stage's parts for these images."""
         return {
             row["row_id"]: row
             for path in self.run.folder.parts(stage)
-            for row in read_table(path, filters=self._wanted).to_pylist()
+            for row in read_table(path, filters=self._filter).to_pylist()
         }
 
     def donors(self) -> DonorPool | None:
-        """None where the run changed no picture."""
+        """None where the run made no interventions."""
         folder = self.run.folder
         return read_donors(folder, self.size) if folder.donors.is_file() else None
 
     @cached_property
     def _rows(self) -> dict[str, Row]:
-        catalog = read_table(self.run.folder.catalog, filters=self._wanted)
+        catalog = read_table(self.run.folder.catalog, filters=self._filter)
         return {row.row_id: row for row in rows_of(catalog)}
 
     @property
-    def _wanted(self) -> pc.Expression | None:
+    def _filter(self) -> pc.Expression | None:
         if self.row_ids is None:
             return None
         return pc.field("row_id").isin(pa.array(list(self.row_ids), pa.string()))
@@ -91,5 +91,5 @@ def mask_of(sample: Sample) -> np.ndarray | None:
 
 
 def magnitudes(map_HW: np.ndarray | None) -> np.ndarray | None:
-    """What a signed map's figures are of; None of no map."""
+    """Absolute values, which the figures of a signed map are computed from."""
     return None if map_HW is None else abs(map_HW)

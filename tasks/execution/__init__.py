@@ -1,1 +1,1 @@
-"""Shards on Dask: the cluster, its queue, and what happens when a worker dies."""
+"""Shards on Dask: the cluster, the queue of shards, and what happens when a worker dies."""

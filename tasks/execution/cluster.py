@@ -1,4 +1,4 @@
-"""Dask: our own cluster or somebody else's, a model on each worker, shards in, counts out."""
+"""Dask: a local cluster or an existing one, with the model loaded once on each worker."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from typing import Any
 import dask
 import torch
 from dask.system import CPU_COUNT  # what the container and the affinity allow
-from distributed import (
-    Client,
-    LocalCluster,
-    Worker,
-    WorkerPlugin,
-)
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
 from models.classifier.classifier import Classifier, load_classifier
 from models.errors import UserError
@@ -25,33 +20,33 @@ from tasks.execution.settings import ComputeSettings
 
 log = logging.getLogger("sightline")
 
-# Dask gives every freed tensor's memory back at once, and the next batch asks for it again: with
-# these, a worker keeps up to half a GiB and computes 1.4 times as fast. Key by key: a mapping in
-# their place would drop Dask's own OMP_NUM_THREADS=1.
+# Dask returns the memory of every freed tensor to the system at once, and the next batch allocates
+# it again: with these, a worker keeps up to half a GiB and computes 1.4 times as fast. Set key by
+# key: a mapping would replace Dask's own OMP_NUM_THREADS=1.
 ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
 }
-WORKERS: dict[str, Any] = {
-    "distributed.worker.profile.enabled": False,  # it stops every thread again and again
-    "distributed.admin.tick.interval": "500ms",  # what watches the loops costs more than they do
+DASK_SETTINGS: dict[str, Any] = {
+    "distributed.worker.profile.enabled": False,  # it interrupts every thread repeatedly
+    "distributed.admin.tick.interval": "500ms",  # the monitoring costs more than the work
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.active-memory-manager.start": False,  # no result stays on a worker
-    # A death is reported at once, to narrow down its cause; and only what runs is blamed for it.
+    # A death is reported at once, to narrow down its cause; only running tasks are blamed for it.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
-    # Else a cluster gives up a worker that is not back 15 seconds after it died, or dies again just
-    # then, and the run waits for ever: on a busy machine, importing torch takes longer.
+    # By default a cluster drops a worker that is not back 15 seconds after it died, and the run
+    # waits for ever: on a busy machine, importing torch takes longer.
     "distributed.deploy.lost-worker-timeout": "365 days",
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
-PATIENCE = 30  # seconds for the first worker of somebody else's cluster
-REACHED = 10  # seconds for its scheduler
+WORKER_TIMEOUT = 30  # seconds for the first worker of an existing cluster
+SCHEDULER_TIMEOUT = 10  # seconds for its scheduler to answer
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
-    """Loads the classifier once on each worker, also on one that is started again."""
+    """Loads the classifier once on each worker, also on one that was restarted."""
 
     def __init__(self, job: Job) -> None:
         self.name = plugin_name(job)
@@ -60,19 +55,19 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
         self.memory_format = job.attribution.memory_format
 
     def setup(self, worker: Worker) -> None:
-        self.turn = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
+        self.lock = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
         self.classifier: Classifier | None = None
         self.load(worker)
 
     def load(self, worker: Worker) -> Classifier:
-        """The classifier; again by the next shard where a restarted worker could not read it."""
+        """The classifier; the next shard tries again where a restarted worker could not read it."""
         if self.classifier is not None:
             return self.classifier
         classifier = load_classifier(self.settings)
         if classifier.digest != self.digest:
             raise UserError(
                 f"worker {worker.address} reads another model at {self.settings.address}: "
-                "give an address that means the same file everywhere"
+                "give an address that means the same file on every worker"
             )
         move_to_device(classifier, _device_of(worker), self.memory_format)
         self.classifier = classifier
@@ -80,12 +75,12 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
 
 
 def plugin_name(job: Job) -> str:
-    """One name a run: audits that share a cluster keep their models apart."""
+    """One name per run: audits that share a cluster keep their models apart."""
     return f"sightline {job.identity.model} {job.run.path}"
 
 
 def move_to_device(classifier: Classifier, device: str, memory_format: str) -> None:
-    """Move the network, in place, to where and how it computes."""
+    """Move the network, in place, to its device and memory format."""
     network = classifier.network.to(device)
     if memory_format == "channels_last":
         network.to(memory_format=torch.channels_last)
@@ -93,10 +88,10 @@ def move_to_device(classifier: Classifier, device: str, memory_format: str) -> N
 
 @contextmanager
 def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
-    """A client of the named scheduler, or of a local cluster that ends with the block."""
+    """A client of the given scheduler, or of a local cluster that ends with the block."""
     if compute.dask is not None:
         try:
-            client = Client(compute.dask, timeout=REACHED, set_as_default=False)
+            client = Client(compute.dask, timeout=SCHEDULER_TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "
@@ -107,16 +102,16 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
             yield client
         return
     with (
-        dask.config.set(WORKERS),
+        dask.config.set(DASK_SETTINGS),
         LocalCluster(
             n_workers=local_workers(compute),
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # else any address and a fixed port
+            dashboard_address="127.0.0.1:0",  # not the default, any address and a fixed port
             local_directory=scratch,
             resources={"GPU": 1} if torch.cuda.is_available() else None,
-            silence_logs=logging.CRITICAL,  # what fails is reported by us, once
+            silence_logs=logging.CRITICAL,  # we report failures ourselves, once
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -125,17 +120,17 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
 
 def _await_workers(client: Client, address: str) -> None:
     try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
     except TimeoutError as error:
         raise UserError(
-            f"the Dask scheduler at {address} has had no worker for {PATIENCE} s: start one "
+            f"the Dask scheduler at {address} has had no worker for {WORKER_TIMEOUT} s: start one "
             f"(dask worker {address} --nthreads 1), or leave --dask out for a local cluster"
         ) from error
 
 
 @contextmanager
-def with_model(client: Client, job: Job) -> Iterator[None]:
-    """The job's classifier on every worker inside; gone from them afterwards."""
+def model_on_workers(client: Client, job: Job) -> Iterator[None]:
+    """Every worker has the job's classifier inside the block, and none afterwards."""
     client.register_plugin(ModelPlugin(job))
     try:
         yield
@@ -144,12 +139,12 @@ def with_model(client: Client, job: Job) -> Iterator[None]:
 
 
 def count_workers(client: Client) -> int:
-    """Workers of the cluster, also of somebody else's."""
+    """All workers of the cluster, local or not."""
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def local_workers(compute: ComputeSettings) -> int:
-    """Processes of a local cluster: what the user says, else one a GPU, else one a core."""
+    """Processes of a local cluster: `compute.workers`, else one per GPU, else one per core."""
     if compute.workers is not None:
         return compute.workers
     count: int = torch.cuda.device_count() or CPU_COUNT
@@ -157,13 +152,13 @@ def local_workers(compute: ComputeSettings) -> int:
 
 
 def decode_threads(compute: ComputeSettings) -> int:
-    """Threads that decode beside each worker's computing."""
+    """Threads that decode images beside each worker's own."""
     cores: int = CPU_COUNT // local_workers(compute)
     return min(8, max(1, cores - 1))
 
 
 def _device_of(worker: Worker) -> str:
-    """Local workers are numbered and share the cards by their number."""
+    """Local workers are numbered and share the GPUs by their number."""
     if not torch.cuda.is_available():
         return "cpu"
     number = int(worker.name) if str(worker.name).isdigit() else 0
@@ -171,6 +166,6 @@ def _device_of(worker: Worker) -> str:
 
 
 def has_gpus(client: Client) -> bool:
-    """Do workers offer cards as a resource?"""
+    """Do workers offer GPUs as a resource?"""
     workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
     return any("GPU" in worker["resources"] for worker in workers.values())

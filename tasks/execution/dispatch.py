@@ -1,29 +1,29 @@
-"""Shards and surveys under way on a cluster: submitted, tried again with more care, counted."""
+"""Work on a cluster: shards and layer statistics are submitted, retried and counted."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
 from models.errors import describe_error
 from tasks.attribution.job import Job
-from tasks.attribution.layer_statistics import survey_part
+from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retries import RetryPolicy, ShardFailures
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
 
 log = logging.getLogger("sightline")
 
-WINDOW = 3  # shards under way for each worker: none waits, and the coordinator holds few
+WINDOW = 3  # shards submitted per worker: no worker waits, and the coordinator holds few
 
 
 @dataclass
 class Progress:
-    """What was done so far, for those who wait; counts images."""
+    """Progress of a run, in images."""
 
     total: int
     computed: int = 0
@@ -37,19 +37,23 @@ class Progress:
     def done(self) -> int:
         return self.computed + self.reused + self.failed
 
-    def lose(self, error: Exception) -> None:
-        """A shard that could not be computed: reported at the end, the other shards go on."""
+    def add_error(self, error: Exception) -> None:
+        """Count a shard that could not be computed; the others go on, and the end reports it."""
         self.broken += 1
         if self.broken > 1:
             return
         self.reason = describe_error(error)
-        if not isinstance(error, OSError | KilledWorker):  # ours: for whoever mends it
+        if not isinstance(error, OSError | KilledWorker):  # a bug of ours
             log.error("a shard failed", exc_info=error)
 
     def add(self, shard: ShardResult) -> None:
+        """Count a shard that was unfinished when it was submitted."""
+        self.failed += shard.failed
+        if not shard.device:  # finished meanwhile, by a worker that died before it reported
+            self.computed += shard.reused
+            return
         self.computed += shard.computed
         self.reused += shard.reused
-        self.failed += shard.failed
         self.devices.add(shard.device)
 
 
@@ -60,7 +64,7 @@ def attribute_shards(
     progress: Progress,
     on_progress: Callable[[], None],
 ) -> None:
-    """Run the shards on the cluster, a few at a time, and keep only what they say of themselves."""
+    """Run the shards on the cluster, a few at a time, and count what comes back."""
     queue = _ShardQueue(client, job)
     waiting = iter(shards)
     try:
@@ -68,27 +72,28 @@ def attribute_shards(
             queue.submit(shard)
         for shard, result in queue.results():
             if isinstance(result, ShardResult):
-                progress.add(queue.correct(result))
+                progress.add(result)
             elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
-                progress.lose(result)
+                progress.add_error(result)
             if not queue.has(shard):
-                for following in islice(waiting, 1):
-                    queue.submit(following)
+                for next_shard in islice(waiting, 1):
+                    queue.submit(next_shard)
             on_progress()
     except BaseException:
         queue.cancel()
         raise
 
 
-def survey_layers(client: Client, job: Job, wanted: Sequence[tuple[str, int]]) -> None:
-    """Survey the activations that methods must know before the first shard."""
+def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[str, int]]) -> None:
+    """Compute the missing parts of the statistics that methods need before the first shard."""
     resources = {"GPU": 1} if has_gpus(client) else None
     futures = [
-        client.submit(_run_survey, job, layer, part, pure=False, resources=resources)
-        for layer, part in wanted
+        client.submit(_run_moments, job, layer, part, pure=False, resources=resources)
+        for layer, part in missing
     ]
     if futures:
-        log.info("surveying the activations of %s", ", ".join(sorted({name for name, _ in wanted})))
+        layers = ", ".join(sorted({layer for layer, _ in missing}))
+        log.info("computing the layer statistics of %s", layers)
     try:
         for future in futures:
             future.result()
@@ -98,41 +103,35 @@ def survey_layers(client: Client, job: Job, wanted: Sequence[tuple[str, int]]) -
 
 
 class _ShardQueue:
-    """Shards under way: which future is which, and what is known of those that killed a worker."""
+    """Shards under way: the future of each, and the failures of those that killed a worker."""
 
     def __init__(self, client: Client, job: Job) -> None:
         self.client, self.job = client, job
         self.resources = {"GPU": 1} if has_gpus(client) else None
         self.running: dict[Future, int] = {}
-        self.suspicions: dict[int, ShardFailures] = {}
+        self.failures: dict[int, ShardFailures] = {}
         self.finished = as_completed(loop=client.loop)
 
-    def submit(self, shard: int, care: RetryPolicy = RetryPolicy()) -> None:
+    def submit(self, shard: int, policy: RetryPolicy = RetryPolicy()) -> None:
         future = self.client.submit(
-            _run_shard, self.job, shard, care, pure=False, resources=self.resources
+            _run_shard, self.job, shard, policy, pure=False, resources=self.resources
         )
         self.running[future] = shard
         self.finished.add(future)
 
     def submit_again(self, shard: int) -> bool:
-        """Try a shard whose worker died with more care; False when that is of no use."""
-        suspicion = self.suspicions.setdefault(shard, ShardFailures())
-        care = suspicion.after_death(self.job.run, shard)
-        if care is not None:
-            self.submit(shard, care)
-        return care is not None
-
-    def correct(self, done: ShardResult) -> ShardResult:
-        """A shard that its worker had finished when it died is no less computed by this command."""
-        if done.shard in self.suspicions and not done.computed:
-            return replace(done, computed=done.reused, reused=0)
-        return done
+        """Retry a shard whose worker died, more carefully; False when that is of no use."""
+        failures = self.failures.setdefault(shard, ShardFailures())
+        policy = failures.add_death(self.job.run, shard)
+        if policy is not None:
+            self.submit(shard, policy)
+        return policy is not None
 
     def has(self, shard: int) -> bool:
         return shard in self.running.values()
 
     def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
-        """Each shard that ended, as it ends, with what it says or the exception of its worker."""
+        """Each shard as it ends, with its result or its exception."""
         for future in self.finished:
             shard = self.running.pop(future)
             try:
@@ -144,15 +143,15 @@ class _ShardQueue:
         self.client.cancel(list(self.running), force=True)
 
 
-def _run_survey(job: Job, layer: str, part: int) -> None:
+def _run_moments(job: Job, layer: str, part: int) -> None:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.turn:
-        survey_part(job, layer, part, plugin.load(worker))
+    with plugin.lock:
+        gather_moments(job, layer, part, plugin.load(worker))
 
 
-def _run_shard(job: Job, shard: int, care: RetryPolicy) -> ShardResult:
+def _run_shard(job: Job, shard: int, policy: RetryPolicy) -> ShardResult:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.turn:
-        return attribute_shard(job, shard, plugin.load(worker), care)
+    with plugin.lock:
+        return attribute_shard(job, shard, plugin.load(worker), policy)

@@ -1,4 +1,4 @@
-"""What an audit would take: a few images go through all of it, in a folder that is thrown away."""
+"""The time and storage of an audit, estimated from a few images in a temporary folder."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 import torch
 
-from models.classifier.classifier import load_classifier
+from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.settings import ModelSettings
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of
-from tasks.attribution.job import count_shards
-from tasks.attribution.layer_statistics import survey_part
+from tasks.attribution.job import Job, count_shards
+from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.execution.cluster import local_workers, move_to_device
-from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_survey
-from tasks.execution.run_shards import job_of, missing_surveys
+from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_layer_statistics
+from tasks.execution.run_shards import job_of, missing_moments
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import RunState
@@ -28,52 +29,71 @@ from tasks.runs.state import RunState
 BATCHES = 2  # measured, after one that warms up
 
 
-def estimate(asked: AuditRequest, model: ModelSettings, compute: ComputeSettings) -> str:
-    """Check everything that an audit checks first, measure, and say time and storage in words."""
+@dataclass(frozen=True)
+class _Measurement:
+    """What a few images cost; storage in bytes."""
+
+    images: int
+    computed: int  # images in `seconds`
+    seconds: float
+    stored: int  # without the donors, which are stored once
+    donors: int
+
+
+def estimate(request: AuditRequest, model: ModelSettings, compute: ComputeSettings) -> str:
+    """Make every check that an audit makes first, then estimate its time and storage."""
     classifier = load_classifier(model)
-    catalog = make_checked_catalog(asked, classifier)
-    size = compute.batch_size
+    catalog = make_checked_catalog(request, classifier)
+    identity = identity_of(catalog, classifier, request)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
-        first = catalog.take(_spread(len(catalog), (1 + BATCHES) * size))  # of all classes
-        pq.write_table(first, str(run.catalog), row_group_size=size)
-        identity = identity_of(catalog, classifier, asked)
+        sample = catalog.take(_spread_evenly(len(catalog), (1 + BATCHES) * compute.batch_size))
+        pq.write_table(sample, str(run.catalog), row_group_size=compute.batch_size)
         run.write_state(
             RunState(
                 schema_version=schema.VERSION,
                 identity=identity,
-                settings=asked.sections(),
+                settings=request.sections(),
                 model=model,
             )
         )
-        keep_donors(run, asked, identity, first)
-        plan_survey(run, asked, identity, first)
-        job = job_of(run, compute)
-        move_to_device(classifier, _device(), asked.attribution.memory_format)
+        keep_donors(run, request, identity, sample)
+        plan_layer_statistics(run, request, identity, sample)
+        move_to_device(classifier, _device(), request.attribution.memory_format)
         with _one_thread():
-            for layer, part in missing_surveys(job):
-                survey_part(job, layer, part, classifier)
-            attribute_shard(job, 0, classifier)
-            shards = range(1, count_shards(run))
-            start = time.perf_counter()
-            measured = sum(attribute_shard(job, shard, classifier).computed for shard in shards)
-            seconds = time.perf_counter() - start
-        once = run.donors.stat().st_size if run.donors.exists() else 0
-        stored = sum(path.stat().st_size for path in run.path.rglob("*.parquet")) - once
-    rows = min(len(catalog), (1 + BATCHES) * size)
-    images, workers = len(catalog), local_workers(compute)
-    donors = min(images, asked.interventions.pool)
-    if not measured:
+            measured = _measure(job_of(run, compute), classifier, len(sample))
+    donors = min(len(catalog), request.interventions.pool)
+    return _describe(measured, len(catalog), donors, local_workers(compute))
+
+
+def _measure(job: Job, classifier: Classifier, images: int) -> _Measurement:
+    """Compute every part of the run; its first shard warms up."""
+    run = job.run
+    for layer, part in missing_moments(job):
+        gather_moments(job, layer, part, classifier)
+    attribute_shard(job, 0, classifier)
+    start = time.perf_counter()
+    shards = range(1, count_shards(run))
+    computed = sum(attribute_shard(job, shard, classifier).computed for shard in shards)
+    seconds = time.perf_counter() - start
+    donors = run.donors.stat().st_size if run.donors.exists() else 0
+    stored = sum(path.stat().st_size for path in run.path.rglob("*.parquet")) - donors
+    return _Measurement(images, computed, seconds, stored, donors)
+
+
+def _describe(measured: _Measurement, images: int, donors: int, workers: int) -> str:
+    if not measured.computed:
         return f"{images:,} images; too few to estimate a time"
+    stored = (images * measured.stored + donors * measured.donors) / measured.images
     return (
-        f"{images:,} images, {measured / seconds:.1f} a second on one worker: about "
-        f"{images * seconds / measured / workers:.0f} s on {workers} workers, "
-        f"and {(images * stored + donors * once) / rows / 1e6:.1f} MB"
+        f"{images:,} images, {measured.computed / measured.seconds:.1f} a second on one worker: "
+        f"about {images * measured.seconds / measured.computed / workers:.0f} s on {workers} "
+        f"workers, and {stored / 1e6:.1f} MB"
     )
 
 
-def _spread(rows: int, count: int) -> list[int]:
-    """So many row numbers, even over all of them."""
+def _spread_evenly(rows: int, count: int) -> list[int]:
+    """Row numbers at even distances over all rows, and so over all classes."""
     count = min(rows, count)
     return [number * rows // count for number in range(count)]
 
@@ -84,7 +104,7 @@ def _device() -> str:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """As many as each worker of a local cluster has."""
+    """Compute with one thread, as each worker of a local cluster does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

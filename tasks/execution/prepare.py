@@ -1,4 +1,4 @@
-"""The beginning of a run: the catalog, checked against the model, and the run folder."""
+"""The start of a run: the catalog, checked against the model, and the run folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models.network.grid import Grid
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of, reading_digest
 from tasks.attribution.job import reader_of
-from tasks.attribution.layer_statistics import keep_survey, surveyed_layers
+from tasks.attribution.layer_statistics import keep_statistics_images, layers_with_statistics
 from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, make_catalog
@@ -42,21 +42,23 @@ log = logging.getLogger("sightline")
 
 
 def prepare_run(
-    asked: AuditRequest, model: FetchedModel, output: OutputSettings, settings: dict[str, Any]
+    request: AuditRequest, model: FetchedModel, output: OutputSettings, settings: dict[str, Any]
 ) -> RunFolder:
-    """Read the model and list the data; refuse what cannot work; write run.json, the catalog and
-    the donor pool. The settings are all of the audit's, for whoever reads the run."""
+    """Read the model, list the data, check both, and write what workers need to the run folder.
+
+    The settings are those of the whole audit: run.json keeps them to reproduce it.
+    """
     classifier = load_classifier(model.settings)
-    catalog = make_checked_catalog(asked, classifier)
-    identity = identity_of(catalog, classifier, asked)
+    catalog = make_checked_catalog(request, classifier)
+    identity = identity_of(catalog, classifier, request)
     run = RunFolder.at(output.folder)
     before = None if output.reuse is None else previous_run(output.reuse, run)
     donors = None
-    if exchanges(asked, identity):
-        donors = find_named_pool(asked.interventions, _specification(asked, identity), run)
+    if exchanges(request, identity):
+        donors = find_named_pool(request.interventions, _specification(request, identity), run)
     state = RunState(
         sightline=version("sightline"),
-        settings=settings | asked.sections(),
+        settings=settings | request.sections(),
         classes=classifier.classes,
         state="running",
         reuse=None if before is None else str(before.path),
@@ -66,74 +68,76 @@ def prepare_run(
     state = start_run(run, state, replace=output.replace)
     _keep_model(run, state, model, classifier)
     with write_whole(run.catalog) as file:
-        pq.write_table(catalog, file, row_group_size=asked.attribution.shard_size)
+        pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
     if before is not None:
-        plan_reuse(run, before, catalog, asked.attribution.shard_size)
-    keep_donors(run, asked, identity, catalog, donors or before)
-    plan_survey(run, asked, identity, catalog, before)
+        plan_reuse(run, before, catalog, request.attribution.shard_size)
+    keep_donors(run, request, identity, catalog, donors or before)
+    plan_layer_statistics(run, request, identity, catalog, before)
     return run
 
 
 def keep_donors(
     run: RunFolder,
-    asked: AuditRequest,
+    request: AuditRequest,
     identity: Identity,
     catalog: pa.Table,
     other: RunFolder | None = None,
 ) -> None:
-    """The run's donor pool: what is there, another run's, or a new one; none where nothing is
-    exchanged, and then nothing stays of exchanges that were asked for before."""
-    if not exchanges(asked, identity):
+    """Keep the run's donor pool, copy another run's, or choose a new one.
+
+    Where nothing is exchanged, exchanges of an earlier try are deleted.
+    """
+    if not exchanges(request, identity):
         run.forget_interventions()
         return
-    wanted = _specification(asked, identity)
-    if asked.interventions.donors is None and donor_specification(run) == wanted:
+    specification = _specification(request, identity)
+    if request.interventions.donors is None and donor_specification(run) == specification:
         return
-    if other is not None and donor_specification(other) == wanted:
+    if other is not None and donor_specification(other) == specification:
         copy_pool(run, other)
     else:
-        reader = reader_of(identity, asked.foreground)
-        choose_donors(run, catalog, asked.interventions, reader, wanted)
+        reader = reader_of(identity, request.foreground)
+        choose_donors(run, catalog, request.interventions, reader, specification)
 
 
-def exchanges(asked: AuditRequest, identity: Identity) -> bool:
-    """Are objects put on other backgrounds?"""
-    return asked.interventions.choice != "none" and identity.has_foreground
+def exchanges(request: AuditRequest, identity: Identity) -> bool:
+    """Does this audit put objects on other backgrounds?"""
+    return request.interventions.choice != "none" and identity.has_foreground
 
 
-def plan_survey(
+def plan_layer_statistics(
     run: RunFolder,
-    asked: AuditRequest,
+    request: AuditRequest,
     identity: Identity,
     catalog: pa.Table,
     other: RunFolder | None = None,
 ) -> None:
-    """Draw the images of the survey, where a method needs one, or take another run's."""
-    if surveyed_layers(find_methods(asked.attribution.methods), identity.layer):
+    """Choose the images of layer statistics where a method needs them, or copy another run's."""
+    if layers_with_statistics(find_methods(request.attribution.methods), identity.layer):
         preprocessing = identity.preprocessing.model_dump(mode="json")
         specification = digest(identity.model, reading_digest(identity, preprocessing))
-        keep_survey(run, catalog, specification, other)
+        keep_statistics_images(run, catalog, specification, other)
 
 
-def _specification(asked: AuditRequest, identity: Identity) -> str:
-    """Donors are kept as they are read; a model's mean and deviation come after."""
-    return pool_specification(asked.interventions, reading_digest(identity, identity.geometry))
+def _specification(request: AuditRequest, identity: Identity) -> str:
+    """Of the donors, which are stored before a model's mean and deviation apply."""
+    return pool_specification(request.interventions, reading_digest(identity, identity.geometry))
 
 
 def _keep_model(
     run: RunFolder, state: RunState, model: FetchedModel, classifier: Classifier
 ) -> None:
-    """Tell workers where the model lies; one from MLflow stays in the run folder for them."""
+    """Write the model's address to run.json; a model from MLflow is saved in the run folder."""
     settings = model.settings
     if model.origin:
-        if not (run.model / BUNDLE).is_file():  # another model has another identity
+        if not (run.model / BUNDLE).is_file():  # another model would be another identity
             save_bundle(run.model, classifier)
         settings = ModelSettings(address=str(run.model), allow_factory=settings.allow_factory)
     run.write_state(state.change(model=settings, model_origin=model.origin))
 
 
 def _shuffle(catalog: pa.Table) -> pa.Table:
-    """In an order that has nothing to do with classes: whole shards are tried and shown."""
+    """So that classes are spread: sanity checks and the page use whole shards."""
     return catalog.take(np.random.default_rng(0).permutation(len(catalog)))
 
 
@@ -143,9 +147,9 @@ def _describe_layer(grid: Grid | None) -> str:
     return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
 
 
-def make_checked_catalog(asked: AuditRequest, classifier: Classifier) -> pa.Table:
-    """The catalog, with all that can be known before the first image is computed said aloud."""
-    data, attribution = asked.data, asked.attribution
+def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Table:
+    """The catalog, with every check that is possible before the first image is computed."""
+    data, attribution = request.data, request.attribution
     log.info(
         "model: %s, %d classes, %s, pictures %s",
         classifier.architecture,
@@ -157,7 +161,7 @@ def make_checked_catalog(asked: AuditRequest, classifier: Classifier) -> pa.Tabl
     methods = find_methods(attribution.methods)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
     catalog = make_catalog(data, classifier.classes)
-    if asked.comparison is not None:
+    if request.comparison is not None:
         catalog = _shuffle(catalog)
     unlabelled = catalog["label"].null_count
     if attribution.target == "label" and unlabelled:
@@ -165,10 +169,10 @@ def make_checked_catalog(asked: AuditRequest, classifier: Classifier) -> pa.Tabl
             f"target label needs a label for each image; {unlabelled} of {len(catalog)} have none: "
             "label them, or use --target prediction"
         )
-    marked = pc.sum(pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())).as_py()
+    annotated = pc.sum(pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())).as_py()
     log.info(
         "data: %s images, %s with a label, %s with a foreground",
-        *(f"{n:,}" for n in (len(catalog), len(catalog) - unlabelled, marked)),
+        *(f"{n:,}" for n in (len(catalog), len(catalog) - unlabelled, annotated)),
     )
     for warning in check_catalog(catalog, data):
         log.warning(warning)

@@ -1,4 +1,4 @@
-"""The attribute stage: which shards are not finished, a cluster for them, and what it cost."""
+"""The attribute stage: finds unfinished shards, runs them on a cluster, and reports the cost."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tasks.attribution.fingerprints import marks_of
 from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.layer_statistics import (
     count_parts,
-    is_surveyed,
-    survey_mark,
-    surveyed_layers,
+    has_moments,
+    layers_with_statistics,
+    statistics_images_mark,
 )
 from tasks.attribution.retries import forget_notes
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
-from tasks.execution.cluster import count_workers, decode_threads, open_client, with_model
-from tasks.execution.dispatch import Progress, attribute_shards, survey_layers
+from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
+from tasks.execution.dispatch import Progress, attribute_shards, gather_layer_statistics
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
@@ -33,7 +33,7 @@ from tasks.storage.files import read_footer, remove_temporary_files
 def attribute_run(
     run: RunFolder, compute: ComputeSettings, scratch: str, on_progress: Callable[[Progress], None]
 ) -> CostSummary:
-    """Compute every part of the run that is not there; costs no cluster when all are."""
+    """Compute every missing part of the run; starts no cluster when nothing is missing."""
     job = job_of(run, compute)
     remove_temporary_files(run.path)
     progress = Progress(total=read_footer(run.catalog).num_rows)
@@ -47,10 +47,10 @@ def attribute_run(
     start, workers = time.perf_counter(), 0
     if unfinished:
         try:
-            with open_client(compute, scratch) as client, with_model(client, job):
+            with open_client(compute, scratch) as client, model_on_workers(client, job):
                 workers = count_workers(client)
-                start = time.perf_counter()  # without the start of the workers
-                survey_layers(client, job, list(missing_surveys(job)))
+                start = time.perf_counter()  # without starting the workers
+                gather_layer_statistics(client, job, list(missing_moments(job)))
                 attribute_shards(client, job, unfinished, progress, report)
         finally:
             remove_temporary_files(run.path)
@@ -72,7 +72,7 @@ def attribute_run(
 
 
 def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
-    """What workers need to know, from what the run folder says of itself."""
+    """What workers need to know, read from the run folder."""
     state = run.read_state()
     assert state.model is not None  # the run was prepared
     compares = "comparison" in state.settings
@@ -87,27 +87,27 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         interventions=state.section("interventions", InterventionSettings),
         foreground=state.section("foreground", ForegroundSettings),
         donors=donor_digest(run),
-        survey=survey_mark(run),
+        statistics_images=statistics_images_mark(run),
         comparison=state.section("comparison", ComparisonSettings) if compares else None,
     )
 
 
-def missing_surveys(job: Job) -> Iterator[tuple[str, int]]:
-    """Layers, and parts of the survey, whose moments are not there."""
+def missing_moments(job: Job) -> Iterator[tuple[str, int]]:
+    """Layers, and parts of their statistics, that are not computed yet."""
     methods = find_methods(job.attribution.methods)
-    for layer in surveyed_layers(methods, job.identity.layer):
+    for layer in layers_with_statistics(methods, job.identity.layer):
         for part in range(count_parts(job.run)):
-            if not is_surveyed(job, layer, part):
+            if not has_moments(job, layer, part):
                 yield layer, part
 
 
 def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
-    """The shards with a part that is not there; those that are finished count as reused."""
+    """The shards with a missing part; finished ones count as reused."""
     for shard in range(count_shards(job.run)):
         table = read_shard(job.run, shard)
         marks = marks_of(job, table)
-        voted = shard > 0 or has_donor_predictions(job)
-        if voted and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
+        ready = shard > 0 or has_donor_predictions(job)  # which shard 0 writes
+        if ready and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
             predicted = read_footer(job.run.part(PREDICTIONS, shard)).num_rows
             progress.reused += predicted
             progress.failed += len(table) - predicted
@@ -115,10 +115,10 @@ def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
             yield shard
 
 
-def _stop_at(most: int | None, progress: Progress) -> None:
-    if most is not None and progress.failed > most:
+def _stop_at(limit: int | None, progress: Progress) -> None:
+    if limit is not None and progress.failed > limit:
         raise UnfinishedRun(
-            f"{progress.failed} images failed, more than --max-failures {most}: see failures/ in "
+            f"{progress.failed} images failed, more than --max-failures {limit}: see failures/ in "
             f"the run folder; {progress.done} of {progress.total} images are kept, and the same "
             "command continues with a larger limit or with mended files"
         )

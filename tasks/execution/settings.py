@@ -6,15 +6,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ComputeSettings(BaseModel):
-    """Where the work is done. Changes no number."""
+    """Where the work is done. Does not change any number."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int | None = Field(
-        None, ge=1, description="Processes of the local Dask cluster; one a GPU, else one a core."
+        None,
+        ge=1,
+        description="Processes of the local Dask cluster; default: one per GPU, else per core.",
     )
     dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
-    batch_size: int = Field(16, ge=1, description="Images a forward pass.")
+    batch_size: int = Field(16, ge=1, description="Images per forward pass.")
     max_failures: int | None = Field(
-        None, ge=0, description="Stop, with everything so far kept, after more failures than this."
+        None,
+        ge=0,
+        description="Stop after more failures than this, keeping everything computed so far.",
     )

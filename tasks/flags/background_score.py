@@ -101,7 +101,7 @@ def _brought(interventions: pa.Table, said_BN: np.ndarray, votes: DonorPredictio
     count_B = pc.list_value_length(exchanged).to_numpy()
     image_E = np.repeat(np.arange(len(count_B)), count_B)
     names = interventions["donors"].combine_chunks().flatten().to_pylist()
-    donor_E = np.array([votes.places[name] for name in names], np.int64)
+    donor_E = np.array([votes.index[name] for name in names], np.int64)
     held_E = exchanged.flatten().to_numpy().astype(np.float64)
     weight_E = held_E * (1 - held_E) + FLOOR
     gained_E = log_odds(held_E) - said_BN[image_E, donor_E]

@@ -72,7 +72,7 @@ def _scores(table: pa.Table, places: dict[str, int], votes: DonorPredictions | N
     """NaN for images that were not intervened on."""
     there = table["exchanged"].is_valid().to_numpy(zero_copy_only=False)
     nothing = np.full(len(table), np.nan)
-    if votes is None or not len(votes.places) or not there.any():
+    if votes is None or not len(votes.index) or not there.any():
         return Scores(nothing, nothing, nothing, nothing)
     known = table.filter(pa.array(there))
     place_B = np.array([places[name] for name in known["prediction"].to_pylist()], np.int64)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow.compute as pc
 
-from tasks.attribution.batch import UNANSWERED
+from tasks.attribution.batch import PREDICT
 from tasks.compare.paired_images import read_alone, read_pair
 from tasks.compare.two_models import audited_model
 from tasks.gate.policy import Policy
@@ -65,7 +65,7 @@ def _count_unanswered(run: Run) -> int:
     for shard in run.shards:
         failures = run.part(FAILURES.of(PREDICTIONS.name), shard, ["row_id", "stage"])
         if failures is not None:
-            unanswered = failures.filter(pc.field("stage") == UNANSWERED)
+            unanswered = failures.filter(pc.field("stage") == PREDICT)
             found.update(unanswered["row_id"].to_pylist())
     return len(found)
 

@@ -1,4 +1,4 @@
-"""The run folder: where all of one audit lies, and what a part says of itself."""
+"""The run folder: the addresses of everything that one audit writes, and the marks of its parts."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from tasks.storage.files import open_parquet, read_footer, remove_folder, write_
 from tasks.storage.lock import LOCK
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
-SPECIFICATION = b"sightline.specification"  # of all that makes a row's numbers but the row
-TRANSIENT = b"sightline.transient"  # rows of the shard that a later run may still get
+SPECIFICATION = b"sightline.specification"  # of all that determines a row's numbers except the row
+TRANSIENT = b"sightline.transient"  # rows of the shard that a later try may still compute
 
 
 def digest(*parts: object) -> str:
-    """Names a specification: the same JSON values give the same 32 hexadecimal digits."""
+    """A name for a specification: the same JSON values give the same 32 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a part must carry to be the wanted one."""
+    """What identifies a part: one with another mark is computed again."""
 
     specification: str
     fingerprint: str
@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Addresses inside a run folder; nothing else spells them."""
+    """The addresses inside a run folder, defined here alone."""
 
     path: UPath
 
@@ -67,7 +67,8 @@ class RunFolder:
         return self.path / "donors.parquet"
 
     @property
-    def survey(self) -> UPath:
+    def statistics_images(self) -> UPath:
+        """The images that layer statistics are computed from."""
         return self.path / "survey.parquet"
 
     @property
@@ -93,12 +94,12 @@ class RunFolder:
 
     @property
     def reuse_plan(self) -> UPath:
-        """For each row of the catalog, the shard of the previous run that holds its key."""
+        """For each row of the catalog, the shard of the previous run that contains it."""
         return self.path / "reuse.parquet"
 
     @property
     def notes(self) -> UPath:
-        """What workers are about to do."""
+        """Batches that workers are about to read (tasks/attribution/retries.py)."""
         return self.path / "notes"
 
     @property
@@ -107,7 +108,7 @@ class RunFolder:
         return self.path / "model"
 
     def stage(self, stage: Stage | str) -> UPath:
-        """The folder of a stage, which its name, such as `maps/<method>`, says as well."""
+        """The folder of a stage; a string such as `maps/<method>` names it too."""
         return self.path / (stage if isinstance(stage, str) else stage.folder)
 
     def part(self, stage: Stage | str, index: int) -> UPath:
@@ -129,20 +130,20 @@ class RunFolder:
     def _read_json(self) -> dict[str, Any]:
         if not self.state.is_file():
             raise RunFolderError(
-                f"{self.path} is no run folder (it has no run.json): give --out of an audit"
+                f"{self.path} is not a run folder (it has no run.json): give the --out of an audit"
             )
         try:
-            found = json.loads(self.state.read_text())
+            content = json.loads(self.state.read_text())
         except ValueError as error:
             raise RunFolderError(
                 f"{self.state} is broken ({error}): delete the run (sightline remove), or --replace"
             ) from error
-        if not (isinstance(found, dict) and {"identity", "schema_version"} <= found.keys()):
+        if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
             raise RunFolderError(
-                f"{self.path} is no run folder (its run.json is not Sightline's): "
-                "give --out of an audit"
+                f"{self.path} is not a run folder (its run.json is not Sightline's): "
+                "give the --out of an audit"
             )
-        return found
+        return content
 
     def write_state(self, state: RunState) -> None:
         write_text(self.state, json.dumps(state.as_json(), indent=2) + "\n")
@@ -151,7 +152,7 @@ class RunFolder:
         self.write_state(self.read_state().change(**changes))
 
     def holds_run(self) -> bool:
-        """Does a run lie here, be its run.json broken or of another version?"""
+        """Is this a run, even one whose run.json is broken or of another version?"""
         try:
             self._read_json()
         except RunFolderError:
@@ -159,7 +160,7 @@ class RunFolder:
         return True
 
     def _is_half_written(self) -> bool:
-        """A run.json of ours that a crash of the machine broke: nothing else lies there."""
+        """Did a crash break our run.json? Then the folder contains nothing that is not ours."""
         if not self.state.is_file():
             return False
         try:
@@ -170,78 +171,78 @@ class RunFolder:
         return False
 
     def _contents(self) -> list[UPath]:
-        """All that a run writes, but run.json."""
-        inputs = (self.catalog, self.donors, self.survey, self.reuse_plan, self.notes, self.model)
+        """Everything that a run writes except run.json."""
+        inputs = (self.catalog, self.donors, self.statistics_images, self.reuse_plan)
         folders = (ESTIMATED, *(stage.folder for stage in STAGES))
-        return [*inputs, *map(self.stage, folders), *self._results()]
+        return [*inputs, self.notes, self.model, *map(self.stage, folders), *self._results()]
 
     def _results(self) -> list[UPath]:
-        """What follows from the parts."""
+        """What is derived from the parts."""
         files = (self.flags, self.duplicates, self.summary, self.report)
         return [*files, self.methods, self.methods_page]
 
     def erase(self) -> None:
-        """Delete what is ours, run.json last: what is left before that is still a run."""
-        _remove(*self._contents(), self.state)
+        """Delete what is ours, run.json last: until then the folder is still a run."""
+        _remove_existing(*self._contents(), self.state)
 
     def restart(self) -> None:
-        """Forget what follows from the parts: they may change from here on."""
+        """Delete what is derived from the parts: they may change from here on."""
         for path in self._results():
             path.unlink(missing_ok=True)
 
     def forget_interventions(self) -> None:
-        """Delete what earlier tries changed and predicted again."""
+        """Delete the interventions of earlier tries and everything computed from them."""
         stages = [stage for stage in STAGES if stage.intervenes]
         failures = filter(None, (stage.failures for stage in stages))
         estimated = (stage.from_estimates() for stage in stages)
-        _remove(self.donors, *map(self.stage, (*stages, *failures, *estimated)))
+        _remove_existing(self.donors, *map(self.stage, (*stages, *failures, *estimated)))
 
     def finish(self, page: UPath, text: str) -> None:
-        """The last word of a run: its page, and that all of it is there."""
+        """Write the run's page, then mark the run as finished."""
         write_text(page, text)
         self.update_state(state="finished")
 
 
-def _remove(*paths: UPath) -> None:
+def _remove_existing(*paths: UPath) -> None:
     for path in paths:
         if path.exists():
             remove_folder(path)
 
 
 def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunState:
-    """Create the run folder, or continue the same identity; another's is refused by field.
+    """Create the run folder, or continue the run there; refuses one with another identity.
 
-    Returns the state with what an earlier try left in it, as it is in run.json now.
+    Returns the state as it is in run.json now, with what an earlier try left in it.
     """
-    found = _continue(run, state.identity, replace)
-    known = {"id": uuid4().hex} | ({} if found is None else found.as_json())
-    state = RunState.model_validate(known | state.as_json())
+    earlier = _continue(run, state.identity, replace)
+    kept = {"id": uuid4().hex} | ({} if earlier is None else earlier.as_json())
+    state = RunState.model_validate(kept | state.as_json())
     run.write_state(state)
     return state
 
 
 def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
-    """The state of the run that is continued, ready for it; None where a new one begins."""
+    """The state of the run to continue, whose results are deleted; None where a new run starts."""
     if replace and _is_unreadable(run):
         run.erase()
         return None
-    found = _find_state(run)
-    if found is None:
+    state = _find_state(run)
+    if state is None:
         return None
-    differences = found.identity.describe_differences(identity)
+    differences = state.identity.describe_differences(identity)
     if differences and not replace:
         raise RunFolderError(
-            f"{run.path} holds another run ({differences}): give another --out, or --replace"
+            f"{run.path} contains another run ({differences}): give another --out, or --replace"
         )
     if differences:
         run.erase()
         return None
     run.restart()
-    return found
+    return state
 
 
 def _is_unreadable(run: RunFolder) -> bool:
-    """Does a run lie there whose state cannot be read?"""
+    """Is this a run whose state cannot be read?"""
     try:
         run.read_state()
     except RunFolderError:
@@ -250,18 +251,18 @@ def _is_unreadable(run: RunFolder) -> bool:
 
 
 def _find_state(run: RunFolder) -> RunState | None:
-    """What an earlier try left; refuses a folder that holds anything else."""
+    """The state that an earlier try left; refuses a folder that contains anything else."""
     if run.state.is_file():
         return run.read_state()
-    if run.path.exists() and not (run.path.is_dir() and _only_lock(run)):
+    if run.path.exists() and not (run.path.is_dir() and _has_only_lock(run)):
         raise RunFolderError(
-            f"{run.path} is not empty and no run folder: give an empty or a new --out"
+            f"{run.path} is neither empty nor a run folder: give an empty or a new --out"
         )
     return None
 
 
-def _only_lock(run: RunFolder) -> bool:
-    """The lock is the caller's own."""
+def _has_only_lock(run: RunFolder) -> bool:
+    """The caller holds it."""
     return all(path.name == LOCK for path in run.path.iterdir())
 
 
@@ -278,7 +279,7 @@ def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> 
 
 
 def is_finished(path: UPath, mark: Mark) -> bool:
-    """Is this part there, whole, of this mark, and without rows that may still succeed?"""
+    """Is this part complete, with this mark, and without rows that may still succeed?"""
     metadata = read_metadata(path)
     return (
         metadata.get(FINGERPRINT) == mark.fingerprint.encode() and metadata.get(TRANSIENT) == b"0"
@@ -286,7 +287,7 @@ def is_finished(path: UPath, mark: Mark) -> bool:
 
 
 def read_metadata(path: UPath) -> dict[bytes, bytes]:
-    """What a part says of itself; nothing when it is not there or not whole."""
+    """The metadata of a part; empty when it is missing or incomplete."""
     try:
         return read_footer(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
@@ -294,7 +295,7 @@ def read_metadata(path: UPath) -> dict[bytes, bytes]:
 
 
 def read_part(path: UPath, columns: list[str] | None = None) -> pa.Table | None:
-    """A part, or None when it is not there."""
+    """A part, or None when it is missing."""
     try:
         return open_parquet(path).read(columns=columns)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The runs that lie under a folder: what state each is in, and how much room it takes."""
+"""The runs under a folder: what state each is in, and how much storage it takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.storage.files import read_footer
 from tasks.storage.lock import owner_of
 
 State = Literal["running", "finished", "stopped"]
-DEEPEST = 4  # folders between the one that is asked for and a run
+MAX_DEPTH = 4  # folders between the one that is searched and a run
 
 
 @dataclass(frozen=True)
@@ -38,50 +38,52 @@ def find_runs(folder: str) -> Iterator[Entry]:
     """Every run under a folder, the folder itself included."""
     root = as_path(folder)
     if not root.is_dir():
-        raise UserError(f"folder {folder} not found: give the folder that your runs lie in")
-    for run in _run_folders(root, DEEPEST):
-        yield _entry(run)
+        raise UserError(f"folder {folder} not found: give the folder that contains your runs")
+    for run in _find_run_folders(root, MAX_DEPTH):
+        yield _describe(run)
 
 
 def entry_of(folder: str) -> Entry:
-    """The run that lies there; refuses what is none."""
-    run = RunFolder.at(folder)
-    if not run.holds_run():
-        run.read_state()  # says why it is none
-    return _entry(run)
+    """The run in this folder; refuses a folder that is not a run."""
+    return _describe(_find_run(folder))
 
 
 def remove_run(folder: str) -> None:
     """Delete a run with all that it wrote; refuses one that is being written."""
-    run = RunFolder.at(folder)
-    if not run.holds_run():
-        run.read_state()  # says why it is none
+    run = _find_run(folder)
     owner = owner_of(run.path)
     if owner is not None:
         raise UserError(f"{folder} is being written by {owner.describe()}: stop it first")
     run.erase()
     if is_local(run.path):
-        with suppress(OSError):  # what is not ours stays, and so does the folder then
+        with suppress(OSError):  # the folder stays when it contains files that are not ours
             run.path.rmdir()
 
 
-def _run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
+def _find_run(folder: str) -> RunFolder:
+    run = RunFolder.at(folder)
+    if not run.holds_run():
+        run.read_state()  # raises, with the reason
+    return run
+
+
+def _find_run_folders(folder: UPath, depth: int) -> Iterator[RunFolder]:
     run = RunFolder(folder)
     if run.holds_run():
         yield run
     elif depth:
         for inner in sorted(folder.iterdir(), key=str):
             if inner.is_dir() and not inner.name.startswith("."):
-                yield from _run_folders(inner, depth - 1)
+                yield from _find_run_folders(inner, depth - 1)
 
 
-def _entry(run: RunFolder) -> Entry:
+def _describe(run: RunFolder) -> Entry:
     state: RunState | None = None
     with suppress(RunFolderError):  # a broken run.json
         state = run.read_state()
     return Entry(
         path=str(run.path),
-        state=_state(run, None if state is None else state.state),
+        state=_state_of(run, state),
         images=read_footer(run.catalog).num_rows if run.catalog.is_file() else None,
         done=sum(read_footer(part).num_rows for part in run.parts(PREDICTIONS)),
         size=sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
@@ -90,7 +92,7 @@ def _entry(run: RunFolder) -> Entry:
     )
 
 
-def _state(run: RunFolder, known: str | None) -> State:
+def _state_of(run: RunFolder, state: RunState | None) -> State:
     if owner_of(run.path) is not None:
         return "running"
-    return "finished" if known == "finished" else "stopped"
+    return "finished" if state is not None and state.state == "finished" else "stopped"

@@ -21,7 +21,7 @@ from tasks.runs.stages import MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
 from tasks.storage.files import open_parquet, read_footer, read_table
 
-Figures = TypeVar("Figures", bound=BaseModel)
+Summary = TypeVar("Summary", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -48,48 +48,48 @@ class Run:
 
     @property
     def compares_methods(self) -> bool:
-        """Does it rank methods, where others audit a model?"""
+        """Does this run compare methods instead of auditing a model?"""
         return "comparison" in self.state.settings
 
-    def rivals(self) -> schema.MethodsSummary:
+    def methods_summary(self) -> schema.MethodsSummary:
         """The figures of a comparison of methods."""
         return self._read(self.folder.methods, schema.MethodsSummary)
 
     def part(
         self, stage: Stage | str, shard: int, columns: list[str] | None = None
     ) -> pa.Table | None:
-        """One part as it was written, or None where it is not there."""
+        """One part as it was written, or None where it is missing."""
         return read_part(self.folder.part(stage, shard), columns)
 
     def table(self, method: str | None = None) -> pa.Table:
-        """Predictions, a method's scores and the catalog: a row a prediction, in catalog order.
+        """Predictions, a method's scores and the catalog: one row per prediction, in catalog order.
 
-        A column of the user's with a name of ours is called `catalog.<name>`.
+        A user's column that has the name of one of ours is called `catalog.<name>`.
         """
-        self._know(method)
-        shards = [self._join(shard, method) for shard in self.shards]
-        there = [shard for shard in shards if shard is not None]
-        if not there:
+        self._check_method(method)
+        tables = [self._join(shard, method) for shard in self.shards]
+        predicted = [table for table in tables if table is not None]
+        if not predicted:
             raise UserError(f"run {self.folder.path} has no predictions yet")
-        return pa.concat_tables(there)
+        return pa.concat_tables(predicted)
 
     def maps(
         self, row_ids: Sequence[str], method: str, size: tuple[int, int] | None = None
     ) -> dict[str, np.ndarray]:
-        """float32 maps in their own units by row; absent where none could be made."""
-        self._know(method)
-        found = {}
-        wanted = pa.array(list(row_ids), pa.string())
+        """float32 maps by row, in their own units; rows without a map are left out."""
+        self._check_method(method)
+        maps = {}
+        ids = pa.array(list(row_ids), pa.string())
         for path in self.folder.parts(MAPS.of(method)):
-            file = open_parquet(path)  # maps of pixels are large: only parts that hold a row
-            if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], wanted)).as_py():
+            file = open_parquet(path)  # pixel maps are large: only parts with one of the rows
+            if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], ids)).as_py():
                 part = file.read()
-                found.update(_scale(part.filter(pc.is_in(part["row_id"], wanted))))
+                maps.update(_scale(part.filter(pc.is_in(part["row_id"], ids))))
         if size is not None:
-            found = {row_id: enlarge(map_hw, size) for row_id, map_hw in found.items()}
-        return found
+            maps = {row_id: enlarge(map_hw, size) for row_id, map_hw in maps.items()}
+        return maps
 
-    def _read(self, path: UPath, kind: type[Figures]) -> Figures:
+    def _read(self, path: UPath, kind: type[Summary]) -> Summary:
         if not path.is_file():
             raise UserError(
                 f"{self.folder.path} is not finished (no {path.name}): "
@@ -114,7 +114,7 @@ class Run:
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
         return join(joined, rows.rename_columns(names))
 
-    def _know(self, method: str | None) -> None:
+    def _check_method(self, method: str | None) -> None:
         if method is not None and method not in self.methods:
             raise UserError(
                 f"run {self.folder.path} has no maps of {method!r}{suggest(method, self.methods)}; "
@@ -123,14 +123,14 @@ class Run:
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """A run to read; refuses a folder that is none."""
+    """A run to read; refuses a folder that is not a run folder."""
     folder = RunFolder.at(path)
     return Run(folder, folder.read_state())
 
 
 def enlarge(map_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear, to rows and columns of a picture."""
-    import torch  # takes seconds, and tables need none of it
+    """Bilinear, to the rows and columns of a picture."""
+    import torch  # takes seconds to import, and tables do not need it
     from torch.nn import functional
 
     tensor_11hw = torch.from_numpy(map_hw)[None, None]
@@ -147,7 +147,7 @@ def _scale(part: pa.Table) -> dict[str, np.ndarray]:
 
 
 def join(left: pa.Table, right: pa.Table) -> pa.Table:
-    """Left outer join on row_id that keeps the left's order and takes any type of column."""
+    """Left outer join on row_id that keeps the left's order and accepts columns of any type."""
     index = pc.index_in(left["row_id"], right["row_id"].combine_chunks())
     for name in right.column_names:
         if name != "row_id":

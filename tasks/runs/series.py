@@ -1,4 +1,4 @@
-"""A series: runs of one deployment side by side, each in a folder that its time names."""
+"""A series: the runs of one deployment side by side, each in a folder named after its time."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from models.errors import UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
 
-BY_HAND = "by-hand"  # runs that no deployment started
-MOMENT = "%Y-%m-%dT%H-%M-%SZ"  # in the order of time when sorted as text
+BY_HAND = "by-hand"  # folder of the runs that no deployment started
+TIME_FORMAT = "%Y-%m-%dT%H-%M-%SZ"  # sorts by time as text
 
 
 def settle_folder(output: OutputSettings, deployment: str | None, when: datetime) -> OutputSettings:
-    """The same settings with the one folder that they mean for a run of this time.
+    """The same settings, with the run folder that a series has for a run at this time.
 
-    A run of a series takes the rows that did not change from the last finished one before it.
+    A run of a series reuses unchanged rows of the last finished run before it.
     """
     if output.series is None:
         return output
     series = as_path(output.series) / (deployment or BY_HAND)
-    run = str(series / when.astimezone(UTC).strftime(MOMENT))
+    run = str(series / when.astimezone(UTC).strftime(TIME_FORMAT))
     reuse = output.reuse or find_previous(series, run)
     return OutputSettings(run=run, replace=output.replace, reuse=reuse)
 
 
 def find_previous(series: UPath, run: str) -> str | None:
-    """The last finished run of the series before this one; None where it is the first."""
+    """The last finished run of the series before this one; None where there is none."""
     if not series.is_dir():
         return None
-    own = as_path(run).name
-    earlier = (path for path in series.iterdir() if path.name < own)
+    name = as_path(run).name
+    earlier = (path for path in series.iterdir() if path.name < name)
     for path in sorted(earlier, key=lambda path: path.name, reverse=True):
         if _is_finished(RunFolder(path)):
             return str(path)
@@ -43,5 +43,5 @@ def find_previous(series: UPath, run: str) -> str | None:
 def _is_finished(run: RunFolder) -> bool:
     try:
         return run.summary.is_file() and run.read_state().state == "finished"
-    except (UserError, OSError):  # no run folder, or one that cannot be read
+    except (UserError, OSError):  # not a run folder, or one that cannot be read
         return False

@@ -12,21 +12,21 @@ class OutputSettings(BaseModel):
 
     run: str | None = Field(None, description="Run folder to write.")
     series: str | None = Field(
-        None, description="Folder of a series: each run gets a folder of its own in it."
+        None, description="Folder of a series: each run gets its own folder in it."
     )
-    replace: bool = Field(False, description="Delete another run that lies there.")
+    replace: bool = Field(False, description="Delete another run in this folder.")
     reuse: str | None = Field(
-        None, description="Previous run: rows that are the same there are taken, not computed."
+        None, description="Previous run: its rows are reused where nothing changed."
     )
 
     @model_validator(mode="after")
-    def _is_one_place(self) -> OutputSettings:
+    def _is_one_folder(self) -> OutputSettings:
         if (self.run is None) == (self.series is None):
             raise ValueError("one folder is needed: give --out FOLDER or --series FOLDER")
         return self
 
     @property
     def folder(self) -> str:
-        """The run folder; a series has one for each run (tasks/runs/series.py)."""
+        """The run folder; of a series, settle_folder chooses it (tasks/runs/series.py)."""
         assert self.run is not None
         return self.run

@@ -1,4 +1,4 @@
-"""The stages of an audit: what each writes for a shard of the catalog, and in which folder."""
+"""The stages of an audit: which parts each writes, and in which folder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tasks import schema
 
 @dataclass(frozen=True)
 class Stage:
-    """A kind of part. A stage of each method is asked `.of(method)`, and lies in a folder each."""
+    """A kind of part. Some stages write parts per method: `.of(method)`, each in its own folder."""
 
-    name: str  # of its folder; old runs have the same
-    columns: pa.Schema | None = field(default=None, compare=False)  # None: its writer's own
+    name: str  # of its folder: old runs have the same one
+    columns: pa.Schema | None = field(default=None, compare=False)  # None: its writer has them
     intervenes: bool = False  # made from changed pictures
-    has_failures: bool = False  # keeps what failed beside its parts, and vouches for it
+    has_failures: bool = False  # has a failures folder, which is complete when its part is
     method: str = ""
-    estimated: bool = False  # as if annotated images had estimates alone, to judge these
+    estimated: bool = False  # made from estimates instead of annotations, to evaluate these
 
     def of(self, method: str) -> Stage:
         return replace(self, method=method)
@@ -27,7 +27,7 @@ class Stage:
         return replace(self, estimated=True)
 
     def is_one_of(self, *stages: Stage) -> bool:
-        """Of whatever method, and by whatever foregrounds."""
+        """With any method, from annotations or estimates."""
         return self.name in {stage.name for stage in stages}
 
     @property
@@ -38,7 +38,7 @@ class Stage:
 
     @property
     def failures(self) -> Stage | None:
-        """What failed in it; None for what vouches for no failure."""
+        """The stage of its failures; None where it keeps none."""
         if not self.has_failures or self.estimated:
             return None
         return FAILURES.of(self.method or self.name)
@@ -48,14 +48,14 @@ ESTIMATED = "estimated"  # folder
 
 PREDICTIONS = Stage("predictions", schema.PREDICTIONS, has_failures=True)
 FEATURES = Stage("features", schema.FEATURES)
-MAPS = Stage("maps", schema.maps_schema(1, 1), has_failures=True)  # of each method
-SCORES = Stage("scores", schema.SCORES)  # of each method
-FAITHFULNESS = Stage("merits", schema.MERITS)  # of each method
-SANITY = Stage("trials", schema.TRIALS)  # of each method
+MAPS = Stage("maps", schema.maps_schema(1, 1), has_failures=True)  # per method
+SCORES = Stage("scores", schema.SCORES)  # per method
+FAITHFULNESS = Stage("merits", schema.MERITS)  # per method
+SANITY = Stage("trials", schema.TRIALS)  # per method
 INTERVENTIONS = Stage("interventions", schema.INTERVENTIONS, intervenes=True, has_failures=True)
-DONOR_PREDICTIONS = Stage("votes", intervenes=True)  # one part a run
+DONOR_PREDICTIONS = Stage("votes", intervenes=True)  # one part per run
 FOREGROUNDS = Stage("foregrounds", schema.FOREGROUNDS)
-LAYER_STATISTICS = Stage("statistics")  # of each layer
+LAYER_STATISTICS = Stage("statistics")  # per layer
 FAILURES = Stage("failures", schema.FAILURES)  # of predictions, interventions, and each method
 
 STAGES = (

@@ -1,6 +1,6 @@
-"""What run.json says of a run: its identity, how far it is, and the settings it was asked with.
+"""The contents of run.json: a run's identity, its progress and its settings.
 
-Keys that a later version adds are kept as they are.
+Keys that a later version adds are kept unchanged.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ class Identity(BaseModel):
     preprocessing: Preprocessing
     layer: str | None
     target: Literal["prediction", "label"]
-    foreground: str  # the annotations' source
+    foreground: str  # source of the annotations
     polarity: Literal["foreground", "background"]
     orientation: Literal["upright", "stored"]
-    estimator: str | None  # digest of what marks foregrounds that nobody annotated
+    estimator: str | None  # digest of what estimates missing foregrounds
     numeric: dict[str, str]
     shard_size: int
 
     @property
     def has_foreground(self) -> bool:
-        """Is there any, annotated or estimated?"""
+        """Does any image have one, annotated or estimated?"""
         return self.foreground != "none" or self.estimator is not None
 
     @property
     def geometry(self) -> dict[str, Any]:
-        """What moves pixels; mean and deviation are the model's own."""
-        prepared = self.preprocessing.model_dump(mode="json")
-        return {name: prepared[name] for name in GEOMETRY}
+        """What moves pixels, without the mean and deviation that normalise them."""
+        preprocessing = self.preprocessing.model_dump(mode="json")
+        return {name: preprocessing[name] for name in GEOMETRY}
 
     def as_json(self, *names: str) -> dict[str, Any]:
-        """These fields, or all, as run.json keeps them and digests are made of them."""
-        kept = self.model_dump(mode="json")
-        return {name: kept[name] for name in names or kept}
+        """These fields, or all, as run.json keeps them; digests are computed from this."""
+        fields = self.model_dump(mode="json")
+        return {name: fields[name] for name in names or fields}
 
     def describe_differences(self, other: Identity) -> str:
-        """The fields of another identity that differ, with both values; empty where none does."""
+        """The fields that differ, with both values; empty where none does."""
         then, now = self.as_json(), other.as_json()
         return "; ".join(
             f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
@@ -64,25 +64,25 @@ class Identity(BaseModel):
 
 
 def numeric_policy(memory_format: str) -> dict[str, str]:
-    """How numbers are computed; the device that happened to do it is no part of it."""
+    """How numbers are computed; the device is deliberately not part of it."""
     return {"dtype": "float32", "memory_format": memory_format}
 
 
 class RunState(BaseModel):
-    """All of run.json. What was never set is not written."""
+    """All of run.json. Fields that were never set are not written."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str | None = None
     sightline: str = ""  # version that wrote it
-    settings: dict[str, dict[str, Any]]  # sections, for whoever reads the run
+    settings: dict[str, dict[str, Any]]  # by section, to reproduce the run
     classes: tuple[str, ...] = ()
     state: Literal["running", "finished"] = "running"
     reuse: str | None = None  # run folder that rows are taken from
     schema_version: int
     identity: Identity
-    model: ModelSettings | None = None  # where workers find it
-    model_origin: dict[str, str] = {}  # which version it is in MLflow
+    model: ModelSettings | None = None  # where workers load it from
+    model_origin: dict[str, str] = {}  # its version in MLflow
     mlflow: dict[str, str] = {}  # where the run was published
 
     @property
@@ -96,11 +96,11 @@ class RunState(BaseModel):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """What the attribution methods that were asked for are called, in their order."""
+        """Names of the attribution methods in the settings, in their order."""
         return tuple(method_names(self.settings["attribution"]["methods"]))
 
     def section(self, name: str, kind: type[Section]) -> Section:
-        """One section of the settings, in its own type."""
+        """One section of the settings, as its own type."""
         try:
             return kind.model_validate(self.settings[name])
         except (KeyError, ValidationError) as error:
@@ -110,10 +110,10 @@ class RunState(BaseModel):
             ) from error
 
     def change(self, **changes: object) -> RunState:
-        known = {name: value for name, value in self if name in self.model_fields_set}
-        return RunState.model_validate(known | changes)
+        fields = {name: value for name, value in self if name in self.model_fields_set}
+        return RunState.model_validate(fields | changes)
 
     def as_json(self) -> dict[str, Any]:
-        """What was set, in the order of the fields."""
-        kept = self.model_dump(mode="json")
-        return {name: value for name, value in kept.items() if name in self.model_fields_set}
+        """The fields that were set, in their order."""
+        fields = self.model_dump(mode="json")
+        return {name: value for name, value in fields.items() if name in self.model_fields_set}

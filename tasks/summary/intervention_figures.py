@@ -129,7 +129,7 @@ class _Exchanges:
 
     def are_alike(self, votes: DonorPredictions, index_B: Sequence[int]) -> np.ndarray:
         """Does the model predict the donor's picture as the image?"""
-        donor_E = np.array([votes.places[name] for name in self.donors], np.int64)
+        donor_E = np.array([votes.index[name] for name in self.donors], np.int64)
         alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(index_B)[self.image_E]
         return alike_E
 

@@ -76,7 +76,7 @@ def _results_of(run_folder: RunFolder) -> _Results:
     """Of an audit, or of a comparison of methods; refuses a run that is not finished."""
     run = open_run(run_folder.path)
     if run.compares_methods:
-        rivals = run.rivals()
+        rivals = run.methods_summary()
         files: tuple[UPath, ...] = (run_folder.methods, run_folder.methods_page)
         metrics, profile = metrics_of_methods(rivals), {"total": rivals.images}
         created, done = rivals.created, digest(rivals.model_dump(mode="json"))

@@ -42,7 +42,7 @@ def run(
 
 
 def test_it_leaves_figures_a_page_and_an_mlflow_run(run: Path) -> None:
-    summary = open_run(run).rivals()
+    summary = open_run(run).methods_summary()
     assert [row.method for row in summary.methods] == METHODS.split(",")
     page = (run / "methods.html").read_text(encoding="utf-8")
     assert "rise:masks=10" in page or "rise:" in page

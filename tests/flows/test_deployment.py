@@ -22,7 +22,7 @@ import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tasks.runs.series import MOMENT
+from tasks.runs.series import TIME_FORMAT
 from tests.support.waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -120,7 +120,7 @@ class Site:
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": now}}
         self.ask(f"/flow_runs/{run['id']}/set_state", state=state, force=True)
         time_of = datetime.fromisoformat(run["expected_start_time"])
-        return self.runs / time_of.strftime(MOMENT)
+        return self.runs / time_of.strftime(TIME_FORMAT)
 
 
 @pytest.fixture(scope="module")

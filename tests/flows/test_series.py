@@ -46,7 +46,7 @@ def test_a_series_by_hand_compares_each_run_with_the_one_before(
 def test_a_run_that_is_not_finished_is_not_compared(tmp_path: Path) -> None:
     done = invoke("compare", str(tmp_path), str(tmp_path))
     assert done.exit_code == 2
-    assert "is no run folder" in done.stderr
+    assert "is not a run folder" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_methods_are_compared_with_a_users_own(
     done = command("compare-methods", benchmark_folder, bundle, *more)
     assert done.exit_code == 0, done.stderr
     assert "own.py:saliency" in done.stdout
-    summary = open_run(run).rivals()
+    summary = open_run(run).methods_summary()
     ours, theirs = summary.methods
     assert (ours.method, theirs.method) == ("saliency", "own.py:saliency")
     assert theirs.figures == ours.figures

@@ -1,8 +1,8 @@
-"""The stages of an audit in one process, on Dask, without the servers of Prefect and MLflow.
+"""An audit on Dask as a process of its own, without the servers of Prefect and MLflow.
 
     python tests/support/audit_process.py DATA MASKS MODEL RUN
 
-For tests that kill it: it starts in seconds.
+For tests that kill it: it starts within seconds.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ METHODS = ("grad_cam_pp", "layer_cam")
 
 def main(images: str, masks: str, model: str, run: str) -> int:
     data = DataSettings(path=images, masks=masks)
-    address = ModelSettings(address=model)
+    settings = ModelSettings(address=model)
     attribution = AttributionSettings(methods=METHODS, shard_size=SHARD)
-    asked, output = AuditRequest(data, attribution), OutputSettings(run=run)
+    request, output = AuditRequest(data, attribution), OutputSettings(run=run)
     with hold_lock(run):
-        folder = prepare_run(asked, FetchedModel(address), output, {"model": address.model_dump()})
+        folder = prepare_run(
+            request, FetchedModel(settings), output, {"model": settings.model_dump()}
+        )
         try:
             compute = ComputeSettings(workers=2)
             cost = attribute_run(folder, compute, f"{Path(run).parent}/dask", lambda _: None)

@@ -69,7 +69,7 @@ def _print_methods(run: Run, as_json: bool) -> None:
     from flows.cli.output.methods import print_methods
 
     if as_json:
-        click.echo(run.rivals().model_dump_json(indent=2))
+        click.echo(run.methods_summary().model_dump_json(indent=2))
     else:
-        print_methods(run.rivals())
+        print_methods(run.methods_summary())
         click.echo(f"report:  {run.folder.methods_page}")

@@ -202,7 +202,7 @@ def test_a_version_is_one_wherever_an_answer_is_lost_or_the_try_dies(
 def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
     done = invoke("publish", str(tmp_path))
     assert done.exit_code == 2
-    assert "is no run folder (it has no run.json)" in done.stderr
+    assert "is not a run folder (it has no run.json)" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_logged_model_is_audited_by_its_alias(
             assert audited.exit_code == 0, audited.stderr
     assert addresses == ["mlflow:models:/scenes/1\n", "mlflow:models:/scenes/2\n"]
     assert audited.exit_code == 2  # the alias moved meanwhile
-    assert "holds another run (model was " in audited.stderr
+    assert "contains another run (model was " in audited.stderr
     shutil.rmtree(tmp_path / "run" / "model")  # version 1 is fetched again, computes nothing
     again = audit(server, benchmark_folder, tmp_path, "mlflow:models:/scenes/1")
     assert again.exit_code == 0, again.stderr

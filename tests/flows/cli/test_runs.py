@@ -60,7 +60,10 @@ def test_a_run_is_deleted_after_asking(runs: Path) -> None:
 
 
 def test_what_is_no_run_or_is_being_written_stays(runs: Path) -> None:
-    for folder, message in ((runs, "is no run folder"), (runs / "nowhere", "is no run folder")):
+    for folder, message in (
+        (runs, "is not a run folder"),
+        (runs / "nowhere", "is not a run folder"),
+    ):
         done = invoke("remove", str(folder), "--yes")
         assert done.exit_code == 2
         assert message in done.stderr

@@ -81,7 +81,7 @@ def every_image_unreadable(tmp_path: Path, options: list[str]) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.execution.cluster.REACHED", 1)
+    monkeypatch.setattr("tasks.execution.cluster.SCHEDULER_TIMEOUT", 1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
             2,
             "no Dask scheduler answers at tcp://127.0.0.1:9",
         ),
-        (a_folder_in_use, 2, "is not empty and no run folder"),
+        (a_folder_in_use, 2, "is neither empty nor a run folder"),
         (every_image_unreadable, 2, "none of 1 checked images can be used"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whole shards with transformers and with maps of pixels, from the address to the tables."""
+"""Whole shards with transformers and with pixel maps, from the model's address to the tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.methods.registry import LAYER_METHODS, PASS_METHODS
 from models.network.capture import capture
 from models.network.grid import Grid
 from tasks import schema
-from tasks.attribution.batch import explain_batch, explain_in_memory
+from tasks.attribution.batch import explain_batch, explain_within_memory
 from tasks.attribution.job import read_shard
 from tasks.attribution.plan import Plan
 from tasks.attribution.settings import AttributionSettings
@@ -40,8 +40,8 @@ def build():
     network.preprocessing = {{"resize": [32, 32], "crop": [32, 32]}}
     return network
 """
-GROUND = MaskReading("foreground", "upright")
-CELLS = {"swin": 8, "swin_v2": 8}  # a side; 4 of the others
+MASKS = MaskReading("foreground", "upright")
+CELLS = {"swin": 8, "swin_v2": 8}  # per side; the others have 4
 EVERY = AttributionSettings(methods=tuple(PASS_METHODS))
 
 
@@ -115,7 +115,7 @@ def test_maps_and_scores_of_pixels_are_those_of_one_pass_by_hand(
 
 
 def samples_of(run: RunFolder, preprocessing: Preprocessing) -> list[Sample]:
-    read = [read_sample(row, preprocessing, GROUND) for row in rows_of(read_shard(run, 0))]
+    read = [read_sample(row, preprocessing, MASKS) for row in rows_of(read_shard(run, 0))]
     return [sample for sample in read if isinstance(sample, Sample)]
 
 
@@ -151,11 +151,11 @@ def test_labels_are_explained_on_pixels_too(
     assert maps["target"].to_pylist() == labels.to_pylist()
 
 
-DEAF = """
+NO_GRADIENT = """
 import torch
 from tests.support.networks import TinyNet
 
-class Deaf(TinyNet):
+class NoGradient(TinyNet):
     classes = {classes!r}
     preprocessing = {{"crop": [32, 32]}}
 
@@ -165,15 +165,15 @@ class Deaf(TinyNet):
         return self.fc(self.last(x_BDhw).mean((2, 3)))
 
 def build():
-    return Deaf(4).eval()
+    return NoGradient(4).eval()
 """
 
 
 def test_a_network_without_a_gradient_of_the_picture_is_refused_before_the_first_image(
     data: DataSettings, tmp_path: Path
 ) -> None:
-    (tmp_path / "deaf.py").write_text(DEAF.format(classes=BENCHMARK.classes))
-    model = ModelSettings(address=f"{tmp_path / 'deaf.py'}:build", layer="last")
+    (tmp_path / "no_gradient.py").write_text(NO_GRADIENT.format(classes=BENCHMARK.classes))
+    model = ModelSettings(address=f"{tmp_path / 'no_gradient.py'}:build", layer="last")
     run_audit(tmp_path / "cams", data, model)
     with pytest.raises(UserError) as caught:
         run_audit(tmp_path / "run", data, model, EVERY)
@@ -186,30 +186,30 @@ def test_a_network_without_a_gradient_of_the_picture_is_refused_before_the_first
 def test_a_batch_that_does_not_fit_the_memory_is_halved(
     benchmark_folder: Path, bundle: Path
 ) -> None:
-    """As torch's allocators say it, when more than three pictures come at once."""
+    """With the error of torch's allocator, from more than three pictures on."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     samples = readable(benchmark_folder, classifier, 8)
     plan = Plan(classifier, AttributionSettings(), frozenset((PREDICTIONS, MAPS.of("grad_cam"))))
     whole, _ = explain_batch(plan, samples)
     sizes: list[int] = []
 
-    def narrow(_: object, given: tuple[torch.Tensor, ...]) -> None:
-        sizes.append(len(given[0]))
-        if len(given[0]) > 3:
+    def narrow(_: object, arguments: tuple[torch.Tensor, ...]) -> None:
+        sizes.append(len(arguments[0]))
+        if len(arguments[0]) > 3:
             torch.empty(1 << 60)  # the allocator's own refusal
 
     handle = classifier.network.register_forward_pre_hook(narrow)
     try:
-        parts = list(explain_in_memory(plan, samples))
+        parts = list(explain_within_memory(plan, samples))
     finally:
         handle.remove()
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
     assert all(failures == [] for _, failures in parts)
-    joined = pa.Table.from_batches([rows[PREDICTIONS] for rows, _ in parts])
-    assert joined["row_id"].to_pylist() == whole[PREDICTIONS]["row_id"].to_pylist()
+    table = pa.Table.from_batches([rows[PREDICTIONS] for rows, _ in parts])
+    assert table["row_id"].to_pylist() == whole[PREDICTIONS]["row_id"].to_pylist()
 
 
-def test_an_image_that_does_not_fit_alone_is_tried_again_later(
+def test_an_image_that_does_not_fit_alone_is_a_transient_failure(
     benchmark_folder: Path, bundle: Path
 ) -> None:
     classifier = load_classifier(ModelSettings(address=str(bundle)))
@@ -221,13 +221,13 @@ def test_an_image_that_does_not_fit_alone_is_tried_again_later(
 
     handle = classifier.network.register_forward_pre_hook(never)
     try:
-        parts = list(explain_in_memory(plan, samples))
+        parts = list(explain_within_memory(plan, samples))
     finally:
         handle.remove()
     assert [rows for rows, _ in parts] == [{}, {}]
     failures = [failure for _, failed in parts for failure in failed]
     assert [failure.kind for failure in failures] == ["transient", "transient"]
-    assert "does not fit the memory of cpu" in failures[0].message
+    assert "does not fit into the memory of cpu" in failures[0].message
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
@@ -243,7 +243,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
     plan = Plan(classifier, AttributionSettings(), frozenset((PREDICTIONS,)))
     try:
         with pytest.raises(RuntimeError, match="shapes do not match"):
-            list(explain_in_memory(plan, samples))
+            list(explain_within_memory(plan, samples))
     finally:
         handle.remove()
 
@@ -253,7 +253,7 @@ def readable(benchmark: Path, classifier: Classifier, count: int) -> list[Sample
     samples = []
     for index in range(count):
         row = Row(str(index), str(benchmark / f"images/test/{index:05d}.png"), None)
-        sample = read_sample(row, classifier.preprocessing, GROUND)
+        sample = read_sample(row, classifier.preprocessing, MASKS)
         assert isinstance(sample, Sample)
         samples.append(sample)
     return samples

@@ -1,4 +1,4 @@
-"""What makes a part: each field changes the fingerprints that it should, and no other."""
+"""What determines a part: each field changes the fingerprints that it should, and no other."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
         ("polarity", "background", {"features", "scores/grad_cam", "interventions"}),
     ],
 )
-def test_a_field_changes_the_parts_that_it_makes(
+def test_a_field_changes_the_parts_that_depend_on_it(
     job: Job, field: str, value: Any, changed: set[str]
 ) -> None:
     other = replace(job, identity=job.identity.model_copy(update={field: value}))
@@ -61,7 +61,7 @@ def test_a_field_changes_the_parts_that_it_makes(
     assert {stage for stage in before if before[stage] != after[stage]} == changed
 
 
-def test_an_estimator_changes_what_needs_a_foreground_and_judges_estimates(job: Job) -> None:
+def test_an_estimator_changes_what_needs_a_foreground_and_evaluates_estimates(job: Job) -> None:
     one, other = (
         marks(replace(job, identity=job.identity.model_copy(update={"estimator": name})), 0)
         for name in "ab"
@@ -72,7 +72,7 @@ def test_an_estimator_changes_what_needs_a_foreground_and_judges_estimates(job: 
     assert one.keys() == ALL | changed
 
 
-def test_donors_and_what_is_done_with_them_change_what_they_make(job: Job) -> None:
+def test_donors_and_their_settings_change_the_parts_made_with_them(job: Job) -> None:
     settings = InterventionSettings(others=2)
     for other, changed in (
         (replace(job, donors="another"), {"interventions", "scores/grad_cam"}),
@@ -91,7 +91,7 @@ def test_shards_have_fingerprints_of_their_own(job: Job) -> None:
         assert mark.specification == second[stage].specification
 
 
-def test_where_the_work_is_done_is_no_part_of_it(job: Job) -> None:
+def test_where_the_work_is_done_does_not_matter(job: Job) -> None:
     other = replace(job, batch_size=3, decode_threads=7)
     assert marks(job, 0) == marks(other, 0)
 

@@ -1,4 +1,4 @@
-"""Statistics of activations: surveyed once, the same in any parts, taken over by later runs."""
+"""Layer statistics: computed once, the same in any number of parts, reused by later runs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tasks.attribution import layer_statistics
 from tasks.attribution.job import reader_of
 from tasks.attribution.layer_statistics import (
     count_parts,
+    gather_moments,
     read_statistics,
-    survey_mark,
-    survey_part,
+    statistics_images_mark,
 )
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.dry_run import estimate
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of, missing_surveys
+from tasks.execution.run_shards import job_of, missing_moments
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import Sample, rows_of
 from tasks.runs.folder import RunFolder
@@ -39,7 +39,7 @@ from tasks.runs.settings import OutputSettings
 METHODS = ("iba", "iba:layer=stage2")
 
 
-def asked_of(benchmark: Path, sample: int = 20) -> AuditRequest:
+def request_of(benchmark: Path, sample: int = 20) -> AuditRequest:
     data = DataSettings(path=str(benchmark), split="test", sample=sample)
     return AuditRequest(data, AttributionSettings(methods=METHODS, shard_size=10))
 
@@ -51,23 +51,23 @@ def test_moments_of_batches_merge_to_those_of_all() -> None:
         .merge(Moments.of(value_BDhw[4:5]))
         .merge(Moments.of(value_BDhw[5:]))
     )
-    found = merged.statistics()
-    torch.testing.assert_close(found.mean_Dhw, value_BDhw.mean(0))
+    statistics = merged.statistics()
+    torch.testing.assert_close(statistics.mean_Dhw, value_BDhw.mean(0))
     expected_Dhw = value_BDhw.std(0).clamp(min=LEAST_DEVIATION)
-    torch.testing.assert_close(found.deviation_Dhw, expected_Dhw)
-    torch.testing.assert_close(found.active_Dhw, (value_BDhw > 0).any(0))
+    torch.testing.assert_close(statistics.deviation_Dhw, expected_Dhw)
+    torch.testing.assert_close(statistics.active_Dhw, (value_BDhw > 0).any(0))
 
 
-def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
+def test_statistics_are_those_of_the_activations_of_all_drawn_images(
     benchmark_folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layer_statistics, "PART", 8)  # three parts
     model = ModelSettings(address=str(bundle))
-    run, _ = attribute_in_process(tmp_path / "run", model, asked_of(benchmark_folder))
+    run, _ = attribute_in_process(tmp_path / "run", model, request_of(benchmark_folder))
     job = job_of(run, ComputeSettings())
     classifier = load_classifier(model)
     read = reader_of(run.read_state().identity, AuditRequest(DataSettings(path="")).foreground)
-    samples = [read(row) for row in rows_of(pq.read_table(str(run.survey)))]
+    samples = [read(row) for row in rows_of(pq.read_table(str(run.statistics_images)))]
     picture_NCHW = torch.stack([s.picture_CHW for s in samples if isinstance(s, Sample)])
     assert (len(picture_NCHW), count_parts(run)) == (20, 3)
     image_NCHW = classifier.preprocessing.normalise(picture_NCHW)
@@ -77,22 +77,22 @@ def test_statistics_are_those_of_the_activations_of_all_surveyed_images(
         torch.testing.assert_close(
             vars(read_statistics(job, layer)), vars(expected.statistics()), rtol=1e-3, atol=1e-4
         )
-    assert not list(missing_surveys(job))
+    assert not list(missing_moments(job))
 
 
-def test_a_later_run_takes_the_survey_over(
+def test_a_later_run_reuses_layer_statistics(
     benchmark_folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     model = ModelSettings(address=str(bundle))
-    first, _ = attribute_in_process(tmp_path / "first", model, asked_of(benchmark_folder))
+    first, _ = attribute_in_process(tmp_path / "first", model, request_of(benchmark_folder))
     output = OutputSettings(run=str(tmp_path / "second"), reuse=str(first.path))
-    second = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), output, {})
-    assert survey_mark(second) == survey_mark(first)
-    assert not list(missing_surveys(job_of(second, ComputeSettings())))
+    second = prepare_run(request_of(benchmark_folder, 24), FetchedModel(model), output, {})
+    assert statistics_images_mark(second) == statistics_images_mark(first)
+    assert not list(missing_moments(job_of(second, ComputeSettings())))
     alone = OutputSettings(run=str(tmp_path / "third"))
-    third = prepare_run(asked_of(benchmark_folder, 24), FetchedModel(model), alone, {})
-    assert survey_mark(third) != survey_mark(first)
-    assert len(list(missing_surveys(job_of(third, ComputeSettings())))) == 2  # a part of each layer
+    third = prepare_run(request_of(benchmark_folder, 24), FetchedModel(model), alone, {})
+    assert statistics_images_mark(third) != statistics_images_mark(first)
+    assert len(list(missing_moments(job_of(third, ComputeSettings())))) == 2  # one part per layer
 
 
 def test_too_few_readable_images_are_one_line(
@@ -100,25 +100,25 @@ def test_too_few_readable_images_are_one_line(
 ) -> None:
     model = ModelSettings(address=str(bundle))
     output = OutputSettings(run=str(tmp_path / "run"))
-    run = prepare_run(asked_of(benchmark_folder), FetchedModel(model), output, {})
-    rows = pq.read_table(str(run.survey))
+    run = prepare_run(request_of(benchmark_folder), FetchedModel(model), output, {})
+    rows = pq.read_table(str(run.statistics_images))
     broken = rows.set_column(1, "image", [["/nowhere.png"] * len(rows)])
     metadata = rows.schema.metadata
-    pq.write_table(broken.cast(rows.schema).replace_schema_metadata(metadata), str(run.survey))
+    pq.write_table(
+        broken.cast(rows.schema).replace_schema_metadata(metadata), str(run.statistics_images)
+    )
     job = job_of(RunFolder(UPath(run.path)), ComputeSettings())
     classifier = load_classifier(model)
-    for layer, part in missing_surveys(job):
-        survey_part(job, layer, part, classifier)
+    for layer, part in missing_moments(job):
+        gather_moments(job, layer, part, classifier)
     with pytest.raises(UserError, match="fewer than 2 images of the data can be read, and iba"):
         read_statistics(job, "stage3")
 
 
-def test_an_estimate_of_time_makes_a_survey_of_its_own(
-    benchmark_folder: Path, bundle: Path
-) -> None:
-    told = estimate(
-        asked_of(benchmark_folder),
+def test_a_dry_run_computes_its_own_layer_statistics(benchmark_folder: Path, bundle: Path) -> None:
+    text = estimate(
+        request_of(benchmark_folder),
         ModelSettings(address=str(bundle)),
         ComputeSettings(batch_size=4),
     )
-    assert re.fullmatch(r"20 images, .* a second on one worker: about .* MB", told)
+    assert re.fullmatch(r"20 images, .* a second on one worker: about .* MB", text)

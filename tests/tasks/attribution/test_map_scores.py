@@ -1,4 +1,4 @@
-"""Scores in Arrow: null where nothing can be said, and what the oracles say elsewhere."""
+"""Scores in Arrow: null where they are undefined, and as the oracles compute them elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_map_on_the_object_scores_one_and_an_even_map_lifts_one() -> None:
 
 
 def test_lift_is_compared_with_that_of_other_images_masks() -> None:
-    """A map of the middle, where objects stand in every picture, has lift and says nothing."""
+    """A map of the middle, where most objects are, has lift without looking at the picture."""
     middle_HW, corner_HW = torch.zeros(8, 8), torch.zeros(8, 8)
     middle_HW[2:6, 2:6] = 1
     corner_HW[:2, :2] = 1

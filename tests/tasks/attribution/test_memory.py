@@ -1,4 +1,4 @@
-"""How many pictures a pass may hold follows from what one keeps and from what is free."""
+"""How many pictures fit in a pass follows from what one of them keeps and what is free."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from tasks.attribution import memory
-from tasks.attribution.memory import MOST, kept_bytes, room_of
+from tasks.attribution.memory import MAX_PICTURES, kept_bytes, room_of
 from tests.support.networks import tiny_net
 
 CPU = torch.device("cpu")
 
 
 class Squares(nn.Module):
-    """Keeps its input for the way back, so many times."""
+    """Keeps its input for the gradient, this many times."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -41,15 +41,15 @@ def test_weights_are_not_counted() -> None:
 
 def test_room_is_what_half_of_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Squares(2)
-    monkeypatch.setattr(memory, "_free", lambda _: 21 * kept_bytes(network, (16, 16)))
+    monkeypatch.setattr(memory, "_free_bytes", lambda _: 21 * kept_bytes(network, (16, 16)))
     assert room_of(network, (16, 16), CPU) == 10
-    monkeypatch.setattr(memory, "_free", lambda _: 0)
+    monkeypatch.setattr(memory, "_free_bytes", lambda _: 0)
     assert room_of(network, (16, 16), CPU) == 1
 
 
 def test_a_small_network_has_all_the_room_that_is_of_use() -> None:
-    assert room_of(tiny_net(), (16, 16), CPU) == MOST
+    assert room_of(tiny_net(), (16, 16), CPU) == MAX_PICTURES
 
 
 def test_what_is_free_is_less_than_the_machine_has() -> None:
-    assert 0 < memory._free(CPU) < psutil.virtual_memory().total
+    assert 0 < memory._free_bytes(CPU) < psutil.virtual_memory().total

@@ -1,4 +1,4 @@
-"""A plain function as the model: methods that look at pictures alone serve it, others say so."""
+"""A plain function as the model: methods that need only pictures work, others are refused."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def model(folder: Path, text: str = FUNCTION) -> ModelSettings:
     )
 
 
-def asked(benchmark: Path, *methods: str) -> AuditRequest:
+def request_of(benchmark: Path, *methods: str) -> AuditRequest:
     data = DataSettings(path=str(benchmark), split="test", sample=12, labels="name")
     return AuditRequest(data, AttributionSettings(methods=methods, shard_size=12))
 
 
-def test_a_function_has_no_layer_and_is_found_so(tmp_path: Path) -> None:
+def test_a_function_has_no_layer(tmp_path: Path) -> None:
     classifier = load_classifier(model(tmp_path))
     assert classifier.grid is None
     assert classifier.layer is None
@@ -62,8 +62,8 @@ def test_a_function_has_no_layer_and_is_found_so(tmp_path: Path) -> None:
 def test_a_function_is_audited_by_methods_of_the_picture(
     benchmark_folder: Path, tmp_path: Path
 ) -> None:
-    wanted = asked(benchmark_folder, "saliency", "ibisa", "rise:masks=8")
-    run, cost = attribute_in_process(tmp_path / "run", model(tmp_path), wanted)
+    request = request_of(benchmark_folder, "saliency", "ibisa", "rise:masks=8")
+    run, cost = attribute_in_process(tmp_path / "run", model(tmp_path), request)
     summary = summarise(run, FlagSettings(method="ibisa"), cost)
     assert summary.images.predicted == 12
     assert summary.model.layer is None
@@ -91,7 +91,7 @@ def test_what_a_function_cannot_serve_is_one_line(
 ) -> None:
     with pytest.raises(UserError) as caught:
         attribute_in_process(
-            tmp_path / "run", model(tmp_path, text), asked(benchmark_folder, method)
+            tmp_path / "run", model(tmp_path, text), request_of(benchmark_folder, method)
         )
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)

@@ -11,7 +11,13 @@ from PIL import Image
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
-from tasks.attribution.retries import SILENT, RetryPolicy, ShardFailures, note, take_note
+from tasks.attribution.retries import (
+    DEATHS_WITHOUT_NOTE,
+    RetryPolicy,
+    ShardFailures,
+    take_note,
+    write_note,
+)
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
@@ -27,7 +33,7 @@ MODEL = '''
 import os, signal, torch
 
 class Deadly(torch.nn.Module):
-    """Dies of a white picture, as native code dies of a picture that it cannot bear."""
+    """Killed by a white picture, as native code can be by a malformed one."""
 
     classes = ("dark", "light")
     preprocessing = {"crop": [16, 16]}
@@ -63,37 +69,37 @@ def names(batches: object) -> list[list[str]]:
     return [[row.row_id for row in batch] for batch in batches]  # type: ignore[attr-defined]
 
 
-def test_batches_are_by_place_and_no_other_changes_when_a_row_is_taken_out() -> None:
+def test_removing_a_row_from_a_batch_changes_no_other_batch() -> None:
     assert names(RetryPolicy().batches(ROWS, 4)) == [list("0123"), list("4567"), list("89")]
-    care = RetryPolicy(noted=True, alone=frozenset("45"), guilty=frozenset("1"))
-    assert names(care.batches(ROWS, 4)) == [list("023"), list("67"), ["4"], ["5"], list("89")]
-    assert [failure.row_id for failure in care.failures(ROWS)] == ["1"]
+    policy = RetryPolicy(noted=True, alone=frozenset("45"), blamed=frozenset("1"))
+    assert names(policy.batches(ROWS, 4)) == [list("023"), list("67"), ["4"], ["5"], list("89")]
+    assert [failure.row_id for failure in policy.failures(ROWS)] == ["1"]
 
 
-def test_suspicion_narrows_from_the_note_to_one_row(tmp_path: Path) -> None:
-    run, suspicion = RunFolder.at(tmp_path), ShardFailures()
-    assert suspicion.after_death(run, 3) == RetryPolicy(noted=True)
-    note(run, 3, ROWS[4:8])
-    care = suspicion.after_death(run, 3)
-    assert care == RetryPolicy(noted=True, alone=frozenset("4567"))
-    for guilty in (frozenset(""), frozenset("6")):
-        note(run, 3, ROWS[6:7])
-        care = suspicion.after_death(run, 3)
-        assert care is not None
-        assert care.guilty == guilty
+def test_deaths_narrow_down_from_the_note_to_one_row(tmp_path: Path) -> None:
+    run, failures = RunFolder.at(tmp_path), ShardFailures()
+    assert failures.add_death(run, 3) == RetryPolicy(noted=True)
+    write_note(run, 3, ROWS[4:8])
+    policy = failures.add_death(run, 3)
+    assert policy == RetryPolicy(noted=True, alone=frozenset("4567"))
+    for blamed in (frozenset(""), frozenset("6")):
+        write_note(run, 3, ROWS[6:7])
+        policy = failures.add_death(run, 3)
+        assert policy is not None
+        assert policy.blamed == blamed
     assert take_note(run, 3) == []
 
 
 def test_a_shard_that_dies_without_a_note_is_given_up(tmp_path: Path) -> None:
-    run, suspicion = RunFolder.at(tmp_path), ShardFailures()
-    tries = [suspicion.after_death(run, 0) for _ in range(SILENT + 1)]
+    run, failures = RunFolder.at(tmp_path), ShardFailures()
+    tries = [failures.add_death(run, 0) for _ in range(DEATHS_WITHOUT_NOTE + 1)]
     assert tries[-1] is None
     assert None not in tries[:-1]
 
 
 @pytest.fixture
 def deadly(tmp_path: Path) -> tuple[Path, str]:
-    """24 grey pictures, number 13 white, and a model that dies of it."""
+    """24 grey pictures, number 13 white, and a model that is killed by it."""
     (tmp_path / "net.py").write_text(MODEL)
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -103,18 +109,18 @@ def deadly(tmp_path: Path) -> tuple[Path, str]:
     return folder, f"{tmp_path / 'net.py'}:build"
 
 
-def prepared(folder: Path, model: str, run: Path, limit: int | None = None) -> RunFolder:
+def prepare(folder: Path, model: str, run: Path, limit: int | None = None) -> RunFolder:
     data, settings = DataSettings(path=str(folder), limit=limit), ModelSettings(address=model)
     attribution = AttributionSettings(methods=("grad_cam",), shard_size=8)
-    asked, output = AuditRequest(data, attribution), OutputSettings(run=str(run))
-    return prepare_run(asked, FetchedModel(settings), output, {"model": settings.model_dump()})
+    request, output = AuditRequest(data, attribution), OutputSettings(run=str(run))
+    return prepare_run(request, FetchedModel(settings), output, {"model": settings.model_dump()})
 
 
-def test_the_guilty_image_is_found_and_the_others_are_computed(
+def test_the_image_that_kills_is_found_and_the_others_are_computed(
     deadly: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder, model = deadly
-    run = prepared(folder, model, tmp_path / "run")
+    run = prepare(folder, model, tmp_path / "run")
     one = ComputeSettings(workers=1, batch_size=4)
     cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
     # A shard whose worker died just after it was done is found done, and counts as reused.
@@ -141,7 +147,7 @@ def test_a_worker_that_comes_back_late_is_waited_for(
 ) -> None:
     """17 seconds late, where Dask waits for 15."""
     (tmp_path / "late.py").write_text(LATE.replace("FOLDER", repr(str(tmp_path))))
-    run = prepared(*deadly, tmp_path / "run")
+    run = prepare(*deadly, tmp_path / "run")
     with dask.config.set({"distributed.worker.preload": [str(tmp_path / "late.py")]}):
         one = ComputeSettings(workers=1, batch_size=4)
         cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
@@ -157,7 +163,7 @@ def test_too_many_failures_stop_the_run_and_keep_what_is_done(
     for index in range(4):
         (folder / f"{index:02d}.png").write_bytes(b"no picture")
     (folder / "13.png").unlink()
-    run = prepared(folder, model, tmp_path / "run")
+    run = prepare(folder, model, tmp_path / "run")
     strict = ComputeSettings(workers=1, batch_size=4, max_failures=3)
     with pytest.raises(UnfinishedRun, match="4 images failed, more than --max-failures 3"):
         attribute_run(run, strict, str(tmp_path / "dask"), lambda _: None)

@@ -1,4 +1,4 @@
-"""Only new or changed rows are computed; the others are taken as they were."""
+"""Only new or changed rows are computed; the others are reused unchanged."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class World:
         killed: bool = False,
         donors: RunFolder | None = None,
     ) -> tuple[RunFolder, list[ShardResult]]:
-        """A run, and what its shards say; killed: before the first of them."""
+        """A run, and the results of its shards; killed: before the first of them."""
         pictures = DataSettings(
             path=str(data or self.folder / "data/images/test"),
             masks=None if data else str(self.folder / "data/masks/test"),
@@ -71,10 +71,10 @@ class World:
             reuse=None if reuse is None else str(reuse.path),
             replace=replace,
         )
-        asked = AuditRequest(
+        request = AuditRequest(
             pictures, attribution, InterventionSettings(donors=donors and str(donors.path))
         )
-        run = prepare_run(asked, FetchedModel(model), output, {"model": model.model_dump()})
+        run = prepare_run(request, FetchedModel(model), output, {"model": model.model_dump()})
         self.read.clear()
         if killed:
             return run, []
@@ -89,11 +89,11 @@ def world(
 ) -> World:
     world = World(tmp_path, benchmark_folder, bundle)
 
-    def counted(row: Row, *how: object) -> object:
+    def count_read(row: Row, *how: object) -> object:
         world.read.append(Path(row.image).name)
         return read_sample(row, *how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tasks.pictures.samples, "read_sample", counted)
+    monkeypatch.setattr(tasks.pictures.samples, "read_sample", count_read)
     return world
 
 
@@ -108,16 +108,16 @@ def _is_floats(value: object) -> bool:
 
 
 def close(left: pa.Table, right: pa.Table) -> None:
-    """Equal but for the last digits, which depend on who shared a batch."""
+    """Equal except for the last digits, which depend on the other images of a batch."""
     assert left["row_id"].to_pylist() == right["row_id"].to_pylist()
     for mine, other in zip(left.to_pylist(), right.to_pylist(), strict=True):
         for name, value in mine.items():
             number = isinstance(value, float) or _is_floats(value)
-            wanted = pytest.approx(other[name], rel=2e-3, abs=2e-3) if number else other[name]
-            assert value == wanted, name
+            expected = pytest.approx(other[name], rel=2e-3, abs=2e-3) if number else other[name]
+            assert value == expected, name
 
 
-def test_new_rows_are_computed_and_old_ones_taken_in_the_order_of_the_catalog(
+def test_new_rows_are_computed_and_old_ones_reused_in_the_order_of_the_catalog(
     world: World,
 ) -> None:
     added = [world.pictures[index] for index in (0, 17, 40, 63)]
@@ -172,7 +172,7 @@ def test_one_more_method_computes_that_method_for_all(world: World) -> None:
     assert len(rows_of(run, "maps/layer_cam")) == 64
 
 
-def test_failures_that_stay_are_taken_and_others_tried_again(world: World) -> None:
+def test_permanent_failures_are_reused_and_transient_ones_tried_again(world: World) -> None:
     broken, away = world.pictures[2], world.pictures[4]
     broken.write_bytes(b"no picture")
     content = away.read_bytes()
@@ -196,16 +196,16 @@ def test_a_run_that_was_stopped_gives_what_it_has(world: World) -> None:
     assert sum(shard.computed for shard in done) == 24
 
 
-def test_what_is_no_other_run_is_refused(world: World) -> None:
+def test_a_folder_that_is_not_another_run_is_refused(world: World) -> None:
     run, _ = world.audit("before")
     with pytest.raises(UserError, match="is the run itself"):
         world.audit("before", reuse=run)
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         world.audit("run", reuse=RunFolder(run.path / "maps"))
 
 
 def test_a_previous_run_that_was_continued_and_killed_gives_no_old_rows(world: World) -> None:
-    """Its catalog knows the new picture, its parts still hold the old one."""
+    """Its catalog has the new picture, its parts still have the old one."""
     before, _ = world.audit("before")
     shutil.copy(world.pictures[3], world.pictures[5])
     world.audit("before", killed=True)
@@ -229,10 +229,10 @@ def test_other_labels_are_other_rows(world: World) -> None:
     assert "cactus" in rows_of(run, "predictions")["label"].to_pylist()
 
 
-def test_stamps_that_detect_no_change_are_not_trusted(
+def test_stamps_without_size_or_time_are_not_trusted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As those of a web server that sends neither sizes nor times."""
+    """As of a web server that reports neither sizes nor times."""
     monkeypatch.setattr(
         tasks.catalog.catalog, "read_stamps", lambda addresses: ["unknown"] * len(addresses)
     )
@@ -246,7 +246,7 @@ def test_stamps_that_detect_no_change_are_not_trusted(
 def test_a_wrong_previous_run_is_refused_before_anything_is_deleted(world: World) -> None:
     run, _ = world.audit("run")
     kept = sorted(run.path.rglob("*.parquet"))
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         world.audit("run", reuse=RunFolder(run.path / "maps"), shard_size=7, replace=True)
     assert sorted(run.path.rglob("*.parquet")) == kept
 

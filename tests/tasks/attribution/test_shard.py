@@ -279,7 +279,7 @@ def test_a_job_travels_to_a_worker(finished_run: RunFolder) -> None:
     assert again == job
 
 
-def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_told(
+def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_reported(
     benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
 ) -> None:
     data = shutil.copytree(benchmark_folder, tmp_path / "data")
@@ -287,11 +287,11 @@ def test_an_image_that_fails_for_one_more_method_keeps_its_prediction_and_is_tol
     model = ModelSettings(address=str(bundle))
     run = run_audit(tmp_path / "run", settings, model, AttributionSettings(methods=("grad_cam",)))
     job = replace(job_of(run, ALONE), attribution=AttributionSettings(methods=("layer_cam",)))
-    guilty = rows_of(read_shard(run, 0))[1].row_id
-    attribute_shard(job, 0, classifier, RetryPolicy(noted=True, guilty=frozenset({guilty})))
+    blamed = rows_of(read_shard(run, 0))[1].row_id
+    attribute_shard(job, 0, classifier, RetryPolicy(noted=True, blamed=frozenset({blamed})))
     reader = open_run(run.path)
     assert len(reader.table()) == 4
     assert pq.read_table(run.part("maps/layer_cam", 0)).num_rows == 3
     (failure,) = pq.read_table(run.part("failures/layer_cam", 0)).to_pylist()
-    assert (failure["row_id"], failure["stage"]) == (guilty, "worker")
+    assert (failure["row_id"], failure["stage"]) == (blamed, "worker")
     assert not run.part("failures/predictions", 0).exists()

@@ -1,4 +1,4 @@
-"""Dask for real: two processes, a model on each, and a shard or a model that is wrong."""
+"""A real Dask cluster: two processes, a model on each, and a shard or a model that is wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tasks.attribution.job import Job
 from tasks.execution.cluster import (
     decode_threads,
     local_workers,
+    model_on_workers,
     open_client,
     plugin_name,
-    with_model,
 )
 from tasks.execution.dispatch import Progress, attribute_shards
 from tasks.execution.run_shards import attribute_run, job_of
@@ -43,16 +43,16 @@ def plugins(client: Client, job: Job) -> list[bool]:
     return list(client.run(lambda dask_worker: name in dask_worker.plugins).values())
 
 
-def test_workers_compute_shards_and_forget_the_model(client: Client, copy: RunFolder) -> None:
+def test_workers_compute_shards_and_unload_the_model(client: Client, copy: RunFolder) -> None:
     shutil.rmtree(copy.path / "maps")
     job = job_of(copy, TWO)
     progress = Progress(total=64)
-    told = []
-    with with_model(client, job):
+    done = []
+    with model_on_workers(client, job):
         assert plugins(client, job) == [True, True]
-        attribute_shards(client, job, range(2), progress, lambda: told.append(progress.done))
+        attribute_shards(client, job, range(2), progress, lambda: done.append(progress.done))
     assert (progress.computed, progress.reused, progress.failed) == (64, 0, 0)
-    assert told[-1] == 64
+    assert done[-1] == 64
     assert progress.devices == {"cpu"}
     assert plugins(client, job) == [False, False]
 
@@ -62,8 +62,8 @@ def test_audits_that_share_a_cluster_keep_their_models_apart(
 ) -> None:
     other = RunFolder(Path(shutil.copytree(copy.path, tmp_path / "other")))
     first, second = job_of(copy, TWO), job_of(other, TWO)
-    with with_model(client, first):
-        with with_model(client, second):
+    with model_on_workers(client, first):
+        with model_on_workers(client, second):
             assert plugins(client, first) == plugins(client, second) == [True, True]
         assert plugins(client, first) == [True, True]
 
@@ -77,10 +77,10 @@ def test_threads_of_one_worker_take_turns(copy: RunFolder) -> None:
         LocalCluster(
             n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster,
-        Client(cluster, set_as_default=False) as crowded,
-        with_model(crowded, job),
+        Client(cluster, set_as_default=False) as threaded,
+        model_on_workers(threaded, job),
     ):
-        attribute_shards(crowded, job, range(2), progress, lambda: None)
+        attribute_shards(threaded, job, range(2), progress, lambda: None)
     assert progress.broken == 0
     assert progress.computed == 64
 
@@ -89,7 +89,7 @@ def test_a_worker_that_reads_another_model_is_refused(client: Client, copy: RunF
     job = job_of(copy, TWO)
     with (
         pytest.raises(UserError, match="reads another model at"),
-        with_model(
+        model_on_workers(
             client,
             replace(job, identity=job.identity.model_copy(update={"model": "another digest"})),
         ),
@@ -101,11 +101,11 @@ def test_a_shard_that_raises_does_not_stop_the_others(client: Client, copy: RunF
     shutil.rmtree(copy.path / "maps")
     (copy.path / "maps").mkdir()
     (copy.path / "maps" / "grad_cam").mkdir()
-    copy.part("maps/grad_cam", 0).mkdir()  # no part can take its place
+    copy.part("maps/grad_cam", 0).mkdir()  # no part can replace it
     (copy.part("maps/grad_cam", 0) / "x").touch()
     job = job_of(copy, TWO)
     progress = Progress(total=64)
-    with with_model(client, job):
+    with model_on_workers(client, job):
         attribute_shards(client, job, range(2), progress, lambda: None)
     assert progress.computed == 24
     assert progress.broken == 1
@@ -122,7 +122,7 @@ def test_a_run_that_is_not_finished_says_what_is_kept(copy: RunFolder, tmp_path:
 
 
 @pytest.mark.full
-def test_what_killed_workers_left_is_swept(copy: RunFolder, tmp_path: Path) -> None:
+def test_temporary_files_of_killed_workers_are_deleted(copy: RunFolder, tmp_path: Path) -> None:
     copy.part("maps/grad_cam", 1).unlink()
     left = copy.path / "maps/grad_cam/.part-00000.parquet.4711.tmp"
     left.touch()
@@ -135,6 +135,17 @@ def test_a_finished_run_needs_no_cluster(copy: RunFolder) -> None:
     nowhere = ComputeSettings(dask="tcp://127.0.0.1:9")
     cost = attribute_run(copy, nowhere, "unused", lambda _: None)
     assert (cost.computed, cost.reused, cost.images_per_second) == (0, 64, None)
+
+
+def test_a_shard_that_a_dead_worker_finished_counts_as_computed(
+    client: Client, copy: RunFolder
+) -> None:
+    """Its result is lost with the worker, and Dask runs it again by itself."""
+    job = job_of(copy, TWO)
+    progress = Progress(total=64)
+    with model_on_workers(client, job):
+        attribute_shards(client, job, range(2), progress, lambda: None)
+    assert (progress.computed, progress.reused, progress.devices) == (64, 0, set())
 
 
 def test_a_job_without_its_model_is_not_run(client: Client, copy: RunFolder) -> None:

@@ -1,7 +1,7 @@
 """Whatever is killed, slowed down or away for a while: after the last rerun every row is there.
 
-A schedule is a seed: some rounds of an audit, in each of which something happens at a random
-moment, and then quiet reruns. 5 schedules in `make test`, 200 in `make soak`.
+A schedule is a seed: some audits, during each of which something fails at a random moment, and
+then undisturbed reruns. 5 schedules in `make test`, 200 in `make soak`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tests.support.waiting import PATIENCE, wait_until
 
 IMAGES = 400
 FEW, MORE, MANY = range(1), range(1, 5), range(5, 205)
-NEAR = {pa.float16(): 1e-3, pa.float32(): 1e-5}  # an image computed alone shares no batch
+NEAR = {pa.float16(): 1e-3, pa.float32(): 1e-5}  # an image computed alone has other last digits
 
-Happening = Callable[["Audit", random.Random], None]
+Failure = Callable[["Audit", random.Random], None]
 
 
 class Audit:
-    """One process of the stages, its workers, and how far it is."""
+    """One process that runs an audit, its workers, and its progress."""
 
     def __init__(self, world: World, run: Path) -> None:
         self.world, self.run = world, run
@@ -53,19 +53,19 @@ class Audit:
         return []
 
     def reach(self, parts: int) -> bool:
-        """Wait until so many shards are done; False when it ended before."""
+        """Wait until this many shards are done; False when the process ended before."""
         while self.parts < parts and self.process.poll() is None:
             time.sleep(0.02)
         return self.process.poll() is None
 
     def end(self) -> int:
-        _, told = self.process.communicate(timeout=PATIENCE)
-        assert "Traceback" not in told, told
+        _, errors = self.process.communicate(timeout=PATIENCE)
+        assert "Traceback" not in errors, errors
         return self.process.returncode
 
 
 class World:
-    """Pictures with masks, a model, and the rows of an audit that nothing happened to."""
+    """Pictures with masks, a model, and the rows of an undisturbed audit."""
 
     def __init__(self, folder: Path, benchmark: Path, bundle: Path) -> None:
         self.folder = folder
@@ -86,21 +86,21 @@ def world(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPat
     return World(tmp_path_factory.mktemp("world"), benchmark_folder, bundle)
 
 
-def a_worker_is_killed(audit: Audit, chance: random.Random) -> None:
+def kill_a_worker(audit: Audit, chance: random.Random) -> None:
     for worker in chance.sample(audit.workers, min(1, len(audit.workers))):
         with suppress(psutil.NoSuchProcess):
             worker.kill()
 
 
-def the_run_is_killed(audit: Audit, _: random.Random) -> None:
+def kill_the_run(audit: Audit, _: random.Random) -> None:
     audit.process.kill()
 
 
-def the_run_is_stopped_politely(audit: Audit, _: random.Random) -> None:
+def interrupt_the_run(audit: Audit, _: random.Random) -> None:
     audit.process.send_signal(2)
 
 
-def a_worker_is_slow(audit: Audit, chance: random.Random) -> None:
+def slow_a_worker_down(audit: Audit, chance: random.Random) -> None:
     for worker in chance.sample(audit.workers, min(1, len(audit.workers))):
         with suppress(psutil.NoSuchProcess):
             worker.suspend()
@@ -108,28 +108,28 @@ def a_worker_is_slow(audit: Audit, chance: random.Random) -> None:
             worker.resume()
 
 
-def the_pictures_are_away(audit: Audit, chance: random.Random) -> None:
+def move_the_pictures_away(audit: Audit, chance: random.Random) -> None:
     away = audit.world.images.with_name("elsewhere")
     audit.world.images.rename(away)
     time.sleep(chance.uniform(0.1, 0.5))
     away.rename(audit.world.images)
 
 
-def the_disk_is_full(audit: Audit, chance: random.Random) -> None:
-    """No worker can write more than some bytes; the disk of the next run has room again."""
+def fill_the_disk(audit: Audit, chance: random.Random) -> None:
+    """No worker can write more than a few bytes; the next run has a disk with space again."""
     most = chance.choice((0, 1000, 5000))
     for worker in audit.workers:
         with suppress(psutil.NoSuchProcess):
             worker.rlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
-HAPPENINGS: tuple[Happening, ...] = (
-    a_worker_is_killed,
-    the_run_is_killed,
-    the_run_is_stopped_politely,
-    a_worker_is_slow,
-    the_pictures_are_away,
-    the_disk_is_full,
+FAILURES: tuple[Failure, ...] = (
+    kill_a_worker,
+    kill_the_run,
+    interrupt_the_run,
+    slow_a_worker_down,
+    move_the_pictures_away,
+    fill_the_disk,
 )
 
 
@@ -148,9 +148,9 @@ def test_after_the_last_rerun_every_row_is_there(seed: int, world: World, tmp_pa
     shards = -(-IMAGES // audit_process.SHARD)
     for _ in range(chance.choice((1, 1, 2))):
         audit = Audit(world, run)
-        for happening in chance.choices(HAPPENINGS, k=chance.choice((1, 1, 2))):
+        for fail in chance.choices(FAILURES, k=chance.choice((1, 1, 2))):
             if audit.reach(audit.parts + chance.randrange(shards // 2)):
-                happening(audit, chance)
+                fail(audit, chance)
         audit.end()
     codes = []
     for _ in range(3):
@@ -164,7 +164,7 @@ def test_after_the_last_rerun_every_row_is_there(seed: int, world: World, tmp_pa
     assert not (run / "lock").exists()
     assert not (run / "notes").exists()
     assert not (run / "failures").exists() or not any((run / "failures").rglob("*.parquet"))
-    assert no_process_knows(run)
+    assert no_process_remains(run)
 
 
 def transient(run: Path) -> bool:
@@ -175,7 +175,7 @@ def transient(run: Path) -> bool:
 
 
 def same_rows(run: Path, other: Path) -> bool:
-    """Every part of both, decoded: the same rows in the same order, numbers as near as they can."""
+    """Every part of both, decoded: the same rows in the same order, numbers within rounding."""
     parts = sorted(path.relative_to(other) for path in other.rglob("*.parquet"))
     assert parts == sorted(path.relative_to(run) for path in run.rglob("*.parquet"))
     for part in parts:
@@ -211,8 +211,8 @@ def _flat(column: pa.ChunkedArray) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def no_process_knows(run: Path) -> bool:
-    """Nobody still works on this run: workers of the dead go within seconds."""
+def no_process_remains(run: Path) -> bool:
+    """No process still works on this run: workers of killed runs end within seconds."""
     return wait_until(lambda: not any(str(run) in command for command in _commands()))
 
 

@@ -16,7 +16,7 @@ from tasks.flags.background_score import FLOOR, LEAST, log_odds, score_images, t
 
 DONORS = ("a", "b", "c", "d")
 VOTES = DonorPredictions(
-    places={name: place for place, name in enumerate(DONORS)},
+    index={name: place for place, name in enumerate(DONORS)},
     content_N=np.array(["of a", "of b", "of c", "of d"], object),
     prediction_N=np.array([0, 0, 1, 1]),
     probability_NK=np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.4, 0.6]], np.float32),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.attribution.batch import UNANSWERED
+from tasks.attribution.batch import PREDICT
 from tasks.gate.decide import decide, still_holds
 from tasks.gate.policy import Policy, read_policy
 from tasks.pictures.samples import Failure
@@ -32,7 +32,7 @@ def unanswering(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
     """An audit in which 5 images have no answer, each listed twice, and 2 could not be read."""
     run = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "run"))
     rows = pq.read_table(str(run.catalog))["row_id"].to_pylist()[:5]
-    failures = [asdict(Failure(row, UNANSWERED, "permanent", "", "")) for row in rows + rows]
+    failures = [asdict(Failure(row, PREDICT, "permanent", "", "")) for row in rows + rows]
     part = run.part("failures/predictions", 0)
     part.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(failures, FAILURES), str(part))

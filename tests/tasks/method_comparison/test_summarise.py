@@ -123,7 +123,7 @@ def test_the_summary_holds_every_figure_and_recommends(
         assert row.cost.seconds is not None
         assert row.cost.seconds > 0
     assert summary.recommended is None or f"Use {summary.recommended}" in summary.sentence
-    assert open_run(found[0].path).rivals() == summary
+    assert open_run(found[0].path).methods_summary() == summary
 
 
 def test_the_catalog_is_mixed_so_that_shards_hold_all_classes(found: Found) -> None:

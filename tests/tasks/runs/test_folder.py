@@ -1,4 +1,4 @@
-"""Parts are whole or absent, and a run folder belongs to one identity."""
+"""Parts are complete or absent, and a run folder belongs to one identity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE = pa.table({"row_id": ["a", "b"]})
 
 
 def start(path: Path, model: str = "m1", replace: bool = False) -> RunFolder:
-    """A run of this model, begun or continued."""
+    """A run of this model, new or continued."""
     identity = Identity(
         catalog="c",
         model=model,
@@ -106,22 +106,22 @@ def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:
     assert (run.path / "kept").exists()
 
 
-def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+def test_a_file_is_not_a_run_folder(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(RunFolderError, match="is not empty and no run folder"):
+    with pytest.raises(RunFolderError, match="is neither empty nor a run folder"):
         start(tmp_path / "run")
 
 
 def test_a_folder_with_other_things_is_never_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     for replace in (False, True):
-        with pytest.raises(RunFolderError, match="is not empty and no run folder"):
+        with pytest.raises(RunFolderError, match="is neither empty nor a run folder"):
             start(tmp_path, replace=replace)
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_reading_what_is_no_run_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="is no run folder"):
+def test_reading_a_folder_that_is_not_a_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="is not a run folder"):
         RunFolder(tmp_path).read_state()
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunFolderError, match=r"run\.json is broken"):
@@ -133,7 +133,7 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1}) != digest({"a": "1"})
 
 
-def test_somebody_elses_run_json_is_no_run(tmp_path: Path) -> None:
+def test_a_run_json_of_another_program_is_not_a_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"scripts": 1}')
     (tmp_path / "thesis").mkdir()
     for replace in (False, True):
@@ -153,7 +153,7 @@ def test_a_run_whose_state_was_half_written_can_be_replaced(tmp_path: Path) -> N
     assert run.read_state().identity.model == "m1"
 
 
-def test_continuing_forgets_what_follows_from_the_parts(tmp_path: Path) -> None:
+def test_continuing_deletes_what_is_derived_from_the_parts(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     run.finish(run.report, "<html>")
     start(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A run can be read: by our reader, and by anyone's without it."""
+"""A run can be read: by our reader, and without it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import pytest
 from models.classifier.settings import ModelSettings
 from models.errors import RunFolderError, UserError
 from tasks.catalog.settings import DataSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import enlarge, open_run
+from tasks.runs.reader import enlarge
 from tests.support.audits import run_audit
 
 
-def test_predictions_and_scores_come_as_one_table(finished_run: RunFolder) -> None:
+def test_predictions_and_scores_are_one_table(finished_run: RunFolder) -> None:
     table = open_run(finished_run.path).table("grad_cam_pp")
     assert len(table) == 64
     assert {"row_id", "group", "label", "prediction", "lift", "pointing"} <= set(table.column_names)
@@ -28,7 +29,7 @@ def test_predictions_and_scores_come_as_one_table(finished_run: RunFolder) -> No
     assert table["lift"].to_pylist()[40:] == scores["lift"].to_pylist()
 
 
-def test_maps_come_by_row_scaled_and_enlarged(finished_run: RunFolder) -> None:
+def test_maps_are_by_row_scaled_and_enlarged(finished_run: RunFolder) -> None:
     run = open_run(finished_run.path)
     row_ids = ["images/test/00050.png", "images/test/00002.png"]
     native = run.maps(row_ids, "layer_cam")
@@ -59,11 +60,11 @@ def test_duckdb_and_pandas_read_the_parts_without_us(finished_run: RunFolder) ->
     assert len(frame) == 64
 
 
-def test_what_is_not_there_is_named(finished_run: RunFolder, tmp_path: Path) -> None:
+def test_a_missing_method_or_run_is_named(finished_run: RunFolder, tmp_path: Path) -> None:
     run = open_run(finished_run.path)
     with pytest.raises(UserError, match=r"has no maps of 'gradcam' \(did you mean 'grad_cam"):
         run.maps(["a"], "gradcam")
-    with pytest.raises(RunFolderError, match="is no run folder"):
+    with pytest.raises(RunFolderError, match="is not a run folder"):
         open_run(tmp_path)
 
 

@@ -35,17 +35,17 @@ def test_the_previous_run_is_the_last_finished_one_before(
     assert find_previous(as_path(series), folders[1]) == folders[0]
 
 
-def test_a_time_means_one_folder_in_every_zone() -> None:
+def test_a_time_gives_one_folder_in_every_zone() -> None:
     output = OutputSettings(series="runs", replace=True, reuse="other")
     berlin = datetime(2026, 11, 21, 3, 0, 0, 123456, timezone(timedelta(hours=1)))
-    found = settle_folder(output, None, berlin)
-    assert found.folder == str(Path("runs/by-hand/2026-11-21T02-00-00Z").absolute())
-    assert (found.replace, found.reuse) == (True, "other")
+    settled = settle_folder(output, None, berlin)
+    assert settled.folder == str(Path("runs/by-hand/2026-11-21T02-00-00Z").absolute())
+    assert (settled.replace, settled.reuse) == (True, "other")
     alone = OutputSettings(run="here")
     assert settle_folder(alone, "nightly", berlin) is alone
 
 
-@pytest.mark.parametrize("given", [{}, {"run": "a", "series": "b"}])
-def test_one_folder_is_named(given: dict[str, str]) -> None:
+@pytest.mark.parametrize("folders", [{}, {"run": "a", "series": "b"}])
+def test_exactly_one_folder_is_required(folders: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="give --out FOLDER or --series FOLDER"):
-        OutputSettings(**given)
+        OutputSettings(**folders)

@@ -1,4 +1,4 @@
-"""Where each stage lies, and what goes with it."""
+"""The folder of each stage, and its failures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_stage_has_a_folder(stage: Stage, folder: str) -> None:
         (FEATURES, None),
     ],
 )
-def test_failures_lie_beside_what_vouches_for_them(stage: Stage, failures: Stage | None) -> None:
+def test_stages_that_keep_failures_name_their_folder(stage: Stage, failures: Stage | None) -> None:
     assert stage.failures == failures
 
 

@@ -1,4 +1,4 @@
-"""run.json as it always was: every key in its place, and those of other versions kept."""
+"""run.json: its keys, their order, and the keys of other versions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from models.errors import RunFolderError
 from tasks.attribution.settings import AttributionSettings
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.inventory import entry_of, remove_run
-from tasks.runs.reader import open_run
 
 KEYS = (
     *("id", "sightline", "settings", "classes", "state", "reuse", "schema_version", "identity"),
@@ -32,12 +32,12 @@ def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
 
 def change(run: RunFolder, **changes: object) -> None:
     """As another version would have written it."""
-    known = json.loads(run.state.read_text())
-    identity = known["identity"] | changes.pop("identity", {})
-    run.state.write_text(json.dumps(known | changes | {"identity": identity}))
+    state = json.loads(run.state.read_text())
+    identity = state["identity"] | changes.pop("identity", {})
+    run.state.write_text(json.dumps(state | changes | {"identity": identity}))
 
 
-def test_the_keys_stand_in_their_order(run: RunFolder) -> None:
+def test_the_keys_are_in_order(run: RunFolder) -> None:
     state = json.loads(run.state.read_text())
     assert tuple(state) == KEYS
     assert tuple(state["identity"]) == IDENTITY
@@ -58,14 +58,14 @@ def test_keys_of_a_later_version_are_kept(run: RunFolder) -> None:
     assert open_run(run.path).state.state == "finished"
 
 
-def test_another_identity_is_told_by_field_even_of_a_later_version(run: RunFolder) -> None:
+def test_another_identity_is_described_by_field_even_of_a_later_version(run: RunFolder) -> None:
     before = run.read_state().identity
     change(run, identity={"colour": "grey"})
     assert before.describe_differences(run.read_state().identity) == "colour was None, is 'grey'"
     assert not before.describe_differences(before)
 
 
-def test_a_state_that_cannot_be_understood_is_one_line(run: RunFolder) -> None:
+def test_a_state_that_cannot_be_read_is_one_line(run: RunFolder) -> None:
     change(run, identity={"shard_size": "many"})
     with pytest.raises(RunFolderError, match=r"another version .*identity.shard_size") as raised:
         open_run(run.path)
@@ -75,7 +75,7 @@ def test_a_state_that_cannot_be_understood_is_one_line(run: RunFolder) -> None:
     assert not run.path.exists()
 
 
-def test_settings_are_read_in_their_own_type(run: RunFolder) -> None:
+def test_settings_are_read_as_their_own_type(run: RunFolder) -> None:
     state = run.read_state()
     assert state.section("foreground", ForegroundSettings) == ForegroundSettings()
     assert state.section("attribution", AttributionSettings).methods == state.methods
