@@ -206,7 +206,7 @@ def test_a_specification_holds_every_argument() -> None:
         ("gradcam", "unknown method 'gradcam' (did you mean 'grad_cam'?); known are 'grad_cam'"),
         ("grad_cam:seed=1", "method grad_cam takes no arguments, found 'seed=1': drop them"),
         ("rise:mask=5", "method rise has no argument 'mask' (did you mean 'masks'?); it takes"),
-        ("rise:masks=many", "method rise: masks=many is no int"),
+        ("rise:masks=many", "method rise: masks=many is not of type int"),
         ("rise:masks", "arguments 'masks' are not understood at 'masks': write each once, as"),
         ("rise:masks=1:masks=2", "arguments 'masks=1:masks=2' are not understood at 'masks=2'"),
         ("rise:masks=0", "rise: masks=0: at least 1 is needed"),

@@ -19,7 +19,7 @@ from models.network.capture import capture
 from models.network.layers import find_grid, grid_of
 from models.network.question import Question
 from models.network.statistics import Moments
-from models.user_code import Bare
+from models.user_code import FunctionNetwork
 from tests.support.networks import random_images
 
 PAGE = Path(__file__).parents[3] / "docs/methods.md"
@@ -53,7 +53,7 @@ def network(name: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if not name:
-            return Bare(_colours)
+            return FunctionNetwork(_colours)
         sized = {"image_size": SIZE} if name.startswith("vit") else {}
         built: nn.Module = get_model(name, weights=None, num_classes=5, **sized)
         for weight in built.parameters():  # a ViT's head starts at zero: no gradient
