@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import UserError, describe_error, list_names, printable, suggest
-from models.network.isolation import seeded, untouched
+from models.network.isolation import fixed_seed, restoring
 from models.network.question import Question
 
 Value = int | float | bool | str | tuple[int, ...]
@@ -116,7 +116,7 @@ def explain(asked: Question, foreign: CaptumMethod) -> Tensor:
 def _explain_part(part: Question, foreign: CaptumMethod) -> Tensor:
     network = _Copying(part.network)
     try:
-        with untouched(network), seeded(part.image_BCHW.device), warnings.catch_warnings():
+        with restoring(network), fixed_seed(part.image_BCHW.device), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it announces its hooks
             return _arranged(part, _attribute(part, network, foreign)).detach().to(part.image_BCHW)
     except UserError:

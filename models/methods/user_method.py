@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from models.errors import UserError, describe_error, printable
-from models.network.isolation import seeded, untouched
+from models.network.isolation import fixed_seed, restoring
 from models.network.question import Question
 from models.user_code import UserFunction, load_function, split_address
 
@@ -86,7 +86,7 @@ def _explain_part(part: Question, address: str) -> Tensor:
     function = _load(address).function
     image_BCHW, target_B = part.image_BCHW.detach().clone(), part.target_B.clone()
     try:
-        with untouched(part.network), seeded(image_BCHW.device), torch.enable_grad():
+        with restoring(part.network), fixed_seed(image_BCHW.device), torch.enable_grad():
             maps = function(part.network, image_BCHW, target_B)
     except (Exception, SystemExit) as error:  # anything, of the user's
         if "memory" in describe_error(error).lower():  # a smaller batch may help

@@ -59,7 +59,7 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
     failures += _not_finite(samples, finite_B, UNANSWERED, "the model's logits are not finite")
     if not finite_B.any():
         return {}, failures
-    samples, seen = _only(samples, finite_B), seen.only(finite_B)
+    samples, seen = _only(samples, finite_B), seen.select(finite_B)
     image_BCHW = image_BCHW[finite_B]
     maps = _maps(plan, image_BCHW, seen)
     batch = _Batch(samples, image_BCHW, seen, _masks(plan, samples), maps)
@@ -102,7 +102,7 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
     again = _Batch(
         samples,
         batch.image_BCHW[annotated_B],
-        batch.seen.only(annotated_B),
+        batch.seen.select(annotated_B),
         _masks(plan, samples),
         {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
     )
