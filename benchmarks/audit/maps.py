@@ -105,7 +105,7 @@ class PreparedMethod:
     def of(cls, classifier: Classifier, method: Method, image_NCHW: Tensor) -> PreparedMethod:
         """Surveys the layer that the method names, else the classifier's own, where it must."""
         grid = classifier.grid
-        if not (isinstance(method, NetworkMethod) and method.surveys):
+        if not (isinstance(method, NetworkMethod) and method.needs_statistics):
             return cls(method, classifier, grid, None)
         if method.layer:
             grid = grid_at(classifier.network, method.layer, classifier.preprocessing.size)

@@ -95,7 +95,7 @@ def specifications(job: Job) -> dict[Stage, str]:
 def _of_method(job: Job, method: Method) -> dict[Stage, str]:
     """Its maps, and what is measured of them."""
     identity, ground, own = job.identity, _ground(job.identity), method.specification
-    if isinstance(method, NetworkMethod) and method.surveys:
+    if isinstance(method, NetworkMethod) and method.needs_statistics:
         own = [*own, job.survey]
     maps = digest(_reading(identity), _model(identity), identity.layer, identity.target, own)
     wanted = {MAPS: maps}

@@ -52,7 +52,7 @@ def surveyed_layers(methods: Sequence[Method], own: str | None) -> list[str]:
     layers = {
         method.layer or own
         for method in methods
-        if isinstance(method, NetworkMethod) and method.surveys
+        if isinstance(method, NetworkMethod) and method.needs_statistics
     }
     return sorted(filter(None, layers))
 

@@ -29,10 +29,7 @@ def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: IbisaS
     def smoothed(value_ss: Tensor) -> Tensor:
         for dim in (0, 1):
             index = [
-                [
-                    min(abs(place + away), 2 * (side - 1) - abs(place + away))
-                    for place in range(side)
-                ]
+                [min(abs(cell + away), 2 * (side - 1) - abs(cell + away)) for cell in range(side)]
                 for away in (-2, -1, 0, 1, 2)
             ]
             parts = [
@@ -76,7 +73,7 @@ def explained(
         return ibisa(Question(network, image_BCHW, target_B, room), settings)
 
 
-def test_it_is_what_its_steps_say_image_by_image() -> None:
+def test_it_is_its_definition_image_by_image() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
     settings = IbisaSettings(steps=6, cells=8)
     map_Bss = explained(network, image_BCHW, settings)
@@ -89,17 +86,17 @@ def test_it_is_what_its_steps_say_image_by_image() -> None:
 
 def test_it_passes_each_image_ten_times_forward_and_ten_times_back() -> None:
     network = tiny_net()
-    seen = {"forward": 0, "backward": 0}
+    passes = {"forward": 0, "backward": 0}
 
     def forward(_: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        seen["forward"] += len(given[0])
+        passes["forward"] += len(given[0])
         output.register_hook(  # type: ignore[no-untyped-call]
-            lambda slope: seen.update(backward=seen["backward"] + len(slope))
+            lambda slope: passes.update(backward=passes["backward"] + len(slope))
         )
 
     network.fc.register_forward_hook(forward)
     explained(network, random_images(3, 16), IbisaSettings())
-    assert seen == {"forward": 30, "backward": 30}
+    assert passes == {"forward": 30, "backward": 30}
 
 
 def test_the_room_changes_nothing() -> None:
@@ -121,8 +118,8 @@ def test_a_bare_callable_that_reads_one_corner_is_explained_by_that_corner() -> 
     image_BCHW = random_images(2, 32).abs()
     corner_Bhw = torch.zeros(2, 32, 32)
     corner_Bhw[:, :16, :16] = 1
-    asked = Question(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
-    map_Bss = ibisa(asked, IbisaSettings(cells=32))
+    request = Question(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
+    map_Bss = ibisa(request, IbisaSettings(cells=32))
     assert (foreground_share(map_Bss, corner_Bhw) > 0.85).all()  # smooth at its edge
     assert (map_Bss.flatten(1).amin(1) == 0).all()
 
@@ -137,7 +134,7 @@ def test_constant_and_certain_pictures_give_finite_maps(scale: float) -> None:
         assert explained(network, image_BCHW, IbisaSettings()).isfinite().all()
 
 
-def test_what_is_no_number_stays_none() -> None:
+def test_nan_stays_nan() -> None:
     image_BCHW = random_images(2, 16)
     image_BCHW[0, 0, 3, 3] = torch.nan
     map_Bss = explained(tiny_net(), image_BCHW, IbisaSettings())
@@ -155,6 +152,6 @@ def test_what_is_no_number_stays_none() -> None:
         ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be 0 \(not smooth\) or more"),
     ],
 )
-def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
+def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
         IbisaSettings(**{name: value})  # type: ignore[arg-type]
