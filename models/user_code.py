@@ -119,7 +119,7 @@ def _user_function(address: str, role: str) -> Iterator[tuple[Callable[..., obje
     path, name = split_address(address)
     if not path.is_file():
         raise UserError(f"{role} file {path} not found: give path/to/file.py:function")
-    with _authors_imports(path) as before:
+    with _user_imports(path) as before:
         module = _load(path, role)
         function = getattr(module, name, None)
         if not callable(function):
@@ -147,7 +147,7 @@ def _load(path: Path, role: str) -> object:
 
 
 @contextmanager
-def _authors_imports(file: Path) -> Iterator[ImportState]:
+def _user_imports(file: Path) -> Iterator[ImportState]:
     """Put the file's folder first on the path and hide our four packages; undone afterwards."""
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if _has_our_name(name)}
     before = ImportState(file, frozenset(sys.modules), tuple(sys.path))

@@ -19,7 +19,9 @@ from models.methods.smoothing import blur
 from models.network.question import Question
 
 VERSION = 1  # of all figures, those of models/map_quality/localisation.py among them
-STEPS = 20  # of a curve, as many pixels each; a multiple of 10: 30%, 60% and 90% are states
+STEPS = (
+    20  # of a curve, of equally many pixels; a multiple of 10, so that 30%, 60% and 90% are states
+)
 TILES = 28  # per side: 8 pixels each at 224
 
 
@@ -79,10 +81,10 @@ def find_ends(request: Question) -> Endpoints:
     blank_1CHW = torch.zeros_like(image_BCHW[:1])
     with torch.no_grad():
         blank_1K = request.logits_of(blank_1CHW).softmax(1)
-    nothing_B111 = image_BCHW.new_zeros(()).expand(len(image_BCHW), 1, 1, 1)
+    zero_B111 = image_BCHW.new_zeros(()).expand(len(image_BCHW), 1, 1, 1)
     return Endpoints(
         clean=_endpoint(request, image_BCHW),
-        mean=Endpoint(nothing_B111, blank_1K[0, request.target_B]),
+        mean=Endpoint(zero_B111, blank_1K[0, request.target_B]),
         blur=_endpoint(request, blur(image_BCHW)),
         colour=_endpoint(request, image_BCHW.mean((2, 3), keepdim=True)),
     )

@@ -29,7 +29,7 @@ ONE_IMAGE_PER_CALL = frozenset(  # so that maps do not depend on the batch
     | {"FeatureAblation", "Occlusion", "LayerFeatureAblation"}  # subtract nearly equal logits
     | {"LRP", "LayerLRP"}  # divide by what may be nearly zero
 )
-ALL_SAMPLES_AT_ONCE = frozenset({"GradientShap", "LayerGradientShap"})  # as one batch
+ALL_SAMPLES_AT_ONCE = frozenset({"GradientShap", "LayerGradientShap"})  # in one batch
 MOST_SAMPLES = 64
 NEED_PLANES = frozenset({"LayerGradCam", "GuidedGradCam"})  # average over rows and columns
 BASE_CLASSES = frozenset(  # of other methods
@@ -56,9 +56,8 @@ NOT_ARGUMENTS = frozenset(  # set from the request, or not expressible as text
     | {"attribute_to_layer_input", "attr_dim_summation", "memory_efficient"}
 )
 REQUIRED = {"sliding_window_shapes": "3x8x8", "feature_mask": "7x7"}  # with examples
-VALUE_RULES: dict[
-    str, tuple[Callable[[str, Value], bool], str]
-] = {  # of arguments that we use ourselves
+# For arguments that we use ourselves: is the value valid, and what is allowed.
+VALUE_RULES: dict[str, tuple[Callable[[str, Value], bool], str]] = {
     "feature_mask": (
         lambda _, value: isinstance(value, tuple) and len(value) == 2 and min(value) > 0,
         "rows and columns of cells, such as 7x7",
@@ -121,11 +120,8 @@ def _explain_batch(batch: Question, method: CaptumMethod) -> Tensor:
     try:
         with restoring(network), fixed_seed(batch.image_BCHW.device), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Captum announces its hooks
-            return (
-                _sum_channels(batch, _attribute(batch, network, method))
-                .detach()
-                .to(batch.image_BCHW)
-            )
+            map_Bhw = _sum_channels(batch, _attribute(batch, network, method))
+            return map_Bhw.detach().to(batch.image_BCHW)
     except UserError:
         raise
     except Exception as error:  # Captum or the network may raise anything

@@ -38,8 +38,8 @@ def _explain_batch(batch: Question, settings: IbaSettings) -> Tensor:
     """Of images that fit one call, by passes through the head alone."""
     if batch.grid is None or batch.statistics is None:
         raise ValueError("iba needs a layer and its statistics")
-    room = max(1, batch.room // len(batch.image_BCHW))  # copies of all images in one pass
-    copies = min(room, settings.copies)
+    most = max(1, batch.room // len(batch.image_BCHW))  # copies of all images in one pass
+    copies = min(most, settings.copies)
     head = head_of(batch.network, batch.grid, batch.image_BCHW, copies)
     activation_BDhw = head.activation_BDhw
     statistics = batch.statistics.to(activation_BDhw.device)
@@ -51,14 +51,14 @@ def _explain_batch(batch: Question, settings: IbaSettings) -> Tensor:
             lambda_BDhw = smooth(alpha_BDhw.sigmoid(), settings.sigma).clamp(max=LARGEST_LAMBDA)
             pass_BDhw = lambda_BDhw.detach().requires_grad_(True)
             nats_BDhw = nats(pass_BDhw, activation_BDhw, statistics)
-            pull_BDhw = _gradient(settings.beta * nats_BDhw.mean((1, 2, 3)).sum(), pass_BDhw)
+            gradient_BDhw = _gradient(settings.beta * nats_BDhw.mean((1, 2, 3)).sum(), pass_BDhw)
             for noise_nDhw in _draw_noise(statistics, settings, generator, copies):
-                let_nBDhw = mix_noise(pass_BDhw, activation_BDhw, noise_nDhw, statistics)
-                logits_NK = head(let_nBDhw.flatten(0, 1))
+                mixed_nBDhw = mix_noise(pass_BDhw, activation_BDhw, noise_nDhw, statistics)
+                logits_NK = head(mixed_nBDhw.flatten(0, 1))
                 target_N = batch.target_B.repeat(len(noise_nDhw))
                 loss = cross_entropy(logits_NK, target_N, reduction="sum") / settings.copies
-                pull_BDhw += _gradient(loss, pass_BDhw)
-            alpha_BDhw.grad = _gradient(lambda_BDhw, alpha_BDhw, pull_BDhw)
+                gradient_BDhw += _gradient(loss, pass_BDhw)
+            alpha_BDhw.grad = _gradient(lambda_BDhw, alpha_BDhw, gradient_BDhw)
         optimiser.step()
     return nats_BDhw.detach().sum(1) / math.log(2)
 
@@ -77,17 +77,17 @@ def mix_noise(
     lambda_BDhw: Tensor, activation_BDhw: Tensor, noise_nDhw: Tensor, statistics: Statistics
 ) -> Tensor:
     """z (n, B, D, h, w): activations mixed with noise that is distributed as in the data."""
-    like_n1Dhw = (statistics.mean_Dhw + statistics.deviation_Dhw * noise_nDhw)[:, None]
-    z_nBDhw = lambda_BDhw * activation_BDhw + (1 - lambda_BDhw) * like_n1Dhw
+    noise_n1Dhw = (statistics.mean_Dhw + statistics.deviation_Dhw * noise_nDhw)[:, None]
+    z_nBDhw = lambda_BDhw * activation_BDhw + (1 - lambda_BDhw) * noise_n1Dhw
     return z_nBDhw * statistics.active_Dhw
 
 
 def _draw_noise(
-    statistics: Statistics, settings: IbaSettings, generator: torch.Generator, room: int
+    statistics: Statistics, settings: IbaSettings, generator: torch.Generator, most: int
 ) -> Iterator[Tensor]:
-    """The unit noise of one step (n, D, h, w), at most `room` copies at a time."""
-    for start in range(0, settings.copies, room):
-        count = min(room, settings.copies - start)
+    """The unit noise of one step (n, D, h, w), at most `most` copies at a time."""
+    for start in range(0, settings.copies, most):
+        count = min(most, settings.copies - start)
         # One by one: torch draws other numbers when it draws several at a time.
         drawn = [torch.randn(statistics.mean_Dhw.shape, generator=generator) for _ in range(count)]
         yield torch.stack(drawn).to(statistics.mean_Dhw.device)

@@ -68,10 +68,10 @@ def _explain_batch(batch: Question, settings: IbisaSettings) -> Tensor:
             mask_Bss = (smooth_Bss + draw_ss.logit().to(image_BCHW)).sigmoid()  # relaxed Bernoulli
             # Four kinds of step in turn: the mask keeps or deletes, grey or blur fills the rest.
             rest_BCHW = blurred_BCHW if step % 2 else torch.zeros_like(image_BCHW)
-            pull_Bss = _mask_gradient(batch, mask_Bss, rest_BCHW, keep=step // 2 % 2 == 0)
+            gradient_Bss = _mask_gradient(batch, mask_Bss, rest_BCHW, keep=step // 2 % 2 == 0)
             cost = settings.beta * pass_Bss.mean((1, 2)).sum()
-            (slope_Bss,) = torch.autograd.grad([mask_Bss, cost], logit_Bss, [pull_Bss, None])
-        gain_Bss = smooth(-pull_Bss, settings.sigma).clamp(min=0)
+            (slope_Bss,) = torch.autograd.grad([mask_Bss, cost], logit_Bss, [gradient_Bss, None])
+        gain_Bss = smooth(-gradient_Bss, settings.sigma).clamp(min=0)
         gained_Bss += gain_Bss * pass_Bss.detach()
         logit_Bss = logit_Bss.detach() - adam.step(slope_Bss)
     return gained_Bss - gained_Bss.amin((1, 2), keepdim=True)
