@@ -139,7 +139,7 @@ def test_a_smoothing_keeps_what_is_the_same_everywhere(cells: int) -> None:
         ("steps", 0, "iba: steps=0: at least 1 is needed"),
         ("copies", 0, "iba: copies=0: at least 1 is needed"),
         ("beta", 0.0, r"iba: beta=0\.0: it must be above 0"),
-        ("sigma", -1.0, r"iba: sigma=-1\.0: it must be 0 \(not smooth\) or more"),
+        ("sigma", -1.0, r"iba: sigma=-1\.0: it must be 0 \(no smoothing\) or more"),
     ],
 )
 def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:

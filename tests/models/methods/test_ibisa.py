@@ -149,7 +149,7 @@ def test_nan_stays_nan() -> None:
         ("cells", 0, "ibisa: cells=0: at least 1 is needed"),
         ("beta", 0.0, r"ibisa: beta=0\.0: it must be above 0"),
         ("rate", math.nan, "ibisa: rate=nan: it must be above 0"),
-        ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be 0 \(not smooth\) or more"),
+        ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be 0 \(no smoothing\) or more"),
     ],
 )
 def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:
