@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from models.map_quality.localisation import enlarge, is_ordered, ranks
 from models.methods.smoothing import blur
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 
 VERSION = 1  # of all figures, those of models/map_quality/localisation.py among them
 STEPS = (
@@ -75,7 +75,7 @@ class Order:
         return (self.rank_BHW[image, None] < first_s[:, None, None])[:, :, None]
 
 
-def find_ends(request: Question) -> Endpoints:
+def find_endpoints(request: ExplainRequest) -> Endpoints:
     """Three passes per image."""
     image_BCHW = request.image_BCHW
     blank_1CHW = torch.zeros_like(image_BCHW[:1])
@@ -90,7 +90,7 @@ def find_ends(request: Question) -> Endpoints:
     )
 
 
-def measure(request: Question, map_Bhw: Tensor, ends: Endpoints) -> Faithfulness:
+def measure(request: ExplainRequest, map_Bhw: Tensor, ends: Endpoints) -> Faithfulness:
     """Every figure of non-negative maps; 6 (STEPS - 1) + 1 passes per image."""
     map_BHW = enlarge(map_Bhw, request.image_BCHW.shape[2:])
     pixels = hottest_first(map_BHW)
@@ -119,9 +119,9 @@ def hottest_first(map_BHW: Tensor) -> Order:
     return Order(ranks(map_BHW.flatten(1)).view_as(map_BHW), map_BHW[0].numel())
 
 
-def curve(request: Question, start: Endpoint, finish: Endpoint, order: Order) -> Tensor:
+def curve(request: ExplainRequest, start: Endpoint, finish: Endpoint, order: Order) -> Tensor:
     """The target's probability from one endpoint to the other (B, STEPS + 1)."""
-    images = max(1, request.room // (STEPS - 1))  # in one call, all states of each
+    images = max(1, request.batch_size // (STEPS - 1))  # in one call, all states of each
     between_BS = torch.cat(
         [
             _curve_between(request, start, finish, order, slice(first, first + images))
@@ -132,19 +132,19 @@ def curve(request: Question, start: Endpoint, finish: Endpoint, order: Order) ->
     return torch.cat([ends[0], between_BS, ends[1]], 1)
 
 
-def _endpoint(request: Question, picture_BCHW: Tensor) -> Endpoint:
+def _endpoint(request: ExplainRequest, picture_BCHW: Tensor) -> Endpoint:
     whole_BCHW = torch.empty_like(request.image_BCHW).copy_(picture_BCHW)
     return Endpoint(picture_BCHW, _probabilities(request, whole_BCHW, request.target_B))
 
 
 def _curve_between(
-    request: Question, start: Endpoint, finish: Endpoint, order: Order, image: slice
+    request: ExplainRequest, start: Endpoint, finish: Endpoint, order: Order, image: slice
 ) -> Tensor:
     """The target's probability in the states between, for these images (b, STEPS - 1)."""
     before_b1CHW, after_b1CHW = (end.picture_BCHW[image, None] for end in (start, finish))
     target_b1 = request.target_B[image, None]
     probabilities = []
-    for state_s in torch.split(torch.arange(1, STEPS, device=target_b1.device), request.room):
+    for state_s in torch.split(torch.arange(1, STEPS, device=target_b1.device), request.batch_size):
         is_after_bs1HW = order.is_replaced(image, state_s)
         picture_bsCHW = torch.where(is_after_bs1HW, after_b1CHW, before_b1CHW)
         target_bs = target_b1.expand(-1, len(state_s))
@@ -173,7 +173,9 @@ def _tile_index(pixels: int, device: torch.device) -> Tensor:
     return torch.arange(pixels, device=device) * min(TILES, pixels) // pixels
 
 
-def _drop_and_increase(request: Question, map_BHW: Tensor, clean_B: Tensor) -> dict[str, Tensor]:
+def _drop_and_increase(
+    request: ExplainRequest, map_BHW: Tensor, clean_B: Tensor
+) -> dict[str, Tensor]:
     """Chattopadhyay et al. 2018: the prediction for the picture times the map scaled to 0..1."""
     low_B11 = map_BHW.amin((1, 2), keepdim=True)
     scaled_BHW = (map_BHW - low_B11) / (map_BHW.amax((1, 2), keepdim=True) - low_B11)
@@ -190,11 +192,13 @@ def _area(curve_BS: Tensor) -> Tensor:
     return torch.trapezoid(curve_BS, dx=1 / (curve_BS.shape[1] - 1), dim=1)
 
 
-def _probabilities(request: Question, picture_BCHW: Tensor, target_B: Tensor) -> Tensor:
-    """The probability of each picture's target, in calls of at most `room` pictures."""
+def _probabilities(request: ExplainRequest, picture_BCHW: Tensor, target_B: Tensor) -> Tensor:
+    """The probability of each picture's target, in calls of `batch_size` pictures."""
     probabilities = []
     for picture_bCHW, target_b in zip(
-        torch.split(picture_BCHW, request.room), torch.split(target_B, request.room), strict=True
+        torch.split(picture_BCHW, request.batch_size),
+        torch.split(target_B, request.batch_size),
+        strict=True,
     ):
         with torch.no_grad():
             probability_bK = request.logits_of(picture_bCHW).softmax(1)

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import UserError, describe_error, list_names, printable, suggest
+from models.network.explain_request import ExplainRequest
 from models.network.isolation import fixed_seed, restoring
-from models.network.question import Question
 
 Value = int | float | bool | str | tuple[int, ...]
 ONE_IMAGE_PER_CALL = frozenset(  # so that maps do not depend on the batch
@@ -106,16 +106,16 @@ def captum_method(name: str, arguments: Mapping[str, str]) -> CaptumMethod:
     return CaptumMethod(name, tuple(sorted(values.items())))
 
 
-def explain(request: Question, method: CaptumMethod) -> Tensor:
+def explain(request: ExplainRequest, method: CaptumMethod) -> Tensor:
     """Signed maps: attributions of the picture (B, H, W) or of the grid's layer (B, h, w), summed
     over colours or channels. Methods that need a baseline get the mean of the data."""
     _check(request, method)
     # Two copies: some methods pass each image together with its baseline.
-    copies = request.room if method.name in ONE_IMAGE_PER_CALL else 2
-    return torch.cat([_explain_batch(batch, method) for batch in request.parts(copies)])
+    copies = request.batch_size if method.name in ONE_IMAGE_PER_CALL else 2
+    return torch.cat([_explain_batch(batch, method) for batch in request.batches(copies)])
 
 
-def _explain_batch(batch: Question, method: CaptumMethod) -> Tensor:
+def _explain_batch(batch: ExplainRequest, method: CaptumMethod) -> Tensor:
     network = _CopyingNetwork(batch.network)
     try:
         with restoring(network), fixed_seed(batch.image_BCHW.device), warnings.catch_warnings():
@@ -133,7 +133,7 @@ def _explain_batch(batch: Question, method: CaptumMethod) -> Tensor:
         ) from error
 
 
-def _attribute(batch: Question, network: nn.Module, method: CaptumMethod) -> Tensor:
+def _attribute(batch: ExplainRequest, network: nn.Module, method: CaptumMethod) -> Tensor:
     arguments = _available_arguments(batch, network, dict(method.arguments))
     kind = _find_class(method.name)
     captum = kind(**_select_arguments(kind.__init__, arguments))
@@ -143,7 +143,7 @@ def _attribute(batch: Question, network: nn.Module, method: CaptumMethod) -> Ten
 
 
 def _available_arguments(
-    batch: Question, network: nn.Module, arguments: dict[str, Any]
+    batch: ExplainRequest, network: nn.Module, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """All that Captum's methods may take, by its names."""
     image_BCHW = batch.image_BCHW.detach().clone().requires_grad_(True)  # some methods hook it
@@ -156,13 +156,13 @@ def _available_arguments(
         "target": batch.target_B,
         "baselines": torch.full_like(image_BCHW, baseline),
         "feature_mask": _feature_mask(image_BCHW, *arguments.pop("feature_mask", (1, 1))),
-        "internal_batch_size": batch.room,
-        "perturbations_per_eval": max(1, batch.room // len(image_BCHW)),
+        "internal_batch_size": batch.batch_size,
+        "perturbations_per_eval": max(1, batch.batch_size // len(image_BCHW)),
         **arguments,
     }
 
 
-def _sum_channels(batch: Question, attribution: Tensor) -> Tensor:
+def _sum_channels(batch: ExplainRequest, attribution: Tensor) -> Tensor:
     """Summed over colours, or over the channels of the grid's layer."""
     if attribution.shape == batch.image_BCHW.shape:
         return attribution.sum(1)
@@ -170,7 +170,7 @@ def _sum_channels(batch: Question, attribution: Tensor) -> Tensor:
     return batch.grid.arrange(attribution).sum(1)
 
 
-def _check(request: Question, method: CaptumMethod) -> None:
+def _check(request: ExplainRequest, method: CaptumMethod) -> None:
     """Refuse what Captum would silently do wrong."""
     grid, parameters = request.grid, _parameters(_find_class(method.name))
     if "layer" in parameters and grid is None:

@@ -17,28 +17,28 @@ from torch.optim import Adam
 
 from models.methods.settings import IbaSettings
 from models.methods.smoothing import smooth
+from models.network.explain_request import ExplainRequest
 from models.network.head import head_of
-from models.network.question import Question
 from models.network.statistics import Statistics
 
 START_ALPHA = 5.0  # of alpha: nearly all passes
 LARGEST_LAMBDA = 1 - 1e-6  # 1 would be infinitely many bits
 
 
-def iba(request: Question, settings: IbaSettings) -> Tensor:
+def iba(request: ExplainRequest, settings: IbaSettings) -> Tensor:
     """map_Bhw >= 0: bits that pass in each cell of the layer, all channels together.
 
     Tokens before the cells pass unchanged: what a class token has gathered before the layer is not
     on the map.
     """
-    return torch.cat([_explain_batch(batch, settings) for batch in request.parts(1)])
+    return torch.cat([_explain_batch(batch, settings) for batch in request.batches(1)])
 
 
-def _explain_batch(batch: Question, settings: IbaSettings) -> Tensor:
+def _explain_batch(batch: ExplainRequest, settings: IbaSettings) -> Tensor:
     """Of images that fit one call, by passes through the head alone."""
     if batch.grid is None or batch.statistics is None:
         raise ValueError("iba needs a layer and its statistics")
-    most = max(1, batch.room // len(batch.image_BCHW))  # copies of all images in one pass
+    most = max(1, batch.batch_size // len(batch.image_BCHW))  # copies of all images in one pass
     copies = min(most, settings.copies)
     head = head_of(batch.network, batch.grid, batch.image_BCHW, copies)
     activation_BDhw = head.activation_BDhw

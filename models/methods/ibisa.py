@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from models.methods.settings import IbisaSettings
 from models.methods.smoothing import blur, smooth
-from models.network.question import Question, gradient
+from models.network.explain_request import ExplainRequest, gradient
 
 MOMENTUM, SQUARE_MOMENTUM = 0.9, 0.999  # of Adam
 EPSILON = 1e-12
@@ -45,13 +45,13 @@ class _Adam:
         return self.rate * mean_Bss / (scale_B11 + EPSILON)
 
 
-def ibisa(request: Question, settings: IbisaSettings) -> Tensor:
+def ibisa(request: ExplainRequest, settings: IbisaSettings) -> Tensor:
     """map_Bss >= 0: the gain of the target's log probability by each cell, summed over all steps
     and weighted by the cell's probability to pass; less the smallest value."""
-    return torch.cat([_explain_batch(batch, settings) for batch in request.parts(1)])
+    return torch.cat([_explain_batch(batch, settings) for batch in request.batches(1)])
 
 
-def _explain_batch(batch: Question, settings: IbisaSettings) -> Tensor:
+def _explain_batch(batch: ExplainRequest, settings: IbisaSettings) -> Tensor:
     """Of images that fit one call."""
     image_BCHW, side = batch.image_BCHW, settings.cells
     blurred_BCHW = blur(image_BCHW)
@@ -77,7 +77,9 @@ def _explain_batch(batch: Question, settings: IbisaSettings) -> Tensor:
     return gained_Bss - gained_Bss.amin((1, 2), keepdim=True)
 
 
-def _mask_gradient(batch: Question, mask_Bss: Tensor, rest_BCHW: Tensor, *, keep: bool) -> Tensor:
+def _mask_gradient(
+    batch: ExplainRequest, mask_Bss: Tensor, rest_BCHW: Tensor, *, keep: bool
+) -> Tensor:
     """Gradient, with respect to the mask, of the negative log probability: of the target if the
     mask keeps, of all other classes if it deletes."""
     mask_Bss = mask_Bss.detach().requires_grad_(True)

@@ -11,8 +11,8 @@ from models.methods import user_method
 from models.methods.registry import CAPTUM, Method, NetworkMethod, PassMethod, UserMethod
 from models.network.bias_terms import biased_layers
 from models.network.capture import Capture, as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 
 
 def pass_methods(methods: Sequence[Method]) -> list[PassMethod]:
@@ -53,7 +53,7 @@ def capture_for(
     )
 
 
-def explain(method: Method, request: Question) -> Tensor:
+def explain(method: Method, request: ExplainRequest) -> Tensor:
     """The maps of one method alone, for comparisons and sanity checks."""
     if isinstance(method, PassMethod):
         network, grid = request.network, request.grid
@@ -86,7 +86,7 @@ def check_methods(
             "choose other --methods, such as saliency or ibisa"
         )
     captured = capture_for(methods, network, grid, image_BCHW)
-    request = Question(network, image_BCHW, captured.target_B, grid=grid)
+    request = ExplainRequest(network, image_BCHW, captured.target_B, grid=grid)
     with as_found(network):
         if any(method.needs_gradient for method in network_methods(methods)):
             request.gradient_of(image_BCHW, captured.target_B)

@@ -14,28 +14,30 @@ from torch import Tensor
 
 from models.methods.gradients import saliency
 from models.methods.settings import IntegratedGradientsSettings, SmoothGradSettings
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 
 
-def integrated_gradients(request: Question, settings: IntegratedGradientsSettings) -> Tensor:
+def integrated_gradients(request: ExplainRequest, settings: IntegratedGradientsSettings) -> Tensor:
     """Sundararajan et al. 2017, equation 1, by Gauss-Legendre quadrature: signed map_BHW.
 
     Adds up to the target's logit less that of the mean of the data, which is zero.
     """
     node_N, weight_N = _quadrature(settings.steps)
     gradient_BCHW = torch.zeros_like(request.image_BCHW)
-    chunks = zip(*(torch.split(value, request.room) for value in (node_N, weight_N)), strict=True)
+    chunks = zip(
+        *(torch.split(value, request.batch_size) for value in (node_N, weight_N)), strict=True
+    )
     for node_n, weight_n in chunks:
         gradient_BCHW += _weighted_gradient(request, weight_n, partial(_scale, node_n))
     return (request.image_BCHW * gradient_BCHW).sum(1)
 
 
-def smooth_grad(request: Question, settings: SmoothGradSettings) -> Tensor:
+def smooth_grad(request: ExplainRequest, settings: SmoothGradSettings) -> Tensor:
     """Smilkov et al. 2017: the saliency of the mean gradient among noisy copies; map_BHW >= 0."""
     weight_N = torch.full((settings.draws,), 1 / settings.draws)
     gradient_BCHW = torch.zeros_like(request.image_BCHW)
     generator = torch.Generator().manual_seed(settings.seed)
-    for weight_n in torch.split(weight_N, request.room):
+    for weight_n in torch.split(weight_N, request.batch_size):
         # One by one, so that the draws do not depend on how many fit one call.
         draws = [torch.randn(request.image_BCHW.shape[1:], generator=generator) for _ in weight_n]
         noise_nCHW = settings.noise * torch.stack(draws).to(request.image_BCHW)
@@ -44,17 +46,17 @@ def smooth_grad(request: Question, settings: SmoothGradSettings) -> Tensor:
 
 
 def _weighted_gradient(
-    request: Question, weight_n: Tensor, copies: Callable[[Tensor], Tensor]
+    request: ExplainRequest, weight_n: Tensor, copies: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """The sum over an image's copies (b, n, C, H, W) of weight times gradient; (B, C, H, W)."""
     return torch.cat(list(_weighted_gradients(request, weight_n.to(request.image_BCHW), copies)))
 
 
 def _weighted_gradients(
-    request: Question, weight_n: Tensor, copies: Callable[[Tensor], Tensor]
+    request: ExplainRequest, weight_n: Tensor, copies: Callable[[Tensor], Tensor]
 ) -> Iterator[Tensor]:
     count = len(weight_n)
-    for batch in request.parts(count):
+    for batch in request.batches(count):
         image_NCHW = copies(batch.image_BCHW).flatten(0, 1)
         target_N = batch.target_B.repeat_interleave(count)
         gradient_NCHW = batch.gradient_of(image_NCHW, target_N)

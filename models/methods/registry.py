@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.network.capture import Capture
-    from models.network.question import Question
+    from models.network.explain_request import ExplainRequest
 
 CAPTUM = "captum"  # prefix of Captum's methods
 USER_METHOD_NAME = re.compile(r"[\w.-]+\.py:\w+")
@@ -62,7 +62,7 @@ class NetworkMethod(Method):
     """A map for which the method runs the network itself."""
 
     settings: Any  # a frozen dataclass; for a user's method, its address
-    map_Bhw: Callable[[Question], Tensor]
+    map_Bhw: Callable[[ExplainRequest], Tensor]
     needs_layer: bool = False  # a layer with cells
     layer: str = ""  # the classifier's by default
     needs_statistics: bool = False  # of the layer's activations over the data
@@ -209,7 +209,7 @@ def _captum_method(rest: str) -> NetworkMethod:
 def _user_method(address: str) -> UserMethod:
     """Not loaded until it is used."""
 
-    def map_Bhw(request: Question) -> Tensor:
+    def map_Bhw(request: ExplainRequest) -> Tensor:
         from models.methods import user_method
 
         return user_method.explain(request, address)

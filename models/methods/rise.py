@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 
 from models.methods.settings import RiseSettings
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 
 
-def rise(request: Question, settings: RiseSettings) -> Tensor:
+def rise(request: ExplainRequest, settings: RiseSettings) -> Tensor:
     """map_BHW >= 0, for any network; passes forward only."""
     size = request.image_BCHW.shape[2], request.image_BCHW.shape[3]
     drawn = [value.to(request.image_BCHW) for value in _draw(settings, size)]
-    chunks = zip(*(torch.split(value, request.room) for value in drawn), strict=True)
+    chunks = zip(*(torch.split(value, request.batch_size) for value in drawn), strict=True)
     masks = (enlarge_masks(kept_nss, shift_n2, size) for kept_nss, shift_n2 in chunks)
     return average_masks(request, masks, settings.keep)
 
 
 @torch.no_grad()
-def average_masks(request: Question, chunks: Iterable[Tensor], keep: float) -> Tensor:
+def average_masks(request: ExplainRequest, chunks: Iterable[Tensor], keep: float) -> Tensor:
     """Equation 6 of the paper for masks (n, H, W) chunk by chunk, each pixel kept with probability
     `keep`; less the map's smallest value, which carries no information."""
     batch, _, height, width = request.image_BCHW.shape
@@ -75,7 +75,7 @@ def _draw(settings: RiseSettings, size: tuple[int, int]) -> tuple[Tensor, Tensor
     return kept_Nss, torch.stack(shifts, 1)
 
 
-def _scores(request: Question, mask_nHW: Tensor) -> Tensor:
+def _scores(request: ExplainRequest, mask_nHW: Tensor) -> Tensor:
     """(B, n): the probability of each image's target when its unmasked part is the data's mean."""
     picture_nCHW = _empty_pictures(request.image_BCHW, len(mask_nHW))
     rows = []

@@ -15,7 +15,7 @@ from models.errors import UserError, list_names
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.network.question import Question
+    from models.network.explain_request import ExplainRequest
 
 Sign = Literal["relu", "absolute"]  # maps are never negative, or their magnitudes count as energy
 Form = Literal["softmax", "logit", "margin"]
@@ -44,7 +44,7 @@ class MethodSettings:
     def cost(self) -> Cost:
         raise NotImplementedError
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         raise NotImplementedError
 
 
@@ -63,7 +63,7 @@ class IntegratedGradientsSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(self.steps, self.steps)
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.path_gradients import integrated_gradients
 
         return integrated_gradients(request, self)
@@ -86,7 +86,7 @@ class SmoothGradSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(self.draws, self.draws)
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.path_gradients import smooth_grad
 
         return smooth_grad(request, self)
@@ -108,7 +108,7 @@ class VjpSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(1, 1)
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.vjp import vjp
 
         return vjp(request, self)
@@ -134,7 +134,7 @@ class RiseSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(self.masks, 0)
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.rise import rise
 
         return rise(request, self)
@@ -165,7 +165,7 @@ class IbaSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(1, 0)  # all other passes run the head alone
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.iba import iba
 
         return iba(request, self)
@@ -191,7 +191,7 @@ class IbisaSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(self.steps, self.steps)
 
-    def map_Bhw(self, request: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.ibisa import ibisa
 
         return ibisa(request, self)

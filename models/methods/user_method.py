@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from models.errors import UserError, describe_error, printable
+from models.network.explain_request import ExplainRequest
 from models.network.isolation import fixed_seed, restoring
-from models.network.question import Question
 from models.user_code import UserFunction, load_function, split_address
 
 TOLERANCE = 0.05  # of the largest value; float32 varies less with the batch size
@@ -33,21 +33,21 @@ def digests_of(address: str) -> str:
     return _load(address).digests
 
 
-def explain(request: Question, address: str) -> Tensor:
+def explain(request: ExplainRequest, address: str) -> Tensor:
     """Signed maps (B, h, w)."""
-    return torch.cat([_explain_batch(batch, address) for batch in request.parts(1)])
+    return torch.cat([_explain_batch(batch, address) for batch in request.batches(1)])
 
 
-def check(request: Question, address: str) -> None:
+def check(request: ExplainRequest, address: str) -> None:
     """Explain two random pictures together and alone; refuse maps that depend on the batch."""
     generator = torch.Generator().manual_seed(0)
     noise_2CHW = torch.randn(2, *request.image_BCHW.shape[1:], generator=generator)
     noise_2CHW[1] /= 2  # so that e.g. the batch's largest value is not the second's
     image_2CHW = noise_2CHW.to(request.image_BCHW)
     target_2 = request.logits_of(image_2CHW).argmax(1)
-    pair = replace(request, image_BCHW=image_2CHW, target_B=target_2, room=2)
+    pair = replace(request, image_BCHW=image_2CHW, target_B=target_2, batch_size=2)
     together_2hw = explain(pair, address)
-    alone = [explain(batch, address) for batch in replace(pair, room=1).parts(1)]
+    alone = [explain(batch, address) for batch in replace(pair, batch_size=1).batches(1)]
     _check_finite(address, [together_2hw, *alone])
     for together_hw, alone_1hw in zip(together_2hw, alone, strict=True):
         _check_same(address, together_hw, alone_1hw[0])
@@ -81,7 +81,7 @@ def _check_same(address: str, together_hw: Tensor, alone_hw: Tensor) -> None:
         )
 
 
-def _explain_batch(batch: Question, address: str) -> Tensor:
+def _explain_batch(batch: ExplainRequest, address: str) -> Tensor:
     function = _load(address).function
     image_BCHW, target_B = batch.image_BCHW.detach().clone(), batch.target_B.clone()
     try:

@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.methods.settings import Form, VjpSettings
-from models.network.question import Question, gradient
+from models.network.explain_request import ExplainRequest, gradient
 
 LEAST_LENGTH = 1e-30  # of a cotangent; a map times less would vanish in float32
 
 
-def vjp(request: Question, settings: VjpSettings) -> Tensor:
+def vjp(request: ExplainRequest, settings: VjpSettings) -> Tensor:
     """The mean over colours of J^T u, for the form's cotangent u: signed map_BHW."""
     return torch.cat(
-        [_explain_batch(batch, COTANGENTS[settings.form]) for batch in request.parts(1)]
+        [_explain_batch(batch, COTANGENTS[settings.form]) for batch in request.batches(1)]
     )
 
 
@@ -56,7 +56,7 @@ COTANGENTS: dict[Form, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _explain_batch(batch: Question, cotangent: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def _explain_batch(batch: ExplainRequest, cotangent: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Of images that fit one call. A unit vector goes back, since a tiny one would be rounded to
     zeros on the way; its length is multiplied in at the end, unless it is too small for the map's
     type."""

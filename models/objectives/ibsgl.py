@@ -21,7 +21,7 @@ from models.errors import UserError, list_names, suggest
 from models.methods.iba import iba
 from models.methods.settings import IbaSettings
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from models.network.statistics import Moments, Statistics
 from models.objectives.step import (
     Batch,
@@ -248,12 +248,12 @@ def bottleneck(learner: Learner, image_BCHW: Tensor, target_B: Tensor) -> Tensor
     """map_Bhw from 0 to 1 of the answer's class, the network as found; zeros where flat."""
     (grid,) = learner.grids
     statistics = Statistics(*(learner.memory[kept] for kept in KEPT_STATISTICS.values()))
-    asked = Question(
+    request = ExplainRequest(
         learner.network, image_BCHW.detach(), target_B, grid=grid, statistics=statistics
     )
     device = image_BCHW.device.type
     with as_found(learner.network), torch.autocast(device, enabled=False):
-        map_Bhw, _ = unit(iba(asked, BOTTLENECK))
+        map_Bhw, _ = unit(iba(request, BOTTLENECK))
     return map_Bhw
 
 

@@ -176,7 +176,9 @@ def _maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tensor]:
     maps = {method.name: method.map_Bhw(seen) for method in pass_methods(plan.methods)}
     with as_found(plan.classifier.network):
         for method in network_methods(plan.methods):
-            maps[method.name] = method.map_Bhw(plan.question(method, image_BCHW, seen.target_B))
+            maps[method.name] = method.map_Bhw(
+                plan.explain_request(method, image_BCHW, seen.target_B)
+            )
     return maps
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from models.classifier.classifier import Classifier
 from models.methods.registry import Method, NetworkMethod, find_methods
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
 from models.network.layers import grid_at
-from models.network.question import Question
 from models.network.statistics import Statistics
 from tasks.attribution.settings import AttributionSettings
 from tasks.interventions.intervene import Interventions
@@ -58,11 +58,13 @@ class Plan:
             return None
         return self.interventions.pool.masks_on(cells).to(self.device)
 
-    def question(self, method: Method, image_BCHW: Tensor, target_B: Tensor) -> Question:
+    def explain_request(
+        self, method: Method, image_BCHW: Tensor, target_B: Tensor
+    ) -> ExplainRequest:
         """What the method is asked of these images."""
         grid = self._grid(method)
         known = None if grid is None else self.statistics.get(grid.layer)
-        return Question(
+        return ExplainRequest(
             self.classifier.network,
             image_BCHW,
             target_B,

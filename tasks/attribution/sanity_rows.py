@@ -19,7 +19,7 @@ from models.map_quality import sanity
 from models.methods.maps import explain
 from models.methods.registry import Method
 from models.network.capture import capture
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from models.network.statistics import Moments
 from tasks import schema
 from tasks.attribution.encode import nullable
@@ -59,9 +59,9 @@ def _row(
     plan: Plan, shown: Shown, method: Method, map_Bhw: Tensor, forward: float
 ) -> pa.RecordBatch:
     """A row for each image, by one method."""
-    asked = plan.question(method, shown.image_BCHW, shown.target_B)
-    alike = [_compare_randomised(asked, method, map_Bhw, share) for share in sanity.SHARES]
-    noisy = replace(asked, image_BCHW=sanity.add_noise(shown.image_BCHW, SEED))
+    request = plan.explain_request(method, shown.image_BCHW, shown.target_B)
+    alike = [_compare_randomised(request, method, map_Bhw, share) for share in sanity.SHARES]
+    noisy = replace(request, image_BCHW=sanity.add_noise(shown.image_BCHW, SEED))
     start = _now(plan)
     alike.append(_alike(map_Bhw, explain(method, noisy)))
     count = len(shown.row_ids)
@@ -72,26 +72,26 @@ def _row(
 
 
 def _compare_randomised(
-    asked: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
+    request: ExplainRequest, method: Method, map_Bhw: Tensor, share: sanity.Share
 ) -> pa.Array:
     """Null for a network whose weights cannot be seen."""
-    network = _randomise_once(asked.network, share)
+    network = _randomise_once(request.network, share)
     if next(network.parameters(), None) is None:
         return nullable(torch.full((len(map_Bhw),), torch.nan))
-    return _alike(map_Bhw, explain(method, _of(asked, network)))
+    return _alike(map_Bhw, explain(method, _of(request, network)))
 
 
 def _alike(map_Bhw: Tensor, other_Bhw: Tensor) -> pa.Array:
     return nullable(sanity.rank_correlation(map_Bhw.abs(), other_Bhw.abs()))
 
 
-def _of(asked: Question, network: nn.Module) -> Question:
+def _of(request: ExplainRequest, network: nn.Module) -> ExplainRequest:
     """The same question to a network that forgot, whose own activations these images must tell."""
-    if asked.statistics is None or asked.grid is None:
-        return replace(asked, network=network)
-    seen = capture(network, asked.grid, asked.image_BCHW)
+    if request.statistics is None or request.grid is None:
+        return replace(request, network=network)
+    seen = capture(network, request.grid, request.image_BCHW)
     statistics = Moments.of(seen.activation_BDhw).statistics()
-    return replace(asked, network=network, statistics=statistics.to(asked.image_BCHW.device))
+    return replace(request, network=network, statistics=statistics.to(request.image_BCHW.device))
 
 
 @lru_cache(maxsize=3)

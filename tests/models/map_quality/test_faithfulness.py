@@ -16,11 +16,11 @@ from pytorch_grad_cam.metrics.perturbation_confidence import (
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 from torch import Tensor, nn
 
-from models.map_quality.faithfulness import STEPS, TILES, Faithfulness, find_ends, measure
+from models.map_quality.faithfulness import STEPS, TILES, Faithfulness, find_endpoints, measure
 from models.map_quality.localisation import enlarge
 from models.methods.smoothing import blur
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import TinyNet, tiny_net
 
 SIZE = (40, 36)  # of which no side is a multiple of the tiles'
@@ -59,14 +59,14 @@ def sharp_net() -> TinyNet:
     return network
 
 
-def make_request(room: int = 64, count: int = 2) -> Question:
+def make_request(batch_size: int = 64, count: int = 2) -> ExplainRequest:
     generator = torch.Generator().manual_seed(3)
     coarse_BChw = torch.randn(count, 3, 5, 6, generator=generator) * 2
     image_BCHW = nn.functional.interpolate(coarse_BChw, SIZE, mode="bilinear")
     network = sharp_net()
     with torch.no_grad():
         target_B = network(image_BCHW).argmax(1)
-    return Question(network, image_BCHW, target_B, room)
+    return ExplainRequest(network, image_BCHW, target_B, batch_size)
 
 
 def heat(kind: str, count: int = 2) -> Tensor:
@@ -77,16 +77,16 @@ def heat(kind: str, count: int = 2) -> Tensor:
     return pixels_BHW if kind == "pixels" else (4 * pixels_BHW).round()  # "ties"
 
 
-def compute_figures(request: Question, map_Bhw: Tensor) -> Faithfulness:
+def compute_figures(request: ExplainRequest, map_Bhw: Tensor) -> Faithfulness:
     with as_found(request.network):
-        return measure(request, map_Bhw, find_ends(request))
+        return measure(request, map_Bhw, find_endpoints(request))
 
 
 def by_name(figures: Faithfulness) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in vars(figures).items()}
 
 
-def literal(request: Question, map_Bhw: Tensor, b: int) -> dict[str, float]:
+def literal(request: ExplainRequest, map_Bhw: Tensor, b: int) -> dict[str, float]:
     """METHODS 5.2 to 5.4, one picture and one state at a time."""
     image_CHW, target = request.image_BCHW[b], int(request.target_B[b])
     height, width = image_CHW.shape[1:]
@@ -158,7 +158,7 @@ def literal_blur(image_CHW: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("kind", ["cells", "pixels", "ties"])
 def test_figures_are_as_defined(kind: str) -> None:
-    request, map_Bhw = make_request(room=7), heat(kind)
+    request, map_Bhw = make_request(batch_size=7), heat(kind)
     figures = by_name(compute_figures(request, map_Bhw))
     for b in range(2):
         for name, value in literal(request, map_Bhw, b).items():
@@ -169,27 +169,27 @@ def test_figures_are_as_defined(kind: str) -> None:
 def test_a_picture_alone_scores_the_same() -> None:
     request, map_Bhw = make_request(count=3), heat("cells", 3)
     together = by_name(compute_figures(request, map_Bhw))
-    for b, room in enumerate((1, 5, 200)):
+    for b, batch_size in enumerate((1, 5, 200)):
         alone = replace(
             request,
             image_BCHW=request.image_BCHW[b : b + 1],
             target_B=request.target_B[b : b + 1],
-            room=room,
+            batch_size=batch_size,
         )
         for name, value in by_name(compute_figures(alone, map_Bhw[b : b + 1])).items():
             assert value[0] == pytest.approx(together[name][b], abs=1e-5), (name, b)
 
 
-@pytest.mark.parametrize("room", [1, 8, 50])
-def test_calls_are_counted_and_within_the_limit(room: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 8, 50])
+def test_calls_are_counted_and_within_the_batch_size(batch_size: int) -> None:
     network = Counting(sharp_net())
-    request = replace(make_request(room, count=3), network=network)
-    ends = find_ends(request)
+    request = replace(make_request(batch_size, count=3), network=network)
+    ends = find_endpoints(request)
     assert sum(map(len, network.calls)) == 3 * 3 + 1
     network.calls.clear()
     with as_found(network):
         figures = measure(request, heat("cells", 3), ends)
-    assert max(map(len, network.calls)) <= room
+    assert max(map(len, network.calls)) <= batch_size
     assert sum(map(len, network.calls)) == 3 * (6 * (STEPS - 1) + 1)
     assert not any(value.requires_grad for value in vars(figures).values())
 
@@ -219,7 +219,7 @@ def test_maps_of_the_pixels_that_the_network_reads_score_as_in_theory(share: flo
     )
     image_BCHW = torch.where(is_read_HW, 1.0, -0.5).expand(3, 1, -1, -1)
     target_B = torch.zeros(3, dtype=torch.long)
-    figures = compute_figures(Question(Reading(is_read_HW), image_BCHW, target_B), map_BHW)
+    figures = compute_figures(ExplainRequest(Reading(is_read_HW), image_BCHW, target_B), map_BHW)
 
     less = 1 / (3 * (1 - share))  # the mean colour is 1.5 share - 0.5
     for part, forth, back in ((0.5, "deletion_mean", "insertion_mean"), (less, "morf", "lerf")):
@@ -245,7 +245,7 @@ def test_kept_shares_are_exact() -> None:
     image_BCHW = torch.ones(1, 1, 20, 20)
     network = Reading(torch.ones(20, 20, dtype=torch.bool), gain=4.0)
     target_B = torch.zeros(1, dtype=torch.long)
-    figures = compute_figures(Question(network, image_BCHW, target_B), torch.rand(1, 20, 20))
+    figures = compute_figures(ExplainRequest(network, image_BCHW, target_B), torch.rand(1, 20, 20))
     for gone in (30, 60, 90):
         left = torch.tensor(4 * ((100 - gone) / 100 - 0.5)).sigmoid().item()
         assert getattr(figures, f"kept_{gone}").item() == pytest.approx(left, abs=1e-6)
@@ -337,7 +337,7 @@ def test_endpoints_are_the_same_for_every_map_and_keep_the_pictures() -> None:
     request = make_request()
     image_BCHW = request.image_BCHW.clone()
     with as_found(request.network):
-        ends = find_ends(request)
+        ends = find_endpoints(request)
         first = measure(request, heat("cells"), ends)
         measure(request, heat("pixels"), ends)
         again = measure(request, heat("cells"), ends)

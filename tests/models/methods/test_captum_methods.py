@@ -19,9 +19,9 @@ from models.methods.path_gradients import integrated_gradients
 from models.methods.registry import PASS_METHODS
 from models.methods.settings import IntegratedGradientsSettings
 from models.network.capture import as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
 from models.network.layers import find_grid
-from models.network.question import Question
 from tests.support.networks import (
     TinyNet,
     random_images,
@@ -60,12 +60,14 @@ every_method = pytest.mark.parametrize("name", ASKED)
 
 
 def make_request(
-    count: int = 3, room: int = 8, network: nn.Module | None = None, grid: Grid | None = LAST
-) -> Question:
-    return Question(network or tiny_net(), random_images(count, 16), TARGET_B[:count], room, grid)
+    count: int = 3, batch_size: int = 8, network: nn.Module | None = None, grid: Grid | None = LAST
+) -> ExplainRequest:
+    return ExplainRequest(
+        network or tiny_net(), random_images(count, 16), TARGET_B[:count], batch_size, grid
+    )
 
 
-def maps_of(request: Question, name: str, **arguments: str) -> Tensor:
+def maps_of(request: ExplainRequest, name: str, **arguments: str) -> Tensor:
     with as_found(request.network):
         return explain(request, captum_method(name, ASKED.get(name, {}) | arguments))
 
@@ -156,21 +158,21 @@ def test_hooks_of_the_user_can_still_be_removed_afterwards() -> None:
 def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
     network = tiny_net()
     together_Bhw = maps_of(make_request(5, network=network), name)
-    alone = Question(network, random_images(5, 16)[3:4], TARGET_B[3:4], 8, LAST)
+    alone = ExplainRequest(network, random_images(5, 16)[3:4], TARGET_B[3:4], 8, LAST)
     assert relative(maps_of(alone, name), together_Bhw[3:4]) < 1e-5
 
 
 @every_method
-def test_calls_fit_the_limit(name: str) -> None:
+def test_calls_fit_the_batch_size(name: str) -> None:
     network, calls = tiny_net(), []
     network.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
-    maps_of(make_request(5, room=6, network=network), name)
+    maps_of(make_request(5, batch_size=6, network=network), name)
     assert max(calls) <= 6
 
 
 def test_maps_are_what_captum_gives_summed_over_colours_or_channels() -> None:
     """Against Captum itself, written out in full, on a network of its own."""
-    request, network = make_request(room=64), tiny_net()
+    request, network = make_request(batch_size=64), tiny_net()
     image_BCHW, target_B = request.image_BCHW.clone(), request.target_B
     attr = captum.attr
     theirs: dict[str, Tensor] = {}
@@ -205,7 +207,9 @@ def test_methods_that_we_also_have_agree() -> None:
     assert captured.image_gradient_BCHW is not None
     summed_BHW = captured.image_gradient_BCHW.abs().sum(1)
     assert relative(maps_of(request, "Saliency"), summed_BHW) < 1e-5
-    one = Question(request.network, request.image_BCHW[:, :1].repeat(1, 3, 1, 1), TARGET_B[:3])
+    one = ExplainRequest(
+        request.network, request.image_BCHW[:, :1].repeat(1, 3, 1, 1), TARGET_B[:3]
+    )
     grey_BHW = maps_of(one, "Saliency", abs="false")
     gradient_BCHW = one.gradient_of(one.image_BCHW, one.target_B)
     assert relative(grey_BHW, gradient_BCHW.sum(1)) < 1e-5
@@ -214,7 +218,7 @@ def test_methods_that_we_also_have_agree() -> None:
 def test_random_methods_draw_the_same_for_every_image_and_every_time() -> None:
     request = make_request()
     twice = request.image_BCHW[:1].repeat(2, 1, 1, 1)
-    same = Question(request.network, twice, TARGET_B[:1].repeat(2), 8, LAST)
+    same = ExplainRequest(request.network, twice, TARGET_B[:1].repeat(2), 8, LAST)
     for name in ("GradientShap", "KernelShap", "ShapleyValueSampling"):
         map_BHW = maps_of(same, name)
         torch.rand(3), np.random.rand(3)
@@ -251,7 +255,7 @@ def test_attributions_of_tokens_become_maps(name: str) -> None:
     network = tiny_transformer(name)
     image_BCHW = random_images(2, 32)
     grid = find_grid(network, image_BCHW[:1])
-    request = Question(network, image_BCHW, TARGET_B[:2], 8, grid)
+    request = ExplainRequest(network, image_BCHW, TARGET_B[:2], 8, grid)
     map_Bhw = maps_of(request, "LayerGradientXActivation")
     captured = capture(network, grid, image_BCHW, TARGET_B[:2])
     expected_Bhw = (captured.activation_BDhw * captured.gradient_BDhw).sum(1)
@@ -271,7 +275,7 @@ def test_methods_of_a_layer_need_a_layer() -> None:
 
 def test_failures_of_captum_are_one_line() -> None:
     network = torchvision_net("resnet18")  # whose blocks run one ReLU twice
-    request = Question(network, random_images(1, 32), TARGET_B[:1], 8)
+    request = ExplainRequest(network, random_images(1, 32), TARGET_B[:1], 8)
     before = dict(all_of(network))
     with pytest.raises(UserError) as caught:
         maps_of(request, "DeepLift")

@@ -14,8 +14,8 @@ from models.methods.iba import iba, nats
 from models.methods.settings import IbaSettings
 from models.methods.smoothing import smooth, smoothing_matrix
 from models.network.capture import as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments, Statistics
 from tests.support.networks import random_images, tiny_net
 
@@ -29,10 +29,10 @@ def statistics_of(network: nn.Module) -> Statistics:
 
 
 def explained(
-    network: nn.Module, image_BCHW: Tensor, settings: IbaSettings, room: int = 64
+    network: nn.Module, image_BCHW: Tensor, settings: IbaSettings, batch_size: int = 64
 ) -> Tensor:
-    request = Question(
-        network, image_BCHW, TARGET_B[: len(image_BCHW)], room, LAST, statistics_of(network)
+    request = ExplainRequest(
+        network, image_BCHW, TARGET_B[: len(image_BCHW)], batch_size, LAST, statistics_of(network)
     )
     with as_found(network):
         return iba(request, settings)
@@ -96,9 +96,11 @@ def test_it_is_the_papers_loop_image_by_image() -> None:
         torch.testing.assert_close(map_hw, expected_hw, rtol=1e-3, atol=1e-3)
 
 
-def test_the_room_changes_nothing() -> None:
+def test_the_batch_size_changes_nothing() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    together, few = (explained(network, image_BCHW, IbaSettings(), room) for room in (64, 2))
+    together, few = (
+        explained(network, image_BCHW, IbaSettings(), batch_size) for batch_size in (64, 2)
+    )
     torch.testing.assert_close(together, few, rtol=0, atol=1e-5 * float(together.max()))
 
 

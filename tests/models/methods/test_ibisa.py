@@ -15,7 +15,7 @@ from models.methods.ibisa import ibisa
 from models.methods.settings import IbisaSettings
 from models.methods.smoothing import blur
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1])
@@ -66,11 +66,11 @@ def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: IbisaS
 
 
 def explained(
-    network: nn.Module, image_BCHW: Tensor, settings: IbisaSettings, room: int = 64
+    network: nn.Module, image_BCHW: Tensor, settings: IbisaSettings, batch_size: int = 64
 ) -> Tensor:
     target_B = TARGET_B[: len(image_BCHW)]
     with as_found(network):
-        return ibisa(Question(network, image_BCHW, target_B, room), settings)
+        return ibisa(ExplainRequest(network, image_BCHW, target_B, batch_size), settings)
 
 
 def test_it_is_its_definition_image_by_image() -> None:
@@ -99,9 +99,11 @@ def test_it_passes_each_image_ten_times_forward_and_ten_times_back() -> None:
     assert passes == {"forward": 30, "backward": 30}
 
 
-def test_the_room_changes_nothing() -> None:
+def test_the_batch_size_changes_nothing() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    together, alone = (explained(network, image_BCHW, IbisaSettings(), room) for room in (64, 1))
+    together, alone = (
+        explained(network, image_BCHW, IbisaSettings(), batch_size) for batch_size in (64, 1)
+    )
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5 * float(together.max()))
 
 
@@ -118,7 +120,7 @@ def test_a_bare_callable_that_reads_one_corner_is_explained_by_that_corner() -> 
     image_BCHW = random_images(2, 32).abs()
     corner_Bhw = torch.zeros(2, 32, 32)
     corner_Bhw[:, :16, :16] = 1
-    request = Question(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
+    request = ExplainRequest(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
     map_Bss = ibisa(request, IbisaSettings(cells=32))
     assert (foreground_share(map_Bss, corner_Bhw) > 0.85).all()  # smooth at its edge
     assert (map_Bss.flatten(1).amin(1) == 0).all()

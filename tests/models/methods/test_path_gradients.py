@@ -16,15 +16,15 @@ from models.methods.gradients import saliency
 from models.methods.path_gradients import integrated_gradients, smooth_grad
 from models.methods.settings import IntegratedGradientsSettings, SmoothGradSettings
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import network_and_images, random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
 NETWORKS = ["resnet18", "densenet121", "vit", "swin", "convnext"]
 
 
-def make_request(count: int = 3, room: int = 8) -> Question:
-    return Question(tiny_net(), random_images(count, 16), TARGET_B[:count], room)
+def make_request(count: int = 3, batch_size: int = 8) -> ExplainRequest:
+    return ExplainRequest(tiny_net(), random_images(count, 16), TARGET_B[:count], batch_size)
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
@@ -40,7 +40,7 @@ def gradient_of(network: nn.Module, image_CHW: Tensor, target: int) -> Tensor:
 def test_integrated_gradients_are_the_integral_of_its_paper() -> None:
     """Sundararajan et al. 2017, equation 1, as a sum of 4,000 small steps in float64."""
     network, image_BCHW = tiny_net().double(), random_images(2, 8).double()
-    request = Question(network, image_BCHW, TARGET_B[:2])
+    request = ExplainRequest(network, image_BCHW, TARGET_B[:2])
     for image_CHW, target, map_HW in zip(
         image_BCHW,
         [0, 2],
@@ -55,10 +55,10 @@ def test_integrated_gradients_are_the_integral_of_its_paper() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("room", [3, 64])
-def test_integrated_gradients_agree_with_captum(name: str, room: int) -> None:
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_integrated_gradients_agree_with_captum(name: str, batch_size: int) -> None:
     network, image_BCHW = network_and_images(name, size=32)
-    request = Question(network, image_BCHW, torch.tensor([1, 3]), room)
+    request = ExplainRequest(network, image_BCHW, torch.tensor([1, 3]), batch_size)
     ours_BHW = integrated_gradients(request, IntegratedGradientsSettings(steps=7))
     theirs_BCHW = Rival(network).attribute(image_BCHW, target=torch.tensor([1, 3]), n_steps=7)
     assert relative(ours_BHW, theirs_BCHW.sum(1)) < 1e-5
@@ -78,7 +78,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits() -> None:
 def test_steps_of_a_linear_network_do_not_matter(steps: int) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 3)).eval()
     image_BCHW = random_images(2, 4)
-    request = Question(network, image_BCHW, TARGET_B[:2])
+    request = ExplainRequest(network, image_BCHW, TARGET_B[:2])
     map_BHW = integrated_gradients(request, IntegratedGradientsSettings(steps=steps))
     weight_KCHW = network.get_parameter("1.weight").detach().view(3, 3, 4, 4)
     expected_BHW = (image_BCHW * weight_KCHW[TARGET_B[:2]]).sum(1)
@@ -87,7 +87,7 @@ def test_steps_of_a_linear_network_do_not_matter(steps: int) -> None:
 
 def test_smooth_grad_is_the_mean_of_its_paper() -> None:
     """Smilkov et al. 2017: the mean gradient of copies with noise of sigma / (max - min)."""
-    settings, request = SmoothGradSettings(draws=6, noise=0.2, seed=3), make_request(room=4)
+    settings, request = SmoothGradSettings(draws=6, noise=0.2, seed=3), make_request(batch_size=4)
     generator = torch.Generator().manual_seed(3)
     draws = [torch.randn(3, 16, 16, generator=generator) for _ in range(6)]
     maps = []
@@ -113,7 +113,7 @@ def test_smooth_grad_agrees_with_captum_for_the_noise_that_it_draws(name: str) -
     """Captum's noise has one deviation for a batch, and torch's global state draws it."""
     network, image_BCHW = network_and_images(name, count=1, size=32)
     ours_BHW = smooth_grad(
-        Question(network, image_BCHW, torch.tensor([1])), SmoothGradSettings(draws=4, seed=7)
+        ExplainRequest(network, image_BCHW, torch.tensor([1])), SmoothGradSettings(draws=4, seed=7)
     )
     deviation = 0.15 * float(image_BCHW.max() - image_BCHW.min())
     with torch.random.fork_rng():
@@ -124,7 +124,7 @@ def test_smooth_grad_agrees_with_captum_for_the_noise_that_it_draws(name: str) -
     assert relative(ours_BHW, theirs_BCHW.abs().amax(1)) < 1e-4
 
 
-Method = Callable[[Question], Tensor]
+Method = Callable[[ExplainRequest], Tensor]
 METHODS: dict[str, Method] = {
     "integrated_gradients": lambda make_request: integrated_gradients(
         make_request, IntegratedGradientsSettings(5)
@@ -135,24 +135,24 @@ both = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
 @both
-@pytest.mark.parametrize("room", [1, 3, 64])
-def test_an_image_depends_on_neither_batch_nor_room(method: Method, room: int) -> None:
-    request = make_request(5, room=8)
-    alone = Question(request.network, request.image_BCHW[3:4], TARGET_B[3:4], room)
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_an_image_depends_on_neither_batch_nor_batch_size(method: Method, batch_size: int) -> None:
+    request = make_request(5, batch_size=8)
+    alone = ExplainRequest(request.network, request.image_BCHW[3:4], TARGET_B[3:4], batch_size)
     assert relative(method(alone), method(request)[3:4]) < 1e-5
 
 
 @both
-def test_passes_fit_the_room_and_the_passes_declared(method: Method) -> None:
-    for room in (1, 4, 64):
+def test_passes_fit_the_batch_size_and_the_declared_cost(method: Method) -> None:
+    for batch_size in (1, 4, 64):
         calls: list[int] = []
-        request = make_request(room=room)
+        request = make_request(batch_size=batch_size)
         request.network.register_forward_pre_hook(
             lambda _, args, calls=calls: calls.append(len(args[0]))
         )
         with torch.no_grad(), as_found(request.network):
             map_BHW = method(request)
-        assert max(calls) <= room
+        assert max(calls) <= batch_size
         assert sum(calls) == 3 * 5
         assert not map_BHW.requires_grad
         assert map_BHW.dtype == torch.float32
@@ -168,7 +168,7 @@ def test_channels_last_gives_the_same_and_reaches_the_network(method: Method) ->
         )
     )
     last_BCHW = request.image_BCHW.contiguous(memory_format=torch.channels_last)
-    map_BHW = method(Question(network, last_BCHW, request.target_B, 64))
+    map_BHW = method(ExplainRequest(network, last_BCHW, request.target_B, 64))
     assert all(are_channels_last)
     assert relative(map_BHW, method(request)) < 1e-5
 
@@ -190,7 +190,7 @@ def test_a_network_without_a_gradient_is_refused(method: Method) -> None:
     def answer(image_NCHW: Tensor) -> Tensor:
         return image_NCHW.detach().mean((2, 3))
 
-    request = Question(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
+    request = ExplainRequest(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="choose --methods without one"):
         method(request)
 

@@ -22,8 +22,8 @@ from models.methods.registry import (
 )
 from models.methods.settings import FAMILIES
 from models.network.capture import Capture, as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments
 from tests.support.networks import TinyNet, random_images, tiny_net
 
@@ -43,12 +43,12 @@ every_method = pytest.mark.parametrize("method", EVERY, ids=[method.name for met
 pass_method = pytest.mark.parametrize("method", PASS_METHODS.values(), ids=PASS_METHODS.keys())
 
 
-def make_request(network: nn.Module, image_BCHW: Tensor) -> Question:
-    """A question with all that any method may need."""
+def make_request(network: nn.Module, image_BCHW: Tensor) -> ExplainRequest:
+    """A request with all that any method may need."""
     captured = capture(network, LAST, random_images(20, 16))
     target_B = torch.arange(len(image_BCHW)) % 3
     statistics = Moments.of(captured.activation_BDhw).statistics()
-    return Question(network, image_BCHW, target_B, grid=LAST, statistics=statistics)
+    return ExplainRequest(network, image_BCHW, target_B, grid=LAST, statistics=statistics)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_map_does_not_depend_on_its_batch(method: Method) -> None:
     network, image_BCHW = tiny_net(), random_images(5, 16)
     together_Bhw = explain(method, make_request(network, image_BCHW))
     request = make_request(network, image_BCHW)
-    alone = Question(
+    alone = ExplainRequest(
         network, image_BCHW[3:4], request.target_B[3:4], 2, grid=LAST, statistics=request.statistics
     )
     alone_Bhw = explain(method, alone)

@@ -1,4 +1,4 @@
-"""RISE against its paper, against all masks there are, and within its room."""
+"""RISE against its paper, against all possible masks, and within its batch size."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ from models.methods import rise as module
 from models.methods.rise import average_masks, enlarge_masks, rise
 from models.methods.settings import RiseSettings
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import TinyNet, random_images, tiny_net
 
 FEW = RiseSettings(masks=37, cells=4)
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
 
 
-def make_request(count: int = 3, room: int = 8, network: nn.Module | None = None) -> Question:
-    return Question(network or tiny_net(), random_images(count, 16), TARGET_B[:count], room)
+def make_request(
+    count: int = 3, batch_size: int = 8, network: nn.Module | None = None
+) -> ExplainRequest:
+    return ExplainRequest(
+        network or tiny_net(), random_images(count, 16), TARGET_B[:count], batch_size
+    )
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
-def literal(request: Question, mask_NHW: Tensor, keep: float) -> np.ndarray:
+def literal(request: ExplainRequest, mask_NHW: Tensor, keep: float) -> np.ndarray:
     """Petsiuk et al. 2018, equation 6: S(x) = 1 / (N E[M]) sum_i f(I * M_i) M_i(x)."""
     maps = []
     for image_CHW, target in zip(request.image_BCHW, request.target_B.tolist(), strict=True):
@@ -44,7 +48,7 @@ def literal(request: Question, mask_NHW: Tensor, keep: float) -> np.ndarray:
     return np.stack(maps)
 
 
-def all_masks(request: Question) -> Tensor:
+def all_masks(request: ExplainRequest) -> Tensor:
     """Those that `rise` shows, from what the network is given of a picture of ones."""
     seen: list[Tensor] = []
 
@@ -53,7 +57,7 @@ def all_masks(request: Question) -> Tensor:
         return image_NCHW.new_zeros(len(image_NCHW), 3)
 
     ones = torch.ones_like(request.image_BCHW[:1])
-    rise(Question(keep, ones, TARGET_B[:1], request.room), FEW)  # type: ignore[arg-type]
+    rise(ExplainRequest(keep, ones, TARGET_B[:1], request.batch_size), FEW)  # type: ignore[arg-type]
     return torch.cat(seen)
 
 
@@ -94,10 +98,10 @@ def grid_masks() -> Tensor:
     return cells_N33.repeat_interleave(2, 1).repeat_interleave(2, 2)
 
 
-@pytest.mark.parametrize("room", [100, 512])
-def test_all_masks_give_the_mean_score_where_a_pixel_is_seen(room: int) -> None:
+@pytest.mark.parametrize("batch_size", [100, 512])
+def test_all_masks_give_the_mean_score_where_a_pixel_is_seen(batch_size: int) -> None:
     """Equation 3 of the paper: S(x) = E[f(I * M) | M(x) = 1], here exactly."""
-    request = Question(tiny_net(), random_images(2, 6), TARGET_B[:2], room)
+    request = ExplainRequest(tiny_net(), random_images(2, 6), TARGET_B[:2], batch_size)
     mask_NHW = grid_masks()
     expected_BHW = torch.zeros(2, 6, 6)
     for image, target in enumerate([0, 2]):
@@ -107,7 +111,7 @@ def test_all_masks_give_the_mean_score_where_a_pixel_is_seen(room: int) -> None:
         for y, x in product(range(6), range(6)):
             expected_BHW[image, y, x] = score_N[mask_NHW[:, y, x] == 1].mean()
     expected_BHW -= expected_BHW.amin((1, 2), keepdim=True)
-    map_BHW = average_masks(request, torch.split(mask_NHW, room), keep=0.5)
+    map_BHW = average_masks(request, torch.split(mask_NHW, batch_size), keep=0.5)
     assert relative(map_BHW, expected_BHW) < 1e-4
 
 
@@ -127,13 +131,13 @@ def test_the_map_of_an_additive_network_is_each_pixels_part() -> None:
     share_HW = torch.rand(3, 3, generator=torch.Generator().manual_seed(0)) / 20 + 0.01
     ones = torch.ones(1, 3, 3, 3)
     mask_NHW = grid_masks()[1:, ::2, ::2]  # without the mask of nothing, whose logit is infinite
-    request = Question(Additive(share_HW), ones, torch.tensor([0]), 512)
+    request = ExplainRequest(Additive(share_HW), ones, torch.tensor([0]), 512)
     map_BHW = average_masks(request, [mask_NHW], keep=0.5)
     expected_HW = (share_HW - share_HW.min()) * (1 - 0.5) * 512 / 511
     torch.testing.assert_close(map_BHW[0], expected_HW, rtol=0, atol=1e-5)
 
 
-def test_any_callable_is_explained_within_its_room_without_a_gradient() -> None:
+def test_any_callable_is_explained_within_its_batch_size_without_a_gradient() -> None:
     calls: list[int] = []
     weight_PK = torch.randn(3 * 16 * 16, 3, generator=torch.Generator().manual_seed(0))
 
@@ -143,7 +147,7 @@ def test_any_callable_is_explained_within_its_room_without_a_gradient() -> None:
         return (image_NCHW.detach().flatten(1) @ weight_PK).round()
 
     image_BCHW = random_images(3, 16)
-    map_BHW = rise(Question(answer, image_BCHW, TARGET_B[:3], 10), FEW)  # type: ignore[arg-type]
+    map_BHW = rise(ExplainRequest(answer, image_BCHW, TARGET_B[:3], 10), FEW)  # type: ignore[arg-type]
     assert map_BHW.shape == (3, 16, 16)
     assert not map_BHW.requires_grad
     assert (map_BHW.amax((1, 2)) > 0).all()
@@ -159,15 +163,15 @@ def test_masks_are_made_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
         return enlarge_masks(kept_nss, shift_n2, size)
 
     monkeypatch.setattr(module, "enlarge_masks", note)
-    rise(make_request(room=5), FEW)
+    rise(make_request(batch_size=5), FEW)
     assert max(made) == 5
     assert sum(made) == FEW.masks  # once for all images
 
 
-def test_an_image_depends_on_neither_batch_nor_room() -> None:
-    request = make_request(5, room=8)
+def test_an_image_depends_on_neither_batch_nor_batch_size() -> None:
+    request = make_request(5, batch_size=8)
     together_BHW = rise(request, FEW)
-    alone = Question(request.network, request.image_BCHW[3:4], TARGET_B[3:4], 3)
+    alone = ExplainRequest(request.network, request.image_BCHW[3:4], TARGET_B[3:4], 3)
     assert relative(rise(alone, FEW), together_BHW[3:4]) < 1e-5
 
 
@@ -188,7 +192,7 @@ def test_channels_last_gives_the_same_and_reaches_the_network() -> None:
     network.register_forward_pre_hook(
         lambda _, args: seen.append(args[0].is_contiguous(memory_format=torch.channels_last))
     )
-    map_BHW = rise(Question(network, last, request.target_B, 8), FEW)
+    map_BHW = rise(ExplainRequest(network, last, request.target_B, 8), FEW)
     assert all(seen)
     assert relative(map_BHW, rise(request, FEW)) < 1e-5
 

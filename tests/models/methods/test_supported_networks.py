@@ -16,8 +16,8 @@ from models.methods.full_grad import sum_contributions
 from models.methods.maps import capture_for, check_methods, explain
 from models.methods.registry import NetworkMethod, find_method
 from models.network.capture import capture
+from models.network.explain_request import ExplainRequest
 from models.network.layers import find_grid, grid_of
-from models.network.question import Question
 from models.network.statistics import Moments
 from models.user_code import FunctionNetwork
 from tests.support.networks import random_images
@@ -67,17 +67,17 @@ def _colours(image_BCHW: Tensor) -> Tensor:
     return torch.stack([red_B, green_B - blue_B, blue_B], 1)
 
 
-def make_request(name: str) -> Question:
+def make_request(name: str) -> ExplainRequest:
     used, image_BCHW = network(name), random_images(3, SIZE)
     target_B = torch.arange(3)
     try:
         grid = find_grid(used, image_BCHW[:1])
     except LayerError:
-        return Question(used, image_BCHW, target_B)
+        return ExplainRequest(used, image_BCHW, target_B)
     statistics = Moments.of(
         capture(used, grid, random_images(6, SIZE)).activation_BDhw
     ).statistics()
-    return Question(used, image_BCHW, target_B, grid=grid, statistics=statistics)
+    return ExplainRequest(used, image_BCHW, target_B, grid=grid, statistics=statistics)
 
 
 def serves(method: str, name: str) -> bool:
@@ -119,7 +119,9 @@ def test_iba_works_on_a_block_of_a_transformer() -> None:
     statistics = Moments.of(
         capture(used, grid, random_images(6, SIZE)).activation_BDhw
     ).statistics()
-    request = Question(used, image_BCHW, torch.tensor([0, 1]), grid=grid, statistics=statistics)
+    request = ExplainRequest(
+        used, image_BCHW, torch.tensor([0, 1]), grid=grid, statistics=statistics
+    )
     map_Bhw = explain(find_method("iba:layer=encoder.layers.encoder_layer_10"), request)
     assert map_Bhw.isfinite().all()
     assert (map_Bhw.amax((1, 2)) > map_Bhw.amin((1, 2))).all()

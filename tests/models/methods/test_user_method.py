@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.errors import UserError
 from models.methods.maps import check_methods, explain
 from models.methods.registry import find_method, method_names
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import random_images, tiny_net
 
 SALIENCY = """
@@ -40,11 +40,11 @@ def project(folder: Path) -> str:
     return write(folder, SALIENCY)
 
 
-def make_request(network: nn.Module | None = None) -> Question:
-    return Question(network or tiny_net(), random_images(3, 16), torch.tensor([0, 2, 1]))
+def make_request(network: nn.Module | None = None) -> ExplainRequest:
+    return ExplainRequest(network or tiny_net(), random_images(3, 16), torch.tensor([0, 2, 1]))
 
 
-def maps_of(address: str, request: Question) -> Tensor:
+def maps_of(address: str, request: ExplainRequest) -> Tensor:
     return explain(find_method(address), request)
 
 
@@ -96,7 +96,9 @@ def test_large_batches_are_split(tmp_path: Path) -> None:
         def sizes(model, images, targets):
             return images[:, 0] * 0 + len(images)
     """
-    request = Question(tiny_net(), random_images(3, 16), torch.zeros(3, dtype=torch.long), room=2)
+    request = ExplainRequest(
+        tiny_net(), random_images(3, 16), torch.zeros(3, dtype=torch.long), batch_size=2
+    )
     assert maps_of(write(tmp_path, text), request).amax((1, 2)).tolist() == [2, 2, 1]
 
 

@@ -13,15 +13,15 @@ from models.errors import UserError
 from models.methods.settings import FORMS, Form, VjpSettings
 from models.methods.vjp import softmax_cotangent, vjp
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import network_and_images, random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
 each_form = pytest.mark.parametrize("form", FORMS)
 
 
-def make_request(count: int = 3, room: int = 8) -> Question:
-    return Question(tiny_net(), random_images(count, 16), TARGET_B[:count], room)
+def make_request(count: int = 3, batch_size: int = 8) -> ExplainRequest:
+    return ExplainRequest(tiny_net(), random_images(count, 16), TARGET_B[:count], batch_size)
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
@@ -57,7 +57,7 @@ def test_each_form_is_the_gradient_of_its_score(name: str, form: Form) -> None:
     network, image_BCHW = (
         (tiny_net(), random_images(2, 16)) if name == "tiny" else network_and_images(name)
     )
-    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), VjpSettings(form))
+    map_BHW = vjp(ExplainRequest(network, image_BCHW, TARGET_B[:2]), VjpSettings(form))
     assert map_BHW.dtype == torch.float32
     assert relative(map_BHW, literal(network, image_BCHW, TARGET_B[:2], form)) < 1e-4
 
@@ -114,7 +114,7 @@ class Sure(nn.Module):
 def test_very_sure_and_unsure_networks_have_the_map_of_float64(times: float) -> None:
     image_BCHW = random_images(2, 16)
     expected_BHW = literal(tiny_net(), image_BCHW, TARGET_B[:2], "softmax", times)
-    map_BHW = vjp(Question(Sure(times), image_BCHW, TARGET_B[:2]), VjpSettings())
+    map_BHW = vjp(ExplainRequest(Sure(times), image_BCHW, TARGET_B[:2]), VjpSettings())
     assert (expected_BHW.abs().amax((1, 2)) > 0).all()
     for ours_HW, theirs_HW in zip(map_BHW, expected_BHW, strict=True):
         assert relative(ours_HW, theirs_HW) < 1e-4
@@ -122,7 +122,7 @@ def test_very_sure_and_unsure_networks_have_the_map_of_float64(times: float) -> 
 
 def test_a_direction_survives_where_its_length_does_not_fit_float32() -> None:
     image_BCHW, network = random_images(2, 16), Sure(2500.0)
-    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), VjpSettings())
+    map_BHW = vjp(ExplainRequest(network, image_BCHW, TARGET_B[:2]), VjpSettings())
     assert map_BHW.isfinite().all()
     image_BCHW = image_BCHW.double().requires_grad_(True)
     for image, logits_K in enumerate(network.double()(image_BCHW)):
@@ -142,13 +142,13 @@ def test_equal_logits_give_a_map_of_zeros() -> None:
     with torch.no_grad():
         network.fc.weight.copy_(network.fc.weight[:1].expand(3, -1))
         network.fc.bias.zero_()
-    map_BHW = vjp(Question(network, random_images(2, 16), TARGET_B[:2]), VjpSettings())
+    map_BHW = vjp(ExplainRequest(network, random_images(2, 16), TARGET_B[:2]), VjpSettings())
     assert map_BHW.abs().max() < 1e-20
 
 
 def test_the_label_enters_other_forms_only() -> None:
     request = make_request()
-    other = Question(request.network, request.image_BCHW, (request.target_B + 1) % 3)
+    other = ExplainRequest(request.network, request.image_BCHW, (request.target_B + 1) % 3)
     assert torch.equal(vjp(request, VjpSettings()), vjp(other, VjpSettings()))
     for form in ("logit", "margin"):
         assert relative(vjp(request, VjpSettings(form)), vjp(other, VjpSettings(form))) > 0.1
@@ -161,8 +161,8 @@ def test_the_logit_form_is_the_mean_gradient() -> None:
 
 
 @each_form
-def test_one_pass_an_image_within_the_room(form: Form) -> None:
-    request, calls = make_request(5, room=2), []
+def test_one_pass_per_image_within_the_batch_size(form: Form) -> None:
+    request, calls = make_request(5, batch_size=2), []
     request.network.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
     with torch.no_grad(), as_found(request.network):
         map_BHW = vjp(request, VjpSettings(form))
@@ -173,7 +173,7 @@ def test_one_pass_an_image_within_the_room(form: Form) -> None:
 @each_form
 def test_an_image_does_not_depend_on_its_batch(form: Form) -> None:
     request = make_request(5)
-    alone = Question(request.network, request.image_BCHW[3:4], TARGET_B[3:4])
+    alone = ExplainRequest(request.network, request.image_BCHW[3:4], TARGET_B[3:4])
     assert relative(vjp(alone, VjpSettings(form)), vjp(request, VjpSettings(form))[3:4]) < 1e-5
 
 
@@ -189,7 +189,7 @@ def test_a_network_without_a_gradient_is_refused() -> None:
     def answer(image_NCHW: Tensor) -> Tensor:
         return image_NCHW.detach().mean((2, 3))
 
-    request = Question(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
+    request = ExplainRequest(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="choose --methods without one"):
         vjp(request, VjpSettings())
 
