@@ -38,7 +38,7 @@ def has_password(text: str) -> bool:
     return re.search(f"://{PASSWORD}@", text) is not None
 
 
-def without_secrets(text: str) -> str:
+def remove_secrets(text: str) -> str:
     """An address, or a message about one, without user, password and query: safe to log."""
     return QUERY.sub(r"\1", USER.sub("://", text))
 
@@ -46,7 +46,7 @@ def without_secrets(text: str) -> str:
 def describe_safely(error: Exception) -> tuple[str, Exception | None]:
     """A library's exception in one line; and itself, unless its traceback contains a secret."""
     whole = "".join(traceback.format_exception(error))
-    return without_secrets(describe_error(error)), None if USER.search(whole) else error
+    return remove_secrets(describe_error(error)), None if USER.search(whole) else error
 
 
 def as_path(address: str | os.PathLike[str]) -> UPath:
@@ -70,7 +70,7 @@ def as_path(address: str | os.PathLike[str]) -> UPath:
 
 
 @contextmanager
-def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None]:
+def as_address_errors(address: str | os.PathLike[str]) -> Iterator[None]:
     """Raise whatever a remote store raises as a one-line AddressError."""
     try:
         yield
@@ -84,7 +84,7 @@ def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
+def as_os_errors() -> Iterator[None]:
     """Raise the exceptions of remote stores' clients as the OSErrors that they are."""
     try:
         yield
@@ -97,14 +97,14 @@ def storage_errors() -> Iterator[None]:
 @contextmanager
 def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
     """The file itself, or a temporary copy of a remote one; None when there is no file."""
-    with storage_errors_in_one_line(address):
+    with as_address_errors(address):
         source = as_path(address)
     if is_local(source):
         yield Path(source) if source.is_file() else None
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         copy = Path(folder) / source.name
-        with storage_errors_in_one_line(address):
+        with as_address_errors(address):
             exists = source.is_file()
             if exists:
                 with source.open("rb") as remote, copy.open("wb") as local:
@@ -123,7 +123,7 @@ def read_text(address: str | os.PathLike[str]) -> str | None:
 
 
 @contextmanager
-def write_whole(target: UPath) -> Iterator[IO[bytes]]:
+def write_atomically(target: UPath) -> Iterator[IO[bytes]]:
     """A file that becomes the target when the block succeeds, and leaves nothing otherwise."""
     if not is_local(target):
         with _put(target) as file:

@@ -30,7 +30,7 @@ from models.methods.registry import Method, NetworkMethod, find_method
 from models.network.capture import as_found, capture
 from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.layers import grid_at
+from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known
 from tasks.synthetic.dataset import scene_of
@@ -108,7 +108,7 @@ class PreparedMethod:
         if not (isinstance(method, NetworkMethod) and method.needs_statistics):
             return cls(method, classifier, grid, None)
         if method.layer:
-            grid = grid_at(classifier.network, method.layer, classifier.preprocessing.size)
+            grid = cached_grid(classifier.network, method.layer, classifier.preprocessing.size)
         assert grid is not None
         batches = torch.split(image_NCHW, BATCH)
         found = (capture(classifier.network, grid, batch).activation_BDhw for batch in batches)

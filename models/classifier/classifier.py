@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.addresses import as_path, is_local, read_text, storage_errors_in_one_line, write_whole
+from models.addresses import as_address_errors, as_path, is_local, read_text, write_atomically
 from models.classifier.architectures import (
     BuiltNetwork,
     build,
@@ -118,10 +118,10 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
     state = classifier.network.state_dict()
     # Copies, since safetensors refuses tied weights and other memory formats.
     tensors = {name: value.contiguous().clone() for name, value in state.items()}
-    with write_whole(folder / bundle.weights) as file:
+    with write_atomically(folder / bundle.weights) as file:
         file.write(save(tensors))
         (folder / BUNDLE).unlink(missing_ok=True)  # never an old one beside new weights
-    with write_whole(folder / BUNDLE) as file:
+    with write_atomically(folder / BUNDLE) as file:
         file.write(bundle.model_dump_json(indent=2).encode() + b"\n")
     return folder / BUNDLE
 
@@ -143,7 +143,7 @@ def _build(settings: ModelSettings) -> BuiltNetwork:
     address = settings.address
     if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
         return build(settings)
-    with storage_errors_in_one_line(address):
+    with as_address_errors(address):
         path = as_path(address)
     return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from models.addresses import describe_safely, without_secrets
+from models.addresses import describe_safely, remove_secrets
 from models.classifier.classifier import BUNDLE, read_bundle
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
 from models.classifier.settings import ModelSettings
@@ -40,7 +40,7 @@ class ModelVersion:
 
     @property
     def origin(self) -> dict[str, str]:
-        files = without_secrets(self.files)
+        files = remove_secrets(self.files)
         return {"address": self.address, "files": files, "run": self.run or ""}
 
 
@@ -231,6 +231,6 @@ def _errors_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
     except Exception as error:  # MLflow's own, and those of every artifact store
         message, cause = describe_safely(error)
         raise MlflowUnavailable(
-            f"MLflow at {without_secrets(tracking_uri)} does not give {address} ({message[:300]}): "
+            f"MLflow at {remove_secrets(tracking_uri)} does not give {address} ({message[:300]}): "
             "check that it runs and answers, or give another --mlflow"
         ) from cause

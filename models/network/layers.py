@@ -154,7 +154,7 @@ def _has_tokens(grid: Grid) -> bool:
 
 
 @lru_cache(maxsize=8)
-def grid_at(network: nn.Module, layer: str, size: tuple[int, int]) -> Grid:
+def cached_grid(network: nn.Module, layer: str, size: tuple[int, int]) -> Grid:
     """The grid of a named layer for pictures of this size; cached in the process."""
     return grid_of(network, layer, torch.zeros(1, 3, *size, device=device_of(network)))
 

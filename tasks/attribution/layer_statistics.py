@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from models.classifier.classifier import Classifier
 from models.errors import UserError
 from models.methods.registry import Method, NetworkMethod
 from models.network.capture import capture
-from models.network.layers import grid_at
+from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
@@ -64,13 +64,13 @@ def keep_survey(
     if survey_mark(run, SPECIFICATION) == specification:
         return
     if other is not None and survey_mark(other, SPECIFICATION) == specification:
-        with write_whole(run.survey) as file:
+        with write_atomically(run.survey) as file:
             file.write(other.survey.read_bytes())
         _take_parts(run, other)
         return
     rows = _draw(catalog)
     metadata = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
-    with write_whole(run.survey) as file:
+    with write_atomically(run.survey) as file:
         pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
 
 
@@ -95,7 +95,7 @@ def survey_part(job: Job, layer: str, part: int, classifier: Classifier) -> None
         return
     rows = rows_of(open_parquet(job.run.survey).read_row_group(part, columns=ROW))
     size = classifier.preprocessing.size
-    grid = grid_at(classifier.network, layer, size)
+    grid = cached_grid(classifier.network, layer, size)
     found: Moments | None = None
     for image_BCHW in _images(job, rows, classifier):
         seen = capture(classifier.network, grid, image_BCHW)
@@ -154,7 +154,7 @@ def _draw(catalog: pa.Table) -> pa.Table:
 
 def _take_parts(run: RunFolder, other: RunFolder) -> None:
     for path in other.stage(LAYER_STATISTICS).glob("*/part-*.parquet"):
-        with write_whole(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
+        with write_atomically(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
             file.write(path.read_bytes())
 
 

@@ -16,7 +16,7 @@ from models.classifier.classifier import Classifier
 from models.methods.registry import Method, NetworkMethod, find_methods
 from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.layers import grid_at
+from models.network.layers import cached_grid
 from models.network.statistics import Statistics
 from tasks.attribution.settings import AttributionSettings
 from tasks.interventions.intervene import Interventions
@@ -76,7 +76,7 @@ class Plan:
     def _grid(self, method: Method) -> Grid | None:
         if isinstance(method, NetworkMethod) and method.layer:
             classifier = self.classifier
-            return grid_at(classifier.network, method.layer, classifier.preprocessing.size)
+            return cached_grid(classifier.network, method.layer, classifier.preprocessing.size)
         return self.classifier.grid
 
     @property

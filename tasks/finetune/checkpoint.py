@@ -13,7 +13,7 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from models.addresses import TEMPORARY, write_whole
+from models.addresses import TEMPORARY, write_atomically
 from models.errors import UserError
 
 VERSION = 1
@@ -74,7 +74,7 @@ class Checkpoints:
             raise self._others()
         self.folder.mkdir(parents=True, exist_ok=True)
         own = uuid4().hex
-        with write_whole(file) as opened:
+        with write_atomically(file) as opened:
             opened.write(json.dumps({"id": own, "identity": self.identity}).encode() + b"\n")
         for path in (self.path, self.history):
             path.unlink(missing_ok=True)
@@ -87,9 +87,9 @@ class Checkpoints:
         content = {"version": VERSION, "identity": self.identity, "standing": told, "state": state}
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        with write_whole(self.path) as file:
+        with write_atomically(self.path) as file:
             file.write(buffer.getvalue())
-        with write_whole(self.history) as file:
+        with write_atomically(self.history) as file:
             file.write(json.dumps(told["history"], indent=1).encode() + b"\n")
 
     def load(self) -> tuple[TrainingState, State] | None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from models.errors import UserError
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
@@ -134,7 +134,7 @@ def named_pool(
 
 def take_pool(run: RunFolder, other: RunFolder) -> None:
     """Keep another run's pool as this one's."""
-    with write_whole(run.donors) as file:
+    with write_atomically(run.donors) as file:
         file.write(other.donors.read_bytes())
 
 
@@ -152,7 +152,7 @@ def choose_donors(
         pixels.update(row)
     told = digest(columns["row_id"], columns["label"], pixels.hexdigest())
     schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: told})
-    with write_whole(run.donors) as file:
+    with write_atomically(run.donors) as file:
         pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
 

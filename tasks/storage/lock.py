@@ -24,7 +24,7 @@ from uuid import uuid4
 import psutil
 from upath import UPath
 
-from models.addresses import as_path, is_local, storage_errors
+from models.addresses import as_os_errors, as_path, is_local
 from models.errors import UserError
 from tasks.storage.files import write_text
 
@@ -78,7 +78,7 @@ def hold_lock(run: str) -> Iterator[None]:
     finally:
         done.set()
         beating.join()
-        with suppress(OSError), storage_errors():  # storage that is away: the claim goes stale
+        with suppress(OSError), as_os_errors():  # storage that is away: the claim goes stale
             _withdraw(path)
 
 
@@ -86,7 +86,7 @@ def _beat(path: UPath, claim: Claim, done: threading.Event) -> None:
     """Signs of life; a claim that somebody else took for a dead one's ends this process."""
     while not done.wait(BEAT):
         try:
-            with storage_errors():
+            with as_os_errors():
                 path.stat()
                 _write(path, replace(claim, beat=time.time()))
         except FileNotFoundError:

@@ -12,7 +12,7 @@ from models.addresses import (
     has_password,
     is_local,
     read_text,
-    without_secrets,
+    remove_secrets,
 )
 from models.errors import AddressError
 
@@ -68,19 +68,19 @@ HARMLESS = (
 @pytest.mark.parametrize("address", SECRET)
 def test_passwords_are_found_and_removed(address: str) -> None:
     assert has_password(address)
-    assert without_secrets(address) == SECRET[address]
-    assert without_secrets(f"GET {address} failed: why?") == f"GET {SECRET[address]} failed: why?"
+    assert remove_secrets(address) == SECRET[address]
+    assert remove_secrets(f"GET {address} failed: why?") == f"GET {SECRET[address]} failed: why?"
 
 
 @pytest.mark.parametrize("address", HARMLESS)
 def test_addresses_without_a_password_stay_as_they_are(address: str) -> None:
     assert not has_password(address)
-    assert without_secrets(address) == address
+    assert remove_secrets(address) == address
 
 
 def test_tokens_are_removed_too() -> None:
-    assert without_secrets("https://t0ken@mlflow:5000/a") == "https://mlflow:5000/a"
-    assert without_secrets("'https://mlflow/a?key=t0ken' is away") == "'https://mlflow/a' is away"
+    assert remove_secrets("https://t0ken@mlflow:5000/a") == "https://mlflow:5000/a"
+    assert remove_secrets("'https://mlflow/a?key=t0ken' is away") == "'https://mlflow/a' is away"
 
 
 def test_an_error_whose_traceback_contains_a_password_is_dropped() -> None:
