@@ -215,9 +215,7 @@ def _name_classes(
     if settings.classes is not None:
         text = read_text(settings.classes)
         if text is None:
-            raise UserError(
-                f"classes file {settings.classes} not found: give one class name per line"
-            )
+            raise UserError(f"classes file {settings.classes} not found: one class name per line")
         classes = tuple(line.strip() for line in text.splitlines() if line.strip())
     if classes is None:
         return tuple(str(index) for index in range(count))

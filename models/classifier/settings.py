@@ -24,7 +24,7 @@ class ModelSettings(BaseModel):
         None, description="JSON file with resize, crop, mean and std."
     )
     layer: str | None = Field(
-        None, description="Layer that maps are taken from; by default the last with cells."
+        None, description="Layer that maps are taken from; default: the last with cells."
     )
     architecture: str | None = Field(
         None,

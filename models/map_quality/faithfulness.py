@@ -19,9 +19,7 @@ from models.methods.smoothing import blur
 from models.network.explain_request import ExplainRequest
 
 VERSION = 1  # of all figures, those of models/map_quality/localisation.py among them
-STEPS = (
-    20  # of a curve, of equally many pixels; a multiple of 10, so that 30%, 60% and 90% are states
-)
+STEPS = 20  # of a curve, of equally many pixels; a multiple of 10: 30%, 60% and 90% are states
 TILES = 28  # per side: 8 pixels each at 224
 
 

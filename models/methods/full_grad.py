@@ -2,9 +2,8 @@
 
 A piecewise linear network's logit is exactly its input times gradient plus each bias times the
 gradient at that layer's output. That holds for convolutions, linear layers and BatchNorm with its
-running statistics. For LayerNorm and GroupNorm the bias that they add is taken, as the paper takes
-every bias; networks with them, or with smooth activations, are not piecewise linear and do not add
-up.
+running statistics. LayerNorm and GroupNorm count with the bias that they add, as in the paper;
+networks with them, or with smooth activations, are not piecewise linear and do not add up.
 Shapes: B images, C colours, H W pixels, D channels, h w cells of a layer.
 """
 
@@ -20,9 +19,8 @@ from models.network.bias_terms import Term
 
 
 def full_grad(image_BCHW: Tensor, image_gradient_BCHW: Tensor, terms: Iterable[Term]) -> Tensor:
-    """map_BHW >= 0 as the authors' code sums it: magnitudes, each term scaled to 0..1 over its
-    channels and cells, enlarged. Terms without rows and columns (linear layers, tokens) are left
-    out."""
+    """map_BHW >= 0 as the authors' code sums it: magnitudes, each term scaled to 0..1, enlarged.
+    Terms without rows and columns (linear layers, tokens) are left out."""
     size = image_BCHW.shape[2:]
     colours_C = image_BCHW.new_ones(image_BCHW.shape[1])
     map_BHW = _scaled_plane(colours_C, image_BCHW * image_gradient_BCHW)

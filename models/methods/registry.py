@@ -51,9 +51,7 @@ class Method:
 class PassMethod(Method):
     """A map made from the one pass that predicts the image."""
 
-    reads: Literal[
-        "layer", "image", "biases"
-    ]  # the gradients that it reads; all but the layer's cost more
+    reads: Literal["layer", "image", "biases"]  # whose gradient; all but the layer's cost more
     map_Bhw: Callable[[Capture], Tensor]
 
 
@@ -97,9 +95,7 @@ def _layer_method(name: str) -> PassMethod:
         result: Tensor = getattr(cam, name)(captured.activation_BDhw, captured.gradient_BDhw)
         return result
 
-    return PassMethod(
-        name, 1, "relu", Cost(1, 0), "layer", map_Bhw
-    )  # backward only to the last layer
+    return PassMethod(name, 1, "relu", Cost(1, 0), "layer", map_Bhw)  # back to the last layer
 
 
 def _image_method(name: str) -> PassMethod:
@@ -146,7 +142,7 @@ def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
 
 def method_names(addresses: Sequence[str]) -> list[str]:
     """The names in folders, tables and pages of methods with these addresses."""
-    return [_user_method_name(name) if is_user_method(name) else name for name in addresses]
+    return [_short_name(name) if is_user_method(name) else name for name in addresses]
 
 
 def is_user_method(name: str) -> bool:
@@ -215,17 +211,11 @@ def _user_method(address: str) -> UserMethod:
         return user_method.explain(request, address)
 
     return UserMethod(
-        _user_method_name(address),
-        1,
-        "absolute",
-        None,
-        str(Path(address)),
-        map_Bhw,
-        needs_gradient=False,
+        _short_name(address), 1, "absolute", None, str(Path(address)), map_Bhw, needs_gradient=False
     )
 
 
-def _user_method_name(address: str) -> str:
+def _short_name(address: str) -> str:
     """File and function: the same on every machine, and fit for a folder and a metric."""
     name = Path(address).name
     if USER_METHOD_NAME.fullmatch(name) is None:

@@ -18,9 +18,7 @@ from models.errors import UserError
 from models.network.capture import record_output
 from models.network.grid import Grid
 
-TOLERANCE = (
-    0.01  # of how far an image's logits are from the recorded picture's; rounding errors are less
-)
+TOLERANCE = 0.01  # of the logits' distance to the recorded picture's; rounding errors are less
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,7 @@ class _Records:
     layer: str
     noise_1CHW: Tensor
     whole: bool
-    kept: dict[int, _Record] = field(
-        default_factory=dict
-    )  # the last one, by its number of pictures
+    kept: dict[int, _Record] = field(default_factory=dict)  # the last one, by its pictures' number
 
     def of(self, count: int) -> _Record:
         count = count if self.whole else 1

@@ -407,7 +407,7 @@ def test_a_wrong_count_of_class_names_is_refused(text: str, words: str, tmp_path
 def test_a_missing_classes_file_is_named(tmp_path: Path) -> None:
     path = str(tmp_path / "classes.txt")
     line = refusal(lambda: checked(tiny_net(), classes=path))
-    assert line == f"classes file {path} not found: give one class name per line"
+    assert line == f"classes file {path} not found: one class name per line"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
