@@ -1,6 +1,6 @@
-"""Where things lie: local paths and every fsspec address, in the words of pathlib.
+"""Local paths and fsspec addresses behind pathlib's interface.
 
-A local file is written beside its place and renamed, a remote one is one put.
+A local file is written under a temporary name and renamed; a remote one is a single put.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from models.errors import AddressError, describe_error
 
 REMOTE = "://"
 TEMPORARY = ".tmp"
-# A password after a user's name; digits and a slash are a port, and :: chains fsspec's addresses.
+# A password after a user name; digits and a slash are a port, and :: chains fsspec addresses.
 PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
 USER = re.compile(rf"://(?:[^/?#\s]*|{PASSWORD})@")
-CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # whose errors are no OSError
+CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # packages whose errors are not OSErrors
 QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
 
 
@@ -34,44 +34,44 @@ def is_local(address: str | os.PathLike[str]) -> bool:
 
 
 def has_password(text: str) -> bool:
-    """Does an address in the text say `user:password@`?"""
+    """Does an address in the text contain `user:password@`?"""
     return re.search(f"://{PASSWORD}@", text) is not None
 
 
-def without_secrets(text: str) -> str:
-    """An address, or words about one, that may be written and told: no user, password or query."""
+def remove_secrets(text: str) -> str:
+    """An address, or a message about one, without user, password and query: safe to log."""
     return QUERY.sub(r"\1", USER.sub("://", text))
 
 
 def describe_safely(error: Exception) -> tuple[str, Exception | None]:
-    """Somebody else's exception in one line; and itself, unless its traceback tells a secret."""
+    """A library's exception in one line; and itself, unless its traceback contains a secret."""
     whole = "".join(traceback.format_exception(error))
-    return without_secrets(describe_error(error)), None if USER.search(whole) else error
+    return remove_secrets(describe_error(error)), None if USER.search(whole) else error
 
 
 def as_path(address: str | os.PathLike[str]) -> UPath:
-    """A local path, made absolute, or a remote one whose listings are never remembered."""
+    """An absolute local path, or a remote one whose listings are never cached."""
     text = str(address).removeprefix("file://").removeprefix("local://")
     if is_local(text):
         return UPath(Path(text).absolute())
     if text.startswith(REMOTE):
-        raise AddressError(f"{text} is no address: it needs a protocol, such as s3://")
+        raise AddressError(f"{text} is not an address: it needs a protocol, such as s3://")
     try:
         remote = UPath(text, use_listings_cache=False)
         _ = remote.fs  # imports what the protocol needs
     except ImportError as error:
         raise AddressError(
-            f"{text} needs a package that is not here ({error}): pip install 'sightline[s3]' "
-            "for s3://, or fsspec's own for other protocols"
+            f"{text} needs a package that is not installed ({error}): "
+            "pip install 'sightline[s3]' for s3://, or fsspec's own for other protocols"
         ) from error
     except ValueError as error:
-        raise AddressError(f"{text} is no address that fsspec knows ({error})") from error
+        raise AddressError(f"{text} is not an address that fsspec knows ({error})") from error
     return remote
 
 
 @contextmanager
-def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None]:
-    """Whatever a remote place raises, as one line."""
+def as_address_errors(address: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise whatever a remote store raises as a one-line AddressError."""
     try:
         yield
     except AddressError:
@@ -84,8 +84,8 @@ def storage_errors_in_one_line(address: str | os.PathLike[str]) -> Iterator[None
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
-    """What the client of a remote place raises, as the OSError that it is."""
+def as_os_errors() -> Iterator[None]:
+    """Raise the exceptions of remote stores' clients as the OSErrors that they are."""
     try:
         yield
     except Exception as error:
@@ -96,20 +96,20 @@ def storage_errors() -> Iterator[None]:
 
 @contextmanager
 def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
-    """The file itself, or what a remote address holds as long as it is read; None for no file."""
-    with storage_errors_in_one_line(address):
+    """The file itself, or a temporary copy of a remote one; None when there is no file."""
+    with as_address_errors(address):
         source = as_path(address)
     if is_local(source):
         yield Path(source) if source.is_file() else None
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         copy = Path(folder) / source.name
-        with storage_errors_in_one_line(address):
-            found = source.is_file()
-            if found:
-                with source.open("rb") as theirs, copy.open("wb") as ours:
-                    shutil.copyfileobj(theirs, ours)
-        yield copy if found else None
+        with as_address_errors(address):
+            exists = source.is_file()
+            if exists:
+                with source.open("rb") as remote, copy.open("wb") as local:
+                    shutil.copyfileobj(remote, local)
+        yield copy if exists else None
 
 
 def read_text(address: str | os.PathLike[str]) -> str | None:
@@ -117,16 +117,16 @@ def read_text(address: str | os.PathLike[str]) -> str | None:
     with local_copy(address) as path:
         content = None if path is None else path.read_bytes()
     try:
-        return None if content is None else content.decode("utf-8-sig")  # Windows marks it so
+        return None if content is None else content.decode("utf-8-sig")  # Windows writes a BOM
     except UnicodeDecodeError as error:
-        raise AddressError(f"{address} is no UTF-8 text ({error}): save it as UTF-8") from error
+        raise AddressError(f"{address} is not UTF-8 text ({error}): save it as UTF-8") from error
 
 
 @contextmanager
-def write_whole(target: UPath) -> Iterator[IO[bytes]]:
-    """A file that takes the target's place when all went well, and else never was."""
+def write_atomically(target: UPath) -> Iterator[IO[bytes]]:
+    """A file that becomes the target when the block succeeds, and leaves nothing otherwise."""
     if not is_local(target):
-        with _putting(target) as file:
+        with _put(target) as file:
             yield file
         return
     temporary = target.with_name(f".{target.name}.{uuid4().hex}{TEMPORARY}")
@@ -140,7 +140,7 @@ def write_whole(target: UPath) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _putting(target: UPath) -> Iterator[IO[bytes]]:
+def _put(target: UPath) -> Iterator[IO[bytes]]:
     file = target.fs.open(target.path, "wb", autocommit=False)
     try:
         yield file

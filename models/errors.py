@@ -1,20 +1,20 @@
-"""Every way in which a command ends badly, on one page; and the words that such lines share.
+"""Every error that ends a command, on one page; and helpers to phrase their messages.
 
-UserError            the user can mend it: exit code 2
+UserError            the user can fix it: exit code 2
   NothingToAudit     there is no image: exit code 4
   AddressError, LayerError, MappingFileError, NotComparable, RunFolderError, SegmenterError
-                     caught where more is known, or where something else is tried then
+                     caught where more is known, or where there is something else to try
   RowError           becomes the failure of one row, with what to do
   PictureError, ForegroundError, RegionError
                      become a row's failure where the row is known
-Unfinished           something could not be finished, what was computed is kept: exit code 3
+Unfinished           work could not be finished; what was computed is kept: exit code 3
   UnfinishedRun      some shards could not be computed
   PrefectUnavailable, MlflowUnavailable
                      a server that does not answer
-ReleaseRefused       the gate's no: exit code 1
+ReleaseRefused       the gate says no: exit code 1
 
-A message is one line: what was found, what is allowed, what to do. All else is our own failure: a
-traceback and exit code 3.
+A message is one line: what we got, what is allowed, what to do. Any other exception is our own
+failure: a traceback and exit code 3.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Literal
 
 
 class UserError(ValueError):
-    """A user's mistake: the command prints this line, without a traceback."""
+    """A mistake of the user's: the command prints this line, without a traceback."""
 
     exit_code = 2
 
@@ -41,11 +41,11 @@ class AddressError(UserError):
 
 
 class LayerError(UserError):
-    """No layer, or not the layer, that spatial maps can be taken from."""
+    """A layer that cannot give spatial maps, or no layer that can."""
 
 
 class MappingFileError(UserError):
-    """Text that maps nothing; whoever reads it says what it was wanted for."""
+    """Text that is not a mapping; the caller adds what it was read for."""
 
 
 class NotComparable(UserError):
@@ -57,7 +57,7 @@ class RunFolderError(UserError):
 
 
 class SegmenterError(UserError):
-    """A network that cannot mark the foreground, as it was given."""
+    """A network that cannot mark the foreground."""
 
 
 class RegionError(UserError):
@@ -65,7 +65,7 @@ class RegionError(UserError):
 
 
 class PictureError(UserError):
-    """Bytes that are no picture, or none that can be audited."""
+    """Bytes that are not a picture, or not one that can be audited."""
 
     def __init__(self, message: str, remedy: str = "export it again or drop the row") -> None:
         super().__init__(message)
@@ -91,7 +91,7 @@ class RowError(UserError):
 
 
 class Unfinished(RuntimeError):
-    """What could not be finished, although nobody made a mistake."""
+    """Work that could not be finished, without any mistake of the user's."""
 
     exit_code = 3
 
@@ -109,7 +109,7 @@ class MlflowUnavailable(Unfinished):
 
 
 class ReleaseRefused(RuntimeError):
-    """The gate's no, after everything has been written and printed."""
+    """The gate says no; raised after everything has been written and printed."""
 
     exit_code = 1
 
@@ -120,23 +120,23 @@ class ReleaseRefused(RuntimeError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing when no known name is near."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def describe_error(error: BaseException) -> str:
-    """Somebody else's exception in one line; its kind too, since many have no words."""
+    """A library's exception in one line; with its type, since many have no message."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
 def list_names(names: Iterable[str], most: int = 8) -> str:
-    """A list that stays one line: the first `most` names and how many more there are."""
+    """A list that fits one line: the first `most` names and how many more there are."""
     listed = list(names)
     rest = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(repr(name) for name in listed[:most]) + rest
 
 
 def printable(name: str, most: int = 300) -> str:
-    """A name as it is where it can be printed, else as Python writes it; cut where it is long."""
+    """A name as it is if it can be printed, else as Python writes it; shortened if long."""
     short = name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
     return short if short.isprintable() else repr(short)

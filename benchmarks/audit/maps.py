@@ -24,13 +24,13 @@ from benchmarks.measure import Figure, main
 from benchmarks.synthetic import rows_of_split
 from models.classifier.classifier import Classifier
 from models.map_quality import localisation
-from models.map_quality.faithfulness import find_ends, measure
+from models.map_quality.faithfulness import find_endpoints, measure
 from models.methods.maps import explain
 from models.methods.registry import Method, NetworkMethod, find_method
 from models.network.capture import as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.layers import grid_at
-from models.network.question import Question
+from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known
 from tasks.synthetic.dataset import scene_of
@@ -108,19 +108,21 @@ class PreparedMethod:
         if not (isinstance(method, NetworkMethod) and method.needs_statistics):
             return cls(method, classifier, grid, None)
         if method.layer:
-            grid = grid_at(classifier.network, method.layer, classifier.preprocessing.size)
+            grid = cached_grid(classifier.network, method.layer, classifier.preprocessing.size)
         assert grid is not None
         batches = torch.split(image_NCHW, BATCH)
         found = (capture(classifier.network, grid, batch).activation_BDhw for batch in batches)
         statistics = reduce(Moments.merge, map(Moments.of, found)).statistics()
         return cls(method, classifier, grid, statistics)
 
-    def question(self, image_BCHW: Tensor) -> Question:
+    def request(self, image_BCHW: Tensor) -> ExplainRequest:
         """Of the predictions."""
         network = self.classifier.network
         with torch.no_grad():
             target_B = network(image_BCHW).argmax(1)
-        return Question(network, image_BCHW, target_B, grid=self.grid, statistics=self.statistics)
+        return ExplainRequest(
+            network, image_BCHW, target_B, grid=self.grid, statistics=self.statistics
+        )
 
 
 def _measure(prepared: PreparedMethod, pictures: Pictures) -> dict[str, Floats]:
@@ -129,19 +131,19 @@ def _measure(prepared: PreparedMethod, pictures: Pictures) -> dict[str, Floats]:
         torch.split(pictures.image_NCHW, BATCH), torch.split(pictures.mask_NHW, BATCH), strict=True
     )
     for image_BCHW, mask_BHW in batches:
-        question = prepared.question(image_BCHW)
-        map_Bhw = explain(prepared.method, question).abs()
-        for name, value_B in _measure_batch(question, map_Bhw, mask_BHW):
+        request = prepared.request(image_BCHW)
+        map_Bhw = explain(prepared.method, request).abs()
+        for name, value_B in _measure_batch(request, map_Bhw, mask_BHW):
             columns[name].append(value_B)
     return {name: torch.cat(found).double().numpy() for name, found in columns.items()}
 
 
 def _measure_batch(
-    question: Question, map_Bhw: Tensor, mask_BHW: Tensor
+    request: ExplainRequest, map_Bhw: Tensor, mask_BHW: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     cells_Bhw = localisation.to_cells(mask_BHW, (map_Bhw.shape[1], map_Bhw.shape[2]))
-    with as_found(question.network):
-        faithful = measure(question, map_Bhw, find_ends(question))
+    with as_found(request.network):
+        faithful = measure(request, map_Bhw, find_endpoints(request))
     yield "pointing", localisation.pointing(map_Bhw, mask_BHW).float()
     yield "share", localisation.foreground_share(map_Bhw, cells_Bhw)
     yield "deletion", faithful.deletion_mean

@@ -26,7 +26,7 @@ from models.classifier.settings import ModelSettings
 from models.map_quality.localisation import foreground_share, lift, to_cells
 from models.methods.maps import explain
 from models.methods.registry import find_method
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from models.objectives.names import find_objective
 from tasks.finetune.checkpoint import TrainingState
 from tasks.finetune.images import TrainingImages
@@ -193,8 +193,8 @@ def lifts(test: TrainingImages, classifier: Classifier, name: str) -> Tensor:
         image_BCHW = classifier.preprocessing.normalise(test.image_NCHW[row_B])
         with torch.no_grad():
             target_B = classifier.network(image_BCHW).argmax(1)
-        question = Question(classifier.network, image_BCHW, target_B, grid=classifier.grid)
-        map_Bhw = explain(method, question).abs()
+        request = ExplainRequest(classifier.network, image_BCHW, target_B, grid=classifier.grid)
+        map_Bhw = explain(method, request).abs()
         mask_Bhw = to_cells(test.mask_NHW[row_B] / 255, (map_Bhw.shape[1], map_Bhw.shape[2]))
         found.append(lift(foreground_share(map_Bhw, mask_Bhw), mask_Bhw.mean((1, 2))))
     return torch.cat(found)

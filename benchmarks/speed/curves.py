@@ -21,11 +21,11 @@ from torch import Tensor
 from benchmarks.measure import Figure, at_least, cpu_seconds_in_turns, main, ratios
 from benchmarks.speed.cams import FORMATS, Subject, make_subject
 from models.classifier.small_resnet import small_resnet
-from models.map_quality.faithfulness import STEPS, curve, find_ends, hottest_first
+from models.map_quality.faithfulness import STEPS, curve, find_endpoints, hottest_first
 from models.map_quality.localisation import enlarge
 from models.methods.smoothing import blur
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 
 GOAL = 5  # times faster than the loop, state after state
 Scores = Callable[[Subject, Sequence[Tensor], int], Tensor]
@@ -106,12 +106,12 @@ def areas_of_batch(subject: Subject, map_Bhw: Tensor) -> Tensor:
     with as_found(subject.network):
         with torch.no_grad():
             target_B = subject.network(image_BCHW).argmax(1)
-        question = Question(subject.network, image_BCHW, target_B)
-        ends = find_ends(question)
+        request = ExplainRequest(subject.network, image_BCHW, target_B)
+        ends = find_endpoints(request)
         order = hottest_first(enlarge(map_Bhw, image_BCHW.shape[2:]))
         curves = (
-            curve(question, ends.clean, ends.mean, order),
-            curve(question, ends.blur, ends.clean, order),
+            curve(request, ends.clean, ends.mean, order),
+            curve(request, ends.blur, ends.clean, order),
         )
     return torch.stack([torch.trapezoid(one, dx=1 / STEPS) for one in curves], 1).cpu()
 

@@ -26,8 +26,8 @@ from models.methods.registry import find_method
 from models.methods.settings import IbaSettings
 from models.methods.smoothing import smooth
 from models.network.capture import capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments, Statistics
 
 MASKS = 4000
@@ -39,7 +39,7 @@ class Setup:
     """A network, its pictures, and how it is timed."""
 
     name: str
-    question: Question
+    request: ExplainRequest
     rounds: int
     masks: int  # of RISE that are really passed
     has_goals: bool
@@ -56,21 +56,21 @@ def small(rounds: int, masks: int, has_goals: bool) -> Setup:
     torch.manual_seed(0)
     network = small_resnet(4).eval().to(memory_format=torch.channels_last)
     image_BCHW = torch.randn(16, 3, 64, 64).contiguous(memory_format=torch.channels_last)
-    question = _make_question(network, Grid("stage3", 8, 8), image_BCHW)
-    return Setup("small network, 64 px, batch 16", question, rounds, masks, has_goals)
+    request = _make_request(network, Grid("stage3", 8, 8), image_BCHW)
+    return Setup("small network, 64 px, batch 16", request, rounds, masks, has_goals)
 
 
 def large() -> Setup:
     subject = make_subject("resnet18", 4, 224, "channels_last")
-    question = _make_question(subject.network, Grid("layer4", 7, 7), subject.image_BCHW)
-    return Setup("resnet18, 224 px, batch 4", question, 3, 100, True)
+    request = _make_request(subject.network, Grid("layer4", 7, 7), subject.image_BCHW)
+    return Setup("resnet18, 224 px, batch 4", request, 3, 100, True)
 
 
 def compare(setup: Setup) -> list[Figure]:
     """Everything in turns; a ratio is how many times the images a second."""
-    question = setup.question
+    request = setup.request
     own = {
-        name: (lambda method=find_method(name): explain(method, question))  # noqa: B008
+        name: (lambda method=find_method(name): explain(method, request))  # noqa: B008
         for name in (
             *("ibisa", "iba", f"rise:masks={setup.masks}"),
             *(f"integrated_gradients:steps={STEPS}", f"smooth_grad:draws={STEPS}"),
@@ -78,10 +78,10 @@ def compare(setup: Setup) -> list[Figure]:
     }
     ways: dict[str, Callable[[], object]] = {
         **own,
-        "authors": lambda: authors_iba(question),
-        "captum path": lambda: captum_path(question),
-        "captum noise": lambda: captum_noise(question),
-        "forward": lambda: _forward(question),
+        "authors": lambda: authors_iba(request),
+        "captum path": lambda: captum_path(request),
+        "captum noise": lambda: captum_noise(request),
+        "forward": lambda: _forward(request),
     }
     seconds = cpu_seconds_in_turns(ways, setup.rounds)
     return [
@@ -94,9 +94,7 @@ def compare(setup: Setup) -> list[Figure]:
 def _against_samplers(setup: Setup, seconds: Mapping[str, list[float]]) -> list[Figure]:
     share = MASKS / setup.masks
     rise = [share * spent for spent in seconds[f"rise:masks={setup.masks}"]]
-    one = [
-        spent * len(setup.question.target_B) for spent in seconds["authors"]
-    ]  # it took one image
+    one = [spent * len(setup.request.target_B) for spent in seconds["authors"]]  # it took one image
     goals = (40, 5, 5) if setup.has_goals else (None, None, None)
     name = f"{setup.name}: {{}}, times the images a second of {{}}"
     return [
@@ -129,28 +127,28 @@ def _cost(setup: Setup, seconds: Mapping[str, list[float]]) -> Figure:
     return at_most(None, name, ratios(seconds["ibisa"], seconds["forward"]))
 
 
-def authors_iba(question: Question) -> Tensor:
+def authors_iba(request: ExplainRequest) -> Tensor:
     """The first image alone, as github.com/BioroboticsLab/IBA passes it: ten copies through the
     whole network, ten times, with the gradients of all weights."""
-    assert question.grid is not None
-    assert question.statistics is not None
-    settings, known = IbaSettings(), question.statistics
-    image_NCHW = question.image_BCHW[:1].expand(settings.copies, -1, -1, -1)
-    target_N = question.target_B[:1].expand(settings.copies)
-    layer = question.network.get_submodule(question.grid.layer)
+    assert request.grid is not None
+    assert request.statistics is not None
+    settings, known = IbaSettings(), request.statistics
+    image_NCHW = request.image_BCHW[:1].expand(settings.copies, -1, -1, -1)
+    target_N = request.target_B[:1].expand(settings.copies)
+    layer = request.network.get_submodule(request.grid.layer)
     alpha_Dhw = torch.full_like(known.mean_Dhw, 5.0).requires_grad_(True)
     optimiser = torch.optim.Adam([alpha_Dhw], lr=settings.rate)
     bits_Dhw = torch.zeros_like(alpha_Dhw)
     for _ in range(settings.steps):
         lambda_1Dhw = smooth(alpha_Dhw.sigmoid()[None], settings.sigma)
         with torch.enable_grad(), _restrict(layer, lambda_1Dhw, known) as passed:
-            logits_NK = question.network(image_NCHW)
+            logits_NK = request.network(image_NCHW)
             loss = cross_entropy(logits_NK, target_N) + settings.beta * passed[0].mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
         bits_Dhw = passed[0][0].detach()
         optimiser.step()
-    question.network.zero_grad()
+    request.network.zero_grad()
     return bits_Dhw.sum(0)
 
 
@@ -171,44 +169,44 @@ def _restrict(layer: nn.Module, lambda_1Dhw: Tensor, known: Statistics) -> Itera
         handle.remove()
 
 
-def captum_path(question: Question) -> Tensor:
+def captum_path(request: ExplainRequest) -> Tensor:
     """Captum's, in pieces of as many pictures as ours."""
-    method = IntegratedGradients(question.network)
+    method = IntegratedGradients(request.network)
     found: Tensor = method.attribute(
-        question.image_BCHW,
-        target=question.target_B,
+        request.image_BCHW,
+        target=request.target_B,
         n_steps=STEPS,
-        internal_batch_size=question.room,
+        internal_batch_size=request.batch_size,
     )
     return found.sum(1)
 
 
-def captum_noise(question: Question) -> Tensor:
+def captum_noise(request: ExplainRequest) -> Tensor:
     """Captum's, whose samples come in pieces too."""
-    method = NoiseTunnel(Saliency(question.network))
+    method = NoiseTunnel(Saliency(request.network))
     found: Tensor = method.attribute(
-        question.image_BCHW,
-        target=question.target_B,
+        request.image_BCHW,
+        target=request.target_B,
         nt_samples=STEPS,
-        nt_samples_batch_size=max(1, question.room // len(question.image_BCHW)),
+        nt_samples_batch_size=max(1, request.batch_size // len(request.image_BCHW)),
         abs=False,
     )
     return found.abs().amax(1)
 
 
-def _forward(question: Question) -> Tensor:
+def _forward(request: ExplainRequest) -> Tensor:
     with torch.no_grad():
-        return question.logits_of(question.image_BCHW)
+        return request.logits_of(request.image_BCHW)
 
 
-def _make_question(network: nn.Module, grid: Grid, image_BCHW: Tensor) -> Question:
+def _make_request(network: nn.Module, grid: Grid, image_BCHW: Tensor) -> ExplainRequest:
     generator = torch.Generator().manual_seed(0)
     noise_NCHW = torch.randn(32, *image_BCHW.shape[1:], generator=generator)
     seen = capture(network, grid, noise_NCHW)
     known: Statistics = Moments.of(seen.activation_BDhw).statistics()
     with torch.no_grad():
         target_B = network(image_BCHW).argmax(1)
-    return Question(network, image_BCHW, target_B, 64, grid, known)
+    return ExplainRequest(network, image_BCHW, target_B, 64, grid, known)
 
 
 if __name__ == "__main__":

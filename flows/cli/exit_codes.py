@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from models.addresses import storage_errors
+from models.addresses import as_os_errors
 from models.errors import Unfinished, UserError, describe_error
 
 FAILURE = 3  # ours; models/errors.py has the others
@@ -23,7 +23,7 @@ def one_line_errors() -> Iterator[None]:
     """Report a user's error in one line; only our own failures show a traceback."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        with storage_errors():
+        with as_os_errors():
             yield
     except (UserError, Unfinished) as error:
         leave(str(error), error.exit_code)

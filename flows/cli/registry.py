@@ -8,7 +8,7 @@ from typing import Any
 from flows.settings.compose import compose
 from flows.settings.environment import tracking_of
 from flows.settings.sections import LogSettings, PublishSettings
-from models.addresses import without_secrets
+from models.addresses import remove_secrets
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch
 from tasks.runs.folder import RunFolder
@@ -41,5 +41,5 @@ def publish_later(run: str, given: dict[str, Any]) -> str:
     tracking = tracking_of(compose(PublishSettings, None, given, defaults).tracking)
     with hold_lock(run):
         run_id = publish_run(folder, tracking)
-    uri = without_secrets(tracking.uri)
+    uri = remove_secrets(tracking.uri)
     return f"{run_id} in experiment {tracking.experiment} of MLflow at {uri}"

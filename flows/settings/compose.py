@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from models.addresses import has_password, without_secrets
+from models.addresses import has_password, remove_secrets
 from models.errors import UserError, suggest
 from tasks.tracking.settings import flatten
 
@@ -87,7 +87,7 @@ def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
             section, _, key = dotted.partition(".")
             inner = values.setdefault(section, {})
             if not isinstance(inner, dict):
-                found = without_secrets(repr(inner))
+                found = remove_secrets(repr(inner))
                 raise UserError(f"setting {section} is {found}: a section with keys is needed")
             inner[key] = value
 
@@ -100,7 +100,7 @@ def read_config(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = without_secrets(" ".join(str(error).split()))
+        reason = remove_secrets(" ".join(str(error).split()))
         raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error
     if not isinstance(values, dict):
         raise UserError(f"configuration {file} holds no sections (data, model, output, …)")
@@ -118,7 +118,7 @@ def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> st
         known = _keys(kind, path[:-1])
         return f"unknown setting {where}{suggest(path[-1], known)}; known are {', '.join(known)}"
     message = first["msg"].removeprefix("Value error, ")
-    found = without_secrets(repr(first["input"]))
+    found = remove_secrets(repr(first["input"]))
     return f"setting {where}: {message} (found {found})" if where else message
 
 

@@ -28,18 +28,18 @@ OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """What an address gives before it is checked; None where it does not say."""
+    """What an address gives before it is checked; None for what it does not specify."""
 
     network: nn.Module
     architecture: str  # its address
-    source: str = ""  # digests of the user's code, which makes the numbers with the weights
+    source: str = ""  # digests of the user's code, part of the model's digest
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     layer: str | None = None
 
     @property
     def name(self) -> str:
-        """The architecture on any machine: of a factory, the file and the function."""
+        """The architecture's name on any machine: for a factory, its file and function."""
         return Path(self.architecture).name if self.source else self.architecture
 
 
@@ -61,7 +61,7 @@ def build(settings: ModelSettings) -> BuiltNetwork:
 
 
 def build_fresh(architecture: str, classes: int) -> nn.Module:
-    """The network of such an address with weights drawn anew; a factory's are its own matter."""
+    """The network of such an address with random weights; a factory chooses its own."""
     scheme, _, name = architecture.partition(":")
     if scheme == "torchvision":
         return _build_torchvision(name, classes)
@@ -94,7 +94,7 @@ def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
     path = Path(settings.weights)
     if is_local(settings.weights) and not path.suffix and not path.is_file():
         raise UserError(
-            f"weights {settings.weights!r} are no file and no torchvision weights"
+            f"weights {settings.weights!r} are neither a file nor torchvision weights"
             f"{suggest(settings.weights, choices)}; known are {list_names(choices)}"
         )
     state = weight_files.read_state(settings.weights, settings.allow_pickle)
@@ -106,14 +106,14 @@ def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
 
 
 def _fill(build: Callable[[int], nn.Module], state: weight_files.State, weights: str) -> nn.Module:
-    """The network with as many classes as the weights have, and their numbers."""
+    """The network with as many classes as the weights have, filled with them."""
     network = build(weight_files.count_classes(build, state, weights))
     weight_files.fill(network, state, weights)
     return network
 
 
 def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.Module:
-    """Without the heads that only training uses, and with today's names of DenseNet's layers."""
+    """Drops the heads that only training uses, and maps old names of DenseNet's layers."""
     state = {
         re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value
         for key, value in state.items()
@@ -135,8 +135,9 @@ def _build_torchvision(name: str, num_classes: int) -> nn.Module:
 def _of_transforms(name: str, transforms: Any) -> Preprocessing:
     """torchvision's ImageClassification preset as our preprocessing.
 
-    GoogLeNet and Inception read values from -1 to 1. torchvision prepares them as all others and
-    mends that inside the network (transform_input), which no weights file says: we do it here.
+    GoogLeNet and Inception read values from -1 to 1. torchvision prepares them like all others and
+    corrects that inside the network (transform_input), which weights files do not record: we do it
+    here.
     """
     scaled = (0.5, 0.5, 0.5) if name in INCEPTIONS else None
     rows = transforms.crop_size[0]
@@ -156,7 +157,7 @@ def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
         import timm
     except ImportError as error:
         raise UserError(
-            f"timm:{name} needs timm, which is not here: pip install 'sightline[timm]'"
+            f"timm:{name} needs timm, which is not installed: pip install 'sightline[timm]'"
         ) from error
     plain, _, tag = name.partition(".")
     known = timm.list_models()
@@ -184,7 +185,7 @@ def _build_timm(name: str, num_classes: int) -> nn.Module:
     heads = (heads,) if isinstance(heads, str) else heads
     state = network.state_dict()
     if not heads or not all(f"{head}.weight" in state for head in heads):
-        raise UserError(f"timm:{name} is no classifier: it has no head that answers with classes")
+        raise UserError(f"timm:{name} is not a classifier: it has no head that gives classes")
     classifier: nn.Module = network
     return classifier
 
@@ -192,8 +193,8 @@ def _build_timm(name: str, num_classes: int) -> nn.Module:
 def _of_timm(config: dict[str, Any]) -> Preprocessing | None:
     """timm's transform for evaluation as our preprocessing; None where ours cannot do the same.
 
-    `crop_pct` is the share of the resized picture that the crop keeps. `squash` gives up the
-    picture's proportions; `border` pads, which we do not.
+    `crop_pct` is the share of the resized picture that the crop keeps. `squash` does not keep the
+    picture's proportions; `border` pads, which ours cannot do.
     """
     _, rows, columns = config["input_size"]
     whole = tuple(math.floor(side / config["crop_pct"]) for side in (rows, columns))
@@ -246,9 +247,9 @@ def _from_factory(settings: ModelSettings) -> BuiltNetwork:
 
 
 def unique_names(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """A name that stands twice, as crane does in old lists of ImageNet, carries its index."""
-    twice = {name for name in names if list(names).count(name) > 1}
-    return tuple(f"{name} [{i}]" if name in twice else name for i, name in enumerate(names))
+    """A name that occurs twice, as crane does in old ImageNet lists, gets its index appended."""
+    repeated = {name for name in names if list(names).count(name) > 1}
+    return tuple(f"{name} [{i}]" if name in repeated else name for i, name in enumerate(names))
 
 
 def describe_first_problem(error: ValidationError, what: str) -> str:

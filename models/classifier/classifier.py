@@ -1,9 +1,9 @@
-"""A classifier with all that travels with it, and the ways to get one.
+"""A classifier with its classes, preprocessing and map layer; loading and saving one.
 
 Addresses: `torchvision:NAME` and `timm:NAME` with weights, `path/to/model.json` (our bundle, or
 its folder; also on s3:// and the like), `path/to/file.py:function` (the user's code) and
-`sightline:NAME` (our own small networks). models/classifier/mlflow_models.py
-brings those of MLflow here.
+`sightline:NAME` (our own small networks). models/classifier/mlflow_models.py turns addresses of
+MLflow into these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.addresses import as_path, is_local, read_text, storage_errors_in_one_line, write_whole
+from models.addresses import as_address_errors, as_path, is_local, read_text, write_atomically
 from models.classifier.architectures import (
     BuiltNetwork,
     build,
@@ -43,8 +43,8 @@ class Classifier:
     network: nn.Module
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    grid: Grid | None  # the layer of the maps, and their cells in its output; None: has no such
-    architecture: str  # the address that builds the network; a bundle's own differs from its path
+    grid: Grid | None  # the map layer and the cells in its output; None if there is no such layer
+    architecture: str  # the address that builds the network; for a bundle, not the bundle's path
     digest: str
 
     @property
@@ -57,7 +57,7 @@ class Classifier:
 
 
 class Bundle(BaseModel):
-    """model.json beside a safetensors file: everything but the numbers."""
+    """model.json beside a safetensors file: everything but the weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,11 +75,11 @@ def load_classifier(settings: ModelSettings) -> Classifier:
 
 
 def check_classifier(built: BuiltNetwork, settings: ModelSettings) -> Classifier:
-    """Complete what was built, by the settings and by a look at it, or refuse it."""
+    """Complete the network with the settings and with what it is found to do, or refuse it."""
     preprocessing = settings.preprocessing or built.preprocessing
     if preprocessing is None:
         raise UserError(
-            f"model {settings.address} does not say how its pictures are prepared: give "
+            f"model {settings.address} does not specify its preprocessing: give "
             '--preprocessing FILE with {"resize": 256, "crop": [224, 224], "mean": …, "std": …}'
         )
     network = built.network.eval()
@@ -87,20 +87,20 @@ def check_classifier(built: BuiltNetwork, settings: ModelSettings) -> Classifier
     count = _count_logits(network, example_BCHW, settings.address)
     classes = _name_classes(settings, built.classes, count)
     layer = settings.layer or built.layer
-    found = grid_of(network, layer, example_BCHW) if layer else _grid(network, example_BCHW)
-    capture(network, found, example_BCHW)  # refuses a layer that the logits do not follow from
+    grid = grid_of(network, layer, example_BCHW) if layer else _last_grid(network, example_BCHW)
+    capture(network, grid, example_BCHW)  # refuses a layer that the logits do not follow from
     return Classifier(
         network=network,
         classes=classes,
         preprocessing=preprocessing,
-        grid=found,
+        grid=grid,
         architecture=built.architecture,
         digest=digest_of(network, built.name, built.source),
     )
 
 
-def _grid(network: nn.Module, example_BCHW: Tensor) -> Grid | None:
-    """Of the last layer with cells; None where there is none to be found, as in a bare function."""
+def _last_grid(network: nn.Module, example_BCHW: Tensor) -> Grid | None:
+    """The grid of the last layer with cells; None if there is none, as in a bare function."""
     try:
         return find_grid(network, example_BCHW)
     except LayerError:
@@ -108,7 +108,7 @@ def _grid(network: nn.Module, example_BCHW: Tensor) -> Grid | None:
 
 
 def save_bundle(folder: Path, classifier: Classifier) -> Path:
-    """Write model.json and model.safetensors, whole or not; `load_classifier` reads them back."""
+    """Write model.json and model.safetensors, or neither; `load_classifier` reads them back."""
     bundle = Bundle(
         architecture=classifier.architecture,
         classes=classifier.classes,
@@ -117,17 +117,17 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
     )
     state = classifier.network.state_dict()
     # Copies, since safetensors refuses tied weights and other memory formats.
-    numbers = {name: value.contiguous().clone() for name, value in state.items()}
-    with write_whole(folder / bundle.weights) as file:
-        file.write(save(numbers))
+    tensors = {name: value.contiguous().clone() for name, value in state.items()}
+    with write_atomically(folder / bundle.weights) as file:
+        file.write(save(tensors))
         (folder / BUNDLE).unlink(missing_ok=True)  # never an old one beside new weights
-    with write_whole(folder / BUNDLE) as file:
+    with write_atomically(folder / BUNDLE) as file:
         file.write(bundle.model_dump_json(indent=2).encode() + b"\n")
     return folder / BUNDLE
 
 
 def read_bundle(address: str | Path) -> Bundle:
-    """The content of a model.json, or what is wrong with it."""
+    """The content of a model.json; refuses a file that is not one."""
     text = read_text(address)
     if text is None:
         raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
@@ -143,7 +143,7 @@ def _build(settings: ModelSettings) -> BuiltNetwork:
     address = settings.address
     if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
         return build(settings)
-    with storage_errors_in_one_line(address):
+    with as_address_errors(address):
         path = as_path(address)
     return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
 
@@ -166,12 +166,12 @@ def _from_bundle(path: Path, settings: ModelSettings) -> BuiltNetwork:
 
 
 def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int:
-    """How many classes the network answers with; refuses what is not one class of several."""
-    precise = {weight.dtype for weight in network.parameters()} - {torch.float32}
-    if precise:
-        kind = str(precise.pop()).removeprefix("torch.")
+    """The number of classes; refuses a network that does not choose one class among several."""
+    other_types = {weight.dtype for weight in network.parameters()} - {torch.float32}
+    if other_types:
+        dtype = str(other_types.pop()).removeprefix("torch.")
         raise UserError(
-            f"model {address} computes in {kind}, and maps are made in float32: "
+            f"model {address} computes in {dtype}, and maps are made in float32: "
             "return network.float() from the factory"
         )
     with as_found(network), torch.enable_grad():
@@ -184,9 +184,9 @@ def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int
                 f"the size that its preprocessing gives: {describe_error(error)}"
             ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
-        what = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        output = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise UserError(
-            f"model {address} gives {what}, not logits (batch, classes): "
+            f"model {address} gives {output}, not logits (batch, classes): "
             "return one tensor of them, with a factory if need be"
         )
     if logits.shape[1] == 1:
@@ -197,7 +197,7 @@ def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int
     last = type(logits.grad_fn).__name__  # finds functions as well as modules
     if last.startswith("SigmoidBackward"):
         raise UserError(
-            f"model {address} ends in a sigmoid (several labels an image): "
+            f"model {address} ends in a sigmoid (several labels per image): "
             "only single-label classifiers can be audited"
         )
     if last.startswith("SoftmaxBackward"):
@@ -210,18 +210,18 @@ def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int
 def _name_classes(
     settings: ModelSettings, built: tuple[str, ...] | None, count: int
 ) -> tuple[str, ...]:
-    """The names that the model answers with: the user's file, the model's own, or the indices."""
+    """The class names: from the user's file, the model's own, or the indices."""
     classes = built
     if settings.classes is not None:
         text = read_text(settings.classes)
         if text is None:
-            raise UserError(f"classes file {settings.classes} not found: one class name a line")
+            raise UserError(f"classes file {settings.classes} not found: one class name per line")
         classes = tuple(line.strip() for line in text.splitlines() if line.strip())
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:
         raise UserError(
             f"model {settings.address} has {count} logits, but {len(classes)} class names "
-            f"({list_names(classes, most=4)}): give --classes FILE with one name a line"
+            f"({list_names(classes, most=4)}): give --classes FILE with one name per line"
         )
     return unique_names(classes)

@@ -1,18 +1,18 @@
-"""Models that MLflow keeps: an alias becomes a version once, its files become local ones.
+"""Models in MLflow: an alias is resolved to a version once, and its files are copied here.
 
-The coordinator does this before anything else; workers read the copy and never meet MLflow.
+The coordinator does this before anything else; workers read the copy and never call MLflow.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from models.addresses import describe_safely, without_secrets
+from models.addresses import describe_safely, remove_secrets
 from models.classifier.classifier import BUNDLE, read_bundle
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
 from models.classifier.settings import ModelSettings
@@ -24,51 +24,51 @@ if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it
 
 @dataclass(frozen=True)
 class FetchedModel:
-    """A model whose files can be read without MLflow; `origin` says what its address meant."""
+    """A model whose files can be read without MLflow; `origin` records what its address meant."""
 
     settings: ModelSettings
-    origin: dict[str, str] = field(default_factory=dict)  # empty: it was never in MLflow
+    origin: dict[str, str] = field(default_factory=dict)  # empty if it is not from MLflow
 
 
 @dataclass(frozen=True)
-class Version:
-    """What an address meant at one moment: no alias any more."""
+class ModelVersion:
+    """What an address meant when it was resolved: a fixed version, not an alias."""
 
     address: str  # models:/NAME/7
-    files: str  # where MLflow keeps them
-    run: str | None  # that logged it
+    files: str  # their address in MLflow's artifact store
+    run: str | None  # the one that logged it
 
     @property
     def origin(self) -> dict[str, str]:
-        files = without_secrets(self.files)
+        files = remove_secrets(self.files)
         return {"address": self.address, "files": files, "run": self.run or ""}
 
 
 @contextmanager
 def fetch(settings: ModelSettings, tracking_uri: str) -> Iterator[FetchedModel]:
-    """The model, with files that lie here as long as they are needed."""
+    """The model, with local files that exist while the block runs."""
     if not settings.address.startswith(SCHEME):
         if settings.architecture or settings.weights_artifact:
             raise UserError(
-                "--architecture and --weights-artifact say what a model in MLflow is; "
-                f"{settings.address} is none: give --model ARCHITECTURE with --weights FILE"
+                "--architecture and --weights-artifact describe a model in MLflow; "
+                f"{settings.address} is not one: give --model ARCHITECTURE with --weights FILE"
             )
         yield FetchedModel(settings)
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         with _errors_in_one_line(settings.address, tracking_uri):
-            found = resolve_model(settings, Path(folder), tracking_uri)
-        yield found
+            model = resolve_model(settings, Path(folder), tracking_uri)
+        yield model
 
 
 def resolve_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> FetchedModel:
-    """Find the version that an `mlflow:` address means, and bring its files to the folder."""
+    """Find the version that an `mlflow:` address means, and copy its files to the folder."""
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking_uri)
     version = find_version(client, settings.address.removeprefix(SCHEME))
-    folder = folder / version.address.partition(":/")[2]  # messages about files say whose they are
-    files = Files(client, tracking_uri, version.files)
+    folder = folder / version.address.partition(":/")[2]  # errors about files name the model
+    files = ArtifactFiles(client, tracking_uri, version.files)
     if settings.architecture is None and settings.weights_artifact is None:
         address = _fetch_bundle(version, files, folder)
         changes: dict[str, Any] = {"address": str(address)}
@@ -79,55 +79,55 @@ def resolve_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> F
     return FetchedModel(settings.model_copy(update=changes), version.origin)
 
 
-def find_version(client: MlflowClient, address: str) -> Version:
+def find_version(client: MlflowClient, address: str) -> ModelVersion:
     """What `models:/…` or `runs:/…` means now."""
     if match := BY_ALIAS.fullmatch(address) or BY_VERSION.fullmatch(address):
-        return _registered(client, **match.groupdict())
+        return _registered_version(client, **match.groupdict())
     if match := BY_ID.fullmatch(address):
         model = client.get_logged_model(match["id"])
-        return Version(address, model.artifact_location, model.source_run_id)
+        return ModelVersion(address, model.artifact_location, model.source_run_id)
     if match := BY_RUN.fullmatch(address):
-        return Version(address, address, match["run"])
-    raise UserError(f"{SCHEME}{address} is no model in MLflow: give {FORMS}")
+        return ModelVersion(address, address, match["run"])
+    raise UserError(f"{SCHEME}{address} is not a model in MLflow: give {FORMS}")
 
 
-def _registered(
+def _registered_version(
     client: MlflowClient, name: str, alias: str | None = None, version: str | None = None
-) -> Version:
-    model = _model(client, name)
-    number = _of_alias(model, alias) if alias else _of_words(model, str(version))
-    found = _or_none(lambda: client.get_model_version(name, number))
-    if found is None:
-        known = [entry.version for entry in model.latest_versions]
+) -> ModelVersion:
+    model = _registered_model(client, name)
+    number = _number_of_alias(model, alias) if alias else _number_of(model, str(version))
+    registered = _or_none(lambda: client.get_model_version(name, number))
+    if registered is None:
+        versions = [int(entry.version) for entry in model.latest_versions]
         raise UserError(
-            f"model {name!r} has no version {number}; the newest is {max(map(int, known or [0]))}"
+            f"model {name!r} has no version {number}; the newest is {max(versions, default=0)}"
         )
     files = client.get_model_version_download_uri(name, number)
-    return Version(f"models:/{name}/{number}", files, found.run_id)
+    return ModelVersion(f"models:/{name}/{number}", files, registered.run_id)
 
 
-def _model(client: MlflowClient, name: str) -> Any:
+def _registered_model(client: MlflowClient, name: str) -> Any:
     model = _or_none(lambda: client.get_registered_model(name))
     if model is None:
-        known = [entry.name for entry in client.search_registered_models(max_results=1000)]
-        there = f"it has {list_names(known)}" if known else "it has none: sightline log makes one"
+        names = [entry.name for entry in client.search_registered_models(max_results=1000)]
+        has = f"it has {list_names(names)}" if names else "it has none: sightline log makes one"
         raise UserError(
-            f"MLflow has no registered model {name!r}{suggest(name, known)}; "
-            f"{there}, and --mlflow names another server"
+            f"MLflow has no registered model {name!r}{suggest(name, names)}; "
+            f"{has}, and --mlflow names another server"
         )
     return model
 
 
-def _of_alias(model: Any, alias: str) -> str:
+def _number_of_alias(model: Any, alias: str) -> str:
     if alias not in model.aliases:
-        there = f"it has {list_names(model.aliases)}" if model.aliases else "it has none"
+        has = f"it has {list_names(model.aliases)}" if model.aliases else "it has none"
         raise UserError(
-            f"model {model.name!r} has no alias {alias!r}{suggest(alias, model.aliases)}; {there}"
+            f"model {model.name!r} has no alias {alias!r}{suggest(alias, model.aliases)}; {has}"
         )
     return str(model.aliases[alias])
 
 
-def _of_words(model: Any, version: str) -> str:
+def _number_of(model: Any, version: str) -> str:
     """A number as it is; `latest` and the stages of old registries as the number they mean now."""
     if version.isdigit():
         return version
@@ -142,25 +142,25 @@ def _of_words(model: Any, version: str) -> str:
     return str(stages[version.lower()])
 
 
-def _or_none(ask: Any) -> Any:
-    """MLflow's answer, or None where it says that there is no such thing."""
+def _or_none(call: Callable[[], Any]) -> Any:
+    """The result of a call to MLflow, or None if what it asks for does not exist."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return ask()
+        return call()
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
 
 
-class Files:
-    """What one model or run keeps in MLflow's artifact store, by paths below its root."""
+class ArtifactFiles:
+    """The files of one model or run in MLflow's artifact store, by paths below its root."""
 
     def __init__(self, client: MlflowClient, tracking_uri: str, root: str) -> None:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        if match := BY_ID.fullmatch(root):  # MLflow itself would ask its global server for it
+        if match := BY_ID.fullmatch(root):  # MLflow itself would ask its global server
             root = client.get_logged_model(match["id"]).artifact_location
         self.repository = get_artifact_repository(root, tracking_uri=tracking_uri)
 
@@ -175,42 +175,47 @@ class Files:
         return Path(self.repository.download_artifacts(path, dst_path=str(folder)))
 
 
-def _fetch_bundle(version: Version, files: Files, folder: Path) -> Path:
+def _fetch_bundle(version: ModelVersion, files: ArtifactFiles, folder: Path) -> Path:
     names = files.names()
     if BUNDLE not in names:
         raise UserError(
-            f"{version.address} is no bundle of ours (it holds {list_names(names) or 'nothing'}, "
-            "no "
-            f"{BUNDLE}): give --architecture torchvision:NAME and --weights-artifact PATH of a "
+            f"{version.address} is not a bundle (it holds {list_names(names) or 'nothing'}, "
+            f"no {BUNDLE}): give --architecture torchvision:NAME and --weights-artifact PATH of a "
             "state dict or safetensors file among its files or its run's"
         )
     address = files.fetch(BUNDLE, folder)
     weights = read_bundle(address).weights
     if weights.startswith("/") or ".." in PurePosixPath(weights).parts:
-        raise UserError(f"{version.address}: its {BUNDLE} names weights outside: {weights!r}")
+        raise UserError(
+            f"{version.address}: its {BUNDLE} names weights outside its folder: {weights!r}"
+        )
     files.fetch(weights, folder)
     return address
 
 
 def _fetch_weights(
-    client: MlflowClient, settings: ModelSettings, version: Version, files: Files, folder: Path
+    client: MlflowClient,
+    settings: ModelSettings,
+    version: ModelVersion,
+    files: ArtifactFiles,
+    folder: Path,
 ) -> Path:
     """A weights file among the model's files, or among those of the run that logged it."""
     path = settings.weights_artifact
     if settings.architecture is None or path is None:
         raise UserError(
             f"{version.address} needs both --architecture (torchvision:NAME, …) and "
-            "--weights-artifact PATH; a bundle of ours needs neither"
+            "--weights-artifact PATH; a bundle needs neither"
         )
     if files.have(path):
         return files.fetch(path, folder)
     names = files.names()
     if version.run:
         root = client.get_run(version.run).info.artifact_uri
-        of_run = Files(client, files.repository.tracking_uri, root)
-        if of_run.have(path):
-            return of_run.fetch(path, folder)
-        names += of_run.names()
+        run_files = ArtifactFiles(client, files.repository.tracking_uri, root)
+        if run_files.have(path):
+            return run_files.fetch(path, folder)
+        names += run_files.names()
     raise UserError(
         f"{version.address} and its run hold no {path!r}{suggest(path, names)}; "
         f"they hold {list_names(names) or 'nothing'}"
@@ -223,9 +228,9 @@ def _errors_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
         yield
     except (UserError, MlflowUnavailable):
         raise
-    except Exception as error:  # MLflow's own, and those of every store that it keeps files in
-        words, cause = describe_safely(error)
+    except Exception as error:  # MLflow's own, and those of every artifact store
+        message, cause = describe_safely(error)
         raise MlflowUnavailable(
-            f"MLflow at {without_secrets(tracking_uri)} does not give {address} ({words[:300]}): "
-            "check that it is there and answers, or give another --mlflow"
+            f"MLflow at {remove_secrets(tracking_uri)} does not give {address} ({message[:300]}): "
+            "check that it runs and answers, or give another --mlflow"
         ) from cause

@@ -19,7 +19,8 @@ LARGEST = 200_000_000  # pixels of a picture, before and after it is resized
 
 
 class Preprocessing(BaseModel):
-    """Travels with the model: resize (shorter side, or rows and columns), centre crop, values."""
+    """How a model's pictures are prepared: resize (shorter side, or rows and columns), centre crop,
+    and the scale of their values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +35,7 @@ class Preprocessing(BaseModel):
     def _has_one_size(self) -> Preprocessing:
         if self.crop is None and not isinstance(self.resize, tuple):
             raise ValueError(
-                "pictures of different sizes would come out: set crop, or resize to [rows, columns]"
+                "pictures would have different sizes: set crop, or resize to [rows, columns]"
             )
         return self
 
@@ -46,13 +47,13 @@ class Preprocessing(BaseModel):
         return size
 
     def describe(self) -> str:
-        """One line for people."""
+        """One line for logs and reports."""
         resize = "not resized" if self.resize is None else f"resized to {self.resize}"
         crop = "" if self.crop is None else f", cropped to {self.crop[0]}x{self.crop[1]}"
         return f"{resize}{crop}, mean {self.mean}, std {self.std}"
 
     def resize_and_crop(self, picture_CHW: Tensor) -> Tensor:
-        """A uint8 picture or mask of any size, brought to `size`; still uint8."""
+        """A uint8 picture or mask of any size, resized and cropped to `size`; still uint8."""
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as geometry
 
@@ -67,7 +68,7 @@ class Preprocessing(BaseModel):
         return picture_CHW
 
     def _refuse_growth(self, rows: int, columns: int) -> None:
-        """A line of pixels whose shorter side is resized would grow without end."""
+        """A very long, narrow picture would grow beyond memory when its shorter side is resized."""
         if isinstance(self.resize, int):
             shorter, longer = sorted((rows, columns))
             length = self.resize * longer // shorter

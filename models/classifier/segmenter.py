@@ -1,4 +1,4 @@
-"""A network that marks the foreground of pictures nobody has annotated.
+"""A network that marks the foreground of pictures without annotations.
 
 Addresses: `torchvision:NAME` (its segmentation networks) with weights, `path/to/file.py:function`
 (the user's code). Shapes: B pictures, C=3 colours, H W pixels, K classes, 0 the background.
@@ -22,8 +22,8 @@ from models.errors import SegmenterError, describe_error, list_names, suggest
 from models.network.capture import as_found
 from models.user_code import build_from_file
 
-VERSION = 1  # of the masks that the same logits give; part of every digest
-TRIAL = (224, 224)  # rows and columns
+VERSION = 1  # of how masks are made from logits; part of every digest
+TRIAL_SIZE = (224, 224)  # rows and columns
 AUXILIARY = "aux_classifier."  # a head that only training uses
 EXPECTED = "(batch, 1 or classes, rows, columns), of the picture's size or smaller"
 
@@ -48,31 +48,31 @@ class Segmenter:
         return marked_BHW.to(torch.uint8) * 255, certainty_B * has_both_B
 
     def _logits(self, output: object, picture_BCHW: Tensor) -> Tensor:
-        """What the network answers, bare or under `out`; refuses what is no map of logits."""
-        found = output["out"] if isinstance(output, Mapping) and "out" in output else output
-        if not isinstance(found, Tensor):
+        """The network's logits, bare or under `out`; refuses any other output."""
+        logits = output["out"] if isinstance(output, Mapping) and "out" in output else output
+        if not isinstance(logits, Tensor):
             raise SegmenterError(
-                f"segmenter {self.address} gives a {type(found).__name__}, not logits {EXPECTED}: "
+                f"segmenter {self.address} gives a {type(logits).__name__}, not logits {EXPECTED}: "
                 "return one tensor of them, bare or in a dict as 'out'"
             )
         rows, columns = picture_BCHW.shape[2:]
-        fits = found.ndim == 4 and len(found) == len(picture_BCHW) and 0 not in found.shape
-        if not fits or found.shape[2] > rows or found.shape[3] > columns:
+        fits = logits.ndim == 4 and len(logits) == len(picture_BCHW) and 0 not in logits.shape
+        if not fits or logits.shape[2] > rows or logits.shape[3] > columns:
             raise SegmenterError(
-                f"segmenter {self.address} gives {tuple(found.shape)} for pictures "
+                f"segmenter {self.address} gives {tuple(logits.shape)} for pictures "
                 f"{tuple(picture_BCHW.shape)}: logits must be {EXPECTED}"
             )
-        return found.float()
+        return logits.float()
 
 
 def load_segmenter(
     address: str,
     weights: str | None = None,
     *,
-    size: tuple[int, int] = TRIAL,
+    size: tuple[int, int] = TRIAL_SIZE,
     allow_pickle: bool = False,
 ) -> Segmenter:
-    """Build and fill the network, and try it on a black picture of that many rows and columns."""
+    """Build and fill the network, and try it on a black picture of that size."""
     built = _build(address, weights, allow_pickle)
     name = f"segmenter {VERSION} {built.name}"
     digest = weight_files.digest_of(built.network, name, built.source)
@@ -91,7 +91,7 @@ def load_segmenter(
 
 
 def _foreground(logits_BKHW: Tensor, picture_BCHW: Tensor) -> Tensor:
-    """Probabilities (B, H, W): of the only class, or of all classes but the first."""
+    """Foreground probabilities (B, H, W): of the only class, or of all classes but the first."""
     if logits_BKHW.shape[2:] != picture_BCHW.shape[2:]:
         logits_BKHW = functional.interpolate(
             logits_BKHW, list(picture_BCHW.shape[2:]), mode="bilinear", align_corners=False
@@ -117,7 +117,7 @@ def _build(address: str, weights: str | None, allow_pickle: bool) -> BuiltNetwor
 
 
 def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Module:
-    """With as many classes as the weights have, reading RGB from 0 to 1."""
+    """A network with as many classes as the weights have, which reads RGB from 0 to 1."""
     known = torchvision.models.list_models(module=torchvision.models.segmentation)
     if name not in known:
         raise SegmenterError(
@@ -143,7 +143,7 @@ def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Modul
 
 
 def _empty(name: str, num_classes: int) -> nn.Module:
-    """Without any download, which torchvision makes for the trunk unless it is asked not to."""
+    """A network with random weights; torchvision would download those of the trunk by default."""
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, weights_backbone=None, num_classes=num_classes, aux_loss=False
     )

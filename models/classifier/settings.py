@@ -1,4 +1,4 @@
-"""Which classifier is meant."""
+"""Settings that name a classifier."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.classifier.preprocessing import Preprocessing
 
 
 class ModelSettings(BaseModel):
-    """Which classifier, and what the address alone does not say."""
+    """Which classifier, and what its address alone does not specify."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -18,14 +18,17 @@ class ModelSettings(BaseModel):
     )
     weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
     classes: str | None = Field(
-        None, description="File with one class name a line, in the order of the logits."
+        None, description="File with one class name per line, in the order of the logits."
     )
     preprocessing: Preprocessing | None = Field(
         None, description="JSON file with resize, crop, mean and std."
     )
-    layer: str | None = Field(None, description="Layer that maps are taken from; found by itself.")
+    layer: str | None = Field(
+        None, description="Layer that maps are taken from; default: the last with cells."
+    )
     architecture: str | None = Field(
-        None, description="Network of a model in MLflow that is no bundle of ours, as --model's."
+        None,
+        description="Network of a model in MLflow that is not a bundle, written as for --model.",
     )
     weights_artifact: str | None = Field(
         None, description="Path of that model's weights among its files or its run's."

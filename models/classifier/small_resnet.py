@@ -1,4 +1,4 @@
-"""A small residual network for the generated benchmark: 64 px pictures to an 8x8 last map."""
+"""A small residual network for the generated benchmark: 8x8 cells for pictures of 64 px."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def small_resnet(num_classes: int = 4) -> nn.Module:
 
 
 def small_preprocessing(image_size: int = 64) -> Preprocessing:
-    """What the network reads: pictures of this size as they are, values from -1 to 1."""
+    """Pictures of this size without resizing, values from -1 to 1."""
     return Preprocessing(crop=(image_size, image_size), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """As it is, or brought to the block's shape by a 1x1 convolution."""
+    """The identity, or a 1x1 convolution to the block's shape."""
     if inputs == outputs and stride == 1:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))

@@ -1,4 +1,4 @@
-"""Reading weights from files without running code, and naming them by their digest."""
+"""Reading weights from files without running code, and their digests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.errors import UserError, describe_error, list_names
 
 State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
-COUNTER = "num_batches_tracked"  # of training only; old files have none
+COUNTER = "num_batches_tracked"  # only training uses it; old files have none
 
 
 def read_state(address: str | Path, allow_pickle: bool = False) -> State:
@@ -46,7 +46,7 @@ def _load_safetensors(path: Path, name: str) -> State:
 
 
 def download(entry: Any) -> State:
-    """Weights that torchvision names, kept by torch where it keeps downloads."""
+    """Weights by torchvision's own names, in torch's download cache."""
     try:
         return dict(entry.get_state_dict(check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as error:  # no network; a file with another hash
@@ -59,12 +59,12 @@ def download(entry: Any) -> State:
 def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
     if path.suffix == ".pt2":
         raise UserError(
-            f"{name} are an exported program, whose layers cannot be looked into: "
+            f"{name} are an exported program, whose layers are not accessible: "
             "save the state dict instead (torch.save(model.state_dict(), path))"
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's hints on odd files: our line says what to do
+            warnings.simplefilter("ignore")  # torch's hints: our message says what to do
             return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError... for broken files
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
@@ -72,9 +72,8 @@ def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
                 f"{name} are a pickle that can run code: save the state dict instead "
                 "(torch.save(model.state_dict(), path)), or pass --allow-pickle if you trust it"
             ) from error
-        why = (
-            f"{describe_error(error)}; " if allow_pickle else ""
-        )  # else torch's words on `weights_only`
+        # Without pickle, torch's message explains `weights_only`, which our users cannot set.
+        why = f"{describe_error(error)}; " if allow_pickle else ""
         raise UserError(
             f"{name} ({path.stat().st_size} bytes) cannot be read as a state dict: {why}"
             "the file is damaged or of another kind; give a .safetensors file or a torch state dict"
@@ -96,24 +95,24 @@ def _unwrap(loaded: object, name: str) -> State:
         for key in WRAPPERS:
             if key in loaded:
                 return _unwrap(loaded[key], name)
-        found = list_names(map(str, loaded)) or "nothing"
+        content = list_names(map(str, loaded)) or "nothing"
     else:
-        found = f"a {type(loaded).__name__}"
+        content = f"a {type(loaded).__name__}"
     raise UserError(
-        f"{name} hold {found}, not a state dict: save one, bare or under one of "
+        f"{name} hold {content}, not a state dict: save one, bare or under one of "
         f"{list_names(WRAPPERS)}"
     )
 
 
 def _strip_parallel(state: State) -> State:
-    """DataParallel writes every name with `module.` in front."""
+    """Drop the `module.` that DataParallel puts before every name."""
     if all(name.startswith("module.") for name in state):
         return {name.removeprefix("module."): value for name, value in state.items()}
     return state
 
 
 def count_classes(build: Callable[[int], nn.Module], state: State, source: str) -> int:
-    """How many classes the weights were trained for: rows of the head, the last tensor."""
+    """The number of classes in the weights: rows of the head, the last tensor."""
     head = _names(build)[-1]
     if head not in state:
         raise UserError(
@@ -132,14 +131,14 @@ def _names(build: Callable[[int], nn.Module]) -> list[str]:
 
 
 def fill(network: nn.Module, state: State, source: str) -> None:
-    """Load the state into the network, all of it, or say what does not fit."""
-    own = network.state_dict()
-    missing = {name for name in own.keys() - state.keys() if not name.endswith(COUNTER)}
-    unknown = state.keys() - own.keys()
+    """Load the whole state into the network, or refuse it with what does not fit."""
+    target = network.state_dict()
+    missing = {name for name in target.keys() - state.keys() if not name.endswith(COUNTER)}
+    unknown = state.keys() - target.keys()
     other = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own.keys() & state.keys()
-        if own[name].shape != state[name].shape
+        f"{name} {tuple(state[name].shape)} instead of {tuple(target[name].shape)}"
+        for name in target.keys() & state.keys()
+        if target[name].shape != state[name].shape
     ]
     problems = [
         f"{what} {list_names(sorted(names), most=3)}"
@@ -151,12 +150,12 @@ def fill(network: nn.Module, state: State, source: str) -> None:
             f"weights {source} do not fit the network: {'; '.join(problems)}; "
             "name the architecture that they were trained with"
         )
-    own.update(state)  # keeps the versions of its modules, which MNASNet insists on
-    network.load_state_dict(own)
+    target.update(state)  # keeps the versions of its modules, which MNASNet insists on
+    network.load_state_dict(target)
 
 
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:
-    """Names every number of the network: SHA-256 of its state and of how it was built."""
+    """SHA-256 of every number of the network and of how it was built."""
     digest = hashlib.sha256(f"{architecture}\n{source}\n".encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

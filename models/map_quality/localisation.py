@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LEAST_HEAT = 0.1  # of the largest; what is cooler is no heat
-QUANTILES = 11  # of the heat left
+LEAST_HEAT = 0.1  # of the largest; less counts as zero
+QUANTILES = 11  # of the remaining heat
 
 
 def to_cells(mask_BHW: Tensor, cells: tuple[int, int]) -> Tensor:
-    """Area average of the mask over the map's cells, exact where cells divide no pixels evenly."""
+    """Area average of the mask over the map's cells, exact also if cells cut pixels."""
     rows_hH = _overlaps(cells[0], mask_BHW.shape[1]).to(mask_BHW)
     columns_wW = _overlaps(cells[1], mask_BHW.shape[2]).to(mask_BHW)
     return torch.einsum("hH,bHW,wW->bhw", rows_hH, mask_BHW, columns_wW)
@@ -34,7 +34,7 @@ def lift(share_B: Tensor, area_B: Tensor) -> Tensor:
 
 
 def lift_elsewhere(map_Bhw: Tensor, other_Mhw: Tensor) -> Tensor:
-    """Mean lift of each map on the masks of M other images: what the middle of a picture gives."""
+    """Mean lift of each map on the masks of M other images: the effect of usual positions."""
     energy_Bhw = map_Bhw.abs()
     share_BM = torch.einsum("bhw,mhw->bm", energy_Bhw, other_Mhw) / energy_Bhw.sum((1, 2))[:, None]
     return (share_BM / other_Mhw.mean((1, 2))).mean(1)
@@ -52,9 +52,9 @@ def pointing(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
 
 
 def top_k(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
-    """Share of the k hottest pixels that are foreground, which has k pixels (Schulz et al. 2020).
+    """Share of the k hottest pixels in a foreground of k pixels (Schulz et al. 2020).
 
-    NaN for an empty foreground and for a map that is the same everywhere.
+    NaN for an empty foreground and for a constant map.
     """
     heat_BN = enlarge(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1)
     inside_BN = mask_BHW.flatten(1) >= 0.5
@@ -64,13 +64,13 @@ def top_k(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
 
 
 def effective_heat_ratio(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
-    """Heat inside the foreground / hot pixels, over ever hotter pixels (Zhang et al. 2021).
+    """Heat inside the foreground / hot pixels, over rising thresholds (Zhang et al. 2021).
 
     Heat is the magnitude / its largest. NaN for an empty foreground and for a map of zeros.
     """
     energy_BN = enlarge(map_Bhw.abs(), mask_BHW.shape[1:]).flatten(1).double()
     heat_BN = energy_BN / energy_BN.amax(1, keepdim=True)
-    heat_BN = heat_BN.masked_fill(heat_BN < LEAST_HEAT, 0)  # what is no number stays so
+    heat_BN = heat_BN.masked_fill(heat_BN < LEAST_HEAT, 0)  # NaN stays NaN
     inside_BN = mask_BHW.flatten(1) >= 0.5
     ratio_QB = torch.stack(
         [
@@ -83,32 +83,32 @@ def effective_heat_ratio(map_Bhw: Tensor, mask_BHW: Tensor) -> Tensor:
 
 
 def enlarge(map_Bhw: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinearly, to so many rows and columns."""
+    """Maps enlarged bilinearly to these rows and columns."""
     return functional.interpolate(map_Bhw[:, None], tuple(size), mode="bilinear")[:, 0]
 
 
 def ranks(value_BN: Tensor) -> Tensor:
-    """How many come before each: the larger ones, and equal ones at earlier places."""
+    """How many values come before each: the larger ones, and equal ones at earlier positions."""
     order_BN = value_BN.argsort(dim=1, descending=True, stable=True)
-    place_BN = torch.arange(value_BN.shape[1], device=value_BN.device).expand_as(order_BN)
-    return torch.empty_like(order_BN).scatter_(1, order_BN, place_BN)
+    position_BN = torch.arange(value_BN.shape[1], device=value_BN.device).expand_as(order_BN)
+    return torch.empty_like(order_BN).scatter_(1, order_BN, position_BN)
 
 
 def is_ordered(map_Bhw: Tensor) -> Tensor:
-    """Not where all cells are alike, nor where one is not a number."""
+    """Can the cells be ranked? Not if all are equal or one is not finite."""
     cell_BN = map_Bhw.flatten(1)
     return cell_BN.isfinite().all(1) & (cell_BN.amax(1) > cell_BN.amin(1))
 
 
 def _thresholds(heat_BN: Tensor) -> Iterator[Tensor]:
-    """(B, 1) for each quantile of the heat that is not zero, at most 0.99 of the largest."""
+    """(B, 1) for each quantile of the nonzero heat, at most 0.99 of the largest."""
     rising_BN = heat_BN.sort(1).values
     zeros_B1 = (heat_BN == 0).sum(1, keepdim=True).clamp(max=heat_BN.shape[1] - 1)
     for step in range(QUANTILES):
         tenths_B1 = step * (heat_BN.shape[1] - 1 - zeros_B1)  # integers, so that ties stay ties
-        place_B1, rest_B1 = tenths_B1 // (QUANTILES - 1), tenths_B1 % (QUANTILES - 1)
+        index_B1, rest_B1 = tenths_B1 // (QUANTILES - 1), tenths_B1 % (QUANTILES - 1)
         low_B1, high_B1 = (
-            rising_BN.gather(1, zeros_B1 + place_B1 + more_B1)
+            rising_BN.gather(1, zeros_B1 + index_B1 + more_B1)
             for more_B1 in (torch.zeros_like(rest_B1), rest_B1.sign())
         )
         weight_B1 = (rest_B1 / (QUANTILES - 1)).to(heat_BN)

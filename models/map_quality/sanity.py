@@ -1,8 +1,8 @@
-"""Does a map change when the network forgets, and stay when the picture hardly changes?
+"""Does a map change when weights are randomised, and stay when the picture hardly changes?
 
-After Adebayo et al. 2018, "Sanity checks for saliency maps": a method whose map stays as it is when
-the weights are drawn again shows the picture, not what the network learnt.
-Shapes: B images, C colours, H W pixels, h w cells of the map, N cells in a row.
+After Adebayo et al. 2018, "Sanity checks for saliency maps": a method whose map does not change
+when weights are randomised shows the picture, not what the network learnt.
+Shapes: B images, C colours, H W pixels, h w cells of the map, N cells in one dimension.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-VERSION = 1  # of what a network forgets, of the noise, and of what is compared
+VERSION = 1  # of the randomisation, the noise and the comparison
 
 Share = Literal["head", "half", "whole"]
 SHARES: tuple[Share, ...] = get_args(Share)
-STATISTICS = ("running_mean", "running_var")  # of batch normalisation: no parameters, but learnt
+STATISTICS = ("running_mean", "running_var")  # of batch normalisation: not parameters, but learnt
 
 
 def randomise(network: nn.Module, share: Share, seed: int) -> nn.Module:
-    """A copy that forgot its last module with weights, the upper half of them, or all.
+    """A copy with random weights in its last module, in the upper half of its modules, or in all.
 
-    Modules count in the order of registration, in which the last is next to the logits. A larger
-    share forgets the same, and more.
+    Modules with weights count, in the order of registration, whose last is next to the logits. A
+    larger share randomises the same modules in the same way, and more.
     """
-    forgetful = copy.deepcopy(network)
+    randomised = copy.deepcopy(network)
     modules = [
-        module for module in forgetful.modules() if any(True for _ in module.parameters(False))
+        module for module in randomised.modules() if any(True for _ in module.parameters(False))
     ]
     count = {"head": 1, "half": math.ceil(len(modules) / 2), "whole": len(modules)}[share]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in modules[::-1][:count]:
-            _forget(module, generator)
-    return forgetful
+            _randomise_module(module, generator)
+    return randomised
 
 
 def rank_correlation(map_Bhw: Tensor, other_Bhw: Tensor) -> Tensor:
@@ -47,15 +47,15 @@ def rank_correlation(map_Bhw: Tensor, other_Bhw: Tensor) -> Tensor:
 
 
 def add_noise(image_BCHW: Tensor, seed: int, deviation: float = 0.05) -> Tensor:
-    """The same noise on every image, so many times its own standard deviation."""
+    """The same noise on every image, this many times its own standard deviation."""
     generator = torch.Generator().manual_seed(seed)
     noise_CHW = torch.randn(image_BCHW.shape[1:], generator=generator).to(image_BCHW)
     spread_B111 = image_BCHW.std((1, 2, 3), keepdim=True)
     return image_BCHW + deviation * spread_B111 * noise_CHW
 
 
-def _forget(module: nn.Module, generator: torch.Generator) -> None:
-    """What was learnt goes, its scale stays, or activations would fade or burst on their way.
+def _randomise_module(module: nn.Module, generator: torch.Generator) -> None:
+    """Random weights of the same scale, so that activations neither vanish nor explode.
 
     Weights are drawn from a normal of mean zero and their root mean square. Vectors (biases, batch
     normalisation with its statistics) are shuffled, those of one length together, so that a
@@ -63,12 +63,12 @@ def _forget(module: nn.Module, generator: torch.Generator) -> None:
     """
     vectors: list[Tensor] = [weight for weight in module.parameters(False) if weight.ndim < 2]
     vectors += [value for name, value in module.named_buffers(recurse=False) if name in STATISTICS]
-    places: dict[int, Tensor] = {}
+    permutations: dict[int, Tensor] = {}
     for vector in vectors:
         length = vector.numel()
-        if length not in places:
-            places[length] = torch.randperm(length, generator=generator).to(vector.device)
-        vector.copy_(vector.flatten()[places[length]].view_as(vector))
+        if length not in permutations:
+            permutations[length] = torch.randperm(length, generator=generator).to(vector.device)
+        vector.copy_(vector.flatten()[permutations[length]].view_as(vector))
     for weight in module.parameters(False):
         if weight.ndim >= 2:
             noise = torch.randn(weight.shape, generator=generator).to(weight)
@@ -76,7 +76,7 @@ def _forget(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def _centred_ranks(value_BN: Tensor) -> Tensor:
-    """From the smallest, equal ones share the mean of theirs; less the mean rank; float64."""
+    """From the smallest, ties get their mean rank; less the mean of all; float64."""
     rising_BN = value_BN.sort(1).values
     below_BN = torch.searchsorted(rising_BN, value_BN)
     up_to_BN = torch.searchsorted(rising_BN, value_BN, right=True)

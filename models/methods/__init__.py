@@ -1,1 +1,1 @@
-"""Attribution methods, one a file, and the registry that names them."""
+"""Attribution methods, and the registry that names them."""

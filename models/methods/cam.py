@@ -19,7 +19,7 @@ def grad_cam_pp(activation_BDhw: Tensor, gradient_BDhw: Tensor) -> Tensor:
     """Chattopadhyay et al. 2018, for a logit: channels weighted by their rectified gradient.
 
     alpha = g^2 / (2 g^2 + g^3 sum(A)) is written as 1 / (2 + g sum(A)): the same where g is not 0,
-    and free of the epsilon that makes the map depend on the scale of tiny gradients.
+    and without the epsilon that makes the map depend on the scale of tiny gradients.
     """
     total_BD11 = activation_BDhw.sum((2, 3), keepdim=True)
     denominator_BDhw = gradient_BDhw * total_BD11 + 2

@@ -2,8 +2,8 @@
 
 A piecewise linear network's logit is exactly its input times gradient plus each bias times the
 gradient at that layer's output. That holds for convolutions, linear layers and BatchNorm with its
-running statistics. LayerNorm and GroupNorm give the bias that they add, as the paper asks of every
-bias; networks with them, or with smooth activations, are not piecewise linear and do not add up.
+running statistics. LayerNorm and GroupNorm count with the bias that they add, as in the paper;
+networks with them, or with smooth activations, are not piecewise linear and do not add up.
 Shapes: B images, C colours, H W pixels, D channels, h w cells of a layer.
 """
 
@@ -19,22 +19,24 @@ from models.network.bias_terms import Term
 
 
 def full_grad(image_BCHW: Tensor, image_gradient_BCHW: Tensor, terms: Iterable[Term]) -> Tensor:
-    """map_BHW >= 0 as the authors' code sums it: magnitudes, each term from 0 to 1 over an image's
-    channels and cells, enlarged. Terms without planes (linear layers, tokens) have no place."""
+    """map_BHW >= 0 as the authors' code sums it: magnitudes, each term scaled to 0..1, enlarged.
+    Terms without rows and columns (linear layers, tokens) are left out."""
     size = image_BCHW.shape[2:]
     colours_C = image_BCHW.new_ones(image_BCHW.shape[1])
-    map_BHW = _plane(colours_C, image_BCHW * image_gradient_BCHW)
+    map_BHW = _scaled_plane(colours_C, image_BCHW * image_gradient_BCHW)
     for bias_D, gradient in terms:
         if gradient.ndim == 4 and len(gradient) == len(image_BCHW):
-            plane_B1hw = _plane(bias_D, gradient)[:, None]
+            plane_B1hw = _scaled_plane(bias_D, gradient)[:, None]
             map_BHW += functional.interpolate(plane_B1hw, size=size, mode="bilinear")[:, 0]
     return map_BHW
 
 
-def complete(image_BCHW: Tensor, image_gradient_BCHW: Tensor, terms: Iterable[Term]) -> Tensor:
-    """(B): the sum of all contributions, the target's logit where the network is piecewise linear.
+def sum_contributions(
+    image_BCHW: Tensor, image_gradient_BCHW: Tensor, terms: Iterable[Term]
+) -> Tensor:
+    """(B): the sum of all contributions, the target's logit if the network is piecewise linear.
 
-    Proposition 1 of the paper. With terms of all layers, also those that the map leaves out.
+    Proposition 1 of the paper, with the terms of all layers, also those that the map leaves out.
     """
     total_B = (image_BCHW * image_gradient_BCHW).sum((1, 2, 3))
     for bias_D, gradient in terms:
@@ -42,10 +44,10 @@ def complete(image_BCHW: Tensor, image_gradient_BCHW: Tensor, terms: Iterable[Te
     return total_B
 
 
-def _plane(bias_D: Tensor, gradient_BDhw: Tensor) -> Tensor:
-    """(B, h, w): the sum over channels of |bias * gradient|, from 0 to 1 over an image's numbers.
+def _scaled_plane(bias_D: Tensor, gradient_BDhw: Tensor) -> Tensor:
+    """(B, h, w): the sum over channels of |bias * gradient|, scaled to 0..1 for each image.
 
-    Sums, smallest and largest values are formed without that product, which is large.
+    Sums, smallest and largest values are computed without that product, which is large.
     """
     size_BDhw, weight_D = gradient_BDhw.abs(), bias_D.abs()
     total_Bhw = torch.einsum("bdhw,d->bhw", size_BDhw, weight_D)

@@ -1,8 +1,8 @@
-"""The registry of attribution methods: name, version, sign rule, cost, and what makes the map.
+"""The registry of attribution methods: name, version, sign rule, cost, and the map's function.
 
 A method is named as it is typed: `grad_cam`, `rise:masks=500`, `captum:GuidedBackprop`. Arguments
-that have their default value are no part of the name. A user's own, `path/to/file.py:function`, is
-called `file.py:function`. Settings check names, so that torch is imported only where a map is made.
+with their default values are not part of the name. A user's own, `path/to/file.py:function`, is
+called `file.py:function`. Settings check names, so torch is imported only when a map is made.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.network.capture import Capture
-    from models.network.question import Question
+    from models.network.explain_request import ExplainRequest
 
-CAPTUM = "captum"  # prefix of Captum's attributions
-OWN = re.compile(r"[\w.-]+\.py:\w+")  # name of a user's method
+CAPTUM = "captum"  # prefix of Captum's methods
+USER_METHOD_NAME = re.compile(r"[\w.-]+\.py:\w+")
 
 
 @dataclass(frozen=True)
 class Method:
-    """One attribution method. A change of its numbers raises `version`, which all parts carry."""
+    """One attribution method. A change of its numbers raises `version`, which all parts record."""
 
     name: str
     version: int
     sign: Sign
-    cost: Cost | None  # None where nobody said
+    cost: Cost | None  # None if unknown
 
     @property
     def address(self) -> str:
-        """What it is found by, where it is asked for."""
+        """What `find_method` finds it by."""
         return self.name
 
     @property
     def specification(self) -> list[object]:
-        """What makes its numbers."""
+        """All that its numbers depend on."""
         return [self.name, self.version]
 
 
 @dataclass(frozen=True)
 class PassMethod(Method):
-    """A map that follows from the one pass in which the image is predicted."""
+    """A map made from the one pass that predicts the image."""
 
     reads: Literal["layer", "image", "biases"]  # whose gradient; all but the layer's cost more
     map_Bhw: Callable[[Capture], Tensor]
@@ -57,14 +57,14 @@ class PassMethod(Method):
 
 @dataclass(frozen=True)
 class NetworkMethod(Method):
-    """A map for which the method runs the network by itself."""
+    """A map for which the method runs the network itself."""
 
-    settings: Any  # a frozen dataclass; of a user's own, its address
-    map_Bhw: Callable[[Question], Tensor]
-    looks_inside: bool = False  # needs a layer with cells
-    layer: str = ""  # another one than the classifier's
+    settings: Any  # a frozen dataclass; for a user's method, its address
+    map_Bhw: Callable[[ExplainRequest], Tensor]
+    needs_layer: bool = False  # a layer with cells
+    layer: str = ""  # the classifier's by default
     needs_statistics: bool = False  # of the layer's activations over the data
-    follows: bool = True  # needs a gradient of the logits with respect to the picture
+    needs_gradient: bool = True  # of the logits with respect to the picture
 
     @property
     def specification(self) -> list[object]:
@@ -73,7 +73,7 @@ class NetworkMethod(Method):
 
 @dataclass(frozen=True)
 class UserMethod(NetworkMethod):
-    """A user's own function: its settings are its address, its numbers are what its code makes."""
+    """A user's own function: its settings are its address, its numbers depend on its code."""
 
     @property
     def address(self) -> str:
@@ -86,51 +86,51 @@ class UserMethod(NetworkMethod):
         return [self.name, self.version, digests_of(self.address)]
 
 
-def _of_layer(name: str) -> PassMethod:
+def _layer_method(name: str) -> PassMethod:
     """The function of this name in models/methods/cam.py."""
 
-    def map_Bhw(seen: Capture) -> Tensor:
+    def map_Bhw(captured: Capture) -> Tensor:
         from models.methods import cam
 
-        found: Tensor = getattr(cam, name)(seen.activation_BDhw, seen.gradient_BDhw)
-        return found
+        result: Tensor = getattr(cam, name)(captured.activation_BDhw, captured.gradient_BDhw)
+        return result
 
     return PassMethod(name, 1, "relu", Cost(1, 0), "layer", map_Bhw)  # back to the last layer
 
 
-def _of_image(name: str) -> PassMethod:
+def _image_method(name: str) -> PassMethod:
     """The function of this name in models/methods/gradients.py."""
 
-    def map_BHW(seen: Capture) -> Tensor:
+    def map_Bhw(captured: Capture) -> Tensor:
         from models.methods import gradients
 
-        found: Tensor = getattr(gradients, name)(*_image(seen, name))
-        return found
+        result: Tensor = getattr(gradients, name)(*_image_and_gradient(captured, name))
+        return result
 
-    return PassMethod(name, 1, "absolute", Cost(1, 1), "image", map_BHW)
+    return PassMethod(name, 1, "absolute", Cost(1, 1), "image", map_Bhw)
 
 
-def _full_grad(seen: Capture) -> Tensor:
+def _full_grad(captured: Capture) -> Tensor:
     from models.methods.full_grad import full_grad
 
-    return full_grad(*_image(seen, "full_grad"), seen.terms)
+    return full_grad(*_image_and_gradient(captured, "full_grad"), captured.terms)
 
 
-def _image(seen: Capture, name: str) -> tuple[Tensor, Tensor]:
-    if seen.image_BCHW is None or seen.image_gradient_BCHW is None:
+def _image_and_gradient(captured: Capture, name: str) -> tuple[Tensor, Tensor]:
+    if captured.image_BCHW is None or captured.image_gradient_BCHW is None:
         raise ValueError(f"{name} needs a capture with to_image=True")
-    return seen.image_BCHW, seen.image_gradient_BCHW
+    return captured.image_BCHW, captured.image_gradient_BCHW
 
 
 PASS_METHODS: dict[str, PassMethod] = {
     method.name: method
     for method in (
-        *map(_of_layer, ("grad_cam", "grad_cam_pp", "hires_cam", "layer_cam")),
-        *map(_of_image, ("saliency", "input_x_gradient")),
+        *map(_layer_method, ("grad_cam", "grad_cam_pp", "hires_cam", "layer_cam")),
+        *map(_image_method, ("saliency", "input_x_gradient")),
         PassMethod("full_grad", 1, "relu", Cost(1, 1), "biases", _full_grad),
     )
 }
-# What one short backward gives; maps of pixels are dearer to compute and to store.
+# These need only a short backward; pixel maps cost more to compute and to store.
 LAYER_METHODS = tuple(name for name, method in PASS_METHODS.items() if method.reads == "layer")
 NAMES = (*PASS_METHODS, *FAMILIES)
 
@@ -141,8 +141,8 @@ def find_methods(names: Sequence[str]) -> tuple[Method, ...]:
 
 
 def method_names(addresses: Sequence[str]) -> list[str]:
-    """What methods that are known by these addresses are called in folders, tables and pages."""
-    return [_own_name(name) if is_user_method(name) else name for name in addresses]
+    """The names in folders, tables and pages of methods with these addresses."""
+    return [_short_name(name) if is_user_method(name) else name for name in addresses]
 
 
 def is_user_method(name: str) -> bool:
@@ -150,26 +150,26 @@ def is_user_method(name: str) -> bool:
 
 
 def find_method(name: str) -> Method:
-    """`rise:masks=500` as a method; its own name is the shortest that means the same."""
+    """The method that `rise:masks=500` names; its own name is the shortest equivalent."""
     if is_user_method(name):
-        return _of_user(name)
+        return _user_method(name)
     family, _, rest = name.partition(":")
     if family == CAPTUM:
-        return _of_captum(rest)
+        return _captum_method(rest)
     if family in PASS_METHODS:
         if rest:
-            raise UserError(f"method {family} takes no arguments, found {rest!r}: drop them")
+            raise UserError(f"method {family} takes no arguments, got {rest!r}: drop them")
         return PASS_METHODS[family]
     if family in FAMILIES:
-        given = parse_arguments(rest)
-        return _of_settings(family, parse_settings(f"method {family}", FAMILIES[family], given))
+        settings = parse_settings(f"method {family}", FAMILIES[family], parse_arguments(rest))
+        return _settings_method(family, settings)
     raise UserError(
         f"unknown method {name!r}{suggest(name, NAMES)}; known are {list_names(NAMES)}, "
         "captum:NAME and path/to/file.py:function"
     )
 
 
-def _of_settings(family: str, settings: MethodSettings) -> NetworkMethod:
+def _settings_method(family: str, settings: MethodSettings) -> NetworkMethod:
     return NetworkMethod(
         name=":".join([family, *format_arguments(settings)]),
         version=settings.version,
@@ -177,48 +177,48 @@ def _of_settings(family: str, settings: MethodSettings) -> NetworkMethod:
         cost=settings.cost,
         settings=settings,
         map_Bhw=settings.map_Bhw,
-        looks_inside=settings.looks_inside,
+        needs_layer=settings.needs_layer,
         layer=settings.layer,
         needs_statistics=settings.needs_statistics,
-        follows=settings.follows,
+        needs_gradient=settings.needs_gradient,
     )
 
 
-def _of_captum(rest: str) -> NetworkMethod:
+def _captum_method(rest: str) -> NetworkMethod:
     from models.methods import captum_methods
 
-    name, _, arguments = rest.partition(":")
-    given = parse_arguments(arguments)
-    asked_for = captum_methods.captum_method(name, given)
+    name, _, text = rest.partition(":")
+    arguments = parse_arguments(text)
+    method = captum_methods.captum_method(name, arguments)
     return NetworkMethod(
-        ":".join([CAPTUM, name, *(f"{key}={given[key]}" for key in sorted(given))]),
+        ":".join([CAPTUM, name, *(f"{key}={arguments[key]}" for key in sorted(arguments))]),
         1,
         "absolute",
         None,
-        asked_for,
-        lambda asked: captum_methods.explain(asked, asked_for),
-        looks_inside=asked_for.looks_inside,
-        follows=False,  # those that need a gradient say so when they are tried
+        method,
+        lambda request: captum_methods.explain(request, method),
+        needs_layer=method.needs_layer,
+        needs_gradient=False,  # whether one is needed shows when the method is tried
     )
 
 
-def _of_user(address: str) -> UserMethod:
-    """Nothing of it is loaded yet."""
+def _user_method(address: str) -> UserMethod:
+    """Not loaded until it is used."""
 
-    def map_Bhw(asked: Question) -> Tensor:
+    def map_Bhw(request: ExplainRequest) -> Tensor:
         from models.methods import user_method
 
-        return user_method.explain(asked, address)
+        return user_method.explain(request, address)
 
     return UserMethod(
-        _own_name(address), 1, "absolute", None, str(Path(address)), map_Bhw, follows=False
+        _short_name(address), 1, "absolute", None, str(Path(address)), map_Bhw, needs_gradient=False
     )
 
 
-def _own_name(address: str) -> str:
+def _short_name(address: str) -> str:
     """File and function: the same on every machine, and fit for a folder and a metric."""
     name = Path(address).name
-    if OWN.fullmatch(name) is None:
+    if USER_METHOD_NAME.fullmatch(name) is None:
         raise UserError(
             f"method {address!r} is not understood: give path/to/file.py:function, the file and "
             "the function named with letters, digits, '_', '-' and '.'"

@@ -1,6 +1,6 @@
-"""Arguments, cost and traits of the methods that run the network by themselves.
+"""Arguments, costs and needs of the methods that run the network themselves.
 
-To add one, write its map in a file of its own, and a class here that takes its arguments. Torch is
+To add one, write its map in a file of its own, and a class here with its arguments. Torch is
 imported when a map is made: names are checked without it.
 """
 
@@ -15,16 +15,16 @@ from models.errors import UserError, list_names
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.network.question import Question
+    from models.network.explain_request import ExplainRequest
 
-Sign = Literal["relu", "absolute"]  # energy: maps are never negative, or magnitudes count
+Sign = Literal["relu", "absolute"]  # maps are never negative, or their magnitudes count as energy
 Form = Literal["softmax", "logit", "margin"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Passes of the whole network that one image takes."""
+    """Passes of the whole network per image."""
 
     forwards: float
     backwards: float
@@ -35,52 +35,50 @@ class MethodSettings:
 
     version: ClassVar[int] = 1  # a change of the method's numbers raises it
     sign: ClassVar[Sign] = "relu"
-    looks_inside: ClassVar[bool] = False  # needs a layer with cells
-    needs_statistics: ClassVar[bool] = (
-        False  # the statistics of the layer's activations over the data
-    )
-    follows: ClassVar[bool] = True  # needs a gradient of the logits with respect to the picture
-    layer: str = ""  # another one than the classifier's
+    needs_layer: ClassVar[bool] = False  # a layer with cells
+    needs_statistics: ClassVar[bool] = False  # of the layer's activations over the data
+    needs_gradient: ClassVar[bool] = True  # of the logits with respect to the picture
+    layer: str = ""  # the classifier's by default
 
     @property
     def cost(self) -> Cost:
         raise NotImplementedError
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class IntegratedGradientsSettings(MethodSettings):
-    """How finely the path from the mean of the data to the picture is walked."""
+    """How many steps the path from the mean of the data to the picture has."""
 
-    steps: int = 32  # passes forward and back an image
+    steps: int = 32  # passes forward and back per image
 
     sign = "absolute"
 
     def __post_init__(self) -> None:
-        _need_one("integrated_gradients", steps=self.steps)
+        _check_at_least_one("integrated_gradients", steps=self.steps)
 
     @property
     def cost(self) -> Cost:
         return Cost(self.steps, self.steps)
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.path_gradients import integrated_gradients
 
-        return integrated_gradients(asked, self)
+        return integrated_gradients(request, self)
 
 
 @dataclass(frozen=True)
 class SmoothGradSettings(MethodSettings):
-    """What noise is added; the same draws for every image."""
+    """How much noise is added; the same draws for every image."""
 
-    draws: int = 25  # passes forward and back an image
+    draws: int = 25  # passes forward and back per image
     noise: float = 0.15  # deviation, as a share of the image's range of values
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _need_one("smooth_grad", draws=self.draws)
+        _check_at_least_one("smooth_grad", draws=self.draws)
         if not 0 <= self.noise < math.inf:
             raise UserError(f"smooth_grad: noise={self.noise}: it must be 0 or more, and finite")
 
@@ -88,15 +86,15 @@ class SmoothGradSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(self.draws, self.draws)
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.path_gradients import smooth_grad
 
-        return smooth_grad(asked, self)
+        return smooth_grad(request, self)
 
 
 @dataclass(frozen=True)
 class VjpSettings(MethodSettings):
-    """Which direction of the logits is followed back to the picture."""
+    """Which direction of the logits is propagated back to the picture."""
 
     form: Form = "softmax"  # of half the squared probabilities (S-IB), the target, or its margin
 
@@ -110,25 +108,25 @@ class VjpSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(1, 1)
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.vjp import vjp
 
-        return vjp(asked, self)
+        return vjp(request, self)
 
 
 @dataclass(frozen=True)
 class RiseSettings(MethodSettings):
-    """What masks are drawn; the same for every image."""
+    """How masks are drawn; the same for every image."""
 
-    masks: int = 4000  # passes forward an image
-    cells: int = 7  # a side of a mask, each kept or not
+    masks: int = 4000  # passes forward per image
+    cells: int = 7  # per side of a mask, each kept or not
     keep: float = 0.5  # probability that a cell is kept
     seed: int = 0
 
-    follows = False
+    needs_gradient = False
 
     def __post_init__(self) -> None:
-        _need_one("rise", masks=self.masks, cells=self.cells)
+        _check_at_least_one("rise", masks=self.masks, cells=self.cells)
         if not 0 < self.keep < 1:
             raise UserError(f"rise: keep={self.keep}: it must lie between 0 and 1")
 
@@ -136,70 +134,70 @@ class RiseSettings(MethodSettings):
     def cost(self) -> Cost:
         return Cost(self.masks, 0)
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.rise import rise
 
-        return rise(asked, self)
+        return rise(request, self)
 
 
 @dataclass(frozen=True)
 class IbaSettings(MethodSettings):
     """How the bottleneck is fitted; the noise is the same for every image."""
 
-    beta: float = 1.0  # what a nat in the mean element costs, against the cross entropy
-    steps: int = 10  # of Adam, for each image anew
-    copies: int = 10  # noise drawn afresh in each step
+    beta: float = 1.0  # weight of the mean nats per element, against the cross entropy
+    steps: int = 10  # of Adam, for each image
+    copies: int = 10  # noise samples in each step
     rate: float = 1.0
-    sigma: float = 1.0  # cells; how smooth the share that passes is
+    sigma: float = 1.0  # in cells, of the smoothing of the share that passes
     seed: int = 0
-    layer: str = ""  # where the bottleneck is; the classifier's layer unless named
+    layer: str = ""  # of the bottleneck; the classifier's by default
 
-    looks_inside = True
+    needs_layer = True
     needs_statistics = True
-    follows = False
+    needs_gradient = False
 
     def __post_init__(self) -> None:
-        _need_one("iba", steps=self.steps, copies=self.copies)
-        _need_above_zero("iba", beta=self.beta, rate=self.rate)
-        _need_width("iba", self.sigma)
+        _check_at_least_one("iba", steps=self.steps, copies=self.copies)
+        _check_above_zero("iba", beta=self.beta, rate=self.rate)
+        _check_sigma("iba", self.sigma)
 
     @property
     def cost(self) -> Cost:
-        return Cost(1, 0)  # all else runs the head alone
+        return Cost(1, 0)  # all other passes run the head alone
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.iba import iba
 
-        return iba(asked, self)
+        return iba(request, self)
 
 
 @dataclass(frozen=True)
 class IbisaSettings(MethodSettings):
     """How masks are optimised; the draws are the same for every image."""
 
-    steps: int = 10  # passes forward and back an image
-    beta: float = 10.0  # what it costs that all cells pass, against the log probabilities
-    cells: int = 32  # a side
-    sigma: float = 1.0  # cells; how smooth the probabilities are
+    steps: int = 10  # passes forward and back per image
+    beta: float = 10.0  # weight of the share of cells that pass, against the log probabilities
+    cells: int = 32  # per side
+    sigma: float = 1.0  # in cells, of the smoothing of the probabilities
     rate: float = 2.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _need_one("ibisa", steps=self.steps, cells=self.cells)
-        _need_above_zero("ibisa", beta=self.beta, rate=self.rate)
-        _need_width("ibisa", self.sigma)
+        _check_at_least_one("ibisa", steps=self.steps, cells=self.cells)
+        _check_above_zero("ibisa", beta=self.beta, rate=self.rate)
+        _check_sigma("ibisa", self.sigma)
 
     @property
     def cost(self) -> Cost:
         return Cost(self.steps, self.steps)
 
-    def map_Bhw(self, asked: Question) -> Tensor:
+    def map_Bhw(self, request: ExplainRequest) -> Tensor:
         from models.methods.ibisa import ibisa
 
-        return ibisa(asked, self)
+        return ibisa(request, self)
 
 
-# By name; each is asked for with its arguments, as in rise:masks=500.
+# By name; the settings are the arguments, as in rise:masks=500.
 FAMILIES: dict[str, type[Any]] = {
     "integrated_gradients": IntegratedGradientsSettings,
     "smooth_grad": SmoothGradSettings,
@@ -210,18 +208,18 @@ FAMILIES: dict[str, type[Any]] = {
 }
 
 
-def _need_one(method: str, **counts: int) -> None:
+def _check_at_least_one(method: str, **counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise UserError(f"{method}: {name}={value}: at least 1 is needed")
 
 
-def _need_above_zero(method: str, **numbers: float) -> None:
+def _check_above_zero(method: str, **numbers: float) -> None:
     for name, value in numbers.items():
         if not 0 < value < math.inf:
             raise UserError(f"{method}: {name}={value}: it must be above 0")
 
 
-def _need_width(method: str, sigma: float) -> None:
+def _check_sigma(method: str, sigma: float) -> None:
     if not 0 <= sigma < math.inf:
-        raise UserError(f"{method}: sigma={sigma}: it must be 0 (not smooth) or more")
+        raise UserError(f"{method}: sigma={sigma}: it must be 0 (no smoothing) or more")

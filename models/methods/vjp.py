@@ -1,4 +1,4 @@
-"""The vector-Jacobian product that S-IB trains with, as a map: one pass forward, one back.
+"""The vector-Jacobian product that S-IB trains with, as a map: one forward and one backward.
 
 Shapes: B images, C colours, H W pixels, K classes.
 """
@@ -12,14 +12,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.methods.settings import Form, VjpSettings
-from models.network.question import Question, gradient
+from models.network.explain_request import ExplainRequest, gradient
 
-LEAST = 1e-30  # length of a cotangent; a map times less would vanish in float32
+LEAST_LENGTH = 1e-30  # of a cotangent; a map times less would vanish in float32
 
 
-def vjp(asked: Question, settings: VjpSettings) -> Tensor:
+def vjp(request: ExplainRequest, settings: VjpSettings) -> Tensor:
     """The mean over colours of J^T u, for the form's cotangent u: signed map_BHW."""
-    return torch.cat([_of_part(part, COTANGENTS[settings.form]) for part in asked.parts(1)])
+    return torch.cat(
+        [_explain_batch(batch, COTANGENTS[settings.form]) for batch in request.batches(1)]
+    )
 
 
 def softmax_cotangent(logits_BK: Tensor, target_B: Tensor) -> Tensor:
@@ -37,7 +39,7 @@ def softmax_cotangent(logits_BK: Tensor, target_B: Tensor) -> Tensor:
 
 
 def logit_cotangent(logits_BK: Tensor, target_B: Tensor) -> Tensor:
-    """One for the target, nothing else; float64."""
+    """One for the target, zero for the others; float64."""
     return functional.one_hot(target_B, logits_BK.shape[1]).double()
 
 
@@ -54,15 +56,15 @@ COTANGENTS: dict[Form, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _of_part(part: Question, cotangent: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Of images that fit the room. A unit vector goes back, since a tiny one would be rounded to
+def _explain_batch(batch: ExplainRequest, cotangent: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Of images that fit one call. A unit vector goes back, since a tiny one would be rounded to
     zeros on the way; its length returns at the end, unless it is too small for the map's type."""
     with torch.enable_grad():
-        image_BCHW = part.image_BCHW.detach().requires_grad_(True)
-        logits_BK = part.logits_of(image_BCHW)
-        push_BK = cotangent(logits_BK.detach(), part.target_B)
-        length_B1 = push_BK.norm(dim=1, keepdim=True)
-        unit_BK = torch.where(length_B1 == 0, push_BK, push_BK / length_B1).to(logits_BK)
-        found_BCHW = gradient((logits_BK * unit_BK).sum(), image_BCHW)
-    length_B11: Tensor = length_B1.clamp(min=LEAST).to(found_BCHW)[..., None]
-    return found_BCHW.mean(1) * length_B11
+        image_BCHW = batch.image_BCHW.detach().requires_grad_(True)
+        logits_BK = batch.logits_of(image_BCHW)
+        cotangent_BK = cotangent(logits_BK.detach(), batch.target_B)
+        length_B1 = cotangent_BK.norm(dim=1, keepdim=True)
+        unit_BK = torch.where(length_B1 == 0, cotangent_BK, cotangent_BK / length_B1).to(logits_BK)
+        gradient_BCHW = gradient((logits_BK * unit_BK).sum(), image_BCHW)
+    length_B11: Tensor = length_B1.clamp(min=LEAST_LENGTH).to(gradient_BCHW)[..., None]
+    return gradient_BCHW.mean(1) * length_B11

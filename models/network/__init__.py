@@ -1,1 +1,1 @@
-"""Inside a network: its layers, and what one pass captures of them."""
+"""A network's layers, and what one pass captures of them."""

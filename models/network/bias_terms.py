@@ -1,4 +1,4 @@
-"""Every bias of a network, and the gradient at the place where it is added.
+"""Every bias of a network, and the gradient where it is added.
 
 That holds for convolutions, linear layers and BatchNorm with its running statistics. LayerNorm and
 GroupNorm give the bias that they add. Shapes: B images, D channels.
@@ -22,7 +22,7 @@ BIASED = (_ConvNd, nn.Linear, _NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def bias_of(module: nn.Module) -> Tensor | None:
-    """What the module adds to each of its channels (D) in evaluation mode; None if nothing."""
+    """What the module adds to each channel (D) in evaluation mode; None if it adds nothing."""
     bias_D = getattr(module, "bias", None)
     shift_D = _shift_of(module)
     if shift_D is not None:
@@ -40,32 +40,32 @@ def biased_layers(network: nn.Module) -> dict[str, nn.Module]:
 
 @contextmanager
 def bias_outputs(network: nn.Module) -> Iterator[list[tuple[nn.Module, GradientEdge]]]:
-    """Each run of a layer with a bias, in the order of the forward, with its place in the graph.
+    """Each run of a layer with a bias, in the order of the forward, with its edge in the graph.
 
-    `torch.autograd.grad` takes such a place as it takes a tensor (with allow_unused: heads may not
-    count). It stays that of the output as it was, also where a later ReLU overwrites the values, so
-    that no output is copied or held.
+    `torch.autograd.grad` accepts such an edge like a tensor (with allow_unused: the logits may not
+    depend on it). It stays the edge of the original output even where a ReLU overwrites the values
+    in place, so that no output is copied or held.
     """
-    places: list[tuple[nn.Module, GradientEdge]] = []
+    edges: list[tuple[nn.Module, GradientEdge]] = []
 
-    def take(module: nn.Module, output: object) -> Tensor | None:
+    def record(module: nn.Module, output: object) -> Tensor | None:
         if not isinstance(output, Tensor) or not output.requires_grad:
             return None
-        places.append((module, get_gradient_edge(output)))
-        # What overwrites a view would take its place in the graph.
+        edges.append((module, get_gradient_edge(output)))
+        # An in-place operation on a view would replace its edge.
         return output.clone() if output._is_view() else None
 
-    handles = [_hook(module, take) for module in biased_layers(network).values()]
+    handles = [_hook(module, record) for module in biased_layers(network).values()]
     try:
-        yield places
+        yield edges
     finally:
         for handle in handles:
             handle.remove()
-        places.clear()
+        edges.clear()
 
 
 def term_of(module: nn.Module, gradient: Tensor) -> Term:
-    """A layer's bias and the gradient at its output, channels brought to the second place."""
+    """A layer's bias and the gradient at its output, channels as the second dimension."""
     bias_D = bias_of(module)
     if bias_D is None:
         raise ValueError(f"{type(module).__name__} adds no bias")
@@ -75,7 +75,7 @@ def term_of(module: nn.Module, gradient: Tensor) -> Term:
 
 def _shift_of(module: Any) -> Tensor | None:
     """What a BatchNorm adds implicitly, since it subtracts its running mean."""
-    # By name too: frozen ones of torchvision and timm derive from none of torch's.
+    # By name too: frozen ones of torchvision and timm do not derive from torch's.
     is_batch_norm = isinstance(module, _NormBase) or "BatchNorm" in type(module).__name__
     if not is_batch_norm or getattr(module, "running_mean", None) is None:
         return None
@@ -83,13 +83,15 @@ def _shift_of(module: Any) -> Tensor | None:
     return shift_D if module.weight is None else shift_D * module.weight
 
 
-def _hook(module: nn.Module, take: Callable[[nn.Module, object], Tensor | None]) -> RemovableHandle:
-    """Where the bias has just been added: in timm's norms, before the activation inside them."""
+def _hook(
+    module: nn.Module, record: Callable[[nn.Module, object], Tensor | None]
+) -> RemovableHandle:
+    """Hook right after the bias is added: in timm's norms, before the activation inside them."""
     is_active = all(isinstance(getattr(module, name, None), nn.Module) for name in ("drop", "act"))
-    place = module.get_submodule("drop") if is_active else module
-    return place.register_forward_hook(lambda _, __, output: take(module, output))
+    target = module.get_submodule("drop") if is_active else module
+    return target.register_forward_hook(lambda _, __, output: record(module, output))
 
 
 def _is_planar(module: nn.Module) -> bool:
-    """torchvision's and timm's LayerNorm2d, which keep the channels in the second place."""
+    """torchvision's and timm's LayerNorm2d, which keep the channels as the second dimension."""
     return "2d" in type(module).__name__

@@ -1,4 +1,4 @@
-"""One forward and one backward: all that predictions, CAMs and the maps of pixels need.
+"""One forward and one backward: all that predictions, CAMs and pixel maps need.
 
 Shapes: B images, C colours, H W pixels, K classes, D feature channels, h w cells of the layer.
 """
@@ -18,33 +18,33 @@ from models.errors import UserError
 from models.network.bias_terms import Term, bias_outputs, term_of
 from models.network.grid import Grid
 
-Place = tuple[nn.Module, GradientEdge]  # a layer with a bias, and where it adds it
+BiasOutput = tuple[nn.Module, GradientEdge]  # a layer with a bias and the edge of its output
 PICTURE = "the picture by a gradient: choose other --methods"
 
 
 @dataclass(frozen=True)
 class Capture:
-    """What one pass leaves: tensors without a graph, on the device of the images."""
+    """The results of one pass: tensors without a graph, on the device of the images."""
 
     logits_BK: Tensor
     target_B: Tensor  # the class explained
-    activation_BDhw: Tensor  # without channels (D=0) where the network has no layer with cells
+    activation_BDhw: Tensor  # without channels (D=0) if the network has no layer with cells
     gradient_BDhw: Tensor  # of the target's logit with respect to the activation
-    image_BCHW: Tensor | None = None  # as the network got it; only where its gradient was asked for
+    image_BCHW: Tensor | None = None  # as the network got it; only with its gradient
     image_gradient_BCHW: Tensor | None = None
-    terms: tuple[Term, ...] = ()  # of layers with a bias; only where they were asked for
+    terms: tuple[Term, ...] = ()  # of layers with a bias; only on request
 
-    def only(self, kept_B: Tensor) -> Capture:
-        """The same of some of the images."""
-        there = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        kept = {name: value[kept_B] for name, value in there.items()}
-        terms = tuple(_some(kept_B, term) for term in self.terms)
-        return Capture(**kept, terms=terms)
+    def select(self, is_kept_B: Tensor) -> Capture:
+        """The capture of some of the images."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        selected = {name: value[is_kept_B] for name, value in tensors.items()}
+        terms = tuple(_select_term(is_kept_B, term) for term in self.terms)
+        return Capture(**selected, terms=terms)
 
 
 @contextmanager
 def as_found(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode and frozen weights inside; every mode and flag as found afterwards."""
+    """Evaluation mode and frozen weights inside; every mode and flag is restored afterwards."""
     modes = [(module, module.training) for module in network.modules()]
     flags = [(weight, weight.requires_grad) for weight in network.parameters()]
     network.eval()
@@ -59,19 +59,19 @@ def as_found(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def output_of(layer: nn.Module, *, cut: bool) -> Iterator[list[Tensor]]:
+def record_output(layer: nn.Module, *, cut: bool) -> Iterator[list[Tensor]]:
     """The layer's outputs; with `cut` the graph starts there, and the trunk keeps nothing.
 
-    Yields the list that the forward fills; emptied on leaving, so that no tensor outlives the pass.
+    Yields the list that the forward fills; cleared at the end, so that no tensor outlives the pass.
     """
     outputs: list[Tensor] = []
 
-    def take(_: nn.Module, __: object, output: Tensor) -> Tensor:
+    def record(_: nn.Module, __: object, output: Tensor) -> Tensor:
         is_start = cut or not output.requires_grad
         outputs.append(output.detach().requires_grad_(True) if is_start else output)
-        return outputs[-1].clone()  # what follows may work in place (DenseNet's last ReLU does)
+        return outputs[-1].clone()  # later layers may work in place (DenseNet's last ReLU does)
 
-    handle = layer.register_forward_hook(take)
+    handle = layer.register_forward_hook(record)
     try:
         yield outputs
     finally:
@@ -79,7 +79,7 @@ def output_of(layer: nn.Module, *, cut: bool) -> Iterator[list[Tensor]]:
         outputs.clear()
 
 
-def capture(  # noqa: PLR0913 - what is explained, and how far back
+def capture(  # noqa: PLR0913 - the inputs, and how far back the gradient goes
     network: nn.Module,
     grid: Grid | None,
     image_BCHW: Tensor,
@@ -88,19 +88,20 @@ def capture(  # noqa: PLR0913 - what is explained, and how far back
     to_image: bool = False,
     biases: bool = False,
 ) -> Capture:
-    """Logits, activations and gradients of one batch; the target is the prediction unless given.
+    """Logits, activations and gradients of one batch; the target is the prediction by default.
 
-    The backward stops at the grid's layer, or with `to_image` goes on to the image (twice as dear),
-    with `biases` by way of every layer that has one. Without a grid nothing inside is looked at.
+    The backward stops at the grid's layer, or with `to_image` goes on to the image (at twice the
+    cost); `biases` keeps the gradient of every layer that has one. Without a grid, no layer is
+    recorded.
     """
     with (
         as_found(network),
-        _layer_of(network, grid, cut=not to_image) as outputs,
-        _biased(network, biases) as places,
+        _record_layer(network, grid, cut=not to_image) as outputs,
+        _record_biases(network, biases) as biased,
         torch.enable_grad(),
     ):
         image_BCHW = image_BCHW.detach().requires_grad_(to_image)
-        # A copy where the image is needed afterwards: some networks scale theirs in place.
+        # A copy if the image is needed afterwards: some networks scale theirs in place.
         logits_BK = network(image_BCHW.clone() if to_image else image_BCHW)
         if grid is not None and not outputs:
             raise UserError(
@@ -111,65 +112,66 @@ def capture(  # noqa: PLR0913 - what is explained, and how far back
         sources = {PICTURE: image_BCHW} if to_image else {}
         if grid is not None:
             sources[f"layer {grid.layer!r} by a gradient: name another --layer"] = outputs[-1]
-        gradients, of_places = _gradients(score, sources, [place for _, place in places])
+        gradients, edge_gradients = _gradients(score, sources, [edge for _, edge in biased])
         return Capture(
             logits_BK.detach(),
             target_B,
-            *_in_cells(grid, image_BCHW, [*outputs[-1:], *gradients[len(sources) - 1 :]]),
+            *_arrange_cells(grid, image_BCHW, [*outputs[-1:], *gradients[len(sources) - 1 :]]),
             image_BCHW.detach() if to_image else None,
             gradients[0] if to_image else None,
             tuple(
                 term_of(module, gradient)
-                for (module, _), gradient in zip(places, of_places, strict=True)
+                for (module, _), gradient in zip(biased, edge_gradients, strict=True)
                 if gradient is not None
             ),
         )
 
 
-def _layer_of(
+def _record_layer(
     network: nn.Module, grid: Grid | None, *, cut: bool
 ) -> AbstractContextManager[list[Tensor]]:
-    nothing: list[Tensor] = []
+    no_outputs: list[Tensor] = []
     if grid is None:
-        return nullcontext(nothing)
-    return output_of(network.get_submodule(grid.layer), cut=cut)
+        return nullcontext(no_outputs)
+    return record_output(network.get_submodule(grid.layer), cut=cut)
 
 
-def _biased(network: nn.Module, wanted: bool) -> AbstractContextManager[list[Place]]:
-    nothing: list[Place] = []
-    return bias_outputs(network) if wanted else nullcontext(nothing)
+def _record_biases(network: nn.Module, biases: bool) -> AbstractContextManager[list[BiasOutput]]:
+    no_outputs: list[BiasOutput] = []
+    return bias_outputs(network) if biases else nullcontext(no_outputs)
 
 
-def _in_cells(
+def _arrange_cells(
     grid: Grid | None, image_BCHW: Tensor, output_and_gradient: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Activation and gradient as (B, D, h, w); no channels without a grid."""
     if grid is None:
-        nothing_B000 = image_BCHW.new_zeros(len(image_BCHW), 0, 0, 0)
-        return nothing_B000, nothing_B000
+        empty_B000 = image_BCHW.new_zeros(len(image_BCHW), 0, 0, 0)
+        return empty_B000, empty_B000
     output, gradient = output_and_gradient
     return grid.arrange(output.detach()), grid.arrange(gradient)
 
 
 def _gradients(
-    score: Tensor, sources: Mapping[str, Tensor], places: Sequence[GradientEdge]
+    score: Tensor, sources: Mapping[str, Tensor], edges: Sequence[GradientEdge]
 ) -> tuple[list[Tensor], Sequence[Tensor | None]]:
-    """Of the score, with respect to each source and at each place of the graph.
+    """Of the score, with respect to each source and at each edge of the graph.
 
-    The sources' names end the line that refuses one; what lies beside the way may be a place.
+    A source without a gradient is refused by its name, which ends the message; an edge may have
+    none.
     """
-    found: Sequence[Tensor | None] = [None] * (len(sources) + len(places))
+    gradients: Sequence[Tensor | None] = [None] * (len(sources) + len(edges))
     if score.requires_grad:
-        wanted: list[Any] = [*sources.values(), *places]  # torch takes both, its types do not
-        found = torch.autograd.grad(score, wanted, allow_unused=True)
-    for name, gradient in zip(sources, found, strict=False):
+        inputs: list[Any] = [*sources.values(), *edges]  # torch accepts both, its types do not
+        gradients = torch.autograd.grad(score, inputs, allow_unused=True)
+    for name, gradient in zip(sources, gradients, strict=False):
         if gradient is None:
             raise UserError(f"the logits do not follow from {name}")
-    of_sources = [gradient for gradient in found[: len(sources)] if gradient is not None]
-    return of_sources, found[len(sources) :]
+    source_gradients = [gradient for gradient in gradients[: len(sources)] if gradient is not None]
+    return source_gradients, gradients[len(sources) :]
 
 
-def _some(kept_B: Tensor, term: Term) -> Term:
-    """A term of some of the images; one that is not laid out by images stays."""
+def _select_term(is_kept_B: Tensor, term: Term) -> Term:
+    """The term of some of the images; one whose first dimension is not the images stays."""
     bias_D, gradient = term
-    return bias_D, gradient[kept_B] if len(gradient) == len(kept_B) else gradient
+    return bias_D, gradient[is_kept_B] if len(gradient) == len(is_kept_B) else gradient

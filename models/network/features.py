@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-WIDTH = 64  # most numbers a vector keeps
+WIDTH = 64  # most numbers per vector
 VERSION = 1  # of the projection
-NOTHING = 1e-3  # cells; what is left of a mask that covers all is rounding
+LEAST_WEIGHT = 1e-3  # in cells; less is the rounding error of a mask that covers everything
 
 
 def pool(activation_BDhw: Tensor, weight_Bhw: Tensor | None = None) -> Tensor:
-    """Mean activation over all cells, or over cells by their weight; NaN where no cell weighs."""
+    """Mean activation over all cells, or weighted by cell; NaN where the weights are zero."""
     if weight_Bhw is None:
         return activation_BDhw.mean((2, 3))
     total_B1 = weight_Bhw.sum((1, 2))[:, None]
     mean_BD = torch.einsum("bdhw,bhw->bd", activation_BDhw, weight_Bhw) / total_B1
-    return torch.where(total_B1 > NOTHING, mean_BD, torch.nan)
+    return torch.where(total_B1 > LEAST_WEIGHT, mean_BD, torch.nan)
 
 
 def project(features_BD: Tensor) -> Tensor:

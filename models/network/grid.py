@@ -1,4 +1,4 @@
-"""Where the cells of a layer's maps lie in its output.
+"""Where the cells of a map are in a layer's output.
 
 Shapes: B images, N copies of them, D feature channels, h w cells, T tokens of which the last h*w
 are the cells'.
@@ -20,7 +20,7 @@ Size = tuple[int, int]  # rows and columns
 
 @dataclass(frozen=True)
 class Grid:
-    """A layer and how to find (B, D, h, w) in what it gives."""
+    """A layer and how to read (B, D, h, w) from its output."""
 
     layer: str
     rows: int
@@ -39,8 +39,8 @@ class Grid:
         cell_BDT = token_BTD[:, self.prefix :].transpose(1, 2)
         return cell_BDT.reshape(batch, depth, self.rows, self.columns)
 
-    def lay_back(self, cell_NDhw: Tensor, output: Tensor) -> Tensor:
-        """The inverse of `arrange`: the layer's output with these cells in place of its own.
+    def replace_cells(self, cell_NDhw: Tensor, output: Tensor) -> Tensor:
+        """The inverse of `arrange`: the layer's output with these cells instead of its own.
 
         N is B, or a multiple of it: copies of the whole batch, one after another. Tokens before
         the cells stay as they are in the output.
@@ -59,47 +59,47 @@ class Grid:
 def read_grid(
     layer: str, output: object, picture: Size, convolved: Collection[Size]
 ) -> Grid | None:
-    """The grid in a layer's output for one picture; None where there is not more than one cell.
+    """The grid in a layer's output for one picture; None if there are not several cells.
 
-    `convolved` are the grids that the network's convolutions gave, the patches of a transformer
-    among them.
+    `convolved` are the grids of the network's convolutions, the patches of a transformer among
+    them.
     """
     if not isinstance(output, Tensor) or not output.numel():
         return None
     if output.ndim == 4 and len(output) == 1:
-        return _in_planes(layer, output.shape, picture)
+        return _grid_of_planes(layer, output.shape, picture)
     if output.ndim == 3 and 1 in output.shape[:2]:
-        return _in_tokens(layer, output.shape, picture, convolved)
+        return _grid_of_tokens(layer, output.shape, picture, convolved)
     return None
 
 
 def distortion(cells: Size, picture: Size) -> float:
-    """How many times longer one side of a cell is than the other, in pixels; 1 is square."""
+    """The ratio of the longer to the shorter side of a cell, in pixels; 1 is square."""
     return math.exp(abs(math.log(cells[0] * picture[1] / (cells[1] * picture[0]))))
 
 
-def _in_planes(layer: str, shape: tuple[int, ...], picture: Size) -> Grid | None:
-    """Channels first, unless the cells are squarer when they are read as channels last."""
+def _grid_of_planes(layer: str, shape: tuple[int, ...], picture: Size) -> Grid | None:
+    """Channels first, unless reading them as channels last gives squarer cells."""
     first, last = (shape[2], shape[3]), (shape[1], shape[2])
     is_last = distortion(last, picture) < distortion(first, picture)
     rows, columns = last if is_last else first
     return Grid(layer, rows, columns, "BhwD" if is_last else "BDhw") if rows * columns > 1 else None
 
 
-def _in_tokens(
+def _grid_of_tokens(
     layer: str, shape: tuple[int, ...], picture: Size, convolved: Collection[Size]
 ) -> Grid | None:
     layout: Layout = "BTD" if shape[0] == 1 else "TBD"
     count = max(shape[:2])
-    cut = [cells for cells in convolved if _fills(cells, count)]
-    whole = [(picture[0] // pixels, picture[1] // pixels) for pixels in range(1, min(picture) + 1)]
-    fitting = cut or [cells for cells in whole if _fills(cells, count)]
+    patches = [cells for cells in convolved if _are_most(cells, count)]
+    square = [(picture[0] // pixels, picture[1] // pixels) for pixels in range(1, min(picture) + 1)]
+    fitting = patches or [cells for cells in square if _are_most(cells, count)]
     if not fitting:
         return None
     rows, columns = max(fitting, key=math.prod)
     return Grid(layer, rows, columns, layout, prefix=count - rows * columns)
 
 
-def _fills(cells: Size, count: int) -> bool:
-    """Are most of so many tokens, and more than one, the cells'?"""
+def _are_most(cells: Size, count: int) -> bool:
+    """Are most of the tokens cells, and more than one?"""
     return max(1, count / 2) < math.prod(cells) <= count

@@ -1,7 +1,7 @@
-"""Run only what follows a layer, on activations that are supplied in place of the layer's own.
+"""Run only the part of a network after a layer, on activations that replace the layer's own.
 
-A recorded pass of one picture says which modules run before the layer. When the head runs, the
-outermost of them hand back what they gave then, so that the trunk costs next to nothing.
+A recorded pass of one picture shows which modules run before the layer. When the head runs, the
+outermost of them return their recorded outputs, so that the trunk costs next to nothing.
 Shapes: B images, N copies of them, C colours, H W pixels, K classes, D feature channels, h w cells.
 """
 
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import UserError
-from models.network.capture import output_of
+from models.network.capture import record_output
 from models.network.grid import Grid
 
-NEAR = 0.01  # of how far logits move from the recorded picture's to an image's; rounding is less
+TOLERANCE = 0.01  # of the logits' distance to the recorded picture's; rounding errors are less
 
 
 @dataclass(frozen=True)
 class Head:
-    """What follows the layer, for copies of some images. Between calls the network is as found."""
+    """The network after the layer, for copies of some images; unchanged between calls."""
 
     network: nn.Module
     grid: Grid
@@ -38,17 +38,17 @@ class Head:
     def __call__(self, activation_NDhw: Tensor) -> Tensor:
         """Logits (N, K) of B activations, or of copies of the whole batch one after another.
 
-        Tokens before the cells are no cells: they stay each image's own.
+        Tokens before the cells stay each image's own.
         """
         record = self.records.of(len(activation_NDhw))
         layer = self.network.get_submodule(self.grid.layer)
-        supplied = self.grid.lay_back(activation_NDhw, self.output)
-        given = {**record.before, layer: [*record.before.get(layer, ()), supplied]}
+        replaced = self.grid.replace_cells(activation_NDhw, self.output)
+        outputs = {**record.before, layer: [*record.before.get(layer, ()), replaced]}
         with ExitStack() as stack:
             # Torch's own encoder calls no module inside it, unless one of them has a hook.
             stack.callback(layer.register_forward_hook(lambda *_: None).remove)
-            for module, values in given.items():
-                stack.enter_context(_handing_back(module, values))
+            for module, values in outputs.items():
+                stack.enter_context(_replaying(module, values))
             logits_NK: Tensor = self.network(record.image_NCHW.clone())
             return logits_NK
 
@@ -56,10 +56,10 @@ class Head:
 def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor, copies: int = 1) -> Head:
     """The head of a network in evaluation mode; refuses a layer that the signal partly goes around.
 
-    `copies` of the images are going to be asked at a time. Costs one pass of the images, one of a
-    single picture, and one or two of the images through the head.
+    Each call will get `copies` of the images. Costs one pass of the images, one of a single
+    picture, and one or two of the images through the head.
     """
-    with torch.no_grad(), output_of(network.get_submodule(grid.layer), cut=True) as outputs:
+    with torch.no_grad(), record_output(network.get_submodule(grid.layer), cut=True) as outputs:
         logits_BK = network(image_BCHW.clone())  # some networks work in place
         if not outputs:
             raise UserError(f"layer {grid.layer!r} does not run: name another (iba:layer=...)")
@@ -81,29 +81,29 @@ def head_of(network: nn.Module, grid: Grid, image_BCHW: Tensor, copies: int = 1)
 
 @torch.no_grad()
 def _agrees(head: Head, logits_NK: Tensor) -> bool:
-    """Are these the logits that follow from the images' own activations?
+    """Does the head give these logits for the images' own activations?
 
-    The recorded picture is another one: what goes around the layer would be that picture's.
+    The recorded picture is another one: a signal around the layer would come from that picture.
     """
     activation_BDhw = head.activation_BDhw
     copies = len(logits_NK) // len(activation_BDhw)
-    found_NK = head(activation_BDhw.repeat(copies, 1, 1, 1))
-    if found_NK.shape != logits_NK.shape:
+    head_NK = head(activation_BDhw.repeat(copies, 1, 1, 1))
+    if head_NK.shape != logits_NK.shape:
         return False
-    known_N = logits_NK.isfinite().all(1)  # a picture that gives NaN says nothing
-    if not known_N.any():
+    finite_N = logits_NK.isfinite().all(1)  # a picture that gives NaN proves nothing
+    if not finite_N.any():
         return True
     moved_NK = logits_NK - head.records.of(len(logits_NK)).logits_NK[:1]
     error, moved, size = (
-        value_NK[known_N].abs().max().item()
-        for value_NK in (found_NK - logits_NK, moved_NK, logits_NK)
+        value_NK[finite_N].abs().max().item()
+        for value_NK in (head_NK - logits_NK, moved_NK, logits_NK)
     )
-    return error <= NEAR * moved + 1e-5 * size
+    return error <= TOLERANCE * moved + 1e-5 * size
 
 
 @dataclass(frozen=True)
 class _Record:
-    """What one pass of the whole network gave."""
+    """The results of one pass of the whole network."""
 
     image_NCHW: Tensor
     logits_NK: Tensor
@@ -112,16 +112,16 @@ class _Record:
 
 @dataclass
 class _Records:
-    """Passes of a picture of noise, alone or as many times as the head gets activations.
+    """Passes of a noise picture: one, or with `whole` as many copies as the head gets activations.
 
-    Alone is enough but where a network keeps the batch's size from the picture for later.
+    One is enough unless the network takes the size of the batch from the picture for later use.
     """
 
     network: nn.Module
     layer: str
     noise_1CHW: Tensor
     whole: bool
-    kept: dict[int, _Record] = field(default_factory=dict)  # the last one, by its pictures
+    kept: dict[int, _Record] = field(default_factory=dict)  # the last one, by its pictures' number
 
     def of(self, count: int) -> _Record:
         count = count if self.whole else 1
@@ -176,21 +176,21 @@ def _before(calls: Sequence[_Call], layer: nn.Module) -> dict[nn.Module, list[ob
 
 
 @contextmanager
-def _handing_back(module: nn.Module, values: Sequence[object]) -> Iterator[None]:
-    """The module's first calls give these values; it runs as ever from then on."""
-    left, own = iter(values), module.forward
+def _replaying(module: nn.Module, values: Sequence[object]) -> Iterator[None]:
+    """The module's first calls return these values; after that it runs as usual."""
+    remaining, original = iter(values), module.forward
 
     def forward(*arguments: object, **named: object) -> object:
-        for value in left:
-            # A copy: what follows may work in place.
+        for value in remaining:
+            # A copy: later layers may work in place.
             return value.clone() if isinstance(value, Tensor) else value
-        return own(*arguments, **named)
+        return original(*arguments, **named)
 
-    found = module.__dict__.get("forward")
+    previous = module.__dict__.get("forward")
     module.__dict__["forward"] = forward
     try:
         yield
     finally:
         del module.__dict__["forward"]
-        if found is not None:
-            module.__dict__["forward"] = found
+        if previous is not None:
+            module.__dict__["forward"] = previous

@@ -1,4 +1,4 @@
-"""Somebody else's method at work on a network: nothing of it stays in the network, and its random
+"""Running third-party methods on a network: the network is restored afterwards, and their random
 numbers are the same each time."""
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ SEED = 0
 
 
 @contextmanager
-def untouched(network: nn.Module) -> Iterator[None]:
-    """Every module's hooks and attributes and every tensor's numbers are as before afterwards."""
-    states = [(module, vars(module), _opened(vars(module))) for module in network.modules()]
+def restoring(network: nn.Module) -> Iterator[None]:
+    """Restore every module's hooks and attributes and every tensor's numbers afterwards."""
+    states = [(module, vars(module), _snapshot(vars(module))) for module in network.modules()]
     tensors = [(tensor, tensor.data) for tensor in (*network.parameters(), *network.buffers())]
     try:
         yield
@@ -37,8 +37,8 @@ def untouched(network: nn.Module) -> Iterator[None]:
                 tensor.data = numbers
 
 
-def _opened(attributes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Each attribute, and a copy of what is in it where it is a dictionary or a set."""
+def _snapshot(attributes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Each attribute, and a copy of its content if it is a dictionary or a set."""
     return {
         name: (value, copy.copy(value) if isinstance(value, dict | set) else None)
         for name, value in attributes.items()
@@ -46,9 +46,9 @@ def _opened(attributes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 
 @contextmanager
-def seeded(device: torch.device) -> Iterator[None]:
-    """The same random numbers for every image; all global states are as before afterwards."""
-    before, plain = np.random.get_state(), random.getstate()
+def fixed_seed(device: torch.device) -> Iterator[None]:
+    """The same random numbers in every block; the global generators are restored afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(SEED)
         np.random.seed(SEED)
@@ -59,5 +59,5 @@ def seeded(device: torch.device) -> Iterator[None]:
         try:
             yield
         finally:
-            np.random.set_state(before)
-            random.setstate(plain)
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)

@@ -1,4 +1,4 @@
-"""The layer whose maps explain a network: the last one with cells that the logits follow from."""
+"""The layer whose maps explain a network: the last one whose cells the logits depend on."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class _Output:
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What one forward pass of one picture gave, in the order in which the modules finished."""
+class _ForwardPass:
+    """One forward pass of one picture: outputs in the order in which the modules finished."""
 
-    finished: list[_Output]
+    outputs: list[_Output]
     logits_1K: Tensor
     picture: tuple[int, int]
 
     def grid(self, output: _Output) -> Grid | None:
         convolved = {
             (value.shape[2], value.shape[3])
-            for value in (other.value for other in self.finished if _is_convolution(other.module))
+            for value in (other.value for other in self.outputs if _is_convolution(other.module))
             if isinstance(value, Tensor) and value.ndim == 4
         }
         return read_grid(output.name, output.value, self.picture, convolved)
 
     def reaches(self, output: _Output, grid: Grid) -> bool:
-        """Does a gradient come to every cell? NaN is sent back, which no zero weight can hide."""
+        """Does a gradient come to every cell? NaN goes back, which zero weights cannot hide."""
         value = output.value
         if not (isinstance(value, Tensor) and value.requires_grad and self.logits_1K.requires_grad):
             return False
@@ -51,20 +51,20 @@ class _Pass:
 
 
 def find_grid(network: nn.Module, image_BCHW: Tensor) -> Grid:
-    """The last layer that holds weights and gives cells, to all of which a gradient comes.
+    """The last layer with weights and cells, to all of which a gradient comes.
 
-    That is the last stage of a convolution network, and the last normalisation of a transformer
-    that averages its tokens. Where the head reads a class token, nothing comes back to the cells
+    That is the last stage of a convolutional network, and the last normalisation of a transformer
+    that averages its tokens. If the head reads a class token, no gradient comes back to the cells
     after the last attention, so it is the normalisation before that, as users of pytorch-grad-cam
-    choose by hand. It has to be that and not the block before: what only a normalisation reads has
-    a product of activation and gradient that sums to zero in each cell, since its length does not
+    choose by hand. It has to be that and not the block before: where only a normalisation reads the
+    output, activation times gradient sums to zero in each cell, since the output's length does not
     matter. Queries, keys and values (linear layers of their own) are parts, not layers.
     """
-    seen = _look(network, image_BCHW)
-    for index, output in reversed(list(enumerate(seen.finished))):
-        grid = seen.grid(output) if output.name else None
-        if grid and _is_layer(output.module, grid, seen.picture) and seen.reaches(output, grid):
-            if _is_late(seen.finished, index):
+    trial = _run(network, image_BCHW)
+    for index, output in reversed(list(enumerate(trial.outputs))):
+        grid = trial.grid(output) if output.name else None
+        if grid and _is_layer(output.module, grid, trial.picture) and trial.reaches(output, grid):
+            if _is_late(trial.outputs, index):
                 return grid
             break
     raise LayerError(
@@ -74,40 +74,40 @@ def find_grid(network: nn.Module, image_BCHW: Tensor) -> Grid:
 
 
 def grid_of(network: nn.Module, layer: str, image_BCHW: Tensor) -> Grid:
-    """The grid of a named layer; refuses one that is not there or has no cells that are read."""
+    """The grid of a named layer; refuses one that does not exist or whose cells are not used."""
     names = [name for name, _ in network.named_modules() if name]
     if layer not in names:
         raise LayerError(
             f"no layer {layer!r} in the network{suggest(layer, names)}: name another --layer"
         )
-    seen = _look(network, image_BCHW)
-    runs = [output for output in seen.finished if output.name == layer]
+    trial = _run(network, image_BCHW)
+    runs = [output for output in trial.outputs if output.name == layer]
     if not runs:
         raise LayerError(f"layer {layer!r} does not run in this network: name another --layer")
-    grid, value = seen.grid(runs[-1]), runs[-1].value
+    grid, value = trial.grid(runs[-1]), runs[-1].value
     if grid is None:
-        found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        output = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise LayerError(
-            f"layer {layer!r} gives {found}; a map needs (batch, channels, rows, columns), "
+            f"layer {layer!r} gives {output}; a map needs (batch, channels, rows, columns), "
             "(batch, rows, columns, channels) or (batch, tokens, channels) with more than one "
             "cell: name another --layer"
         )
-    if _has_tokens(grid) and not seen.reaches(runs[-1], grid):
+    if _has_tokens(grid) and not trial.reaches(runs[-1], grid):
         raise LayerError(
             f"no gradient comes to the {grid.rows}x{grid.columns} cells of layer {layer!r}, "
-            "the logits follow from its other tokens alone: name an earlier --layer"
+            "the logits depend on its other tokens alone: name an earlier --layer"
         )
     return grid
 
 
-def _look(network: nn.Module, image_BCHW: Tensor) -> _Pass:
-    finished: list[_Output] = []
+def _run(network: nn.Module, image_BCHW: Tensor) -> _ForwardPass:
+    outputs: list[_Output] = []
     names = {module: name for name, module in network.named_modules()}
 
-    def note(module: nn.Module, _: object, output: object) -> None:
-        finished.append(_Output(names[module], module, output))
+    def record(module: nn.Module, _: object, output: object) -> None:
+        outputs.append(_Output(names[module], module, output))
 
-    handles = [module.register_forward_hook(note) for module in network.modules()]
+    handles = [module.register_forward_hook(record) for module in network.modules()]
     try:
         with as_found(network), torch.enable_grad():
             image_1CHW = image_BCHW[:1].detach().requires_grad_(True)
@@ -115,27 +115,27 @@ def _look(network: nn.Module, image_BCHW: Tensor) -> _Pass:
     finally:
         for handle in handles:
             handle.remove()
-    return _Pass(finished, logits_1K, (image_BCHW.shape[2], image_BCHW.shape[3]))
+    return _ForwardPass(outputs, logits_1K, (image_BCHW.shape[2], image_BCHW.shape[3]))
 
 
 def _is_layer(module: nn.Module, grid: Grid, picture: tuple[int, int]) -> bool:
-    """Not pooling, not a linear part of an attention, and no heads and tokens taken for cells."""
+    """Not pooling, not a linear part of an attention, not heads and tokens mistaken for cells."""
     if isinstance(module, nn.Linear) or next(module.parameters(), None) is None:
         return False
     is_fine = grid.rows > picture[0] or grid.columns > picture[1]
-    looks_so = distortion((grid.rows, grid.columns), picture) <= 2 and not is_fine
-    return looks_so or any(map(_is_convolution, module.modules()))
+    are_plausible = distortion((grid.rows, grid.columns), picture) <= 2 and not is_fine
+    return are_plausible or any(map(_is_convolution, module.modules()))
 
 
-def _is_late(finished: list[_Output], index: int) -> bool:
-    """Does no more of the network follow on cells than went before?
+def _is_late(outputs: list[_Output], index: int) -> bool:
+    """Are no more linear layers on cells after it than layers before it?
 
     A transformer whose tokens we cannot read has cells at its start only, where it cuts patches.
     """
     before = sum(
-        isinstance(output.module, nn.Linear | nn.Conv2d) for output in finished[: index + 1]
+        isinstance(output.module, nn.Linear | nn.Conv2d) for output in outputs[: index + 1]
     )
-    after = sum(_is_linear_on_cells(output) for output in finished[index + 1 :])
+    after = sum(_is_linear_on_cells(output) for output in outputs[index + 1 :])
     return after <= before
 
 
@@ -144,7 +144,7 @@ def _is_convolution(module: nn.Module) -> bool:
 
 
 def _is_linear_on_cells(output: _Output) -> bool:
-    """As in transformers; a classifier's head gives (B, K)."""
+    """As in transformers; the output of a classifier's head is (B, K)."""
     value = output.value
     return isinstance(output.module, nn.Linear) and isinstance(value, Tensor) and value.ndim > 2
 
@@ -154,12 +154,12 @@ def _has_tokens(grid: Grid) -> bool:
 
 
 @lru_cache(maxsize=8)
-def grid_at(network: nn.Module, layer: str, size: tuple[int, int]) -> Grid:
-    """The grid of a named layer; looked for once in a process."""
+def cached_grid(network: nn.Module, layer: str, size: tuple[int, int]) -> Grid:
+    """The grid of a named layer for pictures of this size; cached in the process."""
     return grid_of(network, layer, torch.zeros(1, 3, *size, device=device_of(network)))
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where its weights are; a network without any computes on the CPU."""
+    """The device of its weights; a network without weights computes on the CPU."""
     weight = next(network.parameters(), None)
     return torch.device("cpu") if weight is None else weight.device

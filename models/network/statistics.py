@@ -1,4 +1,4 @@
-"""Mean and deviation of a layer's activations over a data set, gathered in batches.
+"""Mean and deviation of a layer's activations over a dataset, accumulated in batches.
 
 Shapes: B images, D channels, h w cells.
 """
@@ -16,7 +16,7 @@ LEAST_ACTIVE = 0.01  # share of images in which a cell must not be zero to carry
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over so many images from which mean and deviation follow; batches merge exactly."""
+    """Running sums that give mean and deviation; those of two sets of images merge exactly."""
 
     count: int
     mean_Dhw: Tensor  # float64
@@ -34,18 +34,18 @@ class Moments:
     def merge(self, other: Moments) -> Moments:
         """Chan et al. 1983: the moments of both sets of images together."""
         count = self.count + other.count
-        apart_Dhw = other.mean_Dhw - self.mean_Dhw
+        difference_Dhw = other.mean_Dhw - self.mean_Dhw
         return Moments(
             count,
-            self.mean_Dhw + apart_Dhw * other.count / count,
+            self.mean_Dhw + difference_Dhw * other.count / count,
             self.spread_Dhw
             + other.spread_Dhw
-            + apart_Dhw.square() * self.count * other.count / count,
+            + difference_Dhw.square() * self.count * other.count / count,
             self.nonzero_Dhw + other.nonzero_Dhw,
         )
 
     def statistics(self) -> Statistics:
-        """As the bottleneck uses them; of at least two images."""
+        """The statistics that the bottleneck uses; of at least two images."""
         deviation_Dhw = (self.spread_Dhw / max(1, self.count - 1)).sqrt()
         return Statistics(
             self.mean_Dhw.float(),

@@ -20,7 +20,7 @@ from models.errors import UserError, list_names, suggest
 from models.methods.iba import iba
 from models.methods.settings import IbaSettings
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from models.network.statistics import Moments, Statistics
 from models.objectives.step import (
     Batch,
@@ -246,12 +246,12 @@ def bottleneck_maps(learner: Learner, image_BCHW: Tensor, target_B: Tensor) -> T
     """map_Bhw of the target class from 0 to 1, zeros where flat; leaves the network as found."""
     (grid,) = learner.grids
     statistics = Statistics(*(learner.memory[key] for key in STATISTICS_KEYS.values()))
-    question = Question(
+    request = ExplainRequest(
         learner.network, image_BCHW.detach(), target_B, grid=grid, statistics=statistics
     )
     device = image_BCHW.device.type
     with as_found(learner.network), torch.autocast(device, enabled=False):
-        map_Bhw, _ = scale_to_unit(iba(question, BOTTLENECK))
+        map_Bhw, _ = scale_to_unit(iba(request, BOTTLENECK))
     return map_Bhw
 
 

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.interventions import exchange_background
-from models.network.capture import output_of
+from models.network.capture import record_output
 from models.network.grid import Grid
 
 
@@ -66,7 +66,9 @@ class Learner:
         """Yields a list per grid; each forward pass adds the layer's output, with its graph."""
         with ExitStack() as stack:
             yield [
-                stack.enter_context(output_of(self.network.get_submodule(grid.layer), cut=False))
+                stack.enter_context(
+                    record_output(self.network.get_submodule(grid.layer), cut=False)
+                )
                 for grid in self.grids
             ]
 

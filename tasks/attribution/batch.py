@@ -59,7 +59,7 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
     failures += _fail_not_finite(samples, finite_B, PREDICT, "the model's logits are not finite")
     if not finite_B.any():
         return {}, failures
-    samples, seen = _select(samples, finite_B), seen.only(finite_B)
+    samples, seen = _select(samples, finite_B), seen.select(finite_B)
     image_BCHW = image_BCHW[finite_B]
     maps = _make_maps(plan, image_BCHW, seen)
     batch = _Batch(samples, image_BCHW, seen, _stack_masks(plan, samples), maps)
@@ -102,7 +102,7 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
     estimated = _Batch(
         samples,
         batch.image_BCHW[annotated_B],
-        batch.seen.only(annotated_B),
+        batch.seen.select(annotated_B),
         _stack_masks(plan, samples),
         {name: map_Bhw[annotated_B] for name, map_Bhw in batch.maps.items()},
     )
@@ -176,7 +176,9 @@ def _make_maps(plan: Plan, image_BCHW: Tensor, seen: Capture) -> dict[str, Tenso
     maps = {method.name: method.map_Bhw(seen) for method in pass_methods(plan.methods)}
     with as_found(plan.classifier.network):
         for method in network_methods(plan.methods):
-            maps[method.name] = method.map_Bhw(plan.question(method, image_BCHW, seen.target_B))
+            maps[method.name] = method.map_Bhw(
+                plan.explain_request(method, image_BCHW, seen.target_B)
+            )
     return maps
 
 

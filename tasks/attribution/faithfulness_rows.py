@@ -12,9 +12,9 @@ import pyarrow as pa
 from torch import Tensor
 
 from models.map_quality import localisation
-from models.map_quality.faithfulness import find_ends, measure
+from models.map_quality.faithfulness import find_endpoints, measure
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tasks import schema
 from tasks.attribution.encode import nullable
 from tasks.attribution.plan import Plan
@@ -35,11 +35,11 @@ def faithfulness_rows(
     plan: Plan, images: ExplainedImages, maps: Mapping[str, Tensor]
 ) -> dict[Stage, pa.RecordBatch]:
     """schema.MERITS by stage; what does not depend on the map is computed once for all methods."""
-    question = Question(plan.classifier.network, images.image_BCHW, images.target_B, plan.room)
-    with as_found(question.network):
-        ends = find_ends(question)
+    request = ExplainRequest(plan.classifier.network, images.image_BCHW, images.target_B, plan.room)
+    with as_found(request.network):
+        ends = find_endpoints(request)
         measurements = {
-            method.name: measure(question, maps[method.name].abs(), ends)
+            method.name: measure(request, maps[method.name].abs(), ends)
             for method in plan.methods
             if FAITHFULNESS.of(method.name) in plan.stages
         }

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from models.classifier.classifier import Classifier
 from models.errors import UserError
 from models.methods.registry import Method, NetworkMethod
 from models.network.capture import capture
-from models.network.layers import grid_at
+from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
@@ -65,13 +65,13 @@ def keep_statistics_images(
     if statistics_images_mark(run, SPECIFICATION) == specification:
         return
     if other is not None and statistics_images_mark(other, SPECIFICATION) == specification:
-        with write_whole(run.statistics_images) as file:
+        with write_atomically(run.statistics_images) as file:
             file.write(other.statistics_images.read_bytes())
         _copy_parts(run, other)
         return
     rows = _draw_images(catalog)
     metadata = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
-    with write_whole(run.statistics_images) as file:
+    with write_atomically(run.statistics_images) as file:
         pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
 
 
@@ -96,7 +96,7 @@ def gather_moments(job: Job, layer: str, part: int, classifier: Classifier) -> N
         return
     rows = rows_of(open_parquet(job.run.statistics_images).read_row_group(part, columns=ROW))
     size = classifier.preprocessing.size
-    grid = grid_at(classifier.network, layer, size)
+    grid = cached_grid(classifier.network, layer, size)
     moments: Moments | None = None
     for image_BCHW in _read_batches(job, rows, classifier):
         seen = capture(classifier.network, grid, image_BCHW)
@@ -155,7 +155,7 @@ def _draw_images(catalog: pa.Table) -> pa.Table:
 
 def _copy_parts(run: RunFolder, other: RunFolder) -> None:
     for path in other.stage(LAYER_STATISTICS).glob("*/part-*.parquet"):
-        with write_whole(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
+        with write_atomically(run.stage(LAYER_STATISTICS) / path.parent.name / path.name) as file:
             file.write(path.read_bytes())
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from models.classifier.classifier import Classifier
 from models.methods.registry import Method, NetworkMethod, find_methods
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.layers import grid_at
-from models.network.question import Question
+from models.network.layers import cached_grid
 from models.network.statistics import Statistics
 from tasks.attribution.settings import AttributionSettings
 from tasks.interventions.intervene import Interventions
@@ -58,11 +58,13 @@ class Plan:
             return None
         return self.interventions.pool.masks_on(cells).to(self.device)
 
-    def question(self, method: Method, image_BCHW: Tensor, target_B: Tensor) -> Question:
+    def explain_request(
+        self, method: Method, image_BCHW: Tensor, target_B: Tensor
+    ) -> ExplainRequest:
         """What the method needs to explain these images."""
         grid = self._grid(method)
         statistics = None if grid is None else self.statistics.get(grid.layer)
-        return Question(
+        return ExplainRequest(
             self.classifier.network,
             image_BCHW,
             target_B,
@@ -74,7 +76,7 @@ class Plan:
     def _grid(self, method: Method) -> Grid | None:
         if isinstance(method, NetworkMethod) and method.layer:
             classifier = self.classifier
-            return grid_at(classifier.network, method.layer, classifier.preprocessing.size)
+            return cached_grid(classifier.network, method.layer, classifier.preprocessing.size)
         return self.classifier.grid
 
     @property

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.addresses import as_path, write_whole
+from models.addresses import as_path, write_atomically
 from models.errors import UserError
 from tasks import schema
 from tasks.pictures.samples import Failure, Row, identify, rows_of
@@ -59,7 +59,7 @@ def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size:
     keys = read_table(before.catalog, columns=["row_id"])["row_id"].combine_chunks()
     sources = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
     plan = pa.table([sources], schema=pa.schema([("shard", pa.int32())]))
-    with write_whole(run.reuse_plan) as file:
+    with write_atomically(run.reuse_plan) as file:
         pq.write_table(plan, file, row_group_size=shard_size)
 
 

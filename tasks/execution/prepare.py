@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
@@ -67,7 +67,7 @@ def prepare_run(
     )
     state = start_run(run, state, replace=output.replace)
     _keep_model(run, state, model, classifier)
-    with write_whole(run.catalog) as file:
+    with write_atomically(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
     if before is not None:
         plan_reuse(run, before, catalog, request.attribution.shard_size)

@@ -13,7 +13,7 @@ from uuid import uuid4
 import torch
 from torch import Tensor
 
-from models.addresses import TEMPORARY, write_whole
+from models.addresses import TEMPORARY, write_atomically
 from models.errors import UserError
 
 VERSION = 1
@@ -75,7 +75,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         training_id = uuid4().hex
         record = {"id": training_id, "identity": self.identity}
-        with write_whole(file) as opened:
+        with write_atomically(file) as opened:
             opened.write(json.dumps(record).encode() + b"\n")
         for path in (self.path, self.history):
             path.unlink(missing_ok=True)
@@ -93,9 +93,9 @@ class Checkpoints:
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        with write_whole(self.path) as file:
+        with write_atomically(self.path) as file:
             file.write(buffer.getvalue())
-        with write_whole(self.history) as file:
+        with write_atomically(self.history) as file:
             file.write(json.dumps(history, indent=1).encode() + b"\n")
 
     def load(self) -> tuple[TrainingState, StateDicts] | None:

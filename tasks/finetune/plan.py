@@ -15,7 +15,7 @@ import torch
 from models.classifier.classifier import Classifier
 from models.errors import UserError, printable
 from models.network.grid import Grid
-from models.network.layers import grid_at
+from models.network.layers import cached_grid
 from models.objectives.names import find_objective
 from models.objectives.step import Objective
 from tasks.catalog.catalog import check_catalog, make_catalog
@@ -224,7 +224,7 @@ def _read_images(
 
 def _find_grid(classifier: Classifier, layer: str) -> Grid:
     if layer:
-        return grid_at(classifier.network, layer, classifier.preprocessing.size)
+        return cached_grid(classifier.network, layer, classifier.preprocessing.size)
     if classifier.grid is None:
         raise UserError(
             "the objective reads a layer with cells, and none was found in the model: name one "

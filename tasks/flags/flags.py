@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from tasks import schema
 from tasks.flags.background_score import Scores, threshold_of
 from tasks.flags.estimate_quality import least_of
@@ -37,7 +37,7 @@ def write_flags(
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
     rule = _rule(run, settings, null_N, least)
     with (
-        write_whole(run_folder.flags) as file,
+        write_atomically(run_folder.flags) as file,
         pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
     ):
         for judged in scored_shards(run, settings.method):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from models.errors import UserError
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
@@ -136,7 +136,7 @@ def find_named_pool(
 
 def copy_pool(run: RunFolder, other: RunFolder) -> None:
     """Copy another run's pool to this run."""
-    with write_whole(run.donors) as file:
+    with write_atomically(run.donors) as file:
         file.write(other.donors.read_bytes())
 
 
@@ -154,7 +154,7 @@ def choose_donors(
         pixels.update(row)
     pool_digest = digest(columns["row_id"], columns["label"], pixels.hexdigest())
     schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: pool_digest})
-    with write_whole(run.donors) as file:
+    with write_atomically(run.donors) as file:
         pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 from upath import UPath
 
-from models.addresses import as_path, write_whole
+from models.addresses import as_path, write_atomically
 from models.errors import RunFolderError
 from tasks import schema
 from tasks.runs.stages import ESTIMATED, STAGES, Stage
@@ -274,7 +274,7 @@ def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> 
         FINGERPRINT: mark.fingerprint.encode(),
         TRANSIENT: str(transient).encode(),
     }
-    with write_whole(path) as file:
+    with write_atomically(path) as file:
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 

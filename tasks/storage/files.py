@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from models.addresses import TEMPORARY, as_path, is_local, write_whole
+from models.addresses import TEMPORARY, as_path, is_local, write_atomically
 from models.errors import describe_error
 
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
@@ -85,7 +85,7 @@ def detects_change(stamp: str) -> bool:
 
 def write_text(target: UPath, text: str) -> None:
     """A small file that other processes wait for: flushed to disk before it is renamed."""
-    with write_whole(target) as file:
+    with write_atomically(target) as file:
         file.write(text.encode())
         if is_local(target):
             file.flush()

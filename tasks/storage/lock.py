@@ -24,7 +24,7 @@ from uuid import uuid4
 import psutil
 from upath import UPath
 
-from models.addresses import as_path, is_local, storage_errors
+from models.addresses import as_os_errors, as_path, is_local
 from models.errors import UserError
 from tasks.storage.files import write_text
 
@@ -80,7 +80,7 @@ def hold_lock(run: str) -> Iterator[None]:
     finally:
         done.set()
         heartbeat.join()
-        with suppress(OSError), storage_errors():  # storage is unreachable: the claim will go stale
+        with suppress(OSError), as_os_errors():  # storage is unreachable: the claim will go stale
             _withdraw(path)
 
 
@@ -88,7 +88,7 @@ def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
     """Refresh the claim; when another run has taken it for dead, end this process."""
     while not done.wait(HEARTBEAT):
         try:
-            with storage_errors():
+            with as_os_errors():
                 path.stat()
                 _write_claim(path, replace(claim, beat=time.time()))
         except FileNotFoundError:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from tasks import schema
 from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS
@@ -34,7 +34,7 @@ def write_duplicates(run: Run) -> schema.DuplicateSummary:
     table = table.filter(pc.is_valid(table["labels"])).sort_by(
         [("labels", "descending"), ("content_id", "ascending"), ("row_id", "ascending")]
     )
-    with write_whole(run.folder.duplicates) as file:
+    with write_atomically(run.folder.duplicates) as file:
         pq.write_table(table.cast(schema.DUPLICATES), file)
     return schema.DuplicateSummary(
         pictures=len(each),

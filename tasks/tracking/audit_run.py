@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from models.addresses import is_local, without_secrets
+from models.addresses import is_local, remove_secrets
 from models.errors import RunFolderError
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.reader import open_run
@@ -67,7 +67,7 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
             client.set_terminated(run.info.run_id)
             client.set_tag(run.info.run_id, PUBLISHED, results.digest)
     run_id: str = run.info.run_id
-    uri = without_secrets(tracking.uri)
+    uri = remove_secrets(tracking.uri)
     run_folder.update_state(mlflow={"uri": uri, "experiment": tracking.experiment, "run": run_id})
     return run_id
 

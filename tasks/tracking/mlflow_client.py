@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from models.addresses import describe_safely, without_secrets
+from models.addresses import describe_safely, remove_secrets
 from models.errors import MlflowUnavailable, UserError
 from tasks.tracking.settings import Tracking, flatten
 
@@ -55,7 +55,7 @@ def mlflow_errors(uri: str, remedy: str) -> Iterator[None]:
 def describe_failure(uri: str, error: Exception) -> tuple[str, BaseException | None]:
     """One line without secrets, and a cause that may be shown."""
     words, cause = describe_safely(error)
-    return f"MLflow at {without_secrets(uri)} failed ({words[:300]})", cause
+    return f"MLflow at {remove_secrets(uri)} failed ({words[:300]})", cause
 
 
 @contextmanager

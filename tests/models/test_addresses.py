@@ -1,4 +1,4 @@
-"""Addresses are found or refused in one line, and told without the passwords that they hold."""
+"""Addresses are resolved or refused in one line, and logged without their passwords."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from models.addresses import (
     has_password,
     is_local,
     read_text,
-    without_secrets,
+    remove_secrets,
 )
 from models.errors import AddressError
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "local://"])
-def test_local_places_are_absolute(
+def test_local_paths_are_absolute(
     prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -31,11 +31,11 @@ def test_local_places_are_absolute(
 @pytest.mark.parametrize(
     ("address", "line"),
     [
-        ("://x", "://x is no address: it needs a protocol, such as s3://"),
-        ("nofs://x", "nofs://x is no address that fsspec knows ("),
+        ("://x", "://x is not an address: it needs a protocol, such as s3://"),
+        ("nofs://x", "nofs://x is not an address that fsspec knows ("),
     ],
 )
-def test_what_is_no_address_is_one_line(address: str, line: str) -> None:
+def test_what_is_not_an_address_is_refused_in_one_line(address: str, line: str) -> None:
     for reach in (as_path, read_text):
         with pytest.raises(AddressError) as caught:
             reach(address)
@@ -66,24 +66,24 @@ HARMLESS = (
 
 
 @pytest.mark.parametrize("address", SECRET)
-def test_a_password_is_seen_and_never_told(address: str) -> None:
+def test_passwords_are_found_and_removed(address: str) -> None:
     assert has_password(address)
-    assert without_secrets(address) == SECRET[address]
-    assert without_secrets(f"GET {address} failed: why?") == f"GET {SECRET[address]} failed: why?"
+    assert remove_secrets(address) == SECRET[address]
+    assert remove_secrets(f"GET {address} failed: why?") == f"GET {SECRET[address]} failed: why?"
 
 
 @pytest.mark.parametrize("address", HARMLESS)
-def test_what_holds_none_stays_as_it_is(address: str) -> None:
+def test_addresses_without_a_password_stay_as_they_are(address: str) -> None:
     assert not has_password(address)
-    assert without_secrets(address) == address
+    assert remove_secrets(address) == address
 
 
-def test_tokens_are_not_told_either() -> None:
-    assert without_secrets("https://t0ken@mlflow:5000/a") == "https://mlflow:5000/a"
-    assert without_secrets("'https://mlflow/a?key=t0ken' is away") == "'https://mlflow/a' is away"
+def test_tokens_are_removed_too() -> None:
+    assert remove_secrets("https://t0ken@mlflow:5000/a") == "https://mlflow:5000/a"
+    assert remove_secrets("'https://mlflow/a?key=t0ken' is away") == "'https://mlflow/a' is away"
 
 
-def test_an_error_is_a_cause_only_where_its_traceback_may_be_read() -> None:
+def test_an_error_whose_traceback_contains_a_password_is_dropped() -> None:
     try:
         try:
             raise OSError("http://me:s3cret@mlflow is away")

@@ -1,4 +1,4 @@
-"""A user's own project: loaded as its author runs it, and gone from sight afterwards."""
+"""A user's own project: loaded as its author runs it, and not importable afterwards."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 
 def project(folder: Path, width: int, classes: int) -> str:
-    """A user's project with packages that are called like ours; the address of its factory."""
+    """Write a user's project with packages named like ours; the address of its factory."""
     write(
         folder,
         {
@@ -61,10 +61,10 @@ def project(folder: Path, width: int, classes: int) -> str:
     return f"{folder / 'net.py'}:build"
 
 
-def sight() -> tuple[list[str], dict[str, ModuleType]]:
-    """The path and all modules, but the user's file itself, which pickles may ask for."""
-    seen = {name: module for name, module in sys.modules.items() if not name.startswith("_user_")}
-    return list(sys.path), seen
+def import_state() -> tuple[list[str], dict[str, ModuleType]]:
+    """The path and all modules except the user's file itself, which pickles may need."""
+    visible = {key: module for key, module in sys.modules.items() if not key.startswith("_user_")}
+    return list(sys.path), visible
 
 
 def shapes(network: nn.Module) -> list[tuple[int, ...]]:
@@ -74,13 +74,13 @@ def shapes(network: nn.Module) -> list[tuple[int, ...]]:
 def test_a_project_with_its_own_models_and_tasks_is_built(tmp_path: Path) -> None:
     network, _ = build_from_file(project(tmp_path, width=5, classes=7))
     assert shapes(network) == [(5, 3, 3, 3), (7, 5)]
-    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 7)  # its code works on, out of sight
+    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 7)  # its modules still work
 
 
 def test_our_modules_and_the_path_are_as_they_were(tmp_path: Path) -> None:
-    before = sight()
+    before = import_state()
     build_from_file(project(tmp_path, width=5, classes=7))
-    assert sight() == before
+    assert import_state() == before
     assert sys.modules["models"] is models
     assert sys.modules["models.methods.cam"] is models.methods.cam
 
@@ -92,9 +92,7 @@ def test_two_projects_do_not_see_each_other(tmp_path: Path) -> None:
     assert shapes(second) == [(6, 3, 3, 3), (2, 6)]
 
 
-def test_a_path_from_where_the_user_stands_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_path_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path, width=5, classes=7)
     monkeypatch.chdir(tmp_path.parent)
     network, _ = build_from_file(f"{tmp_path.name}/net.py:build")
@@ -116,23 +114,23 @@ def test_the_users_own_changes_of_the_path_are_undone(tmp_path: Path) -> None:
             """,
         },
     )
-    before = sight()
+    before = import_state()
     network, sources = build_from_file(f"{tmp_path / 'net.py'}:build")
     assert shapes(network) == [(2, 4)]
     assert names(sources) == ["far", "net.py"]
-    assert sight() == before
+    assert import_state() == before
 
 
 def names(sources: str) -> list[str]:
     return [line.partition(" ")[0] for line in sources.splitlines()]
 
 
-def test_the_code_of_a_network_is_told_by_every_file_of_the_users(tmp_path: Path) -> None:
+def test_the_digests_cover_every_file_of_the_users(tmp_path: Path) -> None:
     _, sources = build_from_file(project(tmp_path, width=5, classes=7))
     assert names(sources) == ["helper", "lib.deep", "models", "models.parts", "net.py", "tasks"]
 
 
-def test_the_same_code_elsewhere_is_the_same_and_stays_so(tmp_path: Path) -> None:
+def test_the_same_code_elsewhere_has_the_same_digests(tmp_path: Path) -> None:
     _, first = build_from_file(project(tmp_path / "first", width=5, classes=7))
     _, elsewhere = build_from_file(project(tmp_path / "second", width=5, classes=7))
     _, again = build_from_file(f"{tmp_path}/first/net.py:build")
@@ -140,7 +138,7 @@ def test_the_same_code_elsewhere_is_the_same_and_stays_so(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("changed", ["net.py", "helper.py", "models/parts.py", "lib/deep.py"])
-def test_a_change_of_any_of_its_files_changes_it(tmp_path: Path, changed: str) -> None:
+def test_a_change_of_any_file_changes_the_digests(tmp_path: Path, changed: str) -> None:
     address = project(tmp_path, width=5, classes=7)
     _, before = build_from_file(address)
     with (tmp_path / changed).open("a") as file:
@@ -150,10 +148,10 @@ def test_a_change_of_any_of_its_files_changes_it(tmp_path: Path, changed: str) -
     assert len(set(after.splitlines()) - set(before.splitlines())) == 1
 
 
-def test_what_lies_beside_the_folder_counts_where_the_users_code_puts_it_on_the_path(
+def test_folders_that_the_users_code_puts_on_the_path_count(
     tmp_path: Path,
 ) -> None:
-    """As experiments/net.py does that uses the project's package; a path of the venv's does not."""
+    """As when experiments/net.py uses the project's package; installed packages do not count."""
     write(
         tmp_path,
         {
@@ -195,13 +193,13 @@ FAILING = {
 @pytest.mark.parametrize(("text", "words"), FAILING.items())
 def test_what_fails_is_one_line_and_leaves_no_trace(text: str, words: str, tmp_path: Path) -> None:
     write(tmp_path, {"net.py": text, "models/__init__.py": ""})
-    before = sight()
+    before = import_state()
     with pytest.raises(UserError) as caught:
         build_from_file(f"{tmp_path / 'net.py'}:build")
     assert re.search(rf"{tmp_path}/net\.py(:build)? ", str(caught.value))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert sight() == before
+    assert import_state() == before
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

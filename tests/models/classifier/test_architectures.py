@@ -48,19 +48,19 @@ FAMILIES = [
 ]
 
 
-def saved(folder: Path, state: dict[str, Tensor], name: str = "w.safetensors") -> str:
+def save(folder: Path, state: dict[str, Tensor], name: str = "w.safetensors") -> str:
     save_file({name: value.contiguous() for name, value in state.items()}, folder / name)
     return str(folder / name)
 
 
-def refused(settings: ModelSettings, kind: type[UserError] = UserError) -> str:
+def refusal(settings: ModelSettings, kind: type[UserError] = UserError) -> str:
     with pytest.raises(kind) as caught:
         build(settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def offline(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Any]) -> None:
+def replace_download(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Any]) -> None:
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", answer)
 
 
@@ -68,11 +68,9 @@ def offline(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., Any]) -> None
     "name",
     ["mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf", "shufflenet_v2_x0_5", "squeezenet1_1"],
 )
-def test_torchvision_with_a_weights_file_is_the_network_that_was_saved(
-    name: str, tmp_path: Path
-) -> None:
+def test_torchvision_with_a_weights_file_gives_the_saved_network(name: str, tmp_path: Path) -> None:
     network = torchvision_net(name, num_classes=5)
-    weights = saved(tmp_path, network.state_dict())
+    weights = save(tmp_path, network.state_dict())
     built = build(ModelSettings(address=f"torchvision:{name}", weights=weights))
     image_BCHW = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -89,7 +87,7 @@ def test_classes_are_counted_in_every_family(name: str) -> None:
     assert count_classes(lambda count: make(num_classes=count), state, "w.pt") == 7
 
 
-def test_densenet_files_with_the_names_of_long_ago_fit(tmp_path: Path) -> None:
+def test_densenet_files_with_old_names_fit(tmp_path: Path) -> None:
     network = torchvision_net("densenet121", num_classes=5)
     old = {
         re.sub(r"(denselayer\d+\.(norm|conv))([12]\.)", r"\1.\3", name): value
@@ -97,7 +95,7 @@ def test_densenet_files_with_the_names_of_long_ago_fit(tmp_path: Path) -> None:
         if not name.endswith("num_batches_tracked")
     }
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    built = build(ModelSettings(address="torchvision:densenet121", weights=saved(tmp_path, old)))
+    built = build(ModelSettings(address="torchvision:densenet121", weights=save(tmp_path, old)))
     torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
 
 
@@ -109,7 +107,7 @@ def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: P
         theirs = torchvision.models.googlenet(
             num_classes=5, transform_input=True, init_weights=False, aux_logits=aux_logits
         ).eval()
-    weights = saved(tmp_path, theirs.state_dict())
+    weights = save(tmp_path, theirs.state_dict())
     built = build(ModelSettings(address="torchvision:googlenet", weights=weights))
     prepared = built.preprocessing
     assert prepared is not None
@@ -133,7 +131,7 @@ def test_the_preprocessing_of_torchvisions_best_weights_is_the_default(
     monkeypatch.setattr(
         "models.classifier.architectures._fill_torchvision", lambda *_: torch.nn.Identity()
     )
-    built = build(ModelSettings(address=f"torchvision:{name}", weights=saved(tmp_path, {})))
+    built = build(ModelSettings(address=f"torchvision:{name}", weights=save(tmp_path, {})))
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     assert built.preprocessing == Preprocessing(
         resize=preset.resize_size[0],
@@ -151,7 +149,7 @@ def test_torchvisions_own_weights_bring_their_class_names(
     weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = torchvision_net("shufflenet_v2_x0_5", num_classes=1000)
-    offline(monkeypatch, lambda *_, **__: network.state_dict())
+    replace_download(monkeypatch, lambda *_, **__: network.state_dict())
     built = build(ModelSettings(address="torchvision:shufflenet_v2_x0_5", weights=weights))
     torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
     assert built.classes is not None
@@ -169,7 +167,7 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         assert check_hash
         raise error
 
-    offline(monkeypatch, fail)
+    replace_download(monkeypatch, fail)
     settings = ModelSettings(address="torchvision:resnet18", weights="IMAGENET1K_V1")
     with pytest.raises(UserError) as raised:
         build(settings)
@@ -195,7 +193,7 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         (
             "torchvision:resnet18",
             "IMAGENET1K_V7",
-            "weights 'IMAGENET1K_V7' are no file and no torchvision weights "
+            "weights 'IMAGENET1K_V7' are neither a file nor torchvision weights "
             "(did you mean 'IMAGENET1K_V1'?); known are 'IMAGENET1K_V1'",
         ),
         (
@@ -213,10 +211,10 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         ),
     ],
 )
-def test_an_address_that_is_not_understood_says_what_is(
+def test_an_unknown_address_is_refused_with_what_is_allowed(
     address: str, weights: str | None, line: str
 ) -> None:
-    assert refused(ModelSettings(address=address, weights=weights)) == line
+    assert refusal(ModelSettings(address=address, weights=weights)) == line
 
 
 def test_a_weights_file_may_have_no_suffix(tmp_path: Path) -> None:
@@ -227,8 +225,8 @@ def test_a_weights_file_may_have_no_suffix(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    weights = saved(tmp_path, small_resnet(3).state_dict())
-    line = refused(ModelSettings(address="torchvision:vgg11", weights=weights), UserError)
+    weights = save(tmp_path, small_resnet(3).state_dict())
+    line = refusal(ModelSettings(address="torchvision:vgg11", weights=weights), UserError)
     assert line == (
         f"weights {weights} do not fit the network: missing 'classifier.6.bias'; "
         "name the architecture that they were trained with"
@@ -237,7 +235,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_our_own_network_has_as_many_classes_as_its_weights(tmp_path: Path) -> None:
     network = small_resnet(6)
-    weights = saved(tmp_path, network.state_dict())
+    weights = save(tmp_path, network.state_dict())
     built = build(ModelSettings(address="sightline:small_resnet", weights=weights))
     torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
 
@@ -259,7 +257,7 @@ def factory(folder: Path, classes: str = "None", preprocessing: str = "None") ->
     return ModelSettings(address=f"{path}:build")
 
 
-def test_a_factory_may_say_its_classes_and_preprocessing(tmp_path: Path) -> None:
+def test_a_factory_may_name_its_classes_and_preprocessing(tmp_path: Path) -> None:
     built = build(factory(tmp_path, "['a', 'b', 'c', 'd']", "{'crop': [8, 6]}"))
     assert built.classes == ("a", "b", "c", "d")
     assert built.preprocessing == Preprocessing(crop=(8, 6))
@@ -268,32 +266,32 @@ def test_a_factory_may_say_its_classes_and_preprocessing(tmp_path: Path) -> None
     assert built.name == "net.py:build"
 
 
-def test_a_factory_need_not_say_them(tmp_path: Path) -> None:
+def test_a_factory_need_not_name_them(tmp_path: Path) -> None:
     built = build(factory(tmp_path))
     assert (built.classes, built.preprocessing) == (None, None)
 
 
-def test_an_attribute_that_counts_the_classes_is_no_list_of_names(tmp_path: Path) -> None:
+def test_a_number_of_classes_is_not_a_list_of_names(tmp_path: Path) -> None:
     assert build(factory(tmp_path, classes="4")).classes is None
 
 
 def test_a_factorys_weights_come_from_the_file(tmp_path: Path) -> None:
     state = {"0.weight": torch.ones(4, 3, 3, 3), "0.bias": torch.zeros(4)}
-    settings = factory(tmp_path).model_copy(update={"weights": saved(tmp_path, state)})
+    settings = factory(tmp_path).model_copy(update={"weights": save(tmp_path, state)})
     torch.testing.assert_close(dict(build(settings).network.state_dict()), state)
 
 
-def test_a_factorys_preprocessing_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_factorys_invalid_preprocessing_is_refused(tmp_path: Path) -> None:
     settings = factory(tmp_path, preprocessing="{'crop': [8]}")
     line = f"preprocessing of {settings.address}: crop.1: Field required"
-    assert refused(settings) == line
+    assert refusal(settings) == line
     settings = factory(tmp_path, preprocessing="nn.Flatten()")
-    assert refused(settings).startswith(f"preprocessing of {settings.address}: Input should be")
+    assert refusal(settings).startswith(f"preprocessing of {settings.address}: Input should be")
     given = settings.model_copy(update={"preprocessing": Preprocessing(crop=(8, 8))})
     assert build(given).preprocessing == Preprocessing(crop=(8, 8))
 
 
-def test_only_names_that_stand_twice_carry_their_index() -> None:
+def test_only_repeated_names_get_their_index() -> None:
     assert unique_names(["crane", "dog", "crane"]) == ("crane [0]", "dog", "crane [2]")
 
 
@@ -301,7 +299,7 @@ TIMM = ["resnet18", "mobilenetv3_small_050", "deit_tiny_distilled_patch16_224", 
 
 
 @pytest.mark.parametrize("name", [*TIMM, "convnext_atto.d2_in1k"])
-def test_timms_networks_are_the_ones_that_were_saved(name: str, tmp_path: Path) -> None:
+def test_timms_networks_are_the_saved_ones(name: str, tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = timm.create_model(name, num_classes=5).eval()
@@ -345,7 +343,7 @@ def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
     assert levels.max() <= 2
 
 
-def test_a_preprocessing_of_timms_that_ours_cannot_do_must_be_given() -> None:
+def test_a_preprocessing_of_timms_that_ours_cannot_do_is_left_to_the_user() -> None:
     config = timm.data.resolve_data_config({"crop_mode": "border"})
     assert _of_timm(config) is None
 
@@ -362,31 +360,29 @@ def test_a_preprocessing_of_timms_that_ours_cannot_do_must_be_given() -> None:
         ),
     ],
 )
-def test_a_timm_address_that_is_not_understood_says_what_is(address: str, line: str) -> None:
-    assert refused(ModelSettings(address=address)).startswith(line)
+def test_an_unknown_timm_address_is_refused_with_what_is_allowed(address: str, line: str) -> None:
+    assert refusal(ModelSettings(address=address)).startswith(line)
 
 
 def test_a_network_of_timms_without_a_head_is_refused(tmp_path: Path) -> None:
-    weights = saved(tmp_path, {"merger.fc2.bias": torch.zeros(3)})
-    line = refused(ModelSettings(address="timm:qwen3_vit_88m_enc", weights=weights))
-    assert (
-        line == "timm:qwen3_vit_88m_enc is no classifier: it has no head that answers with classes"
-    )
+    weights = save(tmp_path, {"merger.fc2.bias": torch.zeros(3)})
+    line = refusal(ModelSettings(address="timm:qwen3_vit_88m_enc", weights=weights))
+    assert line == "timm:qwen3_vit_88m_enc is not a classifier: it has no head that gives classes"
 
 
 def test_timm_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)  # as import sees what is not installed
-    line = refused(ModelSettings(address="timm:resnet18", weights="w.pt"))
-    assert line == "timm:resnet18 needs timm, which is not here: pip install 'sightline[timm]'"
+    line = refusal(ModelSettings(address="timm:resnet18", weights="w.pt"))
+    assert line == "timm:resnet18 needs timm, which is not installed: pip install 'sightline[timm]'"
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
-def test_weights_may_lie_on_any_filesystem(name: str, tmp_path: Path) -> None:
+def test_weights_may_be_on_any_filesystem(name: str, tmp_path: Path) -> None:
     network = small_resnet(6)
     if name == "w.pt":
         torch.save(network.state_dict(), tmp_path / name)
     else:
-        saved(tmp_path, network.state_dict())
+        save(tmp_path, network.state_dict())
     there = UPath(f"memory://weights/{name}")
     there.write_bytes((tmp_path / name).read_bytes())
     built = build(ModelSettings(address="sightline:small_resnet", weights=str(there)))
@@ -397,12 +393,16 @@ def test_weights_may_lie_on_any_filesystem(name: str, tmp_path: Path) -> None:
     ("weights", "kind", "line"),
     [
         ("memory://nowhere/w.pt", UserError, "weights memory://nowhere/w.pt not found: give"),
-        ("nofs://w.pt", AddressError, "nofs://w.pt is no address that fsspec knows ("),
-        ("gs://bucket/w.pt", AddressError, "gs://bucket/w.pt needs a package that is not here ("),
+        ("nofs://w.pt", AddressError, "nofs://w.pt is not an address that fsspec knows ("),
+        (
+            "gs://bucket/w.pt",
+            AddressError,
+            "gs://bucket/w.pt needs a package that is not installed (",
+        ),
     ],
 )
 def test_weights_that_cannot_be_reached_are_one_line(
     weights: str, kind: type[UserError], line: str
 ) -> None:
     settings = ModelSettings(address="torchvision:resnet18", weights=weights)
-    assert refused(settings, kind).startswith(line)
+    assert refusal(settings, kind).startswith(line)

@@ -1,4 +1,4 @@
-"""Classifiers: completed and checked when they are loaded, the same again from their bundle."""
+"""Classifiers are completed and checked when loaded, and come back the same from a bundle."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def checked(network: nn.Module, **settings: Any) -> Classifier:
     return check_classifier(built, ModelSettings(address="net.py:build", **settings))
 
 
-def refused(call: Callable[[], object], kind: type[UserError] = UserError) -> str:
+def refusal(call: Callable[[], object], kind: type[UserError] = UserError) -> str:
     with pytest.raises(kind) as caught:
         call()
     assert "\n" not in str(caught.value)
@@ -70,7 +70,7 @@ def check_same(ours: Classifier, theirs: Classifier, size: int) -> None:
         assert getattr(ours, field) == getattr(theirs, field), field
 
 
-def test_a_classifier_is_completed_by_a_look_at_it() -> None:
+def test_a_classifier_is_completed_by_a_trial_pass() -> None:
     classifier = checked(tiny_net())
     assert classifier.grid == Grid("last", 8, 8)
     assert classifier.classes == ("0", "1", "2")
@@ -115,7 +115,7 @@ def bucket() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("given", ["folder", "file"])
-def test_a_bundle_may_lie_on_s3(
+def test_a_bundle_may_be_on_s3(
     given: str, bucket: str, torchvision_settings: ModelSettings
 ) -> None:
     classifier = load_classifier(torchvision_settings)
@@ -126,15 +126,17 @@ def test_a_bundle_may_lie_on_s3(
 
 
 def test_a_bundle_that_is_not_on_s3_is_one_line(bucket: str) -> None:
-    line = refused(lambda: load_classifier(ModelSettings(address=f"{bucket}/nowhere")))
+    line = refusal(lambda: load_classifier(ModelSettings(address=f"{bucket}/nowhere")))
     assert line.startswith("no model bundle at s3://models/nowhere/model.json: ")
     there = f"{bucket}-of-others/model.json"
-    assert refused(lambda: load_classifier(ModelSettings(address=there)), UserError).startswith(
+    assert refusal(lambda: load_classifier(ModelSettings(address=there)), UserError).startswith(
         f"no model bundle at {there}: "
     )
 
 
-def test_a_bundle_is_written_whole_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_is_written_completely_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed between the weights and model.json, an older bundle is gone rather than mixed."""
     classifier = checked(tiny_net())
     save_bundle(tmp_path, classifier)
@@ -169,9 +171,7 @@ def test_a_bundle_takes_any_memory(kind: str, tmp_path: Path) -> None:
     assert save_bundle(tmp_path, checked(network)).is_file()
 
 
-def test_settings_go_before_what_a_bundle_says(
-    torchvision_settings: ModelSettings, tmp_path: Path
-) -> None:
+def test_settings_override_the_bundle(torchvision_settings: ModelSettings, tmp_path: Path) -> None:
     path = save_bundle(tmp_path / "bundle", load_classifier(torchvision_settings))
     prepared = Preprocessing(crop=(96, 64))
     (tmp_path / "other.txt").write_text("eins\nzwei\ndrei\n")
@@ -191,7 +191,7 @@ def test_settings_go_before_what_a_bundle_says(
 def test_a_bundle_runs_a_factory_only_when_allowed(factory: ModelSettings, tmp_path: Path) -> None:
     classifier = load_classifier(factory)
     path = save_bundle(tmp_path / "bundle", classifier)
-    line = refused(lambda: load_classifier(ModelSettings(address=str(path))))
+    line = refusal(lambda: load_classifier(ModelSettings(address=str(path))))
     assert line == (
         f"model bundle {path} names code to run ({factory.address}): "
         "pass --allow-factory if you trust it"
@@ -214,7 +214,7 @@ def test_the_digest_changes_with_a_weight_and_with_the_factorys_text(
     assert len({first, text, weight}) == 3
 
 
-def test_the_digest_knows_the_code_that_the_factory_imports_and_not_where_it_lies(
+def test_the_digest_covers_the_code_that_the_factory_imports_but_not_its_path(
     tmp_path: Path,
 ) -> None:
     def written(folder: str, way: str) -> str:
@@ -246,7 +246,7 @@ def test_the_digest_knows_the_code_that_the_factory_imports_and_not_where_it_lie
 def test_a_damaged_bundle_is_refused(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text(text)
-    line = refused(lambda: load_classifier(ModelSettings(address=str(path))))
+    line = refusal(lambda: load_classifier(ModelSettings(address=str(path))))
     assert line == f"model bundle {path}{words}"
 
 
@@ -255,13 +255,13 @@ def test_a_bundle_of_another_encoding_is_one_line(encoding: str, tmp_path: Path)
     """As a Windows shell writes what it redirects."""
     (tmp_path / "model.json").write_text('{"classes": ["Vögel"]}', encoding=encoding)
     settings = ModelSettings(address=str(tmp_path))
-    line = refused(lambda: load_classifier(settings), AddressError)
-    assert line.startswith(f"{tmp_path / 'model.json'} is no UTF-8 text ('utf-8' codec can't")
+    line = refusal(lambda: load_classifier(settings), AddressError)
+    assert line.startswith(f"{tmp_path / 'model.json'} is not UTF-8 text ('utf-8' codec can't")
     assert line.endswith(": save it as UTF-8")
 
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
-    line = refused(lambda: load_classifier(ModelSettings(address=str(tmp_path))))
+    line = refusal(lambda: load_classifier(ModelSettings(address=str(tmp_path))))
     assert line == (
         f"no model bundle at {tmp_path}/model.json: a bundle is a folder with model.json"
     )
@@ -272,7 +272,7 @@ def test_a_bundle_without_its_weights_names_them(
 ) -> None:
     path = save_bundle(tmp_path / "bundle", load_classifier(torchvision_settings))
     (path.parent / "model.safetensors").unlink()
-    line = refused(lambda: load_classifier(ModelSettings(address=str(path))), UserError)
+    line = refusal(lambda: load_classifier(ModelSettings(address=str(path))), UserError)
     assert line.startswith(f"weights {path.parent}/model.safetensors not found: ")
 
 
@@ -296,8 +296,8 @@ class Ending(TinyNet):
 
 
 ENDS: dict[str, tuple[Callable[[Tensor], object], str]] = {
-    "sigmoid module": (nn.Sigmoid(), "ends in a sigmoid (several labels an image): only single-"),
-    "sigmoid": (torch.sigmoid, "ends in a sigmoid (several labels an image): only single-label"),
+    "sigmoid module": (nn.Sigmoid(), "ends in a sigmoid (several labels per image): only single"),
+    "sigmoid": (torch.sigmoid, "ends in a sigmoid (several labels per image): only single-label"),
     "softmax module": (nn.Softmax(1), "ends in a softmax, and maps need logits: leave it out"),
     "softmax": (lambda x: x.softmax(1), "ends in a softmax, and maps need logits: leave it out"),
     "tuple": (lambda x: (x, x), "gives a tuple, not logits (batch, classes): return one tensor"),
@@ -309,14 +309,14 @@ ENDS: dict[str, tuple[Callable[[Tensor], object], str]] = {
 
 
 @pytest.mark.parametrize(("end", "words"), ENDS.values(), ids=ENDS.keys())
-def test_what_is_no_single_label_classifier_is_refused_by_name(
+def test_other_networks_than_single_label_classifiers_are_refused(
     end: Callable[[Tensor], object], words: str
 ) -> None:
-    line = refused(lambda: checked(Ending(end)))
+    line = refusal(lambda: checked(Ending(end)))
     assert line.startswith(f"model net.py:build {words}")
 
 
-def test_a_sigmoid_inside_is_no_sigmoid_at_the_end() -> None:
+def test_a_sigmoid_inside_the_network_is_allowed() -> None:
     network = tiny_net()
     network.gate = nn.Sigmoid()  # registered last, as a squeeze-and-excitation block may be
     assert checked(network).classes == ("0", "1", "2")
@@ -338,7 +338,7 @@ def _fail(_: Tensor) -> Tensor:
     ],
 )
 def test_a_network_that_does_not_run_says_so(end: Callable[[Tensor], object], words: str) -> None:
-    assert refused(lambda: checked(Ending(end))) == (
+    assert refusal(lambda: checked(Ending(end))) == (
         "model net.py:build does not accept pictures (1, 3, 16, 16), "
         f"the size that its preprocessing gives: {words}"
     )
@@ -352,15 +352,15 @@ class InPlace(TinyNet):
         return super().forward(image_BCHW)
 
 
-def test_a_network_that_works_on_its_picture_in_place_is_taken() -> None:
+def test_a_network_that_changes_its_picture_in_place_is_accepted() -> None:
     assert checked(InPlace()).layer == "last"
 
 
-def test_a_model_must_say_how_its_pictures_are_prepared() -> None:
+def test_a_model_must_specify_its_preprocessing() -> None:
     settings = ModelSettings(address="net.py:build")
-    line = refused(lambda: check_classifier(BuiltNetwork(tiny_net(), "net.py:build"), settings))
+    line = refusal(lambda: check_classifier(BuiltNetwork(tiny_net(), "net.py:build"), settings))
     assert line.startswith(
-        "model net.py:build does not say how its pictures are prepared: give --preprocessing FILE"
+        "model net.py:build does not specify its preprocessing: give --preprocessing FILE"
     )
 
 
@@ -382,7 +382,7 @@ def test_a_layer_that_gives_no_map_is_refused_before_the_first_picture(
         aside(images[0])
 
     network.register_forward_pre_hook(look_aside)
-    assert refused(lambda: checked(network, layer=layer), kind).startswith(words)
+    assert refusal(lambda: checked(network, layer=layer), kind).startswith(words)
 
 
 def test_a_layer_may_be_named() -> None:
@@ -394,20 +394,20 @@ def test_a_layer_may_be_named() -> None:
     [
         ("bird\nboat\n", "has 3 logits, but 2 class names ('bird', 'boat'): give --classes FILE"),
         ("a\nb\nc\nd\ne\n", "has 3 logits, but 5 class names ('a', 'b', 'c', 'd' and 1 more): "),
-        ("", "has 3 logits, but 0 class names (): give --classes FILE with one name a line"),
+        ("", "has 3 logits, but 0 class names (): give --classes FILE with one name per line"),
     ],
 )
 def test_a_wrong_count_of_class_names_is_refused(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text(text)
-    line = refused(lambda: checked(tiny_net(), classes=str(path)))
+    line = refusal(lambda: checked(tiny_net(), classes=str(path)))
     assert line.startswith(f"model net.py:build {words}")
 
 
 def test_a_missing_classes_file_is_named(tmp_path: Path) -> None:
     path = str(tmp_path / "classes.txt")
-    line = refused(lambda: checked(tiny_net(), classes=path))
-    assert line == f"classes file {path} not found: one class name a line"
+    line = refusal(lambda: checked(tiny_net(), classes=path))
+    assert line == f"classes file {path} not found: one class name per line"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -421,12 +421,12 @@ def test_class_names_are_utf_8(encoding: str, tmp_path: Path) -> None:
 def test_class_names_of_another_encoding_are_one_line(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("Kräne\nVögel\nCañón\n", encoding=encoding)
-    line = refused(lambda: checked(tiny_net(), classes=str(path)), AddressError)
-    assert line.startswith(f"{path} is no UTF-8 text ('utf-8' codec can't decode byte 0x")
+    line = refusal(lambda: checked(tiny_net(), classes=str(path)), AddressError)
+    assert line.startswith(f"{path} is not UTF-8 text ('utf-8' codec can't decode byte 0x")
     assert line.endswith(": save it as UTF-8")
 
 
-def test_class_names_that_stand_twice_get_their_index(tmp_path: Path) -> None:
+def test_repeated_class_names_get_their_index(tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("  crane\nbird\ncrane\n\n")
     assert checked(tiny_net(), classes=str(path)).classes == ("crane [0]", "bird", "crane [2]")

@@ -1,4 +1,4 @@
-"""Models in MLflow on SQLite: our bundles, and what other people's training logged."""
+"""Models in MLflow on SQLite: our bundles, and models that other training scripts logged."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def load(store: Store, address: str, **more: str) -> tuple[Classifier, FetchedMo
         return load_classifier(model.settings), model
 
 
-def refused(store: Store, address: str, **more: str) -> str:
+def refusal(store: Store, address: str, **more: str) -> str:
     with pytest.raises((UserError, MlflowUnavailable)) as caught:
         load(store, address, **more)
     assert "\n" not in str(caught.value)
@@ -105,7 +105,7 @@ def refused(store: Store, address: str, **more: str) -> str:
         ("models:/birds/Production", 1),
     ],
 )
-def test_an_address_means_one_version_and_says_which(
+def test_an_address_is_resolved_to_one_version(
     address: str, version: int, store: Store, versions: list[str]
 ) -> None:
     classifier, model = load(store, address)
@@ -126,7 +126,7 @@ def test_a_bundle_among_a_runs_artifacts_needs_no_registry(
     assert model.origin["address"] == f"runs:/{run}/model"
 
 
-def test_other_models_pass_as_they_are() -> None:
+def test_other_models_are_left_as_they_are() -> None:
     settings = ModelSettings(address="torchvision:resnet18", weights="w.pt")
     with fetch(settings, "http://127.0.0.1:9") as model:
         assert model == FetchedModel(settings, {})
@@ -137,7 +137,7 @@ def test_what_only_mlflow_needs_is_refused_elsewhere() -> None:
     with pytest.raises(UserError) as caught, fetch(settings, "unused"):
         pass
     assert str(caught.value) == (
-        "--architecture and --weights-artifact say what a model in MLflow is; w.json is none: "
+        "--architecture and --weights-artifact describe a model in MLflow; w.json is not one: "
         "give --model ARCHITECTURE with --weights FILE"
     )
 
@@ -159,28 +159,30 @@ def test_what_only_mlflow_needs_is_refused_elsewhere() -> None:
             "models:/birds/newest",
             "model 'birds' has no version 'newest': give a number, latest, or @ALIAS ('champion')",
         ),
-        ("models:/birds", "mlflow:models:/birds is no model in MLflow: give mlflow:models:/NAME@"),
-        ("birds@champion", "mlflow:birds@champion is no model in MLflow: give mlflow:models:/NAM"),
+        ("models:/birds", "mlflow:models:/birds is not a model in MLflow: give mlflow:models:/NA"),
+        ("birds@champion", "mlflow:birds@champion is not a model in MLflow: give mlflow:models:/N"),
         (f"runs:/{'0' * 32}/model", "MLflow at sqlite:"),
     ],
 )
-def test_a_model_that_is_not_there_names_what_is(address: str, line: str, store: Store) -> None:
-    assert refused(store, address).startswith(line)
+def test_a_missing_model_is_refused_with_what_there_is(
+    address: str, line: str, store: Store
+) -> None:
+    assert refusal(store, address).startswith(line)
 
 
 def test_an_empty_registry_says_how_to_fill_it(tmp_path: Path) -> None:
     empty = Store(f"sqlite:///{tmp_path / 'mlflow.db'}", "0")
-    assert refused(empty, "models:/birds@champion") == (
+    assert refusal(empty, "models:/birds@champion") == (
         "MLflow has no registered model 'birds'; it has none: sightline log makes one, "
         "and --mlflow names another server"
     )
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nonsense://x"])
-def test_an_mlflow_that_is_away_is_one_line(uri: str) -> None:
-    line = refused(Store(uri, "0"), "models:/birds@champion")
+def test_an_mlflow_that_does_not_answer_is_one_line(uri: str) -> None:
+    line = refusal(Store(uri, "0"), "models:/birds@champion")
     assert line.startswith(f"MLflow at {uri} does not give mlflow:models:/birds@champion (")
-    assert line.endswith(": check that it is there and answers, or give another --mlflow")
+    assert line.endswith(": check that it runs and answers, or give another --mlflow")
 
 
 @pytest.mark.parametrize("outside", ["../../model.safetensors", "/etc/passwd"])
@@ -190,22 +192,22 @@ def test_a_bundle_that_names_weights_outside_is_refused(
     path = save_bundle(tmp_path, classifier_of(0))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": outside}))
     version = store.add("outside", tmp_path)
-    line = refused(store, f"models:/outside/{version.version}")
-    assert line.endswith(f"its model.json names weights outside: {outside!r}")
+    line = refusal(store, f"models:/outside/{version.version}")
+    assert line.endswith(f"its model.json names weights outside its folder: {outside!r}")
 
 
 def test_a_bundle_that_lost_its_weights_is_one_line(store: Store, tmp_path: Path) -> None:
     save_bundle(tmp_path, classifier_of(0))
     (tmp_path / "model.safetensors").unlink()
     store.add("halves", tmp_path)
-    assert "model.safetensors" in refused(store, "models:/halves/latest")
+    assert "model.safetensors" in refusal(store, "models:/halves/latest")
 
 
-def test_a_message_about_a_fetched_file_says_whose_it_is(store: Store, tmp_path: Path) -> None:
+def test_an_error_about_a_fetched_file_names_its_model(store: Store, tmp_path: Path) -> None:
     save_bundle(tmp_path, classifier_of(0))
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
     version = store.add("damaged", tmp_path)
-    line = refused(store, "models:/damaged/latest")
+    line = refusal(store, "models:/damaged/latest")
     assert f"/damaged/{version.version}/model.safetensors (7 bytes) are not readable" in line
 
 
@@ -238,19 +240,21 @@ def theirs(store: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
     return run_id
 
 
-def given(weights: str) -> dict[str, str]:
+def described_by(weights: str) -> dict[str, str]:
     return {"architecture": f"torchvision:{THEIRS}", "weights_artifact": weights}
 
 
 @pytest.mark.parametrize("name", [pytest.param("exported", marks=pytest.mark.full), "pickled"])
-def test_somebody_elses_model_says_the_way_in(name: str, store: Store, theirs: str) -> None:
-    line = refused(store, f"models:/{name}/latest")
-    assert line.startswith(f"models:/{name}/1 is no bundle of ours (it holds 'MLmodel'")
+def test_a_model_that_is_not_a_bundle_is_refused_with_what_to_give(
+    name: str, store: Store, theirs: str
+) -> None:
+    line = refusal(store, f"models:/{name}/latest")
+    assert line.startswith(f"models:/{name}/1 is not a bundle (it holds 'MLmodel'")
     assert "no model.json): give --architecture torchvision:NAME and --weights-artifact" in line
 
 
 @pytest.mark.parametrize("where", ["registered", "logged", "run"])
-def test_a_checkpoint_of_the_run_is_the_way_in(where: str, store: Store, theirs: str) -> None:
+def test_a_checkpoint_of_the_run_is_loaded(where: str, store: Store, theirs: str) -> None:
     (logged,) = store.client.search_logged_models([store.experiment], "name = 'exported'")
     address = {
         "registered": "models:/exported/1",
@@ -258,7 +262,7 @@ def test_a_checkpoint_of_the_run_is_the_way_in(where: str, store: Store, theirs:
         "run": f"runs:/{theirs}/checkpoints",
     }[where]
     weights = "last.pt" if where == "run" else "checkpoints/last.pt"
-    classifier, model = load(store, address, **given(weights))
+    classifier, model = load(store, address, **described_by(weights))
     image_BCHW = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected_BK = torchvision_net(THEIRS, 3)(image_BCHW)
@@ -267,42 +271,42 @@ def test_a_checkpoint_of_the_run_is_the_way_in(where: str, store: Store, theirs:
     assert model.origin["run"] == theirs
 
 
-def test_a_safetensors_file_beside_the_model_is_the_way_in(store: Store, tmp_path: Path) -> None:
+def test_a_safetensors_file_of_the_model_is_loaded(store: Store, tmp_path: Path) -> None:
     save_file(torchvision_net(THEIRS, 3).state_dict(), tmp_path / "weights.safetensors")
     store.add("plain", tmp_path)
-    classifier, _ = load(store, "models:/plain/latest", **given("weights.safetensors"))
+    classifier, _ = load(store, "models:/plain/latest", **described_by("weights.safetensors"))
     assert len(classifier.classes) == 3
 
 
 @pytest.mark.parametrize(
     ("name", "weights", "words"),
     [
-        ("exported", "data/model.pt2", "are an exported program, whose layers cannot be looked"),
+        ("exported", "data/model.pt2", "are an exported program, whose layers are not accessible"),
         ("pickled", "data/model.pth", "are a pickle that can run code: save the state dict inst"),
     ],
 )
 def test_a_model_that_runs_code_or_cannot_be_hooked_is_refused(
     name: str, weights: str, words: str, store: Store, theirs: str
 ) -> None:
-    line = refused(store, f"models:/{name}/1", **given(weights))
+    line = refusal(store, f"models:/{name}/1", **described_by(weights))
     assert f"/{name}/1/{weights} {words}" in line
 
 
-def test_weights_that_are_nowhere_name_what_is_there(store: Store, theirs: str) -> None:
-    line = refused(store, "models:/exported/1", **given("checkpoint"))
+def test_missing_weights_are_refused_with_what_there_is(store: Store, theirs: str) -> None:
+    line = refusal(store, "models:/exported/1", **described_by("checkpoint"))
     assert line.startswith(
         "models:/exported/1 and its run hold no 'checkpoint' (did you mean 'checkpoints'?); they"
     )
 
 
-def test_half_of_the_way_in_is_refused(store: Store, theirs: str) -> None:
-    line = refused(store, "models:/exported/1", architecture="torchvision:resnet18")
+def test_an_architecture_without_weights_is_refused(store: Store, theirs: str) -> None:
+    line = refusal(store, "models:/exported/1", architecture="torchvision:resnet18")
     assert line.startswith("models:/exported/1 needs both --architecture (torchvision:NAME, …)")
 
 
 def test_weights_of_another_network_are_refused(store: Store, theirs: str) -> None:
     more = {"architecture": "torchvision:vgg11", "weights_artifact": "checkpoints/last.pt"}
-    assert "do not fit the network" in refused(store, "models:/exported/1", **more)
+    assert "do not fit the network" in refusal(store, "models:/exported/1", **more)
 
 
 def test_the_alias_is_read_each_time(store: Store, tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ def test_size_is_rows_and_columns() -> None:
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"resize": 256}, "it: pictures of different sizes would come out: set crop, or resize "),
-        ({}, "it: pictures of different sizes would come out: set crop, or resize to [rows"),
+        ({"resize": 256}, "it: pictures would have different sizes: set crop, or resize to "),
+        ({}, "it: pictures would have different sizes: set crop, or resize to [rows"),
         ({"crop": [224]}, "it: crop.1: Field required"),
         ({"crop": [0, 5]}, "it: crop.0: Input should be greater than 0"),
         ({"crop": [5, 5], "std": [1, 0, 1]}, "it: std.1: Input should be greater than 0"),
@@ -125,6 +125,6 @@ def test_a_preprocessing_that_cannot_work_is_refused(values: dict[str, object], 
     assert "\n" not in describe_first_problem(caught.value, "it")
 
 
-def test_it_tells_itself_in_one_line() -> None:
+def test_it_describes_itself_in_one_line() -> None:
     words = Preprocessing(resize=256, crop=(224, 224), mean=MEAN, std=STD).describe()
     assert words == f"resized to 256, cropped to 224x224, mean {MEAN}, std {STD}"

@@ -57,7 +57,7 @@ def random_network(name: str, num_classes: int = 3, **settings: bool) -> nn.Modu
     return network.eval()
 
 
-def refused(
+def refusal(
     address: str, weights: str | None = None, kind: type[UserError] = SegmenterError
 ) -> str:
     with pytest.raises(kind) as caught:
@@ -98,7 +98,7 @@ def test_all_or_nothing_has_no_confidence(tmp_path: Path) -> None:
     assert confidence_B.tolist() == [0, 0]
 
 
-def test_what_is_no_number_has_no_confidence(tmp_path: Path) -> None:
+def test_nan_has_no_confidence(tmp_path: Path) -> None:
     answer = "torch.where(image[:, :1] > 0.5, torch.nan, image[:, 1:2])"
     segmenter = load_segmenter(answering(tmp_path, answer), size=(8, 8))
     mask_BHW, confidence_B = segmenter.segment(pictures())
@@ -189,7 +189,7 @@ def test_the_network_is_left_as_it_was_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "words"),
     [
         ("[image]", "gives a list, not logits"),
         ("{'logits': image}", "gives a dict, not logits"),
@@ -202,30 +202,30 @@ def test_the_network_is_left_as_it_was_found(tmp_path: Path) -> None:
         ("nn.functional.avg_pool2d(image, 16)", "does not accept pictures (1, 3, 8, 8)"),
     ],
 )
-def test_wrong_shapes_are_refused_when_loading(answer: str, told: str, tmp_path: Path) -> None:
+def test_wrong_shapes_are_refused_when_loading(answer: str, words: str, tmp_path: Path) -> None:
     address = answering(tmp_path, answer)
-    line = refused(address)
+    line = refusal(address)
     assert line.startswith(f"segmenter {address} ")
-    assert told in line
+    assert words in line
 
 
-def test_addresses_and_weights_that_are_none_are_refused(tmp_path: Path) -> None:
-    assert "give torchvision:NAME or path/to/file.py:function" in refused("resnet50")
-    assert "did you mean 'fcn_resnet50'?" in refused("torchvision:fcn_resnet5")
-    assert "no segmentation network 'resnet50'" in refused("torchvision:resnet50")
-    assert "'COCO_WITH_VOC_LABELS_V1', 'DEFAULT'" in refused(f"torchvision:{NAME}")
-    line = refused(f"torchvision:{NAME}", str(tmp_path / "nothing.pt"), UserError)
+def test_unknown_addresses_and_weights_are_refused(tmp_path: Path) -> None:
+    assert "give torchvision:NAME or path/to/file.py:function" in refusal("resnet50")
+    assert "did you mean 'fcn_resnet50'?" in refusal("torchvision:fcn_resnet5")
+    assert "no segmentation network 'resnet50'" in refusal("torchvision:resnet50")
+    assert "'COCO_WITH_VOC_LABELS_V1', 'DEFAULT'" in refusal(f"torchvision:{NAME}")
+    line = refusal(f"torchvision:{NAME}", str(tmp_path / "nothing.pt"), UserError)
     assert line.endswith("not found: give a .safetensors file or a state dict")
     torch.save({"fc.weight": torch.zeros(3, 4)}, tmp_path / "other.pt")
-    line = refused(f"torchvision:{NAME}", str(tmp_path / "other.pt"), UserError)
+    line = refusal(f"torchvision:{NAME}", str(tmp_path / "other.pt"), UserError)
     assert "do not fit the network" in line
-    assert "not found" in refused(str(tmp_path / "net.py:build"), kind=UserError)
+    assert "not found" in refusal(str(tmp_path / "net.py:build"), kind=UserError)
 
 
 def test_weights_that_can_run_code_are_refused(tmp_path: Path) -> None:
     network = random_network(NAME)
     torch.save(network, tmp_path / "whole.pt")
     path = str(tmp_path / "whole.pt")
-    assert "can run code" in refused(f"torchvision:{NAME}", path, UserError)
+    assert "can run code" in refusal(f"torchvision:{NAME}", path, UserError)
     allowed = load_segmenter(f"torchvision:{NAME}", path, size=(64, 64), allow_pickle=True)
     assert allowed.segment(pictures(1, 64))[0].shape == (1, 64, 64)

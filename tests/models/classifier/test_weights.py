@@ -25,7 +25,7 @@ def state() -> State:
     return dict(tiny_net().state_dict())
 
 
-def refused(path: Path, allow_pickle: bool = False) -> str:
+def refusal(path: Path, allow_pickle: bool = False) -> str:
     with pytest.raises(UserError) as caught:
         read_state(path, allow_pickle)
     line = str(caught.value)
@@ -65,7 +65,7 @@ def test_safetensors_are_read(wrap: str, state: State, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    line = refused(tmp_path / "nothing.pt")
+    line = refusal(tmp_path / "nothing.pt")
     assert line.endswith("not found: give a .safetensors file or a state dict")
 
 
@@ -78,7 +78,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    line = refused(path)
+    line = refusal(path)
     assert f"({len(content)} bytes)" in line
     assert "pickle" not in line
 
@@ -93,7 +93,7 @@ def test_a_truncated_file_is_refused(kind: str, kept: float, state: State, tmp_p
         torch.save(state, path, _use_new_zipfile_serialization=kind == "zip")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    line = refused(path)
+    line = refusal(path)
     assert "cannot be read" in line or "not readable" in line
 
 
@@ -121,7 +121,7 @@ def test_no_code_of_a_pickle_runs(kind: str, state: State, tmp_path: Path) -> No
         torch.save({"state_dict": state, "extra": trap}, path)
     else:
         torch.save(trap, path, _use_new_zipfile_serialization=kind == "zip")
-    line = refused(path)
+    line = refusal(path)
     assert "are a pickle that can run code" in line
     assert "--allow-pickle" in line
     assert not (tmp_path / "sprung").exists()
@@ -133,7 +133,7 @@ def test_a_pickled_module_is_read_only_when_allowed(
 ) -> None:
     path = tmp_path / "module.pt"
     torch.save(wrap(tiny_net()), path)
-    assert "--allow-pickle" in refused(path)
+    assert "--allow-pickle" in refusal(path)
     torch.testing.assert_close(read_state(path, allow_pickle=True), state, rtol=0, atol=0)
 
 
@@ -143,7 +143,7 @@ def test_an_allowed_pickle_whose_class_is_gone_says_which(
     path = tmp_path / "module.pt"
     torch.save(tiny_net(), path)
     monkeypatch.delattr("tests.support.networks.TinyNet")
-    line = refused(path, allow_pickle=True)
+    line = refusal(path, allow_pickle=True)
     assert "Can't get attribute 'TinyNet'" in line
 
 
@@ -155,12 +155,12 @@ def test_an_allowed_pickle_whose_class_is_gone_says_which(
         ({"epoch": 3, "lr": 0.1}, "hold 'epoch', 'lr', not a state dict: save one, bare or under "),
     ],
 )
-def test_a_file_without_a_state_dict_says_what_it_holds(
+def test_a_file_without_a_state_dict_is_refused_with_what_it_holds(
     content: object, words: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "weights.pt"
     torch.save(content, path)
-    assert words in refused(path)
+    assert words in refusal(path)
 
 
 def test_all_numbers_are_filled_in(state: State) -> None:
@@ -232,5 +232,5 @@ def test_the_digest_does_not_depend_on_the_memory_format_or_the_mode() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_the_digest_tells_number_formats_apart(dtype: torch.dtype) -> None:
+def test_the_digest_distinguishes_number_formats(dtype: torch.dtype) -> None:
     assert digest_of(tiny_net().to(dtype), "", "") != digest_of(tiny_net(), "", "")

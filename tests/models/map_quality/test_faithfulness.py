@@ -16,11 +16,11 @@ from pytorch_grad_cam.metrics.perturbation_confidence import (
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 from torch import Tensor, nn
 
-from models.map_quality.faithfulness import STEPS, TILES, Faithfulness, find_ends, measure
+from models.map_quality.faithfulness import STEPS, TILES, Faithfulness, find_endpoints, measure
 from models.map_quality.localisation import enlarge
 from models.methods.smoothing import blur
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import TinyNet, tiny_net
 
 SIZE = (40, 36)  # of which no side is a multiple of the tiles'
@@ -59,14 +59,14 @@ def sharp_net() -> TinyNet:
     return network
 
 
-def asked(room: int = 64, count: int = 2) -> Question:
+def make_request(batch_size: int = 64, count: int = 2) -> ExplainRequest:
     generator = torch.Generator().manual_seed(3)
     coarse_BChw = torch.randn(count, 3, 5, 6, generator=generator) * 2
     image_BCHW = nn.functional.interpolate(coarse_BChw, SIZE, mode="bilinear")
     network = sharp_net()
     with torch.no_grad():
         target_B = network(image_BCHW).argmax(1)
-    return Question(network, image_BCHW, target_B, room)
+    return ExplainRequest(network, image_BCHW, target_B, batch_size)
 
 
 def heat(kind: str, count: int = 2) -> Tensor:
@@ -77,24 +77,24 @@ def heat(kind: str, count: int = 2) -> Tensor:
     return pixels_BHW if kind == "pixels" else (4 * pixels_BHW).round()  # "ties"
 
 
-def found(question: Question, map_Bhw: Tensor) -> Faithfulness:
-    with as_found(question.network):
-        return measure(question, map_Bhw, find_ends(question))
+def compute_figures(request: ExplainRequest, map_Bhw: Tensor) -> Faithfulness:
+    with as_found(request.network):
+        return measure(request, map_Bhw, find_endpoints(request))
 
 
 def by_name(figures: Faithfulness) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in vars(figures).items()}
 
 
-def literal(question: Question, map_Bhw: Tensor, b: int) -> dict[str, float]:
+def literal(request: ExplainRequest, map_Bhw: Tensor, b: int) -> dict[str, float]:
     """METHODS 5.2 to 5.4, one picture and one state at a time."""
-    image_CHW, target = question.image_BCHW[b], int(question.target_B[b])
+    image_CHW, target = request.image_BCHW[b], int(request.target_B[b])
     height, width = image_CHW.shape[1:]
     map_HW = enlarge(map_Bhw, (height, width))[b].double().numpy()
 
     def probability(picture_CHW: Tensor) -> float:
         with torch.no_grad():
-            logits_K: Tensor = question.network(picture_CHW[None])[0]
+            logits_K: Tensor = request.network(picture_CHW[None])[0]
         return float(logits_K.double().softmax(0)[target])
 
     def curve(start: Tensor, finish: Tensor, groups: list[list[tuple[int, int]]]) -> list[float]:
@@ -114,17 +114,17 @@ def literal(question: Question, map_Bhw: Tensor, b: int) -> dict[str, float]:
 
     zero, blur = torch.zeros_like(image_CHW), literal_blur(image_CHW)
     colour = image_CHW.mean((1, 2), keepdim=True).expand_as(image_CHW)
-    places = [(y, x) for y in range(height) for x in range(width)]
-    hottest = [[place] for place in sorted(places, key=lambda place: -map_HW[place])]
+    pixels = [(y, x) for y in range(height) for x in range(width)]
+    hottest = [[pixel] for pixel in sorted(pixels, key=lambda pixel: -map_HW[pixel])]
     tiles: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for y, x in places:
+    for y, x in pixels:
         tiles.setdefault((y * TILES // height, x * TILES // width), []).append((y, x))
-    warmth = {tile: np.mean([map_HW[place] for place in tiles[tile]]) for tile in tiles}
+    warmth = {tile: np.mean([map_HW[pixel] for pixel in tiles[tile]]) for tile in tiles}
     most = [tiles[tile] for tile in sorted(tiles, key=lambda tile: -warmth[tile])]
     least = [tiles[tile] for tile in sorted(tiles, key=lambda tile: warmth[tile])]
     deletion = curve(image_CHW, zero, hottest)
-    veil_HW = (map_HW - map_HW.min()) / (map_HW.max() - map_HW.min())
-    clean, seen = probability(image_CHW), probability(image_CHW * torch.tensor(veil_HW).float())
+    scaled_HW = (map_HW - map_HW.min()) / (map_HW.max() - map_HW.min())
+    clean, masked = probability(image_CHW), probability(image_CHW * torch.tensor(scaled_HW).float())
     return {
         "deletion_mean": area(deletion),
         "deletion_blur": area(curve(image_CHW, blur, hottest)),
@@ -137,8 +137,8 @@ def literal(question: Question, map_Bhw: Tensor, b: int) -> dict[str, float]:
         "kept_30": deletion[6],
         "kept_60": deletion[12],
         "kept_90": deletion[18],
-        "drop": max(0, clean - seen) / clean,
-        "increase": float(clean < seen),
+        "drop": max(0, clean - masked) / clean,
+        "increase": float(clean < masked),
     }
 
 
@@ -157,61 +157,61 @@ def literal_blur(image_CHW: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", ["cells", "pixels", "ties"])
-def test_figures_are_what_their_definitions_say(kind: str) -> None:
-    question, map_Bhw = asked(room=7), heat(kind)
-    figures = by_name(found(question, map_Bhw))
+def test_figures_are_as_defined(kind: str) -> None:
+    request, map_Bhw = make_request(batch_size=7), heat(kind)
+    figures = by_name(compute_figures(request, map_Bhw))
     for b in range(2):
-        for name, value in literal(question, map_Bhw, b).items():
+        for name, value in literal(request, map_Bhw, b).items():
             assert figures[name][b] == pytest.approx(value, abs=2e-5), (name, b)
     assert np.ptp([figures["deletion_mean"], figures["insertion_blur"]]) > 0.05  # they do move
 
 
-def test_a_picture_alone_in_any_room_scores_the_same() -> None:
-    question, map_Bhw = asked(count=3), heat("cells", 3)
-    together = by_name(found(question, map_Bhw))
-    for b, room in enumerate((1, 5, 200)):
+def test_a_picture_alone_scores_the_same() -> None:
+    request, map_Bhw = make_request(count=3), heat("cells", 3)
+    together = by_name(compute_figures(request, map_Bhw))
+    for b, batch_size in enumerate((1, 5, 200)):
         alone = replace(
-            question,
-            image_BCHW=question.image_BCHW[b : b + 1],
-            target_B=question.target_B[b : b + 1],
-            room=room,
+            request,
+            image_BCHW=request.image_BCHW[b : b + 1],
+            target_B=request.target_B[b : b + 1],
+            batch_size=batch_size,
         )
-        for name, value in by_name(found(alone, map_Bhw[b : b + 1])).items():
+        for name, value in by_name(compute_figures(alone, map_Bhw[b : b + 1])).items():
             assert value[0] == pytest.approx(together[name][b], abs=1e-5), (name, b)
 
 
-@pytest.mark.parametrize("room", [1, 8, 50])
-def test_calls_are_counted_and_never_overfull(room: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 8, 50])
+def test_calls_are_counted_and_within_the_batch_size(batch_size: int) -> None:
     network = Counting(sharp_net())
-    question = replace(asked(room, count=3), network=network)
-    ends = find_ends(question)
+    request = replace(make_request(batch_size, count=3), network=network)
+    ends = find_endpoints(request)
     assert sum(map(len, network.calls)) == 3 * 3 + 1
     network.calls.clear()
     with as_found(network):
-        figures = measure(question, heat("cells", 3), ends)
-    assert max(map(len, network.calls)) <= room
+        figures = measure(request, heat("cells", 3), ends)
+    assert max(map(len, network.calls)) <= batch_size
     assert sum(map(len, network.calls)) == 3 * (6 * (STEPS - 1) + 1)
     assert not any(value.requires_grad for value in vars(figures).values())
 
 
 def test_states_keep_the_memory_format_of_the_pictures() -> None:
     network = Counting(sharp_net())
-    image_BCHW = asked().image_BCHW.contiguous(memory_format=torch.channels_last)
-    question = replace(asked(), network=network, image_BCHW=image_BCHW)
-    found(question, heat("cells"))
+    image_BCHW = make_request().image_BCHW.contiguous(memory_format=torch.channels_last)
+    request = replace(make_request(), network=network, image_BCHW=image_BCHW)
+    compute_figures(request, heat("cells"))
     for call in network.calls:
         assert call.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4])
-def test_maps_of_what_the_network_reads_score_as_theory_says(share: float) -> None:
+def test_maps_of_the_pixels_that_the_network_reads_score_as_in_theory(share: float) -> None:
     """It is sure until half of what it reads is gone: with the best map after half of its share.
 
     The mean colour says a little itself, so that more than half of the tiles have to go.
     """
     generator = torch.Generator().manual_seed(0)
-    place_tu = torch.randperm(TILES * TILES, generator=generator).view(TILES, TILES)
-    is_read_tu = place_tu < share * place_tu.numel()
+    order_tu = torch.randperm(TILES * TILES, generator=generator).view(TILES, TILES)
+    is_read_tu = order_tu < share * order_tu.numel()
     best_tu = is_read_tu + torch.rand(is_read_tu.shape, generator=generator)
     map_BHW = torch.stack([best_tu, 2 - best_tu, best_tu % 1])  # best, worst, no idea
     map_BHW, is_read_HW = (
@@ -219,7 +219,7 @@ def test_maps_of_what_the_network_reads_score_as_theory_says(share: float) -> No
     )
     image_BCHW = torch.where(is_read_HW, 1.0, -0.5).expand(3, 1, -1, -1)
     target_B = torch.zeros(3, dtype=torch.long)
-    figures = found(Question(Reading(is_read_HW), image_BCHW, target_B), map_BHW)
+    figures = compute_figures(ExplainRequest(Reading(is_read_HW), image_BCHW, target_B), map_BHW)
 
     less = 1 / (3 * (1 - share))  # the mean colour is 1.5 share - 0.5
     for part, forth, back in ((0.5, "deletion_mean", "insertion_mean"), (less, "morf", "lerf")):
@@ -233,74 +233,74 @@ def test_maps_of_what_the_network_reads_score_as_theory_says(share: float) -> No
 
 
 def test_deleting_by_a_map_is_inserting_by_its_opposite() -> None:
-    question, map_BHW = asked(), heat("pixels")
-    given, opposite = found(question, map_BHW), found(question, 1 - map_BHW)
+    request, map_BHW = make_request(), heat("pixels")
+    given, opposite = compute_figures(request, map_BHW), compute_figures(request, 1 - map_BHW)
     torch.testing.assert_close(given.deletion_mean, opposite.insertion_mean)
     torch.testing.assert_close(given.insertion_blur, opposite.deletion_blur)
     torch.testing.assert_close(given.morf, opposite.lerf)
     assert (given.morf - given.lerf).abs().min() > 1e-3
 
 
-def test_shares_that_are_kept_are_exact() -> None:
+def test_kept_shares_are_exact() -> None:
     image_BCHW = torch.ones(1, 1, 20, 20)
     network = Reading(torch.ones(20, 20, dtype=torch.bool), gain=4.0)
     target_B = torch.zeros(1, dtype=torch.long)
-    figures = found(Question(network, image_BCHW, target_B), torch.rand(1, 20, 20))
+    figures = compute_figures(ExplainRequest(network, image_BCHW, target_B), torch.rand(1, 20, 20))
     for gone in (30, 60, 90):
         left = torch.tensor(4 * ((100 - gone) / 100 - 0.5)).sigmoid().item()
         assert getattr(figures, f"kept_{gone}").item() == pytest.approx(left, abs=1e-6)
 
 
-def test_a_network_that_does_not_mind_scores_every_map_alike() -> None:
+def test_a_constant_network_scores_every_map_alike() -> None:
     network = sharp_net()
     nn.init.zeros_(network.fc.weight)
     nn.init.zeros_(network.fc.bias)
-    figures = by_name(found(replace(asked(), network=network), heat("cells")))
+    figures = by_name(compute_figures(replace(make_request(), network=network), heat("cells")))
     for name, value_B in figures.items():
         expected = 0 if name in ("drop", "increase") else 1 / 3
         assert value_B.tolist() == pytest.approx([expected] * 2), name
 
 
 @pytest.mark.parametrize("cell", [None, float("nan"), float("inf")])
-def test_a_map_without_an_order_has_no_figures_and_spoils_no_other(cell: float | None) -> None:
-    question, map_Bhw = asked(), heat("cells")
-    expected = by_name(found(question, map_Bhw))
+def test_a_constant_map_has_no_figures_and_affects_no_other(cell: float | None) -> None:
+    request, map_Bhw = make_request(), heat("cells")
+    expected = by_name(compute_figures(request, map_Bhw))
     map_Bhw[0] = 0 if cell is None else map_Bhw[0]
     map_Bhw[0, 2, 2] = cell or 0
-    for name, value_B in by_name(found(question, map_Bhw)).items():
+    for name, value_B in by_name(compute_figures(request, map_Bhw)).items():
         assert np.isnan(value_B[0]), name
         assert value_B[1] == expected[name][1], name
 
 
-def test_a_broken_picture_shows_and_spoils_no_other() -> None:
-    question, map_Bhw = asked(), heat("cells")
-    expected = by_name(found(question, map_Bhw))
-    question.image_BCHW[0, 1, 4, 4] = torch.nan
-    figures = by_name(found(question, map_Bhw))
+def test_nan_in_a_picture_affects_no_other() -> None:
+    request, map_Bhw = make_request(), heat("cells")
+    expected = by_name(compute_figures(request, map_Bhw))
+    request.image_BCHW[0, 1, 4, 4] = torch.nan
+    figures = by_name(compute_figures(request, map_Bhw))
     for name in ("clean", "degraded", "deletion_mean", "insertion_blur", "drop", "increase"):
         assert np.isnan(figures[name][0]), name
     for name, value_B in figures.items():
         assert value_B[1] == expected[name][1], name
 
 
-def test_the_scale_of_a_map_is_of_no_consequence() -> None:
-    question, map_Bhw = asked(), heat("cells")
-    expected = by_name(found(question, map_Bhw))
+def test_the_scale_of_a_map_does_not_matter() -> None:
+    request, map_Bhw = make_request(), heat("cells")
+    expected = by_name(compute_figures(request, map_Bhw))
     for scale in (2.0**-60, 2.0**60):
-        for name, value_B in by_name(found(question, scale * map_Bhw)).items():
+        for name, value_B in by_name(compute_figures(request, scale * map_Bhw)).items():
             assert value_B.tolist() == expected[name].tolist(), name
 
 
-def test_the_veil_agrees_with_pytorch_grad_cam() -> None:
+def test_drop_and_increase_agree_with_pytorch_grad_cam() -> None:
     """Whose drop is not divided by the clean probability."""
-    question, map_BHW = asked(count=4), heat("pixels", 4)
-    figures = found(question, map_BHW)
+    request, map_BHW = make_request(count=4), heat("pixels", 4)
+    figures = compute_figures(request, map_BHW)
     low_B11, high_B11 = map_BHW.amin((1, 2), True), map_BHW.amax((1, 2), True)
     rival = (
-        question.image_BCHW,
+        request.image_BCHW,
         ((map_BHW - low_B11) / (high_B11 - low_B11)).numpy(),
-        [ClassifierOutputSoftmaxTarget(int(target)) for target in question.target_B],
-        question.network,
+        [ClassifierOutputSoftmaxTarget(int(target)) for target in request.target_B],
+        request.network,
     )
     drop_B, increase_B = DropInConfidence()(*rival), IncreaseInConfidence()(*rival)
     np.testing.assert_allclose(figures.drop * figures.clean, drop_B, atol=1e-6)
@@ -309,14 +309,14 @@ def test_the_veil_agrees_with_pytorch_grad_cam() -> None:
 
 
 @pytest.mark.parametrize("gone", [30, 60, 90])
-def test_what_is_kept_agrees_with_pytorch_grad_cam(gone: int) -> None:
+def test_kept_pixels_agree_with_pytorch_grad_cam(gone: int) -> None:
     """Its imputers see a picture and what is left of it; ours fills in the data's mean."""
-    question, map_BHW = asked(count=3), heat("pixels", 3)
-    figures = found(question, map_BHW)
+    request, map_BHW = make_request(count=3), heat("pixels", 3)
+    figures = compute_figures(request, map_BHW)
     remove = RemoveMostRelevantFirst(100 - gone, lambda picture, left: picture * left)
-    targets = [ClassifierOutputSoftmaxTarget(int(target)) for target in question.target_B]
+    targets = [ClassifierOutputSoftmaxTarget(int(target)) for target in request.target_B]
     kept_B = PerturbationConfidenceMetric(remove)(
-        question.image_BCHW, map_BHW.numpy(), targets, question.network, return_diff=False
+        request.image_BCHW, map_BHW.numpy(), targets, request.network, return_diff=False
     )
     np.testing.assert_allclose(getattr(figures, f"kept_{gone}"), kept_B, atol=1e-6)
 
@@ -333,13 +333,13 @@ def test_the_blur_widens_with_large_pictures_only(side: int, window: int) -> Non
     assert ratio == pytest.approx(math.exp(-0.5 / (5 / 11 * window) ** 2))
 
 
-def test_ends_serve_every_map_of_the_batch_and_leave_the_pictures() -> None:
-    question = asked()
-    image_BCHW = question.image_BCHW.clone()
-    with as_found(question.network):
-        ends = find_ends(question)
-        first = measure(question, heat("cells"), ends)
-        measure(question, heat("pixels"), ends)
-        again = measure(question, heat("cells"), ends)
+def test_endpoints_are_the_same_for_every_map_and_keep_the_pictures() -> None:
+    request = make_request()
+    image_BCHW = request.image_BCHW.clone()
+    with as_found(request.network):
+        ends = find_endpoints(request)
+        first = measure(request, heat("cells"), ends)
+        measure(request, heat("pixels"), ends)
+        again = measure(request, heat("cells"), ends)
     assert all(torch.equal(value, vars(again)[name]) for name, value in vars(first).items())
-    assert torch.equal(question.image_BCHW, image_BCHW)
+    assert torch.equal(request.image_BCHW, image_BCHW)

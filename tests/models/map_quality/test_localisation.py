@@ -135,8 +135,8 @@ def literal_enlarged(map_hw: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def literal_top_k(heat_HW: np.ndarray, mask_HW: np.ndarray) -> float:
     """Schulz et al. 2020, section 4.4 (their boxes): share of the k hottest pixels inside."""
-    places = sorted(np.ndindex(heat_HW.shape), key=lambda place: -heat_HW[place])
-    inside = [bool(mask_HW[place] >= 0.5) for place in places]
+    pixels = sorted(np.ndindex(heat_HW.shape), key=lambda pixel: -heat_HW[pixel])
+    inside = [bool(mask_HW[pixel] >= 0.5) for pixel in pixels]
     return sum(inside[: sum(inside)]) / sum(inside)
 
 
@@ -147,9 +147,9 @@ def literal_heat_ratio(heat_HW: np.ndarray, mask_HW: np.ndarray) -> float:
     rising = sorted(hot_HW[hot_HW > 0].tolist())
     ratios = []
     for step in range(11):
-        place, rest = divmod(step * (len(rising) - 1), 10)
-        above = rising[min(place + 1, len(rising) - 1)]
-        least = min(rising[place] + rest / 10 * (above - rising[place]), 0.99)
+        index, rest = divmod(step * (len(rising) - 1), 10)
+        above = rising[min(index + 1, len(rising) - 1)]
+        least = min(rising[index] + rest / 10 * (above - rising[index]), 0.99)
         inside, points = 0.0, 0
         for at in np.ndindex(hot_HW.shape):
             if hot_HW[at] >= least:
@@ -161,7 +161,7 @@ def literal_heat_ratio(heat_HW: np.ndarray, mask_HW: np.ndarray) -> float:
 
 @given(seed=SEEDS, rows=st.integers(2, 5), columns=st.integers(2, 5), pixels=st.integers(1, 4))
 @few
-def test_hottest_pixels_score_what_their_definitions_say(
+def test_scores_of_the_hottest_pixels_are_as_defined(
     seed: int, rows: int, columns: int, pixels: int
 ) -> None:
     map_Bhw, mask_BHW = draw(seed, (rows, columns), pixels)
@@ -197,7 +197,7 @@ def test_the_foreground_itself_is_the_perfect_map() -> None:
     assert effective_heat_ratio(outside_BHW, mask_BHW).tolist() == [0, 0]
 
 
-def test_an_even_map_has_the_heat_ratio_of_the_area_and_no_hottest_pixels() -> None:
+def test_a_constant_map_has_the_heat_ratio_of_the_area_and_no_hottest_pixels() -> None:
     mask_BHW = torch.zeros(1, 8, 8)
     mask_BHW[:, :2] = 1
     assert effective_heat_ratio(torch.full((1, 4, 4), 0.3), mask_BHW).item() == 0.25
@@ -206,7 +206,7 @@ def test_an_even_map_has_the_heat_ratio_of_the_area_and_no_hottest_pixels() -> N
 
 @pytest.mark.parametrize("score", [top_k, effective_heat_ratio])
 @pytest.mark.parametrize("cell", [None, float("nan"), float("inf")])
-def test_no_heat_and_no_foreground_have_no_score_and_spoil_no_other(
+def test_no_heat_and_no_foreground_have_no_score_and_affect_no_other(
     score: Callable[[Tensor, Tensor], Tensor], cell: float | None
 ) -> None:
     map_Bhw, mask_BHW = torch.rand(4, 3, 3), (torch.rand(4, 9, 9) > 0.5).float()
@@ -219,7 +219,7 @@ def test_no_heat_and_no_foreground_have_no_score_and_spoil_no_other(
     assert found_B[3] == expected_B[3]
 
 
-def test_equal_cells_keep_their_places_in_the_ranks() -> None:
+def test_equal_cells_keep_their_order_in_the_ranks() -> None:
     value_BN = torch.tensor([[1.0, 3, 1, 3, 2], [0, 0, 0, 0, 0]])
     assert ranks(value_BN).tolist() == [[3, 0, 4, 1, 2], [0, 1, 2, 3, 4]]
     assert is_ordered(value_BN[:, None]).tolist() == [True, False]

@@ -47,7 +47,7 @@ def trained_vectors(network: nn.Module) -> nn.Module:
         ("whole", ["stem.0", "stem.1", "last", "fc"]),
     ],
 )
-def test_a_copy_forgets_from_the_last_module_down(share: Share, modules: list[str]) -> None:
+def test_a_copy_is_randomised_from_the_last_module_down(share: Share, modules: list[str]) -> None:
     network = trained_vectors(tiny_net())
     before = {name: value.clone() for name, value in network.state_dict().items()}
     names = changed(network, randomise(network, share, 0))
@@ -67,7 +67,7 @@ def test_half_of_the_modules_is_the_upper_half(name: str) -> None:
     assert sorted(forgotten) == sorted(held[len(held) // 2 :])
 
 
-def test_a_larger_share_forgets_the_same_and_more() -> None:
+def test_a_larger_share_randomises_the_same_and_more() -> None:
     network = trained_vectors(tiny_net())
     head, half, whole = (randomise(network, share, 3) for share in SHARES)
     assert set(changed(network, head)) < set(changed(network, half)) < set(changed(network, whole))
@@ -75,7 +75,7 @@ def test_a_larger_share_forgets_the_same_and_more() -> None:
         assert not set(changed(smaller, larger)) & set(changed(network, smaller))
 
 
-def test_draws_follow_the_seed_and_nothing_else() -> None:
+def test_random_weights_depend_on_the_seed_alone() -> None:
     network = trained_vectors(tiny_net())
     state = torch.random.get_rng_state()
     first, again, other = (randomise(network, "whole", seed) for seed in (1, 1, 2))
@@ -106,7 +106,7 @@ def test_weights_keep_their_scale_and_channels_their_gain_and_variance() -> None
     "name", ["resnet18", "squeezenet1_1", "mobilenet_v3_small", "densenet121", "vit"]
 )
 @pytest.mark.parametrize("share", SHARES)
-def test_what_forgot_still_tells_pictures_apart(name: str, share: Share) -> None:
+def test_a_randomised_network_still_distinguishes_pictures(name: str, share: Share) -> None:
     network, image_BCHW = network_and_images(name, 4)
     forgetful = randomise(network, share, 0)
     with torch.no_grad():
@@ -142,7 +142,7 @@ def test_rank_correlation_of_a_map_with_itself_and_with_its_opposite() -> None:
 
 
 @pytest.mark.parametrize("cell", [0.0, 0.3, float("nan"), float("inf")])
-def test_a_map_without_ranks_correlates_with_none(cell: float) -> None:
+def test_a_constant_map_has_no_correlation(cell: float) -> None:
     map_Bhw, other_Bhw = torch.rand(SHAPE), torch.rand(SHAPE)
     map_Bhw[1] = cell if cell < 1 else map_Bhw[1]
     map_Bhw[1, 0, 0] = cell
@@ -150,7 +150,7 @@ def test_a_map_without_ranks_correlates_with_none(cell: float) -> None:
         assert found_B.isnan().tolist() == [False, True, False]
 
 
-def test_noise_is_the_same_for_every_image_in_its_own_measure() -> None:
+def test_noise_is_the_same_for_every_image_in_units_of_its_deviation() -> None:
     image_BCHW = torch.randn(3, 3, 16, 20) * torch.tensor([1.0, 0.1, 7.0])[:, None, None, None]
     state = torch.random.get_rng_state()
     shift_BCHW = add_noise(image_BCHW, 4) - image_BCHW
@@ -190,7 +190,7 @@ def trained() -> tuple[nn.Module, Tensor]:
 
 
 @pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
-def test_guided_backprop_does_not_mind_what_is_forgotten_and_grad_cam_does() -> None:
+def test_random_weights_change_grad_cam_but_not_guided_backprop() -> None:
     """Adebayo et al. 2018, figure 2: the negative control."""
     network, image_BCHW = trained()
     with torch.no_grad():
@@ -202,8 +202,8 @@ def test_guided_backprop_does_not_mind_what_is_forgotten_and_grad_cam_does() -> 
         return shown_BCHW.detach().abs().amax(1)
 
     def cam(network: nn.Module) -> Tensor:
-        seen = capture(network, Grid("stage3", 4, 4), image_BCHW, target_B)
-        return grad_cam(seen.activation_BDhw, seen.gradient_BDhw)
+        captured = capture(network, Grid("stage3", 4, 4), image_BCHW, target_B)
+        return grad_cam(captured.activation_BDhw, captured.gradient_BDhw)
 
     forgetful = [randomise(network, "head", seed) for seed in range(5)]
     alike = {

@@ -205,12 +205,12 @@ def test_all_cams_agree_with_pytorch_grad_cam(architecture: str, layer: str) -> 
     network, image_BCHW = network_and_images(architecture, count=3, size=96)
     network = Louder(network).eval()
     grid = grid_of(network, f"network.{layer}", image_BCHW)
-    seen = capture(network, grid, image_BCHW)
-    place, size = [network.get_submodule(grid.layer)], image_BCHW.shape[2:]
+    captured = capture(network, grid, image_BCHW)
+    layers, size = [network.get_submodule(grid.layer)], image_BCHW.shape[2:]
     for name, theirs in RIVALS.items():
-        with theirs(network, place, reshape_transform=grid.arrange) as explainer:
+        with theirs(network, layers, reshape_transform=grid.arrange) as explainer:
             expected_BHW = explainer(image_BCHW, targets=None)
-        ours_Bhw = PASS_METHODS[name].map_Bhw(seen).numpy()
+        ours_Bhw = PASS_METHODS[name].map_Bhw(captured).numpy()
         ours_BHW = scale_cam_image(ours_Bhw, size)  # their normalisation and enlargement
         assert ours_Bhw.max() > 0, name
         np.testing.assert_allclose(scale_cam_image(ours_BHW), expected_BHW, atol=1e-4, err_msg=name)
@@ -220,11 +220,11 @@ def test_all_cams_agree_with_pytorch_grad_cam(architecture: str, layer: str) -> 
 def test_grad_cam_agrees_with_captum(architecture: str, layer: str) -> None:
     network, image_BCHW = network_and_images(architecture, count=3, size=96)
     target_B = torch.tensor([1, 5, 1])
-    seen = capture(network, grid_of(network, layer, image_BCHW), image_BCHW, target_B)
+    captured = capture(network, grid_of(network, layer, image_BCHW), image_BCHW, target_B)
     theirs = LayerGradCam(network, network.get_submodule(layer))
     expected_B1hw = theirs.attribute(image_BCHW, target=target_B, relu_attributions=True)
     torch.testing.assert_close(
-        normalised(PASS_METHODS["grad_cam"].map_Bhw(seen)),
+        normalised(PASS_METHODS["grad_cam"].map_Bhw(captured)),
         normalised(expected_B1hw[:, 0].detach()),
         rtol=0,
         atol=1e-4,
@@ -237,7 +237,7 @@ def test_all_cams_on_tokens_are_what_their_papers_say(name: str, layer: str) -> 
     network, image_BCHW = network_and_images(name)
     grid = grid_of(network, layer, image_BCHW)
     target_B = torch.tensor([3, 1])
-    seen = capture(network, grid, image_BCHW, target_B)
+    captured = capture(network, grid, image_BCHW, target_B)
     kept: list[Tensor] = []
     handle = network.get_submodule(layer).register_forward_hook(lambda *call: kept.append(call[2]))
     logits_BK = network(image_BCHW)
@@ -249,7 +249,7 @@ def test_all_cams_on_tokens_are_what_their_papers_say(name: str, layer: str) -> 
         )
         for method in LAYER_METHODS:
             expected_hw = getattr(method_oracles, method)(activation_Dhw, gradient_Dhw)
-            ours_hw = PASS_METHODS[method].map_Bhw(seen)[index]
+            ours_hw = PASS_METHODS[method].map_Bhw(captured)[index]
             np.testing.assert_allclose(
                 ours_hw, expected_hw, rtol=1e-3, atol=1e-5 * expected_hw.max(), err_msg=method
             )

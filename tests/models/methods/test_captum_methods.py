@@ -19,9 +19,9 @@ from models.methods.path_gradients import integrated_gradients
 from models.methods.registry import PASS_METHODS
 from models.methods.settings import IntegratedGradientsSettings
 from models.network.capture import as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
 from models.network.layers import find_grid
-from models.network.question import Question
 from tests.support.networks import (
     TinyNet,
     random_images,
@@ -59,15 +59,17 @@ ASKED: dict[str, dict[str, str]] = {  # all that works on the small network
 every_method = pytest.mark.parametrize("name", ASKED)
 
 
-def asked(
-    count: int = 3, room: int = 8, network: nn.Module | None = None, grid: Grid | None = LAST
-) -> Question:
-    return Question(network or tiny_net(), random_images(count, 16), TARGET_B[:count], room, grid)
+def make_request(
+    count: int = 3, batch_size: int = 8, network: nn.Module | None = None, grid: Grid | None = LAST
+) -> ExplainRequest:
+    return ExplainRequest(
+        network or tiny_net(), random_images(count, 16), TARGET_B[:count], batch_size, grid
+    )
 
 
-def maps_of(question: Question, name: str, **arguments: str) -> Tensor:
-    with as_found(question.network):
-        return explain(question, captum_method(name, ASKED.get(name, {}) | arguments))
+def maps_of(request: ExplainRequest, name: str, **arguments: str) -> Tensor:
+    with as_found(request.network):
+        return explain(request, captum_method(name, ASKED.get(name, {}) | arguments))
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
@@ -109,16 +111,16 @@ def used() -> TinyNet:
 @every_method
 def test_a_method_leaves_the_model_as_found(name: str, used: TinyNet) -> None:
     before = dict(all_of(used))
-    question = asked(network=used)
-    image_BCHW = question.image_BCHW.clone()
-    map_Bhw = maps_of(question, name)
+    request = make_request(network=used)
+    image_BCHW = request.image_BCHW.clone()
+    map_Bhw = maps_of(request, name)
     in_layer = name.startswith("Layer") or name == "InternalInfluence"
     assert map_Bhw.shape == ((3, 8, 8) if in_layer else (3, 16, 16))
     assert map_Bhw.dtype == torch.float32
     assert not map_Bhw.requires_grad
     assert (map_Bhw.abs().amax((1, 2)) > 0).all()
-    assert torch.equal(question.image_BCHW, image_BCHW)
-    assert not question.image_BCHW.requires_grad
+    assert torch.equal(request.image_BCHW, image_BCHW)
+    assert not request.image_BCHW.requires_grad
     assert dict(all_of(used)) == before
 
 
@@ -137,14 +139,14 @@ def test_a_method_leaves_the_model_as_found_after_a_failure(
     with monkeypatch.context() as broken:
         broken.setattr(used.dropout, "forward", fail)
         with pytest.raises(UserError, match=f"captum:{name} does not work on this network"):
-            maps_of(asked(network=used), name)
+            maps_of(make_request(network=used), name)
     assert dict(all_of(used)) == before
 
 
 def test_hooks_of_the_user_can_still_be_removed_afterwards() -> None:
     network, calls = tiny_net(), []
     handle = network.last.register_forward_hook(lambda *_: calls.append(1))
-    maps_of(asked(network=network), "DeepLift")
+    maps_of(make_request(network=network), "DeepLift")
     calls.clear()
     handle.remove()
     network(random_images(1, 16))
@@ -155,23 +157,23 @@ def test_hooks_of_the_user_can_still_be_removed_afterwards() -> None:
 @every_method
 def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
     network = tiny_net()
-    together_Bhw = maps_of(asked(5, network=network), name)
-    alone = Question(network, random_images(5, 16)[3:4], TARGET_B[3:4], 8, LAST)
+    together_Bhw = maps_of(make_request(5, network=network), name)
+    alone = ExplainRequest(network, random_images(5, 16)[3:4], TARGET_B[3:4], 8, LAST)
     assert relative(maps_of(alone, name), together_Bhw[3:4]) < 1e-5
 
 
 @every_method
-def test_calls_fit_the_room(name: str) -> None:
+def test_calls_fit_the_batch_size(name: str) -> None:
     network, calls = tiny_net(), []
     network.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
-    maps_of(asked(5, room=6, network=network), name)
+    maps_of(make_request(5, batch_size=6, network=network), name)
     assert max(calls) <= 6
 
 
 def test_maps_are_what_captum_gives_summed_over_colours_or_channels() -> None:
-    """Against Captum itself, told in full, on a network of its own."""
-    question, network = asked(room=64), tiny_net()
-    image_BCHW, target_B = question.image_BCHW.clone(), question.target_B
+    """Against Captum itself, written out in full, on a network of its own."""
+    request, network = make_request(batch_size=64), tiny_net()
+    image_BCHW, target_B = request.image_BCHW.clone(), request.target_B
     attr = captum.attr
     theirs: dict[str, Tensor] = {}
     with warnings.catch_warnings():
@@ -188,33 +190,35 @@ def test_maps_are_what_captum_gives_summed_over_colours_or_channels() -> None:
         )
         theirs["LRP"] = attr.LRP(network).attribute(image_BCHW, target=target_B)
     for name, attribution in theirs.items():
-        assert relative(maps_of(question, name), attribution.sum(1).detach()) < 1e-4, name
+        assert relative(maps_of(request, name), attribution.sum(1).detach()) < 1e-4, name
 
 
-def test_what_is_also_ours_is_the_same() -> None:
-    question = asked()
-    seen = capture(question.network, LAST, question.image_BCHW, question.target_B, to_image=True)
-    product_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(seen)
-    assert relative(maps_of(question, "InputXGradient"), product_BHW) < 1e-5
-    cam_Bhw = PASS_METHODS["grad_cam"].map_Bhw(seen)
-    ours_Bhw = maps_of(question, "LayerGradCam", relu_attributions="true")
+def test_methods_that_we_also_have_agree() -> None:
+    request = make_request()
+    captured = capture(request.network, LAST, request.image_BCHW, request.target_B, to_image=True)
+    product_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(captured)
+    assert relative(maps_of(request, "InputXGradient"), product_BHW) < 1e-5
+    cam_Bhw = PASS_METHODS["grad_cam"].map_Bhw(captured)
+    ours_Bhw = maps_of(request, "LayerGradCam", relu_attributions="true")
     assert relative(ours_Bhw, cam_Bhw) < 1e-5
-    with as_found(question.network):
-        path_BHW = integrated_gradients(question, IntegratedGradientsSettings(6))
-    assert relative(maps_of(question, "IntegratedGradients"), path_BHW) < 1e-5
-    assert seen.image_gradient_BCHW is not None
-    summed_BHW = seen.image_gradient_BCHW.abs().sum(1)
-    assert relative(maps_of(question, "Saliency"), summed_BHW) < 1e-5
-    one = Question(question.network, question.image_BCHW[:, :1].repeat(1, 3, 1, 1), TARGET_B[:3])
+    with as_found(request.network):
+        path_BHW = integrated_gradients(request, IntegratedGradientsSettings(6))
+    assert relative(maps_of(request, "IntegratedGradients"), path_BHW) < 1e-5
+    assert captured.image_gradient_BCHW is not None
+    summed_BHW = captured.image_gradient_BCHW.abs().sum(1)
+    assert relative(maps_of(request, "Saliency"), summed_BHW) < 1e-5
+    one = ExplainRequest(
+        request.network, request.image_BCHW[:, :1].repeat(1, 3, 1, 1), TARGET_B[:3]
+    )
     grey_BHW = maps_of(one, "Saliency", abs="false")
     gradient_BCHW = one.gradient_of(one.image_BCHW, one.target_B)
     assert relative(grey_BHW, gradient_BCHW.sum(1)) < 1e-5
 
 
 def test_random_methods_draw_the_same_for_every_image_and_every_time() -> None:
-    question = asked()
-    twice = question.image_BCHW[:1].repeat(2, 1, 1, 1)
-    same = Question(question.network, twice, TARGET_B[:1].repeat(2), 8, LAST)
+    request = make_request()
+    twice = request.image_BCHW[:1].repeat(2, 1, 1, 1)
+    same = ExplainRequest(request.network, twice, TARGET_B[:1].repeat(2), 8, LAST)
     for name in ("GradientShap", "KernelShap", "ShapleyValueSampling"):
         map_BHW = maps_of(same, name)
         torch.rand(3), np.random.rand(3)
@@ -223,14 +227,14 @@ def test_random_methods_draw_the_same_for_every_image_and_every_time() -> None:
 
 
 def test_features_are_cells_and_the_comparison_is_a_number() -> None:
-    question = asked()
-    map_BHW = maps_of(question, "FeatureAblation", feature_mask="2x4", baselines="0.5")
+    request = make_request()
+    map_BHW = maps_of(request, "FeatureAblation", feature_mask="2x4", baselines="0.5")
     assert map_BHW.unfold(1, 8, 8).unfold(2, 4, 4).std((3, 4)).max() < 1e-7
     with torch.no_grad():
-        changed_BCHW = question.image_BCHW.clone()
+        changed_BCHW = request.image_BCHW.clone()
         changed_BCHW[:, :, 8:, 4:8] = 0.5
-        before_B = question.logit_of(question.image_BCHW, question.target_B)
-        after_B = question.logit_of(changed_BCHW, question.target_B)
+        before_B = request.logit_of(request.image_BCHW, request.target_B)
+        after_B = request.logit_of(changed_BCHW, request.target_B)
     torch.testing.assert_close(map_BHW[:, 9, 5], 3 * (before_B - after_B), rtol=1e-3, atol=1e-6)
 
 
@@ -243,7 +247,7 @@ class Scaling(TinyNet):
 
 @pytest.mark.parametrize("name", ["Saliency", "GuidedBackprop", "DeepLift", "LayerGradCam"])
 def test_a_network_that_works_in_place_is_explained(name: str) -> None:
-    assert maps_of(asked(network=Scaling().eval()), name).abs().sum() > 0
+    assert maps_of(make_request(network=Scaling().eval()), name).abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", ["vit", "vit_first", "swin", "convnext"])
@@ -251,30 +255,30 @@ def test_attributions_of_tokens_become_maps(name: str) -> None:
     network = tiny_transformer(name)
     image_BCHW = random_images(2, 32)
     grid = find_grid(network, image_BCHW[:1])
-    question = Question(network, image_BCHW, TARGET_B[:2], 8, grid)
-    map_Bhw = maps_of(question, "LayerGradientXActivation")
-    seen = capture(network, grid, image_BCHW, TARGET_B[:2])
-    expected_Bhw = (seen.activation_BDhw * seen.gradient_BDhw).sum(1)
+    request = ExplainRequest(network, image_BCHW, TARGET_B[:2], 8, grid)
+    map_Bhw = maps_of(request, "LayerGradientXActivation")
+    captured = capture(network, grid, image_BCHW, TARGET_B[:2])
+    expected_Bhw = (captured.activation_BDhw * captured.gradient_BDhw).sum(1)
     assert relative(map_Bhw, expected_Bhw) < 1e-4
     if grid.layout != "BDhw":
         with pytest.raises(UserError, match=r"averages over rows and columns.*take grad_cam"):
-            maps_of(question, "LayerGradCam")
+            maps_of(request, "LayerGradCam")
 
 
-def test_a_layer_is_needed_where_one_is_looked_at() -> None:
-    assert captum_method("LayerGradCam", {}).looks_inside
-    assert not captum_method("Saliency", {}).looks_inside
-    assert maps_of(asked(grid=None), "Saliency").shape == (3, 16, 16)
-    with pytest.raises(ValueError, match="captum:LayerGradCam needs a question with a grid"):
-        maps_of(asked(grid=None), "LayerGradCam")
+def test_methods_of_a_layer_need_a_layer() -> None:
+    assert captum_method("LayerGradCam", {}).needs_layer
+    assert not captum_method("Saliency", {}).needs_layer
+    assert maps_of(make_request(grid=None), "Saliency").shape == (3, 16, 16)
+    with pytest.raises(ValueError, match="captum:LayerGradCam needs a layer with cells"):
+        maps_of(make_request(grid=None), "LayerGradCam")
 
 
-def test_what_captum_cannot_do_is_told_in_one_line() -> None:
+def test_failures_of_captum_are_one_line() -> None:
     network = torchvision_net("resnet18")  # whose blocks run one ReLU twice
-    question = Question(network, random_images(1, 32), TARGET_B[:1], 8)
+    request = ExplainRequest(network, random_images(1, 32), TARGET_B[:1], 8)
     before = dict(all_of(network))
     with pytest.raises(UserError) as caught:
-        maps_of(question, "DeepLift")
+        maps_of(request, "DeepLift")
     line = str(caught.value)
     assert line.startswith("captum:DeepLift does not work on this network: ")
     assert "\n" not in line
@@ -285,7 +289,9 @@ def test_what_captum_cannot_do_is_told_in_one_line() -> None:
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("CUDA out of memory"), torch.OutOfMemoryError("Tried")]
 )
-def test_a_lack_of_memory_is_no_mistake(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_memory_is_not_the_users_mistake(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = tiny_net()
 
     def fail(_: Tensor) -> Tensor:
@@ -293,7 +299,7 @@ def test_a_lack_of_memory_is_no_mistake(error: Exception, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(network.dropout, "forward", fail)
     with pytest.raises(type(error)):
-        maps_of(asked(network=network), "Saliency")
+        maps_of(make_request(network=network), "Saliency")
 
 
 def test_arguments_are_read_and_sorted() -> None:
@@ -334,7 +340,9 @@ def test_arguments_are_read_and_sorted() -> None:
         ("Lime", CELLS | {"n_samples": "0"}, "n_samples=0: it must be 1 or more"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(name: str, arguments: dict[str, str], line: str) -> None:
+def test_invalid_methods_and_arguments_are_refused(
+    name: str, arguments: dict[str, str], line: str
+) -> None:
     with pytest.raises(UserError) as caught:
         captum_method(name, arguments)
     assert str(caught.value).removeprefix(f"captum:{name}").lstrip(": ").startswith(line)
@@ -342,7 +350,7 @@ def test_what_cannot_be_asked_is_refused(name: str, arguments: dict[str, str], l
 
 
 @pytest.mark.parametrize("name", ["Attribution", "LayerAttribution", "LimeBase", "Var", "nothing"])
-def test_what_explains_nothing_is_unknown(name: str) -> None:
+def test_base_classes_are_unknown(name: str) -> None:
     with pytest.raises(UserError, match=f"Captum has no method '{name}'.*known are 'Dec"):
         captum_method(name, {})
 

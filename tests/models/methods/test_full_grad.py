@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.classifier.small_resnet import small_resnet
-from models.methods.full_grad import complete, full_grad
+from models.methods.full_grad import full_grad, sum_contributions
 from models.network.bias_terms import Term, bias_of, bias_outputs, biased_layers, term_of
 from models.network.capture import as_found
 from tests.support.networks import (
@@ -51,16 +51,16 @@ def unsettled(network: Net) -> Net:
     return network.eval()
 
 
-def seen(
+def capture_terms(
     network: nn.Module, image_BCHW: Tensor, target_B: Tensor
 ) -> tuple[Tensor, Tensor, list[Term]]:
     """The logits, the picture's gradient and the terms, from one forward and one backward."""
     image_BCHW = image_BCHW.clone().requires_grad_(True)
-    with as_found(network), bias_outputs(network) as places:
+    with as_found(network), bias_outputs(network) as edges:
         logit_B = network(image_BCHW.clone()).gather(1, target_B[:, None])[:, 0]
-        sources: Any = [image_BCHW, *(place for _, place in places)]
+        sources: Any = [image_BCHW, *(place for _, place in edges)]
         first, *found = torch.autograd.grad(logit_B.sum(), sources, allow_unused=True)
-        modules = [module for module, _ in places]
+        modules = [module for module, _ in edges]
     pairs = zip(modules, found, strict=True)
     terms = [term_of(module, gradient) for module, gradient in pairs if gradient is not None]
     return logit_B.detach(), first, terms
@@ -90,8 +90,8 @@ def test_contributions_add_up_to_the_logit(name: str) -> None:
         torch.manual_seed(0)
         network = unsettled(NETWORKS[name]()).double()
     image_BCHW, target_B = random_images(2, 64).double(), torch.tensor([0, 2])
-    logit_B, gradient_BCHW, terms = seen(network, image_BCHW, target_B)
-    total_B = complete(image_BCHW, gradient_BCHW, terms)
+    logit_B, gradient_BCHW, terms = capture_terms(network, image_BCHW, target_B)
+    total_B = sum_contributions(image_BCHW, gradient_BCHW, terms)
     torch.testing.assert_close(total_B, logit_B, rtol=1e-9, atol=1e-9)
     only_image_B = (image_BCHW * gradient_BCHW).sum((1, 2, 3))
     assert (only_image_B - logit_B).abs().min() > 1e-3  # biases do count
@@ -127,7 +127,7 @@ def test_the_map_is_what_the_authors_sum(name: str, memory_format: torch.memory_
         torch.manual_seed(0)
         network = unsettled(NETWORKS[name]()).to(memory_format=memory_format)
     image_BCHW = random_images(3, 32).contiguous(memory_format=memory_format)
-    _, gradient_BCHW, terms = seen(network, image_BCHW, torch.tensor([0, 2, 1]))
+    _, gradient_BCHW, terms = capture_terms(network, image_BCHW, torch.tensor([0, 2, 1]))
     terms.append((torch.ones(4), torch.zeros(3, 4, 5, 5)))  # that says nothing
     map_BHW = full_grad(image_BCHW, gradient_BCHW, iter(terms))
     assert map_BHW.shape == (3, 32, 32)
@@ -139,7 +139,7 @@ def test_gradients_are_those_of_the_outputs_themselves() -> None:
     """Against hooks that copy each output, which nothing can overwrite."""
     network, image_BCHW = unsettled(small_resnet(4)), random_images(2, 32)
     target_B = torch.tensor([0, 3])
-    _, _, terms = seen(network, image_BCHW, target_B)
+    _, _, terms = capture_terms(network, image_BCHW, target_B)
     outputs: list[Tensor] = []
 
     def keep(_: nn.Module, __: object, output: Tensor) -> Tensor:
@@ -176,12 +176,12 @@ class Overwriting(nn.Module):
         return logits_BK
 
 
-def test_layers_may_be_views_run_twice_or_lead_nowhere() -> None:
+def test_layers_may_be_views_run_twice_or_not_reach_the_logits() -> None:
     torch.manual_seed(0)
     network = unsettled(Overwriting())
     nn.init.ones_(network.norm.bias)
     image_BCHW = random_images(2, 8)
-    _, gradient_BCHW, terms = seen(network, image_BCHW, torch.tensor([0, 1]))
+    _, gradient_BCHW, terms = capture_terms(network, image_BCHW, torch.tensor([0, 1]))
     assert [gradient.shape for _, gradient in terms] == [(2, 3, 8, 8)] * 4
     biases = [network.norm.bias, network.conv.bias, network.conv.bias, network.fc.bias]
     assert all(torch.equal(term[0], bias) for term, bias in zip(terms, biases, strict=True))
@@ -226,7 +226,7 @@ def test_layers_without_a_bias_have_none() -> None:
 def test_transformers_have_maps_though_they_do_not_add_up(name: str) -> None:
     network = unsettled(tiny_transformer(name))
     image_BCHW = random_images(2, 32)
-    _, gradient_BCHW, terms = seen(network, image_BCHW, torch.tensor([0, 1]))
+    _, gradient_BCHW, terms = capture_terms(network, image_BCHW, torch.tensor([0, 1]))
     map_BHW = full_grad(image_BCHW, gradient_BCHW, terms)
     assert map_BHW.shape == (2, 32, 32)
     assert map_BHW.isfinite().all()
@@ -255,7 +255,7 @@ def test_of_one_channel_the_map_is_that_of_pytorch_grad_cam() -> None:
     torch.manual_seed(1)
     network = unsettled(Single())
     image_BCHW = random_images(2, 16)[:, :1].contiguous()
-    _, gradient_BCHW, terms = seen(network, image_BCHW, torch.tensor([0, 1]))
+    _, gradient_BCHW, terms = capture_terms(network, image_BCHW, torch.tensor([0, 1]))
     map_BHW = full_grad(image_BCHW, gradient_BCHW, terms)
     low_B11, high_B11 = map_BHW.amin((1, 2), keepdim=True), map_BHW.amax((1, 2), keepdim=True)
     with FullGrad(model=network, target_layers=[]) as rival:
@@ -266,7 +266,7 @@ def test_of_one_channel_the_map_is_that_of_pytorch_grad_cam() -> None:
 
 def test_biases_and_gradients_are_those_of_pytorch_grad_cam() -> None:
     network, image_BCHW = unsettled(torchvision_net("resnet18")), random_images(2, 64)
-    _, _, terms = seen(network, image_BCHW, torch.tensor([0, 1]))
+    _, _, terms = capture_terms(network, image_BCHW, torch.tensor([0, 1]))
     with FullGrad(model=network, target_layers=[]) as rival:
         rival(input_tensor=image_BCHW, targets=[lambda k: k[0], lambda k: k[1]])
         theirs = zip(rival.bias_data, rival.activations_and_grads.gradients, strict=True)
@@ -282,31 +282,31 @@ def test_biases_and_gradients_are_those_of_pytorch_grad_cam() -> None:
 def test_an_image_does_not_depend_on_its_batch() -> None:
     network, image_BCHW = unsettled(small_resnet(4)), random_images(4, 32)
     target_B = torch.tensor([0, 1, 2, 3])
-    _, gradient_BCHW, terms = seen(network, image_BCHW, target_B)
+    _, gradient_BCHW, terms = capture_terms(network, image_BCHW, target_B)
     together_BHW = full_grad(image_BCHW, gradient_BCHW, terms)
-    _, alone_BCHW, alone_terms = seen(network, image_BCHW[2:3], target_B[2:3])
+    _, alone_BCHW, alone_terms = capture_terms(network, image_BCHW[2:3], target_B[2:3])
     alone_BHW = full_grad(image_BCHW[2:3], alone_BCHW, alone_terms)
     assert relative(alone_BHW, together_BHW[2:3]) < 1e-5
 
 
-def test_a_broken_gradient_breaks_its_own_map() -> None:
+def test_nan_in_a_gradient_is_in_its_own_map() -> None:
     network, image_BCHW = unsettled(small_resnet(4)), random_images(3, 32)
-    _, gradient_BCHW, terms = seen(network, image_BCHW, torch.tensor([0, 1, 2]))
+    _, gradient_BCHW, terms = capture_terms(network, image_BCHW, torch.tensor([0, 1, 2]))
     terms[2][1][1, 0, 0, 0] = torch.nan
     map_BHW = full_grad(image_BCHW, gradient_BCHW, terms)
     assert map_BHW[1].isnan().any()
     assert map_BHW[[0, 2]].isfinite().all()
 
 
-def test_hooks_and_tensors_are_gone_afterwards_also_after_an_exception() -> None:
+def test_hooks_and_tensors_are_released_also_after_an_exception() -> None:
     network = tiny_net()
     gc.collect()
     before = sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
-    with pytest.raises(RuntimeError, match="out of memory"), bias_outputs(network) as places:
+    with pytest.raises(RuntimeError, match="out of memory"), bias_outputs(network) as edges:
         network(random_images(1, 16).requires_grad_(True))
-        assert len(places) == 4
+        assert len(edges) == 4
         raise RuntimeError("out of memory")
     assert not any(module._forward_hooks for module in network.modules())
-    assert places == []
+    assert edges == []
     gc.collect()
     assert sum(issubclass(type(thing), Tensor) for thing in gc.get_objects()) == before

@@ -20,7 +20,9 @@ NETWORKS = ["resnet18", "mobilenet_v3_small", "densenet121", *TRANSFORMERS]
 TARGET_B = torch.tensor([1, 3])
 
 
-def look(network: nn.Module, image_BCHW: Tensor, target_B: Tensor | None = None) -> Capture:
+def capture_image(
+    network: nn.Module, image_BCHW: Tensor, target_B: Tensor | None = None
+) -> Capture:
     grid = find_grid(network, image_BCHW)
     return capture(network, grid, image_BCHW, target_B, to_image=True)
 
@@ -44,32 +46,32 @@ def test_each_map_is_what_its_paper_says(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_maps_of_pixels_agree_with_captum(name: str) -> None:
+def test_pixel_maps_agree_with_captum(name: str) -> None:
     network, image_BCHW = network_and_images(name)
-    seen = look(network, image_BCHW, TARGET_B)
+    captured = capture_image(network, image_BCHW, TARGET_B)
     theirs_BCHW = image_BCHW.clone().requires_grad_(True)
     saliency_BCHW = Saliency(network).attribute(theirs_BCHW, target=TARGET_B)
     product_BCHW = InputXGradient(network).attribute(theirs_BCHW, target=TARGET_B)
-    ours_BHW = PASS_METHODS["saliency"].map_Bhw(seen)
+    ours_BHW = PASS_METHODS["saliency"].map_Bhw(captured)
     assert relative(ours_BHW, saliency_BCHW.amax(1)) < 1e-5
-    ours_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(seen)
+    ours_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(captured)
     assert relative(ours_BHW, product_BCHW.sum(1).detach()) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["resnet18", "swin"])
-def test_maps_of_pixels_explain_the_prediction_unless_told_otherwise(name: str) -> None:
+def test_pixel_maps_explain_the_prediction_by_default(name: str) -> None:
     network, image_BCHW = network_and_images(name)
-    seen = look(network, image_BCHW)
-    told = look(network, image_BCHW, network(image_BCHW).argmax(1))
-    torch.testing.assert_close(vars(seen), vars(told))
+    captured = capture_image(network, image_BCHW)
+    chosen = capture_image(network, image_BCHW, network(image_BCHW).argmax(1))
+    torch.testing.assert_close(vars(captured), vars(chosen))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit", "swin"])
 @pytest.mark.parametrize("method", ["saliency", "input_x_gradient"])
 def test_an_image_does_not_depend_on_its_batch(name: str, method: str) -> None:
     network, image_BCHW = network_and_images(name)
-    together_BHW = PASS_METHODS[method].map_Bhw(look(network, image_BCHW, TARGET_B))
-    alone_BHW = PASS_METHODS[method].map_Bhw(look(network, image_BCHW[1:], TARGET_B[1:]))
+    together_BHW = PASS_METHODS[method].map_Bhw(capture_image(network, image_BCHW, TARGET_B))
+    alone_BHW = PASS_METHODS[method].map_Bhw(capture_image(network, image_BCHW[1:], TARGET_B[1:]))
     assert relative(together_BHW[1:], alone_BHW) < 1e-4
 
 
@@ -84,21 +86,24 @@ def linear() -> nn.Module:
 
 def test_products_of_a_linear_network_add_up_to_its_logit() -> None:
     network, image_BCHW = linear(), random_images(3, 16)
-    seen = look(network, image_BCHW)
-    logit_B = seen.logits_BK.gather(1, seen.target_B[:, None])[:, 0]
-    product_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(seen)
+    captured = capture_image(network, image_BCHW)
+    logit_B = captured.logits_BK.gather(1, captured.target_B[:, None])[:, 0]
+    product_BHW = PASS_METHODS["input_x_gradient"].map_Bhw(captured)
     torch.testing.assert_close(product_BHW.sum((1, 2)), logit_B, rtol=1e-4, atol=1e-5)
 
 
 def test_a_picture_twice_as_bright_has_the_saliency_of_a_linear_network_unchanged() -> None:
     network, image_BCHW = linear(), random_images(2, 16)
-    once, twice = look(network, image_BCHW, TARGET_B), look(network, 2 * image_BCHW, TARGET_B)
+    once, twice = (
+        capture_image(network, image_BCHW, TARGET_B),
+        capture_image(network, 2 * image_BCHW, TARGET_B),
+    )
     for name, times in (("saliency", 1), ("input_x_gradient", 2)):
         method = PASS_METHODS[name]
         torch.testing.assert_close(method.map_Bhw(twice), times * method.map_Bhw(once))
 
 
-def test_the_gradient_does_not_depend_on_the_layer_that_is_taken_along() -> None:
+def test_the_image_gradient_does_not_depend_on_the_layer() -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
     maps = [
         PASS_METHODS["saliency"].map_Bhw(

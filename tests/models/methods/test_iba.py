@@ -12,10 +12,10 @@ from torch.nn import functional
 from models.errors import UserError
 from models.methods.iba import iba, nats
 from models.methods.settings import IbaSettings
-from models.methods.smoothing import smooth, smoothing
+from models.methods.smoothing import smooth, smoothing_matrix
 from models.network.capture import as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments, Statistics
 from tests.support.networks import random_images, tiny_net
 
@@ -23,17 +23,19 @@ LAST = Grid("last", 8, 8)
 TARGET_B = torch.tensor([0, 2, 1])
 
 
-def known(network: nn.Module) -> Statistics:
-    seen = capture(network, LAST, random_images(30, 16))
-    return Moments.of(seen.activation_BDhw).statistics()
+def statistics_of(network: nn.Module) -> Statistics:
+    captured = capture(network, LAST, random_images(30, 16))
+    return Moments.of(captured.activation_BDhw).statistics()
 
 
 def explained(
-    network: nn.Module, image_BCHW: Tensor, settings: IbaSettings, room: int = 64
+    network: nn.Module, image_BCHW: Tensor, settings: IbaSettings, batch_size: int = 64
 ) -> Tensor:
-    asked = Question(network, image_BCHW, TARGET_B[: len(image_BCHW)], room, LAST, known(network))
+    request = ExplainRequest(
+        network, image_BCHW, TARGET_B[: len(image_BCHW)], batch_size, LAST, statistics_of(network)
+    )
     with as_found(network):
-        return iba(asked, settings)
+        return iba(request, settings)
 
 
 def literal(
@@ -87,16 +89,18 @@ def test_it_is_the_papers_loop_image_by_image() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
     settings = IbaSettings(steps=5, copies=3)
     map_Bhw = explained(network, image_BCHW, settings)
-    of = known(network)
+    of = statistics_of(network)
     network.requires_grad_(False)
     for map_hw, image_CHW, target in zip(map_Bhw, image_BCHW, TARGET_B.tolist(), strict=True):
         expected_hw = literal(network, image_CHW, target, settings, of)
         torch.testing.assert_close(map_hw, expected_hw, rtol=1e-3, atol=1e-3)
 
 
-def test_the_room_changes_nothing() -> None:
+def test_the_batch_size_changes_nothing() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    together, few = (explained(network, image_BCHW, IbaSettings(), room) for room in (64, 2))
+    together, few = (
+        explained(network, image_BCHW, IbaSettings(), batch_size) for batch_size in (64, 2)
+    )
     torch.testing.assert_close(together, few, rtol=0, atol=1e-5 * float(together.max()))
 
 
@@ -108,13 +112,13 @@ def test_nothing_passes_where_lambda_is_zero() -> None:
     assert (passed > 0).all()
 
 
-def test_what_is_never_active_passes_nothing() -> None:
+def test_inactive_elements_pass_nothing() -> None:
     of = Statistics(torch.zeros(1, 1, 2), torch.ones(1, 1, 2), torch.tensor([[[True, False]]]))
     passed = nats(torch.full((1, 1, 1, 2), 0.5), torch.ones(1, 1, 1, 2), of)
     assert passed.flatten().tolist() == [passed.max().item(), 0.0]
 
 
-def test_a_dearer_bit_lets_less_pass() -> None:
+def test_a_larger_beta_lets_less_pass() -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
     cheap, dear = (explained(network, image_BCHW, IbaSettings(beta=beta)) for beta in (0.1, 100.0))
     assert (dear.sum((1, 2)) < cheap.sum((1, 2))).all()
@@ -123,7 +127,7 @@ def test_a_dearer_bit_lets_less_pass() -> None:
 
 @pytest.mark.parametrize("cells", [1, 2, 3, 8])
 def test_a_smoothing_keeps_what_is_the_same_everywhere(cells: int) -> None:
-    torch.testing.assert_close(smoothing(cells, 1.0).sum(1), torch.ones(cells))
+    torch.testing.assert_close(smoothing_matrix(cells, 1.0).sum(1), torch.ones(cells))
     even = torch.full((2, cells, cells), 0.3)
     torch.testing.assert_close(smooth(even, 1.0), even)
     if cells > 2:
@@ -137,9 +141,9 @@ def test_a_smoothing_keeps_what_is_the_same_everywhere(cells: int) -> None:
         ("steps", 0, "iba: steps=0: at least 1 is needed"),
         ("copies", 0, "iba: copies=0: at least 1 is needed"),
         ("beta", 0.0, r"iba: beta=0\.0: it must be above 0"),
-        ("sigma", -1.0, r"iba: sigma=-1\.0: it must be 0 \(not smooth\) or more"),
+        ("sigma", -1.0, r"iba: sigma=-1\.0: it must be 0 \(no smoothing\) or more"),
     ],
 )
-def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
+def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
         IbaSettings(**{name: value})  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from models.methods.ibisa import ibisa
 from models.methods.settings import IbisaSettings
 from models.methods.smoothing import blur
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1])
@@ -29,10 +29,7 @@ def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: IbisaS
     def smoothed(value_ss: Tensor) -> Tensor:
         for dim in (0, 1):
             index = [
-                [
-                    min(abs(place + away), 2 * (side - 1) - abs(place + away))
-                    for place in range(side)
-                ]
+                [min(abs(cell + away), 2 * (side - 1) - abs(cell + away)) for cell in range(side)]
                 for away in (-2, -1, 0, 1, 2)
             ]
             parts = [
@@ -69,14 +66,14 @@ def literal(network: nn.Module, image_CHW: Tensor, target: int, settings: IbisaS
 
 
 def explained(
-    network: nn.Module, image_BCHW: Tensor, settings: IbisaSettings, room: int = 64
+    network: nn.Module, image_BCHW: Tensor, settings: IbisaSettings, batch_size: int = 64
 ) -> Tensor:
     target_B = TARGET_B[: len(image_BCHW)]
     with as_found(network):
-        return ibisa(Question(network, image_BCHW, target_B, room), settings)
+        return ibisa(ExplainRequest(network, image_BCHW, target_B, batch_size), settings)
 
 
-def test_it_is_what_its_steps_say_image_by_image() -> None:
+def test_it_is_its_definition_image_by_image() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
     settings = IbisaSettings(steps=6, cells=8)
     map_Bss = explained(network, image_BCHW, settings)
@@ -89,22 +86,24 @@ def test_it_is_what_its_steps_say_image_by_image() -> None:
 
 def test_it_passes_each_image_ten_times_forward_and_ten_times_back() -> None:
     network = tiny_net()
-    seen = {"forward": 0, "backward": 0}
+    passes = {"forward": 0, "backward": 0}
 
     def forward(_: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        seen["forward"] += len(given[0])
+        passes["forward"] += len(given[0])
         output.register_hook(  # type: ignore[no-untyped-call]
-            lambda slope: seen.update(backward=seen["backward"] + len(slope))
+            lambda slope: passes.update(backward=passes["backward"] + len(slope))
         )
 
     network.fc.register_forward_hook(forward)
     explained(network, random_images(3, 16), IbisaSettings())
-    assert seen == {"forward": 30, "backward": 30}
+    assert passes == {"forward": 30, "backward": 30}
 
 
-def test_the_room_changes_nothing() -> None:
+def test_the_batch_size_changes_nothing() -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    together, alone = (explained(network, image_BCHW, IbisaSettings(), room) for room in (64, 1))
+    together, alone = (
+        explained(network, image_BCHW, IbisaSettings(), batch_size) for batch_size in (64, 1)
+    )
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5 * float(together.max()))
 
 
@@ -121,8 +120,8 @@ def test_a_bare_callable_that_reads_one_corner_is_explained_by_that_corner() -> 
     image_BCHW = random_images(2, 32).abs()
     corner_Bhw = torch.zeros(2, 32, 32)
     corner_Bhw[:, :16, :16] = 1
-    asked = Question(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
-    map_Bss = ibisa(asked, IbisaSettings(cells=32))
+    request = ExplainRequest(Corner(), image_BCHW, torch.zeros(2, dtype=torch.long))
+    map_Bss = ibisa(request, IbisaSettings(cells=32))
     assert (foreground_share(map_Bss, corner_Bhw) > 0.85).all()  # smooth at its edge
     assert (map_Bss.flatten(1).amin(1) == 0).all()
 
@@ -137,7 +136,7 @@ def test_constant_and_certain_pictures_give_finite_maps(scale: float) -> None:
         assert explained(network, image_BCHW, IbisaSettings()).isfinite().all()
 
 
-def test_what_is_no_number_stays_none() -> None:
+def test_nan_stays_nan() -> None:
     image_BCHW = random_images(2, 16)
     image_BCHW[0, 0, 3, 3] = torch.nan
     map_Bss = explained(tiny_net(), image_BCHW, IbisaSettings())
@@ -152,9 +151,9 @@ def test_what_is_no_number_stays_none() -> None:
         ("cells", 0, "ibisa: cells=0: at least 1 is needed"),
         ("beta", 0.0, r"ibisa: beta=0\.0: it must be above 0"),
         ("rate", math.nan, "ibisa: rate=nan: it must be above 0"),
-        ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be 0 \(not smooth\) or more"),
+        ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be 0 \(no smoothing\) or more"),
     ],
 )
-def test_settings_that_cannot_be_are_one_line(name: str, value: float, words: str) -> None:
+def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
         IbisaSettings(**{name: value})  # type: ignore[arg-type]

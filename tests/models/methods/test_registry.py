@@ -22,8 +22,8 @@ from models.methods.registry import (
 )
 from models.methods.settings import FAMILIES
 from models.network.capture import Capture, as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments
 from tests.support.networks import TinyNet, random_images, tiny_net
 
@@ -43,12 +43,12 @@ every_method = pytest.mark.parametrize("method", EVERY, ids=[method.name for met
 pass_method = pytest.mark.parametrize("method", PASS_METHODS.values(), ids=PASS_METHODS.keys())
 
 
-def asked_of(network: nn.Module, image_BCHW: Tensor) -> Question:
-    """A question with all that any method may need."""
-    seen = capture(network, LAST, random_images(20, 16))
+def make_request(network: nn.Module, image_BCHW: Tensor) -> ExplainRequest:
+    """A request with all that any method may need."""
+    captured = capture(network, LAST, random_images(20, 16))
     target_B = torch.arange(len(image_BCHW)) % 3
-    known = Moments.of(seen.activation_BDhw).statistics()
-    return Question(network, image_BCHW, target_B, grid=LAST, statistics=known)
+    statistics = Moments.of(captured.activation_BDhw).statistics()
+    return ExplainRequest(network, image_BCHW, target_B, grid=LAST, statistics=statistics)
 
 
 @pytest.fixture
@@ -87,9 +87,9 @@ def all_of(network: nn.Module) -> Iterator[tuple[str, Any]]:
 
 @every_method
 def test_a_method_leaves_the_model_as_found(method: Method, used: TinyNet) -> None:
-    asked = asked_of(used, random_images(2, 16))
+    request = make_request(used, random_images(2, 16))
     before = dict(all_of(used))
-    map_Bhw = explain(method, asked)
+    map_Bhw = explain(method, request)
     assert map_Bhw.shape[0] == 2
     assert map_Bhw.dtype == torch.float32
     assert dict(all_of(used)) == before
@@ -102,31 +102,31 @@ def test_a_method_leaves_the_model_as_found_after_an_exception(
     def fail(_: Tensor) -> Tensor:
         raise RuntimeError("out of memory")
 
-    asked = asked_of(used, random_images(2, 16))
+    request = make_request(used, random_images(2, 16))
     before = dict(all_of(used))
     with monkeypatch.context() as broken:
         broken.setattr(used.dropout, "forward", fail)  # after the layer's hook has run
         with pytest.raises(RuntimeError, match="out of memory"):
-            explain(method, asked)
+            explain(method, request)
     assert dict(all_of(used)) == before
 
 
 @pass_method
 def test_a_method_changes_nothing_that_was_captured(method: PassMethod) -> None:
-    seen = capture(tiny_net(), LAST, random_images(2, 16), to_image=True, biases=True)
-    copies = [value.clone() for value in tensors_of(seen)]
-    method.map_Bhw(seen)
-    torch.testing.assert_close(tensors_of(seen), copies, rtol=0, atol=0)
+    captured = capture(tiny_net(), LAST, random_images(2, 16), to_image=True, biases=True)
+    copies = [value.clone() for value in tensors_of(captured)]
+    method.map_Bhw(captured)
+    torch.testing.assert_close(tensors_of(captured), copies, rtol=0, atol=0)
 
 
-def tensors_of(seen: Capture) -> list[Tensor]:
-    there = [value for value in vars(seen).values() if isinstance(value, Tensor)]
-    return [*there, *(tensor for term in seen.terms for tensor in term)]
+def tensors_of(captured: Capture) -> list[Tensor]:
+    tensors = [value for value in vars(captured).values() if isinstance(value, Tensor)]
+    return [*tensors, *(tensor for term in captured.terms for tensor in term)]
 
 
 @every_method
-def test_the_sign_rule_is_true(method: Method) -> None:
-    map_Bhw = explain(method, asked_of(tiny_net(), random_images(4, 16)))
+def test_the_sign_rule_holds(method: Method) -> None:
+    map_Bhw = explain(method, make_request(tiny_net(), random_images(4, 16)))
     if method.sign == "relu":
         assert (map_Bhw >= 0).all()
     elif not method.name.startswith(("saliency", "smooth_grad")):
@@ -136,10 +136,10 @@ def test_the_sign_rule_is_true(method: Method) -> None:
 @every_method
 def test_a_map_does_not_depend_on_its_batch(method: Method) -> None:
     network, image_BCHW = tiny_net(), random_images(5, 16)
-    together_Bhw = explain(method, asked_of(network, image_BCHW))
-    asked = asked_of(network, image_BCHW)
-    alone = Question(
-        network, image_BCHW[3:4], asked.target_B[3:4], 2, grid=LAST, statistics=asked.statistics
+    together_Bhw = explain(method, make_request(network, image_BCHW))
+    request = make_request(network, image_BCHW)
+    alone = ExplainRequest(
+        network, image_BCHW[3:4], request.target_B[3:4], 2, grid=LAST, statistics=request.statistics
     )
     alone_Bhw = explain(method, alone)
     largest = float(together_Bhw[3].abs().max())
@@ -149,17 +149,17 @@ def test_a_map_does_not_depend_on_its_batch(method: Method) -> None:
 @every_method
 def test_a_map_alone_is_the_map_of_the_shared_pass(method: Method) -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
-    asked = asked_of(network, image_BCHW)
-    seen = capture_for(EVERY, network, LAST, image_BCHW, asked.target_B)
+    request = make_request(network, image_BCHW)
+    captured = capture_for(EVERY, network, LAST, image_BCHW, request.target_B)
     with as_found(network):
         fused_Bhw = (
-            method.map_Bhw(seen)
+            method.map_Bhw(captured)
             if isinstance(method, PassMethod)
-            else method.map_Bhw(asked)
+            else method.map_Bhw(request)
             if isinstance(method, NetworkMethod)
             else None
         )
-    torch.testing.assert_close(explain(method, asked), fused_Bhw)
+    torch.testing.assert_close(explain(method, request), fused_Bhw)
 
 
 def test_one_forward_and_one_backward_give_every_map_of_the_pass() -> None:
@@ -171,13 +171,13 @@ def test_one_forward_and_one_backward_give_every_map_of_the_pass() -> None:
         passes["backward"] += 1
 
     network.stem.register_full_backward_hook(count)
-    seen = capture_for(list(PASS_METHODS.values()), network, LAST, random_images(2, 16))
+    captured = capture_for(list(PASS_METHODS.values()), network, LAST, random_images(2, 16))
     for method in PASS_METHODS.values():
-        method.map_Bhw(seen)
+        method.map_Bhw(captured)
     assert passes == {"forward": 1, "backward": 1}
 
 
-def test_methods_are_found_by_name_in_the_order_asked() -> None:
+def test_methods_are_found_by_name_in_order() -> None:
     names = [
         "layer_cam",
         "rise:masks=500",
@@ -204,9 +204,9 @@ def test_a_specification_holds_every_argument() -> None:
     ("name", "line"),
     [
         ("gradcam", "unknown method 'gradcam' (did you mean 'grad_cam'?); known are 'grad_cam'"),
-        ("grad_cam:seed=1", "method grad_cam takes no arguments, found 'seed=1': drop them"),
+        ("grad_cam:seed=1", "method grad_cam takes no arguments, got 'seed=1': drop them"),
         ("rise:mask=5", "method rise has no argument 'mask' (did you mean 'masks'?); it takes"),
-        ("rise:masks=many", "method rise: masks=many is no int"),
+        ("rise:masks=many", "method rise: masks=many is not of type int"),
         ("rise:masks", "arguments 'masks' are not understood at 'masks': write each once, as"),
         ("rise:masks=1:masks=2", "arguments 'masks=1:masks=2' are not understood at 'masks=2'"),
         ("rise:masks=0", "rise: masks=0: at least 1 is needed"),
@@ -214,7 +214,7 @@ def test_a_specification_holds_every_argument() -> None:
         ("captum:Saliency:strides=1", "captum:Saliency takes no 'strides'"),
     ],
 )
-def test_what_is_not_understood_is_one_line(name: str, line: str) -> None:
+def test_invalid_names_are_refused_in_one_line(name: str, line: str) -> None:
     with pytest.raises(UserError) as caught:
         find_method(name)
     assert str(caught.value).startswith(line)
@@ -223,16 +223,16 @@ def test_what_is_not_understood_is_one_line(name: str, line: str) -> None:
 
 def test_methods_of_a_layer_need_no_gradient_of_the_image() -> None:
     assert LAYER_METHODS == ("grad_cam", "grad_cam_pp", "hires_cam", "layer_cam")
-    seen = capture(tiny_net(), LAST, random_images(2, 16))
+    captured = capture(tiny_net(), LAST, random_images(2, 16))
     for method in PASS_METHODS.values():
         if method.name in LAYER_METHODS:
-            method.map_Bhw(seen)
+            method.map_Bhw(captured)
         else:
             with pytest.raises(ValueError, match=f"{method.name} needs .* to_image=True"):
-                method.map_Bhw(seen)
+                method.map_Bhw(captured)
 
 
-def test_a_method_that_needs_a_layer_says_so_where_there_is_none() -> None:
+def test_methods_that_need_a_layer_are_refused_without_one() -> None:
     check_methods(find_methods(["rise", "full_grad"]), tiny_net(), None, random_images(1, 16))
     for name in ("grad_cam", "captum:LayerGradCam"):
         with pytest.raises(UserError, match=f"method {name} needs a layer with cells, and none"):
@@ -246,7 +246,7 @@ class Steps(nn.Module):
         return (image_BCHW.mean((2, 3)) > 0).float()
 
 
-def test_a_method_that_needs_a_gradient_says_so_where_there_is_none() -> None:
+def test_methods_that_need_a_gradient_are_refused_without_one() -> None:
     check_methods([find_method("rise")], Steps(), None, random_images(1, 16))
     with pytest.raises(UserError, match="without one, such as rise"):
         check_methods([find_method("vjp")], Steps(), None, random_images(1, 16))

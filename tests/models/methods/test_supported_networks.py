@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from models.errors import LayerError, UserError
-from models.methods.full_grad import complete
+from models.methods.full_grad import sum_contributions
 from models.methods.maps import capture_for, check_methods, explain
 from models.methods.registry import NetworkMethod, find_method
 from models.network.capture import capture
+from models.network.explain_request import ExplainRequest
 from models.network.layers import find_grid, grid_of
-from models.network.question import Question
 from models.network.statistics import Moments
-from models.user_code import Bare
+from models.user_code import FunctionNetwork
 from tests.support.networks import random_images
 
 PAGE = Path(__file__).parents[3] / "docs/methods.md"
@@ -53,7 +53,7 @@ def network(name: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if not name:
-            return Bare(_colours)
+            return FunctionNetwork(_colours)
         sized = {"image_size": SIZE} if name.startswith("vit") else {}
         built: nn.Module = get_model(name, weights=None, num_classes=5, **sized)
         for weight in built.parameters():  # a ViT's head starts at zero: no gradient
@@ -67,23 +67,25 @@ def _colours(image_BCHW: Tensor) -> Tensor:
     return torch.stack([red_B, green_B - blue_B, blue_B], 1)
 
 
-def question(name: str) -> Question:
+def make_request(name: str) -> ExplainRequest:
     used, image_BCHW = network(name), random_images(3, SIZE)
     target_B = torch.arange(3)
     try:
         grid = find_grid(used, image_BCHW[:1])
     except LayerError:
-        return Question(used, image_BCHW, target_B)
-    known = Moments.of(capture(used, grid, random_images(6, SIZE)).activation_BDhw).statistics()
-    return Question(used, image_BCHW, target_B, grid=grid, statistics=known)
+        return ExplainRequest(used, image_BCHW, target_B)
+    statistics = Moments.of(
+        capture(used, grid, random_images(6, SIZE)).activation_BDhw
+    ).statistics()
+    return ExplainRequest(used, image_BCHW, target_B, grid=grid, statistics=statistics)
 
 
 def serves(method: str, name: str) -> bool:
     """Finite maps that are not the same everywhere; refused by one line otherwise."""
-    asked, found = question(name), find_method(METHODS[method])
+    request, found = make_request(name), find_method(METHODS[method])
     try:
-        check_methods([found], asked.network, asked.grid, asked.image_BCHW[:1])
-        map_Bhw = explain(found, asked)
+        check_methods([found], request.network, request.grid, request.image_BCHW[:1])
+        map_Bhw = explain(found, request)
     except UserError as mistake:
         assert "\n" not in str(mistake)
         return False
@@ -105,30 +107,34 @@ def test_the_table_names_every_network_and_method() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("method", METHODS)
-def test_the_table_is_true(method: str) -> None:
+def test_the_table_is_right(method: str) -> None:
     found = ["yes" if serves(method, name) else "no" for name in NETWORKS.values()]
     assert table()[method] == found
 
 
 @pytest.mark.full
-def test_a_block_of_a_transformer_serves_the_bottleneck() -> None:
+def test_iba_works_on_a_block_of_a_transformer() -> None:
     used, image_BCHW = network("vit_b_16"), random_images(2, SIZE)
     grid = grid_of(used, "encoder.layers.encoder_layer_10", image_BCHW[:1])
-    known = Moments.of(capture(used, grid, random_images(6, SIZE)).activation_BDhw).statistics()
-    asked = Question(used, image_BCHW, torch.tensor([0, 1]), grid=grid, statistics=known)
-    map_Bhw = explain(find_method("iba:layer=encoder.layers.encoder_layer_10"), asked)
+    statistics = Moments.of(
+        capture(used, grid, random_images(6, SIZE)).activation_BDhw
+    ).statistics()
+    request = ExplainRequest(
+        used, image_BCHW, torch.tensor([0, 1]), grid=grid, statistics=statistics
+    )
+    map_Bhw = explain(find_method("iba:layer=encoder.layers.encoder_layer_10"), request)
     assert map_Bhw.isfinite().all()
     assert (map_Bhw.amax((1, 2)) > map_Bhw.amin((1, 2))).all()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "densenet121"])
 def test_full_grad_adds_up_to_the_logit_where_the_network_is_piecewise_linear(name: str) -> None:
-    asked = question(name)
+    request = make_request(name)
     method = find_method("full_grad")
     assert not isinstance(method, NetworkMethod)
-    seen = capture_for([method], asked.network, asked.grid, asked.image_BCHW)
-    assert seen.image_BCHW is not None
-    assert seen.image_gradient_BCHW is not None
-    total_B = complete(seen.image_BCHW, seen.image_gradient_BCHW, seen.terms)
-    logit_B = seen.logits_BK.gather(1, seen.target_B[:, None])[:, 0]
+    captured = capture_for([method], request.network, request.grid, request.image_BCHW)
+    assert captured.image_BCHW is not None
+    assert captured.image_gradient_BCHW is not None
+    total_B = sum_contributions(captured.image_BCHW, captured.image_gradient_BCHW, captured.terms)
+    logit_B = captured.logits_BK.gather(1, captured.target_B[:, None])[:, 0]
     torch.testing.assert_close(total_B, logit_B, rtol=1e-3, atol=1e-4)

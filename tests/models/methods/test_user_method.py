@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.errors import UserError
 from models.methods.maps import check_methods, explain
 from models.methods.registry import find_method, method_names
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import random_images, tiny_net
 
 SALIENCY = """
@@ -40,12 +40,12 @@ def project(folder: Path) -> str:
     return write(folder, SALIENCY)
 
 
-def question(network: nn.Module | None = None) -> Question:
-    return Question(network or tiny_net(), random_images(3, 16), torch.tensor([0, 2, 1]))
+def make_request(network: nn.Module | None = None) -> ExplainRequest:
+    return ExplainRequest(network or tiny_net(), random_images(3, 16), torch.tensor([0, 2, 1]))
 
 
-def maps_of(address: str, asked: Question) -> Tensor:
-    return explain(find_method(address), asked)
+def maps_of(address: str, request: ExplainRequest) -> Tensor:
+    return explain(find_method(address), request)
 
 
 def refusal(address: str) -> str:
@@ -56,9 +56,9 @@ def refusal(address: str) -> str:
 
 
 def test_its_maps_are_what_the_function_gives(tmp_path: Path) -> None:
-    asked = question()
-    maps_Bhw = maps_of(project(tmp_path), asked)
-    expected_Bhw = 2 * explain(find_method("saliency"), asked)
+    request = make_request()
+    maps_Bhw = maps_of(project(tmp_path), request)
+    expected_Bhw = 2 * explain(find_method("saliency"), request)
     assert torch.allclose(maps_Bhw, expected_Bhw)
     assert not maps_Bhw.requires_grad
 
@@ -70,7 +70,7 @@ def test_it_is_tried_and_accepted(tmp_path: Path) -> None:
     assert not network.training  # as it was
 
 
-def test_its_name_is_the_file_and_the_function_wherever_they_lie(tmp_path: Path) -> None:
+def test_its_name_is_the_file_and_the_function(tmp_path: Path) -> None:
     address = project(tmp_path / "first")
     method = find_method(address)
     assert (method.name, method.address) == ("maps.py:saliency", address)
@@ -87,22 +87,24 @@ def test_its_specification_is_its_code(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_loaded_again(tmp_path: Path) -> None:
-    address, asked = project(tmp_path), question()
-    before_Bhw = maps_of(address, asked)
+    address, request = project(tmp_path), make_request()
+    before_Bhw = maps_of(address, request)
     (tmp_path / "models/scale.py").write_text("SCALE = 40")
-    assert torch.allclose(maps_of(address, asked), 20 * before_Bhw)
+    assert torch.allclose(maps_of(address, request), 20 * before_Bhw)
 
 
-def test_large_batches_come_in_parts(tmp_path: Path) -> None:
+def test_large_batches_are_split(tmp_path: Path) -> None:
     text = """
         def sizes(model, images, targets):
             return images[:, 0] * 0 + len(images)
     """
-    asked = Question(tiny_net(), random_images(3, 16), torch.zeros(3, dtype=torch.long), room=2)
-    assert maps_of(write(tmp_path, text), asked).amax((1, 2)).tolist() == [2, 2, 1]
+    request = ExplainRequest(
+        tiny_net(), random_images(3, 16), torch.zeros(3, dtype=torch.long), batch_size=2
+    )
+    assert maps_of(write(tmp_path, text), request).amax((1, 2)).tolist() == [2, 2, 1]
 
 
-def test_nothing_of_it_stays_in_the_model(tmp_path: Path) -> None:
+def test_the_model_is_restored(tmp_path: Path) -> None:
     text = """
         def hook(model, images, targets):
             model.train()
@@ -111,24 +113,24 @@ def test_nothing_of_it_stays_in_the_model(tmp_path: Path) -> None:
             return images.mul_(2)[:, 0]
     """
     network = tiny_net()
-    asked = question(network)
-    before = asked.image_BCHW.clone()
-    maps_of(write(tmp_path, text), asked)
+    request = make_request(network)
+    before = request.image_BCHW.clone()
+    maps_of(write(tmp_path, text), request)
     assert not any(module._forward_hooks or module.training for module in network.modules())
     assert not hasattr(network, "kept")
-    assert torch.equal(asked.image_BCHW, before)
+    assert torch.equal(request.image_BCHW, before)
 
 
-def test_random_numbers_are_the_same_each_time_where_images_share_them(tmp_path: Path) -> None:
+def test_random_numbers_are_the_same_each_time(tmp_path: Path) -> None:
     text = """
         import random, torch
 
         def noise(model, images, targets):
             return images[:, 0] * torch.rand(16, 16) * random.random()
     """
-    address, asked = write(tmp_path, text), question()
+    address, request = write(tmp_path, text), make_request()
     check_methods([find_method(address)], tiny_net(), None, torch.zeros(1, 3, 16, 16))
-    assert torch.equal(maps_of(address, asked), maps_of(address, asked))
+    assert torch.equal(maps_of(address, request), maps_of(address, request))
 
 
 REFUSED = {
@@ -137,8 +139,8 @@ REFUSED = {
     "return images[:, 0].sum((1, 2))": r"gives a tensor of shape \(2,\) for 2 images",
     "return images[:, 0] > 0": "gives a tensor of torch.bool: return a torch.Tensor of floating",
     "return images[:, 0].numpy()": "gives a ndarray: return a torch.Tensor of floating-point",
-    "return images[:, 0] / 0": r"gives 1024 of 1024 numbers that are NaN or infinite, for random p",
-    "return images[:, 0] / (images - images.mean(0)).amax(0)[0]": r"gives 512 of 1024 numbers",
+    "return images[:, 0] / 0": r"gives NaN or infinity in 1024 of 1024 numbers for random p",
+    "return images[:, 0] / (images - images.mean(0)).amax(0)[0]": r"gives NaN or infinity in 512 ",
     "return images[:, 0, : 8 * len(images)]": r"gives a map of 16x16 cells in a batch of two and o",
     "return images[:, 0] / images.max()": r"gives an image another map when another image is in i",
     "return images[:, 0] * torch.rand(images[:, 0].shape)": ".* and draw random numbers that",
@@ -148,12 +150,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("body", "words"), REFUSED.items())
-def test_what_cannot_be_used_is_one_line(body: str, words: str, tmp_path: Path) -> None:
+def test_invalid_methods_are_refused_in_one_line(body: str, words: str, tmp_path: Path) -> None:
     text = f"import torch\ndef explain(model, images, targets):\n    {body}\n"
     assert re.search(f"^method {tmp_path}/maps.py:explain {words}", refusal(write(tmp_path, text)))
 
 
-def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_method_is_named(tmp_path: Path) -> None:
     address = write(tmp_path, "def explain(model, images, targets): ...")
     assert refusal(f"{tmp_path}/other.py:explain").startswith(f"method file {tmp_path}/other.py no")
     assert "has no function 'explane' (did you mean 'explain'?)" in refusal(f"{address[:-2]}ne")
@@ -161,12 +163,12 @@ def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["my maps.py:f", ".py:f/..", "maps.py:", "a.py:f=1"])
-def test_a_name_that_no_folder_can_have_is_refused(address: str) -> None:
+def test_a_name_that_does_not_fit_a_folder_is_refused(address: str) -> None:
     with pytest.raises(UserError, match=r"is not understood: give path/to/file\.py:function"):
         find_method(address)
 
 
-def test_running_out_of_memory_is_left_to_whoever_can_take_smaller_batches(tmp_path: Path) -> None:
+def test_running_out_of_memory_is_passed_on_to_the_caller(tmp_path: Path) -> None:
     text = "def explain(model, images, targets):\n    raise RuntimeError('out of memory')\n"
     with pytest.raises(RuntimeError, match=r"^out of memory"):
-        maps_of(write(tmp_path, text), question())
+        maps_of(write(tmp_path, text), make_request())

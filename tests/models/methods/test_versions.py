@@ -11,8 +11,8 @@ import torch
 from models.methods.maps import explain
 from models.methods.registry import NAMES, find_method
 from models.network.capture import capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments
 from tests.support.networks import random_images, tiny_net
 
@@ -23,11 +23,13 @@ LAST = Grid("last", 8, 8)
 def figures(name: str) -> dict[str, float]:
     """Version, and mean magnitude, deviation and a weighted sum of two maps."""
     network, image_BCHW = tiny_net(), random_images(2, 16)
-    seen = capture(network, LAST, random_images(20, 16))
-    known = Moments.of(seen.activation_BDhw).statistics()
-    asked = Question(network, image_BCHW, torch.tensor([0, 2]), grid=LAST, statistics=known)
+    captured = capture(network, LAST, random_images(20, 16))
+    statistics = Moments.of(captured.activation_BDhw).statistics()
+    request = ExplainRequest(
+        network, image_BCHW, torch.tensor([0, 2]), grid=LAST, statistics=statistics
+    )
     method = find_method("rise:masks=50" if name == "rise" else name)
-    value_BN = explain(method, asked).double().flatten(1)
+    value_BN = explain(method, request).double().flatten(1)
     weight_N = torch.linspace(-1, 1, value_BN.shape[1], dtype=torch.float64)
     return {
         "version": method.version,
@@ -37,7 +39,7 @@ def figures(name: str) -> dict[str, float]:
     }
 
 
-def test_every_method_is_frozen() -> None:
+def test_every_method_has_golden_numbers() -> None:
     assert list(GOLDEN) == list(NAMES)
 
 

@@ -13,15 +13,15 @@ from models.errors import UserError
 from models.methods.settings import FORMS, Form, VjpSettings
 from models.methods.vjp import softmax_cotangent, vjp
 from models.network.capture import as_found
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tests.support.networks import network_and_images, random_images, tiny_net
 
 TARGET_B = torch.tensor([0, 2, 1, 1, 0])
 each_form = pytest.mark.parametrize("form", FORMS)
 
 
-def asked(count: int = 3, room: int = 8) -> Question:
-    return Question(tiny_net(), random_images(count, 16), TARGET_B[:count], room)
+def make_request(count: int = 3, batch_size: int = 8) -> ExplainRequest:
+    return ExplainRequest(tiny_net(), random_images(count, 16), TARGET_B[:count], batch_size)
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
@@ -34,7 +34,7 @@ def score(logits_BK: Tensor, target_B: Tensor, form: Form) -> Tensor:
         return 0.5 * logits_BK.softmax(1).square().sum()
     total = logits_BK.new_zeros(())
     for logits_K, target in zip(logits_BK, target_B.tolist(), strict=True):
-        others = [logit for place, logit in enumerate(logits_K) if place != target]
+        others = [logit for index, logit in enumerate(logits_K) if index != target]
         total = total + logits_K[target]
         if form == "margin":
             total = total - torch.stack(others).mean()
@@ -57,7 +57,7 @@ def test_each_form_is_the_gradient_of_its_score(name: str, form: Form) -> None:
     network, image_BCHW = (
         (tiny_net(), random_images(2, 16)) if name == "tiny" else network_and_images(name)
     )
-    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), VjpSettings(form))
+    map_BHW = vjp(ExplainRequest(network, image_BCHW, TARGET_B[:2]), VjpSettings(form))
     assert map_BHW.dtype == torch.float32
     assert relative(map_BHW, literal(network, image_BCHW, TARGET_B[:2], form)) < 1e-4
 
@@ -85,7 +85,7 @@ def exact_cotangent(logits_K: Tensor) -> list[Decimal]:
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 10.0, 40.0, 200.0])
-def test_the_cotangent_is_exact_however_sure_the_network_is(scale: float) -> None:
+def test_the_cotangent_is_exact_for_any_certainty(scale: float) -> None:
     """Where p and |p|^2 are both nearly 1 or nearly the same, their difference is still right."""
     logits_BK = torch.randn(20, 6, generator=torch.Generator().manual_seed(1)).double() * scale
     ours_BK = softmax_cotangent(logits_BK, TARGET_B)
@@ -111,10 +111,10 @@ class Sure(nn.Module):
 
 
 @pytest.mark.parametrize("times", [1e-4, 100.0, 300.0])
-def test_a_very_sure_or_unsure_network_has_the_map_that_float64_gives(times: float) -> None:
+def test_very_sure_and_unsure_networks_have_the_map_of_float64(times: float) -> None:
     image_BCHW = random_images(2, 16)
     expected_BHW = literal(tiny_net(), image_BCHW, TARGET_B[:2], "softmax", times)
-    map_BHW = vjp(Question(Sure(times), image_BCHW, TARGET_B[:2]), VjpSettings())
+    map_BHW = vjp(ExplainRequest(Sure(times), image_BCHW, TARGET_B[:2]), VjpSettings())
     assert (expected_BHW.abs().amax((1, 2)) > 0).all()
     for ours_HW, theirs_HW in zip(map_BHW, expected_BHW, strict=True):
         assert relative(ours_HW, theirs_HW) < 1e-4
@@ -122,7 +122,7 @@ def test_a_very_sure_or_unsure_network_has_the_map_that_float64_gives(times: flo
 
 def test_a_direction_survives_where_its_length_does_not_fit_float32() -> None:
     image_BCHW, network = random_images(2, 16), Sure(2500.0)
-    map_BHW = vjp(Question(network, image_BCHW, TARGET_B[:2]), VjpSettings())
+    map_BHW = vjp(ExplainRequest(network, image_BCHW, TARGET_B[:2]), VjpSettings())
     assert map_BHW.isfinite().all()
     image_BCHW = image_BCHW.double().requires_grad_(True)
     for image, logits_K in enumerate(network.double()(image_BCHW)):
@@ -137,50 +137,50 @@ def test_a_direction_survives_where_its_length_does_not_fit_float32() -> None:
         assert relative(ours_HW / ours_HW.abs().max(), expected_HW / expected_HW.abs().max()) < 1e-4
 
 
-def test_classes_that_are_all_alike_give_a_map_of_zeros() -> None:
+def test_equal_logits_give_a_map_of_zeros() -> None:
     network = tiny_net()
     with torch.no_grad():
         network.fc.weight.copy_(network.fc.weight[:1].expand(3, -1))
         network.fc.bias.zero_()
-    map_BHW = vjp(Question(network, random_images(2, 16), TARGET_B[:2]), VjpSettings())
+    map_BHW = vjp(ExplainRequest(network, random_images(2, 16), TARGET_B[:2]), VjpSettings())
     assert map_BHW.abs().max() < 1e-20
 
 
 def test_the_label_enters_other_forms_only() -> None:
-    question = asked()
-    other = Question(question.network, question.image_BCHW, (question.target_B + 1) % 3)
-    assert torch.equal(vjp(question, VjpSettings()), vjp(other, VjpSettings()))
+    request = make_request()
+    other = ExplainRequest(request.network, request.image_BCHW, (request.target_B + 1) % 3)
+    assert torch.equal(vjp(request, VjpSettings()), vjp(other, VjpSettings()))
     for form in ("logit", "margin"):
-        assert relative(vjp(question, VjpSettings(form)), vjp(other, VjpSettings(form))) > 0.1
+        assert relative(vjp(request, VjpSettings(form)), vjp(other, VjpSettings(form))) > 0.1
 
 
 def test_the_logit_form_is_the_mean_gradient() -> None:
-    question = asked()
-    gradient_BCHW = question.gradient_of(question.image_BCHW, question.target_B)
-    assert relative(vjp(question, VjpSettings("logit")), gradient_BCHW.mean(1)) < 1e-6
+    request = make_request()
+    gradient_BCHW = request.gradient_of(request.image_BCHW, request.target_B)
+    assert relative(vjp(request, VjpSettings("logit")), gradient_BCHW.mean(1)) < 1e-6
 
 
 @each_form
-def test_one_pass_an_image_within_the_room(form: Form) -> None:
-    question, calls = asked(5, room=2), []
-    question.network.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
-    with torch.no_grad(), as_found(question.network):
-        map_BHW = vjp(question, VjpSettings(form))
+def test_one_pass_per_image_within_the_batch_size(form: Form) -> None:
+    request, calls = make_request(5, batch_size=2), []
+    request.network.register_forward_pre_hook(lambda _, args: calls.append(len(args[0])))
+    with torch.no_grad(), as_found(request.network):
+        map_BHW = vjp(request, VjpSettings(form))
     assert calls == [2, 2, 1]
     assert not map_BHW.requires_grad
 
 
 @each_form
 def test_an_image_does_not_depend_on_its_batch(form: Form) -> None:
-    question = asked(5)
-    alone = Question(question.network, question.image_BCHW[3:4], TARGET_B[3:4])
-    assert relative(vjp(alone, VjpSettings(form)), vjp(question, VjpSettings(form))[3:4]) < 1e-5
+    request = make_request(5)
+    alone = ExplainRequest(request.network, request.image_BCHW[3:4], TARGET_B[3:4])
+    assert relative(vjp(alone, VjpSettings(form)), vjp(request, VjpSettings(form))[3:4]) < 1e-5
 
 
-def test_a_broken_logit_shows_in_its_own_map() -> None:
-    question = asked()
-    question.image_BCHW[1, 0, 3, 3] = torch.nan
-    map_BHW = vjp(question, VjpSettings())
+def test_nan_in_a_logit_is_in_its_own_map() -> None:
+    request = make_request()
+    request.image_BCHW[1, 0, 3, 3] = torch.nan
+    map_BHW = vjp(request, VjpSettings())
     assert map_BHW[1].isnan().any()
     assert map_BHW[[0, 2]].isfinite().all()
 
@@ -189,9 +189,9 @@ def test_a_network_without_a_gradient_is_refused() -> None:
     def answer(image_NCHW: Tensor) -> Tensor:
         return image_NCHW.detach().mean((2, 3))
 
-    question = Question(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
+    request = ExplainRequest(answer, random_images(2, 8), TARGET_B[:2])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="choose --methods without one"):
-        vjp(question, VjpSettings())
+        vjp(request, VjpSettings())
 
 
 def test_an_unknown_form_is_refused() -> None:

@@ -16,7 +16,7 @@ from models.network.grid import Grid
 from models.network.layers import grid_of
 from tests.support.networks import TinyNet, network_and_images, random_images, tiny_net
 
-PLACES = [
+LAYERS = [
     ("resnet18", "layer4"),
     ("resnet18", "layer2.0.conv1"),  # before a BatchNorm and an in-place ReLU
     ("densenet121", "features"),  # the network's own last ReLU works in place on this output
@@ -33,7 +33,7 @@ LAST = Grid("last", 8, 8)
 both_passes = pytest.mark.parametrize("to_image", [False, True], ids=["cut", "fused"])
 
 
-def look(
+def capture_layer(
     network: nn.Module,
     layer: str,
     image_BCHW: Tensor,
@@ -64,28 +64,28 @@ def full_gradient(
 
 
 @both_passes
-@pytest.mark.parametrize(("architecture", "layer"), PLACES)
+@pytest.mark.parametrize(("architecture", "layer"), LAYERS)
 def test_a_pass_gives_what_the_whole_graph_gives(
     architecture: str, layer: str, to_image: bool
 ) -> None:
     network, image_BCHW = network_and_images(architecture)
     with torch.no_grad():
         bare_BK = network(image_BCHW)
-    seen = look(network, layer, image_BCHW, to_image=to_image)
-    torch.testing.assert_close(seen.logits_BK, bare_BK, rtol=1e-5, atol=1e-6)
-    assert torch.equal(seen.target_B, bare_BK.argmax(1))
+    captured = capture_layer(network, layer, image_BCHW, to_image=to_image)
+    torch.testing.assert_close(captured.logits_BK, bare_BK, rtol=1e-5, atol=1e-6)
+    assert torch.equal(captured.target_B, bare_BK.argmax(1))
     grid = grid_of(network, layer, image_BCHW)
-    activation, gradient = full_gradient(network, layer, image_BCHW, seen.target_B)
+    activation, gradient = full_gradient(network, layer, image_BCHW, captured.target_B)
     activation_BDhw, gradient_BDhw = grid.arrange(activation), grid.arrange(gradient)
     assert gradient_BDhw.abs().sum((1, 2, 3)).min() > 0
-    torch.testing.assert_close(seen.activation_BDhw, activation_BDhw, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(seen.gradient_BDhw, gradient_BDhw, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(captured.activation_BDhw, activation_BDhw, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(captured.gradient_BDhw, gradient_BDhw, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("architecture", "layer"), PLACES)
+@pytest.mark.parametrize(("architecture", "layer"), LAYERS)
 def test_maps_of_both_passes_are_the_same(architecture: str, layer: str) -> None:
     network, image_BCHW = network_and_images(architecture)
-    cut, fused = (look(network, layer, image_BCHW, to_image=way) for way in (False, True))
+    cut, fused = (capture_layer(network, layer, image_BCHW, to_image=way) for way in (False, True))
     for name in LAYER_METHODS:
         ours_Bhw, theirs_Bhw = PASS_METHODS[name].map_Bhw(fused), PASS_METHODS[name].map_Bhw(cut)
         largest = theirs_Bhw.max().item()
@@ -93,23 +93,23 @@ def test_maps_of_both_passes_are_the_same(architecture: str, layer: str) -> None
 
 
 @both_passes
-def test_the_target_may_be_given(to_image: bool) -> None:
+def test_the_target_may_be_chosen(to_image: bool) -> None:
     network, image_BCHW = tiny_net(), random_images(3, 16)
     target_B = torch.tensor([0, 2, 1])
-    seen = look(network, "last", image_BCHW, target_B, to_image=to_image)
+    captured = capture_layer(network, "last", image_BCHW, target_B, to_image=to_image)
     _, gradient_BDhw = full_gradient(network, "last", image_BCHW, target_B)
-    assert torch.equal(seen.target_B, target_B)
-    torch.testing.assert_close(seen.gradient_BDhw, gradient_BDhw)
+    assert torch.equal(captured.target_B, target_B)
+    torch.testing.assert_close(captured.gradient_BDhw, gradient_BDhw)
 
 
 @both_passes
 def test_a_relu_in_place_does_not_change_the_activation(to_image: bool) -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
-    seen = look(network, "last", image_BCHW, to_image=to_image)
+    captured = capture_layer(network, "last", image_BCHW, to_image=to_image)
     with torch.no_grad():
         expected_BDhw = network.last(network.stem(image_BCHW))
     assert (expected_BDhw < 0).any()
-    torch.testing.assert_close(seen.activation_BDhw, expected_BDhw)
+    torch.testing.assert_close(captured.activation_BDhw, expected_BDhw)
 
 
 class Scaling(TinyNet):
@@ -119,29 +119,29 @@ class Scaling(TinyNet):
         return super().forward(image_BCHW.mul_(0.5).add_(0.1))
 
 
-def test_a_network_that_scales_its_input_in_place_is_seen_from_outside() -> None:
+def test_gradients_are_those_of_the_image_before_it_is_scaled_in_place() -> None:
     network, image_BCHW = Scaling().eval(), random_images(2, 16)
     network.load_state_dict(tiny_net().state_dict())
-    seen = capture(network, LAST, image_BCHW, to_image=True)
+    captured = capture(network, LAST, image_BCHW, to_image=True)
     inside = capture(tiny_net(), LAST, image_BCHW * 0.5 + 0.1, to_image=True)
-    assert seen.image_gradient_BCHW is not None
+    assert captured.image_gradient_BCHW is not None
     assert inside.image_gradient_BCHW is not None
-    assert seen.image_BCHW is not None
+    assert captured.image_BCHW is not None
     assert torch.equal(image_BCHW, random_images(2, 16))
-    assert torch.equal(seen.image_BCHW, image_BCHW)
-    torch.testing.assert_close(seen.image_gradient_BCHW, 0.5 * inside.image_gradient_BCHW)
+    assert torch.equal(captured.image_BCHW, image_BCHW)
+    torch.testing.assert_close(captured.image_gradient_BCHW, 0.5 * inside.image_gradient_BCHW)
 
 
 @both_passes
-@pytest.mark.parametrize(("architecture", "layer"), PLACES)
+@pytest.mark.parametrize(("architecture", "layer"), LAYERS)
 def test_an_image_does_not_depend_on_its_batch(
     architecture: str, layer: str, to_image: bool
 ) -> None:
     network, image_BCHW = network_and_images(architecture, count=3)
-    together = look(network, layer, image_BCHW, to_image=to_image)
-    alone = look(network, layer, image_BCHW[1:2], to_image=to_image)
+    together = capture_layer(network, layer, image_BCHW, to_image=to_image)
+    alone = capture_layer(network, layer, image_BCHW[1:2], to_image=to_image)
     second = torch.tensor([False, True, False])
-    torch.testing.assert_close(vars(together.only(second)), vars(alone), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(vars(together.select(second)), vars(alone), rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_head_builds_a_graph() -> None:
@@ -160,9 +160,9 @@ def test_only_the_head_builds_a_graph() -> None:
 
 
 @both_passes
-def test_what_it_returns_has_no_graph(to_image: bool) -> None:
-    seen = capture(tiny_net(), LAST, random_images(2, 16), to_image=to_image)
-    values = [value for value in vars(seen).values() if isinstance(value, Tensor)]
+def test_results_have_no_graph(to_image: bool) -> None:
+    captured = capture(tiny_net(), LAST, random_images(2, 16), to_image=to_image)
+    values = [value for value in vars(captured).values() if isinstance(value, Tensor)]
     assert len(values) == (6 if to_image else 4)
     assert not any(value.requires_grad for value in values)
 
@@ -176,11 +176,11 @@ def test_nothing_is_kept_afterwards(to_image: bool) -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
     gc.collect()
     before = tensors_alive()
-    seen = capture(network, LAST, image_BCHW, to_image=to_image)
-    held = [weakref.ref(value) for value in vars(seen).values() if isinstance(value, Tensor)]
+    captured = capture(network, LAST, image_BCHW, to_image=to_image)
+    held = [weakref.ref(value) for value in vars(captured).values() if isinstance(value, Tensor)]
     gc.disable()  # dropping the result is enough: no cycle waits for the collector
     try:
-        del seen
+        del captured
         assert [ref() for ref in held] == [None] * (6 if to_image else 4)
     finally:
         gc.enable()
@@ -190,16 +190,16 @@ def test_nothing_is_kept_afterwards(to_image: bool) -> None:
 @both_passes
 def test_it_works_inside_no_grad(to_image: bool) -> None:
     with torch.no_grad():
-        seen = capture(tiny_net(), LAST, random_images(2, 16), to_image=to_image)
+        captured = capture(tiny_net(), LAST, random_images(2, 16), to_image=to_image)
         assert not torch.is_grad_enabled()
-    assert seen.gradient_BDhw.abs().sum() > 0
+    assert captured.gradient_BDhw.abs().sum() > 0
 
 
 @both_passes
 def test_it_works_on_a_frozen_network(to_image: bool) -> None:
     network = tiny_net().requires_grad_(False)
-    seen = capture(network, LAST, random_images(2, 16), to_image=to_image)
-    assert seen.gradient_BDhw.abs().sum() > 0
+    captured = capture(network, LAST, random_images(2, 16), to_image=to_image)
+    assert captured.gradient_BDhw.abs().sum() > 0
     assert not any(weight.requires_grad for weight in network.parameters())
 
 
@@ -227,13 +227,15 @@ class Twice(TinyNet):
 
 
 @both_passes
-def test_of_a_layer_that_runs_twice_the_last_run_counts(to_image: bool) -> None:
+def test_the_last_run_of_a_layer_counts(to_image: bool) -> None:
     network, image_BCHW = Twice().eval(), random_images(2, 16)
-    seen = look(network, "last", image_BCHW, to_image=to_image)
+    captured = capture_layer(network, "last", image_BCHW, to_image=to_image)
     x_BDhw = network.last(network.stem(image_BCHW))
-    torch.testing.assert_close(seen.activation_BDhw, network.last(x_BDhw[:, :6].tanh()).detach())
-    even_BD = network.fc.weight[seen.target_B] / (8 * 8)
-    torch.testing.assert_close(seen.gradient_BDhw, even_BD[:, :, None, None].expand(2, 8, 8, 8))
+    torch.testing.assert_close(
+        captured.activation_BDhw, network.last(x_BDhw[:, :6].tanh()).detach()
+    )
+    even_BD = network.fc.weight[captured.target_B] / (8 * 8)
+    torch.testing.assert_close(captured.gradient_BDhw, even_BD[:, :, None, None].expand(2, 8, 8, 8))
 
 
 class Odd(TinyNet):

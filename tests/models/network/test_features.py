@@ -26,7 +26,7 @@ def test_pool_without_a_weight_gives_all_cells_the_same() -> None:
     torch.testing.assert_close(pool(activation_BDhw), pool(activation_BDhw, torch.ones(2, 4, 5)))
 
 
-def test_pool_says_nan_where_no_cell_weighs() -> None:
+def test_pool_is_nan_where_the_weights_are_zero() -> None:
     weight_Bhw = torch.zeros(2, 4, 5)
     weight_Bhw[1] = 1
     pooled_BD = pool(draw(2, 3, 4, 5), weight_Bhw)
@@ -55,7 +55,7 @@ def test_the_projection_keeps_distances_roughly() -> None:
     assert abs(ratio.mean() - 1) < 0.05
 
 
-def test_the_projection_is_the_same_every_time_whatever_the_random_state() -> None:
+def test_the_projection_does_not_depend_on_the_random_state() -> None:
     features_BD = draw(2, 512)
     first = project(features_BD)
     with torch.random.fork_rng():

@@ -13,7 +13,7 @@ SIDES = st.integers(1, 4)
 
 
 @given(rows=SIDES, columns=SIDES, prefix=SIDES, batch=SIDES, depth=SIDES)
-def test_tokens_lie_row_by_row_after_the_others(
+def test_cells_are_the_last_tokens_row_by_row(
     rows: int, columns: int, prefix: int, batch: int, depth: int
 ) -> None:
     token_BTD = torch.rand(batch, prefix + rows * columns, depth)
@@ -61,7 +61,7 @@ def test_a_grid_is_read_from_the_shapes(
     assert read_grid("x", torch.empty(shape, device="meta"), picture, []) == grid
 
 
-def test_patches_that_a_convolution_cut_are_believed() -> None:
+def test_the_patches_of_a_convolution_decide() -> None:
     """Fifty learnt prompts before the patches: the proportions alone would say 15x15."""
     output = torch.empty(1, 1 + 50 + 14 * 14, 768, device="meta")
     convolved = [(112, 112), (14, 14), (7, 7)]
@@ -72,11 +72,11 @@ def test_patches_that_a_convolution_cut_are_believed() -> None:
     "shape",
     [(1, 512, 1, 1), (1, 1, 1, 512), (1, 10), (1, 1, 768), (4, 49, 96), (4, 3, 7, 7), (1, 0, 9)],
 )
-def test_what_has_no_cells_has_no_grid(shape: tuple[int, ...]) -> None:
+def test_outputs_without_cells_have_no_grid(shape: tuple[int, ...]) -> None:
     assert read_grid("x", torch.empty(shape), (224, 224), []) is None
 
 
-def test_what_is_no_tensor_has_no_grid() -> None:
+def test_other_outputs_than_tensors_have_no_grid() -> None:
     assert read_grid("x", (torch.empty(1, 3, 7, 7), None), (224, 224), []) is None
 
 

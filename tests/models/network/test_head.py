@@ -72,16 +72,14 @@ def test_the_layers_activation_gives_the_networks_logits(architecture: str, laye
 
 
 @pytest.mark.parametrize(("architecture", "layer"), LAYERS)
-def test_another_activation_gives_what_the_whole_network_would(
-    architecture: str, layer: str
-) -> None:
+def test_another_activation_gives_the_whole_networks_logits(architecture: str, layer: str) -> None:
     """Against the whole network, in which a hook changes the layer's output."""
     network, image_BCHW = made(architecture)
     head = find_head(network, layer, image_BCHW)
     changed_BDhw = head.activation_BDhw * 0.5 + 0.1
 
     def change(_: nn.Module, __: object, output: Tensor) -> Tensor:
-        return head.grid.lay_back(changed_BDhw, output)
+        return head.grid.replace_cells(changed_BDhw, output)
 
     handle = network.get_submodule(layer).register_forward_hook(change)
     with torch.no_grad():
@@ -160,7 +158,7 @@ class Beside(TinyNet):
         return logits_BK
 
 
-def seeded(kind: type[TinyNet]) -> TinyNet:
+def build_seeded(kind: type[TinyNet]) -> TinyNet:
     network = kind()
     network.load_state_dict(tiny_net().state_dict())
     return network.eval()
@@ -169,7 +167,7 @@ def seeded(kind: type[TinyNet]) -> TinyNet:
 @pytest.mark.parametrize("kind", [Shared, Twice, Sized])
 @pytest.mark.parametrize("count", [1, 3])
 def test_networks_of_all_kinds(kind: type[TinyNet], count: int) -> None:
-    network, image_BCHW = seeded(kind), random_images(count, 16)
+    network, image_BCHW = build_seeded(kind), random_images(count, 16)
     head = head_of(network, grid_of(network, "last", image_BCHW), image_BCHW, copies=2)
     with torch.no_grad():
         expected_NK = network(image_BCHW.clone()).repeat(2, 1)
@@ -180,7 +178,7 @@ def test_networks_of_all_kinds(kind: type[TinyNet], count: int) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_signal_beside_the_layer_is_refused(count: int) -> None:
     with pytest.raises(UserError, match="goes around layer 'last'"):
-        find_head(seeded(Beside), "last", random_images(count, 16))
+        find_head(build_seeded(Beside), "last", random_images(count, 16))
 
 
 def test_a_picture_that_gives_nan_does_not_refuse_the_others() -> None:
@@ -212,7 +210,7 @@ class Failing(nn.Module):
         return x_BDhw
 
 
-def test_all_is_restored_after_an_exception() -> None:
+def test_the_network_is_restored_after_an_exception() -> None:
     network, image_BCHW = tiny_net(), random_images(2, 16)
     failing = Failing()
     setattr(network, "dropout", failing)  # noqa: B010 - of another type than TinyNet's

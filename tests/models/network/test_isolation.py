@@ -1,4 +1,4 @@
-"""Somebody else's method leaves no trace in the network, and draws the same numbers each time."""
+"""Third-party methods leave no trace in the network, and draw the same numbers each time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from models.network.isolation import seeded, untouched
+from models.network.isolation import fixed_seed, restoring
 from tests.support.networks import tiny_net
 
 
 def test_hooks_attributes_modes_and_exchanged_weights_are_undone_also_after_an_exception() -> None:
     network = tiny_net()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with pytest.raises(ZeroDivisionError), untouched(network):
+    with pytest.raises(ZeroDivisionError), restoring(network):
         network.relu.register_forward_hook(lambda *_: None)
         network.kept = torch.zeros(3)
         network.train()
@@ -30,7 +30,7 @@ def test_hooks_attributes_modes_and_exchanged_weights_are_undone_also_after_an_e
     assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
 
 
-def drawn() -> tuple[float, float, float]:
+def draw() -> tuple[float, float, float]:
     return random.random(), float(np.random.random()), float(torch.rand(()))
 
 
@@ -38,14 +38,14 @@ def test_random_numbers_are_the_same_inside_and_go_on_as_before_outside() -> Non
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
-    expected = [drawn(), drawn()]
+    expected = [draw(), draw()]
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)
-    outside, inside = [drawn()], []
+    outside, inside = [draw()], []
     for _ in range(2):
-        with seeded(torch.device("cpu")):
-            inside.append(drawn())
-    outside.append(drawn())
+        with fixed_seed(torch.device("cpu")):
+            inside.append(draw())
+    outside.append(draw())
     assert outside == expected
     assert inside[0] == inside[1]

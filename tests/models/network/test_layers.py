@@ -114,14 +114,14 @@ def test_the_last_layer_whose_cells_are_read_is_found_in_timm(name: str) -> None
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
-def test_the_grid_of_the_layer_that_was_found_is_found_again(name: str) -> None:
+def test_the_found_layers_grid_is_the_same_by_name(name: str) -> None:
     network, image_BCHW = tiny_transformer(name), torch.zeros(1, 3, 32, 32)
     grid = find_grid(network, image_BCHW)
     assert grid_of(network, grid.layer, image_BCHW) == grid
 
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMERS if name != "swin_v2"])
-def test_cells_lie_where_they_say(name: str) -> None:
+def test_cells_are_where_the_grid_says(name: str) -> None:
     """A change of the picture under one cell changes that cell most."""
     network, image_BCHW = tiny_transformer(name), random_images(1, 32)
     grid = find_grid(network, image_BCHW)
@@ -135,7 +135,7 @@ def test_cells_lie_where_they_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
-def test_what_only_a_normalisation_reads_has_no_product_with_its_gradient(scale: float) -> None:
+def test_input_of_a_normalisation_times_its_gradient_is_zero(scale: float) -> None:
     """Why the block before the last attention is not the layer, but the normalisation after it."""
     network, image_BCHW = tiny_transformer("vit"), random_images(2, 32)
     with torch.no_grad():
@@ -157,7 +157,7 @@ def test_tokens_that_the_head_does_not_read_are_refused(layer: str) -> None:
         grid_of(tiny_transformer("vit"), layer, random_images(1, 32))
     assert str(caught.value) == (
         f"no gradient comes to the 4x4 cells of layer {layer!r}, "
-        "the logits follow from its other tokens alone: name an earlier --layer"
+        "the logits depend on its other tokens alone: name an earlier --layer"
     )
 
 
@@ -222,7 +222,7 @@ def test_a_network_without_a_convolution_is_refused() -> None:
         find_grid(network, random_images(1, 4))
 
 
-def test_finding_a_layer_leaves_no_hook_and_no_mode() -> None:
+def test_finding_a_layer_restores_hooks_and_modes() -> None:
     network = tiny_net().train()
     find_grid(network, random_images(2, 16))
     assert all(module.training for module in network.modules())

@@ -13,8 +13,8 @@ from models.errors import UserError
 from models.methods.iba import iba
 from models.methods.settings import IbaSettings
 from models.network.capture import Capture, as_found, capture
+from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
-from models.network.question import Question
 from models.network.statistics import Moments
 from models.objectives import ibsgl
 from models.objectives.erm import Erm
@@ -184,7 +184,7 @@ def bottleneck_of(learner: Learner, batch: Batch) -> Tensor:
     with as_found(network):
         activation_BDhw = capture(network, grid, batch.image_BCHW).activation_BDhw
         statistics = Moments.of(activation_BDhw).statistics()
-        question = Question(
+        question = ExplainRequest(
             network, batch.image_BCHW, batch.target_B, grid=grid, statistics=statistics
         )
         map_Bhw = iba(question, IbaSettings())

@@ -16,7 +16,7 @@ from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from models.network.capture import capture
-from models.network.layers import grid_at
+from models.network.layers import cached_grid
 from models.network.statistics import LEAST_DEVIATION, Moments
 from tasks.attribution import layer_statistics
 from tasks.attribution.job import reader_of
@@ -72,7 +72,7 @@ def test_statistics_are_those_of_the_activations_of_all_drawn_images(
     assert (len(picture_NCHW), count_parts(run)) == (20, 3)
     image_NCHW = classifier.preprocessing.normalise(picture_NCHW)
     for layer in ("stage3", "stage2"):
-        grid = grid_at(classifier.network, layer, classifier.preprocessing.size)
+        grid = cached_grid(classifier.network, layer, classifier.preprocessing.size)
         expected = Moments.of(capture(classifier.network, grid, image_NCHW).activation_BDhw)
         torch.testing.assert_close(
             vars(read_statistics(job, layer)), vars(expected.statistics()), rtol=1e-3, atol=1e-4

@@ -81,7 +81,7 @@ def test_a_function_is_audited_by_methods_of_the_picture(
     [
         (FUNCTION, "grad_cam", "method grad_cam needs a layer with cells, and none was found"),
         (FUNCTION, "iba", "method iba needs a layer with cells, and none was found in the model"),
-        (FUNCTION, "full_grad", "method full_grad needs layers with a bias, and none is seen"),
+        (FUNCTION, "full_grad", "method full_grad needs layers with a bias, and none was"),
         (STEPS, "ibisa", "the logits do not follow from the picture by a gradient: choose"),
         (STEPS, "saliency", "the logits do not follow from the picture by a gradient: choose"),
     ],

@@ -13,10 +13,10 @@ from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.classifier import load_classifier
 from models.classifier.settings import ModelSettings
 from models.map_quality import localisation, sanity
-from models.map_quality.faithfulness import find_ends, measure
+from models.map_quality.faithfulness import find_endpoints, measure
 from models.methods.maps import explain
 from models.methods.registry import find_method
-from models.network.question import Question
+from models.network.explain_request import ExplainRequest
 from tasks import schema
 from tasks.attribution.job import reader_of
 from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
@@ -37,13 +37,13 @@ Found = tuple[RunFolder, CostSummary]
 
 @pytest.fixture(scope="module")
 def found(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    asked = AuditRequest(
+    request = AuditRequest(
         DataSettings(path=str(benchmark_folder), split="test", sample=IMAGES),
         AttributionSettings(methods=METHODS, shard_size=SHARD),
         comparison=ComparisonSettings(tested=10),
     )
     folder = tmp_path_factory.mktemp("contest") / "run"
-    return attribute_in_process(folder, ModelSettings(address=str(bundle)), asked)
+    return attribute_in_process(folder, ModelSettings(address=str(bundle)), request)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +87,9 @@ def test_merits_and_trials_are_those_of_the_map_made_alone(
     image_BCHW = classifier.preprocessing.normalise(picture_BCHW)
     with torch.no_grad():
         target_B = classifier.network(image_BCHW).argmax(1)
-    asked = Question(classifier.network, image_BCHW, target_B, grid=classifier.grid)
-    map_Bhw = explain(find_method(name), asked)
-    faithful = measure(asked, map_Bhw.abs(), find_ends(asked))
+    request = ExplainRequest(classifier.network, image_BCHW, target_B, grid=classifier.grid)
+    map_Bhw = explain(find_method(name), request)
+    faithful = measure(request, map_Bhw.abs(), find_endpoints(request))
     for column in schema.MERITS.names[3:]:
         stored = merits[column].to_numpy().astype(np.float32)
         np.testing.assert_allclose(stored, getattr(faithful, column).numpy(), atol=0.02)
@@ -97,7 +97,7 @@ def test_merits_and_trials_are_those_of_the_map_made_alone(
     top_B = localisation.top_k(map_Bhw.abs(), mask_BHW).numpy()
     np.testing.assert_allclose(merits["top_k"].to_numpy().astype(float), top_B, atol=0.02)
     forgetful = sanity.randomise(classifier.network, "whole", 0)
-    again = Question(forgetful, image_BCHW, target_B, grid=classifier.grid)
+    again = ExplainRequest(forgetful, image_BCHW, target_B, grid=classifier.grid)
     alike_B = sanity.rank_correlation(map_Bhw, explain(find_method(name), again)).numpy()
     np.testing.assert_allclose(trials["whole"].to_numpy().astype(float), alike_B, atol=0.02)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.addresses import write_whole
+from models.addresses import write_atomically
 from models.classifier.preprocessing import Preprocessing
 from models.errors import RunFolderError
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, start_run, write_part
@@ -68,7 +68,7 @@ def test_a_truncated_part_is_never_finished(
 def test_a_broken_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), write_whole(path) as file:
+    with pytest.raises(ZeroDivisionError), write_atomically(path) as file:
         file.write(b"half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
