@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from reports import group_tables
 from reports.evidence_section import evidence_parts
-from reports.example_sentences import why
+from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
 from reports.heatmaps import fit, overlay
 from reports.rendering import environment, png_address, thumbnail_address
@@ -65,13 +65,13 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             most_duplicates=DUPLICATES,
             level=group_tables.LEVEL,
             stands_out=group_tables.stands_out,
-            apart=_apart,
-            **({} if summary.moved is None else _moved(summary.moved)),
+            apart=_are_apart,
+            **({} if summary.moved is None else _change_tables(summary.moved)),
         )
     )
 
 
-def _moved(moved: Comparison) -> dict[str, Any]:
+def _change_tables(moved: Comparison) -> dict[str, Any]:
     classes = [it for it in moved.classes if it.moved][: group_tables.MOST]
     return {
         "moved_figures": change_table(("", rows_of(moved.figures))),
@@ -95,7 +95,7 @@ def _card(example: Example) -> Card:
         width,
         height,
         outlined=example.mask_HW is not None,
-        why=why(example),
+        why=explain_changes(example),
         changes=tuple(map(_thumbnail, example.changes)),
     )
 
@@ -104,7 +104,7 @@ def _thumbnail(change: ChangedPicture) -> Thumbnail:
     return Thumbnail(change, thumbnail_address(change.picture_HW3))
 
 
-def _apart(one: Rate, other: Rate) -> bool:
+def _are_apart(one: Rate, other: Rate) -> bool:
     """Do the two intervals leave a gap?"""
     ends = (one.low, one.high, other.low, other.high)
     if any(end is None for end in ends):

@@ -23,7 +23,7 @@ SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # where an axis of rates may end
 CHANGES = (0.02, *SCALES, 2.0)  # where an axis of changes may end, on both sides of 0
 
 
-def scale_of(rates: Sequence[Rate]) -> float:
+def rate_axis_end(rates: Sequence[Rate]) -> float:
     """The smallest axis that holds every interval."""
     highest = max((rate.high or 0.0 for rate in rates), default=0.0)
     return next((end for end in SCALES if highest <= end), 1.0)
@@ -71,7 +71,7 @@ def rate_axis(end: float) -> Markup:
     return _svg("rate-axis", AXIS, "Scale", description, Markup().join(ticks))
 
 
-def end_of(changes: Sequence[tuple[float, float, float]]) -> float:
+def change_axis_end(changes: Sequence[tuple[float, float, float]]) -> float:
     """The shortest axis that holds every interval, each with its change in the middle."""
     furthest = max((max(abs(low), abs(high)) for low, _, high in changes), default=0.0)
     return next((end for end in CHANGES if furthest <= end), CHANGES[-1])
@@ -112,7 +112,7 @@ def flag_strip(flags: Mapping[str, Rate]) -> Markup:
 
 def lift_histogram(histogram: Histogram, name: str) -> Markup:
     """Counts by lift, with the line of chance at 1."""
-    edges = _finite(histogram.edges)
+    edges = _finite_edges(histogram.edges)
     start, end = edges[0], edges[-1]
     tallest = max(histogram.counts, default=0) or 1
     bars = Markup().join(
@@ -158,7 +158,7 @@ def _lift_ticks(start: float, end: float) -> Markup:
     return Markup().join(ticks)
 
 
-def _finite(edges: Sequence[float]) -> list[float]:
+def _finite_edges(edges: Sequence[float]) -> list[float]:
     """An open last bin is drawn as wide as the one before."""
     if math.isinf(edges[-1]):
         return [*edges[:-1], 2 * edges[-2] - edges[-3] if len(edges) > 2 else edges[-2] + 1]

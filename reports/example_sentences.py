@@ -9,13 +9,13 @@ from statistics import fmean
 
 from markupsafe import Markup
 
-from reports.formatting import roughly, short, visible
+from reports.formatting import rounded_percent, short, visible
 from tasks.schema import ChangedPicture, Example
 
 NAMED = 2  # classes that a prediction became
 
 
-def why(example: Example) -> Markup:
+def explain_changes(example: Example) -> Markup:
     """Predicted as what, what other backgrounds leave of it, and what is left without the object.
 
     Empty for a picture that was not changed.
@@ -23,36 +23,36 @@ def why(example: Example) -> Markup:
     if not example.changes:
         return Markup()
     start = Markup("Predicted {} with {}").format(
-        name_change(example.prediction), roughly(example.confidence)
+        isolate_name(example.prediction), rounded_percent(example.confidence)
     )
     others = [it for it in example.changes if it.change == "exchanged" and not it.same_class]
     removed = next((it for it in example.changes if it.change == "object_removed"), None)
-    exchanged = _exchanged(example, others) if others else Markup()
-    return start + exchanged + (_without(example, removed) if removed else Markup()) + "."
+    exchanged = _describe_exchanges(example, others) if others else Markup()
+    return start + exchanged + (_describe_removal(example, removed) if removed else Markup()) + "."
 
 
-def breakable(text: str, longest: int = 48) -> Markup:
+def breakable_name(text: str, longest: int = 48) -> Markup:
     """A method's name for narrow places: lines may end where its parts do."""
     parts = re.split(r"(?<=[_:=,.+-])(?=[^_:=,.+-])", short(visible(text), longest))
     shown = Markup("<wbr>").join(parts) if text.strip() else "(empty)"
     return Markup('<bdi class="name">{}</bdi>').format(shown)
 
 
-def name_change(text: str, longest: int = 40) -> Markup:
+def isolate_name(text: str, longest: int = 40) -> Markup:
     """A user's word inside of ours: escaped, and its direction of writing turns nothing around."""
     shown = short(visible(text), longest) if text.strip() else "(empty)"
     return Markup('<bdi class="name">{}</bdi>').format(shown)
 
 
-def _exchanged(example: Example, others: Sequence[ChangedPicture]) -> Markup:
+def _describe_exchanges(example: Example, others: Sequence[ChangedPicture]) -> Markup:
     kept = fmean(it.probability for it in others)
     several = len(others) > 1
     return Markup("; on {} it {} {}{} and {}").format(
         _backgrounds(example, others),
         "keeps" if kept < example.confidence else "has",
-        roughly(kept),
+        rounded_percent(kept),
         " on average" if several else "",
-        _became(example, others),
+        _describe_prediction(example, others),
     )
 
 
@@ -64,31 +64,35 @@ def _backgrounds(example: Example, others: Sequence[ChangedPicture]) -> str:
     return "a background of another class" if of_classes else "another background"
 
 
-def _became(example: Example, others: Sequence[ChangedPicture]) -> Markup:
+def _describe_prediction(example: Example, others: Sequence[ChangedPicture]) -> Markup:
     """`becomes balloon or cactus on 2 of 3`, the most frequent first."""
     found = Counter(it.prediction for it in others if it.prediction != example.prediction)
     if not found:
-        return Markup("stays ") + name_change(example.prediction) + _of(len(others), len(others))
-    names = [name_change(name) for name, _ in found.most_common(NAMED)]
+        return (
+            Markup("stays ")
+            + isolate_name(example.prediction)
+            + _on_how_many(len(others), len(others))
+        )
+    names = [isolate_name(name) for name, _ in found.most_common(NAMED)]
     if len(found) > NAMED:
         last, joint = Markup(" or another class"), Markup(", ")
     else:
         last, joint = Markup(), Markup(" or ")
-    return Markup("becomes ") + joint.join(names) + last + _of(found.total(), len(others))
+    return Markup("becomes ") + joint.join(names) + last + _on_how_many(found.total(), len(others))
 
 
-def _of(count: int, of: int) -> str:
+def _on_how_many(count: int, of: int) -> str:
     """`on 2 of 3`, `on all 3`, and nothing where there was one alone."""
     if of == 1:
         return ""
     return f" on all {of}" if count == of else f" on {count} of {of}"
 
 
-def _without(example: Example, removed: ChangedPicture) -> Markup:
+def _describe_removal(example: Example, removed: ChangedPicture) -> Markup:
     """That most of the confidence, or more than all of it, needs no object is the surprise."""
     kept = removed.probability
     surprise = "still " if kept >= example.confidence / 2 else ""
     if kept > example.confidence:
         surprise = "even "
     words = Markup(", while without the object it {}has {}")
-    return words.format(surprise, roughly(kept))
+    return words.format(surprise, rounded_percent(kept))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.charts import change_axis, change_bar, end_of
+from reports.charts import change_axis, change_axis_end, change_bar
 from tasks.schema import FIGURES, Figure, Move, PairedFigure
 
 
@@ -56,16 +56,18 @@ class ChangeTable:
 
 def rows_of(changes: Iterable[Move | PairedFigure]) -> list[ChangeRow]:
     """The changes since the last run, or between two models, in their order."""
-    return [_of_run(it) if isinstance(it, Move) else _of_models(it) for it in changes]
+    return [_row_of_runs(it) if isinstance(it, Move) else _row_of_models(it) for it in changes]
 
 
 def change_table(*groups: tuple[str, Sequence[ChangeRow]]) -> ChangeTable:
     """Of groups with a heading each."""
     drawn = [row.change for _, rows in groups for row in rows if row.figure.unit.is_bounded]
-    return ChangeTable([(heading, rows) for heading, rows in groups if rows], end_of(drawn))
+    return ChangeTable(
+        [(heading, rows) for heading, rows in groups if rows], change_axis_end(drawn)
+    )
 
 
-def _of_run(it: Move) -> ChangeRow:
+def _row_of_runs(it: Move) -> ChangeRow:
     return ChangeRow(
         FIGURES[it.figure],
         it.name,
@@ -77,7 +79,7 @@ def _of_run(it: Move) -> ChangeRow:
     )
 
 
-def _of_models(it: PairedFigure) -> ChangeRow:
+def _row_of_models(it: PairedFigure) -> ChangeRow:
     return ChangeRow(
         FIGURES[it.figure],
         it.name,

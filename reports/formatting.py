@@ -14,7 +14,7 @@ from tasks.schema.units import decimal, percent, points
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def roughly(value: float) -> str:
+def rounded_percent(value: float) -> str:
     """A share inside of a sentence: `93%`."""
     if 0 < value < 0.005:
         return "under 1%"

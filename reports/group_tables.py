@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.charts import scale_of
+from reports.charts import rate_axis_end
 from tasks.schema import GroupSummary
 
 MOST = 30  # rows a table; a model with 1,000 classes stays readable
@@ -29,16 +29,16 @@ class GroupTable:
 
 def flagged_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
     """Groups with a decided image: first those that are surely flagged more than the null."""
-    rows = ranked(groups)[:MOST]
+    rows = rank_groups(groups)[:MOST]
     drawn = [rate for row in rows for rate in (row.flagged, row.null)]
-    return GroupTable(title, tuple(rows), len(groups) - len(rows), scale_of(drawn))
+    return GroupTable(title, tuple(rows), len(groups) - len(rows), rate_axis_end(drawn))
 
 
 def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
     """Groups with a labelled image: first those that are surely often wrong."""
     known = [group for group in groups if group.accuracy.of]
     rows = sorted(known, key=lambda group: group.accuracy.high or 0.0)[:MOST]
-    end = scale_of([row.accuracy for row in rows])
+    end = rate_axis_end([row.accuracy for row in rows])
     return GroupTable(title, tuple(rows), len(groups) - len(rows), end)
 
 
@@ -49,9 +49,9 @@ def column_tables(by_column: Mapping[str, Sequence[GroupSummary]]) -> list[Group
     return sorted(shown, key=lambda table: table.marked == 0)
 
 
-def ranked(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
+def rank_groups(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
     """Groups with a decided image; one flagged image of one does not lead the list."""
-    return sorted((group for group in groups if group.flagged.of), key=_surely, reverse=True)
+    return sorted((group for group in groups if group.flagged.of), key=_certainty, reverse=True)
 
 
 def stands_out(group: GroupSummary) -> bool:
@@ -61,6 +61,6 @@ def stands_out(group: GroupSummary) -> bool:
     return group.q <= LEVEL and group.excess.low > 0
 
 
-def _surely(group: GroupSummary) -> tuple[bool, float, float]:
+def _certainty(group: GroupSummary) -> tuple[bool, float, float]:
     least = -1.0 if group.excess is None else group.excess.low
     return stands_out(group), least, group.flagged.low or 0.0

@@ -40,7 +40,7 @@ class MethodStanding:
         return " ".join(("mark", *(state for state in states if getattr(self, state))))
 
 
-def standing(method: MethodFigures, recommended: str | None) -> MethodStanding:
+def standing_of(method: MethodFigures, recommended: str | None) -> MethodStanding:
     return MethodStanding(
         recommended=method.method == recommended,
         failing=method.sane is False,
@@ -65,7 +65,7 @@ def points(summary: MethodsSummary) -> list[Point]:
     return [
         Point(
             method.method,
-            standing(method, summary.recommended),
+            standing_of(method, summary.recommended),
             cost,
             method.cost.times_forward is None,
             faithfulness,
@@ -83,9 +83,9 @@ def scatter(shown: Sequence[Point]) -> Markup:
     anchors = _anchors(shown, frame)
     named = [(anchor, _width(point)) for anchor, point in zip(anchors, shown, strict=True)]
     marks = [
-        _method(*drawn)
+        _draw_method(*drawn)
         for drawn in sorted(
-            zip(shown, anchors, place_labels(named, HEIGHT), strict=True), key=_last
+            zip(shown, anchors, place_labels(named, HEIGHT), strict=True), key=_drawing_order
         )
     ]
     return Markup(
@@ -94,12 +94,12 @@ def scatter(shown: Sequence[Point]) -> Markup:
     ).format(
         HEIGHT + 46,
         "; ".join(_describe(point) for point in shown),
-        Markup().join((*_down(frame), *_across(frame))),
+        Markup().join((*_horizontal_lines(frame), *_vertical_lines(frame))),
         Markup().join(marks),
     )
 
 
-def sample(state: str) -> Markup:
+def legend_mark(state: str) -> Markup:
     """The mark of one state, for the legend."""
     names = ("recommended", "failing", "untested", "dominated")
     shown = MethodStanding(**{name: name == state for name in names})
@@ -197,13 +197,13 @@ def _describe(point: Point) -> str:
     )
 
 
-def _last(drawn: tuple[Point, Anchor, Label]) -> tuple[bool, bool]:
+def _drawing_order(drawn: tuple[Point, Anchor, Label]) -> tuple[bool, bool]:
     """The recommended one is drawn over the others, dominated ones under them."""
     state = drawn[0].standing
     return state.recommended, not state.dominated
 
 
-def _method(point: Point, anchor: Anchor, label: Label) -> Markup:
+def _draw_method(point: Point, anchor: Anchor, label: Label) -> Markup:
     return Markup(
         '<svg class="method" x="{:.2f}%" overflow="visible"><g class="{}">'
         "<title>{}</title>{}{}"
@@ -217,7 +217,7 @@ def _method(point: Point, anchor: Anchor, label: Label) -> Markup:
         anchor.shift,
         anchor.y,
         _symbol(point.standing),
-        _word(label, _name(point)),
+        _name_text(label, _name(point)),
     )
 
 
@@ -250,13 +250,13 @@ def _leader(anchor: Anchor, label: Label) -> Markup:
     return Markup(line).format(anchor.shift, anchor.y, end, label.y)
 
 
-def _word(label: Label, name: str) -> Markup:
+def _name_text(label: Label, name: str) -> Markup:
     return Markup('<text x="{:g}" y="{:.1f}" text-anchor="{}">{}</text>').format(
         label.x, label.y + 4, label.side, name
     )
 
 
-def _down(frame: _Frame) -> Iterator[Markup]:
+def _horizontal_lines(frame: _Frame) -> Iterator[Markup]:
     """The lines of faithfulness with their values left of the plot."""
     line = Markup('<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>')
     word = Markup('<text class="tick" x="0" dx="-8" y="{:.1f}" text-anchor="end">{}</text>')
@@ -267,7 +267,7 @@ def _down(frame: _Frame) -> Iterator[Markup]:
         yield line.format(frame.y(value)) + word.format(frame.y(value) + 4, shown)
 
 
-def _across(frame: _Frame) -> Iterator[Markup]:
+def _vertical_lines(frame: _Frame) -> Iterator[Markup]:
     """The lines of cost with their values below."""
     line = Markup('<line class="grid" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="{1}"/>')
     word = Markup('<text class="tick" x="{:.2f}%" y="{}" text-anchor="middle">{}</text>')

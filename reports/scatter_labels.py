@@ -41,16 +41,16 @@ class Label:
 def place_labels(named: Sequence[tuple[Anchor, float]], height: float) -> list[Label]:
     """The best place for each name of such a width, one after the other from the top."""
     order = sorted(range(len(named)), key=lambda index: named[index][0].y)
-    ground = [_Ground(width, [anchor for anchor, _ in named]) for width in WIDTHS]
+    ground = [_Plot(width, [anchor for anchor, _ in named]) for width in WIDTHS]
     found: dict[int, Label] = {}
     for index in order:
-        found[index] = _best(index, named[index][1], ground, height)
+        found[index] = _best_label(index, named[index][1], ground, height)
         for covered in ground:
             covered.names.append(covered.box(index, found[index]))
     return [found[index] for index in range(len(named))]
 
 
-class _Ground:
+class _Plot:
     """What lies where in a plot of one width."""
 
     def __init__(self, width: float, anchors: Sequence[Anchor]) -> None:
@@ -73,16 +73,16 @@ class _Ground:
         whiskers = (it for other, it in enumerate(self.whiskers) if other != index)
         return (
             400 * outside
-            + 40 * sum(_shared(box, name) for name in self.names)
-            + 4 * sum(_shared(box, mark) for mark in self.marks)
-            + 3 * sum(_shared(box, whisker) for whisker in whiskers)
+            + 40 * sum(_overlap_area(box, name) for name in self.names)
+            + 4 * sum(_overlap_area(box, mark) for mark in self.marks)
+            + 3 * sum(_overlap_area(box, whisker) for whisker in whiskers)
         )
 
 
-def _best(index: int, width: float, ground: Sequence[_Ground], height: float) -> Label:
+def _best_label(index: int, width: float, ground: Sequence[_Plot], height: float) -> Label:
     """Nearer places are tried first, until none further away can be better."""
     best, least = None, float("inf")
-    for label in _places(ground[0], index, width):
+    for label in _candidates(ground[0], index, width):
         far = FAR * abs(label.y - _middle(ground[0].marks[index]))
         if far >= least or far > FAR * height:
             break
@@ -94,7 +94,7 @@ def _best(index: int, width: float, ground: Sequence[_Ground], height: float) ->
     return best
 
 
-def _places(ground: _Ground, index: int, width: float) -> Iterator[Label]:
+def _candidates(ground: _Plot, index: int, width: float) -> Iterator[Label]:
     """Ever further away, without an end."""
     mark = ground.marks[index]
     shift = mark[0] + MARK - ground.x[index]
@@ -110,7 +110,7 @@ def _middle(box: Box) -> float:
     return (box[1] + box[3]) / 2
 
 
-def _shared(one: Box, other: Box) -> float:
+def _overlap_area(one: Box, other: Box) -> float:
     """Area that both cover."""
     across = min(one[2], other[2]) - max(one[0], other[0])
     down = min(one[3], other[3]) - max(one[1], other[1])

@@ -10,7 +10,7 @@ from tasks.attribution.batch import UNANSWERED
 from tasks.compare.paired_images import read_alone, read_pair
 from tasks.compare.two_models import audited_model
 from tasks.gate.policy import Policy
-from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
+from tasks.gate.rules import Evidence, apply_policy, passes, verdict_of
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
 from tasks.runs.stages import FAILURES, PREDICTIONS
@@ -23,7 +23,7 @@ def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) 
     """The policy's verdict on a candidate, `compared` says with whom; nobody is promoted yet."""
     summary = candidate.summary()
     evidence = _evidence(candidate, champion)
-    rulings = rule_on(policy, evidence)
+    rulings = apply_policy(policy, evidence)
     unanswered = _count_unanswered(candidate)
     return GateResult(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -24,7 +24,11 @@ RENAMED = {
     "gap": "write exchange_gap (accuracy - accuracy_exchanged); class_gap is the audit's own, of "
     "backgrounds within and across classes"
 }
-BAD: dict[str, Status] = {"broken": "fail", "undecided": "undecided", "not computed": "missing"}
+NOT_KEPT: dict[str, Status] = {
+    "broken": "fail",
+    "undecided": "undecided",
+    "not computed": "missing",
+}
 
 
 class Rule(BaseModel):
@@ -141,7 +145,9 @@ class Rule(BaseModel):
     @property
     def consequences(self) -> str:
         """What the figure is, and what a rule does that is not kept or cannot be judged."""
-        effects = ", ".join(f"{words}: {self.effect_of(status)}" for words, status in BAD.items())
+        effects = ", ".join(
+            f"{words}: {self.effect_of(status)}" for words, status in NOT_KEPT.items()
+        )
         return f"{self.definition.words}; {effects}"
 
     def effect_of(self, status: Status) -> Effect:
@@ -203,7 +209,7 @@ def read_policy(address: str) -> Policy:
     try:
         rules = Rules.model_validate(values).rule
     except ValidationError as error:
-        raise UserError(_describe(error, address, lines)) from error
+        raise UserError(_describe_error(error, address, lines)) from error
     _refuse_contradictions(rules, address, lines)
     if all(rule.warn for rule in rules):
         raise UserError(
@@ -239,7 +245,7 @@ class Lines:
         return first + 1
 
 
-def _describe(error: ValidationError, address: str, lines: Lines) -> str:
+def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
     """The first problem in one line: where, what was found, and the nearest known key."""
     found = error.errors()
     unknown = (it for it in found if it["type"] == "extra_forbidden")  # why another is missing
@@ -276,12 +282,12 @@ def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) 
                 continue
             if one.lowest > other.highest:  # type: ignore[operator]
                 raise UserError(
-                    f"policy {address}: {_named(first, lines)} asks for at least {one.lowest:g} of "
-                    f"{one.subject} and {_named(second, lines)} for at most {other.highest:g}: "
-                    "nothing keeps both"
+                    f"policy {address}: {_name_rule(first, lines)} asks for at least "
+                    f"{one.lowest:g} of {one.subject} and {_name_rule(second, lines)} for at most "
+                    f"{other.highest:g}: nothing keeps both"
                 )
 
 
-def _named(number: int, lines: Lines) -> str:
+def _name_rule(number: int, lines: Lines) -> str:
     line = lines.of(number)
     return f"rule {number + 1}" + (f" (line {line})" if line is not None else "")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from models.errors import list_names
-from tasks.compare.figures import FigureQuery, FigureValue, Found, compute_figure, widen
+from tasks.compare.figures import FigureQuery, FigureResult, FigureValue, compute_figure, widen
 from tasks.compare.paired_images import PairedImages
 from tasks.gate.policy import Policy, Rule
 from tasks.intervals.many_comparisons import simultaneous_confidence
@@ -32,7 +32,7 @@ class Evidence:
     classes: Sequence[str]  # of the model
 
 
-def rule_on(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
+def apply_policy(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
     """Each rule of the policy, in its order."""
     return tuple(
         _ruling(rule, evidence, number + 1, line)
@@ -66,7 +66,7 @@ def verdict_of(rulings: Sequence[Ruling]) -> str:
     return f"Passed {effects.count('pass')} of {len(rulings)} rules{others}."
 
 
-def status_of(rule: Rule, found: Found) -> Status:
+def status_of(rule: Rule, found: FigureResult) -> Status:
     """Where the interval lies."""
     if not isinstance(found, FigureValue) or not all(
         map(math.isfinite, (found.value, found.low, found.high))
@@ -105,7 +105,7 @@ def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ru
 
 def _checks(rule: Rule, images: PairedImages, classes: Sequence[str]) -> Iterator[Check]:
     if rule.each is None:
-        yield check_of(rule, None, _find(rule, images))
+        yield check_of(rule, None, _compute(rule, images))
         return
     label_N = images.label_N
     labels = {label for label in label_N if label is not None}
@@ -114,25 +114,27 @@ def _checks(rule: Rule, images: PairedImages, classes: Sequence[str]) -> Iterato
     small = [name for name in counts if name not in judged]
     surer = simultaneous_confidence(len(judged))
     for name in judged:
-        yield check_of(rule, name, _find(rule, images, name, surer))
+        yield check_of(rule, name, _compute(rule, images, name, surer))
     if not judged:
         yield _none_judged(rule, max(counts.values(), default=0))
     elif small:
         yield _too_small(rule, small)
 
 
-def _find(
+def _compute(
     rule: Rule, images: PairedImages, label: str | None = None, confidence: float = 0.95
-) -> Found:
+) -> FigureResult:
     query = FigureQuery(rule.figure, rule.method, label, rule.is_change, rule.images, confidence)
     found = compute_figure(images, query)
     return widen(found, query) if isinstance(found, FigureValue) else found
 
 
-def check_of(rule: Rule, name: str | None, found: Found) -> Check:
+def check_of(rule: Rule, name: str | None, found: FigureResult) -> Check:
     """One figure against the rule's limits."""
     status = status_of(rule, found)
-    check = _bare(status, rule.effect_of(status), _sentence(rule, name, found, status), name)
+    check = _check_without_figure(
+        status, rule.effect_of(status), _sentence(rule, name, found, status), name
+    )
     if not isinstance(found, FigureValue) or status == "missing":
         return check
     numbers = {
@@ -144,7 +146,7 @@ def check_of(rule: Rule, name: str | None, found: Found) -> Check:
     return check.model_copy(update=numbers)
 
 
-def _sentence(rule: Rule, name: str | None, found: Found, status: Status) -> str:
+def _sentence(rule: Rule, name: str | None, found: FigureResult, status: Status) -> str:
     subject = rule.subject if name is None else f"{rule.subject} of {name}"
     if not isinstance(found, FigureValue):
         return f"{subject} was not computed: {found.reason}"
@@ -167,7 +169,7 @@ def _none_judged(rule: Rule, most: int) -> Check:
     """No class has images enough."""
     status: Status = "undecided" if most else "missing"
     sentence = f"no class has {rule.images:,} images for {rule.subject}, the largest has {most:,}"
-    return _bare(status, rule.effect_of(status), sentence)
+    return _check_without_figure(status, rule.effect_of(status), sentence)
 
 
 def _too_small(rule: Rule, names: Sequence[str]) -> Check:
@@ -177,10 +179,12 @@ def _too_small(rule: Rule, names: Sequence[str]) -> Check:
         f"{len(names)} {noun} fewer than {rule.images:,} images and cannot be judged: "
         f"{list_names(names, NAMED)}"
     )
-    return _bare("pass", "pass", sentence)
+    return _check_without_figure("pass", "pass", sentence)
 
 
-def _bare(status: Status, effect: Effect, sentence: str, name: str | None = None) -> Check:
+def _check_without_figure(
+    status: Status, effect: Effect, sentence: str, name: str | None = None
+) -> Check:
     """Without a figure."""
     return Check(
         name=name,

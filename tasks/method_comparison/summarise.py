@@ -9,7 +9,7 @@ from itertools import islice
 from tasks import schema
 from tasks.attribution.shown_images import ShownImages, magnitudes, picture_of
 from tasks.method_comparison.figures import read_measurements
-from tasks.method_comparison.ranking import RULE, rank
+from tasks.method_comparison.ranking import RULE, rank_methods
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.runs.stages import PREDICTIONS, SANITY
@@ -24,7 +24,7 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
     run = open_run(run_folder.path)
     state, identity = run.state, run.state.identity
     methods = state.methods
-    ranking, rows = rank([read_measurements(run, method) for method in methods])
+    ranking, rows = rank_methods([read_measurements(run, method) for method in methods])
     summary = MethodsSummary(
         schema_version=schema.VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

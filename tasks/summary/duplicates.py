@@ -22,7 +22,7 @@ _EMPTY = schema.DUPLICATES.empty_table().select(COLUMNS)
 
 def write_duplicates(run: Run) -> schema.DuplicateSummary:
     """Write duplicates.parquet, pictures with several labels first, and return what it holds."""
-    copies = pa.concat_tables([_EMPTY, *_repeated(run)]).sort_by(
+    copies = pa.concat_tables([_EMPTY, *_read_repeated(run)]).sort_by(
         [("content_id", "ascending"), ("row_id", "ascending")]
     )
     each = copies.group_by("content_id").aggregate(
@@ -53,7 +53,7 @@ def _first(table: pa.Table) -> Iterator[tuple[schema.Copy, ...]]:
         )
 
 
-def _repeated(run: Run) -> Iterator[pa.Table]:
+def _read_repeated(run: Run) -> Iterator[pa.Table]:
     """The rows whose hash stands twice. Of all the others eight bytes are held, and no more."""
     hashes = [_hashes(part) for part in _parts(run, COLUMNS[:1])]
     values, counts = np.unique(np.concatenate([*hashes, _hashes(None)]), return_counts=True)

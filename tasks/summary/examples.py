@@ -33,7 +33,7 @@ SHOWN = 12
 def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     """The flagged images, strongest score first; without any flag, the least confident ones."""
     run = open_run(run_folder.path)
-    flags = _flagged(run_folder) or _least_confident(run_folder)
+    flags = _strongest_flags(run_folder) or _least_confident(run_folder)
     shown = ShownImages(run, list(flags))
     predicted, maps = shown.part_rows(PREDICTIONS), shown.maps(method)
     redrawing = _Redrawing.of(shown)
@@ -42,13 +42,13 @@ def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
         sample = shown.sample(row_id) if row_id in maps else None
         if sample is not None:
             changes = () if redrawing is None else redrawing.changes(sample)
-            answer = _Answer(flag, predicted[row_id], changes)
+            answer = _Record(flag, predicted[row_id], changes)
             examples.append(_example(sample, answer, maps[row_id]))
     return examples
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Record:
     """What the run's tables say of one image."""
 
     flag: dict[str, Any]
@@ -83,8 +83,8 @@ class _Redrawing:
         indices = [self.pool.row_ids.index(donor) for donor in row["donors"]]
         removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, indices)
         return (
-            _removed("object_removed", row, removed),
-            _removed("background_removed", row, alone),
+            _after_removal("object_removed", row, removed),
+            _after_removal("background_removed", row, alone),
             *(
                 self._exchanged(row, slot, index, picture_HW3)
                 for slot, (index, picture_HW3) in enumerate(zip(indices, on_donors, strict=True))
@@ -104,7 +104,7 @@ class _Redrawing:
                 for other_CHW in other_NCHW
             ),
         ]
-        return list(_shown(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
+        return list(_denormalise(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
 
     def _exchanged(
         self, row: dict[str, Any], slot: int, index: int, picture_HW3: Any
@@ -120,14 +120,14 @@ class _Redrawing:
         )
 
 
-def _removed(
+def _after_removal(
     change: Literal["object_removed", "background_removed"], row: dict[str, Any], picture_HW3: Any
 ) -> schema.ChangedPicture:
     prediction = row[f"{change}_prediction"]
     return schema.ChangedPicture(change, row[change], prediction, picture_HW3)
 
 
-def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
+def _denormalise(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Normalised pictures as uint8 again."""
     mean_C11, std_C11 = (
         torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
@@ -136,7 +136,7 @@ def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
     return picture_SCHW.round().clamp(0, 255).to(torch.uint8)
 
 
-def _flagged(run_folder: RunFolder) -> Rows:
+def _strongest_flags(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the highest score first."""
     flags = open_parquet(run_folder.flags)
     groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
@@ -170,7 +170,7 @@ def _first(
     return [] if first is None else first.to_pylist()
 
 
-def _example(sample: Sample, answer: _Answer, map_HW: Any) -> schema.Example:
+def _example(sample: Sample, answer: _Record, map_HW: Any) -> schema.Example:
     flag, predicted = answer.flag, answer.predicted
     return schema.Example(
         row_id=sample.row.row_id,

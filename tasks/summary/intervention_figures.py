@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
-from tasks.compare.paired_images import without_unsure
+from tasks.compare.paired_images import drop_unsure
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.worst_group import interval_of_worst
 from tasks.runs.reader import Run, join
@@ -28,7 +28,7 @@ FIGURES = (
 )
 
 
-def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
+def measure_interventions(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
     """The number of images that were intervened on, and every figure over them; estimates of the
     foreground that are less sure than `least` are left out."""
     votes = read_donor_predictions(run.folder)
@@ -36,7 +36,7 @@ def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
     shards = (
         []
         if votes is None
-        else [_of_shard(table, votes, index_of) for table in _tables(run, least)]
+        else [_figures_of_shard(table, votes, index_of) for table in _read_tables(run, least)]
     )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
     return len(value_NF), dict(zip(FIGURES, bootstrap_means(value_NF), strict=True))
@@ -56,17 +56,19 @@ def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
     return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates))
 
 
-def _tables(run: Run, least: float) -> Iterator[pa.Table]:
+def _read_tables(run: Run, least: float) -> Iterator[pa.Table]:
     """Interventions with label and prediction, shard by shard."""
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", *COLUMNS])
         interventions = run.part(INTERVENTIONS, shard)
         if predictions is not None and interventions is not None:
-            known = without_unsure(interventions, run.part(FOREGROUNDS, shard), least)
+            known = drop_unsure(interventions, run.part(FOREGROUNDS, shard), least)
             yield join(known, predictions)
 
 
-def _of_shard(table: pa.Table, votes: DonorPredictions, index_of: Mapping[str, int]) -> np.ndarray:
+def _figures_of_shard(
+    table: pa.Table, votes: DonorPredictions, index_of: Mapping[str, int]
+) -> np.ndarray:
     """(B, F) in the order of FIGURES; NaN where an image has no such figure.
 
     Accuracy is within and across labels; what the model does, by its prediction of the donor: that

@@ -16,7 +16,7 @@ import torch
 from tasks import schema
 from tasks.compare.paired_images import read_images
 from tasks.compare.since_last_run import compare_with_reused
-from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estimates
+from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.bootstrap import bootstrap_means
@@ -30,7 +30,7 @@ from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, read_table, write_text
 from tasks.summary.duplicates import write_duplicates
 from tasks.summary.groups import Groups, Tally
-from tasks.summary.intervention_figures import measure, worst_group
+from tasks.summary.intervention_figures import measure_interventions, worst_group
 
 MOST = 50  # values of a column that makes groups
 
@@ -120,7 +120,7 @@ def summarise(
         smallest_group=schema.ENOUGH,
         evidence=_evidence(run, groups.get(schema.GROUP_COLUMN, by_label)),
         figures=_figures(run),
-        methods=tuple(_method(run, method) for method in asked),
+        methods=tuple(_summarise_method(run, method) for method in asked),
         failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, asked)]),
         duplicates=write_duplicates(run),
         cost=cost,
@@ -156,7 +156,7 @@ def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.Evidenc
     """What the interventions say of all images; None where there were none."""
     if not run.folder.donors.is_file():
         return None
-    images, figures = measure(run, least_of(run))
+    images, figures = measure_interventions(run, least_confidence_of(run))
     donors = read_table(run.folder.donors, ["label"])
     return schema.EvidenceSummary(
         images=images,
@@ -211,7 +211,7 @@ def _model(state: RunState) -> schema.ModelSummary:
 def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     counts = _Counts()
     flags = open_parquet(run.folder.flags)
-    extra = _grouping(run)
+    extra = _grouping_columns(run)
     group = 0
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", "label", "prediction", "correct"])
@@ -226,12 +226,12 @@ def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     return counts
 
 
-def _grouping(run: Run) -> list[str]:
+def _grouping_columns(run: Run) -> list[str]:
     """The user's columns that make groups: of few values, and more than one."""
     columns = open_parquet(run.folder.catalog).schema_arrow
     ours = {*schema.CATALOG.names, "prediction", "correct"}
     plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
-    return [name for name in plain if name not in ours and 1 < _values(run, name) <= MOST]
+    return [name for name in plain if name not in ours and 1 < _count_values(run, name) <= MOST]
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -241,12 +241,12 @@ def _is_plain(kind: pa.DataType) -> bool:
     return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
-def _values(run: Run, column: str) -> int:
+def _count_values(run: Run, column: str) -> int:
     count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
     return count
 
 
-def _method(run: Run, method: str) -> schema.MethodSummary:
+def _summarise_method(run: Run, method: str) -> schema.MethodSummary:
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     lifts, shares, centred, pointing = Moments(), Moments(), Moments(), 0
     columns = ["area", "share", "lift", "pointing", "centred_lift"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reports.group_tables import COLUMNS, column_tables, ranked, stands_out
+from reports.group_tables import COLUMNS, column_tables, rank_groups, stands_out
 from tasks.schema import GroupSummary, wilson
 from tests.support.audit_summaries import (
     class_summary,
@@ -53,7 +53,13 @@ def test_what_stands_out_comes_first_and_is_marked() -> None:
     # Alone it would stand out; among so many groups it does not.
     chance = class_summary("owl", 60, 148).model_copy(update={"q": 0.07})
     groups = (alone, untested, doubtful, chance, certain)
-    assert [group.name for group in ranked(groups)] == ["tent", "owl", "bus", "kiln", alone.name]
+    assert [group.name for group in rank_groups(groups)] == [
+        "tent",
+        "owl",
+        "bus",
+        "kiln",
+        alone.name,
+    ]
     assert [group.name for group in groups if stands_out(group)] == ["tent"]
     page = read(summary(by_label=groups, by_prediction=(), by_column={}))
     rows = [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flows.cli.output.comparison import print_models
-from reports.charts import CHANGES, change_bar, end_of
+from reports.charts import CHANGES, change_axis_end, change_bar
 from reports.markdown import models_as_markdown
 from reports.models_page import CHANGED, headline, render_models
 from tasks.schema import CHANGE_KINDS, PairedFigure, PairedSummary, figures_of_images
@@ -122,9 +122,9 @@ def test_a_bar_goes_from_the_middle_to_the_change() -> None:
 
 
 def test_the_axis_holds_every_interval() -> None:
-    assert end_of([ends(paired_figure("accuracy", "worse"))]) == 0.1
-    assert end_of([ends(paired_figure("accuracy", "unchanged"))]) == 0.25
-    assert end_of([]) == CHANGES[0]
+    assert change_axis_end([ends(paired_figure("accuracy", "worse"))]) == 0.1
+    assert change_axis_end([ends(paired_figure("accuracy", "unchanged"))]) == 0.25
+    assert change_axis_end([]) == CHANGES[0]
 
 
 def ends(figure: PairedFigure) -> tuple[float, float, float]:
