@@ -132,7 +132,7 @@ class _Pictures:
         )
 
     def _exchange(self, image: schema.ChangedImage, sample: Sample) -> schema.PairedExchange | None:
-        """On a background that the models answer differently on, where there is one; None without an
+        """On a background that tells the models apart, where there is one; None without an
         exchange."""
         before, after = (rows.get(image.row_id) for rows in self.exchanges)
         if self.pool is None or sample.mask_HW is None or before is None or after is None:
@@ -152,7 +152,7 @@ class _Pictures:
 
 
 def _slot_that_differs(image: schema.ChangedImage, before: Any, after: Any) -> int | None:
-    """The first other-class background that flips only one of the models, else the first."""
+    """The first other-class background that flips only one model, else the first of all."""
     slots = list(_slots_of_other_classes(before, after))
     apart = (
         slot

@@ -1,4 +1,4 @@
-"""The results of each image, of one run or of two side by side; refuses runs that are no pair.
+"""The results of each image, of one run or of two side by side; refuses runs that are not a pair.
 
 Shapes: N images, B images and E exchanges of a shard, 2 is before and after.
 """
@@ -136,8 +136,9 @@ def check_pair(before: Run, after: Run) -> None:
     ]
     if differing:
         raise NotComparable(
-            f"{before.folder.path} and {after.folder.path} are no pair ({'; '.join(differing)}): "
-            "audit both models on the same data with the same settings and --donors of the first"
+            f"{before.folder.path} and {after.folder.path} are not a pair "
+            f"({'; '.join(differing)}): audit both models on the same data with the same settings, "
+            "--donors of one of them"
         )
 
 

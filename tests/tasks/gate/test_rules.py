@@ -274,7 +274,7 @@ def test_a_reason_names_figure_interval_images_and_limit(asked: Rule, words: str
 def test_too_few_images_decide_nothing() -> None:
     (ruling,) = apply_policy(policy(rule(at_least=0.0, images=IMAGES + 1)), EVIDENCE)
     assert (ruling.status, ruling.effect) == ("undecided", "fail")
-    assert ruling.reason.endswith("too few images to decide, 241 are asked for")
+    assert ruling.reason.endswith("too few images to decide, the rule needs 241")
     assert decides(rule(at_least=0.0, images=IMAGES)) == "pass"
 
 
@@ -433,7 +433,7 @@ def test_small_groups_are_never_the_worst() -> None:
     assert "ice, the lowest of 3 values of the column group" in small.reason
     (none,) = apply_policy(policy(rule("worst_group", at_least=0.3, images=200)), given)
     assert (none.status, none.effect) == ("undecided", "fail")
-    assert "too few images to decide, 200 are asked for" in none.reason
+    assert "too few images to decide, the rule needs 200" in none.reason
 
 
 def test_a_class_whose_figure_was_not_computed_is_missing_and_not_small() -> None:

@@ -48,8 +48,8 @@ def test_the_cheapest_within_the_interval_of_the_best_is_recommended() -> None:
     alike = method("grad_cam", seed=1, insertion_blur=0.70, seconds=0.01)
     worse = method("saliency", seed=2, insertion_blur=0.5, seconds=0.005, lift=3.0)
     ranking, _ = rank_methods([best, alike, worse])
-    assert ranking.chosen is not None
-    assert ranking.chosen.method == "grad_cam"
+    assert ranking.recommended is not None
+    assert ranking.recommended.method == "grad_cam"
     assert verdicts(best, alike, worse) == {
         "ibisa": "as faithful as the best, but dearer than the recommended one",
         "grad_cam": "recommended",
@@ -65,8 +65,8 @@ def test_a_map_that_stays_when_the_network_forgets_is_never_recommended() -> Non
     ranking, rows = rank_methods([edges, sound])
     assert [row.sane for row in rows] == [False, True]
     assert rows[0].verdict.startswith("its maps stay when half of the network forgets (rank corr")
-    assert ranking.chosen is not None
-    assert ranking.chosen.method == "grad_cam"
+    assert ranking.recommended is not None
+    assert ranking.recommended.method == "grad_cam"
     assert rank_methods([edges])[0].sentence().startswith("No method is recommended")
 
 
@@ -86,9 +86,9 @@ def test_without_trials_the_declared_passes_are_the_price() -> None:
     cam = of_columns("grad_cam", values(1) | untried)
     ranking, rows = rank_methods([sampled, cam])
     assert [row.sane for row in rows] == [None, None]
-    assert [rival.price for rival in ranking.rivals] == [500, 1]
-    assert ranking.chosen is not None
-    assert ranking.chosen.method == "grad_cam"
+    assert [method.price for method in ranking.methods] == [500, 1]
+    assert ranking.recommended is not None
+    assert ranking.recommended.method == "grad_cam"
     assert "forgets" not in ranking.sentence()
 
 
