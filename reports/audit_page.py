@@ -1,4 +1,4 @@
-"""A finished audit as one HTML file: no network, no script, every word of the user's escaped."""
+"""A finished audit as one HTML file: no network, no script, all user text escaped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DUPLICATES = 10  # pictures listed
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A changed picture as an address that carries its own bytes."""
+    """A changed picture with its data URL."""
 
     change: ChangedPicture
     picture: str
@@ -30,7 +30,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Card:
-    """An example with its images as addresses that carry their own bytes."""
+    """An example with the data URLs of its images."""
 
     example: Example
     picture: str
@@ -72,7 +72,7 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
 
 
 def _change_tables(moved: Comparison) -> dict[str, Any]:
-    classes = [it for it in moved.classes if it.moved][: group_tables.MOST]
+    classes = [move for move in moved.classes if move.moved][: group_tables.MOST]
     return {
         "moved_figures": change_table(("", rows_of(moved.figures))),
         "moved_classes": change_table(("", rows_of(classes))),
@@ -80,7 +80,7 @@ def _change_tables(moved: Comparison) -> dict[str, Any]:
 
 
 def _has_foreground(summary: Summary) -> bool:
-    """Is there any, annotated or estimated?"""
+    """Whether there is any foreground, annotated or estimated."""
     return summary.foreground.source != "none" or summary.foreground.estimates is not None
 
 
@@ -105,7 +105,7 @@ def _thumbnail(change: ChangedPicture) -> Thumbnail:
 
 
 def _are_apart(one: Rate, other: Rate) -> bool:
-    """Do the two intervals leave a gap?"""
+    """Whether the two intervals do not overlap."""
     ends = (one.low, one.high, other.low, other.high)
     if any(end is None for end in ends):
         return False

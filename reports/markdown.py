@@ -1,4 +1,4 @@
-"""Verdicts as Markdown for a pull request, of two models and of the gate; words are escaped."""
+"""Verdicts as Markdown for a pull request, of two models and of the gate; user text is escaped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from reports.formatting import visible
 from tasks.schema import FIGURES, PairedSummary
 from tasks.schema.gate import GateResult, Ruling
 
-PLAIN = frozenset(
-    " -./,:%+−–()'"
-)  # beside letters and digits: what Markdown gives no meaning inside
+PLAIN = frozenset(" -./,:%+−–()'")  # besides letters and digits, what Markdown leaves alone
 
 
 def models_as_markdown(paired: PairedSummary) -> str:
@@ -37,25 +35,25 @@ def models_as_markdown(paired: PairedSummary) -> str:
 
 
 def gate_as_markdown(result: GateResult) -> str:
-    """The verdict, a table of rules with what refuses first, and what became of the candidate."""
+    """The verdict, a table of rules with those that refuse first, and whether it was promoted."""
     lines = [
         f"**{gate_page.headline(result)}** {escape(result.sentence)} {escape(result.promotion)}",
         "",
         f"{escape(result.candidate.address)}, {gate_page.images_of(result)} of "
         f"{escape(result.data)}; {escape(result.compared)}.",
         "",
-        "| rule | asked | result | found |",
+        "| number | rule | result | reason |",
         "|---:|---|---|---|",
         *map(_rule_row, gate_page.worst_first(result)),
         "",
-        f"Policy {escape(result.policy)} ({result.policy_digest[:12]}); intervals are 95%, of "
-        "each class so wide that those of one rule hold together.",
+        f"Policy {escape(result.policy)} ({result.policy_digest[:12]}); intervals are 95%; those "
+        "of classes are wide enough for all of one rule to hold together.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:
-    """A user's words in Markdown: what could be markup stands as the number of its character."""
+    """User text in Markdown: what could be markup is written as a character reference."""
     return "".join(
         character if character.isalnum() or character in PLAIN else f"&#{ord(character)};"
         for character in visible(text)
@@ -68,14 +66,16 @@ def _title(figure: str, name: str | None) -> str:
 
 
 def _change_row(row: ChangeRow) -> str:
-    change = f"**{row.sentence}**" if row.is_sure else row.sentence
+    change = f"**{row.sentence}**" if row.is_clear else row.sentence
     return f"| {_title(row.figure.name, row.name)} | {row.before} | {row.after} | {change} |"
 
 
 def _after_table(paired: PairedSummary) -> Iterator[str]:
-    worse = [it for it in paired.classes if it.verdict == "worse"]
+    worse = [figure for figure in paired.classes if figure.verdict == "worse"]
     if worse:
-        classes = "; ".join(f"{_title(it.figure, it.name)} {it.sentence}" for it in worse)
+        classes = "; ".join(
+            f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse
+        )
         yield f"Classes: {classes}."
         yield ""
     changed = (f"{count:,} {kind.replace('_', ' ')}" for kind, count in paired.turns.items())

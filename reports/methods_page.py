@@ -1,4 +1,4 @@
-"""Attribution methods side by side as one HTML file: no network, no script, all words escaped."""
+"""Attribution methods side by side as one HTML file: no network, no script, user text escaped."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from reports.scatter import MethodStanding, legend_mark, points, scatter, standi
 from tasks.schema import Column, Figure, GalleryRow, MethodFigures, MethodsSummary
 from tasks.schema.figures import COST
 
-TABLES = (GROUPS[:1], GROUPS[1:2], GROUPS[2:])  # a table each: none is wider than a page
-ACROSS = 9  # most pictures in a line of the gallery
+TABLES = (GROUPS[:1], GROUPS[1:2], GROUPS[2:])  # by table, none wider than a page
+ACROSS = 9  # at most, pictures in a line of the gallery
 
 
 def render_methods(summary: MethodsSummary, gallery: Sequence[GalleryRow]) -> str:
-    """The page of a comparison. Methods and images stand in the order given."""
+    """The page of a comparison, with methods and images in the given order."""
     drawn = points(summary)
     return (
         environment()
@@ -33,9 +33,9 @@ def render_methods(summary: MethodsSummary, gallery: Sequence[GalleryRow]) -> st
             not_drawn=_not_drawn(summary, {point.name for point in drawn}),
             declared=[point.name for point in drawn if point.declared],
             legend=_legend(summary),
-            sample=legend_mark,
-            breakable=breakable_name,
-            bands=[_table(groups, summary) for groups in TABLES],
+            legend_mark=legend_mark,
+            breakable_name=breakable_name,
+            tables=[_table(groups, summary) for groups in TABLES],
             standings=[standing_of(method, summary.recommended) for method in summary.methods],
             groups=GROUPS,
             gallery=[_card(row) for row in gallery],
@@ -45,7 +45,7 @@ def render_methods(summary: MethodsSummary, gallery: Sequence[GalleryRow]) -> st
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of a method; low and high are missing where it has no interval."""
+    """A figure of a method; low and high are None where it has no interval."""
 
     value: float | None
     shown: str
@@ -65,10 +65,10 @@ class TableRow:
 
 @dataclass(frozen=True)
 class MethodTable:
-    """A table: groups of figures, a line a method."""
+    """Groups of figures, one row per method."""
 
     groups: tuple[Group, ...]
-    lines: tuple[TableRow, ...]
+    rows: tuple[TableRow, ...]
 
     @property
     def title(self) -> str:
@@ -77,7 +77,7 @@ class MethodTable:
 
 @dataclass(frozen=True)
 class MapPicture:
-    """A picture with its map, as an address that carries its own bytes; None: no map."""
+    """A map over its picture as a data URL; None: no map."""
 
     method: str
     address: str | None
@@ -86,7 +86,7 @@ class MapPicture:
 
 @dataclass(frozen=True)
 class Card:
-    """An image of the gallery."""
+    """An image of the gallery with the data URLs of its pictures."""
 
     row: GalleryRow
     picture: str
@@ -116,12 +116,12 @@ def _table(groups: tuple[Group, ...], summary: MethodsSummary) -> MethodTable:
 
 def _column(figure: Figure, methods: Sequence[MethodFigures]) -> list[Cell]:
     """The figure of each method, the best marked where they differ."""
-    found = [_cell(figure.name, method) for method in methods]
-    values = [cell.value for cell in found if cell.value is not None]
-    if len(set(values)) < 2 or figure.name in PASSES:  # passes are declared, not found
-        return found
+    cells = [_cell(figure.name, method) for method in methods]
+    values = [cell.value for cell in cells if cell.value is not None]
+    if len(set(values)) < 2 or figure.name in PASSES:  # passes are declared, not measured
+        return cells
     best = max(values) if figure.higher_is_better else min(values)
-    return [replace(cell, best=cell.value == best) for cell in found]
+    return [replace(cell, best=cell.value == best) for cell in cells]
 
 
 def _cell(name: str, method: MethodFigures) -> Cell:
@@ -146,16 +146,19 @@ def _not_drawn(summary: MethodsSummary, drawn: set[str]) -> list[str]:
 
 
 def _legend(summary: MethodsSummary) -> list[tuple[str, str]]:
-    """The marks that the plot needs explained, with their words."""
-    found = [standing_of(method, summary.recommended) for method in summary.methods]
+    """The states that occur in the plot, with their meanings."""
+    standings = [standing_of(method, summary.recommended) for method in summary.methods]
     words = {
         "recommended": "recommended",
-        "failing": "fails the randomisation check: too much stays when half of the network forgets",
+        "failing": "fails the randomisation check: its map hardly changes when half of the network "
+        "is randomised",
         "untested": "not checked by randomisation",
         "dominated": "dominated: another is cheaper and no worse",
     }
     return [
-        (state, said) for state, said in words.items() if any(getattr(it, state) for it in found)
+        (state, meaning)
+        for state, meaning in words.items()
+        if any(getattr(standing, state) for standing in standings)
     ]
 
 
@@ -168,7 +171,7 @@ def _card(row: GalleryRow) -> Card:
 
 
 def _map_picture(column: Column, picture_HW3: Picture, mask_HW: np.ndarray | None) -> MapPicture:
-    """The map's magnitude over the picture, as its figures count it."""
+    """The map's magnitude over the picture, as the figures count it."""
     if column.map_hw is None:
         return MapPicture(column.method, None, flat=False)
     map_HW = enlarge(abs(column.map_hw), *picture_HW3.shape[:2])

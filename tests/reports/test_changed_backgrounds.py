@@ -45,7 +45,7 @@ def test_without_labels_the_floor_is_still_there() -> None:
     assert "can be due to the kind. 12.1%" in words
     assert "nothing changed. no labels" in words
     assert "Where the data has every class" not in words
-    assert "over groups of 20 images or more, as they are. no labels" in words
+    assert "over groups of 20 images or more. no labels" in words
     assert (
         "Changed on backgrounds of another kind 46.7% 44.7 to 48.7% 12.1% on backgrounds of its"
         in words
@@ -55,7 +55,7 @@ def test_without_labels_the_floor_is_still_there() -> None:
 def test_a_class_without_another_picture_has_no_own_background() -> None:
     one_a_class = evidence(flips_within=None, accuracy_within=None, class_gap=None)
     words = read(summary(evidence=one_a_class)).text
-    assert "no donor is predicted alike: there is no floor" in words
+    assert "no donor is predicted as the same class: there is no floor" in words
     assert "is worth to the model. no donor of the same class" in words
 
 
