@@ -24,9 +24,9 @@ def without_null(name: str) -> GroupSummary:
 
 def section(page: Page) -> str:
     """The words of the tables."""
-    return page.text.partition("Share of decided predictions")[2].partition("Distribution of lift")[
-        0
-    ]
+    return page.text.partition("The share of decided predictions")[2].partition(
+        "Distribution of lift"
+    )[0]
 
 
 def test_a_group_is_flagged_beside_its_null_with_excess_and_q() -> None:
@@ -116,7 +116,7 @@ def test_few_images_judge_no_group() -> None:
 
 def test_without_a_foreground_classes_are_drawn_by_accuracy() -> None:
     page = read(without_foreground())
-    assert "This is the accuracy by class" in page.words
+    assert "Shown is the accuracy by class" in page.words
     assert "teapot few images" in page.words
     assert "tent few images" not in page.words
     assert len(page.of("few-images")) == 1
