@@ -90,7 +90,7 @@ MISTAKES = {
         "[[rule]]\nfigure = 'lift'\nmethod = ''\nat_least = 1.0\n",
         "line 3, rule 1: method = '': unknown method ''",
     ),
-    "warnings alone": (RULE + "at_least = 0.5\nwarn = true", "every rule only warns, and nothing"),
+    "warnings alone": (RULE + "at_least = 0.5\nwarn = true", "every rule only warns, so nothing"),
     "no method": (
         "[[rule]]\nfigure = 'lift'\nat_least = 1.0\n",
         "lift is a figure of each method: add method = 'grad_cam'",

@@ -253,7 +253,7 @@ def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() 
         (rule(at_least=0.5), "accuracy is 62.50% (50.00 to 75.00) over 64 images: all of"),
         (
             rule("exchange_gap", at_most=0.7),
-            "exchange_gap is +62.50 points (+50.00 to +75.00) over 64 images: a",
+            "exchange_gap is +62.50 points (+50.00 to +75.00) over 64 images: part",
         ),
         (
             rule(change_at_least=-0.015),
@@ -555,7 +555,7 @@ def test_a_pull_request_sees_what_refuses_first() -> None:
     assert "models:/&#60;birds&#62;/7" in text
     assert "nothing &#124; to compare" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert [row.split(" | ")[0] for row in rows] == ["| rule", "| 2", "| 1"]
+    assert [row.split(" | ")[0] for row in rows] == ["| number", "| 2", "| 1"]
     assert "**broken**" in rows[1]
     assert all(row.count(" | ") == 3 for row in rows)
     assert gate_as_markdown(result_of(EVIDENCE, rules[0], promoted=True)).startswith("**Passed.**")

@@ -78,7 +78,8 @@ def test_a_cheaper_method_that_is_no_worse_dominates() -> None:
     _, rows = rank_methods([dear, cheap])
     assert [row.dominated_by for row in rows] == ["grad_cam", None]
     assert (
-        rows[0].verdict == "dominated by grad_cam: cheaper, and no worse in any figure that counts"
+        rows[0].verdict
+        == "dominated by grad_cam: cheaper, and no worse in faithfulness, lift and stability"
     )
 
 
