@@ -38,14 +38,14 @@ def explain_changes(example: Example) -> Markup:
 def breakable_name(text: str, longest: int = 48) -> Markup:
     """A method's name for narrow columns: a line may break between its parts."""
     parts = re.split(r"(?<=[_:=,.+-])(?=[^_:=,.+-])", short(visible(text), longest))
-    shown = Markup("<wbr>").join(parts) if text.strip() else "(empty)"
-    return Markup('<bdi class="name">{}</bdi>').format(shown)
+    name = Markup("<wbr>").join(parts) if text.strip() else "(empty)"
+    return Markup('<bdi class="name">{}</bdi>').format(name)
 
 
 def isolate_name(text: str, longest: int = 40) -> Markup:
     """A user's name inside our text: escaped, and its writing direction isolated."""
-    shown = short(visible(text), longest) if text.strip() else "(empty)"
-    return Markup('<bdi class="name">{}</bdi>').format(shown)
+    name = short(visible(text), longest) if text.strip() else "(empty)"
+    return Markup('<bdi class="name">{}</bdi>').format(name)
 
 
 def _describe_exchanges(example: Example, others: Sequence[ChangedPicture]) -> Markup:

@@ -78,8 +78,8 @@ def digits(value: float | None) -> str:
         return "<0.001"
     size = abs(value)
     decimals = 3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0
-    shown = f"{value:,.{decimals}f}".replace("-", "−")
-    return shown.removeprefix("−") if not float(f"{value:.{decimals}f}") else shown
+    text = f"{value:,.{decimals}f}".replace("-", "−")
+    return text.removeprefix("−") if not float(f"{value:.{decimals}f}") else text
 
 
 def count_of(count: int, noun: str) -> str:

@@ -36,8 +36,8 @@ def flagged_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
 
 def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
     """Groups with a labelled image: first those whose accuracy is surely low."""
-    known = [group for group in groups if group.accuracy.of]
-    rows = sorted(known, key=lambda group: group.accuracy.high or 0.0)[:MOST]
+    labelled = [group for group in groups if group.accuracy.of]
+    rows = sorted(labelled, key=lambda group: group.accuracy.high or 0.0)[:MOST]
     end = rate_axis_end([row.accuracy for row in rows])
     return GroupTable(title, tuple(rows), len(groups) - len(rows), end)
 
@@ -45,8 +45,8 @@ def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
 def column_tables(by_column: Mapping[str, Sequence[GroupSummary]]) -> list[GroupTable]:
     """A table for each column with a decided image, those with a group that stands out first."""
     tables = [flagged_table(column, groups) for column, groups in by_column.items()]
-    shown = [table for table in tables if table.rows]
-    return sorted(shown, key=lambda table: table.marked == 0)
+    filled = [table for table in tables if table.rows]
+    return sorted(filled, key=lambda table: table.marked == 0)
 
 
 def rank_groups(groups: Sequence[GroupSummary]) -> list[GroupSummary]:

@@ -84,5 +84,5 @@ def _after_table(paired: PairedSummary) -> Iterator[str]:
 
 def _rule_row(ruling: Ruling) -> str:
     result = gate_page.outcome(ruling)
-    shown = f"**{result}**" if ruling.effect == "fail" else result
-    return f"| {ruling.number} | {escape(ruling.rule)} | {shown} | {escape(ruling.reason)} |"
+    emphasised = f"**{result}**" if ruling.effect == "fail" else result
+    return f"| {ruling.number} | {escape(ruling.rule)} | {emphasised} | {escape(ruling.reason)} |"

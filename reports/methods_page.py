@@ -48,7 +48,7 @@ class Cell:
     """A figure of a method; low and high are None where it has no interval."""
 
     value: float | None
-    shown: str
+    text: str
     low: float | None = None
     high: float | None = None
     best: bool = False

@@ -265,8 +265,8 @@ def _horizontal_lines(frame: _Frame) -> Iterator[Markup]:
     decimals = max(0, -math.floor(math.log10(frame.step) + 1e-9))
     for number in range(round((frame.high - frame.low) / frame.step) + 1):
         value = frame.low + number * frame.step
-        shown = f"{value:.{decimals}f}".replace("-", "−") if abs(value) > 1e-9 else "0"
-        yield line.format(frame.y(value)) + word.format(frame.y(value) + 4, shown)
+        text = f"{value:.{decimals}f}".replace("-", "−") if abs(value) > 1e-9 else "0"
+        yield line.format(frame.y(value)) + word.format(frame.y(value) + 4, text)
 
 
 def _vertical_lines(frame: _Frame) -> Iterator[Markup]:
@@ -274,8 +274,8 @@ def _vertical_lines(frame: _Frame) -> Iterator[Markup]:
     line = Markup('<line class="grid" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="{1}"/>')
     word = Markup('<text class="tick" x="{:.2f}%" y="{}" text-anchor="middle">{}</text>')
     for cost in _round_costs(frame.least, frame.most):
-        shown = f"{cost:,.0f}×" if cost >= 1 else f"{cost:g}×"
-        yield line.format(frame.x(cost), HEIGHT) + word.format(frame.x(cost), HEIGHT + 18, shown)
+        text = f"{cost:,.0f}×" if cost >= 1 else f"{cost:g}×"
+        yield line.format(frame.x(cost), HEIGHT) + word.format(frame.x(cost), HEIGHT + 18, text)
     title = '<text class="axis-title" x="100%" y="{}" text-anchor="end">{}</text>'
     yield Markup(title).format(HEIGHT + 40, "cost: times a bare forward pass, log scale →")
 

@@ -53,10 +53,10 @@ class Rule(BaseModel):
     def _is_known(cls, figure: str) -> str:
         if figure in RENAMED:
             raise ValueError(RENAMED[figure])
-        known = figures_of_images()
-        if figure not in known:
-            names = ", ".join(known)
-            raise ValueError(f"unknown figure{suggest(figure, known)}; known are {names}")
+        allowed = figures_of_images()
+        if figure not in allowed:
+            names = ", ".join(allowed)
+            raise ValueError(f"unknown figure{suggest(figure, allowed)}; known are {names}")
         return figure
 
     @field_validator("method")
@@ -164,8 +164,8 @@ class Rule(BaseModel):
 
     def describe(self, value: float, low: float, high: float) -> str:
         """A value of the figure with its interval: `82.10% (79.00 to 85.00)`."""
-        shown, first, last = (self.unit.write(number, 2) for number in (value, low, high))
-        return f"{shown}{self.unit.suffix} ({first} to {last})"
+        middle, lower, upper = (self.unit.write(number, 2) for number in (value, low, high))
+        return f"{middle}{self.unit.suffix} ({lower} to {upper})"
 
 
 class Rules(BaseModel):
@@ -260,10 +260,8 @@ def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
     if key == "rule" and number is None:
         return f"{where}: there are no rules: write each under its own [[rule]]"
     if first["type"] == "extra_forbidden":
-        known = list(Rules.model_fields if number is None else Rule.model_fields)
-        return (
-            f"{where}: unknown key {key!r}{suggest(str(key), known)}; known are {', '.join(known)}"
-        )
+        allowed = list(Rules.model_fields if number is None else Rule.model_fields)
+        return f"{where}: unknown key {key!r}{suggest(str(key), allowed)}; known are {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
     return f"{where}: {_message(first, key)}"

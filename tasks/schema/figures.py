@@ -204,7 +204,7 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "evidence.flips_within",
-        "changed on backgrounds of the own kind",
+        "changed on backgrounds of the same kind",
         "The same with donors that it predicts as the same class. This is the floor: cutting and "
         "pasting changes some predictions by itself. Only what other kinds add to it can be due "
         "to the kind of background.",
@@ -230,7 +230,7 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "evidence.reliance_within",
-        "probability lost on backgrounds of the own kind",
+        "probability lost on backgrounds of the same kind",
         "The same with donors that it predicts as the same class: the floor.",
         unit=POINTS,
         missing=f"{NO_OWN_KIND}: there is no floor",
@@ -244,7 +244,7 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "evidence.accuracy_within",
-        "accuracy on the own class's backgrounds",
+        "accuracy on backgrounds of the same class",
         "With donors of the same label: the accuracy that remains after cutting and pasting.",
         higher_is_better=True,
         missing=NO_OWN_CLASS,
@@ -258,7 +258,7 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "evidence.class_gap",
-        "accuracy lost from the own class's to other classes' backgrounds",
+        "accuracy lost from the same to other classes' backgrounds",
         "`evidence.accuracy_within` - `evidence.accuracy_across`: how much the model gains from a "
         "background of the right class.",
         unit=POINTS,

@@ -62,9 +62,11 @@ class Unit:
     def write(self, number: float, digits: int | None = None) -> str:
         """The number without its suffix, to this many digits, or to its last one."""
         scaled = self.factor * number
-        shown = f"{scaled:.12g}" if digits is None else f"{round(scaled, digits) + 0.0:.{digits}f}"
-        plus = "+" if self.signed and float(shown) > 0 else ""
-        return f"{plus}{shown}".replace("-", "−")
+        written = (
+            f"{scaled:.12g}" if digits is None else f"{round(scaled, digits) + 0.0:.{digits}f}"
+        )
+        plus = "+" if self.signed and float(written) > 0 else ""
+        return f"{plus}{written}".replace("-", "−")
 
 
 SHARE = Unit("share", 0.0, 1.0, percent, 100, 1, "%")
