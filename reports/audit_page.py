@@ -1,4 +1,4 @@
-"""A finished audit as one HTML file: no network, no script, every word of the user's escaped."""
+"""A finished audit as one HTML file: no network, no script, all user text escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from reports import group_tables
 from reports.evidence_section import evidence_parts
-from reports.example_sentences import why
+from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
 from reports.heatmaps import fit, overlay
 from reports.rendering import environment, png_address, thumbnail_address
@@ -22,7 +22,7 @@ DUPLICATES = 10  # pictures listed
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A changed picture as an address that carries its own bytes."""
+    """A changed picture with its data URL."""
 
     change: ChangedPicture
     picture: str
@@ -30,7 +30,7 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Card:
-    """An example with its images as addresses that carry their own bytes."""
+    """An example with the data URLs of its images."""
 
     example: Example
     picture: str
@@ -65,14 +65,14 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             most_duplicates=DUPLICATES,
             level=group_tables.LEVEL,
             stands_out=group_tables.stands_out,
-            apart=_apart,
-            **({} if summary.moved is None else _moved(summary.moved)),
+            apart=_are_apart,
+            **({} if summary.moved is None else _change_tables(summary.moved)),
         )
     )
 
 
-def _moved(moved: Comparison) -> dict[str, Any]:
-    classes = [it for it in moved.classes if it.moved][: group_tables.MOST]
+def _change_tables(moved: Comparison) -> dict[str, Any]:
+    classes = [move for move in moved.classes if move.moved][: group_tables.MOST]
     return {
         "moved_figures": change_table(("", rows_of(moved.figures))),
         "moved_classes": change_table(("", rows_of(classes))),
@@ -80,7 +80,7 @@ def _moved(moved: Comparison) -> dict[str, Any]:
 
 
 def _has_foreground(summary: Summary) -> bool:
-    """Is there any, annotated or estimated?"""
+    """Whether there is any foreground, annotated or estimated."""
     return summary.foreground.source != "none" or summary.foreground.estimates is not None
 
 
@@ -95,7 +95,7 @@ def _card(example: Example) -> Card:
         width,
         height,
         outlined=example.mask_HW is not None,
-        why=why(example),
+        why=explain_changes(example),
         changes=tuple(map(_thumbnail, example.changes)),
     )
 
@@ -104,8 +104,8 @@ def _thumbnail(change: ChangedPicture) -> Thumbnail:
     return Thumbnail(change, thumbnail_address(change.picture_HW3))
 
 
-def _apart(one: Rate, other: Rate) -> bool:
-    """Do the two intervals leave a gap?"""
+def _are_apart(one: Rate, other: Rate) -> bool:
+    """Whether the two intervals do not overlap."""
     ends = (one.low, one.high, other.low, other.high)
     if any(end is None for end in ends):
         return False

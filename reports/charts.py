@@ -1,5 +1,7 @@
-"""Numbers to inline SVG. Horizontal positions are percentages: a chart takes the width that it gets
-and its letters keep their size, on a telephone and in print. Colours are classes of style.css.
+"""Charts as inline SVG.
+
+Horizontal positions are percentages: a chart fills the width available, and its text keeps its
+size, on a phone and in print. Colours are classes of style.css.
 
 Everything variable goes through Markup.format, which escapes it.
 """
@@ -23,7 +25,7 @@ SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # where an axis of rates may end
 CHANGES = (0.02, *SCALES, 2.0)  # where an axis of changes may end, on both sides of 0
 
 
-def scale_of(rates: Sequence[Rate]) -> float:
+def rate_axis_end(rates: Sequence[Rate]) -> float:
     """The smallest axis that holds every interval."""
     highest = max((rate.high or 0.0 for rate in rates), default=0.0)
     return next((end for end in SCALES if highest <= end), 1.0)
@@ -36,8 +38,8 @@ def interval_bar(
     reference: float | None = None,
     null: Rate | None = None,
 ) -> Markup:
-    """One bar from 0 to the rate, its interval as a whisker, what the null predicts as a mark; a
-    dashed line at `reference`."""
+    """A bar from 0 to the rate, its interval as a whisker, the null's rate as a mark, and a dashed
+    line at `reference`."""
     drawn = Markup()
     if rate.value is not None and rate.low is not None and rate.high is not None:
         low, value, high = (_along_axis(part, end) for part in (rate.low, rate.value, rate.high))
@@ -55,7 +57,7 @@ def interval_bar(
 
 
 def meter(share: float, name: str) -> Markup:
-    """A thin bar that is full at 1."""
+    """A thin bar, full at 1."""
     track = _box("track", 0, 100, 0, METER)
     filled = _box("bar", 0, 100 * share, 0, METER)
     return _svg("meter", METER, name, percent(share), track + filled)
@@ -71,14 +73,14 @@ def rate_axis(end: float) -> Markup:
     return _svg("rate-axis", AXIS, "Scale", description, Markup().join(ticks))
 
 
-def end_of(changes: Sequence[tuple[float, float, float]]) -> float:
-    """The shortest axis that holds every interval, each with its change in the middle."""
+def change_axis_end(changes: Sequence[tuple[float, float, float]]) -> float:
+    """The smallest axis that holds every interval; each is its low end, its value, its high end."""
     furthest = max((max(abs(low), abs(high)) for low, _, high in changes), default=0.0)
     return next((end for end in CHANGES if furthest <= end), CHANGES[-1])
 
 
 def change_bar(change: tuple[float, float, float], end: float, words: str) -> Markup:
-    """A bar from 0 in the middle to the change, its interval as a whisker."""
+    """A bar from the 0 in the middle to the change, its interval as a whisker."""
     low, zero, value, high = (
         50 + 50 * max(-1.0, min(1.0, number / end)) for number in (change[0], 0.0, *change[1:])
     )
@@ -99,7 +101,7 @@ def change_axis(end: float) -> Markup:
 
 
 def flag_strip(flags: Mapping[str, Rate]) -> Markup:
-    """All predictions as one strip, cut by flag, in the order of FLAGS."""
+    """All predictions as one strip, divided by flag, in the order of FLAGS."""
     boxes, left = [], 0.0
     for flag in FLAGS:
         value = flags[flag].value if flag in flags else None
@@ -112,7 +114,7 @@ def flag_strip(flags: Mapping[str, Rate]) -> Markup:
 
 def lift_histogram(histogram: Histogram, name: str) -> Markup:
     """Counts by lift, with the line of chance at 1."""
-    edges = _finite(histogram.edges)
+    edges = _finite_edges(histogram.edges)
     start, end = edges[0], edges[-1]
     tallest = max(histogram.counts, default=0) or 1
     bars = Markup().join(
@@ -130,12 +132,12 @@ def lift_histogram(histogram: Histogram, name: str) -> Markup:
 
 
 def _bin(left: float, right: float, share: float) -> Markup:
-    height = max(1.0, PLOT * share)  # one image among thousands is still seen
+    height = max(1.0, PLOT * share)  # one image among thousands is still visible
     return _box("count", left, right - left, 20 + PLOT - height, height)
 
 
 def _chance(start: float, end: float) -> Markup:
-    """Its word stands on the other side where it would leave the picture."""
+    """The line of chance; its label goes to the left where it would leave the picture."""
     if not start <= 1.0 <= end:
         return Markup()
     x = _along(1.0, (start, end))
@@ -152,14 +154,14 @@ def _lift_ticks(start: float, end: float) -> Markup:
     ticks = []
     for value in (start + step * index for index in range(count + 1)):
         last = math.isclose(value, end)
-        words = f"{value:g}+" if last else f"{value:g}"  # the last bin holds everything above too
+        words = f"{value:g}+" if last else f"{value:g}"  # the last bin also holds everything above
         part = (value - start) / (end - start)
         ticks.append(_text("tick", 100 * part, PLOT + 37, words, _anchor(part)))
     return Markup().join(ticks)
 
 
-def _finite(edges: Sequence[float]) -> list[float]:
-    """An open last bin is drawn as wide as the one before."""
+def _finite_edges(edges: Sequence[float]) -> list[float]:
+    """An unbounded last bin is drawn as wide as the one before."""
     if math.isinf(edges[-1]):
         return [*edges[:-1], 2 * edges[-2] - edges[-3] if len(edges) > 2 else edges[-2] + 1]
     return list(edges)
@@ -174,7 +176,7 @@ def _along_axis(value: float, end: float) -> float:
 
 
 def _anchor(part: float) -> str:
-    """Words at the ends of an axis stay inside the picture."""
+    """Labels at the ends of an axis stay inside the picture."""
     return "start" if part < 0.01 else "end" if part > 0.99 else "middle"
 
 

@@ -1,4 +1,4 @@
-"""What changed pictures show of a whole dataset: each figure, or why there is none."""
+"""The section on interventions: each figure over the dataset, or why there is none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS = {
         *("accuracy_background_alone", "accuracy_object_alone", "worst_group"),
     ),
 }
-OF_EXCHANGES = ("_across", "_within", "_gap")  # ends of the names of what needs donors
+OF_EXCHANGES = ("_across", "_within", "_gap")  # suffixes of figures that need donors
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class EvidenceLine:
 
     figure: Figure
     value: Interval | None
-    missing: str  # why, without a value
+    missing: str  # why there is no value
 
     @property
     def is_difference(self) -> bool:
@@ -36,9 +36,9 @@ def evidence_parts(summary: Summary) -> list[tuple[str, list[EvidenceLine]]]:
     evidence = summary.evidence
     if evidence is None:
         return []
-    found = summary.by_name()
+    values = summary.by_name()
     return [
-        (title, [_line(summary, evidence, found.get(f"evidence.{name}"), name) for name in names])
+        (title, [_line(summary, evidence, values.get(f"evidence.{name}"), name) for name in names])
         for title, names in PARTS.items()
     ]
 
@@ -49,7 +49,7 @@ def _line(summary: Summary, evidence: EvidenceSummary, value: object, name: str)
     if name.startswith(("accuracy", "class_gap", "worst_group")) and not summary.accuracy.of:
         missing = "no labels"
     elif name.endswith(OF_EXCHANGES) and not evidence.donors:
-        missing = "no donor, so no exchange"
+        missing = "there are no donors, so nothing was exchanged"
     elif name in ("accuracy_within", "class_gap") and not evidence.labelled:
-        missing = "no donor has a label, so there is no own class"
+        missing = "no donor has a label, so their classes are not known"
     return EvidenceLine(figure, value if isinstance(value, Interval) else None, missing)

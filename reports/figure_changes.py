@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.charts import change_axis, change_bar, end_of
+from reports.charts import change_axis, change_axis_end, change_bar
 from tasks.schema import FIGURES, Figure, Move, PairedFigure
 
 
@@ -19,8 +19,8 @@ class ChangeRow:
     name: str | None  # the class or the method
     ends: tuple[float, float]  # before and after
     images: tuple[int, int]
-    change: tuple[float, float, float]  # its low end, itself, its high end
-    is_sure: bool
+    change: tuple[float, float, float]  # low end, value, high end
+    is_clear: bool
     sentence: str
     note: str = ""
 
@@ -39,9 +39,9 @@ class ChangeRow:
 
 @dataclass(frozen=True)
 class ChangeTable:
-    """Rows on one axis; those of figures without bounds are not drawn."""
+    """Rows on one axis; unbounded figures are not drawn."""
 
-    groups: Sequence[tuple[str, Sequence[ChangeRow]]]  # with a heading, or an empty one
+    groups: Sequence[tuple[str, Sequence[ChangeRow]]]  # a heading, which may be empty, and its rows
     end: float
 
     @property
@@ -56,35 +56,40 @@ class ChangeTable:
 
 def rows_of(changes: Iterable[Move | PairedFigure]) -> list[ChangeRow]:
     """The changes since the last run, or between two models, in their order."""
-    return [_of_run(it) if isinstance(it, Move) else _of_models(it) for it in changes]
+    return [
+        _row_of_runs(change) if isinstance(change, Move) else _row_of_models(change)
+        for change in changes
+    ]
 
 
 def change_table(*groups: tuple[str, Sequence[ChangeRow]]) -> ChangeTable:
-    """Of groups with a heading each."""
+    """A table of groups, each with its heading."""
     drawn = [row.change for _, rows in groups for row in rows if row.figure.unit.is_bounded]
-    return ChangeTable([(heading, rows) for heading, rows in groups if rows], end_of(drawn))
-
-
-def _of_run(it: Move) -> ChangeRow:
-    return ChangeRow(
-        FIGURES[it.figure],
-        it.name,
-        (it.before, it.now),
-        (it.of_before, it.of),
-        (it.low, it.change, it.high),
-        it.moved,
-        it.sentence,
+    return ChangeTable(
+        [(heading, rows) for heading, rows in groups if rows], change_axis_end(drawn)
     )
 
 
-def _of_models(it: PairedFigure) -> ChangeRow:
+def _row_of_runs(move: Move) -> ChangeRow:
     return ChangeRow(
-        FIGURES[it.figure],
-        it.name,
-        (it.before, it.after),
-        (it.of, it.of),
-        (it.low, it.change, it.high),
-        it.verdict != "unchanged",
-        it.sentence,
-        it.note,
+        FIGURES[move.figure],
+        move.name,
+        (move.before, move.now),
+        (move.of_before, move.of),
+        (move.low, move.change, move.high),
+        move.moved,
+        move.sentence,
+    )
+
+
+def _row_of_models(figure: PairedFigure) -> ChangeRow:
+    return ChangeRow(
+        FIGURES[figure.figure],
+        figure.name,
+        (figure.before, figure.after),
+        (figure.of, figure.of),
+        (figure.low, figure.change, figure.high),
+        figure.verdict != "unchanged",
+        figure.sentence,
+        figure.note,
     )

@@ -1,4 +1,4 @@
-"""Figures and the users' words for reading."""
+"""Figures and user text, formatted for reading."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from tasks.schema import Excess, Interval, Rate
 from tasks.schema.units import decimal, percent, points
 
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def roughly(value: float) -> str:
-    """A share inside of a sentence: `93%`."""
+def rounded_percent(value: float) -> str:
+    """A share inside a sentence: `93%`."""
     if 0 < value < 0.005:
         return "under 1%"
     return "over 99%" if 0.995 <= value < 1 else f"{100 * value:.0f}%"
 
 
 def interval(rate: Rate | Interval) -> str:
-    """`32.2 to 37.7%`, or nothing where there is no rate."""
+    """`32.2 to 37.7%`; empty where there is no rate."""
     if rate.low is None or rate.high is None:
         return ""
     return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}%"
@@ -34,30 +34,32 @@ def points_interval(difference: Excess | Interval) -> str:
 
 
 def chance(q: float | None) -> str:
-    """A corrected probability, as far as it matters."""
+    """A corrected probability, to three digits."""
     if q is None:
         return "–"
     return "<0.001" if q < 0.001 else f"{q:.3f}"
 
 
 def plain(flag: str) -> str:
-    """The flag in words."""
+    """A flag in words: `rests on the background`."""
     return flag.replace("rests_on_", "rests on the ")
 
 
 def visible(text: str) -> str:
-    """Line ends as an arrow; what is unprintable or would turn the reading order as a mark."""
+    """Line ends as an arrow; unprintable characters, and those that reverse the reading order, as a
+    replacement mark."""
     lines = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", " ")
     return "".join("\ufffd" if _hidden(character) else character for character in lines)
 
 
 def _hidden(character: str) -> bool:
-    """Controls, lone surrogates (a path that is no UTF-8), overrides that disguise an ending."""
-    return unicodedata.category(character) in {"Cc", "Cs"} or character in TURNING
+    """Controls, lone surrogates (of a path that is not UTF-8), and overrides that disguise an
+    extension."""
+    return unicodedata.category(character) in {"Cc", "Cs"} or character in OVERRIDES
 
 
 def short(text: str, longest: int = 90) -> str:
-    """The two ends of a long name: files differ at the end, folders at the start."""
+    """The two ends of a long name: folders differ at the start, files at the end."""
     if len(text) <= longest:
         return text
     tail = longest * 2 // 5
@@ -75,9 +77,9 @@ def digits(value: float | None) -> str:
     if 0 < value < 0.0005:
         return "<0.001"
     size = abs(value)
-    places = 3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0
-    shown = f"{value:,.{places}f}".replace("-", "−")
-    return shown.removeprefix("−") if not float(f"{value:.{places}f}") else shown
+    decimals = 3 if size < 1 else 2 if size < 10 else 1 if size < 100 else 0
+    text = f"{value:,.{decimals}f}".replace("-", "−")
+    return text.removeprefix("−") if not float(f"{value:.{decimals}f}") else text
 
 
 def count_of(count: int, noun: str) -> str:
@@ -101,7 +103,7 @@ def duration(seconds: float) -> str:
 
 
 def when(stamp: str) -> str:
-    """`4 August 2026, 02:00 UTC`; a stamp that is no date is shown as it is."""
+    """`4 August 2026, 02:00 UTC`; a stamp that is not a date is returned unchanged."""
     try:
         moment = datetime.fromisoformat(stamp)
     except ValueError:
@@ -112,7 +114,7 @@ def when(stamp: str) -> str:
 
 
 def setting(value: object) -> str:
-    """A value of the configuration as it would stand in a file."""
+    """A value of the configuration, written as in a file."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -1,4 +1,4 @@
-"""A gate's verdict as one HTML file, and its words."""
+"""A gate's verdict as one HTML file, and its wording."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from reports.formatting import count_of
 from reports.rendering import environment
 from tasks.schema.gate import EFFECTS, GateResult, Ruling
 
-RESULTS = {  # of a rule that is judged
+RESULTS = {  # of a rule
     "pass": "kept",
     "fail": "broken",
     "undecided": "undecided",
@@ -25,24 +25,25 @@ def render_gate(result: GateResult) -> str:
 
 
 def images_of(result: GateResult) -> str:
-    """How many were judged, and how many could not be read."""
+    """How many images were judged, and how many could not be read."""
     unread = f" ({result.unread:,} could not be read)" if result.unread else ""
     return f"{count_of(result.images, 'image')}{unread}"
 
 
 def headline(result: GateResult) -> str:
-    """A candidate that keeps the rules may still not be promoted: MLflow away, or others first."""
+    """A candidate that keeps the rules may still not be promoted, if MLflow is away or another
+    release was first."""
     if result.promoted:
         return "Passed."
     return "Not promoted." if result.passed else "Refused."
 
 
 def worst_first(result: GateResult) -> list[Ruling]:
-    """What refuses, what warns, what is kept."""
-    return sorted(result.rulings, key=lambda it: -EFFECTS.index(it.effect))
+    """The rulings that refuse first, then those that warn, then those that pass."""
+    return sorted(result.rulings, key=lambda ruling: -EFFECTS.index(ruling.effect))
 
 
 def outcome(ruling: Ruling) -> str:
-    """What became of a rule; a warning says so."""
-    kept = RESULTS[ruling.status]
-    return kept if ruling.effect != "warn" else f"warning: {kept}"
+    """The result of a rule; a warning is marked as one."""
+    result = RESULTS[ruling.status]
+    return result if ruling.effect != "warn" else f"warning: {result}"

@@ -1,16 +1,16 @@
-"""Which groups of images a table shows, and in which order: those that surely stand out first."""
+"""Which groups of images a table shows, and in which order: those that clearly stand out first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.charts import scale_of
+from reports.charts import rate_axis_end
 from tasks.schema import GroupSummary
 
-MOST = 30  # rows a table; a model with 1,000 classes stays readable
-COLUMNS = 12  # of the user's that get a table
-LEVEL = 0.05  # of the corrected chance below which a group is marked
+MOST = 30  # rows per table, so that a model with 1,000 classes stays readable
+COLUMNS = 12  # of the user's table that get a table of their own
+LEVEL = 0.05  # a group is marked where its q is at most this
 
 
 @dataclass(frozen=True)
@@ -28,39 +28,39 @@ class GroupTable:
 
 
 def flagged_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
-    """Groups with a decided image: first those that are surely flagged more than the null."""
-    rows = ranked(groups)[:MOST]
+    """Groups with a decided image: first those that are clearly flagged more than the null."""
+    rows = rank_groups(groups)[:MOST]
     drawn = [rate for row in rows for rate in (row.flagged, row.null)]
-    return GroupTable(title, tuple(rows), len(groups) - len(rows), scale_of(drawn))
+    return GroupTable(title, tuple(rows), len(groups) - len(rows), rate_axis_end(drawn))
 
 
 def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
-    """Groups with a labelled image: first those that are surely often wrong."""
-    known = [group for group in groups if group.accuracy.of]
-    rows = sorted(known, key=lambda group: group.accuracy.high or 0.0)[:MOST]
-    end = scale_of([row.accuracy for row in rows])
+    """Groups with a labelled image: first those whose accuracy is surely low."""
+    labelled = [group for group in groups if group.accuracy.of]
+    rows = sorted(labelled, key=lambda group: group.accuracy.high or 0.0)[:MOST]
+    end = rate_axis_end([row.accuracy for row in rows])
     return GroupTable(title, tuple(rows), len(groups) - len(rows), end)
 
 
 def column_tables(by_column: Mapping[str, Sequence[GroupSummary]]) -> list[GroupTable]:
     """A table for each column with a decided image, those with a group that stands out first."""
     tables = [flagged_table(column, groups) for column, groups in by_column.items()]
-    shown = [table for table in tables if table.rows]
-    return sorted(shown, key=lambda table: table.marked == 0)
+    filled = [table for table in tables if table.rows]
+    return sorted(filled, key=lambda table: table.marked == 0)
 
 
-def ranked(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
-    """Groups with a decided image; one flagged image of one does not lead the list."""
-    return sorted((group for group in groups if group.flagged.of), key=_surely, reverse=True)
+def rank_groups(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
+    """Groups with a decided image, by their lower ends, so that one of one does not come first."""
+    return sorted((group for group in groups if group.flagged.of), key=_certainty, reverse=True)
 
 
 def stands_out(group: GroupSummary) -> bool:
-    """Is it flagged more than the null, also when all groups are looked at?"""
+    """Whether it is flagged more than the null, also corrected for the number of groups."""
     if group.excess is None or group.q is None:
         return False
     return group.q <= LEVEL and group.excess.low > 0
 
 
-def _surely(group: GroupSummary) -> tuple[bool, float, float]:
+def _certainty(group: GroupSummary) -> tuple[bool, float, float]:
     least = -1.0 if group.excess is None else group.excess.low
     return stands_out(group), least, group.flagged.low or 0.0

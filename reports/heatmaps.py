@@ -1,9 +1,9 @@
-"""A map as heat over its picture, with the foreground's outline; many of them on one sheet.
+"""A map as heat over its picture with the foreground outlined, and contact sheets of many.
 
 Shapes: N pictures, H W pixels, 3 colours.
 
-Hue never carries the strength alone: lightness rises along the whole colour map, so that it
-survives print in grey and most colour blindness.
+Strength is never shown by hue alone: lightness rises along the whole colour map, so that it
+survives greyscale print and most colour blindness.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Picture = NDArray[np.uint8]
 Map = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
-SMALLEST = 256  # longest side that a person sees well beside others; smaller pictures are enlarged
+SMALLEST = 256  # longest side at which a picture is easy to see; smaller ones are enlarged
 SMALL = 192  # longest side of one of many
 GAP = 6  # between pictures on a sheet, px
-RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below an answer
+RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below a picture
 LARGEST = 448  # enough for a sharp gallery; larger ones would only make the page heavy
 
 # Inferno (matplotlib, CC0) at equal steps: perceptually even, from black to pale yellow.
@@ -50,23 +50,23 @@ def overlay(picture_HW3: Picture, map_HW: Map, mask_HW: Mask | None) -> Picture:
     _refuse_other_sizes(picture_HW3, map_HW, mask_HW)
     fitted_HW3 = fit(picture_HW3)
     height, width = fitted_HW3.shape[:2]
-    heated_HW3 = _heated(fitted_HW3, _resized_map(_relative(map_HW), height, width))
+    heated_HW3 = _draw_heat(fitted_HW3, _resize_map(_normalise(map_HW), height, width))
     if mask_HW is None:
         return heated_HW3
-    return _outlined(heated_HW3, _resized_mask(mask_HW, height, width))
+    return _draw_outline(heated_HW3, _resize_mask(mask_HW, height, width))
 
 
 def outline(picture_HW3: Picture, mask_HW: Mask | None) -> Picture:
-    """The picture at gallery size, its colours as they are, the mask outlined."""
+    """The picture at gallery size, its colours unchanged, the mask outlined."""
     fitted_HW3 = fit(picture_HW3)
     if mask_HW is None:
         return fitted_HW3
     _refuse_other_sizes(picture_HW3, None, mask_HW)
-    return _outlined(fitted_HW3, _resized_mask(mask_HW, *fitted_HW3.shape[:2]))
+    return _draw_outline(fitted_HW3, _resize_mask(mask_HW, *fitted_HW3.shape[:2]))
 
 
 def enlarge(map_hw: Map, height: int, width: int) -> Map:
-    """A map of few cells, bilinearly at the size of a picture."""
+    """A map of few cells, enlarged bilinearly to the size of a picture."""
     image = Image.fromarray(np.asarray(map_hw, dtype=np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
@@ -83,7 +83,7 @@ def fit(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
 
 
 def thumbnail(picture_HW3: Picture) -> bytes:
-    """A small JPEG of a picture that stands beside many others."""
+    """A small JPEG, for a picture among many others."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(fit(picture_HW3, SMALL))).save(
         file, "JPEG", quality=90, subsampling=0
@@ -101,7 +101,7 @@ def png(image_HW3: Picture) -> bytes:
 def contact_sheet(
     picture_NHW3: Picture, map_NHW: Map, mask_NHW: Mask, right_N: np.ndarray
 ) -> bytes:
-    """A PNG: pictures above, their maps below, and whether the answer is right as a bar."""
+    """A PNG: pictures above, their maps below, and a bar that shows whether the answer is right."""
     columns = [
         _column(picture_HW3, map_HW, mask_HW if mask_HW.any() else None, bool(right))
         for picture_HW3, map_HW, mask_HW, right in zip(
@@ -114,9 +114,9 @@ def contact_sheet(
 
 
 def colour_scale(width: int = 240, height: int = 12) -> Picture:
-    """The legend: no heat to the strongest heat, over mid-grey, exactly as `overlay` draws it."""
+    """The legend: from no heat to the strongest, over mid-grey, exactly as `overlay` draws it."""
     grey_HW3 = np.full((height, width, 3), 128, dtype=np.uint8)
-    return _heated(grey_HW3, np.tile(np.linspace(0, 1, width), (height, 1)))
+    return _draw_heat(grey_HW3, np.tile(np.linspace(0, 1, width), (height, 1)))
 
 
 def _refuse_other_sizes(picture_HW3: Picture, map_HW: Map | None, mask_HW: Mask | None) -> None:
@@ -128,40 +128,40 @@ def _refuse_other_sizes(picture_HW3: Picture, map_HW: Map | None, mask_HW: Mask 
             )
 
 
-def _relative(map_HW: Map) -> NDArray[np.float64]:
-    """0 to 1 of the map's largest value; a map of zeros, or of nothing finite, stays zero."""
+def _normalise(map_HW: Map) -> NDArray[np.float64]:
+    """From 0 to 1, relative to the map's largest value; without a finite one all zeros."""
     clean_HW = np.nan_to_num(map_HW.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(0)
     largest = clean_HW.max(initial=0.0)
     return clean_HW / largest if largest > 0 else clean_HW
 
 
-def _heated(picture_HW3: Picture, heat_HW: NDArray[np.float64]) -> Picture:
+def _draw_heat(picture_HW3: Picture, heat_HW: NDArray[np.float64]) -> Picture:
     """Heat over a picture made mostly grey, so that its own colours are not read as heat."""
     grey_HW1 = (picture_HW3 @ LUMA)[..., None]
     quiet_HW3 = 0.25 * picture_HW3 + 0.65 * grey_HW1
     cover_HW1 = 0.82 * heat_HW[..., None] ** 0.75  # weak heat leaves the picture readable
-    mixed_HW3: NDArray[np.float64] = (1 - cover_HW1) * quiet_HW3 + cover_HW1 * _coloured(heat_HW)
+    mixed_HW3: NDArray[np.float64] = (1 - cover_HW1) * quiet_HW3 + cover_HW1 * _colour(heat_HW)
     return mixed_HW3.round().clip(0, 255).astype(np.uint8)
 
 
-def _coloured(heat_HW: NDArray[np.float64]) -> NDArray[np.float64]:
+def _colour(heat_HW: NDArray[np.float64]) -> NDArray[np.float64]:
     stops = np.linspace(0, 1, len(INFERNO))
     return np.stack([np.interp(heat_HW, stops, INFERNO[:, colour]) for colour in range(3)], -1)
 
 
-def _outlined(image_HW3: Picture, mask_HW: Mask) -> Picture:
+def _draw_outline(image_HW3: Picture, mask_HW: Mask) -> Picture:
     """A white line inside the mask's border with a dark one outside: visible on any picture."""
     thickness = max(2, round(max(mask_HW.shape) / 160))
-    line_HW = mask_HW & ~_shrunk(mask_HW, thickness)
-    halo_HW = ~_shrunk(~mask_HW, max(1, thickness // 2)) & ~mask_HW
+    line_HW = mask_HW & ~_shrink(mask_HW, thickness)
+    halo_HW = ~_shrink(~mask_HW, max(1, thickness // 2)) & ~mask_HW
     drawn_HW3 = image_HW3.copy()
     drawn_HW3[halo_HW] = (24, 24, 26)
     drawn_HW3[line_HW] = (255, 255, 255)
     return drawn_HW3
 
 
-def _shrunk(mask_HW: Mask, pixels: int) -> Mask:
-    """Erosion by a cross, `pixels` times; the picture's border is no border of the mask."""
+def _shrink(mask_HW: Mask, pixels: int) -> Mask:
+    """Erosion by a cross, `pixels` times; the picture's border is not a border of the mask."""
     for _ in range(pixels):
         padded = np.pad(mask_HW, 1, mode="edge")
         mask_HW = (
@@ -174,13 +174,13 @@ def _shrunk(mask_HW: Mask, pixels: int) -> Mask:
     return mask_HW
 
 
-def _resized_map(heat_HW: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+def _resize_map(heat_HW: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
     image = Image.fromarray(heat_HW.astype(np.float32))
     smooth = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(smooth, dtype=np.float64).clip(0, 1)
 
 
-def _resized_mask(mask_HW: Mask, height: int, width: int) -> Mask:
+def _resize_mask(mask_HW: Mask, height: int, width: int) -> Mask:
     image = Image.fromarray(mask_HW.astype(np.uint8))
     return np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0
 

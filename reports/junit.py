@@ -1,4 +1,4 @@
-"""A gate's verdict as junit.xml: a test case a rule, for every reader of test results."""
+"""A gate's verdict as junit.xml: one test case per rule, for every reader of test results."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from xml.etree.ElementTree import Element, SubElement
 from reports.formatting import visible
 from tasks.schema.gate import GateResult, Ruling
 
-NOT_CHARACTERS = {ord("\ufffe"): "\ufffd", ord("\uffff"): "\ufffd"}  # that XML can hold
+NOT_IN_XML = {ord("\ufffe"): "\ufffd", ord("\uffff"): "\ufffd"}
 
 
 def as_junit(result: GateResult) -> str:
-    """A failure is what refuses; a warning passes and says why; no champion is skipped."""
+    """Rules that refuse fail; warnings pass with their reason; rules not judged are skipped."""
     cases = [*map(_case_of_rule, result.rulings), _promotion(result)]
     counts = {
         "tests": str(len(cases)),
@@ -22,11 +22,15 @@ def as_junit(result: GateResult) -> str:
         "time": "0",
     }
     suites = Element("testsuites", {"name": "sightline release", **counts})
-    about = {"name": _plain(result.candidate.address), "timestamp": result.created[:19], **counts}
-    SubElement(suites, "testsuite", about).extend(cases)
+    attributes = {
+        "name": _plain(result.candidate.address),
+        "timestamp": result.created[:19],
+        **counts,
+    }
+    SubElement(suites, "testsuite", attributes).extend(cases)
     ElementTree.indent(suites)
-    words = ElementTree.tostring(suites, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{words}\n'
+    xml = ElementTree.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{xml}\n'
 
 
 def _case_of_rule(ruling: Ruling) -> Element:
@@ -42,7 +46,7 @@ def _case_of_rule(ruling: Ruling) -> Element:
 
 
 def _promotion(result: GateResult) -> Element:
-    """Whether the candidate is the champion now: of the rules' verdict, and of the registry's."""
+    """Whether the candidate is the champion now, by the rules and by the registry."""
     case = _case("promotion")
     if result.promoted:
         SubElement(case, "system-out").text = _plain(result.promotion)
@@ -52,8 +56,8 @@ def _promotion(result: GateResult) -> Element:
 
 
 def _case(name: str) -> Element:
-    about = {"classname": "sightline.release", "name": _plain(name), "time": "0"}
-    return Element("testcase", about)
+    attributes = {"classname": "sightline.release", "name": _plain(name), "time": "0"}
+    return Element("testcase", attributes)
 
 
 def _fail(case: Element, kind: str, reason: str) -> None:
@@ -62,4 +66,4 @@ def _fail(case: Element, kind: str, reason: str) -> None:
 
 
 def _plain(text: str) -> str:
-    return visible(text).translate(NOT_CHARACTERS)
+    return visible(text).translate(NOT_IN_XML)

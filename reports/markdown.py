@@ -1,4 +1,4 @@
-"""Verdicts as Markdown for a pull request, of two models and of the gate; words are escaped."""
+"""Verdicts as Markdown for a pull request, of two models and of the gate; user text is escaped."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from reports.formatting import visible
 from tasks.schema import FIGURES, PairedSummary
 from tasks.schema.gate import GateResult, Ruling
 
-PLAIN = frozenset(
-    " -./,:%+−–()'"
-)  # beside letters and digits: what Markdown gives no meaning inside
+PLAIN = frozenset(" -./,:%+−–()'")  # besides letters and digits, what Markdown leaves alone
 
 
 def models_as_markdown(paired: PairedSummary) -> str:
     """The verdict and a table of the figures, for a pull request."""
     lines = [
-        f"**{models_page.headline(paired)}** {escaped(paired.sentence)}",
+        f"**{models_page.headline(paired)}** {escape(paired.sentence)}",
         "",
-        f"{escaped(paired.before.address)} → {escaped(paired.after.address)}, "
-        f"{paired.images:,} images of {escaped(paired.data)}.",
+        f"{escape(paired.before.address)} → {escape(paired.after.address)}, "
+        f"{paired.images:,} images of {escape(paired.data)}.",
         "",
         "| figure | before | after | change |",
         "|---|---:|---:|---|",
-        *map(_change, rows_of(paired.figures)),
+        *map(_change_row, rows_of(paired.figures)),
         *(
-            f"| {_title(it.figure, it.name)} | – | – | {escaped(it.reason)} |"
+            f"| {_title(it.figure, it.name)} | – | – | {escape(it.reason)} |"
             for it in paired.missing
         ),
         "",
@@ -37,25 +35,25 @@ def models_as_markdown(paired: PairedSummary) -> str:
 
 
 def gate_as_markdown(result: GateResult) -> str:
-    """The verdict, a table of rules with what refuses first, and what became of the candidate."""
+    """The verdict, a table of rules with those that refuse first, and whether it was promoted."""
     lines = [
-        f"**{gate_page.headline(result)}** {escaped(result.sentence)} {escaped(result.promotion)}",
+        f"**{gate_page.headline(result)}** {escape(result.sentence)} {escape(result.promotion)}",
         "",
-        f"{escaped(result.candidate.address)}, {gate_page.images_of(result)} of "
-        f"{escaped(result.data)}; {escaped(result.compared)}.",
+        f"{escape(result.candidate.address)}, {gate_page.images_of(result)} of "
+        f"{escape(result.data)}; {escape(result.compared)}.",
         "",
-        "| rule | asked | result | found |",
+        "| number | rule | result | reason |",
         "|---:|---|---|---|",
-        *map(_rule, gate_page.worst_first(result)),
+        *map(_rule_row, gate_page.worst_first(result)),
         "",
-        f"Policy {escaped(result.policy)} ({result.policy_digest[:12]}); intervals are 95%, of "
-        "each class so wide that those of one rule hold together.",
+        f"Policy {escape(result.policy)} ({result.policy_digest[:12]}); intervals are 95%; those "
+        "of classes are wide enough for all of one rule to hold together.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def escaped(text: str) -> str:
-    """A user's words in Markdown: what could be markup stands as the number of its character."""
+def escape(text: str) -> str:
+    """User text in Markdown: what could be markup is written as a character reference."""
     return "".join(
         character if character.isalnum() or character in PLAIN else f"&#{ord(character)};"
         for character in visible(text)
@@ -64,25 +62,27 @@ def escaped(text: str) -> str:
 
 def _title(figure: str, name: str | None) -> str:
     title = FIGURES[figure].title
-    return title if name is None else f"{title}, {escaped(name)}"
+    return title if name is None else f"{title}, {escape(name)}"
 
 
-def _change(row: ChangeRow) -> str:
-    change = f"**{row.sentence}**" if row.is_sure else row.sentence
+def _change_row(row: ChangeRow) -> str:
+    change = f"**{row.sentence}**" if row.is_clear else row.sentence
     return f"| {_title(row.figure.name, row.name)} | {row.before} | {row.after} | {change} |"
 
 
 def _after_table(paired: PairedSummary) -> Iterator[str]:
-    worse = [it for it in paired.classes if it.verdict == "worse"]
+    worse = [figure for figure in paired.classes if figure.verdict == "worse"]
     if worse:
-        classes = "; ".join(f"{_title(it.figure, it.name)} {it.sentence}" for it in worse)
+        classes = "; ".join(
+            f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse
+        )
         yield f"Classes: {classes}."
         yield ""
     changed = (f"{count:,} {kind.replace('_', ' ')}" for kind, count in paired.turns.items())
     yield f"Images: {', '.join(changed)}. Intervals are 95%, paired over images."
 
 
-def _rule(ruling: Ruling) -> str:
+def _rule_row(ruling: Ruling) -> str:
     result = gate_page.outcome(ruling)
-    shown = f"**{result}**" if ruling.effect == "fail" else result
-    return f"| {ruling.number} | {escaped(ruling.rule)} | {shown} | {escaped(ruling.reason)} |"
+    emphasised = f"**{result}**" if ruling.effect == "fail" else result
+    return f"| {ruling.number} | {escape(ruling.rule)} | {emphasised} | {escape(ruling.reason)} |"

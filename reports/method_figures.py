@@ -1,4 +1,4 @@
-"""The figures of a comparison of methods by the question that they answer, in its page's order."""
+"""The figures of a comparison of methods, grouped by the question that they answer."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PASSES = ("forwards", "backwards")
 
 @dataclass(frozen=True)
 class Group:
-    """Figures that answer one question, and what their answer leaves open."""
+    """Figures that answer one question, and the caveat of their answer."""
 
     title: str
     question: str
-    blind: str
+    caveat: str
     figures: tuple[Figure, ...]
 
 
@@ -36,37 +36,37 @@ GROUPS = (
     Group(
         "Localisation",
         "Is the heat on the object?",
-        "That the model looks at the object is supposed, not known: an honest map of a model that "
+        "These figures assume that the model looks at the object. An honest map of a model that "
         "goes by the background gets low figures here.",
         _figures(LOCALISATION),
     ),
     Group(
         "Faithfulness",
-        "Does the prediction go where the heat goes?",
-        "Pixels are replaced to find out, and a picture so changed is unlike any that the model "
-        "knows: part of what is lost is due to that. Figures from a blur and from the mean colour "
-        "that disagree are a sign of it.",
+        "Does the prediction depend on the hot pixels?",
+        "Pixels are replaced to find out, and a picture changed like this is unlike any that the "
+        "model knows, which accounts for part of the loss. Disagreement between the figures from "
+        "a blur and from the mean colour is a sign of that.",
         _figures(FAITHFULNESS),
     ),
     Group(
         "Sanity",
-        "Is the map of this model at all?",
-        "A map that changes may still be wrong; one that does not change is surely not about what "
-        "the model learned. Correlations of ranks, from −1 to 1.",
+        "Does the map depend on this model at all?",
+        "A map that changes may still be wrong; one that does not change cannot be about what the "
+        "model learned. Rank correlations, from −1 to 1.",
         _figures(SANITY),
     ),
     Group(
         "Reliance",
-        "Does heat on the background tell that the prediction needs it?",
-        "Only pictures with a foreground whose background could be changed say something, and the "
-        "changed ones are cut and pasted.",
+        "Does heat on the background show that the prediction needs it?",
+        "Only pictures whose background could be changed count, and the changed ones are cut and "
+        "pasted.",
         _figures(RELIANCE),
     ),
     Group(
         "Cost",
-        "What does a map take?",
-        "Times are of this machine, this model and this size of picture; the numbers of passes "
-        "hold elsewhere too.",
+        "What does a map cost?",
+        "Times hold for this machine, this model and this size of picture; the numbers of passes "
+        "hold elsewhere, too.",
         _figures(COST),
     ),
 )

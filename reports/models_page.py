@@ -1,4 +1,4 @@
-"""Two models on the same images as one HTML file: users' words are escaped."""
+"""Two models on the same images as one HTML file: no network, no script, user text escaped."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ CHANGED: dict[ChangeKind, tuple[str, str]] = {
     "broken": ("Broken", "right before, wrong after"),
     "newly_flagged": ("Newly flagged", "rests on the background after, and did not before"),
     "fixed": ("Fixed", "wrong before, right after"),
-    "no_longer_flagged": ("No longer flagged", "rested on the background before only"),
+    "no_longer_flagged": (
+        "No longer flagged",
+        "rested on the background before, and does not after",
+    ),
 }
 
 
 def render_models(paired: PairedSummary, examples: Sequence[PairedExample]) -> str:
-    """The page of a comparison. Examples are shown in the order given, regressions first."""
+    """The page of a comparison, with examples in the given order."""
     return (
         environment()
         .get_template("models.html")
@@ -40,9 +43,10 @@ def render_models(paired: PairedSummary, examples: Sequence[PairedExample]) -> s
 
 
 def headline(paired: PairedSummary) -> str:
-    """The verdict as a number of figures; what is worse comes first."""
+    """The verdict as a number of figures, the worse ones first."""
     worse, better = (
-        sum(it.verdict == verdict for it in paired.figures) for verdict in ("worse", "better")
+        sum(figure.verdict == verdict for figure in paired.figures)
+        for verdict in ("worse", "better")
     )
     if not paired.figures:
         return "Nothing could be compared."
@@ -55,10 +59,10 @@ def headline(paired: PairedSummary) -> str:
 
 
 def _by_verdict(figures: Sequence[PairedFigure]) -> list[tuple[str, list[ChangeRow]]]:
-    """With a heading each, regressions first."""
+    """The rows of each verdict with a heading, regressions first."""
     headings = {"worse": "Worse", "better": "Better", "unchanged": "No change shown"}
     return [
-        (heading, rows_of(it for it in figures if it.verdict == verdict))
+        (heading, rows_of(figure for figure in figures if figure.verdict == verdict))
         for verdict, heading in headings.items()
     ]
 
@@ -69,7 +73,7 @@ def _is(count: int) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """An example with its images as addresses that carry their own bytes; None: not to be had."""
+    """An example with the data URLs of its images; None: missing."""
 
     example: PairedExample
     picture: str

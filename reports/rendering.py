@@ -1,6 +1,6 @@
-"""What the pages share: one environment for their templates, and pictures that carry their bytes.
+"""What the pages share: the environment of their templates, and pictures as data URLs.
 
-Every word of the user's is escaped; no page needs a network or runs a script.
+All user text is escaped; no page needs a network or runs a script.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """What the templates of every page share."""
+    """The environment of every page's template."""
     shared = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -35,7 +35,7 @@ def environment() -> Environment:
     )
     shared.filters.update(FILTERS, prose=prose)
     shared.globals.update(
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # ours, no user's word
+        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # ours, no user text
         colour_scale=png_address(colour_scale()),
         most_classes=group_tables.MOST,
         charts=charts,
@@ -44,22 +44,22 @@ def environment() -> Environment:
 
 
 def png_address(image_HW3: Picture) -> str:
-    """The picture as an address that carries its own bytes."""
+    """The picture as a data URL."""
     return "data:image/png;base64," + base64.b64encode(png(image_HW3)).decode("ascii")
 
 
 def thumbnail_address(image_HW3: Picture) -> str:
-    """A small one that stands beside many others."""
+    """A small version of the picture as a data URL, for a picture among many."""
     return "data:image/jpeg;base64," + base64.b64encode(thumbnail(image_HW3)).decode("ascii")
 
 
 def prose(text: str) -> Markup:
-    """Our own words, in which names stand in backticks."""
+    """Our own text, with names in backticks set as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _printable(value: Any) -> Any:
-    """What every expression of a template passes through: no None, no NaN, no hidden character."""
+    """Applied to every expression of a template: no None, no NaN, no hidden character."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     if isinstance(value, str) and not isinstance(value, Markup):

@@ -1,8 +1,10 @@
-"""Faithfulness against cost as inline SVG, a mark a method: shape and size say what colour says.
+"""Faithfulness against cost as inline SVG, one mark per method.
 
-Across, places are percentages of the plot, and pixels around them; down, they are pixels. So the
-plot takes the width that it gets, and its letters keep their size. Names are placed by hand, so
-to speak: each is tried around its mark, at every width of WIDTHS.
+The shape and the size of a mark repeat what its colour shows.
+
+Horizontal positions are percentages of the plot plus pixels, vertical ones are pixels, so that the
+plot fills the width available and its text keeps its size. Each name is tried at positions around
+its mark, for every width of WIDTHS.
 """
 
 from __future__ import annotations
@@ -18,29 +20,29 @@ from reports.scatter_labels import LINE, Anchor, Label, place_labels
 from tasks.schema import Interval, MethodFigures, MethodsSummary
 
 HEIGHT = 340  # of the plot, px
-SPAN = 8.0  # the least factor between the ends of the axis of cost
-BESIDE = 1.5  # percent: marks that are closer than this stand side by side
+SPAN = 8.0  # least ratio between the ends of the axis of cost
+BESIDE = 1.5  # percent: marks closer than this are put side by side
 STEP = 9  # between marks side by side, px
 LONGEST = 22  # letters of a name
 
 
 @dataclass(frozen=True)
 class MethodStanding:
-    """What the recommendation thinks of a method."""
+    """How the recommendation judges a method."""
 
     recommended: bool
-    failing: bool  # the map hardly changes when the network forgets
+    failing: bool  # the map hardly changes when the network is randomised
     untested: bool
     dominated: bool
 
     @property
     def kind(self) -> str:
-        """Its classes in style.css."""
+        """Its CSS classes in style.css."""
         states = ("recommended", "failing", "untested", "dominated")
         return " ".join(("mark", *(state for state in states if getattr(self, state))))
 
 
-def standing(method: MethodFigures, recommended: str | None) -> MethodStanding:
+def standing_of(method: MethodFigures, recommended: str | None) -> MethodStanding:
     return MethodStanding(
         recommended=method.method == recommended,
         failing=method.sane is False,
@@ -56,16 +58,16 @@ class Point:
     name: str
     standing: MethodStanding
     cost: float
-    declared: bool  # no time was taken: its passes, a backward one counted as two
+    declared: bool  # the cost is not a measured time but the declared passes
     faithfulness: Interval
 
 
 def points(summary: MethodsSummary) -> list[Point]:
-    """Methods of which both cost and faithfulness are known."""
+    """Methods whose cost and faithfulness are both known."""
     return [
         Point(
             method.method,
-            standing(method, summary.recommended),
+            standing_of(method, summary.recommended),
             cost,
             method.cost.times_forward is None,
             faithfulness,
@@ -77,15 +79,15 @@ def points(summary: MethodsSummary) -> list[Point]:
     ]
 
 
-def scatter(shown: Sequence[Point]) -> Markup:
-    """The plot of at least one point."""
-    frame = _frame(shown)
-    anchors = _anchors(shown, frame)
-    named = [(anchor, _width(point)) for anchor, point in zip(anchors, shown, strict=True)]
+def scatter(drawn: Sequence[Point]) -> Markup:
+    """The plot; there must be at least one point."""
+    frame = _frame(drawn)
+    anchors = _anchors(drawn, frame)
+    named = [(anchor, _width(point)) for anchor, point in zip(anchors, drawn, strict=True)]
     marks = [
-        _method(*drawn)
-        for drawn in sorted(
-            zip(shown, anchors, place_labels(named, HEIGHT), strict=True), key=_last
+        _draw_method(*mark)
+        for mark in sorted(
+            zip(drawn, anchors, place_labels(named, HEIGHT), strict=True), key=_drawing_order
         )
     ]
     return Markup(
@@ -93,25 +95,25 @@ def scatter(shown: Sequence[Point]) -> Markup:
         "<title>Faithfulness against cost</title><desc>{}</desc>{}{}</svg>"
     ).format(
         HEIGHT + 46,
-        "; ".join(_describe(point) for point in shown),
-        Markup().join((*_down(frame), *_across(frame))),
+        "; ".join(_describe(point) for point in drawn),
+        Markup().join((*_horizontal_lines(frame), *_vertical_lines(frame))),
         Markup().join(marks),
     )
 
 
-def sample(state: str) -> Markup:
+def legend_mark(state: str) -> Markup:
     """The mark of one state, for the legend."""
     names = ("recommended", "failing", "untested", "dominated")
-    shown = MethodStanding(**{name: name == state for name in names})
+    standing = MethodStanding(**{name: name == state for name in names})
     return Markup(
         '<svg class="sample" aria-hidden="true" width="20" height="20">'
         '<g class="{}" transform="translate(10 10)">{}</g></svg>'
-    ).format(shown.kind, _symbol(shown))
+    ).format(standing.kind, _symbol(standing))
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """The two ends of both axes."""
+    """The ends of both axes."""
 
     least: float  # cost
     most: float
@@ -128,12 +130,12 @@ class _Frame:
         return HEIGHT * (self.high - value) / (self.high - self.low)
 
 
-def _frame(shown: Sequence[Point]) -> _Frame:
-    least = min(point.cost for point in shown) / 1.4
-    most = max(point.cost for point in shown) * 1.4
+def _frame(drawn: Sequence[Point]) -> _Frame:
+    least = min(point.cost for point in drawn) / 1.4
+    most = max(point.cost for point in drawn) * 1.4
     wider = max(1.0, math.sqrt(SPAN * least / most))
-    low = min(point.faithfulness.low for point in shown)
-    high = max(point.faithfulness.high for point in shown)
+    low = min(point.faithfulness.low for point in drawn)
+    high = max(point.faithfulness.high for point in drawn)
     step = _round_step(max(high - low, 0.05) / 7)
     return _Frame(
         least / wider,
@@ -150,9 +152,9 @@ def _round_step(least: float) -> float:
     return next(power * times for times in (1, 2, 5, 10) if power * times >= least * 0.999)
 
 
-def _anchors(shown: Sequence[Point], frame: _Frame) -> list[Anchor]:
-    """Where each mark is; those of nearly one cost side by side, so that none hides another."""
-    x = [frame.x(point.cost) for point in shown]
+def _anchors(drawn: Sequence[Point], frame: _Frame) -> list[Anchor]:
+    """The position of each mark; those of nearly equal cost are side by side, so none is hidden."""
+    x = [frame.x(point.cost) for point in drawn]
     shift = dict.fromkeys(range(len(x)), 0.0)
     for group in _groups(x):
         for position, index in enumerate(group):
@@ -165,7 +167,7 @@ def _anchors(shown: Sequence[Point], frame: _Frame) -> list[Anchor]:
             frame.y(point.faithfulness.high),
             frame.y(point.faithfulness.low),
         )
-        for index, point in enumerate(shown)
+        for index, point in enumerate(drawn)
     ]
 
 
@@ -184,7 +186,7 @@ def _name(point: Point) -> str:
 
 
 def _width(point: Point) -> float:
-    """Of its name, in pixels; letters of the East are as wide as high."""
+    """The width of its name in pixels; East Asian characters are as wide as high."""
     letter = 7.4 if point.standing.recommended else 6.8
     return sum(letter if ord(character) < 0x1100 else 13 for character in _name(point))
 
@@ -197,13 +199,13 @@ def _describe(point: Point) -> str:
     )
 
 
-def _last(drawn: tuple[Point, Anchor, Label]) -> tuple[bool, bool]:
-    """The recommended one is drawn over the others, dominated ones under them."""
-    state = drawn[0].standing
-    return state.recommended, not state.dominated
+def _drawing_order(mark: tuple[Point, Anchor, Label]) -> tuple[bool, bool]:
+    """The recommended method is drawn over the others, dominated ones under them."""
+    standing = mark[0].standing
+    return standing.recommended, not standing.dominated
 
 
-def _method(point: Point, anchor: Anchor, label: Label) -> Markup:
+def _draw_method(point: Point, anchor: Anchor, label: Label) -> Markup:
     return Markup(
         '<svg class="method" x="{:.2f}%" overflow="visible"><g class="{}">'
         "<title>{}</title>{}{}"
@@ -217,7 +219,7 @@ def _method(point: Point, anchor: Anchor, label: Label) -> Markup:
         anchor.shift,
         anchor.y,
         _symbol(point.standing),
-        _word(label, _name(point)),
+        _name_text(label, _name(point)),
     )
 
 
@@ -242,7 +244,7 @@ def _whisker(anchor: Anchor) -> Markup:
 
 
 def _leader(anchor: Anchor, label: Label) -> Markup:
-    """A thin line from a mark to its name where that had to move."""
+    """A thin line from a mark to its name, where the name had to move."""
     if abs(label.y - anchor.y) < LINE / 2:
         return Markup()
     line = '<path class="leader" d="M{:g} {:.1f}L{:g} {:.1f}"/>'
@@ -250,36 +252,36 @@ def _leader(anchor: Anchor, label: Label) -> Markup:
     return Markup(line).format(anchor.shift, anchor.y, end, label.y)
 
 
-def _word(label: Label, name: str) -> Markup:
+def _name_text(label: Label, name: str) -> Markup:
     return Markup('<text x="{:g}" y="{:.1f}" text-anchor="{}">{}</text>').format(
         label.x, label.y + 4, label.side, name
     )
 
 
-def _down(frame: _Frame) -> Iterator[Markup]:
-    """The lines of faithfulness with their values left of the plot."""
+def _horizontal_lines(frame: _Frame) -> Iterator[Markup]:
+    """The grid lines of faithfulness, with their values left of the plot."""
     line = Markup('<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>')
     word = Markup('<text class="tick" x="0" dx="-8" y="{:.1f}" text-anchor="end">{}</text>')
-    places = max(0, -math.floor(math.log10(frame.step) + 1e-9))
+    decimals = max(0, -math.floor(math.log10(frame.step) + 1e-9))
     for number in range(round((frame.high - frame.low) / frame.step) + 1):
         value = frame.low + number * frame.step
-        shown = f"{value:.{places}f}".replace("-", "−") if abs(value) > 1e-9 else "0"
-        yield line.format(frame.y(value)) + word.format(frame.y(value) + 4, shown)
+        text = f"{value:.{decimals}f}".replace("-", "−") if abs(value) > 1e-9 else "0"
+        yield line.format(frame.y(value)) + word.format(frame.y(value) + 4, text)
 
 
-def _across(frame: _Frame) -> Iterator[Markup]:
-    """The lines of cost with their values below."""
+def _vertical_lines(frame: _Frame) -> Iterator[Markup]:
+    """The grid lines of cost, with their values below the plot."""
     line = Markup('<line class="grid" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="{1}"/>')
     word = Markup('<text class="tick" x="{:.2f}%" y="{}" text-anchor="middle">{}</text>')
     for cost in _round_costs(frame.least, frame.most):
-        shown = f"{cost:,.0f}×" if cost >= 1 else f"{cost:g}×"
-        yield line.format(frame.x(cost), HEIGHT) + word.format(frame.x(cost), HEIGHT + 18, shown)
+        text = f"{cost:,.0f}×" if cost >= 1 else f"{cost:g}×"
+        yield line.format(frame.x(cost), HEIGHT) + word.format(frame.x(cost), HEIGHT + 18, text)
     title = '<text class="axis-title" x="100%" y="{}" text-anchor="end">{}</text>'
     yield Markup(title).format(HEIGHT + 40, "cost: times a bare forward pass, log scale →")
 
 
 def _round_costs(least: float, most: float) -> Iterator[float]:
-    """1, 2, 5, 10 …; powers of ten alone where there are many."""
+    """1, 2, 5, 10 …; only powers of ten where there are many."""
     times = (1,) if most / least > 300 else (1, 2, 5)
     for power in range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1):
         for part in times:

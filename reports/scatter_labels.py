@@ -1,4 +1,4 @@
-"""Names beside their marks, so that they cover as little as possible at any width of a plot."""
+"""Names beside their marks, positioned to cover as little as possible at any width of a plot."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-WIDTHS = (300, 420, 640, 900, 1150)  # of a plot, px: from a telephone to a desk
+WIDTHS = (300, 420, 640, 900, 1150)  # of a plot, px: from a phone to a desktop
 LINE = 15  # height of a name, px
 GAP = 11  # from a mark to its name, px
 MARK = 7  # from a mark's middle to its edge, px
-BEYOND = 10  # px that a name may reach over the plot's edge, where the page has room
+BEYOND = 10  # px that a name may extend beyond the plot's edge, where the page has room
 STEP = 5  # between the heights that are tried, px
-FAR = 3  # what each px away from the mark's height costs
+FAR = 3  # cost of each px away from the mark's height
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -39,26 +39,26 @@ class Label:
 
 
 def place_labels(named: Sequence[tuple[Anchor, float]], height: float) -> list[Label]:
-    """The best place for each name of such a width, one after the other from the top."""
+    """The best position for the name at each anchor, of the given width, from the top down."""
     order = sorted(range(len(named)), key=lambda index: named[index][0].y)
-    ground = [_Ground(width, [anchor for anchor, _ in named]) for width in WIDTHS]
-    found: dict[int, Label] = {}
+    plots = [_Plot(width, [anchor for anchor, _ in named]) for width in WIDTHS]
+    labels: dict[int, Label] = {}
     for index in order:
-        found[index] = _best(index, named[index][1], ground, height)
-        for covered in ground:
-            covered.names.append(covered.box(index, found[index]))
-    return [found[index] for index in range(len(named))]
+        labels[index] = _best_label(index, named[index][1], plots, height)
+        for plot in plots:
+            plot.names.append(plot.box(index, labels[index]))
+    return [labels[index] for index in range(len(named))]
 
 
-class _Ground:
-    """What lies where in a plot of one width."""
+class _Plot:
+    """What is drawn where in a plot of one width."""
 
     def __init__(self, width: float, anchors: Sequence[Anchor]) -> None:
         self.width = width
         self.x = [anchor.x * width / 100 for anchor in anchors]
-        middles = [(x + it.shift, it) for x, it in zip(self.x, anchors, strict=True)]
-        self.marks = [(x - MARK, it.y - MARK, x + MARK, it.y + MARK) for x, it in middles]
-        self.whiskers = [(x - 3, it.top, x + 3, it.bottom) for x, it in middles]
+        middles = [(x + anchor.shift, anchor) for x, anchor in zip(self.x, anchors, strict=True)]
+        self.marks = [(x - MARK, at.y - MARK, x + MARK, at.y + MARK) for x, at in middles]
+        self.whiskers = [(x - 3, at.top, x + 3, at.bottom) for x, at in middles]
         self.names: list[Box] = []
 
     def box(self, index: int, label: Label) -> Box:
@@ -66,38 +66,38 @@ class _Ground:
         left = start if label.side == "start" else start - label.width
         return left, label.y - LINE / 2, left + label.width, label.y + LINE / 2
 
-    def covered(self, index: int, label: Label) -> float:
-        """What the name of a mark would cover there, and how far it would reach outside."""
+    def covered_cost(self, index: int, label: Label) -> float:
+        """The cost of what the name of a mark would cover there, and of reaching outside."""
         box = self.box(index, label)
         outside = max(0.0, -BEYOND - box[0]) + max(0.0, box[2] - self.width - BEYOND)
-        whiskers = (it for other, it in enumerate(self.whiskers) if other != index)
+        whiskers = (whisker for other, whisker in enumerate(self.whiskers) if other != index)
         return (
             400 * outside
-            + 40 * sum(_shared(box, name) for name in self.names)
-            + 4 * sum(_shared(box, mark) for mark in self.marks)
-            + 3 * sum(_shared(box, whisker) for whisker in whiskers)
+            + 40 * sum(_overlap_area(box, name) for name in self.names)
+            + 4 * sum(_overlap_area(box, mark) for mark in self.marks)
+            + 3 * sum(_overlap_area(box, whisker) for whisker in whiskers)
         )
 
 
-def _best(index: int, width: float, ground: Sequence[_Ground], height: float) -> Label:
-    """Nearer places are tried first, until none further away can be better."""
+def _best_label(index: int, width: float, plots: Sequence[_Plot], height: float) -> Label:
+    """The best position: nearer ones are tried first, until no further one can be better."""
     best, least = None, float("inf")
-    for label in _places(ground[0], index, width):
-        far = FAR * abs(label.y - _middle(ground[0].marks[index]))
+    for label in _candidates(plots[0], index, width):
+        far = FAR * abs(label.y - _middle(plots[0].marks[index]))
         if far >= least or far > FAR * height:
             break
         if LINE / 2 < label.y < height - LINE / 2:
-            covered = sum(it.covered(index, label) for it in ground) / len(ground)
+            covered = sum(plot.covered_cost(index, label) for plot in plots) / len(plots)
             cost = far + covered + (0 if label.side == "start" else 20)
             best, least = (label, cost) if cost < least else (best, least)
     assert best is not None, "a plot is higher than a name"
     return best
 
 
-def _places(ground: _Ground, index: int, width: float) -> Iterator[Label]:
-    """Ever further away, without an end."""
-    mark = ground.marks[index]
-    shift = mark[0] + MARK - ground.x[index]
+def _candidates(plot: _Plot, index: int, width: float) -> Iterator[Label]:
+    """Positions ever further away, without end."""
+    mark = plot.marks[index]
+    shift = mark[0] + MARK - plot.x[index]
     far = 0
     while True:
         for y in (_middle(mark) + far, _middle(mark) - far):
@@ -110,8 +110,8 @@ def _middle(box: Box) -> float:
     return (box[1] + box[3]) / 2
 
 
-def _shared(one: Box, other: Box) -> float:
-    """Area that both cover."""
+def _overlap_area(one: Box, other: Box) -> float:
+    """The area that both cover."""
     across = min(one[2], other[2]) - max(one[0], other[0])
     down = min(one[3], other[3]) - max(one[1], other[1])
     return across * down if across > 0 and down > 0 else 0.0

@@ -17,7 +17,7 @@ from tasks.compare.paired_images import PairedImages, read_alone
 from tasks.compare.two_models import compare_models
 from tasks.flags.settings import FlagSettings
 from tasks.gate.policy import read_policy
-from tasks.gate.rules import Evidence, rule_on
+from tasks.gate.rules import Evidence, apply_policy
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.schema import FIGURES, Figure, FlagRule, GroupSummary, Rate, Summary, wilson
@@ -72,7 +72,7 @@ def test_a_new_figure_is_one_edit(
     policy.write_text('[[rule]]\nfigure = "sureness"\nat_most = 0.001\n')
     rules = read_policy(str(policy))
     assert rules.rules[0].words == "sureness is at most 0.1%, of 20 images or more"
-    (ruling,) = rule_on(rules, Evidence(read_alone(run), None, ()))
+    (ruling,) = apply_policy(rules, Evidence(read_alone(run), None, ()))
     assert ruling.status == "fail"
     assert ruling.reason.startswith(f"sureness is {100 * found.value:.2f}% (")
 

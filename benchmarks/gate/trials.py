@@ -33,7 +33,7 @@ from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, wide
 from tasks.compare.paired_images import PairedImages, match_runs, read_alone, read_pair
 from tasks.flags.settings import FlagSettings
 from tasks.gate.policy import Policy, read_policy
-from tasks.gate.rules import Evidence, passes, rule_on
+from tasks.gate.rules import Evidence, apply_policy, passes
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run, open_run
@@ -137,7 +137,7 @@ def measure_verdict(trial: Trial) -> dict[str, Any]:
     policy = read_policy(str(POLICY))
     first = trial.audit("first", trial.bundle(trial.seed), InterventionSettings())
     alone = read_alone(first)
-    rulings = rule_on(policy, Evidence(alone, None, first.summary().model.classes))
+    rulings = apply_policy(policy, Evidence(alone, None, first.summary().model.classes))
     return {
         "passed": passes(rulings),
         "rules": {it.rule: it.status for it in rulings},
@@ -162,7 +162,7 @@ QUESTIONS = {"verdict": measure_verdict, "same": measure_changes}
 
 def _judge_changes(policy: Policy, pair: PairedImages, classes: Sequence[str]) -> dict[str, Any]:
     """The policy's rules about changes, and each change with its interval."""
-    rulings = rule_on(policy, Evidence(pair, pair, classes))
+    rulings = apply_policy(policy, Evidence(pair, pair, classes))
     changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.is_change]
     return {
         "rules": {it.rule: it.status for it in changes},

@@ -1,4 +1,4 @@
-"""Images that only one of two models gets right, or that only one is flagged on; their pictures.
+"""Images that only one of two models gets right, or is flagged on, and their pictures.
 
 Shapes: N images, 2 is before and after (NaN where the two cannot be compared), C=3 colours, H W
 pixels.
@@ -23,12 +23,12 @@ from tasks.pictures.samples import Sample
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
 
-SHOWN = 24  # most of them
-IMPROVEMENTS = SHOWN // 3  # that are shown however many regressions there are
+SHOWN = 24  # at most
+IMPROVEMENTS = SHOWN // 3  # shown however many regressions there are
 
 
 def count_changes(images: PairedImages) -> dict[schema.ChangeKind, int]:
-    """Images of each kind of change."""
+    """The number of images of each kind of change."""
     return {kind: int(which_N.sum()) for kind, which_N in _changes(images).items()}
 
 
@@ -40,9 +40,9 @@ def worst_changes(images: PairedImages) -> tuple[schema.ChangedImage, ...]:
     order_N = _worst_first(images)
     worse, better = order_N[worse_N[order_N]], order_N[better_N[order_N]][::-1]
     better = better[: max(IMPROVEMENTS, SHOWN - len(worse))]
-    shown = [*worse[: SHOWN - len(better)].tolist(), *better.tolist()]
+    indices = [*worse[: SHOWN - len(better)].tolist(), *better.tolist()]
     before, after = (
-        table.take(pa.array(shown, pa.int64())).to_pylist()
+        table.take(pa.array(indices, pa.int64())).to_pylist()
         for table in (images.before, images.after)
     )
     return tuple(
@@ -53,21 +53,21 @@ def worst_changes(images: PairedImages) -> tuple[schema.ChangedImage, ...]:
             after=_answer(row),
             turns=tuple(kind for kind in schema.CHANGE_KINDS if changes[kind][index]),
         )
-        for index, old, row in zip(shown, before, after, strict=True)
+        for index, old, row in zip(indices, before, after, strict=True)
     )
 
 
 def examples_of_pair(
     before: Run, after: Run, paired: schema.PairedSummary
 ) -> list[schema.PairedExample]:
-    """The changed images in their order; a picture that cannot be read any more is left out."""
+    """The changed images in their order, without those that can no longer be read."""
     pictures = _Pictures.of(before, after, paired)
-    found = (pictures.example(image) for image in paired.changed)
-    return [example for example in found if example is not None]
+    examples = (pictures.example(image) for image in paired.changed)
+    return [example for example in examples if example is not None]
 
 
 def _changes(images: PairedImages) -> dict[schema.ChangeKind, np.ndarray]:
-    """By kind of change, which images; nothing compares with NaN."""
+    """Which images show each kind of change; comparisons with NaN are false."""
     right_N2, flagged_N2 = images.values("correct"), images.values("flagged")
     return {
         "broken": right_N2[:, 0] > right_N2[:, 1],
@@ -78,8 +78,8 @@ def _changes(images: PairedImages) -> dict[schema.ChangeKind, np.ndarray]:
 
 
 def _worst_first(images: PairedImages) -> np.ndarray:
-    """Indices of images: first what is lost and flagged at once, what is lost, what is flagged;
-    among them by more flips, then by how sure the later model is."""
+    """Indices of images: first those both lost and newly flagged, then lost, then newly flagged;
+    within each by more flips, then by the later model's confidence."""
     lost_N, flag_N, flips_N = (
         np.nan_to_num(value_N2 @ np.array([-1.0, 1.0]))
         for value_N2 in (
@@ -88,8 +88,8 @@ def _worst_first(images: PairedImages) -> np.ndarray:
             images.values("flips"),
         )
     )
-    sure_N = images.values("confidence")[:, 1]
-    order_N: np.ndarray = np.lexsort((-sure_N, -flips_N, -(2 * lost_N + flag_N)))
+    confidence_N = images.values("confidence")[:, 1]
+    order_N: np.ndarray = np.lexsort((-confidence_N, -flips_N, -(2 * lost_N + flag_N)))
     return order_N
 
 
@@ -99,9 +99,9 @@ def _answer(row: dict[str, Any]) -> schema.Answer:
 
 @dataclass(frozen=True)
 class _Pictures:
-    """What the pictures of a pair are made from; before and after where there are two."""
+    """What the examples of a pair are made from; two values are of before and after."""
 
-    shown: ShownImages
+    images: ShownImages
     maps: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
     exchanges: tuple[Rows, Rows]
     pool: DonorPool | None
@@ -118,10 +118,10 @@ class _Pictures:
         )
 
     def example(self, image: schema.ChangedImage) -> schema.PairedExample | None:
-        sample = self.shown.sample(image.row_id)
+        sample = self.images.sample(image.row_id)
         if sample is None:
             return None
-        before, after = (found.get(image.row_id) for found in self.maps)
+        before, after = (maps.get(image.row_id) for maps in self.maps)
         return schema.PairedExample(
             image=image,
             picture_HW3=picture_of(sample),
@@ -132,8 +132,9 @@ class _Pictures:
         )
 
     def _exchange(self, image: schema.ChangedImage, sample: Sample) -> schema.PairedExchange | None:
-        """On the background that tells the models apart best; None where nothing was exchanged."""
-        before, after = (found.get(image.row_id) for found in self.exchanges)
+        """On a background that tells the models apart, where there is one; None without an
+        exchange."""
+        before, after = (rows.get(image.row_id) for rows in self.exchanges)
         if self.pool is None or sample.mask_HW is None or before is None or after is None:
             return None
         slot = _slot_that_differs(image, before, after)
@@ -142,7 +143,7 @@ class _Pictures:
         donor = after["donors"][slot]
         index = self.pool.row_ids.index(donor)
         return schema.PairedExchange(
-            picture_HW3=_exchanged(sample, self.pool.background_NCHW[index]),
+            picture_HW3=_exchange(sample, self.pool.background_NCHW[index]),
             donor=donor,
             donor_label=self.pool.labels[index],
             before=before["exchanged_predictions"][slot],
@@ -151,7 +152,7 @@ class _Pictures:
 
 
 def _slot_that_differs(image: schema.ChangedImage, before: Any, after: Any) -> int | None:
-    """The other class's background that flips one of the models only, else the first one."""
+    """The first other-class background that flips only one model, else the first of all."""
     slots = list(_slots_of_other_classes(before, after))
     apart = (
         slot
@@ -163,16 +164,18 @@ def _slot_that_differs(image: schema.ChangedImage, before: Any, after: Any) -> i
 
 
 def _slots_of_other_classes(before: Any, after: Any) -> Iterator[int]:
-    """Exchanges with the same donor in both runs, of another class."""
+    """Exchanges with the same donor, of another class, in both runs."""
     for slot, pair in enumerate(zip(before["donors"], after["donors"], strict=False)):
         if pair[0] == pair[1] and not after["same_class"][slot]:
             yield slot
 
 
-def _exchanged(sample: Sample, background_CHW: torch.Tensor) -> np.ndarray:
-    """As tasks/interventions/intervene.py does; mixing and the scale of pixels commute."""
+def _exchange(sample: Sample, background_CHW: torch.Tensor) -> np.ndarray:
+    """As in tasks/interventions/intervene.py; mixing commutes with normalising the pixels."""
     assert sample.mask_HW is not None
-    image_1CHW, other_1CHW = (it[None].float() for it in (sample.picture_CHW, background_CHW))
+    image_1CHW, other_1CHW = (
+        picture_CHW[None].float() for picture_CHW in (sample.picture_CHW, background_CHW)
+    )
     mixed_1CHW = exchange_background(image_1CHW, sample.mask_HW[None] / 255, other_1CHW)
     picture_HW3: np.ndarray = mixed_1CHW[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
     return picture_HW3

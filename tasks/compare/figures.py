@@ -1,8 +1,8 @@
-"""Each figure of what images say, once: of one audit, or as a change against another.
+"""Each figure over images, computed once: of one audit, or as a change against another.
 
-A share of one audit has Wilson's interval, with as many trials as images. All else has a
-bootstrap interval (tasks/intervals/bootstrap.py); how low the lowest group lies has intervals of
-its own (tasks/intervals/worst_group.py). Shapes: N images, n some of them, G groups, 2 is before
+A share of one audit has Wilson's interval, with as many trials as images. Everything
+else has a bootstrap interval (tasks/intervals/bootstrap.py), except the worst group, whose interval
+is in tasks/intervals/worst_group.py. Shapes: N images, n some of them, G groups, 2 is before
 and after.
 """
 
@@ -27,11 +27,11 @@ NAMED = 8  # groups that a note names
 
 @dataclass(frozen=True)
 class FigureQuery:
-    """Which figure, of which images, and how sure its interval must be."""
+    """Which figure, of which images, and the confidence of its interval."""
 
     figure: str
-    method: str | None = None  # of a figure of each method
-    label: str | None = None  # of one class; None: of all images
+    method: str | None = None  # where there is a figure per method
+    label: str | None = None  # of one class only; None: all images
     change: bool = False
     images: int = schema.ENOUGH  # that a group needs to be the worst
     confidence: float = 0.95
@@ -42,41 +42,41 @@ class FigureQuery:
 
     @property
     def column(self) -> str:
-        """Of each image."""
+        """The column of each image whose mean the figure is."""
         column = self.definition.column
-        assert column is not None, f"{self.figure} is no mean over images"
+        assert column is not None, f"{self.figure} is not a mean over images"
         return f"{column}:{self.method}" if self.definition.by_method else column
 
 
 @dataclass(frozen=True)
 class FigureValue(Change):
-    """A figure or its change with its interval, and what it stands on."""
+    """A figure or its change, with its interval and the images it is based on."""
 
     of: int  # images
     before: float = math.nan  # the figure on either side
     after: float = math.nan
-    differ: int = 0  # images whose value is another one
+    differ: int = 0  # images whose two values differ
     smallest: int | None = None  # images of the smaller one of two worst groups
     note: str = ""
 
     @property
     def counted(self) -> int:
-        """Images that must be enough."""
+        """The number of images that has to be large enough."""
         return self.of if self.smallest is None else self.smallest
 
 
-Found = FigureValue | schema.MissingFigure
+FigureResult = FigureValue | schema.MissingFigure
 
 
-def compute_figure(images: PairedImages, query: FigureQuery) -> Found:
+def compute_figure(images: PairedImages, query: FigureQuery) -> FigureResult:
     """The figure of the later side, or its change."""
     if query.definition.interval == "groups":
         return _worst_group(images, query)
     value_N2 = images.values(query.column)
-    known_N = _chosen(images, query.label) & np.isfinite(value_N2).all(1)
+    known_N = _select(images, query.label) & np.isfinite(value_N2).all(1)
     value_n2 = value_N2[known_N]
     if not len(value_n2):
-        return _missing(images, query)
+        return _missing_figure(images, query)
     if query.definition.interval == "thresholds" and query.label is None:
         interval = _interval_of_excess(images, query, known_N)
     else:
@@ -84,33 +84,33 @@ def compute_figure(images: PairedImages, query: FigureQuery) -> Found:
     return _value(interval, value_n2)
 
 
-def widen(found: FigureValue, query: FigureQuery) -> FigureValue:
-    """An interval no narrower than so many images allow which all agree: where hardly any image
-    says otherwise, draws from them know nothing of those that would.
+def widen(value: FigureValue, query: FigureQuery) -> FigureValue:
+    """An interval no narrower than that of as many images which all agree: where hardly any image
+    disagrees, resampling cannot show those that would.
 
-    A bootstrap of few images that say otherwise is lopsided: half of the leeway is added to its
-    ends. What has no bounds has no leeway; Wilson's intervals and those of groups need none.
+    A bootstrap over few images that disagree is lopsided, so half of the leeway is added to its
+    ends. Unbounded figures have no leeway; Wilson's intervals and those of groups need none.
     """
     figure = query.definition
     is_share = figure.interval == "Wilson" and not query.change
     if is_share or figure.interval == "groups" or not figure.unit.is_bounded:
-        return found
-    least = leeway(found.of, query.confidence)
-    low = min(found.low - least / 2, found.value - least)
-    return replace(found, low=low, high=max(found.high + least / 2, found.value + least))
+        return value
+    least = leeway(value.of, query.confidence)
+    low = min(value.low - least / 2, value.value - least)
+    return replace(value, low=low, high=max(value.high + least / 2, value.value + least))
 
 
 def leeway(of: int, confidence: float) -> float:
-    """How many of all images may say otherwise although these all agree: the exact interval's
-    end."""
+    """The share of all images that may disagree although all of these agree: the end of the exact
+    interval."""
     return float(1 - ((1 - confidence) / 2) ** (1 / of))
 
 
-def _chosen(images: PairedImages, label: str | None) -> NDArray[np.bool_]:
+def _select(images: PairedImages, label: str | None) -> NDArray[np.bool_]:
     if label is None:
         return np.ones(len(images), bool)
-    own_N: NDArray[np.bool_] = images.label_N == label
-    return own_N
+    selected_N: NDArray[np.bool_] = images.label_N == label
+    return selected_N
 
 
 def _value(interval: Change, value_n2: Floats) -> FigureValue:
@@ -129,7 +129,7 @@ def _interval(query: FigureQuery, value_n2: Floats) -> Change:
 
 
 def _interval_of_share(value_n: Floats, confidence: float) -> Change:
-    """Wilson's; what is no whole number of images is rounded to the wider one."""
+    """Wilson's interval; a fractional number of images is rounded outwards."""
     of, total = len(value_n), float(value_n.sum())
     low = schema.wilson(math.floor(total), of, confidence).low
     high = schema.wilson(math.ceil(total), of, confidence).high
@@ -141,7 +141,8 @@ def _interval_of_share(value_n: Floats, confidence: float) -> Change:
 def _interval_of_excess(
     images: PairedImages, query: FigureQuery, known_N: NDArray[np.bool_]
 ) -> Change:
-    """Of all images: thresholds are as uncertain as rates. A class takes them as given."""
+    """Over all images, where the thresholds are as uncertain as the rates; a class takes them as
+    given."""
     before, after = images.values("excess")[known_N].mean(0).tolist()
     score_n2, null_n2 = (images.values(name)[known_N] for name in ("score", "null_score"))
     alarm = images.rules[1].false_alarm
@@ -152,12 +153,12 @@ def _interval_of_excess(
 
 @dataclass(frozen=True)
 class _Groups:
-    """The labelled images of groups of enough of them."""
+    """The labelled images in groups of enough images."""
 
     right_n2: Floats
     group_n: Indices
     names: tuple[str, ...]
-    small: tuple[str, ...]  # names of those that are left out
+    small: tuple[str, ...]  # names of the groups that are left out
 
     @property
     def share_G2(self) -> Floats:
@@ -165,7 +166,7 @@ class _Groups:
         return np.stack([self.right_n2[self.group_n == group].mean(0) for group in groups])
 
     def note(self, first: int, last: int, kind: str) -> str:
-        """Which one is the worst, and which are too small to be."""
+        """Which group is the worst, and which are too small to be judged."""
         names, of = self.names, f"the lowest of {len(self.names)} {kind}"
         worst = names[last] if first == last else f"{names[first]} before, {names[last]} after"
         if not self.small:
@@ -175,13 +176,13 @@ class _Groups:
         return f"{worst}, {of}; {left_out}"
 
 
-def _worst_group(images: PairedImages, query: FigureQuery) -> Found:
-    """Of groups of enough images; where there is none, of all: too few, as `smallest` says."""
+def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
+    """Over groups of enough images; without any, over all groups, whose `smallest` is too small."""
     groups = _groups_of(images, query, query.images)
     if not groups.names:
         groups = _groups_of(images, query, 1)
     if not groups.names:
-        return _missing(images, query)
+        return _missing_figure(images, query)
     right_n2, group_n = groups.right_n2, groups.group_n
     first, last = (int(group) for group in groups.share_G2.argmin(0))
     if query.change:
@@ -202,10 +203,10 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> Found:
 
 
 def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
-    """By the table's column `group`, else by labels."""
+    """Groups by the column `group` of the table, else by label."""
     right_N2, name_N = images.values("correct"), images.group_N
-    named_N = name_N != None  # noqa: E711  # of each element
-    known_N = np.isfinite(right_N2).all(1) & named_N & _chosen(images, query.label)
+    named_N = name_N != None  # noqa: E711  # elementwise
+    known_N = np.isfinite(right_N2).all(1) & named_N & _select(images, query.label)
     names, index_n, count_G = np.unique(
         name_N[known_N].astype(str), return_inverse=True, return_counts=True
     )
@@ -216,18 +217,18 @@ def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
     return _Groups(right_n2, group_n, tuple(map(str, kept)), tuple(map(str, small)))
 
 
-def _missing(images: PairedImages, query: FigureQuery) -> schema.MissingFigure:
+def _missing_figure(images: PairedImages, query: FigureQuery) -> schema.MissingFigure:
     name = query.label if query.method is None else query.method
-    return schema.MissingFigure(figure=query.figure, name=name, reason=_reason(images, query))
+    return schema.MissingFigure(figure=query.figure, name=name, reason=_why_missing(images, query))
 
 
-def _reason(images: PairedImages, query: FigureQuery) -> str:
+def _why_missing(images: PairedImages, query: FigureQuery) -> str:
     both = " in both audits" if query.change else ""
     if not len(images):
         return f"no image was predicted{both}"
     if query.definition.column in ("flagged", "excess") and not images.same_rule:
         before, after = (f"{rule.method} at {rule.false_alarm:g}" for rule in images.rules)
         return f"the two audits flag by different rules: {before}, and {after}"
-    if query.label is not None and not _chosen(images, query.label).any():
+    if query.label is not None and not _select(images, query.label).any():
         return "no image has this label"
     return f"{query.definition.missing}{both}"

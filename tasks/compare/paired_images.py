@@ -1,4 +1,4 @@
-"""What a run said of each image: of one run, or of two side by side; refuses runs that are no pair.
+"""The results of each image, of one run or of two side by side; refuses runs that are not a pair.
 
 Shapes: N images, B images and E exchanges of a shard, 2 is before and after.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.errors import NotComparable
 from tasks import schema
-from tasks.flags.estimate_quality import least_of
+from tasks.flags.estimate_quality import least_confidence_of
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
@@ -28,23 +28,23 @@ from tasks.storage.files import open_parquet, read_footer
 
 Floats = NDArray[np.float64]
 
-# Of a run's identity: what asks another question. Weights, layer and numbers may differ.
-FIELDS = ("catalog", "shard_size", "classes", "target")
-GROUND = ("foreground", "polarity", "orientation", "estimator")
+# The parts of a run's identity that must agree. Weights, layer and numeric mode may differ.
+IDENTITY_FIELDS = ("catalog", "shard_size", "classes", "target")
+FOREGROUND_FIELDS = ("foreground", "polarity", "orientation", "estimator")
 
-BLOCK = 1 << 16  # rows that are matched at once: each match costs a pass over the earlier keys
+BLOCK = 1 << 16  # rows matched at once: each match costs a pass over the earlier keys
 COLUMNS = (
     *("row_id", "content_id", "label", "prediction", "confidence", "correct", "group"),
     *("flag", "score", "null_score", "flips", "kept_label"),
 )
 KEYS = ("row_id", "label")
-DERIVED = frozenset({"flagged", "excess", "exchange_gap"})  # from other columns, see _derive
+DERIVED = frozenset({"flagged", "excess", "exchange_gap"})  # from other columns, in _derive
 OF_EXCHANGES = frozenset({"kept_label", *schema.INTERVENTIONS.names[1:]})
 
 
 @dataclass(frozen=True)
 class PairedImages:
-    """One row an image in both tables, in one order; of one run alone both are the same table."""
+    """One row per image in both tables, in the same order; of a single run both are one table."""
 
     before: pa.Table
     after: pa.Table
@@ -56,7 +56,7 @@ class PairedImages:
         return len(self.after)
 
     def values(self, column: str) -> Floats:
-        """(N, 2); NaN on both sides where one of the runs has none."""
+        """(N, 2); NaN on both sides where one of the runs has no value."""
         if column not in self._values:
             value_N2 = self._derive(column) if column in DERIVED else self._stored(column)
             known_N1 = np.isfinite(value_N2).all(1, keepdims=True)
@@ -71,7 +71,7 @@ class PairedImages:
 
     @property
     def same_rule(self) -> bool:
-        """The thresholds are each model's own: they are what the same share of its null exceeds."""
+        """Thresholds may differ: each is what the same share of its model's null exceeds."""
         before, after = self.rules
         return (before.method, before.false_alarm) == (after.method, after.false_alarm)
 
@@ -109,33 +109,36 @@ class PairedImages:
 
 
 def read_pair(before: Run, after: Run) -> PairedImages:
-    """All that the two runs say of images of the same bytes that both predicted."""
+    """The results of both runs, for images of the same bytes that both predicted."""
     check_pair(before, after)
     return match_runs(before, after)
 
 
 def match_runs(before: Run, after: Run) -> PairedImages:
-    """The same of runs that are no pair, as with other donors: who calls it knows why."""
+    """The same without the check, for callers that compare runs with other donors on purpose."""
     columns = _columns_of_figures(shared_methods(before, after))
-    blocks = [_of_same_bytes(*sides) for sides in match_images(before, after, columns)]
+    blocks = [_keep_same_bytes(*sides) for sides in match_images(before, after, columns)]
     first, last = (_concatenate(tables) for tables in zip(*blocks, strict=True))
-    return _paired((before, after), (first, last))
+    return _make_pair((before, after), (first, last))
 
 
 def read_alone(run: Run) -> PairedImages:
-    """All that one run says of its images, as a pair with itself."""
+    """The results of one run, as a pair with itself."""
     table = _concatenate(read_images(run, _columns_of_figures(shared_methods(run, run))))
-    return _paired((run, run), (table, table))
+    return _make_pair((run, run), (table, table))
 
 
 def check_pair(before: Run, after: Run) -> None:
     """Refuse two runs that differ in more than the model, naming the fields and both values."""
-    then, now = _question(before), _question(after)
-    other = [f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]]
-    if other:
+    then, now = _comparable_fields(before), _comparable_fields(after)
+    differing = [
+        f"{name} was {then[name]}, is {now[name]}" for name in now if then[name] != now[name]
+    ]
+    if differing:
         raise NotComparable(
-            f"{before.folder.path} and {after.folder.path} are no pair ({'; '.join(other)}): "
-            "audit both models on the same data with the same settings, --donors of one of them"
+            f"{before.folder.path} and {after.folder.path} are not a pair "
+            f"({'; '.join(differing)}): audit both models on the same data with the same settings, "
+            "--donors of one of them"
         )
 
 
@@ -148,49 +151,50 @@ def shared_methods(before: Run, after: Run) -> list[str]:
 def match_images(
     before: Run, after: Run, columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Rows of the same key in both runs, in the later one's order, block by block."""
+    """Rows with the same key in both runs, in the later one's order, block by block."""
     old = _concatenate(read_images(before, columns)).combine_chunks()
     keys = old["row_id"].combine_chunks()
     for block in _blocks(read_images(after, columns)):
         index = pc.index_in(block["row_id"], keys).combine_chunks()
-        found = index.is_valid()
-        yield old.take(index.filter(found)), block.filter(found)
+        matched = index.is_valid()
+        yield old.take(index.filter(matched)), block.filter(matched)
 
 
 def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The columns of each image with a prediction, a table a shard, empty where there is none.
+    """The columns of each image with a prediction: one table per shard, empty where there is none.
 
-    Of the predictions, the catalog's `group`, the flags, the interventions (with `kept_label`), and
-    `column:method` of a method's scores. Words are words: dictionaries of two runs differ.
+    Columns are those of the predictions, the flags and the interventions, `kept_label`, `group` of
+    the catalog, and `column:method` of a method's scores. Dictionaries are decoded: those of two
+    runs differ.
     """
-    flags = open_parquet(run.folder.flags)  # a row group for each shard with predictions
+    flags = open_parquet(run.folder.flags)  # one row group per shard with predictions
     predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
-    flagged = [name for name in columns if _is_of_flags(name)]
+    flagged = [name for name in columns if _is_flag_column(name)]
     exchanged = [name for name in columns if name in OF_EXCHANGES]
     scored = [name for name in columns if ":" in name]
-    least = least_of(run) if exchanged else 0.0
+    least = least_confidence_of(run) if exchanged else 0.0
     group = 0
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, predicted)
         if table is None:
             table = schema.PREDICTIONS.empty_table()
-            own_flags = schema.FLAGS_TABLE.empty_table()
+            shard_flags = schema.FLAGS_TABLE.empty_table()
         else:
-            own_flags = flags.read_row_group(group, columns=flagged)
+            shard_flags = flags.read_row_group(group, columns=flagged)
             group += 1
         for name in flagged:
-            table = table.append_column(name, own_flags[name])
+            table = table.append_column(name, shard_flags[name])
         if "group" in columns:
-            table = _with_group(table, run, shard)
+            table = _add_group(table, run, shard)
         if exchanged:
-            exchanges = _exchanges(run, shard, table, least)
+            exchanges = _read_exchanges(run, shard, table, least)
             table = join(table, exchanges.select(["row_id", *exchanged]))
         for name in scored:
-            table = join(table, _scores(run, shard, name))
-        yield _plain_words(table.select(list(columns)))
+            table = join(table, _read_scores(run, shard, name))
+        yield _decode_words(table.select(list(columns)))
 
 
-def _is_of_flags(column: str) -> bool:
+def _is_flag_column(column: str) -> bool:
     return (
         column in schema.FLAGS_TABLE.names
         and column not in schema.PREDICTIONS.names
@@ -199,7 +203,7 @@ def _is_of_flags(column: str) -> bool:
 
 
 def _columns_of_figures(methods: Sequence[str]) -> list[str]:
-    """All that the figures are made of."""
+    """Every column that a figure is computed from."""
     columns = dict.fromkeys(COLUMNS)
     for figure in schema.figures_of_images().values():
         if figure.by_method:
@@ -209,25 +213,25 @@ def _columns_of_figures(methods: Sequence[str]) -> list[str]:
     return list(columns)
 
 
-def _paired(runs: tuple[Run, Run], tables: tuple[pa.Table, pa.Table]) -> PairedImages:
+def _make_pair(runs: tuple[Run, Run], tables: tuple[pa.Table, pa.Table]) -> PairedImages:
     before, after = runs
     rules = (before.summary().rule, after.summary().rule)
     rows = read_footer(after.folder.catalog).num_rows
     return PairedImages(*tables, rules, rows, _has_groups(after))
 
 
-def _question(run: Run) -> dict[str, str]:
-    """By field, what both runs must have alike."""
+def _comparable_fields(run: Run) -> dict[str, str]:
+    """By field, what has to be the same in both runs."""
     identity = run.state.identity
-    found = identity.as_json(*FIELDS, *GROUND)
-    found |= {f"preprocessing.{name}": value for name, value in identity.geometry.items()}
-    found["donor pool"] = donor_digest(run.folder)
-    if found["donor pool"] is not None:
+    fields = identity.as_json(*IDENTITY_FIELDS, *FOREGROUND_FIELDS)
+    fields |= {f"preprocessing.{name}": value for name, value in identity.geometry.items()}
+    fields["donor pool"] = donor_digest(run.folder)
+    if fields["donor pool"] is not None:
         settings = run.state.section("interventions", InterventionSettings)
-        found["donors"] = settings.model_dump(include={"others", "same", "fill", "donor_seed"})
+        fields["donors"] = settings.model_dump(include={"others", "same", "fill", "donor_seed"})
     else:
-        found["donors"] = None
-    return {name: _shorten(value) for name, value in found.items()}
+        fields["donors"] = None
+    return {name: _shorten(value) for name, value in fields.items()}
 
 
 def _shorten(value: object) -> str:
@@ -241,70 +245,70 @@ def _has_groups(run: Run) -> bool:
     )
 
 
-def _of_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
+def _keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     same = pc.equal(before["content_id"], after["content_id"])
     return before.filter(same), after.filter(same)
 
 
 def _blocks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer tables."""
-    waiting: list[pa.Table] = []
+    """The same rows in fewer, larger tables."""
+    pending: list[pa.Table] = []
     for table in tables:
-        waiting.append(table)
-        if sum(map(len, waiting)) >= BLOCK:
-            yield _concatenate(waiting)
-            waiting = []
-    if waiting:
-        yield _concatenate(waiting)
+        pending.append(table)
+        if sum(map(len, pending)) >= BLOCK:
+            yield _concatenate(pending)
+            pending = []
+    if pending:
+        yield _concatenate(pending)
 
 
 def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")
 
 
-def _with_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
-    """With the column `group`; null without one."""
+def _add_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
+    """Add the column `group`; null where the catalog has none."""
     if not _has_groups(run):
         return table.append_column("group", pa.nulls(len(table), pa.string()))
     rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", GROUP_COLUMN])
     return join(table, rows.set_column(1, "group", rows[GROUP_COLUMN].cast(pa.string())))
 
 
-def _exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
-    """With the share of other classes' backgrounds that leave the label (`kept_label`)."""
-    found = run.part(INTERVENTIONS, shard)
-    if found is None:
-        found = schema.INTERVENTIONS.empty_table()
-    found = without_unsure(found, run.part(FOREGROUNDS, shard), least)
-    labels = join(found.select(["row_id"]), table.select(["row_id", "label"]))["label"]
-    return found.append_column("kept_label", _kept_label(found, labels))
+def _read_exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
+    """Interventions and `kept_label`: how often other classes' backgrounds keep the label."""
+    part = run.part(INTERVENTIONS, shard)
+    if part is None:
+        part = schema.INTERVENTIONS.empty_table()
+    part = drop_unsure(part, run.part(FOREGROUNDS, shard), least)
+    labels = join(part.select(["row_id"]), table.select(["row_id", "label"]))["label"]
+    return part.append_column("kept_label", _kept_label(part, labels))
 
 
-def without_unsure(found: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
-    """As the flags: an estimate that is less sure than `least` says nothing of its image."""
+def drop_unsure(table: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
+    """Without images whose estimated foreground is less sure than `least`, as in the flags."""
     if estimates is None:
-        return found
+        return table
     unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-    known = pc.invert(pc.is_in(found["row_id"], unsure["row_id"].combine_chunks()))
-    return found.filter(known)
+    sure = pc.invert(pc.is_in(table["row_id"], unsure["row_id"].combine_chunks()))
+    return table.filter(sure)
 
 
-def _kept_label(found: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
+def _kept_label(table: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
     """Null without a label, and without a donor of another class."""
-    predicted = found["exchanged_predictions"].combine_chunks()
+    predicted = table["exchanged_predictions"].combine_chunks()
     image_E = pc.list_parent_indices(predicted).to_numpy()
-    other_E = ~np.array(pc.list_flatten(found["same_class"].combine_chunks()), dtype=bool)
+    other_E = ~np.array(pc.list_flatten(table["same_class"].combine_chunks()), dtype=bool)
     names = labels.cast(pa.string()).combine_chunks()
     right_E = pc.equal(pc.list_flatten(predicted), names.take(pa.array(image_E)))
     right_E = pc.fill_null(right_E, False).to_numpy(zero_copy_only=False)
-    count_B = np.bincount(image_E[other_E], minlength=len(found))
-    kept_B = np.bincount(image_E[other_E], right_E[other_E].astype(float), len(found))
+    count_B = np.bincount(image_E[other_E], minlength=len(table))
+    kept_B = np.bincount(image_E[other_E], right_E[other_E].astype(float), len(table))
     unknown_B = (count_B == 0) | names.is_null().to_numpy(zero_copy_only=False)
     return pa.array(kept_B / np.maximum(count_B, 1), mask=unknown_B)
 
 
-def _scores(run: Run, shard: int, column: str) -> pa.Table:
-    """Of foregrounds that leave something of object and background, as the summary's."""
+def _read_scores(run: Run, shard: int, column: str) -> pa.Table:
+    """A method's scores, of foregrounds neither too small nor too large, as in the summary."""
     name, _, method = column.partition(":")
     scores = run.part(SCORES.of(method), shard, list({"row_id", "area", name}))
     if scores is None:
@@ -314,7 +318,7 @@ def _scores(run: Run, shard: int, column: str) -> pa.Table:
     return pa.table({"row_id": kept["row_id"], column: kept[name]})
 
 
-def _plain_words(table: pa.Table) -> pa.Table:
+def _decode_words(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(index, field.name, table[field.name].cast(pa.string()))

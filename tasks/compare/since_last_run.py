@@ -1,8 +1,8 @@
-"""What moved between two runs: from their summaries, and from the images that both have.
+"""What moved between two runs, from their summaries and from the images that both have.
 
-The figures are those of the summaries, so that they can be read beside each other; the tables are
-only asked how the shared images answered then and now, on which the intervals depend: they pass by
-in blocks and are not kept.
+The figures are those of the two summaries, so that they can be compared by eye. The tables only
+give the answers for the shared images, on which the intervals depend; they are read in blocks and
+not kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tasks.storage.files import read_table
 
 log = logging.getLogger("sightline")
 
-# Of a run's identity. Its rows are counted instead, its shards change no figure.
+# The parts of a run's identity that are compared. Rows are counted; shards change no figure.
 FIELDS = (
     "classes",
     "preprocessing",
@@ -48,15 +48,15 @@ ANSWERS = ("row_id", "content_id", "prediction", "correct", "flag", "lift")
 
 @dataclass
 class SharedImages:
-    """What is added up over images that both runs predicted."""
+    """Counts over the images that both runs predicted."""
 
-    same: int = 0  # of the same bytes; all that follows is of these
+    same: int = 0  # of the same bytes; everything below is of these
     changed: int = 0  # of other bytes
     other_prediction: int = 0
-    correct: Crossing = field(default_factory=Crossing)  # labelled in both
+    correct: Crossing = field(default_factory=Crossing)  # where labelled in both
     undecided: Crossing = field(default_factory=Crossing)
-    flagged: Crossing = field(default_factory=Crossing)  # decided in both
-    by_class: dict[str, Crossing] = field(  # flagged, of those predicted alike
+    flagged: Crossing = field(default_factory=Crossing)  # where decided in both
+    by_class: dict[str, Crossing] = field(  # flagged, where both predictions are the same
         default_factory=lambda: defaultdict(Crossing)
     )
     lift: Covariance = field(default_factory=Covariance)
@@ -69,7 +69,7 @@ class SharedImages:
         return shared
 
     def add(self, before: pa.Table, now: pa.Table) -> None:
-        """Add images in one order."""
+        """Add images, in the same order on both sides."""
         same = pc.equal(before["content_id"], now["content_id"])
         self.changed += len(now)
         before, now = before.filter(same), now.filter(same)
@@ -86,25 +86,25 @@ class SharedImages:
         self._add_decided(before.filter(decided), now.filter(decided))
 
     def _add_decided(self, before: pa.Table, now: pa.Table) -> None:
-        flags = [_booleans(pc.equal(it["flag"], "rests_on_background")) for it in (before, now)]
+        flags = [_booleans(pc.equal(side["flag"], "rests_on_background")) for side in (before, now)]
         self.flagged += Crossing.of(*flags)
         self.lift.add(*(side["lift"].cast(pa.float64()).to_numpy() for side in (before, now)))
         alike = _booleans(pc.equal(before["prediction"], now["prediction"]))
         predicted = now["prediction"].combine_chunks().dictionary_encode()
         numbers = predicted.indices.to_numpy()
         for number, name in enumerate(predicted.dictionary.to_pylist()):
-            own = alike & (numbers == number)
-            self.by_class[name] += Crossing.of(*(side[own] for side in flags))
+            of_class = alike & (numbers == number)
+            self.by_class[name] += Crossing.of(*(side[of_class] for side in flags))
 
 
 def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Comparison:
     """What moved since the run before; `summary` is the later run's."""
     first = before.summary()
-    added, removed = _other_rows(before, now)
+    added, removed = _count_other_rows(before, now)
     shared = SharedImages.of(before, now)
-    looked_at = _classes_with_enough(first, summary, shared.by_class)
-    confidence = simultaneous_confidence(len(looked_at))
-    by_class = [_rate_move("flagged", looked_at[name], name, confidence) for name in looked_at]
+    classes = _classes_with_enough(first, summary, shared.by_class)
+    confidence = simultaneous_confidence(len(classes))
+    by_class = [_rate_move("flagged", rates, name, confidence) for name, rates in classes.items()]
     return schema.Comparison(
         before=str(before.folder.path),
         created=first.created,
@@ -114,26 +114,26 @@ def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Compa
         added=added,
         removed=removed,
         predictions_changed=schema.wilson(shared.other_prediction, shared.same),
-        figures=tuple(_headline(first, summary, shared)),
+        figures=tuple(_moves_of_all_images(first, summary, shared)),
         classes=tuple(sorted(by_class, key=lambda move: (not move.moved, -abs(move.change)))),
         confidence=confidence,
     )
 
 
 def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison | None:
-    """What moved since the run that rows were taken from; None where there is none to read."""
+    """What moved since the run that rows were reused from; None where there is none to read."""
     reused = now.state.reuse
     if reused is None:
         return None
     try:
         return compare_runs(now, summary, open_run(reused))
     except (UserError, OSError) as error:  # its audit may be unfinished, or from another version
-        log.warning("not compared with the run before: %s", error)
+        log.warning("not compared with the previous run: %s", error)
         return None
 
 
-def _other_rows(before: Run, now: Run) -> tuple[int, int]:
-    """How many rows only the later catalog has, and only the earlier."""
+def _count_other_rows(before: Run, now: Run) -> tuple[int, int]:
+    """How many rows are only in the later catalog, and how many only in the earlier."""
     old, new = (
         read_table(run.folder.catalog, columns=["row_id"])["row_id"].combine_chunks()
         for run in (before, now)
@@ -147,10 +147,10 @@ def _booleans(column: pa.ChunkedArray) -> np.ndarray:
     return values
 
 
-def _headline(
+def _moves_of_all_images(
     before: schema.Summary, now: schema.Summary, shared: SharedImages
 ) -> Iterator[schema.Move]:
-    """The figures of all images that both runs have."""
+    """The figures of all images, where both runs have them."""
     undecided = (before.flags["undecided"], now.flags["undecided"])
     rates = {
         "accuracy": Rates(before.accuracy, now.accuracy, shared.correct),
@@ -172,7 +172,7 @@ def _headline(
 def _classes_with_enough(
     before: schema.Summary, now: schema.Summary, crossings: Mapping[str, Crossing]
 ) -> dict[str, Rates]:
-    """Predicted classes whose flagged rate stands on enough decided images in both runs."""
+    """Predicted classes with enough decided images in both runs."""
     first = {row.name: row.flagged for row in before.by_prediction}
     last = {row.name: row.flagged for row in now.by_prediction}
     return {
@@ -184,14 +184,14 @@ def _classes_with_enough(
 
 @dataclass(frozen=True)
 class _Side:
-    """A figure in one of the runs, and the images that it stands on."""
+    """A figure in one of the runs, and how many images it is based on."""
 
     value: float
     of: int
 
 
 def _move(figure: str, sides: tuple[_Side, _Side], change: Change, shared: int) -> schema.Move:
-    """A figure of all images in both runs."""
+    """A figure of all images in both runs, and its change."""
     before, now = sides
     return schema.Move(
         figure=figure,
@@ -221,7 +221,7 @@ def _rate_move(
 
 
 def _excess_move(before: schema.Summary, now: schema.Summary, shared: SharedImages) -> schema.Move:
-    """As if no image were shared, which makes the interval too wide rather than too narrow."""
+    """As if no image were shared: the interval is too wide rather than too narrow."""
     first, last = before.excess, now.excess
     assert first is not None
     assert last is not None
@@ -238,7 +238,7 @@ def _lift_move(before: Mean, now: Mean, change: Change, shared: int) -> schema.M
 
 
 def _mean_lift(summary: schema.Summary) -> Mean | None:
-    """Of the method whose maps decide; its error is read from its interval."""
+    """The mean lift of the method that the flags use; its error is derived from its interval."""
     for row in summary.methods:
         if row.method == summary.rule.method and row.mean_lift_low is not None:
             assert row.mean_lift is not None
@@ -250,22 +250,22 @@ def _mean_lift(summary: schema.Summary) -> Mean | None:
 def _differences(
     before: Run, first: schema.Summary, now: Run, summary: schema.Summary
 ) -> Iterator[schema.Difference]:
-    """What else than the images may be why a figure moved, the model first."""
-    then, today = _described(before, first), _described(now, summary)
+    """What other than the images may have moved a figure, the model first."""
+    then, today = _describe_run(before, first), _describe_run(now, summary)
     for key in then:
         if then[key] != today[key]:
             yield schema.Difference(field=key, before=then[key], now=today[key])
 
 
-def _described(run: Run, summary: schema.Summary) -> dict[str, str]:
+def _describe_run(run: Run, summary: schema.Summary) -> dict[str, str]:
     identity = run.state.identity
     address = run.state.model_origin.get("address", summary.model.address)
     return {
         "model": f"{identity.model[:12]} of {address}",
         "data": summary.data,
-        **{name: _plain(value) for name, value in identity.as_json(*FIELDS).items()},
+        **{name: _as_text(value) for name, value in identity.as_json(*FIELDS).items()},
         "flag method": summary.rule.method,
-        "estimated foregrounds": _estimator(summary),
+        "estimated foregrounds": _describe_estimates(summary),
         "false alarm rate": f"{summary.rule.false_alarm:g}",
         "donor pool": summary.evidence.digest[:12] if summary.evidence else "none",
         "sightline": summary.sightline,
@@ -273,10 +273,10 @@ def _described(run: Run, summary: schema.Summary) -> dict[str, str]:
     }
 
 
-def _estimator(summary: schema.Summary) -> str:
+def _describe_estimates(summary: schema.Summary) -> str:
     estimates = summary.foreground.estimates
     return "none" if estimates is None else f"{estimates.source} ({estimates.digest[:24]})"
 
 
-def _plain(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

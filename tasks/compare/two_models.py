@@ -18,17 +18,17 @@ from tasks.compare.verdicts import ORDER, judge_change, summarise_verdicts
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.runs.reader import Run
 
-LEAST = 10  # labelled images of a group before it can be the worst
+SMALLEST_GROUP = 10  # labelled images that a group needs to be the worst
 
-Judged = schema.PairedFigure | schema.MissingFigure
+Judgement = schema.PairedFigure | schema.MissingFigure
 
 
 def compare_models(before: Run, after: Run) -> schema.PairedSummary:
     """The later audit against the earlier one; refuses runs that differ in more than the model."""
     first, last = before.summary(), after.summary()
     images = read_pair(before, after)
-    judged = list(_figures(images, shared_methods(before, after)))
-    figures = [it for it in judged if isinstance(it, schema.PairedFigure)]
+    judgements = list(_figures(images, shared_methods(before, after)))
+    figures = [figure for figure in judgements if isinstance(figure, schema.PairedFigure)]
     classes, confidence = _classes(images)
     old, new = images.words("prediction")
     return schema.PairedSummary(
@@ -41,8 +41,8 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
         left_out=images.rows - len(images),
         predictions_changed=schema.wilson(int((old != new).sum()), len(images)),
         sentence=summarise_verdicts(figures),
-        figures=tuple(sorted(figures, key=lambda it: ORDER.index(it.verdict))),
-        missing=tuple(it for it in judged if isinstance(it, schema.MissingFigure)),
+        figures=tuple(sorted(figures, key=lambda figure: ORDER.index(figure.verdict))),
+        missing=tuple(figure for figure in judgements if isinstance(figure, schema.MissingFigure)),
         classes=classes,
         confidence=confidence,
         smallest_class=schema.ENOUGH,
@@ -52,7 +52,7 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
 
 
 def are_two_models(before: Run, after: Run) -> bool:
-    """Are they a pair, of two models?"""
+    """Whether they are a pair, and of different models."""
     try:
         check_pair(before, after)
     except NotComparable:
@@ -61,7 +61,7 @@ def are_two_models(before: Run, after: Run) -> bool:
 
 
 def audited_model(run: Run, summary: schema.Summary) -> schema.AuditedModel:
-    """Which model a run audited, when, and where the run lies."""
+    """Which model a run audited, when, and where the run is."""
     address = run.state.model_origin.get("address", summary.model.address)
     return schema.AuditedModel(
         run=str(run.folder.path),
@@ -71,11 +71,11 @@ def audited_model(run: Run, summary: schema.Summary) -> schema.AuditedModel:
     )
 
 
-def _figures(images: PairedImages, methods: Sequence[str]) -> Iterator[Judged]:
-    """In the order of the table."""
+def _figures(images: PairedImages, methods: Sequence[str]) -> Iterator[Judgement]:
+    """In the order of FIGURES."""
     for figure in schema.figures_of_images().values():
         if not figure.by_method:
-            yield _judge(images, FigureQuery(figure.name, change=True, images=LEAST))
+            yield _judge(images, FigureQuery(figure.name, change=True, images=SMALLEST_GROUP))
             continue
         for method in methods:
             yield _judge(images, FigureQuery(figure.name, method, change=True))
@@ -84,31 +84,31 @@ def _figures(images: PairedImages, methods: Sequence[str]) -> Iterator[Judged]:
             yield schema.MissingFigure(figure=figure.name, name=None, reason=reason)
 
 
-def _judge(images: PairedImages, query: FigureQuery) -> Judged:
-    found = compute_figure(images, query)
-    if not isinstance(found, FigureValue):
-        return found
-    if found.smallest is not None and found.smallest < query.images:
+def _judge(images: PairedImages, query: FigureQuery) -> Judgement:
+    value = compute_figure(images, query)
+    if not isinstance(value, FigureValue):
+        return value
+    if value.smallest is not None and value.smallest < query.images:
         reason = f"no group has {query.images} images with a label"
         return schema.MissingFigure(figure=query.figure, name=None, reason=reason)
-    return judge_change(query, found)
+    return judge_change(query, value)
 
 
 def _classes(images: PairedImages) -> tuple[tuple[schema.PairedFigure, ...], float]:
-    """Figures of each label with enough images, and the confidence of each one's interval."""
+    """Figures of each label with enough images, and the confidence of their intervals."""
     label_N = images.label_N
-    wanted = [
+    judged = [
         (figure.name, name)
         for name in sorted({label for label in label_N if label is not None})
         for figure in schema.figures_of_images().values()
         if figure.by_class and figure.column is not None
         if np.isfinite(images.values(figure.column)[label_N == name]).all(1).sum() >= schema.ENOUGH
     ]
-    confidence = simultaneous_confidence(len(wanted))
-    judged = [
+    confidence = simultaneous_confidence(len(judged))
+    judgements = [
         _judge(images, FigureQuery(figure, label=name, change=True, confidence=confidence))
-        for figure, name in wanted
+        for figure, name in judged
     ]
-    figures = [it for it in judged if isinstance(it, schema.PairedFigure)]
-    figures.sort(key=lambda it: (ORDER.index(it.verdict), -abs(it.change)))
+    figures = [figure for figure in judgements if isinstance(figure, schema.PairedFigure)]
+    figures.sort(key=lambda figure: (ORDER.index(figure.verdict), -abs(figure.change)))
     return tuple(figures), confidence

@@ -13,47 +13,47 @@ from tasks.schema.units import Unit
 ORDER = ("worse", "better", "unchanged")
 
 
-def judge_change(query: FigureQuery, found: FigureValue) -> schema.PairedFigure:
-    """Worse or better only if the interval leaves out 0 and enough of the images differ."""
+def judge_change(query: FigureQuery, change: FigureValue) -> schema.PairedFigure:
+    """Worse or better only if the interval excludes 0 and enough of the images differ."""
     figure = query.definition
     higher = bool(figure.higher_is_better)
     verdict: schema.Verdict = "unchanged"
-    if found.excludes_zero and found.differ >= fewest_that_differ(query.confidence):
-        verdict = "better" if (found.value > 0) == higher else "worse"
+    if change.excludes_zero and change.differ >= fewest_that_differ(query.confidence):
+        verdict = "better" if (change.value > 0) == higher else "worse"
     return schema.PairedFigure(
         figure=query.figure,
         name=query.label if query.method is None else query.method,
-        before=found.before,
-        after=found.after,
-        change=found.value,
-        low=found.low,
-        high=found.high,
-        of=found.of,
-        differ=found.differ,
+        before=change.before,
+        after=change.after,
+        change=change.value,
+        low=change.low,
+        high=change.high,
+        of=change.of,
+        differ=change.differ,
         higher_is_better=higher,
         verdict=verdict,
-        sentence=_describe_verdict(figure.unit, found, verdict),
-        note=found.note,
+        sentence=_describe_verdict(figure.unit, change, verdict),
+        note=change.note,
     )
 
 
-def _describe_verdict(unit: Unit, found: FigureValue, verdict: schema.Verdict) -> str:
+def _describe_verdict(unit: Unit, change: FigureValue, verdict: schema.Verdict) -> str:
     if verdict != "unchanged":
-        return describe_change(found, unit, verdict)
-    doubt = f"; only {found.differ} images differ" if found.excludes_zero else ""
-    return describe_change(found, unit, None, doubt)
+        return describe_change(change, unit, verdict)
+    doubt = f"; only {change.differ} images differ" if change.excludes_zero else ""
+    return describe_change(change, unit, None, doubt)
 
 
 def summarise_verdicts(figures: Sequence[schema.PairedFigure]) -> str:
-    """What is worse, what is better, how much shows no change."""
+    """Which figures are worse, which are better, and how many show no change."""
     if not figures:
         return "No figure could be compared."
     parts = [
-        f"{verdict.capitalize()}: {', '.join(map(_words, found))}."
+        f"{verdict.capitalize()}: {', '.join(map(_subject, named))}."
         for verdict in ("worse", "better")
-        if (found := [it for it in figures if it.verdict == verdict])
+        if (named := [figure for figure in figures if figure.verdict == verdict])
     ]
-    same = sum(it.verdict == "unchanged" for it in figures)
+    same = sum(figure.verdict == "unchanged" for figure in figures)
     if not parts:
         return f"None of {len(figures)} figures shows a change."
     if same:
@@ -63,6 +63,6 @@ def summarise_verdicts(figures: Sequence[schema.PairedFigure]) -> str:
     return " ".join(parts)
 
 
-def _words(figure: schema.PairedFigure) -> str:
+def _subject(figure: schema.PairedFigure) -> str:
     words = schema.FIGURES[figure.figure].words
     return words if figure.name is None else f"{words} of {figure.name}"

@@ -1,1 +1,1 @@
-"""From maps and interventions to one score an image, its threshold and its flag."""
+"""From maps and interventions to one score per image, its threshold and its flag."""

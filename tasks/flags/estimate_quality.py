@@ -1,4 +1,4 @@
-"""How good estimated foregrounds are: by the images that are annotated too, and what they change.
+"""How good estimated foregrounds are, measured on images that are annotated too.
 
 Shapes: N annotated images.
 """
@@ -21,16 +21,16 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import FOREGROUNDS
 
-LEAST = 0.6  # confidence that is asked for where nobody annotated anything
-SHARE = 0.8  # of the estimates that are used, so many should be right
+DEFAULT_CONFIDENCE = 0.6  # that an estimate needs where too few images are annotated
+GOOD_SHARE = 0.8  # of the estimates that are used, which should be right
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """What is known of a run's estimates before its flags are made."""
+    """What is known about a run's estimates before its flags are made."""
 
     pair_N2: np.ndarray  # confidence and IoU of each annotated image
-    least: float  # confidence that an estimate needs
+    least_confidence: float  # that an estimate needs
     calibrated: bool  # on annotated images, not by default or by the user
 
 
@@ -38,27 +38,27 @@ def estimates_of(run: Run) -> Estimates | None:
     """None where nothing was estimated."""
     if run.state.identity.estimator is None:
         return None
-    pair_N2 = np.concatenate([*_pairs(run), np.zeros((0, 2))])
-    asked = run.state.section("foreground", ForegroundSettings).confidence
-    if asked is not None:
-        return Estimates(pair_N2, asked, False)
+    pair_N2 = np.concatenate([*_read_pairs(run), np.zeros((0, 2))])
+    confidence = run.state.section("foreground", ForegroundSettings).confidence
+    if confidence is not None:
+        return Estimates(pair_N2, confidence, False)
     if len(pair_N2) < FEWEST:
-        return Estimates(pair_N2, LEAST, False)
+        return Estimates(pair_N2, DEFAULT_CONFIDENCE, False)
     calibration = fit_confidence([(confidence, iou) for confidence, iou in pair_N2])
-    least = calibration.least_confidence(SHARE)
+    least = calibration.least_confidence(GOOD_SHARE)
     return Estimates(pair_N2, 1.0 if least is None else least, True)
 
 
-def least_of(run: Run) -> float:
+def least_confidence_of(run: Run) -> float:
     """The confidence that a run's estimates need; 0 without estimates."""
     estimates = estimates_of(run)
-    return 0.0 if estimates is None else estimates.least
+    return 0.0 if estimates is None else estimates.least_confidence
 
 
 def summarise_estimates(
     run: Run, estimates: Estimates, rule: schema.FlagRule
 ) -> schema.EstimateSummary:
-    """Figures of the estimates, and how the annotated images' flags would change with them."""
+    """Figures of the estimates, and how annotated images' flags would change if they were used."""
     iou_N1 = estimates.pair_N2[:, 1:].astype(np.float32)
     (iou,) = bootstrap_means(iou_N1)
     counts = _count(run, estimates, rule)
@@ -66,7 +66,7 @@ def summarise_estimates(
         source=run.state.section("foreground", ForegroundSettings).source,
         digest=run.state.identity.estimator,
         annotated=len(iou_N1),
-        least=estimates.least,
+        least=estimates.least_confidence,
         calibrated=estimates.calibrated,
         iou=iou,
         good=schema.wilson(int((iou_N1 >= GOOD).sum()), len(iou_N1)),
@@ -79,13 +79,13 @@ def summarise_estimates(
 
 
 def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str]:
-    """How many images have estimates; of those with both, how their mask and it would flag."""
+    """How many images have estimates; of those with both, how mask and estimate would flag them."""
     counts: Counter[str] = Counter()
     threshold = math.nan if rule.threshold is None else rule.threshold
     with_masks = scored_shards(run, rule.method)
     for one, other in zip(with_masks, scored_shards(run, rule.method, estimated=True), strict=True):
         counts["estimated"] += pc.sum(pc.equal(one.table["foreground"], "estimated")).as_py() or 0
-        counts["unsure"] += int(one.unsure(estimates.least).sum())
+        counts["unsure"] += int(one.unsure(estimates.least_confidence).sum())
         mask_B, estimate_B = one.scores.score_B, other.scores.score_B
         both_B = np.isfinite(mask_B) & np.isfinite(estimate_B) & (rule.threshold is not None)
         by_mask_B, by_estimate_B = mask_B > threshold, estimate_B > threshold
@@ -96,9 +96,9 @@ def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str
     return counts
 
 
-def _pairs(run: Run) -> Iterator[np.ndarray]:
+def _read_pairs(run: Run) -> Iterator[np.ndarray]:
     for shard in run.shards:
         part = run.part(FOREGROUNDS, shard)
         if part is not None:
-            known = part.filter(part["iou"].is_valid())
-            yield np.stack([known["confidence"].to_numpy(), known["iou"].to_numpy()], 1)
+            annotated = part.filter(part["iou"].is_valid())
+            yield np.stack([annotated["confidence"].to_numpy(), annotated["iou"].to_numpy()], 1)

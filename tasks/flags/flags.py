@@ -1,7 +1,7 @@
-"""Flags: per image, does the prediction rest on the background? And the rule that says so.
+"""Flags: per image, does the prediction rest on the background? And the rule that decides it.
 
-The threshold is no matter of taste: it is what the same score exceeds on a stated share of the
-images when only backgrounds of their own kind come (tasks/flags/background_score.py).
+The threshold is not a matter of taste: it is what the same score exceeds on a stated share of the
+images when they are put on backgrounds of their own kind only (tasks/flags/background_score.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from models.addresses import write_atomically
 from tasks import schema
-from tasks.flags.background_score import Scores, threshold_of
-from tasks.flags.estimate_quality import least_of
+from tasks.flags.background_score import threshold_of
+from tasks.flags.estimate_quality import least_confidence_of
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.flagged_excess import bootstrap_excess
@@ -27,21 +27,23 @@ from tasks.runs.reader import Run, open_run
 def write_flags(
     run_folder: RunFolder, settings: FlagSettings
 ) -> tuple[schema.FlagRule, tuple[float, float] | None]:
-    """Write flags.parquet, a row for each prediction, a row group a shard.
+    """Write flags.parquet: one row per prediction, one row group per shard.
 
     Returns the rule and the 95% interval of the excess that it finds; None without a threshold.
     """
     run = open_run(run_folder.path)
-    least = least_of(run)
-    pairs = [judged.paired(least) for judged in scored_shards(run, settings.method)]
+    least_confidence = least_confidence_of(run)
+    pairs = [
+        shard.calibration_pairs(least_confidence) for shard in scored_shards(run, settings.method)
+    ]
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
-    rule = _rule(run, settings, null_N, least)
+    rule = _rule(run, settings, null_N, least_confidence)
     with (
         write_atomically(run_folder.flags) as file,
         pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
     ):
-        for judged in scored_shards(run, settings.method):
-            table = flag_rows(judged, rule, least)
+        for shard in scored_shards(run, settings.method):
+            table = flag_rows(shard, rule, least_confidence)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
     if rule.threshold is None:
         return rule, None
@@ -50,23 +52,25 @@ def write_flags(
     return rule, (change.low, change.high)
 
 
-def flag_rows(judged: ScoredPredictions, rule: schema.FlagRule, least: float) -> pa.Table:
-    """The flags table of one shard; estimates that are less sure than `least` decide nothing."""
-    scores, table = judged.scores, judged.table
-    unsure = judged.unsure(least).tolist()
-    told = [
-        _of_doubt(confidence, least) if is_unsure else flag_of(area, share, told, rule.threshold)
-        for is_unsure, confidence, area, share, told in zip(
-            unsure,
+def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule, least_confidence: float) -> pa.Table:
+    """The flags table of one shard; estimates below `least_confidence` decide nothing."""
+    scores, table = shard.scores, shard.table
+    flags = [
+        _flag_unsure(confidence, least_confidence)
+        if is_unsure
+        else flag_of(area, share, (score, kept), rule.threshold)
+        for is_unsure, confidence, area, share, score, kept in zip(
+            shard.unsure(least_confidence).tolist(),
             *(table[name].to_pylist() for name in ("confidence", "area", "share")),
-            _told(scores),
+            scores.score_B.tolist(),
+            scores.kept_B.tolist(),
             strict=True,
         )
     ]
     columns = {
         "row_id": table["row_id"],
-        "flag": [flag for flag, _ in told],
-        "reason": [reason for _, reason in told],
+        "flag": [flag for flag, _ in flags],
+        "reason": [reason for _, reason in flags],
         "method": [rule.method] * len(table),
         "foreground": table["foreground"],
         "score": _nullable(scores.score_B),
@@ -86,7 +90,7 @@ def flag_of(
 ) -> tuple[schema.Flag, str]:
     """The flag of one image and its reason; `scored` is its score and what is kept."""
     score, kept = scored
-    missing = _undecided(area, share, score, threshold)
+    missing = _why_undecided(area, share, score, threshold)
     if missing is not None or threshold is None:
         return "undecided", missing or ""
     fall = f"on other kinds of background its probability would be {kept:.0%}"
@@ -95,29 +99,27 @@ def flag_of(
     return "rests_on_object", f"score {score:.2f} does not exceed {threshold:.2f}: {fall}"
 
 
-def _of_doubt(confidence: float, least: float) -> tuple[schema.Flag, str]:
-    told = f"the estimated foreground is unsure ({confidence:.2f}, at least {least:.2f} is needed)"
-    return "undecided", told
+def _flag_unsure(confidence: float, least: float) -> tuple[schema.Flag, str]:
+    reason = (
+        f"the estimated foreground is unsure ({confidence:.2f}, at least {least:.2f} is needed)"
+    )
+    return "undecided", reason
 
 
-def _undecided(
+def _why_undecided(
     area: float | None, share: float | None, score: float, threshold: float | None
 ) -> str | None:
     """Why an image cannot be decided; None when it can."""
     if area is None:
-        return "no foreground and map to compare"
+        return "there is no foreground or no map to compare"
     reasons = {
         f"the foreground covers {area:.1%} of the picture, under {SMALLEST:.0%}": area < SMALLEST,
         f"the foreground covers {area:.1%} of the picture, over {LARGEST:.0%}": area > LARGEST,
         "the map is zero everywhere": share is None,
-        "no donor is predicted as this image is, or as another class": math.isnan(score),
+        "no donor is predicted as this image is, or none as another class": math.isnan(score),
         "too few images to calibrate the threshold": threshold is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _told(scores: Scores) -> list[tuple[float, float]]:
-    return list(zip(scores.score_B.tolist(), scores.kept_B.tolist(), strict=True))
 
 
 def _nullable(value_B: np.ndarray) -> pa.ChunkedArray:
@@ -125,14 +127,14 @@ def _nullable(value_B: np.ndarray) -> pa.ChunkedArray:
 
 
 def _rule(
-    run: Run, settings: FlagSettings, null_scores: np.ndarray, least: float
+    run: Run, settings: FlagSettings, null_N: np.ndarray, least_confidence: float
 ) -> schema.FlagRule:
     """The rule as the report states it."""
-    threshold = threshold_of(null_scores, settings.false_alarm)
-    count = len(null_scores)
+    threshold = threshold_of(null_N, settings.false_alarm)
+    count = len(null_N)
     sentence = "Nothing is flagged: the data has no foreground (masks), so nothing can be changed."
     if run.state.identity.has_foreground:
-        sentence = _sentence(settings, threshold, count) + _of_estimates(least)
+        sentence = _sentence(settings, threshold, count) + _sentence_of_estimates(least_confidence)
     return schema.FlagRule(
         method=settings.method,
         false_alarm=settings.false_alarm,
@@ -142,15 +144,15 @@ def _rule(
     )
 
 
-def _of_estimates(least: float) -> str:
+def _sentence_of_estimates(least: float) -> str:
     if not least:
         return ""
-    return f" Estimated foregrounds decide nothing where they are less sure than {least:.2f}."
+    return f" Estimated foregrounds decide nothing where their confidence is below {least:.2f}."
 
 
 def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> str:
     if not count:
-        return "Nothing is flagged: no background was exchanged, so no score could be had."
+        return "Nothing is flagged: no background was exchanged, so there is no score."
     least = math.ceil(1 / settings.false_alarm) - 1
     if threshold is None:
         return (
@@ -161,9 +163,9 @@ def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> st
         "An image is flagged rests_on_background when its score exceeds "
         f"{threshold:.3f}, which the same score exceeds on {settings.false_alarm:.0%} of "
         f"{count:,} images when they are put on backgrounds of their own kind only. The score is "
-        "two thirds what the predicted class is expected to lack to certainty on backgrounds "
-        "of other kinds, one sixth what removing the object leaves of it against removing the "
-        f"background, and one sixth the share of the {settings.method} map outside of the "
-        f"foreground. It is undecided when the foreground covers less than {SMALLEST:.0%} or more "
-        f"than {LARGEST:.0%}, or when foreground, map or exchange could not be had."
+        "two thirds how far the predicted class is expected to fall short of certainty on "
+        "backgrounds of other kinds, one sixth what removing the object leaves of it compared with "
+        f"removing the background, and one sixth the share of the {settings.method} map outside "
+        f"the foreground. It is undecided when the foreground covers less than {SMALLEST:.0%} or "
+        f"more than {LARGEST:.0%}, or when the foreground, the map or the exchange is missing."
     )

@@ -1,4 +1,4 @@
-"""Each prediction of a run with all that its flag is made of, shard by shard."""
+"""Each prediction of a run with everything that its flag depends on, shard by shard."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from tasks.storage.files import open_parquet
 
 @dataclass(frozen=True)
 class ScoredPredictions:
-    """One shard's predictions with where their foreground comes from (`foreground`), how sure an
-    estimate is (`confidence`, null where the mask is none), area, share, lift and reliance."""
+    """One shard's predictions with the source of their foreground (`foreground`), an estimate's
+    `confidence` (null for other sources), area, share, lift and reliance."""
 
     table: pa.Table
     scores: Scores
 
     def unsure(self, least: float) -> np.ndarray:
-        """Which images' foregrounds are estimates that are not sure enough."""
+        """Which images' foregrounds are estimates of too little confidence."""
         confidence_B = pc.fill_null(self.table["confidence"], 1.0).to_numpy()
         unsure_B: np.ndarray = confidence_B < least
         return unsure_B
 
-    def paired(self, least: float) -> np.ndarray:
-        """Score and null score, (b, 2), of the images that have both, to calibrate by."""
+    def calibration_pairs(self, least: float) -> np.ndarray:
+        """(b, 2): score and null score of the images that have both."""
         pair_B2 = np.stack([self.scores.score_B, self.scores.null_score_B], 1)
-        known_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & ~self.unsure(least)]
-        return known_b2
+        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & ~self.unsure(least)]
+        return pair_b2
 
 
 def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator[ScoredPredictions]:
-    """A value a shard with predictions; `estimated`: with estimates in place of masks."""
+    """One value per shard that has predictions; `estimated`: with estimates in place of masks."""
     stages = (SCORES.of(method), INTERVENTIONS)
-    scored, intervened = (s.from_estimates() if estimated else s for s in stages)
-    votes = read_donor_predictions(run.folder)
-    places = {name: place for place, name in enumerate(run.state.classes)}
+    scored, intervened = (stage.from_estimates() if estimated else stage for stage in stages)
+    donors = read_donor_predictions(run.folder)
+    class_index = {name: index for index, name in enumerate(run.state.classes)}
     catalog = open_parquet(run.folder.catalog)
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction"])
@@ -52,14 +52,14 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
             continue
         sources = sources_of(catalog.read_row_group(shard, columns=["row_id", "masks", "regions"]))
         table = join(table, sources)
-        table = _joined(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
-        table = _joined(table, run.part(scored, shard), schema.SCORES)
-        table = _joined(table, run.part(intervened, shard), schema.INTERVENTIONS)
-        yield ScoredPredictions(_with_estimates(table), _scores(table, places, votes))
+        table = _join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
+        table = _join_part(table, run.part(scored, shard), schema.SCORES)
+        table = _join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
+        yield ScoredPredictions(_with_estimates(table), _scores(table, class_index, donors))
 
 
 def _with_estimates(table: pa.Table) -> pa.Table:
-    """Images without a mask of their own have an estimate, where there is one."""
+    """Images without an annotation use their estimate, where there is one."""
     estimated = pc.and_(pc.equal(table["foreground"], "none"), table["confidence"].is_valid())
     source = pc.if_else(estimated, "estimated", table["foreground"])
     confidence = pc.if_else(estimated, table["confidence"], pa.scalar(None, pa.float32()))
@@ -68,23 +68,32 @@ def _with_estimates(table: pa.Table) -> pa.Table:
     return table
 
 
-def _scores(table: pa.Table, places: dict[str, int], votes: DonorPredictions | None) -> Scores:
-    """NaN for images that were not intervened on."""
-    there = table["exchanged"].is_valid().to_numpy(zero_copy_only=False)
-    nothing = np.full(len(table), np.nan)
-    if votes is None or not len(votes.index) or not there.any():
-        return Scores(nothing, nothing, nothing, nothing)
-    known = table.filter(pa.array(there))
-    place_B = np.array([places[name] for name in known["prediction"].to_pylist()], np.int64)
-    found = score_images(known, place_B, votes)
-    spread = []
-    for value_b in (found.kept_B, found.null_kept_B, found.removal_B, found.attention_B):
-        value_B = nothing.copy()
-        value_B[there] = value_b
-        spread.append(value_B)
-    return Scores(*spread)
+def _scores(
+    table: pa.Table, class_index: dict[str, int], donors: DonorPredictions | None
+) -> Scores:
+    """NaN for images without interventions."""
+    changed = table["exchanged"].is_valid().to_numpy(zero_copy_only=False)
+    missing_B = np.full(len(table), np.nan)
+    if donors is None or not len(donors.index) or not changed.any():
+        return Scores(missing_B, missing_B, missing_B, missing_B)
+    interventions = table.filter(pa.array(changed))
+    class_b = np.array(
+        [class_index[name] for name in interventions["prediction"].to_pylist()], np.int64
+    )
+    scores = score_images(interventions, class_b, donors)
+    columns = []
+    for value_b in (
+        scores.kept_B,
+        scores.null_kept_B,
+        scores.removal_B,
+        scores.attention_B,
+    ):
+        value_B = missing_B.copy()
+        value_B[changed] = value_b
+        columns.append(value_B)
+    return Scores(*columns)
 
 
-def _joined(table: pa.Table, part: pa.Table | None, columns: pa.Schema) -> pa.Table:
-    """With the part's columns, all null where there is no part."""
+def _join_part(table: pa.Table, part: pa.Table | None, columns: pa.Schema) -> pa.Table:
+    """Add the part's columns, all null where there is no part."""
     return join(table, columns.empty_table() if part is None else part)

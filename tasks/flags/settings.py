@@ -8,7 +8,7 @@ from models.methods.registry import find_method
 
 
 class FlagSettings(BaseModel):
-    """One declared method, and how often the rule may be wrong."""
+    """The method whose maps take part, and how often the rule may be wrong."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,7 +17,7 @@ class FlagSettings(BaseModel):
         0.05,
         gt=0,
         lt=0.5,
-        description="Share of the images that is flagged where backgrounds are of no consequence.",
+        description="Share of the images that may be flagged although backgrounds do not matter.",
     )
 
     @field_validator("method")

@@ -1,4 +1,4 @@
-"""The gate's decision on a finished audit: every rule of the policy, and no image left out."""
+"""The gate's decision on a finished audit, by every rule of the policy and over every image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.attribution.batch import PREDICT
 from tasks.compare.paired_images import read_alone, read_pair
 from tasks.compare.two_models import audited_model
 from tasks.gate.policy import Policy
-from tasks.gate.rules import Evidence, passes, rule_on, verdict_of
+from tasks.gate.rules import Evidence, apply_policy, passes, verdict_of
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
 from tasks.runs.stages import FAILURES, PREDICTIONS
@@ -20,10 +20,13 @@ AUDIT_SECTIONS = ("attribution", "interventions", "foreground", "flags")  # of t
 
 
 def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) -> GateResult:
-    """The policy's verdict on a candidate, `compared` says with whom; nobody is promoted yet."""
+    """The policy's verdict on a candidate, which is not promoted yet.
+
+    `compared` describes the champion it is compared with, or why there is none.
+    """
     summary = candidate.summary()
     evidence = _evidence(candidate, champion)
-    rulings = rule_on(policy, evidence)
+    rulings = apply_policy(policy, evidence)
     unanswered = _count_unanswered(candidate)
     return GateResult(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -46,7 +49,7 @@ def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) 
 
 
 def still_holds(result: GateResult, policy: Policy, candidate: Run) -> bool:
-    """Whether an earlier verdict was a pass of the same audit under the same policy."""
+    """Whether an earlier verdict passed the same audit under the same policy."""
     return (
         result.passed
         and result.asked == _audit_digest(candidate)
@@ -60,18 +63,18 @@ def _evidence(candidate: Run, champion: Run | None) -> Evidence:
 
 
 def _count_unanswered(run: Run) -> int:
-    """Images for which the model gave no number. A continued run lists one in several parts."""
-    found: set[str] = set()
+    """Images for which the model gave no number; a resumed run lists one in several parts."""
+    row_ids: set[str] = set()
     for shard in run.shards:
         failures = run.part(FAILURES.of(PREDICTIONS.name), shard, ["row_id", "stage"])
         if failures is not None:
             unanswered = failures.filter(pc.field("stage") == PREDICT)
-            found.update(unanswered["row_id"].to_pylist())
-    return len(found)
+            row_ids.update(unanswered["row_id"].to_pylist())
+    return len(row_ids)
 
 
 def _refusal(unanswered: int) -> str:
-    """No figure counts the images without an answer, so any of them refuses the candidate."""
+    """No figure counts the images without an answer, so any such image refuses the candidate."""
     if not unanswered:
         return ""
     images = "1 image" if unanswered == 1 else f"{unanswered:,} images"
@@ -79,7 +82,7 @@ def _refusal(unanswered: int) -> str:
 
 
 def _audit_digest(run: Run) -> str:
-    """The same for two audits that ask the same of the same model and data."""
+    """The same for two audits of the same model and data with the same settings."""
     settings = run.state.settings
     return digest(
         run.state.identity.as_json(), [settings.get(section) for section in AUDIT_SECTIONS]

@@ -1,4 +1,4 @@
-"""A policy: rules that a candidate's figures must keep, read from TOML and said in words."""
+"""A policy: rules that a candidate's figures must keep, read from TOML and put in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ RENAMED = {
     "gap": "write exchange_gap (accuracy - accuracy_exchanged); class_gap is the audit's own, of "
     "backgrounds within and across classes"
 }
-BAD: dict[str, Status] = {"broken": "fail", "undecided": "undecided", "not computed": "missing"}
+NOT_KEPT: dict[str, Status] = {
+    "broken": "fail",
+    "undecided": "undecided",
+    "not computed": "missing",
+}
 
 
 class Rule(BaseModel):
@@ -33,26 +37,26 @@ class Rule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     figure: str
-    method: str | None = None  # of a figure of each method
+    method: str | None = None  # where there is a figure per method
     each: Literal["class"] | None = None
     at_least: float | None = None
     at_most: float | None = None
     change_at_least: float | None = None
     change_at_most: float | None = None
-    images: int = Field(20, ge=2)  # fewer decide nothing
+    images: int = Field(20, ge=2)  # a rule is undecided on fewer
     on_undecided: Effect = "fail"
     on_missing: Effect = "fail"
-    warn: bool = False  # it refuses nobody
+    warn: bool = False  # it refuses no candidate
 
     @field_validator("figure")
     @classmethod
     def _is_known(cls, figure: str) -> str:
         if figure in RENAMED:
             raise ValueError(RENAMED[figure])
-        known = figures_of_images()
-        if figure not in known:
-            names = ", ".join(known)
-            raise ValueError(f"unknown figure{suggest(figure, known)}; known are {names}")
+        allowed = figures_of_images()
+        if figure not in allowed:
+            names = ", ".join(allowed)
+            raise ValueError(f"unknown figure{suggest(figure, allowed)}; known are {names}")
         return figure
 
     @field_validator("method")
@@ -70,9 +74,9 @@ class Rule(BaseModel):
                 f"found {'both' if absolute else 'none'}"
             )
         if self.definition.by_method and self.method is None:
-            raise ValueError(f"{self.figure} is of one method: add method = 'grad_cam'")
+            raise ValueError(f"{self.figure} is a figure of each method: add method = 'grad_cam'")
         if self.method is not None and not self.definition.by_method:
-            raise ValueError(f"{self.figure} is of no single method: take method out")
+            raise ValueError(f"{self.figure} is not a figure of each method: remove method")
         return self
 
     @model_validator(mode="after")
@@ -98,7 +102,7 @@ class Rule(BaseModel):
 
     @property
     def unit(self) -> Unit:
-        """Of the limits, and of what is held against them."""
+        """The unit of the limits, and of the values compared with them."""
         unit = self.definition.unit
         return unit.of_change if self.is_change else unit
 
@@ -140,12 +144,14 @@ class Rule(BaseModel):
 
     @property
     def consequences(self) -> str:
-        """What the figure is, and what a rule does that is not kept or cannot be judged."""
-        effects = ", ".join(f"{words}: {self.effect_of(status)}" for words, status in BAD.items())
+        """What the figure is, and the rule's effect where it is not kept or cannot be judged."""
+        effects = ", ".join(
+            f"{words}: {self.effect_of(status)}" for words, status in NOT_KEPT.items()
+        )
         return f"{self.definition.words}; {effects}"
 
     def effect_of(self, status: Status) -> Effect:
-        """What a status does to the release."""
+        """The effect of a status on the release."""
         effects: dict[Status, Effect] = {
             "pass": "pass",
             "skipped": "pass",
@@ -158,8 +164,8 @@ class Rule(BaseModel):
 
     def describe(self, value: float, low: float, high: float) -> str:
         """A value of the figure with its interval: `82.10% (79.00 to 85.00)`."""
-        shown, first, last = (self.unit.write(number, 2) for number in (value, low, high))
-        return f"{shown}{self.unit.suffix} ({first} to {last})"
+        middle, lower, upper = (self.unit.write(number, 2) for number in (value, low, high))
+        return f"{middle}{self.unit.suffix} ({lower} to {upper})"
 
 
 class Rules(BaseModel):
@@ -172,15 +178,15 @@ class Rules(BaseModel):
 
 @dataclass(frozen=True)
 class Policy:
-    """Rules, and where they stand."""
+    """Rules, and where the file has them."""
 
     address: str
     rules: tuple[Rule, ...]
-    lines: tuple[int | None, ...]  # of each rule; None where the file is written in another way
+    lines: tuple[int | None, ...]  # of each rule; None where the file's layout is unusual
     digest: str
 
     def check_methods(self, audited: Sequence[str]) -> None:
-        """Refuse to ask for figures of maps that nobody computes, before hours of others."""
+        """Refuse rules about maps that the audit does not compute, before it runs for hours."""
         for number, rule in enumerate(self.rules):
             if rule.method not in (None, *audited) and rule.effect_of("missing") == "fail":
                 raise UserError(
@@ -190,7 +196,7 @@ class Policy:
 
 
 def read_policy(address: str) -> Policy:
-    """The policy in a TOML file; a mistake is named with its line."""
+    """The policy in a TOML file; an error names its line."""
     path = as_path(address)
     if not path.is_file():
         raise UserError(f"policy {address} not found: give --policy FILE")
@@ -203,12 +209,12 @@ def read_policy(address: str) -> Policy:
     try:
         rules = Rules.model_validate(values).rule
     except ValidationError as error:
-        raise UserError(_describe(error, address, lines)) from error
+        raise UserError(_describe_error(error, address, lines)) from error
     _refuse_contradictions(rules, address, lines)
     if all(rule.warn for rule in rules):
         raise UserError(
-            f"policy {address}: every rule only warns, and nothing would ever be refused: "
-            "take warn out of one"
+            f"policy {address}: every rule only warns, so nothing would ever be refused: "
+            "remove warn from one"
         )
     headers = tuple(lines.of(number) for number in range(len(rules)))
     return Policy(address, rules, headers, digest([rule.model_dump() for rule in rules]))
@@ -216,14 +222,14 @@ def read_policy(address: str) -> Policy:
 
 @dataclass(frozen=True)
 class Lines:
-    """Where keys stand. TOML's reader does not say: so it is what the usual way of writing says,
-    `[[rule]]` and a key a line; of a file that is written in another way, nothing."""
+    """The lines of rules and keys, which TOML's parser does not give: found where the file has the
+    usual layout, `[[rule]]` and one key per line, and unknown otherwise."""
 
     text: str
     rules: int
 
     def of(self, number: int | None, key: str | None = None) -> int | None:
-        """Of a key of a rule, else of the rule's header; without a rule, of the whole file's."""
+        """The line of a rule's key or header; without a rule, of a top-level key."""
         lines = self.text.splitlines()
         starts = [index for index, line in enumerate(lines) if HEADER.match(line)]
         if number is None:
@@ -233,17 +239,18 @@ class Lines:
         else:
             first, last = starts[number], [*starts, len(lines)][number + 1]
         if key is not None:
-            wanted = re.compile(rf"[\s\[]*[\"']?{re.escape(key)}[\"']?\s*[\]=.]")
-            found = (index for index in range(first, last) if wanted.match(lines[index]))
-            return next(found, first) + 1
+            pattern = re.compile(rf"[\s\[]*[\"']?{re.escape(key)}[\"']?\s*[\]=.]")
+            matches = (index for index in range(first, last) if pattern.match(lines[index]))
+            return next(matches, first) + 1
         return first + 1
 
 
-def _describe(error: ValidationError, address: str, lines: Lines) -> str:
-    """The first problem in one line: where, what was found, and the nearest known key."""
-    found = error.errors()
-    unknown = (it for it in found if it["type"] == "extra_forbidden")  # why another is missing
-    first = next(unknown, found[0])
+def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
+    """The first problem in one line: where, what we got, and the nearest known key."""
+    problems = error.errors()
+    # An unknown key comes first: it is often why another one is missing.
+    unknown = (problem for problem in problems if problem["type"] == "extra_forbidden")
+    first = next(unknown, problems[0])
     keys = first["loc"]
     number = keys[1] if len(keys) > 1 and isinstance(keys[1], int) else None
     key = str(keys[-1]) if isinstance(keys[-1], str) else None
@@ -251,12 +258,10 @@ def _describe(error: ValidationError, address: str, lines: Lines) -> str:
     where = f"policy {address}" + (f", line {line}" if line is not None else "")
     where += "" if number is None else f", rule {number + 1}"
     if key == "rule" and number is None:
-        return f"{where}: rules are needed, each under its own [[rule]]"
+        return f"{where}: there are no rules: write each under its own [[rule]]"
     if first["type"] == "extra_forbidden":
-        known = list(Rules.model_fields if number is None else Rule.model_fields)
-        return (
-            f"{where}: unknown key {key!r}{suggest(str(key), known)}; known are {', '.join(known)}"
-        )
+        allowed = list(Rules.model_fields if number is None else Rule.model_fields)
+        return f"{where}: unknown key {key!r}{suggest(str(key), allowed)}; known are {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
     return f"{where}: {_message(first, key)}"
@@ -268,7 +273,7 @@ def _message(first: Any, key: str | None) -> str:
 
 
 def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) -> None:
-    """Two rules that no figure can keep together."""
+    """Refuse two rules that no figure can keep together."""
     for first, one in enumerate(rules):
         for second, other in enumerate(rules):
             same = (one.subject, one.each) == (other.subject, other.each)
@@ -276,12 +281,12 @@ def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) 
                 continue
             if one.lowest > other.highest:  # type: ignore[operator]
                 raise UserError(
-                    f"policy {address}: {_named(first, lines)} asks for at least {one.lowest:g} of "
-                    f"{one.subject} and {_named(second, lines)} for at most {other.highest:g}: "
-                    "nothing keeps both"
+                    f"policy {address}: {_name_rule(first, lines)} asks for at least "
+                    f"{one.lowest:g} of {one.subject} and {_name_rule(second, lines)} for at most "
+                    f"{other.highest:g}: nothing keeps both"
                 )
 
 
-def _named(number: int, lines: Lines) -> str:
+def _name_rule(number: int, lines: Lines) -> str:
     line = lines.of(number)
     return f"rule {number + 1}" + (f" (line {line})" if line is not None else "")

@@ -1,8 +1,8 @@
 """The gate: every rule of a policy against a candidate's figures, with a reason in words.
 
 A limit is kept where the whole interval lies on its allowed side, the limit itself included; it is
-broken where the whole interval lies beyond; all else is undecided. No figure is a failure of its
-own, unless the policy says otherwise.
+broken where the whole interval lies beyond it; otherwise the rule is undecided. A figure that is
+missing fails the rule, unless the policy says otherwise.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from models.errors import list_names
-from tasks.compare.figures import FigureQuery, FigureValue, Found, compute_figure, widen
+from tasks.compare.figures import FigureQuery, FigureResult, FigureValue, compute_figure, widen
 from tasks.compare.paired_images import PairedImages
 from tasks.gate.policy import Policy, Rule
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
 
 ORDER: tuple[Status, ...] = ("fail", "missing", "undecided", "pass")  # the worst first
-NO_CHAMPION = "nobody to compare with: decided by absolute rules"
-NAMED = 8  # checks of classes whose sentences stand in a reason
+NO_CHAMPION = "no champion to compare with: decided by absolute rules"
+NAMED = 8  # checks of classes whose sentences a reason quotes
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a policy is held against."""
+    """What the rules of a policy are applied to."""
 
     candidate: PairedImages
-    pair: PairedImages | None  # champion and candidate; None: there is no champion
+    pair: PairedImages | None  # champion and candidate; None without a champion
     classes: Sequence[str]  # of the model
 
 
-def rule_on(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
-    """Each rule of the policy, in its order."""
+def apply_policy(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
+    """The ruling on each rule of the policy, in its order."""
     return tuple(
         _ruling(rule, evidence, number + 1, line)
         for number, (rule, line) in enumerate(zip(policy.rules, policy.lines, strict=True))
@@ -41,7 +41,7 @@ def rule_on(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
 
 
 def passes(rulings: Sequence[Ruling]) -> bool:
-    """None refuses, and at least one of those that are judged could have."""
+    """Whether none refuses, and at least one that is judged could have."""
     return _is_judged(rulings) and all(ruling.effect != "fail" for ruling in rulings)
 
 
@@ -55,8 +55,8 @@ def verdict_of(rulings: Sequence[Ruling]) -> str:
     skipped = len(rulings) - len(effects)
     if not _is_judged(rulings):
         return (
-            "Refused: every rule that could refuse is about a change, and there is nobody to "
-            "compare with: add absolute rules."
+            "Refused: every rule that could refuse is about a change, and there is no champion "
+            "to compare with: add absolute rules."
         )
     failed, warned = effects.count("fail"), effects.count("warn")
     others = f", {warned} with a warning" if warned else ""
@@ -66,19 +66,19 @@ def verdict_of(rulings: Sequence[Ruling]) -> str:
     return f"Passed {effects.count('pass')} of {len(rulings)} rules{others}."
 
 
-def status_of(rule: Rule, found: Found) -> Status:
-    """Where the interval lies."""
-    if not isinstance(found, FigureValue) or not all(
-        map(math.isfinite, (found.value, found.low, found.high))
+def status_of(rule: Rule, result: FigureResult) -> Status:
+    """Where the interval lies relative to the limits."""
+    if not isinstance(result, FigureValue) or not all(
+        map(math.isfinite, (result.value, result.low, result.high))
     ):
         return "missing"
-    if found.counted < rule.images:
+    if result.counted < rule.images:
         return "undecided"
     lowest = -math.inf if rule.lowest is None else rule.lowest
     highest = math.inf if rule.highest is None else rule.highest
-    if found.high < lowest or found.low > highest:
+    if result.high < lowest or result.low > highest:
         return "fail"
-    return "pass" if lowest <= found.low and found.high <= highest else "undecided"
+    return "pass" if lowest <= result.low and result.high <= highest else "undecided"
 
 
 def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ruling:
@@ -105,83 +105,87 @@ def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ru
 
 def _checks(rule: Rule, images: PairedImages, classes: Sequence[str]) -> Iterator[Check]:
     if rule.each is None:
-        yield check_of(rule, None, _find(rule, images))
+        yield check_of(rule, None, _compute(rule, images))
         return
     label_N = images.label_N
     labels = {label for label in label_N if label is not None}
     counts = {name: int((label_N == name).sum()) for name in sorted(labels | {*classes})}
     judged = [name for name, count in counts.items() if count >= rule.images]
     small = [name for name in counts if name not in judged]
-    surer = simultaneous_confidence(len(judged))
+    confidence = simultaneous_confidence(len(judged))
     for name in judged:
-        yield check_of(rule, name, _find(rule, images, name, surer))
+        yield check_of(rule, name, _compute(rule, images, name, confidence))
     if not judged:
         yield _none_judged(rule, max(counts.values(), default=0))
     elif small:
         yield _too_small(rule, small)
 
 
-def _find(
+def _compute(
     rule: Rule, images: PairedImages, label: str | None = None, confidence: float = 0.95
-) -> Found:
+) -> FigureResult:
     query = FigureQuery(rule.figure, rule.method, label, rule.is_change, rule.images, confidence)
-    found = compute_figure(images, query)
-    return widen(found, query) if isinstance(found, FigureValue) else found
+    result = compute_figure(images, query)
+    return widen(result, query) if isinstance(result, FigureValue) else result
 
 
-def check_of(rule: Rule, name: str | None, found: Found) -> Check:
+def check_of(rule: Rule, name: str | None, result: FigureResult) -> Check:
     """One figure against the rule's limits."""
-    status = status_of(rule, found)
-    check = _bare(status, rule.effect_of(status), _sentence(rule, name, found, status), name)
-    if not isinstance(found, FigureValue) or status == "missing":
+    status = status_of(rule, result)
+    check = _check_without_figure(
+        status, rule.effect_of(status), _sentence(rule, name, result, status), name
+    )
+    if not isinstance(result, FigureValue) or status == "missing":
         return check
     numbers = {
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "of": found.counted,
+        "value": result.value,
+        "low": result.low,
+        "high": result.high,
+        "of": result.counted,
     }
     return check.model_copy(update=numbers)
 
 
-def _sentence(rule: Rule, name: str | None, found: Found, status: Status) -> str:
+def _sentence(rule: Rule, name: str | None, result: FigureResult, status: Status) -> str:
     subject = rule.subject if name is None else f"{rule.subject} of {name}"
-    if not isinstance(found, FigureValue):
-        return f"{subject} was not computed: {found.reason}"
+    if not isinstance(result, FigureValue):
+        return f"{subject} was not computed: {result.reason}"
     if status == "missing":
         return f"{subject} is not a number"
-    images = f"{found.counted:,} images" + (f", {found.note}" if found.note else "")
-    value = rule.describe(found.value, found.low, found.high)
-    return f"{subject} is {value} over {images}: {_position(rule, found, status)}"
+    images = f"{result.counted:,} images" + (f", {result.note}" if result.note else "")
+    value = rule.describe(result.value, result.low, result.high)
+    return f"{subject} is {value} over {images}: {_position(rule, result, status)}"
 
 
-def _position(rule: Rule, found: FigureValue, status: Status) -> str:
+def _position(rule: Rule, result: FigureValue, status: Status) -> str:
     """Where the interval lies, in words."""
-    if found.counted < rule.images:
-        return f"too few images to decide, {rule.images:,} are asked for"
-    part = {"pass": "all", "fail": "none", "undecided": "a part"}[status]
+    if result.counted < rule.images:
+        return f"too few images to decide, the rule needs {rule.images:,}"
+    part = {"pass": "all", "fail": "none", "undecided": "part"}[status]
     return f"{part} of the interval is {rule.limits}"
 
 
 def _none_judged(rule: Rule, most: int) -> Check:
-    """No class has images enough."""
+    """The check of a rule for which no class has enough images."""
     status: Status = "undecided" if most else "missing"
     sentence = f"no class has {rule.images:,} images for {rule.subject}, the largest has {most:,}"
-    return _bare(status, rule.effect_of(status), sentence)
+    return _check_without_figure(status, rule.effect_of(status), sentence)
 
 
 def _too_small(rule: Rule, names: Sequence[str]) -> Check:
-    """Mentioned, and no failure: a policy that needs these classes asks for fewer images."""
+    """Named without failing the rule: a policy that needs these classes sets a smaller `images`."""
     noun = "class has" if len(names) == 1 else "classes have"
     sentence = (
         f"{len(names)} {noun} fewer than {rule.images:,} images and cannot be judged: "
         f"{list_names(names, NAMED)}"
     )
-    return _bare("pass", "pass", sentence)
+    return _check_without_figure("pass", "pass", sentence)
 
 
-def _bare(status: Status, effect: Effect, sentence: str, name: str | None = None) -> Check:
-    """Without a figure."""
+def _check_without_figure(
+    status: Status, effect: Effect, sentence: str, name: str | None = None
+) -> Check:
+    """A check without a figure."""
     return Check(
         name=name,
         status=status,
@@ -195,7 +199,7 @@ def _bare(status: Status, effect: Effect, sentence: str, name: str | None = None
 
 
 def _reason(checks: Sequence[Check]) -> str:
-    """The sentences that decide: of the worst checks, and which classes could not be judged."""
+    """The deciding sentences: of the worst checks, and which classes could not be judged."""
     if len(checks) == 1:
         return checks[0].sentence
     judged = [check for check in checks if check.name is not None]
@@ -205,6 +209,6 @@ def _reason(checks: Sequence[Check]) -> str:
     )
     reasons = [f"{len(judged) - len(bad)} of {len(judged)} classes keep the rule"]
     reasons += [check.sentence for check in bad[:NAMED]]
-    reasons += [f"and {len(bad) - NAMED} classes more"] if len(bad) > NAMED else []
+    reasons += [f"and {len(bad) - NAMED} more classes"] if len(bad) > NAMED else []
     reasons += [check.sentence for check in checks if check.name is None]
     return "; ".join(reasons)

@@ -1,1 +1,1 @@
-"""Statistics with intervals: rates, means, changes of both, and corrections for many."""
+"""Statistics with intervals: rates, means, their changes, and corrections for many comparisons."""

@@ -1,11 +1,11 @@
-"""What other images of the same kind would show: bootstrap intervals over images.
+"""Bootstrap intervals over images: what other images of the same kind would show.
 
-The images are drawn again, with replacement, DRAWS times. A draw says how often each image comes in
-it, so a mean, a share or a ratio of a draw is a weighted one. Of more than UNITS images, blocks put
-together by chance are drawn in their place, so that a draw costs no more. The same number of images
-is always drawn alike, which pairs all that is asked of the same images: two sides, two models, all
-methods. Shapes: N images, n some of them, U units that are drawn, R draws of which r are made at
-once, F figures, 2 is before and after.
+The images are resampled with replacement DRAWS times. A draw is stored as how often each image
+occurs in it, so the mean, share or ratio of a draw is a weighted one. With more than UNITS images,
+blocks of images formed at random are resampled instead, so that a draw costs no more. The draws
+depend only on the number of images, which pairs everything computed over the same images: two
+sides, two models, all methods. Shapes: N images, n some of them, U units that are resampled, R
+draws of which r are made at once, F figures, 2 is before and after.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tasks.schema.values import quantile
 DRAWS = 2000
 UNITS = 2000
 SEED = 0
-BLOCK = 1 << 22  # weights of images at once
+BLOCK = 1 << 22  # image weights held at once
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -32,14 +32,14 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """How often each unit comes in each draw, and which unit each image belongs to."""
+    """How often each unit occurs in each draw, and which unit each image belongs to."""
 
     count_RU: Floats
     unit_N: Indices
 
     @classmethod
     def of(cls, images: int) -> Draws:
-        """The draws of so many images, always the same."""
+        """The draws for this number of images, always the same."""
         units = min(images, UNITS)
         generator = np.random.default_rng(SEED)
         count_RU = np.empty((DRAWS, units))
@@ -59,31 +59,31 @@ class Draws:
         return sums_R
 
     def means(self, value_N: NDArray[np.floating]) -> Floats:
-        """(R,): over the images of each draw that have the figure; NaN where none has."""
+        """(R,): over the images of each draw that have the figure; NaN where none has it."""
         known_N = np.isfinite(value_N)
         count_R = self.sums(known_N)
         return self.sums(np.where(known_N, value_N, 0)) / np.where(count_R > 0, count_R, np.nan)
 
     def weights(self, image_n: Indices) -> Iterator[tuple[slice, Floats]]:
-        """(r, n): how often some images come in the draws of a block, and which draws these are."""
+        """Block by block, which draws it holds, and (r, n) how often some images occur in them."""
         for rows in _blocks(len(self.count_RU), len(image_n)):
             yield rows, self.count_RU[rows][:, self.unit_N[image_n]]
 
     def images(self) -> Iterator[Indices]:
-        """(n,): the images of one draw after the other, for what weights do not serve."""
+        """(n,): the images of each draw in turn, for statistics that take no weights."""
         for count_U in self.count_RU.astype(np.int64):
             yield np.repeat(np.arange(len(self.unit_N)), count_U[self.unit_N])
 
     def order_statistics(self, value_N: Floats, rank_R: Floats) -> Floats:
-        """(R,): the so-many-th smallest value of each draw, counted from 1.
+        """(R,): the value of the given rank in each draw; the smallest has rank 1.
 
-        Most images lie below it in all draws or above it in all: only those between are weighed.
+        Most images lie below it in all draws or above it in all: only the others are weighed.
         """
         order_N = np.argsort(value_N, kind="stable")
         position_N = np.argsort(order_N)
 
         def missing_R(smallest: int) -> Floats:
-            """How many images each draw lacks when it takes so many of the smallest."""
+            """How far each draw is from its rank when it takes this many of the smallest images."""
             return rank_R - self.sums(position_N < smallest)
 
         counts = range(len(order_N))
@@ -96,11 +96,11 @@ class Draws:
                 for rows, weight_rn in self.weights(between_n)
             ]
         )
-        found_R: Floats = value_N[between_n[index_R]]
-        return found_R
+        value_R: Floats = value_N[between_n[index_R]]
+        return value_R
 
     def counts_above(self, value_N: Floats, threshold_R: Floats) -> Floats:
-        """(R,): images of each draw above a threshold of its own."""
+        """(R,): images of each draw above that draw's own threshold."""
         lowest, highest = threshold_R.min(), threshold_R.max()
         between_n = np.flatnonzero((value_N > lowest) & (value_N <= highest))
         between_R = np.concatenate(
@@ -116,10 +116,10 @@ class Draws:
 def percentile_interval(
     value: float, drawn_R: Floats, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """The ends that hold 95% of the draws, and the value.
+    """The ends of the middle 95% of the draws, stretched where needed to include the value.
 
-    For another confidence their distances from the value are stretched as a normal's are: so far
-    out on the tails lie too few draws.
+    For another confidence their distances from the value are scaled as a normal distribution's
+    would be: too few draws lie that far out in the tails.
     """
     low, high = np.nanquantile(drawn_R, [0.025, 0.975])
     wider = quantile(confidence) / quantile(0.95)
@@ -136,7 +136,7 @@ def bootstrap_mean(value_N: Floats, confidence: float = 0.95) -> Change:
 
 
 def change_of_means(value_N2: Floats, confidence: float = 0.95) -> Change:
-    """Of the mean over images."""
+    """The change of the mean over images."""
     return bootstrap_mean(value_N2[:, 1] - value_N2[:, 0], confidence)
 
 
@@ -147,7 +147,7 @@ def bootstrap_means(value_NF: NDArray[np.floating]) -> list[Interval | None]:
 
 
 def mean_of_known(value_N: Floats, draws: Draws) -> Interval | None:
-    """The mean over the images that have the figure; None where none has."""
+    """The mean over the images that have the figure; None where none has it."""
     known_N = np.isfinite(value_N)
     if not known_N.any():
         return None
@@ -157,7 +157,7 @@ def mean_of_known(value_N: Floats, draws: Draws) -> Interval | None:
 
 
 def _blocks(draws: int, images: int) -> Iterator[slice]:
-    """Rows of draws whose weights of so many images fit into a block."""
+    """Ranges of draws whose weights for this many images fit into a block."""
     step = max(1, BLOCK // max(1, images))
     for start in range(0, draws, step):
         yield slice(start, min(start + step, draws))

@@ -1,4 +1,4 @@
-"""A change with its interval, and in words that claim no more than the interval does."""
+"""A change with its interval, and a description that claims no more than the interval does."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Change:
 
 
 def describe_change(change: WithInterval, unit: Unit, verb: str | None, doubt: str = "") -> str:
-    """`better by +2.0 points (+1.0 to +3.0)`; without a verb, that nothing can be shown, and a
-    doubt that keeps an interval without 0 from showing a change."""
+    """`better by +2.0 points (+1.0 to +3.0)`. Without a verb, that no change can be shown, followed
+    by the doubt, if any, that outweighs an interval without 0."""
     unit = unit.of_change
-    digits = unit.digits if verb is None else _digits_that_leave_out_zero(change, unit)
+    digits = unit.digits if verb is None else _digits_that_exclude_zero(change, unit)
     value, low, high = (
         with_sign(unit.factor * number, digits)
         for number in (change.value, change.low, change.high)
@@ -48,8 +48,8 @@ def describe_change(change: WithInterval, unit: Unit, verb: str | None, doubt: s
     return f"{verb} by {value}{unit.suffix} ({low} to {high})"
 
 
-def _digits_that_leave_out_zero(change: WithInterval, unit: Unit) -> int:
-    """As many more as it takes: `better by +0.0 points (+0.0 to +0.1)` would say and take back."""
+def _digits_that_exclude_zero(change: WithInterval, unit: Unit) -> int:
+    """Enough digits that no `better by +0.0 points (+0.0 to +0.1)` contradicts itself."""
     nearest, digits = unit.factor * min(abs(change.low), abs(change.high)), unit.digits
     while digits < MOST_DIGITS and not round(nearest, digits):
         digits += 1

@@ -1,6 +1,6 @@
-"""The flagged share less the null's, which the same threshold flags by chance.
+"""The flagged share minus the null's: what the same threshold flags by chance.
 
-The threshold is one that a stated share of the null exceeds, and as uncertain as the shares: each
+The threshold is exceeded by a stated share of the null, and is as uncertain as the shares: each
 draw finds its own (tasks/flags/background_score.py has the scores). Shapes: N images, R draws, 2 is
 before and after.
 """
@@ -16,27 +16,27 @@ from tasks.intervals.change import Change
 
 
 def threshold_rank(images: int, false_alarm: float) -> int:
-    """Which of the null's scores, from the smallest on, one more image of the null exceeds with at
-    most this probability; more than there are images where they are too few."""
+    """The rank, from the smallest, of the null score that another image of the null exceeds with at
+    most this probability; more than the number of images where those are too few."""
     return math.ceil((images + 1) * (1 - false_alarm))
 
 
 def bootstrap_excess(score_N: Floats, null_N: Floats, false_alarm: float, value: float) -> Change:
     """The excess of one model, as a change from 0."""
-    drawn_R = _drawn_excess(Draws.of(len(score_N)), score_N, null_N, false_alarm)
+    drawn_R = _excess_of_draws(Draws.of(len(score_N)), score_N, null_N, false_alarm)
     return Change(value, *percentile_interval(value, drawn_R))
 
 
 def change_of_excess(score_N2: Floats, null_N2: Floats, false_alarm: float, value: float) -> Change:
-    """Of the excess of two models on the same images."""
+    """The change of the excess between two models on the same images."""
     draws = Draws.of(len(score_N2))
     before_R, after_R = (
-        _drawn_excess(draws, score_N2[:, side], null_N2[:, side], false_alarm) for side in (0, 1)
+        _excess_of_draws(draws, score_N2[:, side], null_N2[:, side], false_alarm) for side in (0, 1)
     )
     return Change(value, *percentile_interval(value, after_R - before_R))
 
 
-def _drawn_excess(draws: Draws, score_N: Floats, null_N: Floats, false_alarm: float) -> Floats:
+def _excess_of_draws(draws: Draws, score_N: Floats, null_N: Floats, false_alarm: float) -> Floats:
     images_R = draws.sums(np.ones(len(score_N)))
     rank_R = np.array([min(n, threshold_rank(int(n), false_alarm)) for n in images_R], float)
     threshold_R = draws.order_statistics(null_N, rank_R)

@@ -1,4 +1,4 @@
-"""Many comparisons at once, of which chance alone would make some look like findings."""
+"""Corrections for many comparisons, of which chance alone makes some look like findings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 
 def simultaneous_confidence(intervals: int, confidence: float = 0.95) -> float:
-    """The confidence of each of so many intervals that all hold together as asked (Bonferroni)."""
+    """The confidence that each interval needs for all to hold together (Bonferroni)."""
     return 1 - (1 - confidence) / max(1, intervals)
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
-    """Benjamini and Hochberg's q: the false discovery rate at which each would still be called."""
+    """Benjamini and Hochberg's q: the false discovery rate at which each is still reported."""
     adjusted = [1.0] * len(p_values)
     largest_first = sorted(range(len(p_values)), key=lambda index: p_values[index], reverse=True)
     smallest = 1.0

@@ -13,7 +13,7 @@ from tasks.schema.values import quantile
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of so many values, and its standard error."""
+    """A mean, how many values it is of, and its standard error."""
 
     count: int
     value: float
@@ -22,12 +22,12 @@ class Mean:
 
 @dataclass
 class Covariance:
-    """Of pairs that pass by once and are not kept."""
+    """The covariance of pairs that are seen once and not kept."""
 
     count: int = 0
     before: float = 0.0  # means
     now: float = 0.0
-    product: float = 0.0  # sum of the products of the distances to the means
+    product: float = 0.0  # sum of the products of the deviations from the means
 
     def add(self, before: np.ndarray, now: np.ndarray) -> None:
         """Chan's update: no difference of large sums."""
@@ -48,7 +48,7 @@ class Covariance:
 
 
 def change_of_mean(before: Mean, now: Mean, pairs: Covariance) -> Change:
-    """With a 95% interval; `pairs` are the images that both samples have."""
+    """now - before with a 95% interval; `pairs` are the images that both samples have."""
     change = now.value - before.value
     covariance = pairs.count * pairs.value / (before.count * now.count)
     variance = before.error**2 + now.error**2 - 2 * covariance

@@ -1,11 +1,11 @@
 """How much a rate changed between two samples that share images, with an interval.
 
-Night after night most images are the same, so two rates are neither independent nor paired alone.
-Newcombe's hybrid score interval covers all of it: each rate's Wilson interval, joined with the
-correlation of the two rates. Where no image is shared that is his interval for independent rates
-(Newcombe 1998, Statistics in Medicine 17:873, method 10), where all are it is his for paired ones
-(17:2635, method 10), and between them the correlation is that of the shared images times their
-part of both samples.
+From night to night most images are the same, so the two rates are neither independent nor fully
+paired. Newcombe's hybrid score interval covers every case: it combines each rate's Wilson interval
+with the correlation of the two rates. Where no image is shared this is his interval for independent
+rates (Newcombe 1998, Statistics in Medicine 17:873, method 10); where all are, his interval for
+paired ones (17:2635, method 10); in between, the correlation is that of the shared images times
+their share of both samples.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from tasks.intervals.change import Change
 from tasks.schema import Rate, wilson
 
-EXACT = 1000  # images that differ up to which a binomial is added up
+EXACT = 1000  # up to so many images that differ, the binomial is summed exactly
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """The shared images by their answers before and now."""
+    """The shared images, counted by their answers before and now."""
 
     both: int = 0
     only_before: int = 0
@@ -33,7 +33,7 @@ class Crossing:
 
     @classmethod
     def of(cls, before: np.ndarray, now: np.ndarray) -> Crossing:
-        """From the answers, true or false, in one order."""
+        """From the answers, true or false, in the same order."""
         return cls(*np.bincount(2 * ~before + ~now, minlength=4).tolist())
 
     def __add__(self, other: Crossing) -> Crossing:
@@ -63,7 +63,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Rates:
-    """One rate in two samples, both of one image or more, and the images that they share."""
+    """One rate in two samples of at least one image each, and the images that they share."""
 
     before: Rate
     now: Rate
@@ -71,7 +71,7 @@ class Rates:
 
 
 def change_of_rate(rates: Rates, confidence: float = 0.95) -> Change:
-    """With Newcombe's interval, of the correlation that the shared images give."""
+    """now - before with Newcombe's interval, using the correlation of the shared images."""
     before, now, crossing = rates.before, rates.now, rates.crossing
     p, p_low, p_high = _ends(wilson(now.count, now.of, confidence))
     q, q_low, q_high = _ends(wilson(before.count, before.of, confidence))
@@ -84,9 +84,10 @@ def change_of_rate(rates: Rates, confidence: float = 0.95) -> Change:
 
 
 def mcnemar_p(more: int, fewer: int) -> float:
-    """That so many or more of the images that differ lie on one side, if both were as likely.
+    """McNemar's one-sided test: the probability that at least `more` of the images that differ
+    lie on one side, if both sides were equally likely.
 
-    McNemar's test, one-sided: exact, and by the normal with a continuity correction for many.
+    Exact for few images, the normal approximation with a continuity correction for many.
     """
     count = more + fewer
     if count > EXACT:
@@ -95,8 +96,8 @@ def mcnemar_p(more: int, fewer: int) -> float:
 
 
 def fewest_that_differ(confidence: float) -> int:
-    """Images that must differ before a change can be called one: if all of fewer changed for the
-    same side, a coin would still do that too often (the sign test)."""
+    """How many images must differ before a change can be claimed (the sign test): with fewer, even
+    if all changed in the same direction, a coin would do so too often."""
     return math.ceil(1 - math.log2(1 - confidence))
 
 

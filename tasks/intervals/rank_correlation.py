@@ -1,5 +1,7 @@
-"""Spearman's rank correlation over images, with a bootstrap interval. Shapes: N images, n of them
-that have both values, V different values, r draws."""
+"""Spearman's rank correlation over images, with a bootstrap interval.
+
+Shapes: N images, n of them that have both values, V distinct values, R draws of which r at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from tasks.schema import ENOUGH, Interval
 
 
 def rank_correlation(one_N: Floats, other_N: Floats, draws: Draws) -> Interval | None:
-    """Over the images that have both values; None where they are too few, or all are alike."""
+    """Over the images that have both values; None where they are too few or all equal."""
     both_n = np.flatnonzero(np.isfinite(one_N) & np.isfinite(other_N))
     if len(both_n) < ENOUGH:
         return None
@@ -19,14 +21,17 @@ def rank_correlation(one_N: Floats, other_N: Floats, draws: Draws) -> Interval |
     if np.isnan(value):
         return None
     drawn_R = np.concatenate(
-        [weighted_rank_correlation(it, one_n, other_n) for _, it in draws.weights(both_n)]
+        [
+            weighted_rank_correlation(weight_rn, one_n, other_n)
+            for _, weight_rn in draws.weights(both_n)
+        ]
     )
     low, high = percentile_interval(float(value), drawn_R)
     return Interval(value=float(value), low=low, high=high, of=len(both_n))
 
 
 def weighted_rank_correlation(weight_rn: Floats, one_n: Floats, other_n: Floats) -> Floats:
-    """(r,): of samples in which each image comes so often; NaN where all values are alike."""
+    """(r,): of samples with so many of each image; NaN where all values are equal."""
     one_rn, other_rn = (_centred_ranks(value_n, weight_rn) for value_n in (one_n, other_n))
     together_r, one_r, other_r = (
         (weight_rn * left_rn * right_rn).sum(1)

@@ -1,4 +1,4 @@
-"""Mean, interval and histogram of numbers that pass by once and are not kept."""
+"""Mean, interval and histogram of numbers that are seen once and not kept."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from tasks import schema
 from tasks.schema.values import quantile
 
-BINS = 24  # of the histogram that is shown
-FINE = 48  # bins to 1 that are counted: every histogram from 0 to k/2 is made of whole ones
+BINS = 24  # of the histogram that is reported
+FINE = 48  # counted bins per unit: a histogram from 0 to k/2 consists of whole ones
 LIMIT = 100  # a lift is at most 1 / the smallest decidable area
 
 
 @dataclass
 class Moments:
-    """Numbers from 0 on; everything above the limit counts as the limit in the histogram."""
+    """Non-negative numbers; the histogram counts everything above the limit as the limit."""
 
     count: int = 0
     total: float = 0.0
-    squares: float = 0.0  # of the distances to the mean
+    squares: float = 0.0  # sum of the squared deviations from the mean
     fine: np.ndarray = field(default_factory=lambda: np.zeros(FINE * LIMIT, np.int64))
 
     def add(self, values: np.ndarray) -> None:
@@ -52,11 +52,11 @@ class Moments:
         return self.mean - half, self.mean + half
 
     def histogram(self) -> schema.Histogram:
-        """Bins of one width from 0 to a round number that 99% of the values stay below, >= 2."""
+        """Bins of equal width from 0 to a round number, at least 2, above 99% of the values."""
         below = np.searchsorted(np.cumsum(self.fine), 0.99 * self.count) + 1
         halves = max(4, math.ceil(2 * int(below) / FINE))
-        shown = halves * FINE // 2
-        counts = self.fine[:shown].reshape(BINS, -1).sum(1)
-        counts[-1] += self.fine[shown:].sum()
+        bins = halves * FINE // 2
+        counts = self.fine[:bins].reshape(BINS, -1).sum(1)
+        counts[-1] += self.fine[bins:].sum()
         edges = np.linspace(0.0, halves / 2, BINS + 1)
         return schema.Histogram(edges=tuple(map(float, edges)), counts=tuple(map(int, counts)))

@@ -1,7 +1,8 @@
-"""How low the lowest of several groups lies, and how much lower than before, whichever it is.
+"""The lowest mean over several groups, and its change, whichever group is the lowest.
 
-A sample's lowest group lies below the truth's, the more groups the lower, and a bootstrap repeats
-that. So both intervals here are made of intervals of all groups that hold together.
+A sample's lowest group lies below the true lowest, the more so the more groups there are, and a
+bootstrap repeats that bias. So both intervals here are built from simultaneous intervals of all
+groups.
 Shapes: n images, G groups, 2 is before and after.
 """
 
@@ -18,11 +19,11 @@ from tasks.schema import wilson
 
 
 def interval_of_worst(right_n: Floats, group_n: Indices, confidence: float) -> tuple[float, float]:
-    """The ends of the lowest mean over groups: the lowest end of all groups', on either side."""
+    """The ends for the lowest mean over groups: the lowest of all lower and of all upper ends."""
     count_G = np.bincount(group_n)
     right_G = np.bincount(group_n, right_n)
     beyond = (1 - simultaneous_confidence(len(count_G), confidence)) / 2
-    wrong_G = count_G - right_G  # Clopper and Pearson's ends: they hold in small groups, too
+    wrong_G = count_G - right_G  # Clopper and Pearson: valid in small groups, too
     low_G = betaincinv(right_G, wrong_G + 1, beyond, where=right_G > 0, out=np.zeros(len(count_G)))
     high_G = betaincinv(
         right_G + 1, wrong_G, 1 - beyond, where=wrong_G > 0, out=np.ones(len(count_G))
@@ -31,18 +32,19 @@ def interval_of_worst(right_n: Floats, group_n: Indices, confidence: float) -> t
 
 
 def change_of_worst(right_n2: Floats, group_n: Indices, confidence: float = 0.95) -> Change:
-    """Two intervals, each right more often than asked for, so that both are right at once.
+    """The intersection of two intervals, each at a confidence at which both hold together.
 
-    The lowest of all falls by no more than the group that falls most, and rises by no more than
-    the one that rises most: narrow where both sides answer alike. The difference of the two
-    lowest, each with its own interval, is narrow where groups part.
+    The lowest mean falls by no more than the group that falls most, and rises by no more than the
+    one that rises most: narrow where both sides answer alike. The difference of the two lowest
+    means, each with its own interval, is narrow where the groups differ.
     """
     count_G = np.bincount(group_n)
     lowest = [float((np.bincount(group_n, right_n2[:, side]) / count_G).min()) for side in range(2)]
     value = lowest[1] - lowest[0]
     half = simultaneous_confidence(2, confidence)
     moves = [
-        _change(right_n2[group_n == group], half, len(count_G)) for group in range(len(count_G))
+        _change_of_group(right_n2[group_n == group], half, len(count_G))
+        for group in range(len(count_G))
     ]
     before, after = (
         interval_of_worst(right_n2[:, side], group_n, simultaneous_confidence(2, half))
@@ -53,7 +55,7 @@ def change_of_worst(right_n2: Floats, group_n: Indices, confidence: float = 0.95
     return Change(value, low, high)
 
 
-def _change(right_n2: Floats, confidence: float, groups: int) -> Change:
+def _change_of_group(right_n2: Floats, confidence: float, groups: int) -> Change:
     before_n, after_n = (right_n2[:, side] > 0 for side in (0, 1))
     of = len(right_n2)
     rates = Rates(

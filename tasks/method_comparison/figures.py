@@ -1,4 +1,4 @@
-"""What a comparison measured of each method, image by image, and its figures with intervals.
+"""The measurements of each method, image by image, and its figures with intervals.
 
 Shapes: N images.
 """
@@ -25,11 +25,11 @@ from tasks.storage.files import read_footer
 
 @dataclass(frozen=True)
 class MethodMeasurements:
-    """One method's values of each image, in an order that all methods share."""
+    """One method's values for each image, in an order that all methods share."""
 
     method: str
     maps: int
-    values: Mapping[str, Floats]  # by column of scores, merits and trials; NaN where there is none
+    values: Mapping[str, Floats]  # by column of its parts; NaN where there is none
     reliance_N: Floats
 
     @cached_property
@@ -56,22 +56,22 @@ class MethodMeasurements:
         return {name: figures[name] for name in schema.METHOD_FIGURES}
 
     def _degradation(self, draws: Draws) -> Interval | None:
-        """LeRF minus MoRF, as a share of what degrading takes from the mean probability at all."""
+        """LeRF minus MoRF, as a share of what full degradation takes from the mean probability."""
         names = ("lerf", "morf", "clean", "degraded")
-        there_N = np.isfinite(self.values["morf"])
-        if not there_N.any():
+        has_map_N = np.isfinite(self.values["morf"])
+        if not has_map_N.any():
             return None
-        whole = [self.values[name][there_N].mean() for name in names]
+        whole = [self.values[name][has_map_N].mean() for name in names]
         lerf, morf, clean, degraded = (
             np.append(draws.means(self.values[name]), mean)
             for name, mean in zip(names, whole, strict=True)
         )
         lost = np.where(clean == degraded, np.nan, clean - degraded)
-        *drawn, value = (lerf - morf) / lost
+        *draws_of_value, value = (lerf - morf) / lost
         if np.isnan(value):  # degrading takes nothing
             return None
-        low, high = percentile_interval(float(value), np.array(drawn))
-        return Interval(value=float(value), low=low, high=high, of=int(there_N.sum()))
+        low, high = percentile_interval(float(value), np.array(draws_of_value))
+        return Interval(value=float(value), low=low, high=high, of=int(has_map_N.sum()))
 
     def cost(self) -> MethodCost:
         declared = find_method(self.method).cost
@@ -86,9 +86,9 @@ class MethodMeasurements:
 
 
 def read_measurements(run: Run, method: str) -> MethodMeasurements:
-    """All that the run's parts say of a method, image by image."""
+    """Everything that the run's parts hold about a method, image by image."""
     shards = list(scored_shards(run, method))
-    order = [row_id for judged in shards for row_id in judged.table["row_id"].to_pylist()]
+    order = [row_id for scored in shards for row_id in scored.table["row_id"].to_pylist()]
     index_of = {row_id: index for index, row_id in enumerate(order)}
     values = {
         name: np.full(len(order), np.nan)
@@ -100,7 +100,7 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
             part = run.part(stage.of(method), shard)
             if part is not None:
                 _fill(values, index_of, part)
-    reliance = [judged.scores.intervened_B for judged in shards]
+    reliance = [scored.scores.intervened_B for scored in shards]
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     return MethodMeasurements(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
 
@@ -113,5 +113,5 @@ def _fill(values: dict[str, Floats], index_of: Mapping[str, int], part: pa.Table
 
 
 def _median(value_N: Floats) -> float | None:
-    there_n = value_N[np.isfinite(value_N)]
-    return float(np.median(there_n)) if len(there_n) else None
+    known_n = value_N[np.isfinite(value_N)]
+    return float(np.median(known_n)) if len(known_n) else None

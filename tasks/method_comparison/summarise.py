@@ -1,4 +1,4 @@
-"""The end of a comparison of methods: methods.json from the parts, and images for its page."""
+"""The end of a comparison of methods: methods.json, and the images for its page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 from tasks import schema
 from tasks.attribution.shown_images import ShownImages, magnitudes, picture_of
 from tasks.method_comparison.figures import read_measurements
-from tasks.method_comparison.ranking import RULE, rank
+from tasks.method_comparison.ranking import RULE, rank_methods
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, open_run
 from tasks.runs.stages import PREDICTIONS, SANITY
@@ -20,11 +20,11 @@ SHOWN = 6  # images of the gallery
 
 
 def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummary:
-    """From the parts to methods.json, which is returned."""
+    """Write methods.json from the parts, and return it."""
     run = open_run(run_folder.path)
     state, identity = run.state, run.state.identity
     methods = state.methods
-    ranking, rows = rank([read_measurements(run, method) for method in methods])
+    ranking, rows = rank_methods([read_measurements(run, method) for method in methods])
     summary = MethodsSummary(
         schema_version=schema.VERSION,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -37,7 +37,7 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
         numeric=", ".join(identity.numeric.values()),
         workers=cost.workers,
         seconds=cost.seconds,
-        recommended=None if ranking.chosen is None else ranking.chosen.method,
+        recommended=ranking.recommended.method if ranking.recommended else None,
         sentence=ranking.sentence(),
         rule=RULE,
         methods=tuple(rows),
@@ -47,7 +47,7 @@ def summarise_methods(run_folder: RunFolder, cost: CostSummary) -> MethodsSummar
 
 
 def gallery_of(run_folder: RunFolder) -> list[GalleryRow]:
-    """The first images of the catalog that can be read, explained by every method."""
+    """The first readable images of the catalog, explained by every method."""
     run = open_run(run_folder.path)
     samples = list(islice(ShownImages(run).samples(), SHOWN))
     row_ids = [sample.row.row_id for sample in samples]

@@ -1,4 +1,4 @@
-"""The data contracts of a run folder, once. A leaf: imports nothing else of ours."""
+"""The data contracts of a run folder, defined once. Imports nothing else of ours."""
 
 from tasks.schema.audit import (
     Comparison,

@@ -17,24 +17,24 @@ class ImageCounts(Value):
 
 
 class EstimateSummary(Value):
-    """Foregrounds that were estimated, and how good that is where they are annotated too."""
+    """Estimated foregrounds, and how good they are on images that are annotated too."""
 
-    source: str  # estimate, or the segmenter
+    source: str  # `estimate`, or the segmenter's address
     digest: str
     estimated: int  # images whose foreground is an estimate
-    unsure: int  # of them, undecided because the estimate is not sure enough
-    least: float  # confidence that is needed
-    calibrated: bool  # so that most of the used ones are right, on the annotated images
+    unsure: int  # of them, undecided because the estimate has too little confidence
+    least: float  # confidence that an estimate needs
+    calibrated: bool  # is `least` chosen so that most estimates of annotated images are right?
     annotated: int  # images that have both
     iou: Interval | None  # mean over them
     good: Rate  # of them, with an IoU of at least 0.5
-    flagged_annotated: Rate  # of those that both can decide, by their masks
+    flagged_annotated: Rate  # of images that mask and estimate both decide, by their masks
     flagged_estimated: Rate  # the same images by their estimates
     agreement: Rate  # flagged alike
 
 
 class ForegroundSummary(Value):
-    source: ForegroundSource  # of the annotations; estimates stand in for those that lack one
+    source: ForegroundSource  # of the annotations; estimates are used for images without one
     polarity: str
     mean_area: float | None  # share of the picture
     estimates: EstimateSummary | None
@@ -50,14 +50,14 @@ class ModelSummary(Value):
 
 class FlagRule(Value):
     method: str
-    false_alarm: float  # share of images that the null may flag
-    threshold: float | None  # of the score; null where too few images can tell
+    false_alarm: float  # share of the null that may be flagged
+    threshold: float | None  # of the score; null where too few images can calibrate it
     calibrated_on: int  # images
     sentence: str  # the rule in words, with its numbers
 
 
 class Histogram(Value):
-    edges: tuple[float, ...]  # len(counts) + 1; the last bin holds everything above too
+    edges: tuple[float, ...]  # len(counts) + 1; the last bin also holds everything above
     counts: tuple[int, ...]
 
 
@@ -74,12 +74,12 @@ class MethodSummary(Value):
 
 
 class GroupSummary(Value):
-    """The images of one label, one predicted class or one value of a column of the user's."""
+    """The images of one label, one predicted class or one value of a column of the user's table."""
 
     name: str
     accuracy: Rate  # among those with a label
     flagged: Rate  # rests_on_background, among the decided ones
-    null: Rate  # what the null flags of the same images
+    null: Rate  # share of the same images that the null flags
     excess: Excess | None  # null below the smallest number of decided images
     q: float | None  # the excess's p, corrected for all groups of this audit
 
@@ -93,21 +93,21 @@ class WorstGroup(Value):
 
 
 class EvidenceSummary(Value):
-    """What interventions say of all images together; null where it could not be measured."""
+    """What interventions show over all images; null where it could not be measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    images: int  # that were intervened on
+    images: int  # with interventions
     donors: int
     digest: str  # of the donor pool
     labelled: bool  # do the donors have labels, so that within and across a class differ?
-    flips_across: Interval | None  # of exchanges with donors that are predicted otherwise
-    flips_within: Interval | None  # with donors that are predicted alike: the floor
+    flips_across: Interval | None  # of exchanges with donors predicted as another class
+    flips_within: Interval | None  # with donors predicted as the same class: the floor
     reliance_removal: Interval | None
-    reliance_across: Interval | None  # probability that is lost, with the same two kinds of donors
+    reliance_across: Interval | None  # probability lost, with the same two kinds of donors
     reliance_within: Interval | None
-    accuracy: Interval | None  # of the pictures as they are, of the same images
-    accuracy_within: Interval | None  # on backgrounds of the own class
+    accuracy: Interval | None  # of the same images, unchanged
+    accuracy_within: Interval | None  # on backgrounds of the same class
     accuracy_across: Interval | None  # on backgrounds of other classes
     class_gap: Interval | None = Field(  # within - across
         validation_alias=AliasChoices("class_gap", "gap")  # its name in older runs
@@ -127,17 +127,17 @@ class FailureSummary(Value):
 
 
 class Copy(Value):
-    """One row that holds a picture which other rows hold too."""
+    """One of several rows with the same picture."""
 
     row_id: str
     label: str | None
 
 
 class DuplicateSummary(Value):
-    """duplicates.parquet in short."""
+    """A summary of duplicates.parquet."""
 
-    pictures: int  # that are there more than once
-    rows: int  # that hold them
+    pictures: int  # that occur more than once
+    rows: int  # that have them
     contradictions: int  # pictures whose copies have different labels
     first: tuple[tuple[Copy, ...], ...]  # a few pictures, contradictions first, a few copies each
 
@@ -152,7 +152,7 @@ class CostSummary(Value):
 
 
 class Difference(Value):
-    """Something in which two runs differ beside their images."""
+    """A field in which two runs differ, apart from their images."""
 
     field: str
     before: str
@@ -160,7 +160,7 @@ class Difference(Value):
 
 
 class Move(Value):
-    """A figure in two runs and its change, with an interval that knows the images they share."""
+    """A figure in two runs and its change, with an interval that accounts for shared images."""
 
     figure: str  # accuracy, flagged, undecided, excess, mean_lift
     name: str | None  # the predicted class; null for all images
@@ -169,9 +169,9 @@ class Move(Value):
     change: float  # now - before
     low: float
     high: float
-    of_before: int  # images that the figure stands on, then and now
+    of_before: int  # images that the figure is based on, then and now
     of: int
-    shared: int  # the same images among both
+    shared: int  # images that are among both
     moved: bool  # the interval excludes 0
     sentence: str
 
@@ -181,7 +181,7 @@ class Comparison(Value):
 
     before: str  # run folder
     created: str  # its summary's
-    differs: tuple[Difference, ...]  # any of these may be why a figure moved
+    differs: tuple[Difference, ...]  # any of these may have moved a figure
     same: int  # images with the same bytes in both, predicted in both
     changed: int  # with other bytes
     added: int
@@ -210,7 +210,7 @@ class Summary(Value):
     accuracy: Rate
     flags: dict[str, Rate]  # each flag, among all images with a prediction
     flagged: Rate  # rests_on_background among decided images
-    null: Rate  # what the null flags of the same images
+    null: Rate  # share of the same images that the null flags
     excess: Excess | None  # flagged - null: the headline
     flagged_correct: Rate
     flagged_incorrect: Rate
@@ -219,28 +219,28 @@ class Summary(Value):
     by_column: dict[str, tuple[GroupSummary, ...]]  # of the user's table
     smallest_group: int  # decided images that a group needs for an excess
     evidence: EvidenceSummary | None  # null without interventions
-    figures: dict[str, Interval] = Field({})  # those of FIGURES that no other field holds
+    figures: dict[str, Interval] = Field({})  # figures of FIGURES that no other field holds
     methods: tuple[MethodSummary, ...]
     failures: tuple[FailureSummary, ...]
     duplicates: DuplicateSummary
     cost: CostSummary
-    moved: Comparison | None = None  # since the night before
+    moved: Comparison | None = None  # since the previous run
 
     def by_name(self) -> dict[str, Rate | Interval | Excess]:
-        """All figures of the dataset that there are, by their names in FIGURES."""
+        """Every figure of the dataset that has a value, by its name in FIGURES."""
         names = ("accuracy", "flagged", "null", "flagged_correct", "flagged_incorrect", "excess")
-        found = {name: getattr(self, name) for name in names}
-        found["undecided"] = self.flags["undecided"]
+        figures = {name: getattr(self, name) for name in names}
+        figures["undecided"] = self.flags["undecided"]
         if self.evidence is not None:
             evidence = dict(self.evidence)
             worst = self.evidence.worst_group
             evidence["worst_group"] = None if worst is None else worst.accuracy
-            found |= {f"evidence.{name}": value for name, value in evidence.items()}
+            figures |= {f"evidence.{name}": value for name, value in evidence.items()}
         if self.foreground.estimates is not None:
-            found["evidence.iou"] = self.foreground.estimates.iou
-        found |= self.figures
+            figures["evidence.iou"] = self.foreground.estimates.iou
+        figures |= self.figures
         return {
             name: value
-            for name, value in found.items()
+            for name, value in figures.items()
             if isinstance(value, Rate | Interval | Excess)
         }

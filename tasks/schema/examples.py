@@ -1,4 +1,4 @@
-"""What the report shows of single images. Shapes: H rows, W columns, 3 colours."""
+"""What the report shows about single images. Shapes: H rows, W columns, 3 colours."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class ChangedPicture:
     """The picture of an example with its object or its background changed, predicted again."""
 
     change: Literal["object_removed", "background_removed", "exchanged"]
-    probability: float  # of the class that is predicted for the picture as it is
+    probability: float  # of the class predicted for the unchanged picture
     prediction: str  # of the changed picture
     picture_HW3: np.ndarray  # uint8
-    donor: str | None = None  # row_id of the picture that the new background is from
+    donor: str | None = None  # row_id of the picture with the new background
     donor_label: str | None = None
     same_class: bool = False  # has the donor the example's label?
 

@@ -1,6 +1,6 @@
-"""Every figure, once: pages, comparisons, the gate, MLflow and docs/reference.md read this table.
+"""Every figure, defined once for pages, comparisons, the gate, MLflow and docs/reference.md.
 
-A figure that is the mean of one number of each image needs no other edit than its line here.
+A figure that is the mean of one number per image needs no edit other than its entry here.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Figure:
     meaning: str
     unit: Unit = SHARE
     higher_is_better: bool | None = None  # None: neither
-    kind: Kind = "image"  # of what images say: compared, held against rules, summarised
+    kind: Kind = "image"  # image: compared between models, subject to rules, summarised
     interval: IntervalKind = "bootstrap"
-    missing: str = ""  # why it can be missing
-    column: str | None = None  # of each image, whose mean it is
-    by_method: bool = False  # is there one of each attribution method?
-    by_class: bool = False  # is it compared of each class, too?
-    in_summary: bool = True  # among `figures` of summary.json; False: a field there says it
+    missing: str = ""  # why it may be missing
+    column: str | None = None  # the number of each image whose mean it is
+    by_method: bool = False  # is there one per attribution method?
+    by_class: bool = False  # is it compared for each class, too?
+    in_summary: bool = True  # in `figures` of summary.json; False: another field holds it
 
     @property
     def title(self) -> str:
@@ -55,7 +55,7 @@ _OF_IMAGES = (
     _of_images(
         "accuracy",
         "accuracy",
-        "Share of right predictions among images with a label, of the pictures as they are.",
+        "Share of right predictions among images with a label, with the pictures unchanged.",
         higher_is_better=True,
         interval="Wilson",
         missing=NO_LABEL,
@@ -66,7 +66,7 @@ _OF_IMAGES = (
         "accuracy_exchanged",
         "accuracy on other classes' backgrounds",
         "Share of exchanges with pictures of other classes after which the label is still "
-        "predicted. Cutting and pasting alone costs some of it, in both models.",
+        "predicted. Cutting and pasting alone costs some accuracy, in both models.",
         higher_is_better=True,
         interval="Wilson",
         missing=NO_LABELLED_EXCHANGE,
@@ -75,7 +75,7 @@ _OF_IMAGES = (
     _of_images(
         "exchange_gap",
         "accuracy lost on other classes' backgrounds",
-        "`accuracy` - `accuracy_exchanged`, of the images that have both.",
+        "`accuracy` - `accuracy_exchanged`, over the images that have both.",
         unit=POINTS,
         higher_is_better=False,
         missing=NO_LABELLED_EXCHANGE,
@@ -85,8 +85,8 @@ _OF_IMAGES = (
         "worst_group",
         "accuracy of the worst group",
         "The lowest accuracy over values of the table's column `group`, or over labels without "
-        "one, among groups of enough images, looked for in each model. The lowest of many is low "
-        "by chance, too.",
+        "one, among groups of enough images, found for each model separately. The lowest of many "
+        "is low partly by chance.",
         higher_is_better=True,
         interval="groups",
         missing="no image of a group has a label",
@@ -94,8 +94,8 @@ _OF_IMAGES = (
     _of_images(
         "flips",
         "predictions that other backgrounds change",
-        "Share of exchanges with pictures of other classes that change the prediction, right or "
-        "wrong.",
+        "Share of exchanges with pictures of other classes that change the prediction, whether "
+        "right or wrong.",
         higher_is_better=False,
         interval="Wilson",
         missing=NO_EXCHANGE,
@@ -105,8 +105,8 @@ _OF_IMAGES = (
     _of_images(
         "flagged",
         "flagged as resting on the background",
-        "Share of `rests_on_background` among decided images, of a pair those that both audits "
-        "decide. Each model has a threshold of its own, which is taken as given here.",
+        "Share of `rests_on_background` among decided images; of a pair, among those that both "
+        "audits decide. Each model has its own threshold, which is taken as given here.",
         higher_is_better=False,
         interval="Wilson",
         missing=NOT_DECIDED,
@@ -116,8 +116,8 @@ _OF_IMAGES = (
     _of_images(
         "excess",
         "excess of flags over the null",
-        "`flagged` less what the null flags of the same images. The thresholds are as uncertain "
-        "as the rates, and the interval knows it.",
+        "`flagged` minus the share of the same images that the null flags. The interval includes "
+        "the uncertainty of the thresholds.",
         unit=POINTS,
         higher_is_better=False,
         interval="thresholds",
@@ -127,8 +127,8 @@ _OF_IMAGES = (
     _of_images(
         "reliance_exchange",
         "probability lost on other backgrounds",
-        "Probability of the predicted class that is lost on backgrounds of other classes. A model "
-        "that is less sure of everything has less to lose.",
+        "How much probability of the predicted class is lost on backgrounds of other classes. A "
+        "model that is less sure of everything has less to lose.",
         unit=POINTS,
         higher_is_better=False,
         missing=NO_EXCHANGE,
@@ -136,9 +136,9 @@ _OF_IMAGES = (
     ),
     _of_images(
         "reliance_removal",
-        "object removed less background removed",
-        "Probability with the object removed, less that with the background removed: above 0 the "
-        "background alone convinces more.",
+        "object removed minus background removed",
+        "Probability with the object removed, minus that with the background removed: above 0, "
+        "the background alone is the stronger evidence.",
         unit=POINTS,
         higher_is_better=False,
         missing="no object was removed",
@@ -147,8 +147,8 @@ _OF_IMAGES = (
     _of_images(
         "lift",
         "mean lift",
-        "Energy of the map on the object, divided by the object's part of the picture: an even "
-        "map gets 1. A map certifies nothing.",
+        "The map's share of energy on the object, divided by the object's share of the picture: "
+        "a uniform map gets 1. A map certifies nothing.",
         unit=RATIO,
         higher_is_better=True,
         missing="no map was scored against a foreground",
@@ -158,9 +158,9 @@ _OF_IMAGES = (
 )
 
 
-NO_OTHER_KIND = "no donor is predicted otherwise"
-NO_OWN_KIND = "no donor is predicted alike"
-NO_OWN_CLASS = "no donor of the same class"
+NO_OTHER_KIND = "no donor is predicted as another class"
+NO_OWN_KIND = "no donor is predicted as the same class"
+NO_OWN_CLASS = "there is no donor of the same class"
 _of_audit = partial(Figure, kind="audit")
 _OF_AUDIT = (
     _of_audit(
@@ -180,14 +180,16 @@ _OF_AUDIT = (
     _of_audit(
         "null",
         "flagged if backgrounds did not matter",
-        "What the null's score flags of the same images, put on backgrounds of their own kind.",
+        "Share of the same images that is flagged by their score on backgrounds of their own kind.",
         interval="Wilson",
     ),
-    _of_audit("undecided", "undecided", "Share of undecided predictions.", interval="Wilson"),
+    _of_audit(
+        "undecided", "undecided", "Share of predictions that are undecided.", interval="Wilson"
+    ),
     _of_audit(
         "mean_lift",
         "mean lift",
-        "`lift` of the method whose maps decide, of one audit.",
+        "`lift` of one audit, by the method that the flags use.",
         unit=RATIO,
         higher_is_better=True,
         interval="normal",
@@ -196,22 +198,23 @@ _OF_AUDIT = (
         "evidence.flips_across",
         "changed on backgrounds of another kind",
         "Share of exchanges that change the prediction, with donors that the model predicts as "
-        "another class.",
+        "another class than the image.",
         higher_is_better=False,
         missing=NO_OTHER_KIND,
     ),
     _of_audit(
         "evidence.flips_within",
-        "changed on backgrounds of the own kind",
-        "The same with donors that it predicts alike. The floor: cutting and pasting changes some "
-        "predictions by itself. Only what other kinds have beyond it can be due to the kind.",
+        "changed on backgrounds of the same kind",
+        "The same with donors that it predicts as the same class. This is the floor: cutting and "
+        "pasting changes some predictions by itself. Only what other kinds add to it can be due "
+        "to the kind of background.",
         missing=f"{NO_OWN_KIND}: there is no floor",
     ),
     _of_audit(
         "evidence.reliance_removal",
-        "object removed less background removed",
-        "Probability of the predicted class. Above 0 the background alone convinces more than the "
-        "object alone.",
+        "object removed minus background removed",
+        "Difference in the probability of the predicted class. Above 0, the background alone is "
+        "stronger evidence than the object alone.",
         unit=POINTS,
         higher_is_better=False,
         missing="not measured",
@@ -219,45 +222,45 @@ _OF_AUDIT = (
     _of_audit(
         "evidence.reliance_across",
         "probability lost on backgrounds of another kind",
-        "Of the predicted class, on average over exchanges with donors that the model predicts as "
-        "another class.",
+        "For the predicted class, on average over exchanges with donors that the model predicts "
+        "as another class.",
         unit=POINTS,
         higher_is_better=False,
         missing=NO_OTHER_KIND,
     ),
     _of_audit(
         "evidence.reliance_within",
-        "probability lost on backgrounds of the own kind",
-        "The same with donors that it predicts alike: the floor.",
+        "probability lost on backgrounds of the same kind",
+        "The same with donors that it predicts as the same class: the floor.",
         unit=POINTS,
         missing=f"{NO_OWN_KIND}: there is no floor",
     ),
     _of_audit(
         "evidence.accuracy",
-        "accuracy of the pictures as they are",
-        "Of the same images, nothing changed.",
+        "accuracy on the unchanged pictures",
+        "Over the same images, with nothing changed.",
         higher_is_better=True,
         missing="not measured",
     ),
     _of_audit(
         "evidence.accuracy_within",
-        "accuracy on the own class's backgrounds",
-        "With donors of the same label: what cutting and pasting leaves of it.",
+        "accuracy on backgrounds of the same class",
+        "With donors of the same label: the accuracy that remains after cutting and pasting.",
         higher_is_better=True,
         missing=NO_OWN_CLASS,
     ),
     _of_audit(
         "evidence.accuracy_across",
         "accuracy on other classes' backgrounds",
-        "`accuracy_exchanged` of one audit: what a model that goes by the object should keep.",
+        "`accuracy_exchanged` of one audit, which a model that goes by the object keeps high.",
         higher_is_better=True,
-        missing="no donor of another class",
+        missing="there is no donor of another class",
     ),
     _of_audit(
         "evidence.class_gap",
-        "accuracy lost from own to other classes' backgrounds",
-        "`evidence.accuracy_within` - `evidence.accuracy_across`: what the class of the "
-        "background is worth to the model.",
+        "accuracy lost from the same to other classes' backgrounds",
+        "`evidence.accuracy_within` - `evidence.accuracy_across`: how much the model gains from a "
+        "background of the right class.",
         unit=POINTS,
         higher_is_better=False,
         missing=f"{NO_OWN_CLASS}, or none of another",
@@ -265,82 +268,83 @@ _OF_AUDIT = (
     _of_audit(
         "evidence.accuracy_background_alone",
         "accuracy of the background alone",
-        "The object removed. Above chance, backgrounds tell the class.",
+        "With the object removed. Above chance, backgrounds give the class away.",
         missing="not measured",
     ),
     _of_audit(
         "evidence.accuracy_object_alone",
         "accuracy of the object alone",
-        "The background removed: like nothing that the model was trained on.",
+        "With the background removed, which is unlike anything that the model was trained on.",
         missing="not measured",
     ),
     _of_audit(
         "evidence.worst_group",
         "accuracy of the worst group",
-        "`worst_group` of one audit, over groups of 20 images or more, as they are.",
+        "`worst_group` of one audit, over groups of 20 images or more.",
         higher_is_better=True,
         interval="groups",
-        missing="no group of enough images",
+        missing="no group has enough images",
     ),
     _of_audit(
         "evidence.iou",
         "overlap of estimated foregrounds",
-        "Mean IoU of estimated and annotated foregrounds, where images have both.",
+        "Mean IoU of estimated and annotated foregrounds, over images that have both.",
         higher_is_better=True,
     ),
 )
 
 
 _of_method = partial(Figure, kind="method", higher_is_better=True)
-_KEPT = "Probability left when the hottest {0}% of the pixels are the data's mean."
+_KEPT = "Probability left when the hottest {0}% of the pixels are replaced by the data's mean."
 _OF_METHODS = (
-    _of_method("share", "share", "The part of the map's heat that lies on the object."),
-    _of_method("pointing", "pointing", "How often the map's hottest place lies on the object."),
+    _of_method("share", "share", "The share of the map's heat that lies on the object."),
+    _of_method("pointing", "pointing", "How often the map's hottest point lies on the object."),
     _of_method(
         "top_k",
         "top k",
-        "Of the hottest pixels, as many as the object has: the part that is on it.",
+        "Of as many of the hottest pixels as the object has, the share that lies on it.",
     ),
     _of_method(
         "heat_ratio",
         "heat ratio",
-        "Effective heat ratio: heat on the object for each pixel above a threshold of heat, on "
-        "average over thresholds. A perfect map gets 1.",
+        "Effective heat ratio: heat on the object for each pixel above a threshold of heat, "
+        "averaged over thresholds. A perfect map gets 1.",
         unit=RATIO,
     ),
     _of_method(
         "faithfulness",
         "faithfulness",
-        "`insertion_blur` - `deletion_mean`, of each image: do the places that the map calls "
+        "`insertion_blur` - `deletion_mean`, of each image: do the regions that the map calls "
         "important carry the prediction?",
         unit=POINTS,
     ),
     _of_method(
         "insertion_blur",
         "insertion, blur",
-        "The picture comes back out of a blur, hottest pixels first: the area under the "
-        "probability on the way.",
+        "The picture reappears from a blur, hottest pixels first: the area under the curve of the "
+        "probability.",
     ),
-    _of_method("insertion_mean", "insertion, mean", "The same, out of the data's mean colour."),
+    _of_method("insertion_mean", "insertion, mean", "The same, from the data's mean colour."),
     _of_method(
         "deletion_blur",
         "deletion, blur",
-        "The picture goes under in a blur, hottest pixels first: the area under the probability "
-        "on the way.",
+        "The picture disappears into a blur, hottest pixels first: the area under the curve of the "
+        "probability.",
         higher_is_better=False,
     ),
     _of_method(
         "deletion_mean",
         "deletion, mean",
-        "The same, under the data's mean colour.",
+        "The same, into the data's mean colour.",
         higher_is_better=False,
     ),
     _of_method(
         "degradation",
         "degradation",
-        "Tiles take the picture's mean colour, coldest first (`lerf`) and hottest first (`morf`): "
-        "the difference of the areas under the probability, as a share of what full degradation "
-        "takes (`clean` - `degraded`, means over the images). A map at random gets 0.",
+        "Tiles are replaced by the picture's mean colour, coldest first (`lerf`) and hottest first "
+        "(`morf`): the difference of the areas under the two curves of the probability, as a "
+        "share of what full degradation takes (`clean` - `degraded`, means over the images). A "
+        "random map gets 0.",
         unit=RATIO,
     ),
     _of_method("kept_30", "kept, 30%", _KEPT.format(30), higher_is_better=False),
@@ -349,43 +353,49 @@ _OF_METHODS = (
     _of_method(
         "average_drop",
         "average drop",
-        "The part of the probability that is lost when the picture is multiplied by its map "
+        "The share of the probability that is lost when the picture is multiplied by its map "
         "(`drop`, mean over images). A map that is hot everywhere loses nothing.",
         higher_is_better=False,
     ),
     _of_method(
-        "increase", "increase", "How often the probability rises instead when the picture so fades."
+        "increase",
+        "increase",
+        "How often the probability rises instead when the picture is multiplied by its map.",
     ),
     _of_method(
         "head",
         "head random",
-        "How alike the map ranks the picture's places after the weights of the last layer were "
-        "drawn again. A map that stays the same is not of the model.",
+        "Rank correlation of the map with the one after the weights of the last layer were "
+        "randomised. A map that stays the same does not depend on what the model learned.",
         unit=CORRELATION,
         higher_is_better=False,
     ),
     _of_method(
         "half",
         "half random",
-        "The same after those of its upper half were.",
+        "The same after the weights of the network's upper half were randomised.",
         unit=CORRELATION,
         higher_is_better=False,
     ),
     _of_method(
-        "whole", "all random", "The same after all were.", unit=CORRELATION, higher_is_better=False
+        "whole",
+        "all random",
+        "The same after all weights were randomised.",
+        unit=CORRELATION,
+        higher_is_better=False,
     ),
     _of_method(
         "stability",
         "stability",
-        "How alike the map ranks the places once the picture has a little noise.",
+        "Rank correlation of the map with the one after a little noise was added to the picture.",
         unit=CORRELATION,
     ),
     _of_method(
         "reliance",
         "reliance",
         "Rank correlation, over images, of the heat's share on the background with the reliance "
-        "that changing the background has shown: the interventions' `score` without the map's own "
-        "part in it, (4 (1 - `kept`) + (1 + `reliance_removal`) / 2) / 5.",
+        "that the interventions measure: the `score` without the map's own part in it, "
+        "(4 (1 - `kept`) + (1 + `reliance_removal`) / 2) / 5.",
         unit=CORRELATION,
     ),
 )
@@ -399,10 +409,10 @@ _OF_COST = (
         "Time of a map, divided by that of a bare forward pass.",
         unit=RATIO,
     ),
-    _of_cost("seconds", "seconds", "An image by this method alone, on one worker.", unit=SECONDS),
+    _of_cost("seconds", "seconds", "Per image, by this method alone, on one worker.", unit=SECONDS),
     _of_cost(
         "images_per_second",
-        "images a second",
+        "images per second",
         "By this method alone, on one worker.",
         unit=COUNT,
         higher_is_better=True,
@@ -410,11 +420,11 @@ _OF_COST = (
     _of_cost(
         "forwards",
         "forwards",
-        "Passes of the whole network for a map, as the method declares.",
+        "Forward passes of the whole network per map, as the method declares.",
         unit=COUNT,
     ),
     _of_cost(
-        "backwards", "backwards", "Passes back through it, as the method declares.", unit=COUNT
+        "backwards", "backwards", "Backward passes per map, as the method declares.", unit=COUNT
     ),
 )
 
@@ -424,7 +434,7 @@ FIGURES: dict[str, Figure] = {
 
 
 def figures_of_images() -> dict[str, Figure]:
-    """By name, those of what images say: compared, held against rules, summarised."""
+    """By name, the figures over images: compared between models, subject to rules, summarised."""
     return {name: figure for name, figure in FIGURES.items() if figure.kind == "image"}
 
 

@@ -1,4 +1,4 @@
-"""result.json: what each rule of a policy says of a candidate, and what became of it."""
+"""result.json: the ruling of each rule of a policy on a candidate, and whether it was promoted."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Check(Value):
 
 
 class Ruling(Value):
-    """What one rule says."""
+    """One rule's verdict."""
 
     number: int
     line: int | None  # of the policy file
     rule: str  # in words
-    refuses: bool  # can it? else it only warns
+    refuses: bool  # can it refuse the candidate, or only warn?
     status: Status  # of the worst check
     effect: Effect
     reason: str
@@ -40,7 +40,7 @@ class Ruling(Value):
 
 
 class GateResult(Value):
-    """The gate's verdict, and what became of the candidate."""
+    """The gate's verdict, and whether the candidate was promoted."""
 
     schema_version: int = VERSION
     created: str
@@ -49,7 +49,7 @@ class GateResult(Value):
     data: str
     asked: str  # digest of what was audited, and how
     images: int  # that the candidate predicted
-    unanswered: int  # images for which its answer was no number
+    unanswered: int  # images for which its answer was not a number
     unread: int  # images that could not be read
     candidate: AuditedModel
     champion: AuditedModel | None
@@ -58,4 +58,4 @@ class GateResult(Value):
     passed: bool  # the rules
     sentence: str
     promoted: bool
-    promotion: str  # what the registry says now, and why
+    promotion: str  # what the registry holds now, and why

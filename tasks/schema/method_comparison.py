@@ -11,16 +11,16 @@ from tasks.schema.values import Interval, Value
 
 
 class MethodCost(Value):
-    forwards: float | None  # passes of the whole network an image, as the method declares
+    forwards: float | None  # passes of the whole network per image, as the method declares
     backwards: float | None
-    seconds: float | None  # an image, alone, on one worker
+    seconds: float | None  # per image, alone, on one worker
     images_per_second: float | None
     times_forward: float | None  # its time / that of a bare forward pass
 
     @property
     def price(self) -> float:
-        """Times a bare forward pass: as measured, else by the passes, a backward counted as two;
-        infinite where nothing is known."""
+        """In bare forward passes: as measured, else as declared, a backward pass counted as two;
+        infinite where neither is known."""
         if self.times_forward is not None:
             return self.times_forward
         return math.inf if self.forwards is None else self.forwards + 2 * (self.backwards or 0)
@@ -30,18 +30,20 @@ class MethodFigures(Value):
     method: str
     images: int  # with a map
     missing: int  # images whose map could not be made
-    flat: int  # maps of zeros: they say nothing, and have no share
+    flat: int  # maps of zeros, which have no share
     cost: MethodCost
     figures: dict[
         str, Interval | None
-    ]  # by name, in the order of METHOD_FIGURES; None: not to be had
-    sane: bool | None  # does the map change when half of the network forgets? None: not tested
-    dominated_by: str | None  # a method that is cheaper and no worse in any figure that counts
-    verdict: str  # why it is recommended or not, in words
+    ]  # in the order of METHOD_FIGURES; None: could not be computed
+    sane: bool | None  # does the map change when half of the network is randomised? None: untested
+    dominated_by: (
+        str | None
+    )  # a method that is cheaper and no worse in faithfulness, lift, stability
+    verdict: str  # why it is recommended or not
 
 
 class MethodsSummary(Value):
-    """All of a comparison."""
+    """methods.json."""
 
     schema_version: int
     created: str  # UTC
@@ -56,7 +58,7 @@ class MethodsSummary(Value):
     seconds: float
     recommended: str | None
     sentence: str  # the recommendation with its figures, or why there is none
-    rule: str  # how it is made, in words
+    rule: str  # how the recommendation is made, in words
     methods: tuple[MethodFigures, ...]
 
 

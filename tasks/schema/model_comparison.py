@@ -17,7 +17,7 @@ REGRESSIONS: tuple[ChangeKind, ...] = ("broken", "newly_flagged")
 
 
 class PairedFigure(Value):
-    """A figure of both audits, over images that both judged, and its change."""
+    """A figure of both audits, over images that have it in both, and its change."""
 
     figure: str  # its name in FIGURES
     name: str | None  # the class, or lift's method
@@ -27,11 +27,11 @@ class PairedFigure(Value):
     low: float  # paired interval of the change
     high: float
     of: int  # images
-    differ: int  # of them, those whose value is another one
+    differ: int  # of them, those whose value changed
     higher_is_better: bool
     verdict: Verdict
     sentence: str
-    note: str = ""  # which groups are the worst ones
+    note: str = ""  # which groups are the worst
 
 
 class MissingFigure(Value):
@@ -43,7 +43,7 @@ class MissingFigure(Value):
 
 
 class Answer(Value):
-    """What one of the models made of an image."""
+    """One model's answer for an image."""
 
     prediction: str
     confidence: float
@@ -53,7 +53,7 @@ class Answer(Value):
 
 
 class ChangedImage(Value):
-    """An image that is right or flagged in one of the audits only."""
+    """An image that is right, or flagged, in only one of the audits."""
 
     row_id: str
     label: str | None
@@ -72,7 +72,7 @@ class AuditedModel(Value):
 
 
 class PairedSummary(Value):
-    """All of a comparison of two models on the same images."""
+    """compare.json: two models on the same images."""
 
     schema_version: int = VERSION
     before: AuditedModel
@@ -80,17 +80,17 @@ class PairedSummary(Value):
     data: str
     foreground: str  # its source
     method: str  # of the later run's flags, whose maps are shown
-    images: int  # of the same bytes, predicted by both
-    left_out: int  # of the catalog: not predicted by both, or of other bytes
+    images: int  # with the same bytes, predicted by both
+    left_out: int  # images of the catalog that are not predicted by both, or have other bytes
     predictions_changed: Rate
     sentence: str  # the verdict in words
     figures: tuple[PairedFigure, ...]  # regressions first; 95% each
     missing: tuple[MissingFigure, ...]
     classes: tuple[PairedFigure, ...]  # by label, flags by label too; regressions first
     confidence: float  # of each class's interval, so that all hold together with 95%
-    smallest_class: int  # images that a class needs
+    smallest_class: int  # images that a class needs to be judged
     turns: dict[ChangeKind, int]  # images of each kind of change
-    changed: tuple[ChangedImage, ...]  # a few, the worst regressions first
+    changed: tuple[ChangedImage, ...]  # at most a few, the worst regressions first
 
     @property
     def regressions(self) -> tuple[PairedFigure, ...]:
@@ -99,7 +99,7 @@ class PairedSummary(Value):
 
 @dataclass(frozen=True)
 class PairedExchange:
-    """The object on one other background, and what both models predict of it."""
+    """The object on one other background, and both models' predictions."""
 
     picture_HW3: np.ndarray  # uint8
     donor: str
@@ -115,6 +115,6 @@ class PairedExample:
     image: ChangedImage
     picture_HW3: np.ndarray  # uint8
     mask_HW: np.ndarray | None  # bool
-    map_before_HW: np.ndarray | None  # float, >= 0, at the picture's size; None: not to be had
+    map_before_HW: np.ndarray | None  # float, >= 0, at the picture's size; None: missing
     map_after_HW: np.ndarray | None
     exchange: PairedExchange | None

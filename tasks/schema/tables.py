@@ -6,12 +6,12 @@ from typing import Literal
 
 import pyarrow as pa
 
-VERSION = 1  # of every table and of summary.json; a change of meaning raises it
+VERSION = 1  # of every table and of summary.json; raised when a meaning changes
 
 ForegroundSource = Literal["annotated", "box", "estimated", "none"]
 Flag = Literal["rests_on_background", "rests_on_object", "mixed", "undecided"]
 FLAGS: tuple[Flag, ...] = ("rests_on_background", "rests_on_object", "mixed", "undecided")
-GROUP_COLUMN = "group"  # of the user's table: the groups whose worst one is named
+GROUP_COLUMN = "group"  # of the user's table: the groups among which the worst is found
 
 _name = pa.dictionary(pa.int32(), pa.string())
 
@@ -21,12 +21,14 @@ CATALOG = pa.schema(
         pa.field("image", pa.string(), nullable=False),  # address
         pa.field("label", pa.string()),  # the model's class name, null when unknown
         pa.field("masks", pa.list_(pa.string())),  # addresses, united; null when there are none
-        pa.field("mask_values", pa.list_(pa.int32())),  # foreground's in them; null: all but zero
+        pa.field(
+            "mask_values", pa.list_(pa.int32())
+        ),  # that mark the foreground in them; null: all but zero
         pa.field("regions", pa.string()),  # JSON: boxes, polygons, run lengths; null when none
         pa.field("stamp", pa.string(), nullable=False),  # sizes and times of image and masks
     ]
 )
-"""One row an image; every extra column of the user's table follows these, untouched."""
+"""One row per image; every extra column of the user's table follows these, untouched."""
 
 PREDICTIONS = pa.schema(
     [
@@ -62,7 +64,7 @@ SCORES = pa.schema(
     ]
 )
 
-INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the picture as it is
+INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the unchanged picture
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("object_removed", pa.float32(), nullable=False),
@@ -78,9 +80,9 @@ INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the p
         pa.field("flips", pa.float32()),  # share of those donors that change the prediction
     ]
 )
-"""A row for each image whose foreground leaves something of object and background."""
+"""One row per image whose foreground is neither too small nor too large."""
 
-MERITS = pa.schema(  # of a map; null where it is a map of zeros
+MERITS = pa.schema(  # the faithfulness of a map; null for a map of zeros
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("top_k", pa.float32()),  # share of the hottest pixels, as many as the foreground's
@@ -96,15 +98,17 @@ MERITS = pa.schema(  # of a map; null where it is a map of zeros
     ]
 )
 
-TRIALS = pa.schema(  # rank correlations of a map with the one that a trial gives
+TRIALS = pa.schema(  # the sanity of a map: rank correlations with the map after a change
     [
         pa.field("row_id", pa.string(), nullable=False),
-        pa.field("head", pa.float32()),  # the last layer's weights drawn again
-        pa.field("half", pa.float32()),  # those of the upper half of the network
-        pa.field("whole", pa.float32()),  # all
-        pa.field("stability", pa.float32()),  # a little noise on the picture
-        pa.field("seconds", pa.float32(), nullable=False),  # an image, by this method alone
-        pa.field("forward_seconds", pa.float32(), nullable=False),  # an image, prediction alone
+        pa.field("head", pa.float32()),  # the last layer's weights randomised
+        pa.field("half", pa.float32()),  # the weights of the upper half of the network randomised
+        pa.field("whole", pa.float32()),  # all weights randomised
+        pa.field("stability", pa.float32()),  # a little noise added to the picture
+        pa.field("seconds", pa.float32(), nullable=False),  # per image, by this method alone
+        pa.field(
+            "forward_seconds", pa.float32(), nullable=False
+        ),  # per image, by a prediction alone
     ]
 )
 
@@ -118,7 +122,7 @@ FAILURES = pa.schema(
     ]
 )
 
-FOREGROUNDS = pa.schema(  # estimated ones, where an estimator was asked for
+FOREGROUNDS = pa.schema(  # estimated ones, where the audit estimates foregrounds
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("confidence", pa.float32(), nullable=False),  # of the estimate, 0 to 1
@@ -134,7 +138,7 @@ FLAGS_TABLE = pa.schema(
         pa.field("method", _name, nullable=False),
         pa.field("foreground", _name, nullable=False),  # its source: annotated, box, …
         pa.field("score", pa.float32()),  # 0 to 1: how far the prediction rests on the background
-        pa.field("null_score", pa.float32()),  # the same, had only backgrounds of its kind come
+        pa.field("null_score", pa.float32()),  # the same on backgrounds of its own kind only
         pa.field("kept", pa.float32()),  # probability expected on backgrounds of other kinds
         pa.field("reliance_removal", pa.float32()),
         pa.field("area", pa.float32()),
@@ -149,7 +153,7 @@ DUPLICATES = pa.schema(
         pa.field("content_id", pa.string(), nullable=False),
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("label", pa.string()),
-        pa.field("labels", pa.int32(), nullable=False),  # different ones among the copies
+        pa.field("labels", pa.int32(), nullable=False),  # distinct ones among the copies
     ]
 )
 

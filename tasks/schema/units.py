@@ -1,4 +1,4 @@
-"""What a figure's numbers are: where they can lie, and how they are written."""
+"""The unit of a figure: which values it can have, and how they are written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 
 def percent(value: float | None) -> str:
-    """A share for reading. Never rounds something to nothing, or nearly all to all."""
+    """A share in percent, which never rounds a little to 0% or nearly all to 100%."""
     if value is None or not math.isfinite(value):
         return "–"
     if 0 < value < 0.0005:
@@ -36,35 +36,37 @@ def with_sign(number: float, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """A kind of number. Shares and their differences are stored from 0 to 1, and read times 100."""
+    """A kind of number. Shares and their differences are stored as 0 to 1 and shown times 100."""
 
     name: str
     least: float
     most: float
     show: Callable[[float], str]  # in a table
-    factor: int = 1  # from what is stored to what is read
+    factor: int = 1  # from the stored number to the shown one
     digits: int = 3  # of a change in a sentence
     suffix: str = ""
-    signed: bool = False  # is a plus written?
+    signed: bool = False  # is a plus sign written?
 
     @property
     def of_change(self) -> Unit:
-        """The unit of the difference of two numbers of this one."""
+        """The unit of a difference of two numbers of this unit."""
         if self.factor == SHARE.factor:
             return POINTS
         return replace(self, least=-self.most, signed=True)
 
     @property
     def is_bounded(self) -> bool:
-        """Is no number beyond 1?"""
+        """Whether no number is above 1."""
         return self.most <= 1
 
     def write(self, number: float, digits: int | None = None) -> str:
-        """The number without its suffix, to so many digits, or to its last one."""
-        read = self.factor * number
-        shown = f"{read:.12g}" if digits is None else f"{round(read, digits) + 0.0:.{digits}f}"
-        plus = "+" if self.signed and float(shown) > 0 else ""
-        return f"{plus}{shown}".replace("-", "−")
+        """The number without its suffix, to this many digits, or to its last one."""
+        scaled = self.factor * number
+        written = (
+            f"{scaled:.12g}" if digits is None else f"{round(scaled, digits) + 0.0:.{digits}f}"
+        )
+        plus = "+" if self.signed and float(written) > 0 else ""
+        return f"{plus}{written}".replace("-", "−")
 
 
 SHARE = Unit("share", 0.0, 1.0, percent, 100, 1, "%")

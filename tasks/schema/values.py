@@ -7,11 +7,11 @@ from statistics import NormalDist
 
 from pydantic import BaseModel, ConfigDict
 
-ENOUGH = 20  # images of a class or a group before anything is said of it
+ENOUGH = 20  # images that a class or a group needs to be judged
 
 
 class Value(BaseModel):
-    """What travels together, frozen and without surprises."""
+    """A frozen value that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,12 +27,12 @@ class Rate(Value):
 
 
 def quantile(confidence: float) -> float:
-    """How many standard errors an interval of this confidence reaches to either side."""
+    """The half-width, in standard errors, of a normal interval of this confidence."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def wilson(count: int, of: int, confidence: float = 0.95) -> Rate:
-    """Rate with its Wilson score interval."""
+    """A rate with its Wilson score interval."""
     if of == 0:
         return Rate(value=None, low=None, high=None, count=0, of=0)
     p, z = count / of, quantile(confidence)
@@ -58,4 +58,4 @@ class Excess(Value):
     value: float
     low: float
     high: float
-    p: float  # of no excess, one-sided
+    p: float  # one-sided, of the hypothesis of no excess

@@ -1,1 +1,1 @@
-"""summary.json: all that one audit found, and the examples that its page shows."""
+"""summary.json: everything that one audit found, and the examples that its page shows."""

@@ -1,4 +1,4 @@
-"""The images that a person should look at first, read and changed again as the model saw them.
+"""The images to look at first, read again and changed again as the model saw them.
 
 Shapes: S changed pictures of one image, C=3 colours, H W pixels, h w cells of a map.
 """
@@ -31,34 +31,34 @@ SHOWN = 12
 
 
 def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
-    """The flagged images, strongest score first; without any flag, the least confident ones."""
+    """The flagged images, highest score first; the least confident images where none is flagged."""
     run = open_run(run_folder.path)
-    flags = _flagged(run_folder) or _least_confident(run_folder)
-    shown = ShownImages(run, list(flags))
-    predicted, maps = shown.part_rows(PREDICTIONS), shown.maps(method)
-    redrawing = _Redrawing.of(shown)
+    flags = _strongest_flags(run_folder) or _least_confident(run_folder)
+    images = ShownImages(run, list(flags))
+    predictions, maps = images.part_rows(PREDICTIONS), images.maps(method)
+    redrawing = _Redrawing.of(images)
     examples = []
     for row_id, flag in flags.items():
-        sample = shown.sample(row_id) if row_id in maps else None
+        sample = images.sample(row_id) if row_id in maps else None
         if sample is not None:
             changes = () if redrawing is None else redrawing.changes(sample)
-            answer = _Answer(flag, predicted[row_id], changes)
-            examples.append(_example(sample, answer, maps[row_id]))
+            record = _Record(flag, predictions[row_id], changes)
+            examples.append(_example(sample, record, maps[row_id]))
     return examples
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What the run's tables say of one image."""
+class _Record:
+    """What the run holds about one image: rows of two tables, and its changed pictures."""
 
     flag: dict[str, Any]
-    predicted: dict[str, Any]
+    prediction: dict[str, Any]
     changes: tuple[schema.ChangedPicture, ...]
 
 
 @dataclass(frozen=True)
 class _Redrawing:
-    """The run's interventions, to draw again what was predicted."""
+    """The run's interventions, to make the changed pictures again."""
 
     rows: Rows
     pool: DonorPool
@@ -66,33 +66,33 @@ class _Redrawing:
     preprocessing: Preprocessing
 
     @classmethod
-    def of(cls, shown: ShownImages) -> _Redrawing | None:
+    def of(cls, images: ShownImages) -> _Redrawing | None:
         """None where the run changed no picture."""
-        pool = shown.donors()
+        pool = images.donors()
         if pool is None:
             return None
-        settings = shown.run.state.section("interventions", InterventionSettings)
-        rows = shown.part_rows(INTERVENTIONS)
-        return cls(rows, pool, settings.fill, shown.read.preprocessing)
+        settings = images.run.state.section("interventions", InterventionSettings)
+        rows = images.part_rows(INTERVENTIONS)
+        return cls(rows, pool, settings.fill, images.read.preprocessing)
 
     def changes(self, sample: Sample) -> tuple[schema.ChangedPicture, ...]:
-        """Object removed, background removed, then each exchange; nothing without a row."""
+        """Object removed, background removed, then each exchange; empty without interventions."""
         row = self.rows.get(sample.row.row_id)
         if row is None or sample.mask_HW is None:
             return ()
         indices = [self.pool.row_ids.index(donor) for donor in row["donors"]]
         removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, indices)
         return (
-            _removed("object_removed", row, removed),
-            _removed("background_removed", row, alone),
+            _after_removal("object_removed", row, removed),
+            _after_removal("background_removed", row, alone),
             *(
-                self._exchanged(row, slot, index, picture_HW3)
+                self._after_exchange(row, slot, index, picture_HW3)
                 for slot, (index, picture_HW3) in enumerate(zip(indices, on_donors, strict=True))
             ),
         )
 
     def _pictures(self, sample: Sample, mask_HW: Tensor, indices: Sequence[int]) -> list[Any]:
-        """uint8 (H, W, 3): the changes of tasks/interventions/intervene.py, in its order."""
+        """uint8 (H, W, 3): the pictures of tasks/interventions/intervene.py, in its order."""
         image_1CHW = self.preprocessing.normalise(sample.picture_CHW[None])
         mask_1HW = mask_HW[None] / 255
         other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(indices)])
@@ -104,9 +104,9 @@ class _Redrawing:
                 for other_CHW in other_NCHW
             ),
         ]
-        return list(_shown(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
+        return list(_denormalise(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
 
-    def _exchanged(
+    def _after_exchange(
         self, row: dict[str, Any], slot: int, index: int, picture_HW3: Any
     ) -> schema.ChangedPicture:
         return schema.ChangedPicture(
@@ -120,15 +120,15 @@ class _Redrawing:
         )
 
 
-def _removed(
+def _after_removal(
     change: Literal["object_removed", "background_removed"], row: dict[str, Any], picture_HW3: Any
 ) -> schema.ChangedPicture:
     prediction = row[f"{change}_prediction"]
     return schema.ChangedPicture(change, row[change], prediction, picture_HW3)
 
 
-def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Normalised pictures as uint8 again."""
+def _denormalise(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Normalised images back to uint8 pictures."""
     mean_C11, std_C11 = (
         torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
     )
@@ -136,7 +136,7 @@ def _shown(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
     return picture_SCHW.round().clamp(0, 255).to(torch.uint8)
 
 
-def _flagged(run_folder: RunFolder) -> Rows:
+def _strongest_flags(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the highest score first."""
     flags = open_parquet(run_folder.flags)
     groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
@@ -152,9 +152,9 @@ def _least_confident(run_folder: RunFolder) -> Rows:
     columns = ["row_id", "confidence"]
     parts = (read_table(path, columns) for path in run_folder.parts(PREDICTIONS))
     row_ids = [row["row_id"] for row in _first(parts, "confidence", "ascending")]
-    wanted = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
+    chosen = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
     by_row = {
-        row["row_id"]: row for row in read_table(run_folder.flags, filters=wanted).to_pylist()
+        row["row_id"]: row for row in read_table(run_folder.flags, filters=chosen).to_pylist()
     }
     return {row_id: by_row[row_id] for row_id in row_ids}
 
@@ -162,29 +162,29 @@ def _least_confident(run_folder: RunFolder) -> Rows:
 def _first(
     tables: Iterable[pa.Table], by: str, order: Literal["ascending", "descending"]
 ) -> list[dict[str, Any]]:
-    """The rows that come first of all tables, which pass by one after the other."""
+    """The first rows over all tables, which are read one after the other."""
     first = None
     for table in tables:
-        both = table if first is None else pa.concat_tables([first, table])
-        first = both.sort_by([(by, order), ("row_id", "ascending")]).slice(0, SHOWN)
+        merged = table if first is None else pa.concat_tables([first, table])
+        first = merged.sort_by([(by, order), ("row_id", "ascending")]).slice(0, SHOWN)
     return [] if first is None else first.to_pylist()
 
 
-def _example(sample: Sample, answer: _Answer, map_HW: Any) -> schema.Example:
-    flag, predicted = answer.flag, answer.predicted
+def _example(sample: Sample, record: _Record, map_HW: Any) -> schema.Example:
+    flag, prediction = record.flag, record.prediction
     return schema.Example(
         row_id=sample.row.row_id,
-        label=predicted["label"],
-        prediction=predicted["prediction"],
-        confidence=predicted["confidence"],
-        correct=predicted["correct"],
+        label=prediction["label"],
+        prediction=prediction["prediction"],
+        confidence=prediction["confidence"],
+        correct=prediction["correct"],
         flag=flag["flag"],
         reason=flag["reason"],
         score=flag["score"],
         lift=flag["lift"],
         foreground=flag["foreground"],
         picture_HW3=picture_of(sample),
-        map_HW=abs(map_HW),  # what a signed map's scores are of
+        map_HW=abs(map_HW),  # scores of a signed map count magnitudes
         mask_HW=mask_of(sample),
-        changes=answer.changes,
+        changes=record.changes,
     )

@@ -1,4 +1,4 @@
-"""Counts by class and by every column of the user's, and what they exceed the null by."""
+"""Counts by class and by every column of the user's table, and their excess over the null."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tasks.schema import Excess, GroupSummary, Rate, wilson
 
 @dataclass
 class Tally:
-    """What is added up of one group of images while they pass by."""
+    """Counts over one group of images, added up as they are read."""
 
     labelled: int = 0
     correct: int = 0
     decided: int = 0
     flagged: int = 0
-    both: int = 0  # of those with a null score: flagged, and by the null too
+    both: int = 0  # of images with a null score: flagged by the score and by the null
     only_null: int = 0
     only_flagged: int = 0
     neither: int = 0
@@ -45,7 +45,7 @@ class Tally:
 
     @property
     def rate(self) -> Rate:
-        """rests_on_background among the decided images."""
+        """The share of rests_on_background among the decided images."""
         return wilson(self.flagged, self.decided)
 
     @property
@@ -58,7 +58,7 @@ class Tally:
 
     @property
     def excess(self) -> Excess | None:
-        """Flagged minus the null, of the same images; None where they are too few."""
+        """Flagged minus the null, over the same images; None where they are too few."""
         crossing = self.crossing
         if crossing.shared < schema.ENOUGH:
             return None
@@ -85,14 +85,14 @@ class Groups:
         columns: Mapping[str, Sequence[object]],
         outcomes: Iterable[tuple[bool | None, str, bool | None]],
     ) -> None:
-        """One shard: values by column, and correctness, flag and the null's flag by image."""
+        """Add one shard: values by column; correctness, flag and the null's flag by image."""
         for row, outcome in enumerate(outcomes):
             for column, values in columns.items():
                 if values[row] is not None:
                     self.tallies[column][str(values[row])].add(*outcome)
 
     def summaries(self) -> dict[str, tuple[GroupSummary, ...]]:
-        """Every group, with p corrected for the number of all of them that could be judged."""
+        """Every group, with p corrected for the number of groups that could be judged."""
         tested = [
             (column, name, tally.excess)
             for column, by_name in self.tallies.items()
@@ -101,7 +101,7 @@ class Groups:
         judged = [(column, name, excess.p) for column, name, excess in tested if excess]
         corrected = dict(
             zip(
-                [place[:2] for place in judged],
+                [(column, name) for column, name, _ in judged],
                 adjust_p_values([p for *_, p in judged]),
                 strict=True,
             )

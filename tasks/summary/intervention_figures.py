@@ -1,4 +1,4 @@
-"""What interventions say of a whole dataset, with bootstrap intervals over images.
+"""What the interventions show over a whole dataset, with bootstrap intervals over images.
 
 Shapes: B images of a shard, F figures.
 """
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
-from tasks.compare.paired_images import without_unsure
+from tasks.compare.paired_images import drop_unsure
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.worst_group import interval_of_worst
 from tasks.runs.reader import Run, join
@@ -28,22 +28,22 @@ FIGURES = (
 )
 
 
-def measure(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
-    """The number of images that were intervened on, and every figure over them; estimates of the
-    foreground that are less sure than `least` are left out."""
-    votes = read_donor_predictions(run.folder)
+def measure_interventions(run: Run, least: float) -> tuple[int, dict[str, Interval | None]]:
+    """The number of images with interventions, and every figure over them, without images whose
+    estimated foreground is less sure than `least`."""
+    donors = read_donor_predictions(run.folder)
     index_of = {name: index for index, name in enumerate(run.state.classes)}
     shards = (
         []
-        if votes is None
-        else [_of_shard(table, votes, index_of) for table in _tables(run, least)]
+        if donors is None
+        else [_figures_of_shard(table, donors, index_of) for table in _read_tables(run, least)]
     )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
     return len(value_NF), dict(zip(FIGURES, bootstrap_means(value_NF), strict=True))
 
 
 def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
-    """The lowest accuracy among groups of enough labelled images, as a rule of the gate has it."""
+    """The lowest accuracy among groups of enough labelled images, as in a rule of the gate."""
     rates = {group.name: group.accuracy for group in groups if group.accuracy.of >= ENOUGH}
     if not rates:
         return None
@@ -56,46 +56,48 @@ def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
     return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates))
 
 
-def _tables(run: Run, least: float) -> Iterator[pa.Table]:
+def _read_tables(run: Run, least: float) -> Iterator[pa.Table]:
     """Interventions with label and prediction, shard by shard."""
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", *COLUMNS])
         interventions = run.part(INTERVENTIONS, shard)
         if predictions is not None and interventions is not None:
-            known = without_unsure(interventions, run.part(FOREGROUNDS, shard), least)
-            yield join(known, predictions)
+            interventions = drop_unsure(interventions, run.part(FOREGROUNDS, shard), least)
+            yield join(interventions, predictions)
 
 
-def _of_shard(table: pa.Table, votes: DonorPredictions, index_of: Mapping[str, int]) -> np.ndarray:
+def _figures_of_shard(
+    table: pa.Table, donors: DonorPredictions, index_of: Mapping[str, int]
+) -> np.ndarray:
     """(B, F) in the order of FIGURES; NaN where an image has no such figure.
 
-    Accuracy is within and across labels; what the model does, by its prediction of the donor: that
-    parts backgrounds also where every label has every background, and without labels.
+    Accuracy is within and across labels. Flips and reliance go by the model's prediction of the
+    donor, which tells backgrounds apart even without labels, or where every label has them all.
     """
     label, prediction = (
         np.array(table[name].to_pylist(), object) for name in ("label", "prediction")
     )
-    known = np.array([name is not None for name in label])
+    labelled = np.array([name is not None for name in label])
     exchanges = _Exchanges.of(table)
     same, other = exchanges.same_E, ~exchanges.same_E
-    alike = exchanges.are_alike(votes, [index_of[name] for name in prediction])
-    lost_E = table["confidence"].to_numpy()[exchanges.image_E] - exchanges.held_E
+    alike = exchanges.are_alike(donors, [index_of[name] for name in prediction])
+    lost_E = table["confidence"].to_numpy()[exchanges.image_E] - exchanges.probability_E
     flipped = exchanges.predicted_E != prediction[exchanges.image_E]
     right = exchanges.predicted_E == label[exchanges.image_E]
-    within_B = np.where(known, exchanges.mean(right, same), np.nan)
-    across_B = np.where(known, exchanges.mean(right, other), np.nan)
+    within_B = np.where(labelled, exchanges.mean(right, same), np.nan)
+    across_B = np.where(labelled, exchanges.mean(right, other), np.nan)
     columns = [
         exchanges.mean(flipped, ~alike),
         exchanges.mean(flipped, alike),
         _floats(table["reliance_removal"]),
         exchanges.mean(lost_E, ~alike),
         exchanges.mean(lost_E, alike),
-        np.where(known, prediction == label, np.nan),
+        np.where(labelled, prediction == label, np.nan),
         within_B,
         across_B,
         within_B - across_B,
         *(
-            np.where(known, np.array(table[f"{name}_prediction"].to_pylist()) == label, np.nan)
+            np.where(labelled, np.array(table[f"{name}_prediction"].to_pylist()) == label, np.nan)
             for name in ("object_removed", "background_removed")
         ),
     ]
@@ -104,14 +106,14 @@ def _of_shard(table: pa.Table, votes: DonorPredictions, index_of: Mapping[str, i
 
 @dataclass(frozen=True)
 class _Exchanges:
-    """All exchanges of a shard in one row."""
+    """All exchanges of a shard, one after the other."""
 
     images: int
     image_E: np.ndarray
     same_E: np.ndarray
     predicted_E: np.ndarray
-    held_E: np.ndarray  # probability of the class that was predicted without a change
-    donors: list[str]
+    probability_E: np.ndarray  # of the class that was predicted without a change
+    donor_rows: list[str]
 
     @classmethod
     def of(cls, table: pa.Table) -> _Exchanges:
@@ -127,14 +129,14 @@ class _Exchanges:
             table["donors"].combine_chunks().flatten().to_pylist(),
         )
 
-    def are_alike(self, votes: DonorPredictions, index_B: Sequence[int]) -> np.ndarray:
-        """Does the model predict the donor's picture as the image?"""
-        donor_E = np.array([votes.index[name] for name in self.donors], np.int64)
-        alike_E: np.ndarray = votes.prediction_N[donor_E] == np.asarray(index_B)[self.image_E]
+    def are_alike(self, donors: DonorPredictions, class_B: Sequence[int]) -> np.ndarray:
+        """Whether the model predicts the same class for the donor's picture as for the image."""
+        donor_E = np.array([donors.index[name] for name in self.donor_rows], np.int64)
+        alike_E: np.ndarray = donors.prediction_N[donor_E] == np.asarray(class_B)[self.image_E]
         return alike_E
 
     def mean(self, value_E: np.ndarray, chosen_E: np.ndarray) -> np.ndarray:
-        """By image, over the chosen exchanges; NaN without one."""
+        """(B,): over the chosen exchanges of each image; NaN without one."""
         image_e = self.image_E[chosen_E]
         count_B = np.bincount(image_e, minlength=self.images)
         total_B = np.bincount(image_e, value_E[chosen_E].astype(float), self.images)

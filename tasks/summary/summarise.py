@@ -1,4 +1,4 @@
-"""From the parts to the flags, the duplicates and summary.json: no table is held whole."""
+"""From the parts to the flags, the duplicates and summary.json; no table is held in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from tasks import schema
 from tasks.compare.paired_images import read_images
 from tasks.compare.since_last_run import compare_with_reused
-from tasks.flags.estimate_quality import estimates_of, least_of, summarise_estimates
+from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.bootstrap import bootstrap_means
@@ -30,29 +30,29 @@ from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, read_table, write_text
 from tasks.summary.duplicates import write_duplicates
 from tasks.summary.groups import Groups, Tally
-from tasks.summary.intervention_figures import measure, worst_group
+from tasks.summary.intervention_figures import measure_interventions, worst_group
 
-MOST = 50  # values of a column that makes groups
+MOST = 50  # values of a column by which images are grouped
 
 
 @dataclass
 class _Counts:
-    """What is added up while the shards go by."""
+    """Counts added up shard by shard."""
 
     predicted: int = 0
     scored: int = 0
     area: float = 0.0
     flags: Counter[str] = field(default_factory=Counter)
-    every: Tally = field(default_factory=Tally)
+    all_images: Tally = field(default_factory=Tally)
     right: Tally = field(default_factory=Tally)
     wrong: Tally = field(default_factory=Tally)
     groups: Groups = field(default_factory=Groups)
 
     def add(self, columns: dict[str, list[Any]], correct: list[bool | None], flags: _Flags) -> None:
-        """Add one shard: the values of each column of groups, correctness and flags, in order."""
+        """Add one shard: the values of each grouping column, correctness and flags."""
         outcomes = list(zip(correct, flags.flag, flags.by_null, strict=True))
         for outcome in outcomes:
-            self.every.add(*outcome)
+            self.all_images.add(*outcome)
             if outcome[0] is not None:
                 (self.right if outcome[0] else self.wrong).add(*outcome)
         self.groups.add(columns, outcomes)
@@ -64,11 +64,11 @@ class _Counts:
 
 @dataclass(frozen=True)
 class _Flags:
-    """The flags of one shard, and what the null's score would have flagged (None: unknown)."""
+    """The flags of one shard, and whether the null score exceeds the threshold (None: unknown)."""
 
     flag: list[str]
     by_null: list[bool | None]
-    area: list[float]  # of those that have one
+    area: list[float]  # of images that have one
 
     @classmethod
     def of(cls, table: pa.Table, threshold: float | None) -> _Flags:
@@ -82,14 +82,14 @@ class _Flags:
 def summarise(
     run_folder: RunFolder, settings: FlagSettings, cost: schema.CostSummary
 ) -> schema.Summary:
-    """From the parts to flags.parquet and summary.json, which is returned."""
+    """Write flags.parquet, duplicates.parquet and summary.json from the parts."""
     run = open_run(run_folder.path)
     rule, interval = write_flags(run_folder, settings)
     counts = _count(run, rule)
     groups = counts.groups.summaries()
     by_label, by_prediction = groups.pop("label", ()), groups.pop("prediction", ())
     identity, state = run.state.identity, run.state
-    asked = state.methods
+    methods = state.methods
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -107,11 +107,11 @@ def summarise(
         ),
         model=_model(state),
         rule=rule,
-        accuracy=counts.every.accuracy,
+        accuracy=counts.all_images.accuracy,
         flags={flag: schema.wilson(counts.flags[flag], counts.predicted) for flag in schema.FLAGS},
-        flagged=counts.every.rate,
-        null=counts.every.null,
-        excess=_excess(counts.every, interval),
+        flagged=counts.all_images.rate,
+        null=counts.all_images.null,
+        excess=_excess(counts.all_images, interval),
         flagged_correct=counts.right.rate,
         flagged_incorrect=counts.wrong.rate,
         by_label=by_label,
@@ -120,8 +120,8 @@ def summarise(
         smallest_group=schema.ENOUGH,
         evidence=_evidence(run, groups.get(schema.GROUP_COLUMN, by_label)),
         figures=_figures(run),
-        methods=tuple(_method(run, method) for method in asked),
-        failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, asked)]),
+        methods=tuple(_summarise_method(run, method) for method in methods),
+        failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, methods)]),
         duplicates=write_duplicates(run),
         cost=cost,
     )
@@ -130,9 +130,9 @@ def summarise(
     return summary
 
 
-def _excess(every: Tally, interval: tuple[float, float] | None) -> schema.Excess | None:
-    """Of all images, with the interval that knows how uncertain the threshold is."""
-    excess = every.excess
+def _excess(tally: Tally, interval: tuple[float, float] | None) -> schema.Excess | None:
+    """The excess of all images, with the interval that includes the threshold's uncertainty."""
+    excess = tally.excess
     if excess is None or interval is None:
         return None
     low, high = interval
@@ -142,7 +142,7 @@ def _excess(every: Tally, interval: tuple[float, float] | None) -> schema.Excess
 
 
 def _source(identity: Identity) -> str:
-    """Of the foregrounds: estimates alone, or what annotations are."""
+    """The source of the foregrounds: the annotations' kind, or `estimated` without annotations."""
     only_estimates = identity.foreground == "none" and identity.has_foreground
     return "estimated" if only_estimates else identity.foreground
 
@@ -153,10 +153,10 @@ def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None
 
 
 def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.EvidenceSummary | None:
-    """What the interventions say of all images; None where there were none."""
+    """What the interventions show over all images; None where there were none."""
     if not run.folder.donors.is_file():
         return None
-    images, figures = measure(run, least_of(run))
+    images, figures = measure_interventions(run, least_confidence_of(run))
     donors = read_table(run.folder.donors, ["label"])
     return schema.EvidenceSummary(
         images=images,
@@ -169,7 +169,7 @@ def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.Evidenc
 
 
 def _figures(run: Run) -> dict[str, schema.Interval]:
-    """Those of the table that no field of the summary holds: means over images."""
+    """The figures of FIGURES that no other field of the summary holds: means over images."""
     columns = {
         name: figure.column
         for name, figure in schema.figures_of_images().items()
@@ -178,11 +178,11 @@ def _figures(run: Run) -> dict[str, schema.Interval]:
     if not columns:
         return {}
     tables = pa.concat_tables(read_images(run, [*columns.values()]), promote_options="default")
-    sides = (tables[column].cast(pa.float64()).to_numpy() for column in columns.values())
-    found = bootstrap_means(np.stack([*sides], 1))
+    values = (tables[column].cast(pa.float64()).to_numpy() for column in columns.values())
+    intervals = bootstrap_means(np.stack([*values], 1))
     return {
         name: interval
-        for name, interval in zip(columns, found, strict=True)
+        for name, interval in zip(columns, intervals, strict=True)
         if interval is not None
     }
 
@@ -192,7 +192,7 @@ def _images(counts: _Counts, total: int) -> schema.ImageCounts:
         total=total,
         predicted=counts.predicted,
         failed=total - counts.predicted,
-        labelled=counts.every.labelled,
+        labelled=counts.all_images.labelled,
         scored=counts.scored,
     )
 
@@ -211,13 +211,13 @@ def _model(state: RunState) -> schema.ModelSummary:
 def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     counts = _Counts()
     flags = open_parquet(run.folder.flags)
-    extra = _grouping(run)
+    grouping = _grouping_columns(run)
     group = 0
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", "label", "prediction", "correct"])
         if predictions is None:
             continue
-        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *extra])
+        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *grouping])
         columns = join(predictions, rows).to_pydict()
         correct = columns.pop("correct")
         del columns["row_id"]
@@ -226,34 +226,35 @@ def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     return counts
 
 
-def _grouping(run: Run) -> list[str]:
-    """The user's columns that make groups: of few values, and more than one."""
+def _grouping_columns(run: Run) -> list[str]:
+    """The columns of the user's table by which images are grouped: of few values, but several."""
     columns = open_parquet(run.folder.catalog).schema_arrow
     ours = {*schema.CATALOG.names, "prediction", "correct"}
     plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
-    return [name for name in plain if name not in ours and 1 < _values(run, name) <= MOST]
+    return [name for name in plain if name not in ours and 1 < _count_values(run, name) <= MOST]
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Numbers with gaps are floats, and categories dictionaries, in the tables of many."""
+    """Text, numbers and booleans; in many tables numbers with gaps are floats, and categories
+    dictionaries."""
     types = pa.types
     text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
     return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
-def _values(run: Run, column: str) -> int:
+def _count_values(run: Run, column: str) -> int:
     count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
     return count
 
 
-def _method(run: Run, method: str) -> schema.MethodSummary:
+def _summarise_method(run: Run, method: str) -> schema.MethodSummary:
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     lifts, shares, centred, pointing = Moments(), Moments(), Moments(), 0
     columns = ["area", "share", "lift", "pointing", "centred_lift"]
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
     for shard in run.shards:
         scores = run.part(SCORES.of(method), shard, columns)
-        if scores is not None:  # a tiny foreground has a lift without bounds
+        if scores is not None:  # the lift of a tiny foreground is unbounded
             scores = scores.filter(decidable & pc.field("share").is_valid())
             lifts.add(scores["lift"].to_numpy())
             shares.add(scores["share"].to_numpy())

@@ -135,7 +135,7 @@ def test_the_first_candidate_is_judged_by_absolute_rules(releases: Releases) -> 
     done = releases.first
     assert done.exit_code == 0, done.stderr
     assert "scenes has no champion yet: absolute rules decide" in done.stdout
-    assert "not judged: nobody to compare with: decided by absolute rules" in done.stdout
+    assert "not judged: no champion to compare with: decided by absolute rules" in done.stdout
     assert tags(releases.uri, 1, "scenes")[VERDICT] == "passed"
     assert not (releases.folder / "one/champion").exists()
 
@@ -221,7 +221,7 @@ def test_finished_audits_are_used_and_the_challenger_may_try_again(
     other = invoke("release", "--run", str(releases.challenger), *strict)
     assert other.exit_code == 1
     assert "version 2 is the champion already: absolute rules decide" in other.stdout
-    assert "there is nobody to compare with: add absolute rules" in other.stderr
+    assert "there is no champion to compare with: add absolute rules" in other.stderr
     assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "2"}
 
 

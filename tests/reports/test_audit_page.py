@@ -80,8 +80,11 @@ def test_no_excess_is_said_plainly() -> None:
     rates = {"flagged": wilson(62, 1180), "null": wilson(59, 1180)}
     words = read(summary(**rates, excess=excess_of(0.0025, 0.012))).words
     assert "No excess: 5.3% of the decided predictions are flagged, 5.0% would be if" in words
-    assert "shows no reliance on the background beyond false alarms. Up to +1.5 points" in words
-    assert "not clear: the interval holds 0" in words
+    assert (
+        "shows no reliance on the background beyond false alarms. An excess of up to +1.5 points"
+        in words
+    )
+    assert "not clear: the interval includes 0" in words
     assert "it is clear" not in words
 
 
@@ -94,8 +97,10 @@ def test_fewer_flags_than_false_alarms() -> None:
 
 def test_few_images_are_not_judged() -> None:
     words = read(few_images()).words
-    assert "5.3% of the decided predictions are flagged: too few images to judge that." in words
-    assert "set against false alarms from 20 images on; 19 images could be compared." in words
+    assert (
+        "5.3% of the decided predictions are flagged: too few images to judge the excess." in words
+    )
+    assert "takes at least 20 images; 19 could be compared." in words
     assert "Excess of flags over the null, in points too few images" in words
     assert "it is clear" not in words
 
@@ -143,7 +148,7 @@ def test_without_a_foreground_nothing_is_flagged_and_predictions_are_shown() -> 
     assert "Flagged as resting on the background not judged" in page.words
     assert "teapot" in page.words
     assert "outlined" not in page.words
-    assert "This is the accuracy by class" in page.words
+    assert "Shown is the accuracy by class" in page.words
     assert len(page.of("interval-bar")) == 2
     assert not page.of("histogram")
 
@@ -170,7 +175,7 @@ def test_nothing_decided_says_why() -> None:
     assert "No prediction could be decided. Nothing is flagged: no background was" in page.words
     assert "Flagged as resting on the background none decided" in page.words
     assert "Without a decided prediction no class is judged." in page.words
-    assert "This audit was asked to change no picture" in page.words
+    assert "This audit changed no picture, as its settings ask" in page.words
     assert "No picture was changed." in page.words  # among the limits
     assert "Threshold none" in page.words
 

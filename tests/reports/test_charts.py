@@ -34,8 +34,8 @@ def at(element: ElementTree.Element, name: str) -> float:
 @pytest.mark.parametrize(("high", "end"), [(0.03, 0.05), (0.05, 0.05), (0.2, 0.25), (0.51, 1.0)])
 def test_the_axis_is_the_smallest_that_holds_the_intervals(high: float, end: float) -> None:
     rate = Rate(value=high / 2, low=0.0, high=high, count=1, of=2)
-    assert charts.scale_of([rate, NOTHING]) == end
-    assert charts.scale_of([]) == charts.SCALES[0]
+    assert charts.rate_axis_end([rate, NOTHING]) == end
+    assert charts.rate_axis_end([]) == charts.SCALES[0]
 
 
 def test_a_bar_ends_at_its_rate_and_its_whisker_at_its_interval() -> None:

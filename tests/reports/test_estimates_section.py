@@ -38,7 +38,7 @@ def test_estimates_are_compared_with_annotations() -> None:
     assert "Overlap (IoU), mean 0.71 (0.69 to 0.73)" in page.text
     assert "With an overlap of at least 0.5 90.0%" in page.text
     assert "Flagged alike 92.9%" in page.text
-    assert "An estimated foreground may be another object." in page.text
+    assert "An estimated foreground may be the wrong object." in page.text
     assert ("a", {"href": "#estimates"}) in page.elements
 
 
@@ -46,7 +46,7 @@ def test_estimates_that_nobody_can_check() -> None:
     nothing = wilson(0, 0)
     rates = dict.fromkeys(("good", "flagged_annotated", "flagged_estimated", "agreement"), nothing)
     words = read(estimated(annotated=0, iou=None, calibrated=False, source=SPITEFUL, **rates)).text
-    assert "nobody knows how good such estimates are here" in words
+    assert "it is not known how good such estimates are here" in words
     assert "(not calibrated on this data)" in words
     assert "Overlap (IoU)" not in words
     assert "<script>alert(1)</script>" in words

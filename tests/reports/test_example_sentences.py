@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from reports.example_sentences import why
+from reports.example_sentences import explain_changes
 from tasks.schema import Example
 from tests.support.audit_summaries import SPITEFUL, summary, without_interventions
 from tests.support.example_images import changes, example
@@ -58,7 +58,7 @@ def test_an_estimated_foreground_is_named() -> None:
 
 
 def sentence(case: Example) -> str:
-    return why(case).striptags()
+    return explain_changes(case).striptags()
 
 
 def outcomes(
@@ -120,11 +120,11 @@ def test_removals_alone_make_a_sentence_too() -> None:
 
 
 def test_an_unchanged_picture_has_no_sentence() -> None:
-    assert why(replace(example(), changes=())) == ""
+    assert explain_changes(replace(example(), changes=())) == ""
 
 
 def test_the_users_words_stay_words_in_the_sentence() -> None:
     case = outcomes(replace(example(), prediction=SPITEFUL), (0.1, SPITEFUL + "2"))
-    assert "<script>" not in why(case)
-    assert "\u202e" not in why(case)
-    assert why(case).count("<bdi") == 2
+    assert "<script>" not in explain_changes(case)
+    assert "\u202e" not in explain_changes(case)
+    assert explain_changes(case).count("<bdi") == 2

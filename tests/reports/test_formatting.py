@@ -66,7 +66,7 @@ def test_a_chance_is_told_as_far_as_it_matters(q: float | None, words: str) -> N
     [(0.0, "0%"), (0.001, "under 1%"), (0.126, "13%"), (0.999, "over 99%"), (1.0, "100%")],
 )
 def test_a_share_inside_of_a_sentence(value: float, words: str) -> None:
-    assert reports_words.roughly(value) == words
+    assert reports_words.rounded_percent(value) == words
 
 
 def test_a_long_name_keeps_both_ends() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reports.group_tables import COLUMNS, column_tables, ranked, stands_out
+from reports.group_tables import COLUMNS, column_tables, rank_groups, stands_out
 from tasks.schema import GroupSummary, wilson
 from tests.support.audit_summaries import (
     class_summary,
@@ -24,9 +24,9 @@ def without_null(name: str) -> GroupSummary:
 
 def section(page: Page) -> str:
     """The words of the tables."""
-    return page.text.partition("Share of decided predictions")[2].partition("Distribution of lift")[
-        0
-    ]
+    return page.text.partition("The share of decided predictions")[2].partition(
+        "Distribution of lift"
+    )[0]
 
 
 def test_a_group_is_flagged_beside_its_null_with_excess_and_q() -> None:
@@ -53,7 +53,13 @@ def test_what_stands_out_comes_first_and_is_marked() -> None:
     # Alone it would stand out; among so many groups it does not.
     chance = class_summary("owl", 60, 148).model_copy(update={"q": 0.07})
     groups = (alone, untested, doubtful, chance, certain)
-    assert [group.name for group in ranked(groups)] == ["tent", "owl", "bus", "kiln", alone.name]
+    assert [group.name for group in rank_groups(groups)] == [
+        "tent",
+        "owl",
+        "bus",
+        "kiln",
+        alone.name,
+    ]
     assert [group.name for group in groups if stands_out(group)] == ["tent"]
     page = read(summary(by_label=groups, by_prediction=(), by_column={}))
     rows = [
@@ -110,7 +116,7 @@ def test_few_images_judge_no_group() -> None:
 
 def test_without_a_foreground_classes_are_drawn_by_accuracy() -> None:
     page = read(without_foreground())
-    assert "This is the accuracy by class" in page.words
+    assert "Shown is the accuracy by class" in page.words
     assert "teapot few images" in page.words
     assert "tent few images" not in page.words
     assert len(page.of("few-images")) == 1

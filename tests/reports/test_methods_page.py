@@ -101,8 +101,8 @@ def test_what_is_missing_is_a_dash() -> None:
 
 def test_verdicts_with_what_is_odd() -> None:
     words = read(comparison()).words
-    assert "less faithful than iba 120 maps, 3 of zeros that say nothing. Passes the" in words
-    assert "grad_cam is cheaper, and no worse in any figure that counts." in words
+    assert "less faithful than iba 120 maps, 3 all zeros. Passes the" in words
+    assert "grad_cam is cheaper, and no worse in faithfulness, lift and stability." in words
     assert "118 maps, 2 could not be made." in words
     assert "Fails the randomisation check." in words
 
@@ -112,7 +112,7 @@ def test_methods_that_cannot_be_drawn_are_named() -> None:
     words = read(comparison(methods=(method("iba"), bare))).words
     assert "Not drawn, since cost or faithfulness is not known: vjp." in words
     untimed = read(comparison(methods=(method("iba"), method("vjp", cost=no_cost())))).words
-    assert "No time was taken of vjp: its passes are drawn as declared" in untimed
+    assert "Not timed: vjp. The cost of this method is the number of declared passes" in untimed
     assert "there is nothing to draw" in read(comparison(methods=(bare,))).words
 
 

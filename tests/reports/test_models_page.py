@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flows.cli.output.comparison import print_models
-from reports.charts import CHANGES, change_bar, end_of
+from reports.charts import CHANGES, change_axis_end, change_bar
 from reports.markdown import models_as_markdown
 from reports.models_page import CHANGED, headline, render_models
 from tasks.schema import CHANGE_KINDS, PairedFigure, PairedSummary, figures_of_images
@@ -41,19 +41,19 @@ def test_the_verdict_comes_first_and_regressions_before_all_else() -> None:
     order = (
         "1 of 10 figures is worse, 1 is better.",
         "Worse: accuracy. Better: flips.",
-        "31 (6.5%) are predicted otherwise than before",
+        "31 of 480 images (6.5%) are predicted differently",
         "Worse Accuracy ↑ worse by −6.0 points (−9.0 to −3.0)",
         "Better Predictions that other backgrounds change ↓ better by +6.0 points",
         "No change shown Accuracy on other classes' backgrounds",
         "Not compared Mean lift, vjp no map was scored",
         "Classes By label",
         "Accuracy, tent ↑ worse by",
-        "Images that changed sides",
+        "Images that changed",
         "What this page cannot show Two models",
         "Configuration Run folder before runs/champion",
     )
-    places = [text.replace("\xa0", " ").index(words) for words in order]
-    assert places == sorted(places)
+    positions = [text.replace("\xa0", " ").index(words) for words in order]
+    assert positions == sorted(positions)
 
 
 def test_figures_stand_with_their_values_and_what_they_cannot_show() -> None:
@@ -95,7 +95,7 @@ def test_a_pair_without_figures_says_so() -> None:
     assert "Nothing could be compared." in text
     assert "no image was predicted in both audits" in text
     assert "No class has 20 labelled images" in text
-    assert "No image is right or flagged in one of the audits only." in text
+    assert "No image is right, or flagged, in only one of the audits." in text
 
 
 def test_every_kind_of_change_has_its_words() -> None:
@@ -122,9 +122,9 @@ def test_a_bar_goes_from_the_middle_to_the_change() -> None:
 
 
 def test_the_axis_holds_every_interval() -> None:
-    assert end_of([ends(paired_figure("accuracy", "worse"))]) == 0.1
-    assert end_of([ends(paired_figure("accuracy", "unchanged"))]) == 0.25
-    assert end_of([]) == CHANGES[0]
+    assert change_axis_end([ends(paired_figure("accuracy", "worse"))]) == 0.1
+    assert change_axis_end([ends(paired_figure("accuracy", "unchanged"))]) == 0.25
+    assert change_axis_end([]) == CHANGES[0]
 
 
 def ends(figure: PairedFigure) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.formatting import visible
-from reports.scatter import HEIGHT, LONGEST, points, sample, scatter
+from reports.scatter import HEIGHT, LONGEST, legend_mark, points, scatter
 from reports.scatter_labels import BEYOND, LINE, MARK, WIDTHS, Anchor, place_labels
 from tasks.schema import MethodsSummary
 from tests.support.audit_summaries import SPITEFUL
@@ -184,7 +184,7 @@ def test_hostile_names_stay_text() -> None:
 
 @pytest.mark.parametrize("state", ["recommended", "failing", "untested", "dominated"])
 def test_the_legend_has_the_marks_of_the_plot(state: str) -> None:
-    (group,) = ElementTree.fromstring(sample(state))
+    (group,) = ElementTree.fromstring(legend_mark(state))
     assert set(group.attrib["class"].split()) == {"mark", state}
 
 

@@ -54,12 +54,12 @@ def comparison(name: str = "tent") -> Comparison:
 
 def test_the_page_says_what_moved_and_what_did_not() -> None:
     page = read(summary(moved=comparison()))
-    assert "The two runs are not alike." in page.words
+    assert "The two runs differ in more than their images." in page.words
     assert "850 images with the same bytes in both, 3 changed, 150 added, 50 removed" in page.words
-    assert "17 (2.0%) are predicted otherwise" in page.words
+    assert "17 (2.0%) are predicted differently" in page.words
     assert "moved by +6.0 points (+2.0 to +10.0)" in page.words
     assert "no change that these numbers can show (−2.0 to +10.0 points)" in page.words
-    assert "2 classes with enough images were looked at, 1 moved." in page.words
+    assert "2 classes with enough images were compared, 1 moved." in page.words
     assert "teapot 30.0%" not in page.words  # did not move, so it is counted and not listed
     assert ("a", {"href": "#moved"}) in page.elements
 

@@ -67,7 +67,7 @@ def method(name: str, **changes: Any) -> MethodFigures:
         "figures": figures,
         "sane": half < 0.5,
         "dominated_by": None,
-        "verdict": "as faithful as the best, but dearer than the recommended one",
+        "verdict": "as faithful as the best, but more expensive than the recommended one",
     }
     return MethodFigures(**{**ordinary, **changes})
 
@@ -94,7 +94,8 @@ def comparison(**changes: Any) -> MethodsSummary:
     special: dict[str, dict[str, Any]] = {
         "ibisa": {"verdict": "recommended"},
         "captum:GuidedBackprop": {
-            "verdict": "its maps stay when half of the network forgets (rank correlation 0.83 "
+            "verdict": "its maps hardly change when half of the network is randomised (rank "
+            "correlation 0.83 "
             "(0.78 to 0.88))",
         },
         "integrated_gradients": {

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from flows.cli.output.comparison import print_comparison
 from reports.formatting import chance, points_interval
-from reports.group_tables import ranked, stands_out
+from reports.group_tables import rank_groups, stands_out
 from tasks.schema import (
     DuplicateSummary,
     EvidenceSummary,
@@ -145,7 +145,7 @@ def _decimal(value: float | None) -> str:
 
 def _classes(summary: Summary) -> Table:
     """The classes that surely stand out come first, with a mark."""
-    shown = ranked(summary.by_prediction)[:WORST]
+    shown = rank_groups(summary.by_prediction)[:WORST]
     left = len(summary.by_prediction) - len(shown)
     table = Table(
         "predicted class",

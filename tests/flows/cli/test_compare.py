@@ -72,5 +72,5 @@ def test_runs_that_are_no_pair_write_nothing_and_say_why(
     assert refused.exit_code == 2
     assert refused.stdout == ""
     assert refused.stderr.count("\n") == 1
-    assert "are no pair (donors was" in refused.stderr
+    assert "are not a pair (donors was" in refused.stderr
     assert not (tmp_path / "pair").exists()

@@ -169,4 +169,4 @@ def test_a_run_that_reuses_another_is_compared_with_it(
     assert metrics["moved.predictions"] == moved.predictions_changed.value
     before.summary.unlink()
     assert summarise(now, FlagSettings(), cost).moved is None
-    assert "not compared with the run before" in caplog.text
+    assert "not compared with the previous run" in caplog.text

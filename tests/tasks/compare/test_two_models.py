@@ -18,7 +18,7 @@ from models.errors import NotComparable
 from tasks import schema
 from tasks.compare.changed_images import SHOWN, examples_of_pair
 from tasks.compare.figures import FigureQuery, FigureValue
-from tasks.compare.two_models import LEAST, compare_models
+from tasks.compare.two_models import SMALLEST_GROUP, compare_models
 from tasks.compare.verdicts import judge_change
 from tasks.intervals.bootstrap import change_of_means
 from tasks.runs.folder import RunFolder
@@ -97,7 +97,7 @@ def test_the_worst_group_is_looked_for_on_each_side(
         shares = {}
         for name in sorted(groups["group"].astype(str).unique()):
             own = both[both["row_id"].map(groups["group"].astype(str)) == name]
-            if len(own) >= LEAST:
+            if len(own) >= SMALLEST_GROUP:
                 shares[name] = own[f"correct_{side}"].astype(bool).mean()
         assert getattr(found, side) == pytest.approx(min(shares.values()))
     assert f"the lowest of {len(shares)} values of the column group" in found.note

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.attribution.donor_predictions import DonorPredictions
-from tasks.flags.background_score import FLOOR, LEAST, log_odds, score_images, threshold_of
+from tasks.flags.background_score import CLOSEST, FLOOR, log_odds, score_images, threshold_of
 
 DONORS = ("a", "b", "c", "d")
 VOTES = DonorPredictions(
@@ -127,7 +127,9 @@ def test_images_do_not_mix() -> None:
 
 
 def test_certain_probabilities_stay_finite() -> None:
-    assert log_odds(np.array([0.0, 1.0])).tolist() == pytest.approx([odds(LEAST), odds(1 - LEAST)])
+    assert log_odds(np.array([0.0, 1.0])).tolist() == pytest.approx(
+        [odds(CLOSEST), odds(1 - CLOSEST)]
+    )
 
 
 def test_the_threshold_keeps_its_rate_for_any_number_of_images() -> None:

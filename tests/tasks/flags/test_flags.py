@@ -24,7 +24,7 @@ from tasks.runs.reader import open_run
         (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
         (0.2, None, 0.7, "undecided", "the map is zero everywhere"),
         (0.2, 0.3, math.nan, "undecided", "no donor is predicted as this image is"),
-        (None, None, math.nan, "undecided", "no foreground and map to compare"),
+        (None, None, math.nan, "undecided", "there is no foreground or no map to compare"),
     ],
 )
 def test_each_case_has_its_reason(

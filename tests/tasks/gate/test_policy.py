@@ -70,8 +70,8 @@ MISTAKES = {
         "unknown key 'rules' (did you mean 'rule'?); known are rule",
     ),
     "one table": ("\n[rule]\nfigure = 'flips'\nat_most = 1\n", "each under its own [[rule]]"),
-    "no rules": ("", "rules are needed, each under its own [[rule]]"),
-    "an empty list": ("rule = []", "line 1: rules are needed, each under its own [[rule]]"),
+    "no rules": ("", "there are no rules: write each under its own [[rule]]"),
+    "an empty list": ("rule = []", "line 1: there are no rules: write each under its own [[rule]]"),
     "a figure": (
         "\n[[rule]]\nat_most = 0.1\nfigure = 'flip'\n",
         "line 4, rule 1: figure = 'flip': unknown figure (did you mean 'flips'?); known are ",
@@ -90,14 +90,14 @@ MISTAKES = {
         "[[rule]]\nfigure = 'lift'\nmethod = ''\nat_least = 1.0\n",
         "line 3, rule 1: method = '': unknown method ''",
     ),
-    "warnings alone": (RULE + "at_least = 0.5\nwarn = true", "every rule only warns, and nothing"),
+    "warnings alone": (RULE + "at_least = 0.5\nwarn = true", "every rule only warns, so nothing"),
     "no method": (
         "[[rule]]\nfigure = 'lift'\nat_least = 1.0\n",
-        "lift is of one method: add method = 'grad_cam'",
+        "lift is a figure of each method: add method = 'grad_cam'",
     ),
     "a method of flips": (
         "[[rule]]\nfigure = 'flips'\nmethod = 'grad_cam'\nat_most = 0.1",
-        "flips is of no single method: take method out",
+        "flips is not a figure of each method: remove method",
     ),
     "no limit": (RULE, "line 1, rule 1: a rule has limits of the figure"),
     "two kinds": (RULE + "at_least = 0.5\nchange_at_least = 0.0", "; found both"),
