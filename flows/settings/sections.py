@@ -22,7 +22,7 @@ from tasks.flags.settings import FlagSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.settings import OutputSettings
-from tasks.tracking.settings import NAME, Alias, RegistrySettings, TrackingSettings
+from tasks.tracking.settings import NAME_PATTERN, Alias, RegistrySettings, TrackingSettings
 
 RIVALS = (
     *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "integrated_gradients"),
@@ -108,7 +108,7 @@ class CandidateSettings(BaseModel):
 
     name: str | None = Field(
         None,
-        pattern=NAME,
+        pattern=NAME_PATTERN,
         description="Registered model's name; by default its name in MLflow, else of its network.",
     )
     alias: Alias = Field("candidate", description="Alias that the new version gets.")
