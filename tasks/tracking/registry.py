@@ -117,7 +117,7 @@ class _Registration:
         return find_or_create(self._find_versions, self._create_version, self._delete_version)
 
     def complete(self, version: ModelVersion, alias: str | None) -> None:
-        """Set tags and alias that an interrupted attempt did not; a newer version keeps the alias."""
+        """Set what tags and alias are missing yet; a newer version keeps the alias."""
         for key in sorted(self.tags.keys() - version.tags.keys()):
             self.client.set_model_version_tag(self.name, version.version, key, self.tags[key])
         if alias is not None:
