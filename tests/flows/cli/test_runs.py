@@ -19,9 +19,9 @@ def runs(finished_run: RunFolder, tmp_path: Path) -> Path:
     """A finished run and a half-finished one."""
     done = tmp_path / "runs/done"
     shutil.copytree(finished_run.path, done)
-    RunFolder.at(done).update_state(state="finished")
     half = Path(shutil.copytree(finished_run.path, tmp_path / "runs/nightly/half"))
     RunFolder.at(half).part("predictions", 1).unlink()
+    RunFolder.at(half).update_state(state="running")
     return tmp_path / "runs"
 
 
