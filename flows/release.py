@@ -1,4 +1,4 @@
-"""Before a release: audit candidate and champion, hold them against a policy, promote or refuse."""
+"""Before a release: audit candidate and champion, hold them to a policy, promote or refuse."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def retrain(settings: RetrainSettings, as_json: bool) -> None:
 
 @flow_command(ReleaseSettings, compose_release)
 def release(settings: ReleaseSettings, as_json: bool) -> None:
-    """Audit a candidate, hold it against a policy and the champion, promote it or refuse."""
+    """Audit a candidate, check it against a policy and the champion, promote it or refuse."""
     try:
         print_gate(run_flow("flows.release:release", **dict(settings)), as_json)
     except ReleaseRefused as refusal:

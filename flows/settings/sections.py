@@ -149,7 +149,7 @@ class RetrainSettings(AuditSettings):
 
 
 class GateSettings(BaseModel):
-    """Policy and champion that a candidate is held against."""
+    """Policy and champion that a candidate is checked against."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
