@@ -1,1 +1,1 @@
-"""One occasion a file: each flow reads as the sentence that the README says."""
+"""One flow per file, each of which reads like its description in the README."""

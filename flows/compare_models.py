@@ -1,4 +1,4 @@
-"""Two models on the same images, from their finished runs, as files."""
+"""Compare two models on the same images, from their finished runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.storage.files import write_text
 
 
 def compare_audits(before: str, after: str, folder: str) -> PairedSummary:
-    """Compare two finished runs, and write the files of it."""
+    """Compare two finished runs and write the comparison to a folder."""
     first, last = open_run(before), open_run(after)
     paired = compare_models(first, last)
     write_paired(first, last, paired, as_path(folder))
@@ -23,7 +23,7 @@ def compare_audits(before: str, after: str, folder: str) -> PairedSummary:
 
 
 def write_paired(before: Run, after: Run, paired: PairedSummary, folder: UPath) -> None:
-    """compare.html, compare.md and compare.json of two models on the same images."""
+    """Write compare.html, compare.md and compare.json."""
     page = render_models(paired, examples_of_pair(before, after, paired))
     write_text(folder / "compare.html", page)
     write_text(folder / "compare.md", models_as_markdown(paired))

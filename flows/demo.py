@@ -26,7 +26,7 @@ from tasks.synthetic.settings import BenchmarkSettings
 from tasks.tracking.settings import RegistrySettings, TrackingSettings
 
 POLICY = Path(__file__).with_name("policy.toml")
-CANDIDATE = RegistrySettings(name="demo", alias="candidate")  # in an MLflow of the demo's own
+CANDIDATE = RegistrySettings(name="demo", alias="candidate")  # in the demo's own MLflow
 METHODS = ("grad_cam", "grad_cam_pp", "layer_cam", "input_x_gradient", "full_grad")
 
 
@@ -76,7 +76,7 @@ def train(folder: str, tracking: TrackingSettings) -> ModelSettings:
 def release_once(
     model: ModelSettings, folder: Path, gate: GateSettings, shared: dict[str, Any]
 ) -> None:
-    """Release once: the verdict is kept in the folder."""
+    """Release, unless the folder holds a verdict already."""
     if not (folder / "result.json").is_file():
         with suppress(ReleaseRefused):
             release(model=model, output=OutputSettings(run=str(folder)), gate=gate, **shared)

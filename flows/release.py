@@ -1,4 +1,4 @@
-"""Before a release: audit candidate and champion, hold them against a policy, promote or refuse."""
+"""Before a release: audit candidate and champion, hold them to a policy, promote or refuse."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tasks.tracking.promotion import Candidacy, describe_version
 from tasks.tracking.settings import TrackingSettings
 
 RESULT = "result.json"
-POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of the version
+POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of a version
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Challenge:
     """A candidate, and the champion that it is compared with."""
 
     candidacy: Candidacy
-    champion: ModelSettings | None  # to be audited
-    champion_run: str | None  # its finished audit
-    compared: str  # in words
+    champion: ModelSettings | None  # if it is still to be audited
+    champion_run: str | None  # if it is audited already
+    compared: str  # how they are compared, in words
 
 
 @flow(name="release")
@@ -64,7 +64,7 @@ def release(
     flags: FlagSettings = FlagSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
-    """Audit, decide, promote. Returns the folder of all of it, or raises ReleaseRefused."""
+    """Audit, decide, promote. Returns the release's folder, or raises ReleaseRefused."""
     settings = ReleaseSettings(**locals())
     policy = check_request(settings)
     with exclusive_run(settings) as settings:
@@ -85,7 +85,7 @@ def release(
 
 
 def check_request(settings: ReleaseSettings) -> Policy:
-    """The policy; refuses, before any audit, what could not be decided after it."""
+    """The policy; refuses, before any audit, a request that could not be decided after it."""
     gate = settings.gate
     policy = read_policy(gate.policy)
     if gate.run is None:
@@ -97,7 +97,7 @@ def check_request(settings: ReleaseSettings) -> Policy:
 
 @mlflow_task("challenge")
 def find_challenge(settings: ReleaseSettings, candidate: str) -> Challenge:
-    """Which version has the alias now, and how it is compared with the candidate."""
+    """Find the version that has the alias now, and how the candidate is compared with it."""
     tracking, gate = tracking_of(settings.tracking), settings.gate
     address, folder = settings.model.address, settings.output.folder
     candidacy = promotion.candidacy_of(open_run(candidate), address, gate.alias, tracking, folder)
@@ -111,8 +111,8 @@ def find_challenge(settings: ReleaseSettings, candidate: str) -> Challenge:
         words = f"{candidacy.name} has no {gate.alias} yet: absolute rules decide"
         return Challenge(candidacy, None, None, words)
     version = f"models:/{candidacy.name}/{candidacy.champion}"
-    own = {"address": f"{SCHEME}{version}", "weights": None, "classes": None, "preprocessing": None}
-    champion = settings.model.model_copy(update=own)
+    unset = dict.fromkeys(("weights", "classes", "preprocessing"))
+    champion = settings.model.model_copy(update=unset | {"address": f"{SCHEME}{version}"})
     return Challenge(candidacy, champion, None, f"compared with {gate.alias} {version}")
 
 
@@ -120,13 +120,13 @@ def find_challenge(settings: ReleaseSettings, candidate: str) -> Challenge:
 def write_comparison(
     settings: ReleaseSettings, challenge: Challenge, champion: str, candidate: str
 ) -> None:
-    """Both models on the same images, beside the verdict."""
+    """Write the comparison of both models on the same images, beside the verdict."""
     check_champion_run(settings, challenge.candidacy, champion)
     compare_audits(champion, candidate, settings.output.folder)
 
 
 def check_champion_run(settings: ReleaseSettings, candidacy: Candidacy, champion_run: str) -> None:
-    """The champion's audit must be of the version that has the alias."""
+    """Refuse an audit of another model than the version that has the alias."""
     champion = open_run(champion_run)
     if candidacy.champion is None:
         raise UserError(
@@ -134,10 +134,10 @@ def check_champion_run(settings: ReleaseSettings, candidacy: Candidacy, champion
             "leave out --champion-run, and absolute rules decide"
         )
     digest = promotion.digest_of_champion(candidacy, tracking_of(settings.tracking))
-    found = champion.state.identity.model
-    if found != digest:
+    audited = champion.state.identity.model
+    if audited != digest:
         raise UserError(
-            f"{champion.folder.path} audited the model {found[:12]}, and version "
+            f"{champion.folder.path} audited the model {audited[:12]}, and version "
             f"{candidacy.champion} of {candidacy.name!r}, which has the alias, is "
             f"{(digest or 'unknown')[:12]}: audit that one, or leave out --champion-run"
         )
@@ -150,8 +150,8 @@ def decide_once(
     candidate: str,
     champion: str | None,
 ) -> GateResult:
-    """The gate's verdict. One that made the candidate the champion before it was cut off stands:
-    now the candidate would be its own champion."""
+    """The gate's verdict. An earlier one stands if it made the candidate the champion before the
+    release was cut off: now the candidate would be compared with itself."""
     run = open_run(candidate)
     if challenge.candidacy.is_champion:
         earlier = _read_result(settings)
@@ -163,8 +163,8 @@ def decide_once(
 
 @mlflow_task("promote")
 def promote(settings: ReleaseSettings, challenge: Challenge, verdict: GateResult) -> GateResult:
-    """Give the alias to a candidate that passed; the verdict with what the registry says then."""
-    _write_result(settings, verdict)  # kept, wherever MLflow goes away
+    """Give the alias to a candidate that passed; returns the verdict with the outcome."""
+    _write_result(settings, verdict)  # kept, wherever MLflow fails
     candidacy, alias = challenge.candidacy, settings.gate.alias
     reason = None
     if verdict.passed:
@@ -185,9 +185,9 @@ def promote(settings: ReleaseSettings, challenge: Challenge, verdict: GateResult
 
 @mlflow_task("tag")
 def tag_refused(settings: ReleaseSettings, challenge: Challenge, result: GateResult) -> None:
-    """Write the reasons on the refused candidate in MLflow."""
-    failed = [it for it in result.rulings if it.effect == "fail"]
-    reasons = [f"rule {it.number}: {it.reason}" for it in failed]
+    """Tag the refused candidate in MLflow with the reasons."""
+    failed = [ruling for ruling in result.rulings if ruling.effect == "fail"]
+    reasons = [f"rule {ruling.number}: {ruling.reason}" for ruling in failed]
     if result.unanswered or not reasons:
         reasons = [result.sentence, *reasons]
     evidence = _evidence(settings, result, "refused", "; ".join(reasons))
@@ -206,7 +206,7 @@ def _evidence(
 
 
 def _read_result(settings: ReleaseSettings) -> GateResult | None:
-    """The result of an earlier try; None where there is none, or an older version's."""
+    """The result of an earlier attempt; None if there is none, or an older version wrote it."""
     file = as_path(settings.output.folder) / RESULT
     try:
         return GateResult.model_validate_json(file.read_text(encoding="utf-8"))
@@ -215,7 +215,7 @@ def _read_result(settings: ReleaseSettings) -> GateResult | None:
 
 
 def _write_result(settings: ReleaseSettings, result: GateResult) -> None:
-    """result.json, junit.xml, release.html and release.md."""
+    """Write result.json, junit.xml, release.html and release.md."""
     folder = as_path(settings.output.folder)
     write_text(folder / "junit.xml", as_junit(result))
     write_text(folder / "release.html", render_gate(result))

@@ -6,7 +6,7 @@ from prefect import flow, task
 
 from flows.audit import audit
 from flows.compare_models import compare_audits
-from flows.retraining import Trained, register_trained, train
+from flows.retraining import TrainedModel, register_trained, train
 from flows.runtime.schedule import exclusive_run
 from flows.runtime.stages import mlflow_task
 from flows.settings.sections import CandidateSettings, RetrainedMethods, RetrainSettings
@@ -37,7 +37,7 @@ def retrain(
     registry: CandidateSettings = CandidateSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
-    """Finetune, audit before and after, compare, register. Returns the folder of all of it."""
+    """Finetune, audit before and after, compare, register. Returns the retraining's folder."""
     settings = RetrainSettings(**locals())
     with exclusive_run(settings) as settings:
         trained = learn(settings)
@@ -49,7 +49,7 @@ def retrain(
 
 
 @mlflow_task("learn")
-def learn(settings: RetrainSettings) -> Trained:
+def learn(settings: RetrainSettings) -> TrainedModel:
     return train(settings)
 
 
@@ -59,5 +59,5 @@ def compare(settings: RetrainSettings, before: str, after: str) -> PairedSummary
 
 
 @mlflow_task("register")
-def register(settings: RetrainSettings, trained: Trained, paired: PairedSummary) -> None:
+def register(settings: RetrainSettings, trained: TrainedModel, paired: PairedSummary) -> None:
     register_trained(settings, trained, paired)

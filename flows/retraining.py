@@ -1,4 +1,4 @@
-"""What a retraining does between its audits: train a network, log it in MLflow, register it."""
+"""The training of a retraining: train a network, log it in MLflow, register it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ log = logging.getLogger("sightline")
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The result of a training."""
+class TrainedModel:
+    """A trained model, and the training that made it."""
 
-    start: ModelSettings  # what was trained: the version itself, where an alias named it
-    model: ModelSettings  # the bundle
+    start: ModelSettings  # the model that was trained; an alias is resolved to its version
+    model: ModelSettings  # the bundle that the training wrote
     architecture: str
     training_id: str
-    run_id: str | None  # in MLflow; None where it did not answer
+    run_id: str | None  # in MLflow; None if it did not answer
 
 
-def train(settings: RetrainSettings) -> Trained:
+def train(settings: RetrainSettings) -> TrainedModel:
     """Train and write the bundle; a training that was killed continues after its last epoch."""
     start, classifier = _load_model(settings)
     plan = _plan(settings, classifier)
@@ -63,13 +63,13 @@ def train(settings: RetrainSettings) -> Trained:
     _log_best_epoch(state)
     bundle = _save_bundle(settings, plan.classifier)
     architecture = plan.classifier.architecture
-    return Trained(start, bundle, architecture, plan.training_id, mlflow.run_id)
+    return TrainedModel(start, bundle, architecture, plan.training_id, mlflow.run_id)
 
 
 def register_trained(
-    settings: RetrainSettings, trained: Trained, paired: PairedSummary
+    settings: RetrainSettings, trained: TrainedModel, paired: PairedSummary
 ) -> RegisteredModel:
-    """Register the audited bundle as a version, with the figures for and against it."""
+    """Register the audited bundle as a version, with its figures before and after as tags."""
     origin = Origin(trained.training_id, trained.run_id, _evidence(settings, paired))
     registry = settings.registry.of(settings.model, trained.architecture)
     tracking = tracking_of(settings.tracking)
@@ -86,13 +86,13 @@ def _load_model(settings: RetrainSettings) -> tuple[ModelSettings, Classifier]:
     _refuse_foreign_folder(settings.folder)
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         classifier, start = load_classifier(model.settings), settings.model
-    if model.origin:  # an alias may move before the audit
+    if model.origin:  # fixed here, since an alias may move before the audit
         start = start.model_copy(update={"address": f"{SCHEME}{model.origin['address']}"})
     return start, classifier
 
 
 def _refuse_foreign_folder(folder: Path) -> None:
-    """A training overwrites the files in its folder: they must come from an earlier try."""
+    """Refuse a folder with files of others, which the training would overwrite."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if names - {LOCK} and not (folder / "training" / TRAINING).is_file():
         raise UserError(
@@ -101,10 +101,12 @@ def _refuse_foreign_folder(folder: Path) -> None:
 
 
 def _plan(settings: RetrainSettings, classifier: Classifier) -> TrainingPlan:
-    """The training, with its network on the device; refuses now what the audits would refuse."""
-    make_checked_catalog(settings.asked, classifier)
+    """Plan the training, its network on the device; refuse now what the audits would refuse."""
+    make_checked_catalog(settings.audit_request, classifier)
     folder = settings.folder / "training"
-    plan = plan_training(classifier, settings.wanted, folder, replace=settings.output.replace)
+    plan = plan_training(
+        classifier, settings.training_request, folder, replace=settings.output.replace
+    )
     if settings.finetune.start == "scratch":
         plan = replace(plan, classifier=_reset_weights(classifier, settings.finetune.training_seed))
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -133,20 +135,20 @@ def _describe_start(settings: RetrainSettings, plan: TrainingPlan) -> TrainingSt
 
 
 def _input_data(context: Context, catalog: pa.Table, source: str, split: str | None) -> InputData:
-    name = f"{source} {split or 'all'} ({context})"  # MLflow keeps one of each name and digest
+    name = f"{source} {split or 'all'} ({context})"  # MLflow keeps one entry per name and digest
     rows = {"total": len(catalog), "labelled": len(catalog) - catalog["label"].null_count}
     return InputData(context, name, digest_of_rows(catalog), source, rows)
 
 
 def _epochs(state: TrainingState, picture: bytes | None = None) -> Iterator[EpochFigures]:
-    """Every epoch so far, the picture with the last one; MLflow gets those that it lacks."""
+    """All epochs so far, the last one with the picture; the log sends those that MLflow lacks."""
     for epoch in state.history:
-        own = picture if epoch is state.history[-1] else None
-        yield EpochFigures(epoch.number, epoch.figures, own, epoch.ended)
+        of_epoch = picture if epoch is state.history[-1] else None
+        yield EpochFigures(epoch.number, epoch.figures, of_epoch, epoch.ended)
 
 
 def _draw_maps(training: Training) -> bytes | None:
-    """The same held-out pictures with their maps; none without a layer or pictures."""
+    """PNG of the same held-out pictures each epoch, with their maps; None without any."""
     if training.held_out is None or not training.snapshot_grid:
         return None
     taken = take_snapshots(training.network, training.snapshot_grid, training.held_out)
@@ -156,8 +158,8 @@ def _draw_maps(training: Training) -> bytes | None:
 def _save_bundle(settings: RetrainSettings, classifier: Classifier) -> ModelSettings:
     folder = settings.folder / "model"
     save_bundle(folder, classifier)
-    given_by_user = ".py:" in classifier.architecture
-    return ModelSettings(address=str(folder), allow_factory=given_by_user)
+    is_users_own = ".py:" in classifier.architecture
+    return ModelSettings(address=str(folder), allow_factory=is_users_own)
 
 
 def _log_training(training: Training) -> None:
@@ -194,12 +196,12 @@ def _log_best_epoch(state: TrainingState) -> None:
 
 
 def _evidence(settings: RetrainSettings, paired: PairedSummary) -> dict[str, str]:
-    """Tags of the version: each figure before and after, and the folder with all of it."""
+    """Tags of the version: each figure before and after, and the folder with the evidence."""
     figures = {
-        f"sightline.{'.'.join(filter(None, (it.figure, it.name)))}": (
-            f"{it.before:.4g} -> {it.after:.4g} ({it.verdict})"
+        f"sightline.{'.'.join(filter(None, (change.figure, change.name)))}": (
+            f"{change.before:.4g} -> {change.after:.4g} ({change.verdict})"
         )
-        for it in paired.figures
+        for change in paired.figures
     }
     return figures | {
         "sightline.verdict": paired.sentence,

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from flows.cli.commands import main
-from flows.cli.options import given_settings
+from flows.cli.options import settings_from_options
 from flows.settings.compose import compose
 from flows.settings.sections import AuditSettings
 from models.classifier.architectures import BuiltNetwork
@@ -101,7 +101,9 @@ def settings_of(command: str) -> DataSettings:
     _, name, *words = shlex.split(command)
     with main.commands[name].make_context(name, words) as context:
         assert isinstance(context, click.Context)
-        return compose(AuditSettings, None, given_settings(AuditSettings, context.params)).data
+        return compose(
+            AuditSettings, None, settings_from_options(AuditSettings, context.params)
+        ).data
 
 
 def build(example: Example, data: DataSettings) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torchvision.models import resnet50
 
 from flows.cli.commands import main
-from flows.cli.options import given_settings
+from flows.cli.options import settings_from_options
 from flows.settings.compose import compose, option_name
 from flows.settings.sections import (
     AuditSettings,
@@ -41,6 +41,7 @@ ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # pages that other tests execute
     "docs/data.md": "tests/test_data_page.py",
     "docs/extending.md": "tests/test_extending.py",
+    "docs/methods.md": "tests/test_examples.py",
     "docs/release.md": "tests/flows/test_release.py",
 }
 PAGES = [
@@ -248,11 +249,13 @@ def test_every_objective_and_argument_is_described() -> None:
             name = f"{family}:form={form}" if len(forms) > 1 else family
             row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
             for field in fields(kind):  # type: ignore[arg-type]
-                told = f"{field.default:g}" if isinstance(field.default, float) else field.default
-                words = f"`{field.name}` = {told}" if told != "" else f"`{field.name}`"
+                default = (
+                    f"{field.default:g}" if isinstance(field.default, float) else field.default
+                )
+                words = f"`{field.name}` = {default}" if default != "" else f"`{field.name}`"
                 assert words in row, (name, field.name)
 
 
 def test_what_the_options_give_is_a_setting() -> None:
     options = {parameter.name: None for parameter in main.commands["audit"].params}
-    assert given_settings(AuditSettings, options) == {}
+    assert settings_from_options(AuditSettings, options) == {}

@@ -1,8 +1,8 @@
-"""The command line: a command is an occasion, an option is a setting.
+"""The command line: a command per flow, an option per setting.
 
 Exit codes: 0 done, 1 a release that was refused, 2 the user's error, 3 our failure or a run that
-could not finish, 4 nothing to audit. Results go to stdout, everything else to stderr. What is slow
-to import is imported by the command that needs it.
+could not finish, 4 nothing to audit. Results go to stdout, everything else to stderr. Modules that
+are slow to import are imported by the commands that need them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 import click
 
-from flows.cli.exit_codes import leave, one_line_errors
-from flows.cli.options import given_settings, other_options, settings_options
+from flows.cli.exit_codes import exit_with, one_line_errors
+from flows.cli.options import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
 from flows.settings.compose import AnySettings, compose
@@ -54,16 +54,18 @@ def main() -> None:
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.raiseExceptions = False  # Prefect's log handler would print its errors into ours
+    logging.raiseExceptions = (
+        False  # or Prefect's log handler would print its own errors among our lines
+    )
 
 
 def flow_command(
     kind: type[AnySettings],
     compose_from: Callable[[Path | None, Mapping[str, Any]], AnySettings] | None = None,
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """A command that runs a flow: it has an option for each setting, --config and --json.
+    """Make a function a command with an option for each setting, --config and --json.
 
-    The function gets the composed settings, `as_json` and its own options.
+    The function gets the composed settings, `as_json` and its further options.
     """
 
     def decorate(command: Callable[..., None]) -> click.Command:
@@ -75,8 +77,10 @@ def flow_command(
         @one_line_errors()
         @guard_children()
         def run(config: Path | None, **options: Any) -> None:
-            given = given_settings(kind, options)
-            settings = compose_from(config, given) if compose_from else compose(kind, config, given)
+            chosen = settings_from_options(kind, options)
+            settings = (
+                compose_from(config, chosen) if compose_from else compose(kind, config, chosen)
+            )
             command(settings, **other_options(kind, options))
 
         return run
@@ -85,8 +89,8 @@ def flow_command(
 
 
 def run_flow(flow: str, **parameters: Any) -> str:
-    """Run a flow (`flows.audit:audit`) to its end; returns its folder."""
-    prepare_environment()  # Prefect reads it when it is imported
+    """Run a flow, such as `flows.audit:audit`, to its end; returns its folder."""
+    prepare_environment()  # before Prefect is imported, which reads it
     from flows.runtime.prefect_server import prefect_errors
 
     with prefect_errors():
@@ -112,12 +116,12 @@ def retrain(settings: RetrainSettings, as_json: bool) -> None:
 
 @flow_command(ReleaseSettings, compose_release)
 def release(settings: ReleaseSettings, as_json: bool) -> None:
-    """Audit a candidate, hold it against a policy and the champion, promote it or refuse."""
+    """Audit a candidate, check it against a policy and the champion, promote it or refuse."""
     try:
         print_gate(run_flow("flows.release:release", **dict(settings)), as_json)
     except ReleaseRefused as refusal:
         print_gate(refusal.folder, as_json)
-        leave(refusal.sentence, refusal.exit_code)
+        exit_with(refusal.sentence, refusal.exit_code)
 
 
 @flow_command(CompareMethodsSettings)
@@ -160,11 +164,11 @@ def runs(folder: str, as_json: bool) -> None:
     from flows.cli.output.runs import print_runs
     from tasks.runs.inventory import find_runs
 
-    found = list(find_runs(folder))
+    entries = list(find_runs(folder))
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        click.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
     else:
-        print_runs(found, str(as_path(folder)))
+        print_runs(entries, str(as_path(folder)))
 
 
 @main.command()
@@ -201,16 +205,16 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     from tasks.runs.reader import open_run
 
     now, then = open_run(run), open_run(before)
-    moved = compare_runs(now, now.summary(), then)
-    shown = not as_json and are_two_models(then, now)
-    paired = compare_models(then, now) if out is not None or shown else None
+    comparison = compare_runs(now, now.summary(), then)
+    prints_models = not as_json and are_two_models(then, now)
+    paired = compare_models(then, now) if out is not None or prints_models else None
     if out is not None and paired is not None:
         write_paired(then, now, paired, as_path(out))
     if as_json:
-        click.echo(moved.model_dump_json(indent=2))
+        click.echo(comparison.model_dump_json(indent=2))
     else:
-        print_comparison(moved)
-    if paired is not None and shown:
+        print_comparison(comparison)
+    if paired is not None and prints_models:
         print_models(paired)
 
 
@@ -239,7 +243,7 @@ def demo(out: Path, as_json: bool) -> None:
 def log_model(**options: Any) -> None:
     """Register a trained model in MLflow as a bundle, and print the address to audit it by."""
     prepare_environment()
-    settings = compose(LogSettings, None, given_settings(LogSettings, options))
+    settings = compose(LogSettings, None, settings_from_options(LogSettings, options))
     from flows.cli.registry import log_model as register
 
     click.echo(register(settings))
@@ -254,7 +258,7 @@ def publish(run: str, **options: Any) -> None:
     prepare_environment()
     from flows.cli.registry import publish_later
 
-    click.echo(publish_later(run, given_settings(PublishSettings, options)))
+    click.echo(publish_later(run, settings_from_options(PublishSettings, options)))
 
 
 def _estimate(settings: AuditSettings) -> str:
@@ -263,4 +267,4 @@ def _estimate(settings: AuditSettings) -> str:
     from tasks.execution.dry_run import estimate
 
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
-        return estimate(settings.asked, model.settings, settings.compute)
+        return estimate(settings.audit_request, model.settings, settings.compute)

@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
-    """Add an option for every field of every section of the settings."""
+    """Add an option for each field of each section of the settings."""
 
     def decorate(command: Command) -> Command:
         for dotted, field in reversed(list(_fields(kind))):
@@ -28,17 +28,17 @@ def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
     return decorate
 
 
-def given_settings(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings on the command line, as {"section.key": value}."""
+def settings_from_options(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that the command line overrides, as {"section.key": value}."""
     return {
-        dotted: _value(field, options[option_name(dotted)])
+        dotted: _parse(field, options[option_name(dotted)])
         for dotted, field in _fields(kind)
         if options[option_name(dotted)] is not None
     }
 
 
 def other_options(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the command that are no settings."""
+    """Options of the command that are not settings."""
     names = {option_name(dotted) for dotted, _ in _fields(kind)}
     return {name: value for name, value in options.items() if name not in names}
 
@@ -70,13 +70,14 @@ def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
     return click.option(flag, name, default=None, **details)
 
 
-def _value(field: FieldInfo, given: Any) -> Any:
+def _parse(field: FieldInfo, value: Any) -> Any:
+    """An option's value as the field takes it: names split at commas, a model read from JSON."""
     kind = plain_type(field)
     if get_origin(kind) is tuple:
-        return [name.strip() for name in given.split(",")]
+        return [name.strip() for name in value.split(",")]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _read_json(Path(given))
-    return given
+        return _read_json(Path(value))
+    return value
 
 
 def _read_json(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """A command that is killed leaves no process behind.
 
 Prefect's own server is a child that outlives a parent killed with SIGKILL. So a command has a
-guard: a process that waits for the end of a pipe that only the command holds open, and then kills
+guard: a process that waits until a pipe closes that only the command holds open, and then kills
 what the command started, which it recognises by a mark in the environment.
 """
 
@@ -17,18 +17,18 @@ from uuid import uuid4
 import psutil
 
 MARK = "SIGHTLINE_COMMAND"
-DONE = b"done"  # from a command that ends by itself, as its children will
+DONE = b"done"  # sent by a command that ends by itself, as its children will
 
 
 @contextmanager
 def guard_children() -> Iterator[None]:
-    """Whatever kills this process inside the block, its children end with it."""
-    if MARK in os.environ:  # inside of another command's block
+    """However this process is killed inside the block, its children end with it."""
+    if MARK in os.environ:  # inside another command's block
         yield
         return
     mark = os.environ[MARK] = uuid4().hex
     guard = subprocess.Popen(
-        # By its path and with -P: the working folder may have a `flows` or `psutil.py` of its own.
+        # By path and with -P: the working folder may have its own `flows` or `psutil.py`.
         [sys.executable, "-P", __file__, mark],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Commands for MLflow alone: register a model, publish a run that is finished already."""
+"""Commands for MLflow alone: register a model, publish a finished run."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def log_model(settings: LogSettings) -> str:
         return register_model(classifier, settings.registry, tracking).address
 
 
-def publish_later(run: str, given: dict[str, Any]) -> str:
-    """Send a finished run to the given MLflow, or to its audit's own; returns where it is."""
+def publish_later(run: str, overrides: dict[str, Any]) -> str:
+    """Send a finished run to MLflow, by default that of its audit; returns where it is."""
     folder = RunFolder.at(run)
-    own = folder.read_state().settings.get("tracking", {})
-    defaults = {f"tracking.{key}": value for key, value in own.items()}
-    tracking = tracking_of(compose(PublishSettings, None, given, defaults).tracking)
+    of_audit = folder.read_state().settings.get("tracking", {})
+    defaults = {f"tracking.{key}": value for key, value in of_audit.items()}
+    tracking = tracking_of(compose(PublishSettings, None, overrides, defaults).tracking)
     with hold_lock(run):
         run_id = publish_run(folder, tracking)
     uri = remove_secrets(tracking.uri)

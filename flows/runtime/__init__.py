@@ -1,1 +1,1 @@
-"""What flows run on: Prefect's server, progress, schedules."""
+"""Runtime of the flows: Prefect's server, shared stages, progress, schedules."""

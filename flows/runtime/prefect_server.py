@@ -1,4 +1,4 @@
-"""Prefect's server may be away for a while: that stops no work and loses no result."""
+"""Prefect's server may be unreachable for a while: that stops no work and loses no result."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from models.errors import PrefectUnavailable, describe_error
 
 log = logging.getLogger("sightline")
 
-LAST_UPDATE = 5.0  # seconds at the end to send the last progress
-PATIENCE = 240.0  # seconds at the end for a server that is being restarted
+LAST_UPDATE = 5.0  # seconds to wait at the end for the last update of progress
+PATIENCE = 240.0  # seconds to wait at the end for a server that is being restarted
 
 
 @contextmanager
 def prefect_errors() -> Iterator[None]:
-    """Report in one line that the server does not answer."""
+    """Report a server that does not answer in one line."""
     try:
         yield
     except (httpx.HTTPError, RuntimeError) as error:
         if not (isinstance(error, httpx.HTTPError) or "Failed to reach API" in str(error)):
             raise
-        where = PREFECT_API_URL.value() or "its own address"
+        address = PREFECT_API_URL.value() or "its own address"
         raise PrefectUnavailable(
-            f"Prefect at {where} does not answer ({describe_error(error)}); what was computed is "
+            f"Prefect at {address} does not answer ({describe_error(error)}); what was computed is "
             "kept, and the same command continues when it does, or without PREFECT_API_URL"
         ) from error
 
 
 def wait_for_prefect() -> None:
-    """Return when the server answers, or gives no answer for minutes: a flow's end is sent to it.
+    """Return when the server answers, or has not for minutes: a flow reports its end to it.
 
-    Prefect's own client would wait longer and longer between its tries.
+    Prefect's own client would wait longer and longer between its attempts.
     """
     end, warned = time.monotonic() + PATIENCE, False
     while (error := _unreachable()) and time.monotonic() < end:
         if not warned:
             log.warning(
-                "waiting for Prefect's server (%s); all is computed and kept", describe_error(error)
+                "waiting for Prefect's server (%s); everything is computed and kept",
+                describe_error(error),
             )
         warned = True
         time.sleep(1)
@@ -57,20 +58,23 @@ def _unreachable() -> Exception | None:
     try:
         with get_client(sync_client=True) as client:
             error = client.api_healthcheck()
-    except (httpx.HTTPError, RuntimeError) as failed:  # the client asks for a version first
+    except (
+        httpx.HTTPError,
+        RuntimeError,
+    ) as failed:  # raised where the client asks for the version
         error = failed
     refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
-    return None if refused else error  # a refusal is an answer, too
+    return None if refused else error  # a refusal is an answer
 
 
-class Artifact:
-    """A progress artifact that a thread of its own keeps up to date, as far as Prefect answers."""
+class ProgressArtifact:
+    """A Prefect progress artifact, kept up to date by its own thread while the server answers."""
 
     def __init__(self, description: str) -> None:
         self.description = description
         self.progress = 0.0
         self.changed, self.ended, self.warned = threading.Event(), False, False
-        context = copy_context()  # it holds the flow run that the artifact belongs to
+        context = copy_context()  # holds the flow run that the artifact belongs to
         self.thread = threading.Thread(
             target=context.run, args=(self._keep_current,), daemon=True, name="artifact"
         )
@@ -78,39 +82,39 @@ class Artifact:
         self.thread.start()
 
     def update(self, progress: float) -> None:
-        """0 to 100; returns at once."""
+        """Set the progress, from 0 to 100; returns at once."""
         self.progress = progress
         self.changed.set()
 
     def close(self) -> None:
-        """Wait for the last update, but not for long."""
+        """Send the last update; waits a few seconds at most."""
         self.ended = True
         self.changed.set()
         self.thread.join(LAST_UPDATE)
 
     def _keep_current(self) -> None:
-        known: UUID | None = None
+        artifact_id: UUID | None = None
         while self.changed.wait():
             self.changed.clear()
             ended, progress = self.ended, self.progress
             try:
-                known = self._write(known, progress)
-            except Exception as error:  # Prefect's, or its transport's: no reason to stop
+                artifact_id = self._write(artifact_id, progress)
+            except Exception as error:  # from Prefect or its transport: no reason to stop
                 self._warn_once(error)
             if ended:
                 return
 
-    def _write(self, known: UUID | None, progress: float) -> UUID:
-        if known is not None:
-            update_progress_artifact(known, progress=progress)
-            return known
+    def _write(self, artifact_id: UUID | None, progress: float) -> UUID:
+        if artifact_id is not None:
+            update_progress_artifact(artifact_id, progress=progress)
+            return artifact_id
         created = create_progress_artifact(progress=progress, description=self.description)
-        assert isinstance(created, UUID)  # called outside of a coroutine
+        assert isinstance(created, UUID)  # since not called from a coroutine
         return created
 
     def _warn_once(self, error: Exception) -> None:
         if not self.warned:
             log.warning(
-                "Prefect does not show the progress (%s); the work goes on", describe_error(error)
+                "Prefect does not show progress (%s); the work continues", describe_error(error)
             )
         self.warned = True

@@ -11,31 +11,31 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flows.runtime.prefect_server import Artifact
+from flows.runtime.prefect_server import ProgressArtifact
 from tasks.execution import dispatch
 from tasks.finetune.loop import OnStep
 
 log = logging.getLogger("sightline")
 
-EVERY = 10.0  # seconds between two lines of a log or two updates of the artifact
+INTERVAL = 10.0  # seconds between lines of a log, and between updates of the artifact
 
 
 class ProgressDisplay:
-    """Shows the progress of one piece of work."""
+    """The progress of one piece of work, wherever it is shown."""
 
     def __init__(self, what: str, unit: str, bar: Progress) -> None:
         self.what, self.unit, self.bar = what, unit, bar
         self.line = bar.add_task(what, total=None, detail="")
         self.start = self.last = time.monotonic()
-        self.artifact = Artifact(f"{what}: {unit} done")
+        self.artifact = ProgressArtifact(f"{what}: {unit} done")
 
     def update(self, done: int, total: int, reused: int = 0, more: str = "") -> None:
-        """`done` of `total` so far, `reused` of them without work; `more` is appended."""
+        """Show `done` of `total`, `reused` of which took no work; `more` is appended."""
         now = time.monotonic()
         rate = (done - reused) / max(now - self.start, 1e-9)
         detail = f"{rate:.0f} {self.unit}/s {more}"
         self.bar.update(self.line, completed=done, total=total, detail=detail)
-        if now - self.last < EVERY and done < total:
+        if now - self.last < INTERVAL and done < total:
             return
         self.last = now
         self.artifact.update(100.0 * done / total)
@@ -46,14 +46,14 @@ class ProgressDisplay:
 
 @contextmanager
 def show_progress(what: str) -> Iterator[Callable[[dispatch.Progress], None]]:
-    """Yields a function to call with each progress of the shards."""
+    """Yields a function that shows the progress of the shards."""
     with _display(what, "images") as display:
         yield lambda progress: display.update(progress.done, progress.total, progress.reused)
 
 
 @contextmanager
 def show_steps(what: str) -> Iterator[OnStep]:
-    """Yields a function to call after each step: step, steps, the loss and its parts."""
+    """Yields a function to call after each step with its number, all steps and the loss by part."""
     with _display(what, "steps") as display:
         yield lambda step, steps, parts: display.update(
             step, steps, more=", ".join(f"{name} {value:.3g}" for name, value in parts.items())
@@ -62,7 +62,7 @@ def show_steps(what: str) -> Iterator[OnStep]:
 
 @contextmanager
 def show_pictures(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function to call with the numbers of pictures read and in all."""
+    """Yields a function to call with the number of pictures read and that of all."""
     with _display(what, "images") as display:
         yield display.update
 

@@ -1,4 +1,4 @@
-"""For scheduled runs: a folder of its own for each, and patience with both servers."""
+"""Scheduled runs: each has its own folder, and waits for servers that are being restarted."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ AnyRun = TypeVar("AnyRun", bound=RunSettings)
 
 @contextmanager
 def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
-    """The settings with the run folder of this run, which nobody else writes meanwhile.
+    """The settings with the folder of this run, locked against other writers.
 
-    Prefect sets the time that a flow run was scheduled for once: a retry has the same folder. At
-    the end a server that is being restarted is waited for.
+    A retry has the same folder: Prefect sets the time that a flow run is scheduled for only once.
+    At the end it waits for a server that is being restarted.
     """
     output = settings.output
     if output.series is not None:
@@ -36,6 +36,6 @@ def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
 
 
 def warn_unpublished(published: State[Any]) -> None:
-    """MLflow being away costs no computed result: a warning, and the run is finished."""
+    """Warn where MLflow did not get the run, which is finished nevertheless."""
     if published.is_failed():
         log.warning("not published: %s", published.message)

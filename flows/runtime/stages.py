@@ -1,4 +1,4 @@
-"""Prefect tasks of several flows: the stages that audits share, and another try for MLflow."""
+"""Prefect tasks that several flows share, and the retries of those that need MLflow."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ R = TypeVar("R")
 
 
 def is_mlflow_away(_task: object, _run: object, state: State[Any]) -> bool:
-    """Whether another try may help; any other error would be the same again."""
+    """Whether a retry may help; any other error would only come again."""
     return isinstance(state.data, MlflowUnavailable)
 
 
 def mlflow_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """A Prefect task that asks MLflow something, and is tried again if that does not answer."""
+    """A Prefect task that needs MLflow, and is retried when it does not answer."""
     return task(name=name, retries=2, retry_delay_seconds=10, retry_condition_fn=is_mlflow_away)
 
 
 @mlflow_task("catalog")
 def catalog(settings: RunSettings) -> RunFolder:
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
-        return prepare_run(settings.asked, model, settings.output, settings.model_dump(mode="json"))
+        return prepare_run(
+            settings.audit_request, model, settings.output, settings.model_dump(mode="json")
+        )
 
 
 @task(name="attribute")

@@ -1,4 +1,4 @@
-"""The settings of a flow: composed from its sections, a file and the command line."""
+"""The settings of a flow, composed from defaults, a file and the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 
 def refuse_secrets(settings: AnySettings) -> AnySettings:
-    """The settings, none of which says a password: they are kept in run.json and in MLflow."""
+    """The settings, unless one holds a password: they are kept in run.json and in MLflow."""
     for name, text in flatten(settings.model_dump()):
         if has_password(text):
             raise ValueError(
@@ -31,8 +31,8 @@ def refuse_secrets(settings: AnySettings) -> AnySettings:
     return settings
 
 
-# Options whose setting's own name would not say enough without its section.
-SPOKEN = {
+# Options of settings whose key alone would say too little, or something else.
+OPTION_NAMES = {
     "data.path": "data",
     "model.address": "model",
     "output.run": "out",
@@ -49,7 +49,7 @@ SPOKEN = {
 
 def option_name(dotted: str) -> str:
     """The option's name for a setting, as a Python identifier."""
-    return SPOKEN.get(dotted, dotted.rpartition(".")[2])
+    return OPTION_NAMES.get(dotted, dotted.rpartition(".")[2])
 
 
 def plain_type(field: FieldInfo) -> Any:
@@ -63,37 +63,37 @@ def plain_type(field: FieldInfo) -> Any:
 def compose(
     kind: type[AnySettings],
     file: Path | None,
-    given: Mapping[str, Any],
-    usual: Mapping[str, Any] = MappingProxyType({}),
+    overrides: Mapping[str, Any],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> AnySettings:
-    """Settings of a kind from a TOML or YAML file; `given` ({"section.key": value}) overrides it,
-    and it overrides the `usual` ones."""
+    """Settings of a kind: `overrides` ({"section.key": value}) come before a TOML or YAML file,
+    the file before `defaults`."""
     values: dict[str, Any] = {section: {} for section in kind.model_fields}
-    _fill(values, usual)
+    _fill(values, defaults)
     for section, inner in ({} if file is None else read_config(file)).items():
-        known = values.get(section)
-        is_section = isinstance(known, dict) and isinstance(inner, dict)
-        values[section] = {**known, **inner} if is_section else inner  # type: ignore[dict-item]
-    _fill(values, given)
+        outer = values.get(section)
+        is_section = isinstance(outer, dict) and isinstance(inner, dict)
+        values[section] = {**outer, **inner} if is_section else inner  # type: ignore[dict-item]
+    _fill(values, overrides)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         raise UserError(_describe_first_problem(error, kind)) from error
 
 
-def _fill(values: dict[str, Any], given: Mapping[str, Any]) -> None:
-    for dotted, value in given.items():
+def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    for dotted, value in settings.items():
         if value is not None:
             section, _, key = dotted.partition(".")
             inner = values.setdefault(section, {})
             if not isinstance(inner, dict):
-                found = remove_secrets(repr(inner))
-                raise UserError(f"setting {section} is {found}: a section with keys is needed")
+                text = remove_secrets(repr(inner))
+                raise UserError(f"setting {section} is {text}: a section with keys is needed")
             inner[key] = value
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """Its sections, as they stand there."""
+    """The sections of a configuration file."""
     if not file.is_file():
         raise UserError(f"configuration {file} not found")
     try:
@@ -103,23 +103,23 @@ def read_config(file: Path) -> dict[str, Any]:
         reason = remove_secrets(" ".join(str(error).split()))
         raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error
     if not isinstance(values, dict):
-        raise UserError(f"configuration {file} holds no sections (data, model, output, …)")
+        raise UserError(f"configuration {file} has no sections (data, model, output, …)")
     return values
 
 
 def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> str:
-    """The first problem in one line, with the option to give or the nearest known key."""
+    """The first problem in one line, with the option to give or the nearest valid key."""
     first = error.errors()[0]
     path = tuple(map(str, first["loc"]))
-    where = ".".join(path)
+    name = ".".join(path)
     if first["type"] == "missing":
-        return f"setting {where} is missing: give --{option_name(where)} (or {where} in --config)"
+        return f"setting {name} is missing: give --{option_name(name)} (or {name} in --config)"
     if first["type"] == "extra_forbidden":
-        known = _keys(kind, path[:-1])
-        return f"unknown setting {where}{suggest(path[-1], known)}; known are {', '.join(known)}"
+        keys = _keys(kind, path[:-1])
+        return f"unknown setting {name}{suggest(path[-1], keys)}; known are {', '.join(keys)}"
     message = first["msg"].removeprefix("Value error, ")
-    found = remove_secrets(repr(first["input"]))
-    return f"setting {where}: {message} (found {found})" if where else message
+    value = remove_secrets(repr(first["input"]))
+    return f"setting {name}: {message} (found {value})" if name else message
 
 
 def _keys(kind: type[BaseModel], path: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The environment: read here alone; everything below takes arguments."""
+"""The environment, which is read only here; everything below takes arguments."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tasks.tracking.settings import Tracking, TrackingSettings
 
 
 def home() -> Path:
-    """Where the embedded servers keep their databases."""
+    """The folder where the embedded servers keep their databases."""
     return Path(os.environ.get("SIGHTLINE_HOME", ".sightline")).absolute()
 
 
 def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
-    """MLflow's address and, for SQLite, where artifacts go: beside the database."""
-    own = f"sqlite:///{home() / 'mlflow.db'}"
-    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or own
+    """MLflow's address and, for SQLite, that of the artifacts: beside the database."""
+    embedded = f"sqlite:///{home() / 'mlflow.db'}"
+    uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or embedded
     if not uri.startswith("sqlite:///"):
         return uri, None
     folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
@@ -25,28 +25,28 @@ def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
 
 
 def tracking_of(settings: TrackingSettings) -> Tracking:
-    """The experiment that the settings, and for what they leave open the environment, name."""
+    """The experiment that the settings name, completed from the environment."""
     uri, artifacts = tracking_uri(settings)
     return Tracking(uri, settings.experiment, artifacts)
 
 
 def prepare_environment() -> None:
-    """Defaults for the embedded servers; must run before Prefect is imported. Set ones stay."""
+    """Set what is unset for the embedded servers; must run before Prefect is imported."""
     defaults = {
         "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk takes long
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk is slow
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        # The command says in one line what went wrong; the traceback goes to the flow run's log.
+        # The command reports an error in one line; the traceback goes to the flow run's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a page of text for each event not taken
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else a page per event refused
         "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",  # not a line for each migration of its database
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where our results go
+        "MLFLOW_LOGGING_LEVEL": "WARNING",  # no line per migration of its database
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for our results
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # A server that is away is given up after 20 seconds, not after 15 minutes.
+        # Give up on a server that does not answer after 20 seconds, not 15 minutes.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     }

@@ -1,4 +1,4 @@
-"""The settings of a release, which may be those of an audit that is finished already."""
+"""The settings of a release, by default those of the finished audit that it names."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from flows.settings.compose import compose, read_config
 from flows.settings.sections import AuditSettings, ReleaseSettings
 
 
-def compose_release(config: Path | None, given: Mapping[str, Any]) -> ReleaseSettings:
-    """Of a file and options; a finished audit's own settings are the defaults."""
-    run = _find("gate.run", config, given)
+def compose_release(config: Path | None, overrides: Mapping[str, Any]) -> ReleaseSettings:
+    """Compose the settings from a file and options, with those of a finished audit as defaults."""
+    run = _find("gate.run", config, overrides)
     if run is None:
-        return compose(ReleaseSettings, config, given)
+        return compose(ReleaseSettings, config, overrides)
     defaults = _audit_settings(run)
-    if not _find("output.series", config, given):
+    if not _find("output.series", config, overrides):
         defaults["output.run"] = run
-    return compose(ReleaseSettings, config, given, defaults)
+    return compose(ReleaseSettings, config, overrides, defaults)
 
 
-def _find(name: str, config: Path | None, given: Mapping[str, Any]) -> Any:
+def _find(name: str, config: Path | None, overrides: Mapping[str, Any]) -> Any:
     section, _, key = name.partition(".")
     values = None if config is None else read_config(config).get(section)
-    return given.get(name) or (values.get(key) if isinstance(values, dict) else None)
+    return overrides.get(name) or (values.get(key) if isinstance(values, dict) else None)
 
 
 def _audit_settings(run: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The settings of each occasion: sections that the packages define, checked together."""
+"""The settings of each flow: sections that the packages define, checked together."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tasks.flags.settings import FlagSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.settings import OutputSettings
-from tasks.tracking.settings import NAME, Alias, RegistrySettings, TrackingSettings
+from tasks.tracking.settings import NAME_PATTERN, Alias, RegistrySettings, TrackingSettings
 
-RIVALS = (
+COMPARED = (
     *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "integrated_gradients"),
     *("rise:masks=500", "iba", "ibisa"),
 )
 
 
 class RunSettings(BaseModel):
-    """The settings that fill a run folder, whatever the occasion."""
+    """The settings of every flow that writes a run folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -47,26 +47,26 @@ class RunSettings(BaseModel):
     _without_secrets = model_validator(mode="after")(refuse_secrets)
 
     @model_validator(mode="after")
-    def _interventions_are_of_predictions(self) -> Self:
+    def _check_target(self) -> Self:
         if self.attribution.target == "label" and self.interventions.choice != "none":
             raise ValueError(
                 "flags judge predictions, and --target label makes maps of labels: leave it out, "
-                "or ask for maps alone with --interventions none"
+                "or make maps alone with --interventions none"
             )
         return self
 
     @property
-    def asked(self) -> AuditRequest:
+    def audit_request(self) -> AuditRequest:
         return AuditRequest(self.data, self.attribution, self.interventions, self.foreground)
 
 
 class AuditSettings(RunSettings):
-    """The settings of an audit: the parameters of its flow, by the same names."""
+    """The settings of an audit, named as the parameters of its flow."""
 
     flags: FlagSettings = FlagSettings()
 
     @model_validator(mode="after")
-    def _flags_have_maps(self) -> Self:
+    def _check_flag_method(self) -> Self:
         names = method_names(self.attribution.methods)
         if self.flags.method not in names:
             raise ValueError(
@@ -76,8 +76,8 @@ class AuditSettings(RunSettings):
         return self
 
     def audit_of(self, model: ModelSettings, name: str, donors: str | None = None) -> AuditSettings:
-        """An audit of another model on the same images, in a folder inside this one's; with
-        `donors`, a run, objects are put on that one's backgrounds."""
+        """Settings to audit another model on the same images, in a folder inside this one; with
+        `donors`, a run, objects are put on the backgrounds of that run."""
         sections: dict[str, Any] = {key: getattr(self, key) for key in AuditSettings.model_fields}
         output = {"run": f"{self.output.folder.rstrip('/')}/{name}", "series": None}
         if donors is not None:
@@ -88,7 +88,7 @@ class AuditSettings(RunSettings):
 
 
 class RetrainedMethods(AttributionSettings):
-    """Maps of six kinds, since a training may move those alone that it looks at."""
+    """Maps of several kinds, since a training may improve only those in its objective."""
 
     methods: tuple[str, ...] = Field(
         (
@@ -102,28 +102,28 @@ class RetrainedMethods(AttributionSettings):
 
 
 class CandidateSettings(BaseModel):
-    """What the retrained model is called in MLflow's registry."""
+    """Name and alias of the retrained model in MLflow's registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None = Field(
         None,
-        pattern=NAME,
-        description="Registered model's name; by default its name in MLflow, else of its network.",
+        pattern=NAME_PATTERN,
+        description="Registered model's name; by default its name in MLflow, else that of its "
+        "network.",
     )
     alias: Alias = Field("candidate", description="Alias that the new version gets.")
 
     def of(self, model: ModelSettings, architecture: str) -> RegistrySettings:
-        """The name that was given, or the one that suggests itself."""
-        known = re.match(r"mlflow:models:/([^/@]+)", model.address)
-        plain = re.sub(r"\W+", "_", architecture.rpartition(":")[2]).strip("_")
-        return RegistrySettings(
-            name=self.name or (known.group(1) if known else plain), alias=self.alias
-        )
+        """The registry's settings, with a default for the name."""
+        registered = re.match(r"mlflow:models:/([^/@]+)", model.address)
+        network = re.sub(r"\W+", "_", architecture.rpartition(":")[2]).strip("_")
+        default = registered.group(1) if registered else network
+        return RegistrySettings(name=self.name or default, alias=self.alias)
 
 
 class RetrainSettings(AuditSettings):
-    """The settings of a retraining; the data are audited before and after it."""
+    """The settings of a retraining; `data` is audited before and after it."""
 
     learning: LearningSettings = LearningSettings()
     finetune: FinetuneSettings = FinetuneSettings()
@@ -131,16 +131,16 @@ class RetrainSettings(AuditSettings):
     registry: CandidateSettings = CandidateSettings()
 
     @model_validator(mode="after")
-    def _stays_on_this_machine(self) -> Self:
+    def _check_folder(self) -> Self:
         if self.output.run is not None and not is_local(self.output.run):
             raise ValueError(
                 f"--out {self.output.run}: a training keeps its checkpoints in a folder of this "
-                "machine: give one"
+                "machine: give a local one"
             )
         return self
 
     @property
-    def wanted(self) -> TrainingRequest:
+    def training_request(self) -> TrainingRequest:
         return TrainingRequest(self.data, self.learning, self.foreground, self.finetune)
 
     @property
@@ -149,7 +149,7 @@ class RetrainSettings(AuditSettings):
 
 
 class GateSettings(BaseModel):
-    """What a candidate is held against, and what it becomes."""
+    """Policy and champion that a candidate is checked against."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -172,16 +172,15 @@ class ReleaseSettings(AuditSettings):
     gate: GateSettings
 
     @model_validator(mode="after")
-    def _is_registered(self) -> Self:
+    def _check_address(self) -> Self:
         address = self.model.address.removeprefix(SCHEME)
-        named = BY_ALIAS.fullmatch(address) or BY_VERSION.fullmatch(address)
-        if self.gate.run is None and not named:
+        by_alias = BY_ALIAS.fullmatch(address)
+        if self.gate.run is None and not (by_alias or BY_VERSION.fullmatch(address)):
             raise ValueError(
-                f"a release is of a registered version, and {self.model.address} is none: give "
-                "--model mlflow:models:/NAME@candidate (sightline log registers one)"
+                f"only a registered version can be released, and {self.model.address} is none: "
+                "give --model mlflow:models:/NAME@candidate (sightline log registers one)"
             )
-        found = BY_ALIAS.fullmatch(address)
-        if found and found["alias"] == self.gate.alias:
+        if by_alias and by_alias["alias"] == self.gate.alias:
             raise ValueError(
                 f"{self.model.address} has the alias that a release gives: name the candidate by "
                 "another, or by its version (--model mlflow:models:/NAME/VERSION)"
@@ -190,21 +189,21 @@ class ReleaseSettings(AuditSettings):
 
 
 class SampledData(DataSettings):
-    """A part of the data is enough to compare methods."""
+    """A sample of the data, which is enough to compare methods."""
 
-    sample: int | None = Field(64, ge=1, description="So many images, stratified by label.")
+    sample: int | None = Field(64, ge=1, description="Number of images, stratified by label.")
 
 
 class ComparedMethods(AttributionSettings):
-    """Methods to compare, in small shards: some methods take a second an image."""
+    """Methods to compare, in small shards: some methods take a second per image."""
 
     methods: tuple[str, ...] = Field(
-        RIVALS,
+        COMPARED,
         min_length=1,
         description="Methods to compare, separated by commas; arguments as in rise:masks=500; "
         "your own as path/to/file.py:function.",
     )
-    shard_size: int = Field(8, ge=1, description="Images a shard, the unit of scheduling.")
+    shard_size: int = Field(8, ge=1, description="Images per shard, the unit of scheduling.")
 
 
 class CompareMethodsSettings(RunSettings):
@@ -215,12 +214,12 @@ class CompareMethodsSettings(RunSettings):
     comparison: ComparisonSettings = ComparisonSettings()
 
     @property
-    def asked(self) -> AuditRequest:
-        return replace(super().asked, comparison=self.comparison)
+    def audit_request(self) -> AuditRequest:
+        return replace(super().audit_request, comparison=self.comparison)
 
 
 class LogSettings(BaseModel):
-    """The settings of `sightline log`: which model, under which name."""
+    """The settings of `sightline log`: the model and its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -232,7 +231,7 @@ class LogSettings(BaseModel):
 
 
 class PublishSettings(BaseModel):
-    """The settings of `sightline publish`: where a finished run goes."""
+    """The settings of `sightline publish`: the MLflow that a finished run goes to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -1,1 +1,1 @@
-"""MLflow: runs, metrics, registered models and who is champion."""
+"""MLflow: runs, metrics, registered models and the champion."""

@@ -1,7 +1,7 @@
 """A finished run as an MLflow run: parameters, metrics, dataset, tables, report and tags.
 
-Exactly one for a run folder and its settings, however often a try died: the MLflow run is created
-with tags that identify it, and found again by them. What is written twice is the same twice.
+Each run folder and its settings have exactly one MLflow run, however often an attempt dies: the
+run is created with tags that identify it, and found again by them. A second write changes nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PUBLISHED = "sightline.published"  # digest of its summary
 
 @dataclass(frozen=True)
 class _Results:
-    """What MLflow gets of a run."""
+    """The part of a run that goes to MLflow."""
 
     created: str
     digest: str  # of all figures
@@ -56,7 +56,7 @@ class _Results:
 
 
 def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None = None) -> str:
-    """Log the run into the one MLflow run that it has there; returns the MLflow run's id."""
+    """Log the run to its one MLflow run; returns the id of that."""
     results = _results_of(run_folder)
     tags = _identifying_tags(run_folder)
     with mlflow_errors(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
@@ -73,27 +73,27 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
 
 
 def _results_of(run_folder: RunFolder) -> _Results:
-    """Of an audit, or of a comparison of methods; refuses a run that is not finished."""
+    """Results of an audit or a comparison of methods; refuses a run that is not finished."""
     run = open_run(run_folder.path)
     if run.compares_methods:
         rivals = run.methods_summary()
         files: tuple[UPath, ...] = (run_folder.methods, run_folder.methods_page)
         metrics, profile = metrics_of_methods(rivals), {"total": rivals.images}
-        created, done = rivals.created, digest(rivals.model_dump(mode="json"))
+        created, results_digest = rivals.created, digest(rivals.model_dump(mode="json"))
     else:
         summary = run.summary()
         files = (run_folder.flags, run_folder.summary, run_folder.report)
         metrics, profile = metrics_of(summary), summary.images.model_dump()
-        created, done = summary.created, digest(summary.model_dump(mode="json"))
+        created, results_digest = summary.created, digest(summary.model_dump(mode="json"))
     if not files[-1].is_file():
         raise RunFolderError(
             f"{run_folder.path} has no report yet: run the same command again, it continues"
         )
-    return _Results(created, done, metrics, profile, (run_folder.catalog, *files))
+    return _Results(created, results_digest, metrics, profile, (run_folder.catalog, *files))
 
 
 def _identifying_tags(run_folder: RunFolder) -> dict[str, str]:
-    """They stay the same with other workers or another server: the result is the same."""
+    """Tags of the run's result, the same whichever workers and servers it is computed with."""
     state = run_folder.read_state()
     if state.id is None:
         state = state.change(id=uuid4().hex)
@@ -113,7 +113,7 @@ def _log(
     from mlflow.entities import RunTag
 
     state, run_id = run_folder.read_state(), run.info.run_id
-    # The summary's own time: the same point twice is one, and a newer summary's is the latest.
+    # At the summary's own time: logged twice, a point stays one; a newer summary's is the latest.
     seconds = datetime.fromisoformat(results.created).timestamp()
     tags = {
         "sightline.identity": digest(state.identity.as_json()),
@@ -127,7 +127,7 @@ def _log(
         tags=[RunTag(key, value) for key, value in tags.items()],
         params=new_parameters(run, state.settings),
     )
-    client.log_inputs(run_id, [dataset_input(_data_of(state, results.profile))])
+    client.log_inputs(run_id, [dataset_input(_input_data(state, results.profile))])
     for path in results.files:
         with _local_file(path) as file:
             client.log_artifact(run_id, str(file))
@@ -135,7 +135,7 @@ def _log(
 
 @contextmanager
 def _local_file(path: UPath) -> Iterator[Path]:
-    """The file, or a local copy of it: MLflow only takes local files."""
+    """The file itself or a local copy: MLflow only takes local files."""
     if is_local(path):
         yield Path(path)
         return
@@ -145,6 +145,6 @@ def _local_file(path: UPath) -> Iterator[Path]:
         yield copy
 
 
-def _data_of(state: RunState, profile: dict[str, Any]) -> InputData:
+def _input_data(state: RunState, profile: dict[str, Any]) -> InputData:
     address = state.data_address
     return InputData("audit", address, state.identity.catalog, address, profile)

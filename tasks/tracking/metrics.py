@@ -6,14 +6,14 @@ from tasks import schema
 
 
 def metrics_of(summary: schema.Summary) -> dict[str, float]:
-    """The figures of a summary as MLflow metrics; absent where there is no value."""
+    """Figures of an audit and of its methods; those without a value are left out."""
     figures: dict[str, float | None] = {
         "images": summary.images.total,
         "images_failed": summary.images.failed,
         "images_per_second": summary.cost.images_per_second,
     }
     for name, figure in summary.by_name().items():
-        figures |= _with_ends(name, figure)
+        figures |= _with_interval(name, figure)
     for method in summary.methods:
         figures[f"{method.method}.mean_centred_lift"] = method.mean_centred_lift
         figures[f"{method.method}.mean_lift"] = method.mean_lift
@@ -27,20 +27,20 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
-def _with_ends(
+def _with_interval(
     name: str, figure: schema.Rate | schema.Interval | schema.Excess
 ) -> dict[str, float | None]:
     return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
 
 
 def metrics_of_methods(summary: schema.MethodsSummary) -> dict[str, float]:
-    """Every figure of every method, and what it costs; absent where there is no value."""
+    """Figures and costs of every method; those without a value are left out."""
     figures: dict[str, float | None] = {"images": summary.images, "seconds": summary.seconds}
     for row in summary.methods:
-        name = row.method.replace("=", "-")  # MLflow takes no equals signs
+        name = row.method.replace("=", "-")  # MLflow refuses equals signs
         costs = row.cost.model_dump() | {"missing": row.missing, "flat": row.flat}
         figures |= {f"{name}.{key}": value for key, value in costs.items()}
         for key, figure in row.figures.items():
             if figure is not None:
-                figures |= _with_ends(f"{name}.{key}", figure)
+                figures |= _with_interval(f"{name}.{key}", figure)
     return {name: float(value) for name, value in figures.items() if value is not None}

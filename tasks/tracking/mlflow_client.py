@@ -1,4 +1,4 @@
-"""Talking to MLflow: one client, one line for its failures, and creating things exactly once."""
+"""Access to MLflow: its client, one-line errors, and entities that are created exactly once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Entity = TypeVar("Entity")
 
 @dataclass(frozen=True)
 class InputData:
-    """Data that a run reads. MLflow keeps one of those that share name and digest."""
+    """Data that a run reads. MLflow keeps one entry per name and digest."""
 
     context: Context
     name: str
     digest: str
     source: str  # its address
-    profile: Mapping[str, Any]  # number of rows, in all and of each kind
+    profile: Mapping[str, Any]  # numbers of rows
 
 
 def connect(tracking: Tracking) -> MlflowClient:
@@ -45,22 +45,22 @@ def mlflow_errors(uri: str, remedy: str) -> Iterator[None]:
     """Report any failure of MLflow in one line; a user's error stays what it is."""
     try:
         yield
-    except (UserError, MlflowUnavailable):  # MLflow answered
+    except (UserError, MlflowUnavailable):  # already one line
         raise
-    except Exception as error:  # MLflow's own, and those of every store that it keeps files in
+    except Exception as error:  # MLflow's own, and those of its file stores
         message, cause = describe_failure(uri, error)
         raise MlflowUnavailable(f"{message}; {remedy}") from cause
 
 
 def describe_failure(uri: str, error: Exception) -> tuple[str, BaseException | None]:
-    """One line without secrets, and a cause that may be shown."""
+    """One line without secrets, and a cause that is safe to show."""
     words, cause = describe_safely(error)
     return f"MLflow at {remove_secrets(uri)} failed ({words[:300]})", cause
 
 
 @contextmanager
-def ignore_answer(code: str) -> Iterator[None]:
-    """Let MLflow answer that somebody else has done it already."""
+def ignore_error(code: str) -> Iterator[None]:
+    """Ignore the MLflow error that says another process has done it already."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -75,10 +75,10 @@ def find_or_create(
     create: Callable[[], object],
     delete: Callable[[Entity], object],
 ) -> Entity:
-    """The first that `find` lists, in the end the only one.
+    """The first entity that `find` lists; further ones are deleted.
 
-    The client repeats a request whose answer was lost, and two processes may create at the same
-    moment: the first stays.
+    There may be more than one, since the client repeats a request whose answer was lost, and two
+    processes may create at the same moment.
     """
     if not find():
         create()
@@ -89,13 +89,13 @@ def find_or_create(
 
 
 def find_experiment(client: MlflowClient, tracking: Tracking) -> str:
-    """The experiment's id; it is created if there is none."""
-    found = client.get_experiment_by_name(tracking.experiment)
-    if found is None:
-        with ignore_answer("RESOURCE_ALREADY_EXISTS"):
+    """The experiment's id; creates it if needed."""
+    experiment = client.get_experiment_by_name(tracking.experiment)
+    if experiment is None:
+        with ignore_error("RESOURCE_ALREADY_EXISTS"):
             client.create_experiment(tracking.experiment, artifact_location=tracking.artifacts)
-        found = client.get_experiment_by_name(tracking.experiment)
-    experiment_id: str = found.experiment_id
+        experiment = client.get_experiment_by_name(tracking.experiment)
+    experiment_id: str = experiment.experiment_id
     return experiment_id
 
 
@@ -112,20 +112,20 @@ def find_or_create_run(
 
 
 def _find_runs(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> list[Run]:
-    """In the same order for whoever asks."""
+    """In an order that every process agrees on."""
     query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-    found = client.search_runs([experiment_id], query)
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    runs = client.search_runs([experiment_id], query)
+    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def find_aliases(client: MlflowClient, name: str) -> dict[str, str]:
-    """The version of a registered model that has each alias."""
-    found = client.get_registered_model(name).aliases
-    return {alias: str(version) for alias, version in found.items()}
+    """Aliases of a registered model, each with its version."""
+    aliases = client.get_registered_model(name).aliases
+    return {alias: str(version) for alias, version in aliases.items()}
 
 
 def new_parameters(run: Run, settings: dict[str, Any]) -> list[Param]:
-    """Settings that the run does not have yet: MLflow takes each parameter once."""
+    """Parameters that the run lacks: MLflow takes each only once."""
     from mlflow.entities import Param
 
     return [
@@ -136,7 +136,7 @@ def new_parameters(run: Run, settings: dict[str, Any]) -> list[Param]:
 
 
 def metrics_at(values: Mapping[str, float], seconds: float, step: int = 0) -> list[Metric]:
-    """Points of one moment (since 1970). A point that is logged twice is one in MLflow."""
+    """Points at one time (in seconds since 1970). Logged twice, a point stays one in MLflow."""
     from mlflow.entities import Metric
 
     return [Metric(name, value, int(seconds * 1000), step) for name, value in values.items()]

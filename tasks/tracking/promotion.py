@@ -1,12 +1,12 @@
 """The registry's part of a release: exactly the version that was audited becomes the champion.
 
-MLflow cannot set an alias on the condition that nobody else has set it meanwhile. So every release
-writes a claim of its own, a tag of the registered model, and then reads the claims: a release that
-sees another living claim withdraws its own (as tasks/storage/lock.py does with files). Both of two
-releases may withdraw; never do both go on.
+MLflow cannot set an alias on the condition that it has not changed meanwhile. So every release
+writes a claim, a tag of the registered model, and then reads all claims: a release that sees
+another live claim withdraws its own (as tasks/storage/lock.py does with files). Two releases may
+both withdraw; they never both go on.
 The release that holds the claim checks once more everything that the gate assumed, then sets the
-alias in one request: nothing is half promoted wherever MLflow goes away. An alias that is set
-without a claim, by hand or with other tools, is noticed only up to that check.
+alias in one request, so that nothing is half promoted wherever MLflow fails. An alias that is set
+without a claim, by hand or by other tools, is noticed only up to that check.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from models.errors import UserError
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
 from tasks.tracking.mlflow_client import connect, find_aliases, mlflow_errors
-from tasks.tracking.registry import MODEL
+from tasks.tracking.registry import DIGEST
 from tasks.tracking.settings import Tracking
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-CLAIM = "sightline.release.claim."  # and the release's token: tags of the registered model
+CLAIM = "sightline.release.claim."  # prefix of a release's token: tags of the registered model
 VERDICT, REASONS = "sightline.release", "sightline.release.reasons"  # tags of the version
 LONGEST_TAG = 4000  # characters that every MLflow store takes
-STALE = 300.0  # seconds after which a claim's release counts as dead
-CLAIM_HOLDS = 60.0  # seconds within which a claim's owner must be done
-TRIES = 20  # of releases that claim at the same moment
+STALE = 300.0  # seconds after which the release behind a claim counts as dead
+CLAIM_HOLDS = 60.0  # seconds that a release may take once it holds the claim
+TRIES = 20  # where several releases claim at the same moment
 REMEDY = "every alias is as it was, or this version's already: run the same command again"
 
 
 @dataclass(frozen=True)
 class Candidacy:
-    """A version that may become the champion, and what the registry said before the gate."""
+    """A version that may become the champion, and the champion before the gate."""
 
     name: str
     version: str
     digest: str  # of the model that was audited
-    token: str  # the same for each try of one release
-    champion: str | None  # version with the alias; None: there was none
+    token: str  # the same for every attempt of one release
+    champion: str | None  # version that had the alias, if any
 
     @property
     def is_champion(self) -> bool:
@@ -56,17 +56,17 @@ class Candidacy:
 
 
 def check_versions(address: str, alias: str, tracking: Tracking) -> None:
-    """Refuse, before the audits, versions without a tag that identifies their weights."""
+    """Before the audits, refuse versions without a tag that identifies their weights."""
     with mlflow_errors(tracking.uri, "nothing was changed"):
         client = connect(tracking)
         version = find_version(client, address.removeprefix(SCHEME)).address
         match = BY_VERSION.fullmatch(version)
-        assert match is not None  # the settings check this much
+        assert match is not None  # the settings have checked this
         name, champion = match["name"], find_aliases(client, match["name"]).get(alias)
         for number in filter(None, (match["version"], champion)):
-            if MODEL not in client.get_model_version(name, number).tags:
+            if DIGEST not in client.get_model_version(name, number).tags:
                 raise UserError(
-                    f"models:/{name}/{number} has no tag {MODEL}, so nobody can tell whether it is "
+                    f"models:/{name}/{number} has no tag {DIGEST}, so nothing shows whether it is "
                     "what will be audited: register the model with sightline log"
                 )
 
@@ -74,8 +74,8 @@ def check_versions(address: str, alias: str, tracking: Tracking) -> None:
 def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder: str) -> Candidacy:
     """The version that a run audited, or that `address` names for it, and the version that has the
     alias now; `folder` is the release's own."""
-    own = run.state.model_address == address
-    version = run.state.model_origin.get("address", "") if own else ""
+    same_address = run.state.model_address == address
+    version = run.state.model_origin.get("address", "") if same_address else ""
     with mlflow_errors(tracking.uri, "nothing was changed"):
         client = connect(tracking)
         if address.startswith(SCHEME):
@@ -89,33 +89,33 @@ def candidacy_of(run: Run, address: str, alias: str, tracking: Tracking, folder:
     audited = run.state.identity.model
     with mlflow_errors(tracking.uri, "nothing was changed"):
         champion = find_aliases(client, match["name"]).get(alias)
-        found = client.get_model_version(match["name"], match["version"]).tags.get(MODEL)
+        tag = client.get_model_version(match["name"], match["version"]).tags.get(DIGEST)
     token = digest(run.state.id, folder)
     candidacy = Candidacy(match["name"], match["version"], audited, token, champion)
-    if found != audited:
-        raise UserError(f"{run.folder.path}: {_describe_mismatch(candidacy, found)}")
+    if tag != audited:
+        raise UserError(f"{run.folder.path}: {_describe_mismatch(candidacy, tag)}")
     return candidacy
 
 
 def digest_of_champion(candidacy: Candidacy, tracking: Tracking) -> str | None:
-    """The digest of the champion's weights, as its version says."""
+    """The digest of the champion's weights, from the tag of its version."""
     if candidacy.champion is None:
         return None
     with mlflow_errors(tracking.uri, "nothing was changed"):
         version = connect(tracking).get_model_version(candidacy.name, candidacy.champion)
-    found: str | None = version.tags.get(MODEL)
-    return found
+    tag: str | None = version.tags.get(DIGEST)
+    return tag
 
 
 def promote(
     candidacy: Candidacy, alias: str, tracking: Tracking, evidence: Mapping[str, str]
 ) -> str | None:
-    """Give the alias to the version; None, or why it was not given and nothing was changed."""
+    """Give the alias to the version; returns None, or why nothing was changed."""
     with mlflow_errors(tracking.uri, REMEDY):
         client = connect(tracking)
         since = time.monotonic()
         if not _claim(client, candidacy):
-            return f"another release of {candidacy.name!r} is promoting: try again in some minutes"
+            return f"another release of {candidacy.name!r} is promoting: try again in a few minutes"
         try:
             reason = _find_change(client, candidacy, alias)
             if reason is None:
@@ -127,7 +127,7 @@ def promote(
 
 
 def refuse(candidacy: Candidacy, tracking: Tracking, evidence: Mapping[str, str]) -> None:
-    """Write the reasons on the version; no alias is touched."""
+    """Tag the version with the reasons; no alias is touched."""
     with mlflow_errors(tracking.uri, "the candidate is not tagged with its reasons"):
         _tag(connect(tracking), candidacy, evidence)
 
@@ -140,37 +140,36 @@ def _find_change(client: MlflowClient, candidacy: Candidacy, alias: str) -> str 
             f"{alias} was {describe_version(candidacy.champion)} when the candidate was judged "
             f"and is {describe_version(now)} now: release again, against the new one"
         )
-    found = client.get_model_version(candidacy.name, candidacy.version).tags.get(MODEL)
-    if found != candidacy.digest:
-        return _describe_mismatch(candidacy, found)
+    tag = client.get_model_version(candidacy.name, candidacy.version).tags.get(DIGEST)
+    if tag != candidacy.digest:
+        return _describe_mismatch(candidacy, tag)
     return None
 
 
-def _describe_mismatch(candidacy: Candidacy, found: str | None) -> str:
+def _describe_mismatch(candidacy: Candidacy, tag: str | None) -> str:
     return (
-        f"version {candidacy.version} says its model is {found or 'unknown'} (tag {MODEL}), "
-        f"audited was {candidacy.digest}: register the audited model with sightline log"
+        f"version {candidacy.version} has the model {tag or 'unknown'} (tag {DIGEST}), the "
+        f"audited one is {candidacy.digest}: register the audited model with sightline log"
     )
 
 
 def _set_alias(client: MlflowClient, candidacy: Candidacy, alias: str, since: float) -> str | None:
     if time.monotonic() - since > CLAIM_HOLDS:  # others may soon count this release as dead
-        return "MLflow answers too slowly to be sure that no other release promotes: try again"
+        return "MLflow answers too slowly to rule out that another release is promoting: try again"
     client.set_registered_model_alias(candidacy.name, alias, candidacy.version)
     now = find_aliases(client, candidacy.name).get(alias)
     if now != candidacy.version:
-        found = describe_version(now)
-        return f"{alias} was set to {found} by others at the same moment: release again"
+        return f"{alias} became {describe_version(now)} at the same moment: release again"
     return None
 
 
 def _claim(client: MlflowClient, candidacy: Candidacy) -> bool:
-    """Write the release's claim; whether it is the only living one."""
+    """Write the release's claim; returns whether it is the only live one."""
     for _ in range(TRIES):
-        own = CLAIM + candidacy.token
-        client.set_registered_model_tag(candidacy.name, own, json.dumps(time.time()))
+        claim = CLAIM + candidacy.token
+        client.set_registered_model_tag(candidacy.name, claim, json.dumps(time.time()))
         tags = client.get_registered_model(candidacy.name).tags
-        others = {key: when for key, when in tags.items() if key.startswith(CLAIM) and key != own}
+        others = {key: when for key, when in tags.items() if key.startswith(CLAIM) and key != claim}
         if all(time.time() - float(when) >= STALE for when in others.values()):
             for key in others:
                 _delete_claim(client, candidacy.name, key)
@@ -187,7 +186,7 @@ def _withdraw(client: MlflowClient, candidacy: Candidacy) -> None:
 def _delete_claim(client: MlflowClient, name: str, key: str) -> None:
     from mlflow.exceptions import MlflowException
 
-    with suppress(MlflowException):  # away: the claim goes stale
+    with suppress(MlflowException):  # MLflow is away: the claim goes stale
         client.delete_registered_model_tag(name, key)
 
 
@@ -199,4 +198,4 @@ def _tag(client: MlflowClient, candidacy: Candidacy, evidence: Mapping[str, str]
 
 
 def describe_version(version: str | None) -> str:
-    return "nobody's" if version is None else f"version {version}"
+    return "unassigned" if version is None else f"version {version}"

@@ -1,7 +1,7 @@
 """A classifier as a model that MLflow loads and serves: an exported program, no code, no pickle.
 
-B: pictures at once, K: classes. It answers normalised pictures with logits, and has no layers that
-maps could be made of: that is what our bundle, which lies beside it, is for.
+B: batch, K: classes. It maps normalised pictures to logits, and has no layers to make maps from:
+our bundle beside it has.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:  # importing MLflow takes seconds
     from mlflow.models import ModelSignature
 
 
-def save_serving(folder: Path, classifier: Classifier) -> None:
-    """Write MLflow's own files for the classifier; raises whatever refuses to export it.
+def save_servable_model(folder: Path, classifier: Classifier) -> None:
+    """Write MLflow's own files for the classifier; raises whatever the exporter raises.
 
-    It takes any number of pictures at once, or one where the network has its number built in.
+    The model takes batches of any size, or of one picture where the network cannot be exported so.
     """
-    # A copy on the CPU, where it is served; the exporter stores other memory formats wrongly.
+    # A copy on the CPU, where it is served; the exporter corrupts other memory formats.
     network = copy.deepcopy(classifier.network).cpu().to(memory_format=torch.contiguous_format)
     random = torch.Generator().manual_seed(0)
     image_BCHW = torch.rand(3, 3, *classifier.preprocessing.size, generator=random)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter and of MLflow's imports
+        warnings.simplefilter("ignore")  # from the exporter and MLflow's imports
         try:
             _save(folder, network, torch.zeros_like(image_BCHW[:2]), fixed=False)
             _check(folder, network, image_BCHW)
-        except Exception:  # of all kinds, from inside the exporter
+        except Exception:  # the exporter raises all kinds
             shutil.rmtree(folder, ignore_errors=True)
             _save(folder, network, torch.zeros_like(image_BCHW[:1]), fixed=True)
         _check(folder, network, image_BCHW[:1])
 
 
 def _save(folder: Path, network: nn.Module, example_BCHW: Tensor, *, fixed: bool) -> None:
-    """Of an example of one picture MLflow makes a program for one; of two it leaves it open."""
+    """From an example of one picture MLflow exports a program for one, from two for any number."""
     import mlflow.pytorch
 
     count = network(example_BCHW).shape[1]
@@ -54,7 +54,7 @@ def _save(folder: Path, network: nn.Module, example_BCHW: Tensor, *, fixed: bool
         signature=_signature((pictures, *example_BCHW.shape[1:]), (pictures, count)),
         input_example=example_BCHW.numpy(),
         serialization_format="pt2",
-        # Else MLflow loads the model in another process to see what it imports.
+        # Otherwise MLflow loads the model in another process to see what it imports.
         pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
     )
 
@@ -70,7 +70,7 @@ def _signature(image: tuple[int, ...], logits: tuple[int, ...]) -> ModelSignatur
 
 
 def _check(folder: Path, network: nn.Module, image_BCHW: Tensor) -> None:
-    """What was saved answers as the network does."""
+    """Raise if the saved model answers differently from the network."""
     import mlflow.pytorch
 
     served_BK = mlflow.pytorch.load_model(str(folder))(image_BCHW)

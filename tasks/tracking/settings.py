@@ -1,4 +1,4 @@
-"""Which MLflow is meant, and what a model is called there."""
+"""Settings of MLflow: its address, and the name of a registered model."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-NAME = r"^[^/:@\s]+$"
+NAME_PATTERN = r"^[^/:@\s]+$"
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow refuses
 
 
-def _is_free(alias: str) -> str:
+def _refuse_reserved(alias: str) -> str:
     if RESERVED.fullmatch(alias):
         raise ValueError("MLflow keeps latest and v1, v2, … for itself: give another alias")
     return alias
 
 
-Alias = Annotated[str, Field(pattern=r"^[\w-]+$"), AfterValidator(_is_free)]
+Alias = Annotated[str, Field(pattern=r"^[\w-]+$"), AfterValidator(_refuse_reserved)]
 
 
 class TrackingSettings(BaseModel):
-    """Where MLflow is; by default what the environment names, else SQLite of our own."""
+    """Address of MLflow; by default from the environment, else a SQLite database of our own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,20 +37,20 @@ class Tracking:
 
     uri: str
     experiment: str
-    artifacts: str | None = None  # where a new experiment's files go; None: as the server says
+    artifacts: str | None = None  # location of a new experiment's files; None: the server decides
 
 
 class RegistrySettings(BaseModel):
-    """What a model is called in MLflow's registry."""
+    """A model's name and alias in MLflow's registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=NAME, description="Registered model's name.")
+    name: str = Field(pattern=NAME_PATTERN, description="Registered model's name.")
     alias: Alias | None = Field(None, description="Alias that the new version gets, as champion.")
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as `data.path = …`; what is not set is left out."""
+    """Nested settings as pairs of a dotted key (`data.path`) and text; unset ones are left out."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")

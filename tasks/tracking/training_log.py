@@ -1,8 +1,8 @@
 """A training as an MLflow run: parameters, data, and the figures and the picture of each epoch.
 
-Exactly one for a training, however often it was killed: it is found again by its tag. A thread of
-its own talks to MLflow, so that a slow or absent one delays no step and stops nothing: its first
-failure is reported in one line, and it gets what it missed once it answers, or when the training
+A training has exactly one, however often it was killed: it is found again by its tag. A separate
+thread talks to MLflow, so that a slow or absent server delays no step and stops nothing: its first
+failure is reported in one line, and what it missed is sent once it answers, or when the training
 continues.
 """
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:  # importing MLflow takes seconds
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 TRAINING_ID = "sightline.training_id"  # tag
-EPOCH = "epoch"  # metric, in the same request as an epoch's others: MLflow has all or none of them
-PICTURES = "maps"  # among the run's artifacts
+EPOCH = "epoch"  # metric, sent with the others of an epoch: MLflow has all of them or none
+PICTURES = "maps"  # in the run's artifacts
 MONITOR = "mlflow.system_metrics.system_metrics_monitor"
 
 log = logging.getLogger("sightline")
@@ -47,7 +47,7 @@ log = logging.getLogger("sightline")
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """What is known of a training when it begins."""
+    """Name, parameters and data of a training."""
 
     name: str
     training_id: str
@@ -57,7 +57,7 @@ class TrainingStart:
 
 @dataclass(frozen=True)
 class EpochFigures:
-    """The results of an epoch; sent twice with one time, they are the same points in MLflow."""
+    """Results of an epoch; sent twice with the same time, they stay the same points in MLflow."""
 
     epoch: int
     metrics: Mapping[str, float]  # losses by part, validation figures, learning rate, seconds
@@ -67,7 +67,7 @@ class EpochFigures:
 
 @contextmanager
 def log_training(tracking: Tracking, start: TrainingStart) -> Iterator[TrainingLog]:
-    """The training's MLflow run, which ends as the block does; with the machine's metrics."""
+    """The training's MLflow run, with system metrics; it ends with the status of the block."""
     training_log = TrainingLog(tracking, start)
     status: Status = "FAILED"
     try:
@@ -81,12 +81,12 @@ def log_training(tracking: Tracking, start: TrainingStart) -> Iterator[TrainingL
 class TrainingLog:
     """The one MLflow run of a training, if MLflow answers now or later.
 
-    No failure of MLflow is raised here; only `finish` waits for it, and must be called at the end,
-    also of a training that failed.
+    It raises no failure of MLflow. Only `finish` waits for MLflow; call it at the end, also of a
+    training that failed.
     """
 
     def __init__(self, tracking: Tracking, start: TrainingStart) -> None:
-        self.run_id: str | None = None  # None as long as MLflow has not answered
+        self.run_id: str | None = None  # None until MLflow answers
         self._tracking, self._start = tracking, start
         self._unsent: deque[EpochFigures] = deque()
         self._logged: set[int] = set()  # epochs that MLflow has
@@ -102,15 +102,15 @@ class TrainingLog:
             self._sending = self._thread.submit(self._send)
 
     def finish(self, status: Status = "FINISHED") -> None:
-        """Send what is left and end the MLflow run; waits for it."""
+        """Send the rest, end the MLflow run, and wait for it."""
         self._thread.shutdown(cancel_futures=True)
         self._send(status)
 
     @contextmanager
     def system_metrics(self, seconds: float = 10) -> Iterator[None]:
-        """Meanwhile send CPU, memory and GPU this often, until MLflow does not answer."""
+        """Send CPU, memory and GPU use at this interval, until MLflow stops answering."""
         logger = logging.getLogger(MONITOR)
-        logger.disabled = True  # what MLflow's own thread warns of is reported here already
+        logger.disabled = True  # its failures are reported here already
         monitor = self._start_monitor(seconds)
         try:
             yield
@@ -147,7 +147,7 @@ class TrainingLog:
         _log_start(client, run, self._start)
         run_id: str = run.info.run_id
         self._logged = {point.step for point in client.get_metric_history(run_id, EPOCH)}
-        self.run_id = run_id  # last: what failed on the way is done again
+        self.run_id = run_id  # last, so that a failure above is tried again
         return run_id
 
     def _log_epoch(self, client: MlflowClient, run_id: str, figures: EpochFigures) -> None:
@@ -161,19 +161,19 @@ class TrainingLog:
 
     @contextmanager
     def _tolerate_failures(self) -> Iterator[None]:
-        """The first failure is one line, the others are silent."""
+        """Log the first failure in one line and ignore the others."""
         try:
             yield
-        except Exception as error:  # MLflow's own, and those of every store that it keeps files in
+        except Exception as error:  # MLflow's own, and those of its file stores
             if not self._warned:
                 self._warned = True
                 message, _ = describe_failure(self._tracking.uri, error)
-                log.warning("%s; the training goes on and sends it later", message)
+                log.warning("%s; the training continues and sends it later", message)
 
 
 def _log_start(client: MlflowClient, run: Run, start: TrainingStart) -> None:
     run_id = run.info.run_id
-    if run.info.status != "RUNNING":  # it ended, and continues
+    if run.info.status != "RUNNING":  # a training that continues
         client.update_run(run_id, "RUNNING")
     client.log_batch(run_id, params=new_parameters(run, start.parameters))
     client.log_inputs(run_id, [dataset_input(data) for data in start.datasets])

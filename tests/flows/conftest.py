@@ -1,4 +1,4 @@
-"""An MLflow server on loopback for the tests of a module, and no patience with it."""
+"""An MLflow server on loopback for the tests of a module, without waiting between retries."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     assert "rests" in page
     assert "data:image/png;base64," in page
     before = stamps(run.folder.path)
-    assert len(before) == 4 * (3 + 2 * 4) + 1  # what the donors say stands once
+    assert len(before) == 4 * (3 + 2 * 4) + 1  # donors' predictions are written once
 
     second = invoke(*options)
     assert second.exit_code == 0, second.stderr
@@ -81,7 +81,7 @@ def test_prefect_has_a_progress_artifact_that_reached_the_end(options: list[str]
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts()
     own = [artifact for artifact in artifacts if artifact.description == "maps of run: images done"]
-    newest = max(own, key=lambda artifact: str(artifact.created))  # others' were killed on the way
+    newest = max(own, key=lambda artifact: str(artifact.created))  # others were cut off
     assert (newest.type, newest.data) == ("progress", 100.0)
 
 
@@ -234,7 +234,7 @@ def test_stopping_leaves_finished_parts_and_nothing_else(
     assert cost["reused"] >= 25 * (kept - 2)
 
 
-OCCASIONS: dict[str, type[RunSettings]] = {
+SETTINGS: dict[str, type[RunSettings]] = {
     "audit": AuditSettings,
     "retrain": RetrainSettings,
     "release": ReleaseSettings,
@@ -247,7 +247,7 @@ def test_the_deployment_names_a_flow_and_settings_that_exist() -> None:
         module, _, name = deployment["entrypoint"].partition(":")
         flow = getattr(__import__(module, fromlist=[name]), name)
         assert flow.name == module.rpartition(".")[2]
-        OCCASIONS[flow.name].model_validate(deployment["parameters"])
+        SETTINGS[flow.name].model_validate(deployment["parameters"])
         environment = deployment["work_pool"]["job_variables"]["env"]
         assert {name: os.environ[name] for name in environment} == environment  # as the command
         flow.validate_parameters(deployment["parameters"])

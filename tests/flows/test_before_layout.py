@@ -1,4 +1,4 @@
-"""What the commit before the new layout left is read, continued, reused and compared.
+"""Files that the commit before the new layout wrote are read, continued, reused and compared.
 
 tests/golden/before_layout/make.py says which commit that was and how its code made the files.
 """
@@ -24,7 +24,7 @@ from flows.cli import main
 GOLDEN = Path(__file__).parents[1] / "golden/before_layout"
 MADE = json.loads((GOLDEN / "made.json").read_text())
 HERE = Path("/proc/self/cwd")  # with which the kept addresses begin
-WORDS = {"message", "reason"}  # with numbers in them, or other people's words
+WORDS = {"message", "reason"}  # with numbers in them, or other libraries' words
 PREDICTED = 30  # of 32 pictures, two of which are broken
 
 pytestmark = pytest.mark.skipif(not HERE.exists(), reason="only Linux has /proc/self/cwd")
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not HERE.exists(), reason="only Linux has /proc/
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of what is kept, as it lay when it was made; the process stands in it."""
+    """A copy of the kept files, as they were when written, as the working folder."""
     folder = tmp_path / "kept"
     shutil.copytree(GOLDEN, folder, ignore=shutil.ignore_patterns("make.py", ".*", "__pycache__"))
     for packed in folder.rglob("*.gz"):
@@ -109,7 +109,7 @@ def is_same_run(found: Path, expected: Path) -> None:
     assert set(names(found, "*.parquet")) - {"reuse.parquet"} == set(files)
     tables = ((pq.read_table(found / name), pq.read_table(expected / name)) for name in files)
     different = (differing_rows(*pair, name) for name, pair in zip(files, tables, strict=True))
-    assert [told for each in different for told in each] == []
+    assert [line for lines in different for line in lines] == []
 
 
 def test_what_is_kept_says_nothing_of_the_machine_that_made_it(kept: Path) -> None:
@@ -134,7 +134,7 @@ def test_runs_are_listed_with_their_state(kept: Path) -> None:
     assert states == {
         "run": ("finished", PREDICTED),
         "after": ("finished", PREDICTED),
-        "unfinished": ("stopped", 19),  # nobody writes it
+        "unfinished": ("stopped", 19),  # and no process is writing it
     }
 
 
@@ -193,11 +193,11 @@ def test_every_row_of_a_run_is_reused(kept: Path, shard_size: str) -> None:
     assert summary["images"] == content(kept / "run/summary.json")["images"]
     assert (kept / "new/donors.parquet").read_bytes() == (kept / "run/donors.parquet").read_bytes()
     for stage in {str(Path(name).parent) for name in names(kept / "run")}:
-        taken, there = (pq.read_table(kept / run / stage) for run in ("new", "run"))
-        if stage == "votes":  # what the donors say is asked again
-            assert list(differing_rows(taken, there, stage)) == []
+        new, old = (pq.read_table(kept / run / stage) for run in ("new", "run"))
+        if stage == "votes":  # donors are predicted again
+            assert list(differing_rows(new, old, stage)) == []
         else:
-            assert taken.to_pylist() == there.to_pylist(), stage  # copied to the last bit
+            assert new.to_pylist() == old.to_pylist(), stage  # copied to the last bit
 
 
 @pytest.mark.full  # the next one checks the same of a model that comes from MLflow

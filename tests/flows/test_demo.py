@@ -1,4 +1,4 @@
-"""`make demo` as a person starts it; it trains for real, so it belongs to make test-full."""
+"""`make demo` as a user runs it; it trains for real, so it belongs to make test-full."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 @dataclass
 class Site:
-    """A folder that was deployed from, and the server that knows of it."""
+    """A folder that was deployed from, and its server."""
 
     folder: Path
     environment: dict[str, str]
@@ -101,7 +101,7 @@ class Site:
         return self.waiting("nightly", scheduled=scheduled)
 
     def waiting(self, deployment: str, *, scheduled: bool = True) -> list[dict[str, Any]]:
-        """Flow runs that the schedule made, or a hand, and nothing has started; soonest first."""
+        """Flow runs that wait for a worker, made by the schedule or by hand; soonest first."""
         found = self.ask(
             "/flow_runs/filter",
             deployments={"name": {"any_": [deployment]}},
@@ -115,7 +115,7 @@ class Site:
         return str(answer.json()["state_name"])
 
     def make_due(self, run: dict[str, Any]) -> Path:
-        """Night falls: the run waits for a worker. Its folder is that of its own time."""
+        """Let the run be due; returns its folder, named by the time it was scheduled for."""
         now = datetime.now(UTC).isoformat()
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": now}}
         self.ask(f"/flow_runs/{run['id']}/set_state", state=state, force=True)
@@ -168,7 +168,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 def stamps(run: Path) -> dict[str, int]:
-    """Of every part of a shard; what the donors say is no shard's."""
+    """Times of every part of a shard; donors' predictions belong to no shard."""
     paths = [path for path in run.rglob("part-*.parquet") if path.parent.name != "votes"]
     return {str(path.relative_to(run)): path.stat().st_mtime_ns for path in paths}
 
@@ -181,7 +181,7 @@ def test_the_commands_of_the_pages_are_those_that_run_here() -> None:
 
 
 def test_nights_are_scheduled(site: Site) -> None:
-    """With SQLAlchemy 2.1 all else works, and no run is ever made."""
+    """With SQLAlchemy 2.1 everything works except that no run is ever scheduled."""
     assert wait_until(lambda: len(site.nights()) > 1)
     times = [datetime.fromisoformat(run["expected_start_time"]) for run in site.nights()]
     assert {(time.hour, time.minute) for time in times} == {(2, 0)}
@@ -262,7 +262,7 @@ def age_of(run: dict[str, Any]) -> timedelta:
 
 
 def released(site: Site, state: str) -> Path:
-    """The folder of the release that the retraining's end asked for."""
+    """The folder of the release that the end of the retraining triggered."""
     assert wait_until(lambda: site.waiting("on-demand", scheduled=False))
     (release,) = site.waiting("on-demand", scheduled=False)
     site.prefect(ONCE)
@@ -294,13 +294,13 @@ def test_a_killed_night_continues_in_its_folder_when_it_is_retried(site: Site) -
 
 
 def whole_shards(parts: dict[str, int]) -> dict[str, int]:
-    """The parts of shards that have all of theirs."""
+    """The parts of complete shards."""
     count = Counter(name.rpartition("/")[2] for name in parts)
     return {name: at for name, at in parts.items() if count[name.rpartition("/")[2]] == STAGES}
 
 
 def add_pictures(benchmark: Path, count: int) -> None:
-    """As many rows more, of pictures that are the old ones by other names."""
+    """Add rows whose pictures are hard links to existing ones."""
     lines = (benchmark / "metadata.csv").read_text().splitlines()
     header, rows = lines[0], [line for line in lines[1:] if "images/test/" in line]
     fields = header.split(",")

@@ -150,9 +150,9 @@ def test_a_refused_challenger_gets_reasons_and_the_champion_stays(releases: Rele
     reasons = tags(releases.uri, 2, "scenes")
     assert reasons[VERDICT] == "refused"
     assert reasons[REASONS].startswith("rule 1: the change of accuracy is ")
-    told_pair = json.loads((folder / "compare.json").read_text())
-    assert told_pair["before"]["run"] == str(folder / "champion")
-    assert told_pair["after"]["run"] == str(folder / "candidate")
+    pair = json.loads((folder / "compare.json").read_text())
+    assert pair["before"]["run"] == str(folder / "champion")
+    assert pair["after"]["run"] == str(folder / "candidate")
     assert (folder / "compare.html").is_file()
     assert f"report:    {folder / 'release.html'}" in done.stdout
     assert f"compared:  {folder / 'compare.html'}" in done.stdout
@@ -290,7 +290,7 @@ def test_what_is_no_registered_version_is_refused_before_anything(
     policy = ("--policy", str(tmp_path / "policy.toml"))
     done = invoke("release", *where, *policy, "--model", str(bundle))
     assert done.exit_code == 2
-    assert "a release is of a registered version" in done.stderr
+    assert "only a registered version can be released" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

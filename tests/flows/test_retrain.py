@@ -1,4 +1,4 @@
-"""The whole retraining for real: it ends once and the same, wherever it was killed or refused."""
+"""A whole retraining for real: it ends the same, wherever it was killed or refused."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def command(data: Path, bundle: Path, folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def options(scenes: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """A retraining that nothing happened to."""
+    """The options of a retraining that ran undisturbed."""
     options = command(scenes, bundle, tmp_path_factory.mktemp("undisturbed"))
     done = invoke(*options, "--json")
     assert done.exit_code == 0, done.stderr
@@ -249,7 +249,7 @@ def start(options: list[str], log: Path) -> psutil.Popen:
 
 
 def kill_at(moment: Moment, options: list[str], folder: Path) -> list[psutil.Process]:
-    """Kill a retraining then; its children, which it leaves behind."""
+    """Kill a retraining at this moment; returns the children that it leaves behind."""
     log, end = folder / "log.txt", time.monotonic() + PATIENCE
     process = start(options, log)
     while not moment(folder / "run", log.read_text()):
@@ -336,7 +336,7 @@ def a_class_that_nothing_shows(tmp_path: Path, options: list[str]) -> None:
     )
 
 
-def a_group_that_is_not_told(tmp_path: Path, options: list[str]) -> None:
+def a_group_that_is_missing(tmp_path: Path, options: list[str]) -> None:
     set_option(options, "--objective", "dfr")
     put_table(tmp_path, options, lambda rows: [row | {"group": ""} for row in rows[:3]] + rows[3:])
 
@@ -384,7 +384,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
             with_options(objective="dfr", group_column="site"),
             "table has none called 'site': name it with --group-column",
         ),
-        (a_group_that_is_not_told, "images have none in the column 'group': fill it"),
+        (a_group_that_is_missing, "images have none in the column 'group': fill it"),
         (without_option("--train-split"), "16 of the audited images are training images too"),
         (
             with_options(validation_split="train"),

@@ -26,7 +26,7 @@ from tests.support.command_line import invoke
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[UPath]:
-    """An empty bucket of a server of its own; its address is in the environment, as users have."""
+    """An empty bucket on its own server, whose address is in the environment, as for users."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -104,7 +104,7 @@ def test_a_lock_on_object_storage_refuses_the_second(data: UPath) -> None:
 def test_a_lock_outlives_a_storage_that_is_away(
     bucket: UPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No sign of life can be given for a while: that is no reason to stop, and none to fail."""
+    """The lock cannot be renewed for a while: that is no reason to stop or fail."""
     del bucket
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -1,4 +1,4 @@
-"""A user's own method through the command line: computed by workers, named in all that is left."""
+"""A user's own method on the command line: computed by workers, named in every result."""
 
 from __future__ import annotations
 

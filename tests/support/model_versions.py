@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlflow.tracking import MlflowClient
 
 from tasks.tracking.promotion import CLAIM, REASONS, VERDICT, Candidacy
-from tasks.tracking.registry import MODEL
+from tasks.tracking.registry import DIGEST
 
 PASSED = {VERDICT: "passed", REASONS: "Passed 2 of 2 rules."}
 ALIAS = "champion"
@@ -23,7 +23,7 @@ change_at_least = -1.0
 def three_versions(client: MlflowClient, name: str) -> None:
     client.create_registered_model(name)
     for number in (1, 2, 3):
-        client.create_model_version(name, "s3://bucket/model", tags={MODEL: f"digest-{number}"})
+        client.create_model_version(name, "s3://bucket/model", tags={DIGEST: f"digest-{number}"})
     client.set_registered_model_alias(name, ALIAS, "1")
     client.set_registered_model_alias(name, "candidate", "3")
 

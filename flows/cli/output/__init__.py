@@ -1,4 +1,4 @@
-"""What a command prints when it is done: figures for people, or JSON."""
+"""The output of a command: figures for people, or JSON."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def print_gate(folder: str, as_json: bool) -> None:
 
 
 def print_demo(folder: Path, as_json: bool) -> None:
-    """Both verdicts, and what changed between them."""
+    """Print both verdicts, and the comparison between them."""
     names = ("refused/result.json", "retrained/compare.json", "released/result.json")
     if as_json:
         click.echo(json.dumps([json.loads((folder / name).read_text()) for name in names]))

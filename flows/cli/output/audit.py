@@ -53,13 +53,14 @@ def _rate(rate: Rate) -> str:
     )
 
 
-def _duplicates(found: DuplicateSummary) -> str:
-    pictures = "1 picture" if found.pictures == 1 else f"{found.pictures:,} pictures"
-    copies = f"{found.rows:,} images hold {pictures} more than once"
-    if not found.contradictions:
+def _duplicates(duplicates: DuplicateSummary) -> str:
+    count = duplicates.pictures
+    pictures = "1 picture" if count == 1 else f"{count:,} pictures"
+    copies = f"{duplicates.rows:,} images hold {pictures} more than once"
+    if not duplicates.contradictions:
         return f"{copies}, never with two labels: see duplicates.parquet"
-    example = " and ".join(f"{copy.row_id} ({copy.label})" for copy in found.first[0][:2])
-    return f"{copies}, {found.contradictions:,} with different labels, such as {example}"
+    example = " and ".join(f"{copy.row_id} ({copy.label})" for copy in duplicates.first[0][:2])
+    return f"{copies}, {duplicates.contradictions:,} with different labels, such as {example}"
 
 
 def _headline(summary: Summary) -> Table:
@@ -87,7 +88,7 @@ def _headline(summary: Summary) -> Table:
 
 
 def _evidence(evidence: EvidenceSummary) -> dict[str, str]:
-    """What other backgrounds do, beside what backgrounds of the own kind or class do: the floor."""
+    """Effects of other backgrounds, beside those of the own kind or class: the floor."""
     flips, accuracy = (
         (evidence.flips_across, evidence.flips_within),
         (evidence.accuracy_across, evidence.accuracy_within),
@@ -144,9 +145,9 @@ def _decimal(value: float | None) -> str:
 
 
 def _classes(summary: Summary) -> Table:
-    """The classes that surely stand out come first, with a mark."""
-    shown = rank_groups(summary.by_prediction)[:WORST]
-    left = len(summary.by_prediction) - len(shown)
+    """Classes that stand out significantly come first, with a mark."""
+    rows = rank_groups(summary.by_prediction)[:WORST]
+    left = len(summary.by_prediction) - len(rows)
     table = Table(
         "predicted class",
         "rests on background",
@@ -156,7 +157,7 @@ def _classes(summary: Summary) -> Table:
         "right when predicted",
         caption=f"and {left} more classes" if left else None,
     )
-    for row in shown:
+    for row in rows:
         name = Text(f"{'* ' if stands_out(row) else ''}{row.name}")
         null = "-" if row.null.value is None else f"{row.null.value:.1%}"
         excess = _excess(row.excess) if row.excess else "too few"

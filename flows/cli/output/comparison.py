@@ -1,4 +1,4 @@
-"""What moved between two runs, and two models on the same images, as tables for a terminal."""
+"""Changes between two runs, and two models on the same images, as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tasks.schema import Comparison, PairedSummary
 MOST = 10  # classes shown
 
 
-def print_comparison(moved: Comparison) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """Print what else differs, how many images are the same, and each figure then and now."""
     console = Console(highlight=False, emoji=False)
-    for line in _lines(moved):
+    for line in _lines(comparison):
         console.print(Text(line), soft_wrap=True)
-    classes = [it for it in moved.classes if it.moved][:MOST]
-    _print_table(console, ("now", "since then"), rows_of((*moved.figures, *classes)))
-    if moved.classes:
-        console.print(Text(_classes(moved)), soft_wrap=True)
+    classes = [change for change in comparison.classes if change.moved][:MOST]
+    _print_table(console, ("now", "since then"), rows_of((*comparison.figures, *classes)))
+    if comparison.classes:
+        console.print(Text(_classes(comparison)), soft_wrap=True)
 
 
 def print_models(paired: PairedSummary) -> None:
@@ -31,7 +31,7 @@ def print_models(paired: PairedSummary) -> None:
     console.print(Text(f"verdict: {paired.sentence}"), soft_wrap=True)
     counts = ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in paired.turns.items())
     console.print(Text(f"images:  {paired.images:,} in both; {counts}"), soft_wrap=True)
-    classes = [it for it in paired.classes if it.verdict != "unchanged"][:MOST]
+    classes = [change for change in paired.classes if change.verdict != "unchanged"][:MOST]
     _print_table(console, ("after", "on the same images"), rows_of((*paired.figures, *classes)))
     for missing in paired.missing:
         console.print(Text(f"missing: {missing.figure}: {missing.reason}"), soft_wrap=True)
@@ -45,19 +45,22 @@ def _print_table(console: Console, titles: tuple[str, str], rows: Sequence[Chang
         console.print(table)
 
 
-def _lines(moved: Comparison) -> Iterator[str]:
-    yield f"since:   {moved.before} ({moved.created})"
-    for difference in moved.differs:
+def _lines(comparison: Comparison) -> Iterator[str]:
+    yield f"since:   {comparison.before} ({comparison.created})"
+    for difference in comparison.differs:
         yield f"differs: {difference.field} was {difference.before}, is {difference.now}"
-    counts = f"{moved.same:,} the same, {moved.changed:,} changed, {moved.added:,} added"
-    line = f"images:  {counts}, {moved.removed:,} removed"
-    other = moved.predictions_changed
-    yield line + (f"; {other.count:,} of the same predicted otherwise" if other.of else "")
+    counts = (
+        f"{comparison.same:,} the same, {comparison.changed:,} changed, "
+        f"{comparison.added:,} added, {comparison.removed:,} removed"
+    )
+    flipped = comparison.predictions_changed
+    predictions = f"; {flipped.count:,} of the same predicted differently" if flipped.of else ""
+    yield f"images:  {counts}{predictions}"
 
 
-def _classes(moved: Comparison) -> str:
-    count = sum(move.moved for move in moved.classes)
+def _classes(comparison: Comparison) -> str:
+    count = sum(change.moved for change in comparison.classes)
     return (
-        f"{count} of {len(moved.classes)} predicted classes with enough images moved "
-        f"(intervals of {moved.confidence:.2%} each: all of them hold together with 95%)"
+        f"{count} of {len(comparison.classes)} predicted classes with enough images moved "
+        f"(intervals of {comparison.confidence:.2%} each: all of them hold together with 95%)"
     )

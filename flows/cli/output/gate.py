@@ -11,7 +11,7 @@ from tasks.schema.gate import GateResult
 
 
 def print_policy(policy: Policy) -> None:
-    """Print each rule in words, and what it does."""
+    """Print each rule in words, and its consequences."""
     for number, (rule, line) in enumerate(zip(policy.rules, policy.lines, strict=True), 1):
         where = "" if line is None else f" (line {line})"
         click.echo(f"rule {number}{where}: {rule.words}")
@@ -19,7 +19,7 @@ def print_policy(policy: Policy) -> None:
 
 
 def print_gate(result: GateResult, folder: str) -> None:
-    """Print each rule with what was found, and the verdict."""
+    """Print each rule with its outcome, and the verdict."""
     for ruling in result.rulings:
         click.echo(f"rule {ruling.number}: {ruling.rule}")
         click.echo(f"  {outcome(ruling)}: {ruling.reason}")

@@ -9,11 +9,11 @@ from rich.text import Text
 from reports.formatting import digits, visible
 from tasks.schema import FIGURES, Interval, MethodFigures, MethodsSummary
 
-SHOWN = ("lift", "half", "stability", "reliance")  # beside faithfulness and cost
+COLUMNS = ("lift", "half", "stability", "reliance")  # beside faithfulness and cost
 
 
 def print_methods(summary: MethodsSummary) -> None:
-    """Print the recommendation, the figures that decide, each verdict and the rule to stdout."""
+    """Print the recommendation, the figures behind it, each verdict and the rule to stdout."""
     console = Console(highlight=False, emoji=False)
     images = f"{summary.images:,}, {summary.tested:,} of them in the sanity checks"
     head = (summary.sentence, f"data:    {summary.data}", f"images:  {images}")
@@ -26,8 +26,8 @@ def print_methods(summary: MethodsSummary) -> None:
 
 
 def _table(summary: MethodsSummary) -> Table:
-    """The recommended method has a mark."""
-    columns = [_column(name) for name in ("faithfulness", *SHOWN, "times_forward")]
+    """Figures and costs by method; the recommended one has a mark."""
+    columns = [_column(name) for name in ("faithfulness", *COLUMNS, "times_forward")]
     longest = max(len(method.method) for method in summary.methods)
     name = Column("method", overflow="fold", min_width=min(24, longest + 2))
     table = Table(name, *columns, caption="↑ higher is better, ↓ lower")
@@ -35,8 +35,8 @@ def _table(summary: MethodsSummary) -> Table:
         mark = "* " if method.method == summary.recommended else ""
         table.add_row(
             Text(mark + visible(method.method)),
-            _with_ends(method.figures.get("faithfulness")),
-            *(_value(method.figures.get(name)) for name in SHOWN),
+            _with_interval(method.figures.get("faithfulness")),
+            *(_value(method.figures.get(name)) for name in COLUMNS),
             digits(method.cost.times_forward),
         )
     return table
@@ -47,7 +47,7 @@ def _column(name: str) -> Column:
     return Column(f"{figure.words} {figure.arrow}", justify="right")
 
 
-def _with_ends(figure: Interval | None) -> str:
+def _with_interval(figure: Interval | None) -> str:
     """`0.412 (0.384 to 0.440)`."""
     ends = "" if figure is None else f" ({digits(figure.low)} to {digits(figure.high)})"
     return _value(figure) + ends

@@ -22,7 +22,7 @@ def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 class Printed:
-    """What was printed, in single spaces and without the lines of tables."""
+    """Prints a summary and returns the text, in single spaces and without the lines of tables."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys

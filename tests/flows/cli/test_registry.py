@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("without_backoff")
 
 @pytest.fixture
 def run(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
-    """A finished run of its own, which nothing has published."""
+    """A copy of a finished run that is not published yet."""
     run = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "run"))
     run.report.write_text("<html></html>")
     run.update_state(id=tmp_path.name)
@@ -134,7 +134,7 @@ def test_two_publishers_at_once_leave_one_run(server: Server, run: RunFolder) ->
 
 
 def publish_or_not(folder: str, tracking: Tracking) -> bool:
-    """One whose MLflow run another took for a double may fail; the next try finds the other."""
+    """May fail where another publisher deleted its MLflow run as a duplicate."""
     try:
         publish_run(RunFolder.at(folder), tracking)
     except MlflowUnavailable:
@@ -252,9 +252,9 @@ def test_a_password_is_not_shown_when_mlflow_is_away(run: RunFolder) -> None:
     with pytest.raises(MlflowUnavailable) as published:
         publish_run(run, Tracking(uri, "tests"))
     settings = ModelSettings(address="mlflow:models:/scenes/1")
-    with pytest.raises(MlflowUnavailable) as asked, fetch(settings, uri):
+    with pytest.raises(MlflowUnavailable) as fetched, fetch(settings, uri):
         pass
-    for error in (published.value, asked.value):
+    for error in (published.value, fetched.value):
         assert str(error).startswith("MLflow at http://127.0.0.1:9 ")
         # The flow's log has the traceback.
         assert "s3cret" not in "".join(traceback.format_exception(error))

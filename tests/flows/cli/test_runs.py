@@ -1,4 +1,4 @@
-"""`sightline runs` and `sightline remove`: what lies there, in which state, and away with it."""
+"""`sightline runs` and `sightline remove`: list runs with their state, and delete one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from tests.support.command_line import invoke
 
 @pytest.fixture
 def runs(finished_run: RunFolder, tmp_path: Path) -> Path:
-    """A finished run, and one of which half is there."""
+    """A finished run and a half-finished one."""
     done = tmp_path / "runs/done"
     shutil.copytree(finished_run.path, done)
-    RunFolder.at(done).update_state(state="finished")
     half = Path(shutil.copytree(finished_run.path, tmp_path / "runs/nightly/half"))
     RunFolder.at(half).part("predictions", 1).unlink()
     RunFolder.at(half).update_state(state="running")  # killed: nobody writes it

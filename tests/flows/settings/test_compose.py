@@ -1,4 +1,4 @@
-"""Settings come from a file and options; what is not understood is named with its neighbour."""
+"""Settings come from a file and options; an unknown key is named with the nearest known one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from flows.cli.options import given_settings
+from flows.cli.options import settings_from_options
 from flows.settings.compose import compose, option_name
 from flows.settings.environment import tracking_uri
 from flows.settings.sections import AuditSettings, LogSettings, PublishSettings
@@ -123,7 +123,7 @@ def test_options_become_settings(tmp_path: Path) -> None:
         "methods": "grad_cam_pp, layer_cam",
         "preprocessing": str(tmp_path / "p.json"),
     }
-    settings = compose(AuditSettings, None, given_settings(AuditSettings, options))
+    settings = compose(AuditSettings, None, settings_from_options(AuditSettings, options))
     assert settings.attribution.methods == ("grad_cam_pp", "layer_cam")
     assert settings.model.preprocessing is not None
     assert settings.model.preprocessing.crop == (8, 8)

@@ -13,7 +13,7 @@ from tasks.tracking.settings import Tracking
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as MLflow makes it: to make it takes seconds, to copy it nothing."""
+    """A database made by MLflow, to be copied: making one takes seconds."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path

@@ -1,4 +1,4 @@
-"""What every use of MLflow shares: creating once, errors in one line, settings as parameters."""
+"""The MLflow client: entities created once, errors in one line, settings as parameters."""
 
 from __future__ import annotations
 

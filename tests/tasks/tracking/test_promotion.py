@@ -1,4 +1,4 @@
-"""One champion, whoever else releases: the registry's part of a release, on MLflow with SQLite."""
+"""One champion, however many releases: their part in the registry, on MLflow with SQLite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.tracking.promotion import (
     promote,
     refuse,
 )
-from tasks.tracking.registry import MODEL
+from tasks.tracking.registry import DIGEST
 from tasks.tracking.settings import Tracking
 from tests.support.model_versions import (
     ALIAS,
@@ -49,7 +49,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_audited_version_becomes_the_champion(tracking: Tracking) -> None:
     assert promote(candidacy(2), ALIAS, tracking, PASSED) is None
     assert aliases(tracking.uri) == {ALIAS: "2", "candidate": "3"}
-    assert tags(tracking.uri, 2) == {MODEL: "digest-2"} | PASSED
+    assert tags(tracking.uri, 2) == {DIGEST: "digest-2"} | PASSED
     assert claims(tracking.uri) == []
     assert promote(candidacy(2), ALIAS, tracking, PASSED) is None  # the same release again
     assert aliases(tracking.uri)[ALIAS] == "2"
@@ -66,12 +66,12 @@ def test_other_weights_than_the_audited_ones_are_never_promoted(
     tag: str | None, tracking: Tracking
 ) -> None:
     client = MlflowClient(tracking.uri)
-    client.delete_model_version_tag("birds", "2", MODEL)
+    client.delete_model_version_tag("birds", "2", DIGEST)
     if tag is not None:
-        client.set_model_version_tag("birds", "2", MODEL, tag)
+        client.set_model_version_tag("birds", "2", DIGEST, tag)
     reason = promote(candidacy(2), ALIAS, tracking, PASSED)
     assert reason is not None
-    assert reason.startswith(f"version 2 says its model is {tag or 'unknown'} (tag {MODEL})")
+    assert reason.startswith(f"version 2 has the model {tag or 'unknown'} (tag {DIGEST})")
     assert aliases(tracking.uri)[ALIAS] == "1"
     assert VERDICT not in tags(tracking.uri, 2)
     assert claims(tracking.uri) == []
@@ -86,11 +86,11 @@ def test_a_champion_that_moved_meanwhile_is_seen(tracking: Tracking) -> None:
     MlflowClient(tracking.uri).delete_registered_model_alias("birds", ALIAS)
     reason = promote(candidacy(2), ALIAS, tracking, PASSED)
     assert reason is not None
-    assert "is nobody's now" in reason
+    assert "is unassigned now" in reason
     assert ALIAS not in aliases(tracking.uri)
 
 
-def test_a_living_claim_is_respected_and_a_dead_one_forgotten(
+def test_a_live_claim_is_respected_and_a_stale_one_removed(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.tracking.promotion.TRIES", 2)
@@ -139,7 +139,7 @@ def test_of_two_releases_at_once_one_wins(tracking: Tracking) -> None:
 def test_no_other_release_comes_between_the_last_check_and_the_alias(
     moment: str, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another release, as a whole, in the middle of this one's."""
+    """A whole other release runs in the middle of this one."""
     monkeypatch.setattr("tasks.tracking.promotion.TRIES", 2)
     others: list[str | None] = []
     ask = getattr(MlflowClient, moment)
@@ -171,16 +171,16 @@ def test_a_run_of_a_local_bundle_stands_for_the_version_that_is_named(
 ) -> None:
     run = open_run(finished_run.path)
     client, address = MlflowClient(tracking.uri), "mlflow:models:/birds@candidate"
-    with pytest.raises(UserError, match="version 3 says its model is digest-3"):
+    with pytest.raises(UserError, match="version 3 has the model digest-3"):
         candidacy_of(run, address, ALIAS, tracking, "out")
-    client.set_model_version_tag("birds", "3", MODEL, run.state.identity.model)
+    client.set_model_version_tag("birds", "3", DIGEST, run.state.identity.model)
     found = candidacy_of(run, address, ALIAS, tracking, "out")
     assert (found.name, found.version, found.champion) == ("birds", "3", "1")
-    client.set_model_version_tag("birds", "3", MODEL, "exchanged meanwhile")
+    client.set_model_version_tag("birds", "3", DIGEST, "exchanged meanwhile")
     reason = promote(found, ALIAS, tracking, PASSED)
     assert reason is not None
-    assert f"audited was {found.digest}" in reason
-    client.set_model_version_tag("birds", "3", MODEL, found.digest)
+    assert f"audited one is {found.digest}" in reason
+    client.set_model_version_tag("birds", "3", DIGEST, found.digest)
     assert promote(found, ALIAS, tracking, PASSED) is None
     assert aliases(tracking.uri)[ALIAS] == "3"
 
@@ -205,6 +205,6 @@ def test_a_version_without_a_digest_is_refused_before_any_audit(
     tracking: Tracking, version: str
 ) -> None:
     check_versions("mlflow:models:/birds/2", ALIAS, tracking)
-    MlflowClient(tracking_uri=tracking.uri).delete_model_version_tag("birds", version, MODEL)
+    MlflowClient(tracking_uri=tracking.uri).delete_model_version_tag("birds", version, DIGEST)
     with pytest.raises(UserError, match=rf"models:/birds/{version} has no tag"):
         check_versions("mlflow:models:/birds/2", ALIAS, tracking)

@@ -88,7 +88,7 @@ def versions(tracking: Tracking) -> list[ModelVersion]:
 
 @pytest.fixture
 def served(tracking: Tracking) -> Iterator[Callable[[str], nn.Module]]:
-    """What MLflow itself loads by an address."""
+    """Loads an address with MLflow itself."""
 
     def load(address: str) -> nn.Module:
         with warnings.catch_warnings():
@@ -230,7 +230,7 @@ def test_a_model_without_a_training_is_a_new_version_each_time(
 def test_of_two_that_meet_the_first_stays(
     tracking: Tracking, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other comes between this one's look and its version."""
+    """Another process registers between this one's search and its creation of the version."""
     others: list[RegisteredModel] = []
     create = MlflowClient.create_model_version
 
@@ -266,8 +266,8 @@ def test_another_result_of_the_same_training_is_refused(
     with pytest.raises(UserError) as caught:
         register_model(trained(1), REGISTRY, tracking, ORIGIN)
     assert str(caught.value) == (
-        "version 1 of 'birds' is this training's with other weights: a training that is begun "
-        "anew needs a run folder of its own"
+        "version 1 of 'birds' comes from this training, with other weights: start the training "
+        "again in a new run folder"
     )
 
 
@@ -284,7 +284,7 @@ def test_a_network_that_cannot_be_exported_is_registered_for_audits(
     lines = [record.message for record in caplog.records if record.name == "sightline"]
     (line,) = [line for line in lines if "exported" in line]
     assert line.startswith(
-        "the version is for audits only, MLflow cannot load it: nets.py:data_dependent cannot be "
+        "the version serves audits only, MLflow cannot load it: nets.py:data_dependent cannot be "
         "exported ("
     )
     assert "\n" not in line

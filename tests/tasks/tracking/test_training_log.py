@@ -33,7 +33,7 @@ def open_log(tracking: Tracking, training_id: str = "t1", rate: float = 0.01) ->
 
 
 def figures(epoch: int) -> EpochFigures:
-    """The same whenever it is asked for."""
+    """The same figures at every call."""
     metrics = {"loss.total": 1 / epoch, "validation.accuracy": 0.5}
     return EpochFigures(epoch, metrics, b"png %d" % epoch, ended=1_700_000_000.5 + epoch)
 
@@ -81,7 +81,7 @@ def test_a_training_is_logged_whole(tracking: Tracking) -> None:
     assert json.loads(inputs["training"].profile) == {"total": 320, "boat": 80}
 
 
-def test_the_picture_is_the_one_that_was_given(tracking: Tracking, tmp_path: Path) -> None:
+def test_an_epochs_picture_is_logged_unchanged(tracking: Tracking, tmp_path: Path) -> None:
     training = open_log(tracking)
     training.send([figures(7)])
     training.send([EpochFigures(8, {"loss": 1.0})])
@@ -110,7 +110,7 @@ def test_a_killed_training_continues_its_run(tracking: Tracking) -> None:
     assert len(run.inputs.dataset_inputs) == 3
 
 
-def test_an_epoch_that_is_trained_again_is_no_second_point(tracking: Tracking) -> None:
+def test_an_epoch_that_is_trained_again_adds_no_second_point(tracking: Tracking) -> None:
     """Killed after MLflow had the epoch and before the checkpoint was written."""
     first = open_log(tracking)
     first.send([figures(1)])
@@ -140,7 +140,7 @@ def test_an_mlflow_that_is_away_is_one_line(uri: str, caplog: pytest.LogCaptureF
     assert training.run_id is None
     (line,) = [record.message for record in caplog.records if record.name == "sightline"]
     assert line.startswith(f"MLflow at {uri.replace('me:s3cret@', '')} failed (")
-    assert line.endswith("); the training goes on and sends it later")
+    assert line.endswith("); the training continues and sends it later")
     assert "s3cret" not in caplog.text
 
 
