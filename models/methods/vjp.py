@@ -58,7 +58,7 @@ COTANGENTS: dict[Form, Callable[[Tensor, Tensor], Tensor]] = {
 
 def _explain_batch(batch: ExplainRequest, cotangent: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Of images that fit one call. A unit vector goes back, since a tiny one would be rounded to
-    zeros on the way; its length comes back at the end, unless it is too small for the map's type."""
+    zeros on the way; its length returns at the end, unless it is too small for the map's type."""
     with torch.enable_grad():
         image_BCHW = batch.image_BCHW.detach().requires_grad_(True)
         logits_BK = batch.logits_of(image_BCHW)
