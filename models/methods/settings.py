@@ -36,9 +36,7 @@ class MethodSettings:
     version: ClassVar[int] = 1  # a change of the method's numbers raises it
     sign: ClassVar[Sign] = "relu"
     looks_inside: ClassVar[bool] = False  # needs a layer with cells
-    needs_statistics: ClassVar[bool] = (
-        False  # the statistics of the layer's activations over the data
-    )
+    needs_statistics: ClassVar[bool] = False  # of the layer's activations over the data
     follows: ClassVar[bool] = True  # needs a gradient of the logits with respect to the picture
     layer: str = ""  # another one than the classifier's
 

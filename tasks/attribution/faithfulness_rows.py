@@ -35,11 +35,11 @@ def faithfulness_rows(
     plan: Plan, images: ExplainedImages, maps: Mapping[str, Tensor]
 ) -> dict[Stage, pa.RecordBatch]:
     """schema.MERITS by stage; what does not depend on the map is computed once for all methods."""
-    question = Question(plan.classifier.network, images.image_BCHW, images.target_B, plan.room)
-    with as_found(question.network):
-        ends = find_ends(question)
+    request = Question(plan.classifier.network, images.image_BCHW, images.target_B, plan.room)
+    with as_found(request.network):
+        ends = find_ends(request)
         measurements = {
-            method.name: measure(question, maps[method.name].abs(), ends)
+            method.name: measure(request, maps[method.name].abs(), ends)
             for method in plan.methods
             if FAITHFULNESS.of(method.name) in plan.stages
         }

@@ -59,11 +59,9 @@ def _rows_of_method(
     plan: Plan, images: ExplainedImages, method: Method, map_Bhw: Tensor, forward: float
 ) -> pa.RecordBatch:
     """One row per image."""
-    question = plan.question(method, images.image_BCHW, images.target_B)
-    similarities = [
-        _compare_randomised(question, method, map_Bhw, share) for share in sanity.SHARES
-    ]
-    noisy = replace(question, image_BCHW=sanity.add_noise(images.image_BCHW, SEED))
+    request = plan.question(method, images.image_BCHW, images.target_B)
+    similarities = [_compare_randomised(request, method, map_Bhw, share) for share in sanity.SHARES]
+    noisy = replace(request, image_BCHW=sanity.add_noise(images.image_BCHW, SEED))
     start = _now(plan)
     similarities.append(_similarity(map_Bhw, explain(method, noisy)))
     count = len(images.row_ids)
@@ -74,27 +72,27 @@ def _rows_of_method(
 
 
 def _compare_randomised(
-    question: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
+    request: Question, method: Method, map_Bhw: Tensor, share: sanity.Share
 ) -> pa.Array:
     """Null for a network without parameters, such as a plain function."""
-    network = _randomise_once(question.network, share)
+    network = _randomise_once(request.network, share)
     if next(network.parameters(), None) is None:
         return nullable(torch.full((len(map_Bhw),), torch.nan))
-    return _similarity(map_Bhw, explain(method, _replace_network(question, network)))
+    return _similarity(map_Bhw, explain(method, _replace_network(request, network)))
 
 
 def _similarity(map_Bhw: Tensor, other_Bhw: Tensor) -> pa.Array:
     return nullable(sanity.rank_correlation(map_Bhw.abs(), other_Bhw.abs()))
 
 
-def _replace_network(question: Question, network: nn.Module) -> Question:
-    """The question to a randomised network, with statistics of its activations of these images."""
-    if question.statistics is None or question.grid is None:
-        return replace(question, network=network)
-    seen = capture(network, question.grid, question.image_BCHW)
+def _replace_network(request: Question, network: nn.Module) -> Question:
+    """The request for a randomised network, with statistics of its activations of these images."""
+    if request.statistics is None or request.grid is None:
+        return replace(request, network=network)
+    seen = capture(network, request.grid, request.image_BCHW)
     statistics = Moments.of(seen.activation_BDhw).statistics()
-    statistics = statistics.to(question.image_BCHW.device)
-    return replace(question, network=network, statistics=statistics)
+    statistics = statistics.to(request.image_BCHW.device)
+    return replace(request, network=network, statistics=statistics)
 
 
 @lru_cache(maxsize=3)
