@@ -22,9 +22,9 @@ from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.settings import DataSettings
+from tasks.execution.attribution_stage import job_of, missing_moments
 from tasks.execution.cluster import model_on_workers, move_to_device, open_client
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of, missing_moments
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
@@ -72,7 +72,7 @@ def start_audit(
 
 @contextmanager
 def workers_of(started: StartedAudit) -> Iterator[Client]:
-    """The cluster of the audit with its model loaded, as tasks.execution.run_shards opens it."""
+    """The cluster of the audit with its model loaded, as the attribution stage opens it."""
     job = started.job
     scratch = str(job.run.path.parent / "dask")
     with (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import flow, task
 
+from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
-from flows.runtime.stages import attribute, catalog, publish
-from flows.settings.sections import AuditSettings
+from flows.settings.command_settings import AuditSettings
 from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
 from tasks.attribution.settings import AttributionSettings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prefect import flow, task
 
+from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
-from flows.runtime.stages import attribute, catalog, publish
-from flows.settings.sections import ComparedMethods, CompareMethodsSettings, SampledData
+from flows.settings.command_settings import ComparedMethods, CompareMethodsSettings, SampledData
 from models.classifier.settings import ModelSettings
 from reports.methods_page import render_methods
 from tasks.attribution.settings import ComparisonSettings

@@ -13,8 +13,8 @@ from prefect import flow, task
 from flows.release import release
 from flows.retrain import retrain
 from flows.runtime.progress import show_steps
+from flows.settings.command_settings import CandidateSettings, GateSettings, RetrainedMethods
 from flows.settings.environment import tracking_of
-from flows.settings.sections import CandidateSettings, GateSettings, RetrainedMethods
 from models.classifier.settings import ModelSettings
 from models.errors import ReleaseRefused
 from tasks.catalog.settings import DataSettings

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from flows.audit import audit
 from flows.compare_models import compare_audits
+from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run, warn_unpublished
-from flows.runtime.stages import mlflow_task
+from flows.settings.command_settings import GateSettings, ReleaseSettings
 from flows.settings.environment import tracking_of
-from flows.settings.sections import GateSettings, ReleaseSettings
 from models.addresses import as_path
 from models.classifier.mlflow_addresses import SCHEME
 from models.classifier.settings import ModelSettings
@@ -28,13 +28,13 @@ from tasks.flags.settings import FlagSettings
 from tasks.gate.decide import decide, still_holds
 from tasks.gate.policy import Policy, read_policy
 from tasks.interventions.settings import InterventionSettings
+from tasks.model_registry import promotion
+from tasks.model_registry.promotion import Candidacy, describe_version
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
 from tasks.schema.gate import GateResult
 from tasks.storage.files import write_text
-from tasks.tracking import promotion
-from tasks.tracking.promotion import Candidacy, describe_version
 from tasks.tracking.settings import TrackingSettings
 
 RESULT = "result.json"

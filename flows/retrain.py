@@ -6,10 +6,10 @@ from prefect import flow, task
 
 from flows.audit import audit
 from flows.compare_models import compare_audits
-from flows.retraining import TrainedModel, register_trained, train
+from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run
-from flows.runtime.stages import mlflow_task
-from flows.settings.sections import CandidateSettings, RetrainedMethods, RetrainSettings
+from flows.settings.command_settings import CandidateSettings, RetrainedMethods, RetrainSettings
+from flows.train_and_register import TrainedModel, register_trained, train
 from models.classifier.settings import ModelSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from flows.cli.commands import main
-from flows.cli.options import settings_from_options
+from flows.cli.options_from_settings import settings_from_options
+from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import compose
-from flows.settings.sections import AuditSettings
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing

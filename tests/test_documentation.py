@@ -18,18 +18,18 @@ from safetensors.torch import save_file
 from torchvision.models import resnet50
 
 from flows.cli.commands import main
-from flows.cli.options import settings_from_options
-from flows.settings.compose import compose, option_name
-from flows.settings.sections import (
+from flows.cli.options_from_settings import settings_from_options
+from flows.settings.command_settings import (
     AuditSettings,
     CompareMethodsSettings,
     ReleaseSettings,
     RetrainSettings,
     RunSettings,
 )
+from flows.settings.compose import compose, option_name
 from models.methods.registry import NAMES
 from models.methods.settings import FAMILIES
-from models.objectives.names import FAMILIES as OBJECTIVES
+from models.objectives.registry import FAMILIES as OBJECTIVES
 from tasks import schema
 from tasks.attribution import layer_statistics
 from tasks.runs.folder import RunFolder

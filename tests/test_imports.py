@@ -27,7 +27,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
         ("schema", "storage"),
         ("runs", "pictures", "intervals"),
         ("catalog", "interventions", "tracking"),
-        ("attribution", "finetune"),
+        ("attribution", "finetune", "model_registry"),
         ("execution", "flags", "synthetic"),
         ("compare", "method_comparison"),
         ("summary", "gate"),
@@ -35,7 +35,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     "flows": (
         ("settings",),
         ("runtime", "compare_models"),
-        ("audit", "compare_methods", "retraining"),
+        ("audit", "compare_methods", "train_and_register"),
         ("retrain", "release"),
         ("demo",),
         ("cli",),

@@ -19,7 +19,7 @@ MODULES = sorted(
     for path in (ROOT / folder).rglob(pattern)
 )
 COMPOSE = """
-from flows.settings.sections import AuditSettings
+from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import compose
 settings = compose(AuditSettings, None, {
     "data.path": "pictures", "model.address": "torchvision:resnet18", "output.run": "run",

@@ -40,9 +40,9 @@ from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.catalog import make_catalog
 from tasks.catalog.settings import DataSettings
+from tasks.execution.attribution_stage import job_of
 from tasks.execution.cluster import move_to_device
 from tasks.execution.prepare import keep_donors
-from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.flags import background_score
 from tasks.flags.settings import FlagSettings

@@ -27,7 +27,7 @@ from models.map_quality.localisation import foreground_share, lift, to_cells
 from models.methods.maps import explain
 from models.methods.registry import find_method
 from models.network.explain_request import ExplainRequest
-from models.objectives.names import find_objective
+from models.objectives.registry import find_objective
 from tasks.finetune.checkpoint import TrainingState
 from tasks.finetune.images import TrainingImages
 from tasks.finetune.loop import Training, finetune, predict_classes

@@ -20,7 +20,7 @@ from benchmarks.speed.peak_memory import PeakMemory, track_peak_memory
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
-from tasks.execution.run_shards import attribute_run
+from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.summary.examples import examples_of

@@ -20,9 +20,9 @@ from tasks.attribution.fingerprints import marks_of
 from tasks.attribution.job import read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
-from tasks.execution.dispatch import Progress, attribute_shards
-from tasks.execution.run_shards import attribute_run
+from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.shard_queue import Progress, attribute_shards
 from tasks.runs.folder import write_part
 
 CHUNK = 50  # shards a round

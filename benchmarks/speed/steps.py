@@ -21,7 +21,7 @@ from benchmarks.speed.peak_memory import track_peak_memory
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.small_resnet import small_resnet
 from models.network.layers import find_grid
-from models.objectives.names import find_objective
+from models.objectives.registry import find_objective
 from models.objectives.step import Learner
 from tasks.finetune.batches import BatchSampler
 from tasks.finetune.images import TrainingImages

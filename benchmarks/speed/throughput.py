@@ -37,8 +37,8 @@ from tasks.attribution.job import read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.cluster import move_to_device
-from tasks.execution.dispatch import Progress, attribute_shards
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.shard_queue import Progress, attribute_shards
 from tasks.pictures.samples import rows_of
 
 BATCH = 16

@@ -19,14 +19,11 @@ from typing import Any
 
 import click
 
-from flows.cli.exit_codes import exit_with, one_line_errors
-from flows.cli.options import other_options, settings_from_options, settings_options
+from flows.cli.one_line_errors import exit_with, one_line_errors
+from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
-from flows.settings.compose import AnySettings, compose
-from flows.settings.environment import home, prepare_environment, tracking_of
-from flows.settings.release import compose_release
-from flows.settings.sections import (
+from flows.settings.command_settings import (
     AuditSettings,
     CompareMethodsSettings,
     LogSettings,
@@ -34,6 +31,9 @@ from flows.settings.sections import (
     ReleaseSettings,
     RetrainSettings,
 )
+from flows.settings.compose import AnySettings, compose
+from flows.settings.environment import home, prepare_environment, tracking_of
+from flows.settings.release import compose_release
 from models.addresses import as_path
 from models.errors import ReleaseRefused
 
@@ -244,7 +244,7 @@ def log_model(**options: Any) -> None:
     """Register a trained model in MLflow as a bundle, and print the address to audit it by."""
     prepare_environment()
     settings = compose(LogSettings, None, settings_from_options(LogSettings, options))
-    from flows.cli.registry import log_model as register
+    from flows.cli.mlflow_commands import log_model as register
 
     click.echo(register(settings))
 
@@ -256,7 +256,7 @@ def log_model(**options: Any) -> None:
 def publish(run: str, **options: Any) -> None:
     """Send a finished run to MLflow, if it is not there yet."""
     prepare_environment()
-    from flows.cli.registry import publish_later
+    from flows.cli.mlflow_commands import publish_later
 
     click.echo(publish_later(run, settings_from_options(PublishSettings, options)))
 

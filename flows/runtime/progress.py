@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.runtime.prefect_server import ProgressArtifact
-from tasks.execution import dispatch
+from tasks.execution import shard_queue
 from tasks.finetune.loop import OnStep
 
 log = logging.getLogger("sightline")
@@ -45,7 +45,7 @@ class ProgressDisplay:
 
 
 @contextmanager
-def show_progress(what: str) -> Iterator[Callable[[dispatch.Progress], None]]:
+def show_progress(what: str) -> Iterator[Callable[[shard_queue.Progress], None]]:
     """Yields a function that shows the progress of the shards."""
     with _display(what, "images") as display:
         yield lambda progress: display.update(progress.done, progress.total, progress.reused)

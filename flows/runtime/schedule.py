@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prefect import State, runtime
 
 from flows.runtime.prefect_server import wait_for_prefect
-from flows.settings.sections import RunSettings
+from flows.settings.command_settings import RunSettings
 from tasks.runs.series import settle_folder
 from tasks.storage.lock import hold_lock
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.settings.command_settings import AuditSettings, ReleaseSettings
 from flows.settings.compose import compose, read_config
-from flows.settings.sections import AuditSettings, ReleaseSettings
 
 
 def compose_release(config: Path | None, overrides: Mapping[str, Any]) -> ReleaseSettings:

@@ -21,7 +21,7 @@ from tasks.attribution.job import Job, read_shard
 from tasks.attribution.layer_statistics import layers_with_statistics, read_statistics
 from tasks.attribution.memory import room_of
 from tasks.attribution.plan import Plan
-from tasks.attribution.retries import RetryPolicy, write_note
+from tasks.attribution.retry_policy import RetryPolicy, write_note
 from tasks.attribution.reuse import ReusedRows, reuse_rows
 from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors

@@ -19,9 +19,9 @@ from tasks.attribution.job import Job, count_shards
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
+from tasks.execution.attribution_stage import job_of, missing_moments
 from tasks.execution.cluster import local_workers, move_to_device
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_layer_statistics
-from tasks.execution.run_shards import job_of, missing_moments
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import RunState

@@ -16,7 +16,7 @@ from models.classifier.classifier import Classifier
 from models.errors import UserError, printable
 from models.network.grid import Grid
 from models.network.layers import cached_grid
-from models.objectives.names import find_objective
+from models.objectives.registry import find_objective
 from models.objectives.step import Objective
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings

@@ -99,7 +99,7 @@ class RunFolder:
 
     @property
     def notes(self) -> UPath:
-        """Batches that workers are about to read (tasks/attribution/retries.py)."""
+        """Batches that workers are about to read (tasks/execution/worker_deaths.py)."""
         return self.path / "notes"
 
     @property

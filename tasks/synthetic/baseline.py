@@ -18,10 +18,10 @@ from tasks.catalog.settings import DataSettings
 from tasks.finetune.images import TrainingImages, read_training_images
 from tasks.finetune.loop import OnStep, Training, finetune
 from tasks.finetune.settings import FinetuneSettings
+from tasks.model_registry.registration import Origin, register_model
 from tasks.pictures.samples import MaskReading, Reader
 from tasks.synthetic.dataset import read_settings
 from tasks.synthetic.settings import Split
-from tasks.tracking.registry import Origin, register_model
 from tasks.tracking.settings import RegistrySettings, Tracking
 
 ADDRESS = "sightline:small_resnet"

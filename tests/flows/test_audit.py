@@ -19,7 +19,12 @@ from PIL import Image
 from prefect.client.orchestration import get_client
 from safetensors.torch import save_file
 
-from flows.settings.sections import AuditSettings, ReleaseSettings, RetrainSettings, RunSettings
+from flows.settings.command_settings import (
+    AuditSettings,
+    ReleaseSettings,
+    RetrainSettings,
+    RunSettings,
+)
 from models.user_code import build_from_file
 from tasks.runs.reader import open_run
 from tests.support.command_line import SIGHTLINE, invoke, link_images

@@ -18,13 +18,13 @@ from mlflow.tracking import MlflowClient
 from flows import release
 from flows.cli.commands import main
 from flows.release import Challenge
+from flows.settings.command_settings import ReleaseSettings
 from flows.settings.release import compose_release
-from flows.settings.sections import ReleaseSettings
 from models.errors import MlflowUnavailable
 from tasks.gate.policy import read_policy
 from tasks.interventions.settings import InterventionSettings
+from tasks.model_registry.promotion import REASONS, VERDICT, promote
 from tasks.schema.gate import GateResult
-from tasks.tracking.promotion import REASONS, VERDICT, promote
 from tasks.tracking.settings import Tracking
 from tests.support.audits import audit_test_split, perturb_head
 from tests.support.command_line import SIGHTLINE, invoke, mlflow_of

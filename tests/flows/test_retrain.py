@@ -19,9 +19,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from flows.retraining import train
+from flows.settings.command_settings import RetrainSettings
 from flows.settings.compose import compose
-from flows.settings.sections import RetrainSettings
+from flows.train_and_register import train
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings

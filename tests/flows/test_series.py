@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prefect.states import Failed
 
-from flows.runtime.stages import is_mlflow_away
+from flows.runtime.prefect_tasks import is_mlflow_away
 from models.errors import MlflowUnavailable, UserError
 from tests.support.command_line import invoke
 

@@ -15,8 +15,8 @@ from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
+from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import attribute_run
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.runs.settings import OutputSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlflow.tracking import MlflowClient
 
-from tasks.tracking.promotion import CLAIM, REASONS, VERDICT, Candidacy
-from tasks.tracking.registry import DIGEST
+from tasks.model_registry.promotion import CLAIM, REASONS, VERDICT, Candidacy
+from tasks.model_registry.registration import DIGEST
 
 PASSED = {VERDICT: "passed", REASONS: "Passed 2 of 2 rules."}
 ALIAS = "champion"

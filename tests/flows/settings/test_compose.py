@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from flows.cli.options import settings_from_options
+from flows.cli.options_from_settings import settings_from_options
+from flows.settings.command_settings import AuditSettings, LogSettings, PublishSettings
 from flows.settings.compose import compose, option_name
 from flows.settings.environment import tracking_uri
-from flows.settings.sections import AuditSettings, LogSettings, PublishSettings
 from models.errors import UserError
 from tasks.tracking.settings import TrackingSettings
 

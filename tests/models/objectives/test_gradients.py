@@ -11,7 +11,7 @@ from torchvision.ops import StochasticDepth
 
 from models.network.layers import find_grid
 from models.objectives import ibsgl, sib_robust
-from models.objectives.names import find_objective
+from models.objectives.registry import find_objective
 from models.objectives.step import Loss
 from tests.support.networks import tiny_transformer
 from tests.support.smooth_training_step import (

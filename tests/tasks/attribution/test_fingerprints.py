@@ -11,7 +11,7 @@ from models.classifier.preprocessing import Preprocessing
 from tasks.attribution.fingerprints import marks_of
 from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.settings import AttributionSettings
-from tasks.execution.run_shards import job_of
+from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import rows_of

@@ -28,9 +28,9 @@ from tasks.attribution.layer_statistics import (
 )
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
+from tasks.execution.attribution_stage import job_of, missing_moments
 from tasks.execution.dry_run import estimate
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of, missing_moments
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import Sample, rows_of
 from tasks.runs.folder import RunFolder

@@ -20,8 +20,8 @@ from tasks.attribution.job import count_shards
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.catalog.settings import DataSettings
+from tasks.execution.attribution_stage import job_of
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Row, read_sample

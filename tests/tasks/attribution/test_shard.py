@@ -16,11 +16,11 @@ from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from tasks import schema
 from tasks.attribution.job import Job, read_shard
-from tasks.attribution.retries import RetryPolicy
+from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.settings import AttributionSettings
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.settings import DataSettings
-from tasks.execution.run_shards import job_of
+from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import rows_of
 from tasks.runs.folder import RunFolder

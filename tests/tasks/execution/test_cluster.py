@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster
 
 from models.errors import UnfinishedRun, UserError
 from tasks.attribution.job import Job
+from tasks.execution.attribution_stage import attribute_run, job_of
 from tasks.execution.cluster import (
     decode_threads,
     local_workers,
@@ -19,9 +20,8 @@ from tasks.execution.cluster import (
     open_client,
     plugin_name,
 )
-from tasks.execution.dispatch import Progress, attribute_shards
-from tasks.execution.run_shards import attribute_run, job_of
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.shard_queue import Progress, attribute_shards
 from tasks.runs.folder import RunFolder
 
 TWO = ComputeSettings(workers=2)

@@ -15,7 +15,7 @@ from models.classifier.small_resnet import small_preprocessing, small_resnet
 from models.errors import UserError
 from models.network.layers import find_grid
 from models.objectives.erm import Erm
-from models.objectives.names import find_objective
+from models.objectives.registry import find_objective
 from tasks.finetune.checkpoint import Checkpoints, Epoch, TrainingState
 from tasks.finetune.images import TrainingImages, check_training_images
 from tasks.finetune.loop import Training, finetune, predict_classes
@@ -105,7 +105,7 @@ def test_ten_losses_of_the_generated_benchmark(name: str, images: TrainingImages
 
 
 def test_every_family_has_a_golden_run() -> None:
-    from models.objectives.names import FAMILIES
+    from models.objectives.registry import FAMILIES
 
     shortest = {
         find_objective(f"{family}:form={form}" if form else family).name

@@ -22,7 +22,7 @@ from PIL import Image
 
 from tasks.attribution.fingerprints import specifications
 from tasks.attribution.settings import AttributionSettings
-from tasks.execution.run_shards import job_of
+from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures import decode, foreground
 from tasks.pictures.decode import apply_turn

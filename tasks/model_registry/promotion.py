@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 from models.classifier.mlflow_addresses import BY_VERSION, SCHEME
 from models.classifier.mlflow_models import find_version
 from models.errors import UserError
+from tasks.model_registry.registration import DIGEST
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
 from tasks.tracking.mlflow_client import connect, find_aliases, mlflow_errors
-from tasks.tracking.registry import DIGEST
 from tasks.tracking.settings import Tracking
 
 if TYPE_CHECKING:

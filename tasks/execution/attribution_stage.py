@@ -16,11 +16,11 @@ from tasks.attribution.layer_statistics import (
     layers_with_statistics,
     statistics_images_mark,
 )
-from tasks.attribution.retries import forget_notes
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
-from tasks.execution.dispatch import Progress, attribute_shards, gather_layer_statistics
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
+from tasks.execution.worker_deaths import forget_notes
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings

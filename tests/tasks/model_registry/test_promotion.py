@@ -12,9 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from models.errors import UserError
-from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
-from tasks.tracking.promotion import (
+from tasks.model_registry.promotion import (
     CLAIM,
     REASONS,
     STALE,
@@ -24,7 +22,9 @@ from tasks.tracking.promotion import (
     promote,
     refuse,
 )
-from tasks.tracking.registry import DIGEST
+from tasks.model_registry.registration import DIGEST
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import open_run
 from tasks.tracking.settings import Tracking
 from tests.support.model_versions import (
     ALIAS,
@@ -93,7 +93,7 @@ def test_a_champion_that_moved_meanwhile_is_seen(tracking: Tracking) -> None:
 def test_a_live_claim_is_respected_and_a_stale_one_removed(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.tracking.promotion.TRIES", 2)
+    monkeypatch.setattr("tasks.model_registry.promotion.TRIES", 2)
     client = MlflowClient(tracking.uri)
     client.set_registered_model_tag("birds", f"{CLAIM}other", json.dumps(time.time() - STALE / 2))
     reason = promote(candidacy(2), ALIAS, tracking, PASSED)
@@ -109,7 +109,7 @@ def test_a_live_claim_is_respected_and_a_stale_one_removed(
 def test_a_claim_that_was_held_for_too_long_sets_no_alias(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.tracking.promotion.CLAIM_HOLDS", 0.0)
+    monkeypatch.setattr("tasks.model_registry.promotion.CLAIM_HOLDS", 0.0)
     reason = promote(candidacy(2), ALIAS, tracking, PASSED)
     assert reason is not None
     assert "too slowly" in reason
@@ -140,7 +140,7 @@ def test_no_other_release_comes_between_the_last_check_and_the_alias(
     moment: str, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A whole other release runs in the middle of this one."""
-    monkeypatch.setattr("tasks.tracking.promotion.TRIES", 2)
+    monkeypatch.setattr("tasks.model_registry.promotion.TRIES", 2)
     others: list[str | None] = []
     ask = getattr(MlflowClient, moment)
 

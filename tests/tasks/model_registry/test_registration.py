@@ -21,7 +21,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable, UserError
-from tasks.tracking.registry import Origin, RegisteredModel, register_model
+from tasks.model_registry.registration import Origin, RegisteredModel, register_model
 from tasks.tracking.settings import RegistrySettings, Tracking
 from tasks.tracking.training_log import TrainingLog, TrainingStart
 from tests.support.model_versions import aliases

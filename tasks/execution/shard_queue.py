@@ -12,9 +12,10 @@ from distributed import Client, Future, KilledWorker, as_completed, get_worker
 from models.errors import describe_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
-from tasks.attribution.retries import RetryPolicy, ShardFailures
+from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
+from tasks.execution.worker_deaths import ShardFailures
 
 log = logging.getLogger("sightline")
 

@@ -11,18 +11,13 @@ from PIL import Image
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UnfinishedRun
-from tasks.attribution.retries import (
-    DEATHS_WITHOUT_NOTE,
-    RetryPolicy,
-    ShardFailures,
-    take_note,
-    write_note,
-)
+from tasks.attribution.retry_policy import RetryPolicy, write_note
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
+from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import attribute_run
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.worker_deaths import DEATHS_WITHOUT_NOTE, ShardFailures, take_note
 from tasks.pictures.samples import Row
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run

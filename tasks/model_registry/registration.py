@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from models.classifier.classifier import Classifier, save_bundle
 from models.classifier.mlflow_addresses import SCHEME
 from models.errors import UserError, describe_error
+from tasks.model_registry.servable_model import save_servable_model
 from tasks.tracking.mlflow_client import (
     connect,
     find_aliases,
@@ -27,7 +28,6 @@ from tasks.tracking.mlflow_client import (
     ignore_error,
     mlflow_errors,
 )
-from tasks.tracking.servable_model import save_servable_model
 from tasks.tracking.settings import RegistrySettings, Tracking
 from tasks.tracking.training_log import TRAINING_ID
 

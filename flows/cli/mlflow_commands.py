@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from flows.settings.command_settings import LogSettings, PublishSettings
 from flows.settings.compose import compose
 from flows.settings.environment import tracking_of
-from flows.settings.sections import LogSettings, PublishSettings
 from models.addresses import remove_secrets
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch
+from tasks.model_registry.registration import register_model
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
 from tasks.tracking.audit_run import publish_run
-from tasks.tracking.registry import register_model
 
 log = logging.getLogger("sightline")
 

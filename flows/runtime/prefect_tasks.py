@@ -8,12 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import State, Task, runtime, task
 
 from flows.runtime.progress import show_progress
+from flows.settings.command_settings import RunSettings
 from flows.settings.environment import home, tracking_of
-from flows.settings.sections import RunSettings
 from models.classifier.mlflow_models import fetch
 from models.errors import MlflowUnavailable
+from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.prepare import prepare_run
-from tasks.execution.run_shards import attribute_run
 from tasks.runs.folder import RunFolder
 from tasks.schema import CostSummary
 from tasks.tracking.audit_run import publish_run

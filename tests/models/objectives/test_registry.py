@@ -13,7 +13,7 @@ from models.errors import UserError
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.ibsgl import IbsglCode, IbsglPaper
-from models.objectives.names import FAMILIES, find_objective
+from models.objectives.registry import FAMILIES, find_objective
 from models.objectives.sib_feature import SibFeature
 from models.objectives.sib_interventional import SibInterventional
 from models.objectives.sib_paper import SibPaper

@@ -11,8 +11,8 @@ import pyarrow as pa
 import torch
 
 from flows.runtime.progress import show_pictures, show_steps
+from flows.settings.command_settings import RetrainSettings
 from flows.settings.environment import tracking_of
-from flows.settings.sections import RetrainSettings
 from models.classifier.architectures import build_fresh
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_addresses import SCHEME
@@ -27,10 +27,10 @@ from tasks.finetune.checkpoint import TRAINING, TrainingState
 from tasks.finetune.loop import Training, finetune
 from tasks.finetune.plan import TrainingPlan, digest_of_rows, plan_training, prepare_training
 from tasks.finetune.snapshots import take_snapshots
+from tasks.model_registry.registration import Origin, RegisteredModel, register_model
 from tasks.schema import PairedSummary
 from tasks.storage.lock import LOCK
 from tasks.tracking.mlflow_client import Context, InputData
-from tasks.tracking.registry import Origin, RegisteredModel, register_model
 from tasks.tracking.training_log import EpochFigures, TrainingStart, log_training
 
 log = logging.getLogger("sightline")

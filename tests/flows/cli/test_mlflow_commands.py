@@ -22,11 +22,11 @@ from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable
+from tasks.model_registry.registration import Origin, RegisteredModel, register_model
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import open_run
 from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
-from tasks.tracking.registry import Origin, RegisteredModel, register_model
 from tasks.tracking.settings import RegistrySettings, Tracking, TrackingSettings
 from tasks.tracking.training_log import EpochFigures, TrainingLog, TrainingStart
 from tests.support.command_line import invoke

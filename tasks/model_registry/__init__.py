@@ -1,0 +1,1 @@
+"""MLflow's model registry: versions, their aliases, and who becomes champion."""
