@@ -37,13 +37,13 @@ Found = tuple[RunFolder, CostSummary]
 
 @pytest.fixture(scope="module")
 def found(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    asked = AuditRequest(
+    request = AuditRequest(
         DataSettings(path=str(benchmark_folder), split="test", sample=IMAGES),
         AttributionSettings(methods=METHODS, shard_size=SHARD),
         comparison=ComparisonSettings(tested=10),
     )
     folder = tmp_path_factory.mktemp("contest") / "run"
-    return attribute_in_process(folder, ModelSettings(address=str(bundle)), asked)
+    return attribute_in_process(folder, ModelSettings(address=str(bundle)), request)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +87,9 @@ def test_merits_and_trials_are_those_of_the_map_made_alone(
     image_BCHW = classifier.preprocessing.normalise(picture_BCHW)
     with torch.no_grad():
         target_B = classifier.network(image_BCHW).argmax(1)
-    asked = Question(classifier.network, image_BCHW, target_B, grid=classifier.grid)
-    map_Bhw = explain(find_method(name), asked)
-    faithful = measure(asked, map_Bhw.abs(), find_ends(asked))
+    question = Question(classifier.network, image_BCHW, target_B, grid=classifier.grid)
+    map_Bhw = explain(find_method(name), question)
+    faithful = measure(question, map_Bhw.abs(), find_ends(question))
     for column in schema.MERITS.names[3:]:
         stored = merits[column].to_numpy().astype(np.float32)
         np.testing.assert_allclose(stored, getattr(faithful, column).numpy(), atol=0.02)
