@@ -261,8 +261,8 @@ def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
         return f"{where}: there are no rules: write each under its own [[rule]]"
     if first["type"] == "extra_forbidden":
         allowed = list(Rules.model_fields if number is None else Rule.model_fields)
-        near, known = suggest(str(key), allowed), ", ".join(allowed)
-        return f"{where}: unknown key {key!r}{near}; known are {known}"
+        nearest = suggest(str(key), allowed)
+        return f"{where}: unknown key {key!r}{nearest}; known are {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
     return f"{where}: {_message(first, key)}"

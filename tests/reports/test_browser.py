@@ -144,8 +144,8 @@ def test_no_complaint_and_no_request(browser: Browser, page: Path, width: int) -
     assert browser.named("Log.entryAdded") == []
     assert browser.named("Runtime.consoleAPICalled") == []
     assert browser.named("Runtime.exceptionThrown") == []
-    asked = [sent["request"]["url"] for sent in browser.named("Network.requestWillBeSent")]
-    assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+    urls = [sent["request"]["url"] for sent in browser.named("Network.requestWillBeSent")]
+    assert [url for url in urls if not url.startswith("data:")] == [page.as_uri()]
 
 
 def test_every_image_is_there(browser: Browser, page: Path) -> None:

@@ -25,7 +25,7 @@ def test_the_gallery_carries_its_pictures() -> None:
         kind, _, data = attributes["src"].partition(",")
         assert kind in ("data:image/png;base64", "data:image/jpeg;base64")
         Image.open(io.BytesIO(base64.b64decode(data))).load()
-    pairs = [images[place] for place in (1, 2, 9, 10)]
+    pairs = [images[index] for index in (1, 2, 9, 10)]
     assert [attributes["width"] for attributes in pairs] == ["256", "256", "448", "448"]
     assert "wrong, the label is tent" in page.text
     assert "confidence 85.3%" in page.text

@@ -23,8 +23,8 @@ def test_what_refuses_comes_first() -> None:
         "compare.html beside this file",
         "Champion: run folder runs/models:/birds/5",
     )
-    places = [text.index(words) for words in order]
-    assert places == sorted(places)
+    positions = [text.index(words) for words in order]
+    assert positions == sorted(positions)
 
 
 def test_without_a_champion_no_comparison_is_promised() -> None:

@@ -79,7 +79,7 @@ def test_a_rate_below_the_null_is_never_marked() -> None:
 
 def test_a_thousand_classes_show_the_thirty_that_surely_stand_out() -> None:
     names = [f"species {number}" for number in range(1000)]
-    classes = tuple(class_summary(name, place % 40, 50) for place, name in enumerate(names))
+    classes = tuple(class_summary(name, index % 40, 50) for index, name in enumerate(names))
     alone = class_summary("one image of one", 1, 1)
     page = read(summary(by_label=(alone, *classes), by_prediction=classes, by_column={}))
     assert len(page.of("interval-bar")) == 60 + EVIDENCE_BARS

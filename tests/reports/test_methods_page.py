@@ -56,9 +56,9 @@ def test_the_recommendation_comes_first() -> None:
         "Verdicts grad_cam",
     )
     others = ("What the figures mean", "A good map certifies nothing.", "Run folder /runs/methods")
-    places = [words.index(name) for name in (*names, *others)]
-    assert places == sorted(places)
-    assert title < places[0]
+    positions = [words.index(name) for name in (*names, *others)]
+    assert positions == sorted(positions)
+    assert title < positions[0]
 
 
 def test_without_a_recommendation_it_says_why() -> None:
@@ -175,7 +175,7 @@ def test_the_mask_is_outlined_on_the_picture_which_keeps_its_colours() -> None:
 
 @pytest.mark.parametrize(("methods", "across"), [(1, 2), (8, 9), (9, 5), (10, 6), (12, 7)])
 def test_lines_of_the_gallery_are_evenly_filled(methods: int, across: int) -> None:
-    names = [f"method{place}" for place in range(methods)]
+    names = [f"method{index}" for index in range(methods)]
     page = read(comparison(), [row(0, names)])
     (line,) = page.of("maps")
     assert line["style"] == f"--across: {across}"

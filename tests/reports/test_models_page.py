@@ -104,13 +104,13 @@ def test_every_kind_of_change_has_its_words() -> None:
 
 def test_headlines() -> None:
     worse, better, same = (paired_figure("flips", it) for it in ("worse", "better", "unchanged"))
-    told = {
+    headlines = {
         (worse, worse, same): "2 of 3 figures are worse, none is better.",
         (worse, better, better): "1 of 3 figures is worse, 2 are better.",
         (better,): "1 of 1 figure is better, none is worse.",
         (same, same): "None of 2 figures shows a change.",
     }
-    for figures, words in told.items():
+    for figures, words in headlines.items():
         assert headline(paired(figures=figures)) == words
 
 
@@ -144,11 +144,11 @@ def test_markdown_is_a_table_with_its_verdict() -> None:
 
 
 def test_the_users_words_are_no_markdown() -> None:
-    told = models_as_markdown(hostile_pair())
-    assert "<script>" not in told
-    assert "{{" not in told
-    assert "\u202e" not in told
-    table = [line for line in told.splitlines() if line.startswith("|")]
+    output = models_as_markdown(hostile_pair())
+    assert "<script>" not in output
+    assert "{{" not in output
+    assert "\u202e" not in output
+    table = [line for line in output.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {5}
     mentioned = models_as_markdown(paired(data="@team [x](http://y) `a|b` *c* #1"))
     assert not set("@[]`#").intersection(re.sub(r"&#\d+;", "", mentioned).splitlines()[2])
@@ -159,10 +159,10 @@ def test_a_terminal_says_the_same(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     print_models(paired())
-    told = capsys.readouterr().out
-    assert "verdict: Worse: accuracy. Better: flips." in told
-    assert "480 in both; 12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in told
-    assert "worse by −6.0 points (−9.0 to −3.0)" in told
-    assert "Accuracy, tent" in told
-    assert "teapot" not in told  # shows no change
-    assert "missing: lift: no map was scored" in told
+    output = capsys.readouterr().out
+    assert "verdict: Worse: accuracy. Better: flips." in output
+    assert "480 in both; 12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in output
+    assert "worse by −6.0 points (−9.0 to −3.0)" in output
+    assert "Accuracy, tent" in output
+    assert "teapot" not in output  # shows no change
+    assert "missing: lift: no map was scored" in output

@@ -49,7 +49,7 @@ class Drawn:
         return self.group.findall("g")[0]
 
     @property
-    def place(self) -> tuple[float, float]:
+    def position(self) -> tuple[float, float]:
         """Pixels beside x, and from the top."""
         inside = self.symbol.attrib["transform"].removeprefix("translate(").removesuffix(")")
         aside, down = inside.split()
@@ -104,7 +104,7 @@ def test_a_mark_stands_at_its_cost_and_its_faithfulness() -> None:
     across = (heights["0.20"] - heights["0.45"]) / 0.25
     for name, found in ORDINARY.items():
         expected = heights["0.20"] - across * (found[0] - 0.2)
-        assert marks[name].place[1] == pytest.approx(expected, abs=0.15)
+        assert marks[name].position[1] == pytest.approx(expected, abs=0.15)
         half = (marks[name].whisker()[1] - marks[name].whisker()[0]) / 2
         assert half == pytest.approx(across * 0.028, abs=0.2)
 
@@ -139,7 +139,7 @@ def test_marks_of_one_cost_stand_side_by_side() -> None:
     names = ("one", "two", "three")
     marks = drawn(comparison(methods=tuple(method(name) for name in names)))
     assert {marks[name].x for name in names} == {50}
-    assert [marks[name].place[0] for name in names] == [-9, 0, 9]
+    assert [marks[name].position[0] for name in names] == [-9, 0, 9]
 
 
 def test_the_description_has_every_figure() -> None:

@@ -81,10 +81,10 @@ def test_a_terminal_says_the_same(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     print_comparison(comparison())
-    told = capsys.readouterr().out
-    assert "differs: model was 9f2c of tent, is 77aa of new" in told
-    assert "850 the same, 3 changed, 150 added, 50 removed; 17 of the same predicted oth" in told
-    assert "Flagged as resting on the background, tent" in told
-    assert "Flagged as resting on the background, teapot" not in told
-    assert "moved by +6.0 points (+2.0 to +10.0)" in told
-    assert "1 of 2 predicted classes with enough images moved" in told
+    output = capsys.readouterr().out
+    assert "differs: model was 9f2c of tent, is 77aa of new" in output
+    assert "850 the same, 3 changed, 150 added, 50 removed; 17 of the same predicted oth" in output
+    assert "Flagged as resting on the background, tent" in output
+    assert "Flagged as resting on the background, teapot" not in output
+    assert "moved by +6.0 points (+2.0 to +10.0)" in output
+    assert "1 of 2 predicted classes with enough images moved" in output

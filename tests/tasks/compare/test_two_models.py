@@ -132,16 +132,16 @@ def test_classes_with_enough_images_share_one_error(
     assert counts.max() < ENOUGH
     assert paired.classes == ()
     monkeypatch.setattr(schema, "ENOUGH", int(counts.min()))
-    told = compare_models(*runs)
-    assert {it.name for it in told.classes} == set(counts.index)
-    assert {it.figure for it in told.classes} == {"accuracy", "flips", "flagged"}
-    assert told.confidence == pytest.approx(1 - 0.05 / len(told.classes))
-    for it in told.classes:
+    compared = compare_models(*runs)
+    assert {it.name for it in compared.classes} == set(counts.index)
+    assert {it.figure for it in compared.classes} == {"accuracy", "flips", "flagged"}
+    assert compared.confidence == pytest.approx(1 - 0.05 / len(compared.classes))
+    for it in compared.classes:
         own = both[both["label_after"] == it.name]
         values = [image_values(one_side(own, side), it.figure) for side in SIDES]
         assert (it.before, it.after) == pytest.approx([value.mean() for value in values])
         pair_n2 = np.stack([value.to_numpy(float) for value in values], 1)
-        change = change_of_means(pair_n2, told.confidence)
+        change = change_of_means(pair_n2, compared.confidence)
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
 
 
@@ -150,9 +150,9 @@ def test_no_declared_interval_ends_in_a_zero() -> None:
     value_n2 = np.stack([np.zeros(400), np.tile([0.0001, 0.0004], 200)], 1)
     change = change_of_means(value_n2)
     value = FigureValue(change.value, change.low, change.high, 400, 0.0, 0.00025, differ=400)
-    told = judge_change(FigureQuery("reliance_removal", change=True), value)
-    assert told.verdict != "unchanged"
-    assert re.search(r"by \+0\.0[23]\d* points \(\+0\.02\d* to \+0\.03\d*\)", told.sentence)
+    judged = judge_change(FigureQuery("reliance_removal", change=True), value)
+    assert judged.verdict != "unchanged"
+    assert re.search(r"by \+0\.0[23]\d* points \(\+0\.02\d* to \+0\.03\d*\)", judged.sentence)
 
 
 def test_the_same_run_twice_shows_no_change(runs: tuple[Run, Run]) -> None:
@@ -199,9 +199,9 @@ def test_a_model_without_its_knowledge_is_worse(runs: tuple[Run, Run], tmp_path:
     before, after = copies(runs, tmp_path)
     for path in after.folder.parts("predictions"):
         part = pq.read_table(path)
-        place = part.column_names.index("correct")
+        column = part.column_names.index("correct")
         wrong = pa.array([False] * len(part))
-        pq.write_table(part.set_column(place, "correct", wrong), path)
+        pq.write_table(part.set_column(column, "correct", wrong), path)
     paired = compare_models(before, reopened(after))
     first = paired.figures[0]
     assert (first.figure, first.verdict, first.after) == ("accuracy", "worse", 0.0)
@@ -268,9 +268,9 @@ def test_a_picture_that_is_away_is_left_out(
 ) -> None:
     before, after = copies(runs, tmp_path)
     catalog = after.catalog
-    place = catalog.column_names.index("image")
+    column = catalog.column_names.index("image")
     nowhere = pa.array(["nowhere.png"] * len(catalog))
-    rewrite(after, catalog.set_column(place, "image", nowhere))
+    rewrite(after, catalog.set_column(column, "image", nowhere))
     assert examples_of_pair(before, reopened(after), paired) == []
 
 
@@ -279,10 +279,10 @@ def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_p
     for run in (before, after):
         run.folder.forget_interventions()
         flags = pq.read_table(run.folder.flags)
-        place = flags.column_names.index("flag")
+        column = flags.column_names.index("flag")
         undecided = pa.array(["undecided"] * len(flags)).dictionary_encode()
         pq.write_table(
-            flags.set_column(place, "flag", undecided), run.folder.flags, row_group_size=SHARD
+            flags.set_column(column, "flag", undecided), run.folder.flags, row_group_size=SHARD
         )
     paired = compare_models(reopened(before), reopened(after))
     assert {it.figure for it in paired.figures} == {"accuracy", "worst_group", "lift"}
@@ -299,8 +299,8 @@ def test_flags_of_different_rules_are_not_compared(runs: tuple[Run, Run], tmp_pa
     before, after = copies(runs, tmp_path)
     summary = after.summary()
     rule = summary.rule.model_copy(update={"false_alarm": 0.1})
-    told = summary.model_copy(update={"rule": rule}).model_dump_json()
-    after.folder.summary.write_text(told)
+    text = summary.model_copy(update={"rule": rule}).model_dump_json()
+    after.folder.summary.write_text(text)
     reasons = {it.figure: it.reason for it in compare_models(before, reopened(after)).missing}
     assert set(reasons) == {"flagged", "excess"}
     assert "grad_cam_pp at 0.05, and grad_cam_pp at 0.1" in reasons["flagged"]
@@ -311,14 +311,14 @@ def test_images_of_other_bytes_are_left_out(runs: tuple[Run, Run], tmp_path: Pat
     path = after.folder.parts("predictions")[0]
     part = pq.read_table(path)
     content = ["other", *part["content_id"].to_pylist()[1:]]
-    place = part.column_names.index("content_id")
-    pq.write_table(part.set_column(place, "content_id", pa.array(content)), path)
+    column = part.column_names.index("content_id")
+    pq.write_table(part.set_column(column, "content_id", pa.array(content)), path)
     paired = compare_models(before, reopened(after))
     assert (paired.images, paired.left_out) == (63, 1)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "message"),
     [
         ("catalog", "f" * 32, "is ffffffffffff"),
         ("classes", "e" * 32, "is eeeeeeeeeeee"),
@@ -329,14 +329,14 @@ def test_images_of_other_bytes_are_left_out(runs: tuple[Run, Run], tmp_path: Pat
     ],
 )
 def test_runs_of_other_questions_are_refused(
-    runs: tuple[Run, Run], tmp_path: Path, field: str, value: object, told: str
+    runs: tuple[Run, Run], tmp_path: Path, field: str, value: object, message: str
 ) -> None:
     before, after = copies(runs, tmp_path)
     identity = after.state.identity.as_json() | {field: value}
     after.folder.update_state(identity=identity)
     with pytest.raises(NotComparable) as caught:
         compare_models(before, reopened(after))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "audit both models on the same data" in str(caught.value)
 

@@ -16,7 +16,7 @@ from tasks.flags.background_score import CLOSEST, FLOOR, log_odds, score_images,
 
 DONORS = ("a", "b", "c", "d")
 VOTES = DonorPredictions(
-    index={name: place for place, name in enumerate(DONORS)},
+    index={name: index for index, name in enumerate(DONORS)},
     content_N=np.array(["of a", "of b", "of c", "of d"], object),
     prediction_N=np.array([0, 0, 1, 1]),
     probability_NK=np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.4, 0.6]], np.float32),
@@ -94,7 +94,7 @@ def test_where_backgrounds_are_of_no_consequence_few_donors_raise_no_alarms(alik
     said = 1 / (1 + np.exp(-generator.normal(0, 1.5, donors)))
     names = [str(number) for number in range(donors)]
     votes = DonorPredictions(
-        {name: place for place, name in enumerate(names)},
+        {name: index for index, name in enumerate(names)},
         np.array(names, object),
         predicted,
         np.stack([said, 1 - said], 1),

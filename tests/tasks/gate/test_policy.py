@@ -56,7 +56,7 @@ def test_every_figure_can_be_asked_for(figure: str, tmp_path: Path) -> None:
     assert "at least 0 points" in policy.rules[1].words
 
 
-MISTAKES = {
+INVALID = {
     "a key": (
         RULE + "at_mots = 0.5\n",
         "line 3, rule 1: unknown key 'at_mots' (did you mean 'at_most'?); known are figure, ",
@@ -131,13 +131,15 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("text", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_named_with_its_line(text: str, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "message"), INVALID.values(), ids=INVALID)
+def test_an_invalid_policy_is_refused_with_its_line(
+    text: str, message: str, tmp_path: Path
+) -> None:
     done = check(written(tmp_path, text))
     assert done.exit_code == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert told in line
+    assert message in line
     assert f"policy {tmp_path}" in line
 
 

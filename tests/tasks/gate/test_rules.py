@@ -50,9 +50,9 @@ def table(seed: int, right: float = 0.8) -> pd.DataFrame:
     score, null = random.random(IMAGES), random.random(IMAGES) * 0.7
     return pd.DataFrame(
         {
-            "row_id": [f"{place:03d}" for place in range(IMAGES)],
-            "label": [CLASSES[place % 3] for place in range(IMAGES)],
-            "group": [("sea", "land")[place % 2] for place in range(IMAGES)],
+            "row_id": [f"{index:03d}" for index in range(IMAGES)],
+            "label": [CLASSES[index % 3] for index in range(IMAGES)],
+            "group": [("sea", "land")[index % 2] for index in range(IMAGES)],
             "correct": (random.random(IMAGES) < right).astype(float),
             "kept_label": random.integers(4, size=IMAGES) / 3,
             "flips": random.integers(4, size=IMAGES) / 3,
@@ -75,9 +75,9 @@ CHAMPION, CANDIDATE = table(1), table(2)
 EVIDENCE = Evidence(answers(CANDIDATE, CANDIDATE), answers(CHAMPION, CANDIDATE), CLASSES)
 
 
-def rule(figure: str = "accuracy", **asked: Any) -> Rule:
+def rule(figure: str = "accuracy", **limits: Any) -> Rule:
     method = {"method": "grad_cam"} if figure == "lift" else {}
-    return Rule.model_validate({"figure": figure, **method, **asked})
+    return Rule.model_validate({"figure": figure, **method, **limits})
 
 
 def policy(*rules: Rule) -> Policy:
@@ -121,34 +121,34 @@ def test_figures_are_means_of_what_images_say(figure: str, label: str | None) ->
     assert alone.value == pytest.approx(after.mean())
     assert change.value == pytest.approx(after.mean() - before.mean())
     assert (alone.of, change.of) == (own.sum(), own.sum())
-    for told in (alone, change):
-        assert told.low < told.value < told.high
+    for measured in (alone, change):
+        assert measured.low < measured.value < measured.high
 
 
 @pytest.mark.parametrize("figure", SHARES)
 def test_a_share_has_wilsons_interval(figure: str) -> None:
     total = values(CANDIDATE, figure).sum()
-    told = found(figure)
-    assert told.low == wilson(int(np.floor(total + 1e-9)), IMAGES).low
-    assert told.high == wilson(int(np.ceil(total - 1e-9)), IMAGES).high
+    measured = found(figure)
+    assert measured.low == wilson(int(np.floor(total + 1e-9)), IMAGES).low
+    assert measured.high == wilson(int(np.ceil(total - 1e-9)), IMAGES).high
 
 
 def test_other_intervals_are_those_of_a_slow_bootstrap() -> None:
     drawn = list(np.random.default_rng(SEED).integers(IMAGES, size=(DRAWS, IMAGES)))
     gap = values(CANDIDATE, "exchange_gap")
-    ends = np.quantile([gap[places].mean() for places in drawn], [0.025, 0.975])
-    told, least = found("exchange_gap"), leeway(IMAGES, 0.95)
-    assert told.low == pytest.approx(min(ends[0] - least / 2, told.value - least))
-    assert told.high == pytest.approx(max(ends[1] + least / 2, told.value + least))
+    ends = np.quantile([gap[draw].mean() for draw in drawn], [0.025, 0.975])
+    measured, least = found("exchange_gap"), leeway(IMAGES, 0.95)
+    assert measured.low == pytest.approx(min(ends[0] - least / 2, measured.value - least))
+    assert measured.high == pytest.approx(max(ends[1] + least / 2, measured.value + least))
     score, null = CANDIDATE["score"].to_numpy(), CANDIDATE["null_score"].to_numpy()
     excess = []
-    for places in drawn:
-        threshold = np.sort(null[places])[int(np.ceil((IMAGES + 1) * 0.95)) - 1]
-        excess.append((score[places] > threshold).mean() - (null[places] > threshold).mean())
+    for draw in drawn:
+        threshold = np.sort(null[draw])[int(np.ceil((IMAGES + 1) * 0.95)) - 1]
+        excess.append((score[draw] > threshold).mean() - (null[draw] > threshold).mean())
     ends = np.quantile(excess, [0.025, 0.975])
-    told = found("excess")
-    assert told.low == pytest.approx(min(ends[0] - least / 2, told.value - least))
-    assert told.high == pytest.approx(max(ends[1] + least / 2, told.value + least))
+    measured = found("excess")
+    assert measured.low == pytest.approx(min(ends[0] - least / 2, measured.value - least))
+    assert measured.high == pytest.approx(max(ends[1] + least / 2, measured.value + least))
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_who_lies_exactly_at_a_limit_keeps_it_once_in_forty(images: int, limit: 
     for lost in range(images):
         after = np.where(np.arange(images) < lost, 0.0, 1.0)
         sides = (pd.DataFrame({"correct": side}) for side in (np.ones(images), after))
-        told = widened(paired_right(*sides), "accuracy", change=True)
-        if told.low < limit:
+        measured = widened(paired_right(*sides), "accuracy", change=True)
+        if measured.low < limit:
             break
         chance += float(binom.pmf(lost, images, -limit))
     assert chance < 0.03
@@ -178,24 +178,24 @@ def paired_right(before: pd.DataFrame, after: pd.DataFrame) -> PairedImages:
 
 
 def test_the_worst_group_is_as_low_as_the_intervals_of_all_groups_say() -> None:
-    told = found("worst_group")
+    measured = found("worst_group")
     shares = {name: side["correct"] for name, side in CANDIDATE.groupby("group")}
     ends = [
         binomtest(int(it.sum()), len(it)).proportion_ci(0.975, method="exact")
         for it in shares.values()
     ]
     lowest = min(shares, key=lambda name: float(shares[name].mean()))
-    assert told.value == shares[lowest].mean()
-    assert told.low == pytest.approx(min(end.low for end in ends))
-    assert told.high == pytest.approx(min(end.high for end in ends))
-    assert told.note == f"{lowest}, the lowest of 2 values of the column group"
+    assert measured.value == shares[lowest].mean()
+    assert measured.low == pytest.approx(min(end.low for end in ends))
+    assert measured.high == pytest.approx(min(end.high for end in ends))
+    assert measured.note == f"{lowest}, the lowest of 2 values of the column group"
     change = found("worst_group", change=True)
     before = min(side["correct"].mean() for _, side in CHAMPION.groupby("group"))
-    assert change.value == pytest.approx(told.value - before)
+    assert change.value == pytest.approx(measured.value - before)
 
 
-def decides(asked: Rule, evidence: Evidence = EVIDENCE) -> Status:
-    (ruling,) = apply_policy(policy(asked), evidence)
+def decides(checked: Rule, evidence: Evidence = EVIDENCE) -> Status:
+    (ruling,) = apply_policy(policy(checked), evidence)
     return ruling.status
 
 
@@ -204,17 +204,19 @@ def decides(asked: Rule, evidence: Evidence = EVIDENCE) -> Status:
 def test_every_figure_passes_fails_or_is_undecided_by_its_interval(
     figure: str, change: bool
 ) -> None:
-    told = found(figure, change=change)
+    measured = found(figure, change=change)
     at_least, at_most = (f"{'change_' * change}at_{end}" for end in ("least", "most"))
-    assert decides(rule(figure, **{at_least: told.low})) == "pass"  # the limit is allowed
-    assert decides(rule(figure, **{at_most: told.high})) == "pass"
-    assert decides(rule(figure, **{at_least: told.low, at_most: told.high})) == "pass"
-    assert decides(rule(figure, **{at_least: told.value})) == "undecided"
-    assert decides(rule(figure, **{at_most: told.value})) == "undecided"
-    assert decides(rule(figure, **{at_least: told.high})) == "undecided"  # so is its own edge
-    assert decides(rule(figure, **{at_least: told.high + 1e-9})) == "fail"
-    assert decides(rule(figure, **{at_most: told.low - 1e-9})) == "fail"
-    assert decides(rule(figure, **{at_least: told.value, at_most: told.high})) == "undecided"
+    assert decides(rule(figure, **{at_least: measured.low})) == "pass"  # the limit is allowed
+    assert decides(rule(figure, **{at_most: measured.high})) == "pass"
+    assert decides(rule(figure, **{at_least: measured.low, at_most: measured.high})) == "pass"
+    assert decides(rule(figure, **{at_least: measured.value})) == "undecided"
+    assert decides(rule(figure, **{at_most: measured.value})) == "undecided"
+    assert decides(rule(figure, **{at_least: measured.high})) == "undecided"  # so is its own edge
+    assert decides(rule(figure, **{at_least: measured.high + 1e-9})) == "fail"
+    assert decides(rule(figure, **{at_most: measured.low - 1e-9})) == "fail"
+    assert (
+        decides(rule(figure, **{at_least: measured.value, at_most: measured.high})) == "undecided"
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,17 +225,17 @@ def test_every_figure_passes_fails_or_is_undecided_by_its_interval(
 def test_a_figure_without_width_is_on_one_side_and_the_limit_is_allowed(
     value: float, status: Status
 ) -> None:
-    told = FigureValue(value, value, value, 100)
-    assert status_of(rule(at_least=0.5), told) == status
+    measured = FigureValue(value, value, value, 100)
+    assert status_of(rule(at_least=0.5), measured) == status
     assert status_of(rule(at_least=0.5, at_most=0.5), FigureValue(0.5, 0.5, 0.5, 100)) == "pass"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-@pytest.mark.parametrize("place", ["value", "low", "high"])
-def test_what_is_no_number_is_missing_and_never_passes(bad: float, place: str) -> None:
-    ends = {"value": 0.9, "low": 0.8, "high": 1.0} | {place: bad}
-    told = FigureValue(ends["value"], ends["low"], ends["high"], 100)
-    check = check_of(rule(at_least=0.5), None, told)
+@pytest.mark.parametrize("part", ["value", "low", "high"])
+def test_what_is_no_number_is_missing_and_never_passes(bad: float, part: str) -> None:
+    ends = {"value": 0.9, "low": 0.8, "high": 1.0} | {part: bad}
+    measured = FigureValue(ends["value"], ends["low"], ends["high"], 100)
+    check = check_of(rule(at_least=0.5), None, measured)
     assert (check.status, check.effect, check.value) == ("missing", "fail", None)
     assert check.sentence == "accuracy is not a number"
 
@@ -248,7 +250,7 @@ def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() 
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("checked", "words"),
     [
         (rule(at_least=0.5), "accuracy is 62.50% (50.00 to 75.00) over 64 images: all of"),
         (
@@ -266,8 +268,8 @@ def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() 
         ),
     ],
 )
-def test_a_reason_names_figure_interval_images_and_limit(asked: Rule, words: str) -> None:
-    check = check_of(asked, None, FigureValue(0.625, 0.5, 0.75, 64))
+def test_a_reason_names_figure_interval_images_and_limit(checked: Rule, words: str) -> None:
+    check = check_of(checked, None, FigureValue(0.625, 0.5, 0.75, 64))
     assert check.sentence.startswith(words)
 
 
@@ -299,11 +301,11 @@ def test_a_figure_that_was_not_computed_fails_and_says_why(figure: str) -> None:
     column, why = MISSING[figure]
     lacking = without(CANDIDATE, column)
     evidence = Evidence(answers(lacking, lacking), answers(CHAMPION, lacking), CLASSES)
-    for asked in (rule(figure, at_least=0.0), rule(figure, change_at_least=-1.0)):
-        (ruling,) = apply_policy(policy(asked), evidence)
+    for checked in (rule(figure, at_least=0.0), rule(figure, change_at_least=-1.0)):
+        (ruling,) = apply_policy(policy(checked), evidence)
         assert (ruling.status, ruling.effect) == ("missing", "fail")
-        assert f"{asked.subject} was not computed: {why}" in ruling.reason
-        assert ruling.reason.endswith("in both audits") == asked.is_change
+        assert f"{checked.subject} was not computed: {why}" in ruling.reason
+        assert ruling.reason.endswith("in both audits") == checked.is_change
         (check,) = ruling.checks
         assert (check.value, check.low, check.high) == (None, None, None)
 
@@ -312,8 +314,8 @@ def test_undecided_images_have_no_flags() -> None:
     lacking = CANDIDATE.assign(flag="undecided")
     evidence = Evidence(answers(lacking, lacking), answers(CHAMPION, lacking), CLASSES)
     for figure in ("flagged", "excess"):
-        for asked in (rule(figure, at_most=1.0), rule(figure, change_at_most=1.0)):
-            (ruling,) = apply_policy(policy(asked), evidence)
+        for checked in (rule(figure, at_most=1.0), rule(figure, change_at_most=1.0)):
+            (ruling,) = apply_policy(policy(checked), evidence)
             assert "was not computed: no image is decided" in ruling.reason
 
 
@@ -327,8 +329,8 @@ def test_audits_that_flag_by_other_rules_have_no_change_of_flags() -> None:
 
 
 def test_a_method_that_the_audit_lacks_is_missing() -> None:
-    asked = Rule(figure="lift", method="layer_cam", at_least=1.0)
-    (ruling,) = apply_policy(policy(asked), EVIDENCE)
+    checked = Rule(figure="lift", method="layer_cam", at_least=1.0)
+    (ruling,) = apply_policy(policy(checked), EVIDENCE)
     assert ruling.status == "missing"
 
 
@@ -349,8 +351,8 @@ def test_no_image_at_all_is_missing() -> None:
 def test_the_policy_says_what_undecided_and_missing_do(effect: Effect) -> None:
     undecided = rule(at_least=found("accuracy").value, on_undecided=effect)
     missing = Rule(figure="lift", method="rise", at_least=1.0, on_missing=effect)
-    for asked in (undecided, missing):
-        (ruling,) = rulings = apply_policy(policy(asked), EVIDENCE)
+    for checked in (undecided, missing):
+        (ruling,) = rulings = apply_policy(policy(checked), EVIDENCE)
         assert ruling.effect == effect
         assert passes(rulings) == (effect != "fail")
 
@@ -379,26 +381,26 @@ def test_without_a_champion_absolute_rules_decide() -> None:
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_every_figure_is_told_by_class_too(figure: str) -> None:
-    for asked in (
+    for checked in (
         rule(figure, at_least=0.0, each="class"),
         rule(figure, change_at_most=1.0, each="class"),
     ):
-        (ruling,) = apply_policy(policy(asked), EVIDENCE)
+        (ruling,) = apply_policy(policy(checked), EVIDENCE)
         assert [check.name for check in ruling.checks] == list(CLASSES)
-        told = found(figure, change=asked.is_change, label="boat")
+        measured = found(figure, change=checked.is_change, label="boat")
         check = ruling.checks[1]
-        assert check.value == pytest.approx(told.value)
+        assert check.value == pytest.approx(measured.value)
         assert check.low is not None
         assert check.high is not None
-        assert check.low <= told.low  # three intervals that hold together
-        assert check.high >= told.high
+        assert check.low <= measured.low  # three intervals that hold together
+        assert check.high >= measured.high
 
 
 def test_one_class_breaks_the_rule_and_is_named() -> None:
     worse = CANDIDATE.assign(correct=np.where(CANDIDATE["label"] == "boat", 0.0, 1.0))
     given = answers(worse, worse)
-    asked = rule(at_least=0.5, each="class", images=50)
-    (ruling,) = apply_policy(policy(asked), Evidence(given, None, CLASSES))
+    checked = rule(at_least=0.5, each="class", images=50)
+    (ruling,) = apply_policy(policy(checked), Evidence(given, None, CLASSES))
     assert (ruling.status, ruling.effect) == ("fail", "fail")
     assert ruling.reason.startswith(
         "2 of 3 classes keep the rule; accuracy of boat is 0.00% (0.00 to "
@@ -460,9 +462,9 @@ def test_figures_of_real_audits_are_those_of_their_summary_and_comparison(
 ) -> None:
     before, after = open_run(finished_run.path), open_run(other_run.path)
     summary, alone, pair = after.summary(), read_alone(after), read_pair(before, after)
-    told = widened(alone, "accuracy")
-    assert (told.value, told.of) == (summary.accuracy.value, summary.accuracy.of)
-    assert told.low == pytest.approx(summary.accuracy.low)
+    measured = widened(alone, "accuracy")
+    assert (measured.value, measured.of) == (summary.accuracy.value, summary.accuracy.of)
+    assert measured.low == pytest.approx(summary.accuracy.low)
     assert summary.excess is not None
     assert widened(alone, "excess").value == pytest.approx(summary.excess.value)
     paired = compare_models(before, after)
@@ -477,11 +479,11 @@ def is_as_compared(pair: PairedImages, it: PairedFigure) -> None:
     value = compute_figure(pair, query)
     assert isinstance(value, FigureValue)
     assert (value.low, value.high) == (it.low, it.high)
-    told = widen(value, query)
-    assert told.value == pytest.approx(it.change)
-    assert told.of == it.of
-    assert told.low <= it.low + 1e-12
-    assert told.high >= it.high - 1e-12
+    measured = widen(value, query)
+    assert measured.value == pytest.approx(it.change)
+    assert measured.of == it.of
+    assert measured.low <= it.low + 1e-12
+    assert measured.high >= it.high - 1e-12
 
 
 def audited_as(address: str) -> AuditedModel:
@@ -530,12 +532,12 @@ def test_a_standard_reader_reads_the_verdict(tmp_path: Path) -> None:
     assert [case.name for case in cases][7:] == ["promotion"]
     for case, ruling in zip(cases[:7], result.rulings, strict=True):
         assert case.name == f"rule {ruling.number}: {ruling.rule}"
-        told = case.result[0] if case.result else None
-        failed = isinstance(told, junitparser.Failure)
+        outcome = case.result[0] if case.result else None
+        failed = isinstance(outcome, junitparser.Failure)
         assert failed == (ruling.effect == "fail")
-        assert isinstance(told, junitparser.Skipped) == (ruling.status == "skipped")
-        if isinstance(told, junitparser.Failure) and ruling.number < 7:
-            assert (told.message, told.type) == (ruling.reason, ruling.status)
+        assert isinstance(outcome, junitparser.Skipped) == (ruling.status == "skipped")
+        if isinstance(outcome, junitparser.Failure) and ruling.number < 7:
+            assert (outcome.message, outcome.type) == (ruling.reason, ruling.status)
     assert cases[2].system_out.startswith("warning: accuracy is ")
     assert '<b>\ufffd[31m&"]]>\ufffd' in cases[6].result[0].message
 

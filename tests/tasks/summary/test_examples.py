@@ -46,13 +46,13 @@ def test_changed_pictures_are_those_that_were_predicted(
     """The network says of each redrawn picture what the run has written down."""
     classifier = load_classifier(ModelSettings(address=str(bundle)))
     for example in examples:
-        place = classifier.classes.index(example.prediction)
+        index = classifier.classes.index(example.prediction)
         pictures_SHW3 = np.stack([change.picture_HW3 for change in example.changes])
         picture_SCHW = torch.from_numpy(pictures_SHW3).permute(0, 3, 1, 2)
         found_SK = predict(classifier.network, classifier.preprocessing.normalise(picture_SCHW))
         told_S = [change.probability for change in example.changes]
         # uint8 pictures are rounded, and the network is sharp: within some points
-        np.testing.assert_allclose(found_SK[:, place], told_S, atol=0.05)
+        np.testing.assert_allclose(found_SK[:, index], told_S, atol=0.05)
         sure_S = found_SK.topk(2).values.diff(dim=1).abs()[:, 0] > 0.1
         for change, found, sure in zip(example.changes, found_SK.argmax(1), sure_S, strict=True):
             assert change.prediction == classifier.classes[found] or not sure
@@ -124,6 +124,6 @@ def test_a_picture_that_went_away_is_left_out(finished_run: RunFolder, tmp_path:
             *(catalog[n].to_pylist() for n in ("row_id", "image")), strict=True
         )
     ]
-    place = catalog.column_names.index("image")
-    pq.write_table(catalog.set_column(place, "image", [images]), run.catalog, row_group_size=40)
+    column = catalog.column_names.index("image")
+    pq.write_table(catalog.set_column(column, "image", [images]), run.catalog, row_group_size=40)
     assert gone not in [example.row_id for example in examples_of(run, "grad_cam_pp")]
