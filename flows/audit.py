@@ -15,8 +15,8 @@ from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
 from tasks.schema import CostSummary
 from tasks.summary.examples import examples_of

@@ -9,7 +9,8 @@ from reports.markdown import models_as_markdown
 from reports.models_page import render_models
 from tasks.compare.changed_images import examples_of_pair
 from tasks.compare.two_models import compare_models
-from tasks.runs.reader import Run, open_run
+from tasks.runs import open_run
+from tasks.runs.reader import Run
 from tasks.schema import PairedSummary
 from tasks.storage.files import write_text
 

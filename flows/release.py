@@ -31,7 +31,7 @@ from tasks.interventions.settings import InterventionSettings
 from tasks.model_registry import promotion
 from tasks.model_registry.promotion import Candidacy, describe_version
 from tasks.pictures.settings import ForegroundSettings
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tasks.runs.settings import OutputSettings
 from tasks.schema.gate import GateResult
 from tasks.storage.files import write_text

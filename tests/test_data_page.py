@@ -28,7 +28,7 @@ from tasks.catalog.settings import DataSettings
 from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 from tasks.catalog.torchvision_datasets import READERS
 from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tests.support.audits import run_audit
 
 PAGE = (Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")

@@ -32,8 +32,8 @@ from models.methods.settings import FAMILIES
 from models.objectives.registry import FAMILIES as OBJECTIVES
 from tasks import schema
 from tasks.attribution import layer_statistics
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.tracking.metrics import metrics_of
 from tests.support.figure_tables import TABLE, with_tables
 

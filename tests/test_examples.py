@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from flows.cli.commands import main
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tests.support.audits import BENCHMARK
 
 ROOT = Path(__file__).parent.parent

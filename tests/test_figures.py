@@ -18,8 +18,9 @@ from tasks.compare.two_models import compare_models
 from tasks.flags.settings import FlagSettings
 from tasks.gate.policy import read_policy
 from tasks.gate.rules import Evidence, apply_policy
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import Run
 from tasks.schema import FIGURES, Figure, FlagRule, GroupSummary, Rate, Summary, wilson
 from tasks.summary.intervention_figures import worst_group
 from tasks.summary.summarise import summarise

@@ -50,8 +50,8 @@ from tasks.interventions import intervene
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures import segmentation
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.stages import PREDICTIONS
 from tasks.runs.state import RunState
 from tasks.schema import CostSummary

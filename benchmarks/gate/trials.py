@@ -35,8 +35,9 @@ from tasks.flags.settings import FlagSettings
 from tasks.gate.policy import Policy, read_policy
 from tasks.gate.rules import Evidence, apply_policy, passes
 from tasks.interventions.settings import InterventionSettings
+from tasks.runs import open_run
 from tasks.runs.folder import digest
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import Run
 from tasks.schema import wilson
 from tasks.summary.summarise import summarise
 from tasks.synthetic.baseline import train_baseline

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.audit.known_classifiers import ClassifierSpec, load_known_classifier
 from benchmarks.measure import Figure, main
 from models.classifier.classifier import save_bundle
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 
 CLASSIFIER = ClassifierSpec("first", "default", 0.95, 1)
 MINUTES = 4

@@ -202,7 +202,7 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     from flows.compare_models import write_paired
     from tasks.compare.since_last_run import compare_runs
     from tasks.compare.two_models import are_two_models, compare_models
-    from tasks.runs.reader import open_run
+    from tasks.runs import open_run
 
     now, then = open_run(run), open_run(before)
     comparison = compare_runs(now, now.summary(), then)

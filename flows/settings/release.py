@@ -28,7 +28,7 @@ def _find(name: str, config: Path | None, overrides: Mapping[str, Any]) -> Any:
 
 
 def _audit_settings(run: str) -> dict[str, Any]:
-    from tasks.runs.reader import open_run
+    from tasks.runs import open_run
 
     settings = open_run(run).state.settings
     return {

@@ -25,7 +25,8 @@ from tasks.intervals.change import Change, describe_change
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.intervals.paired_means import Covariance, Mean, change_of_mean
 from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
-from tasks.runs.reader import Run, open_run
+from tasks.runs import open_run
+from tasks.runs.reader import Run
 from tasks.schema.values import quantile
 from tasks.storage.files import read_table
 

@@ -20,8 +20,9 @@ from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.flagged_excess import bootstrap_excess
 from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import Run
 
 
 def write_flags(

@@ -10,8 +10,9 @@ from tasks import schema
 from tasks.attribution.shown_images import ShownImages, magnitudes, picture_of
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.ranking import RULE, rank_methods
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS, SANITY
 from tasks.schema import Column, CostSummary, GalleryRow, MethodsSummary
 from tasks.storage.files import read_footer, write_text

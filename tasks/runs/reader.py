@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,12 +119,6 @@ class Run:
                 f"run {self.folder.path} has no maps of {method!r}{suggest(method, self.methods)}; "
                 f"it has {list_names(self.methods)}"
             )
-
-
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """A run to read; refuses a folder that is not a run folder."""
-    folder = RunFolder.at(path)
-    return Run(folder, folder.read_state())
 
 
 def enlarge(map_hw: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -22,8 +22,8 @@ from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_o
 from tasks.interventions.donors import DonorPool
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Sample
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS
 from tasks.storage.files import open_parquet, read_table
 

@@ -23,8 +23,9 @@ from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, join, open_run
+from tasks.runs.reader import Run, join
 from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, read_table, write_text

@@ -19,8 +19,8 @@ from upath import UPath
 
 from models.addresses import is_local, remove_secrets
 from models.errors import RunFolderError
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder, digest
-from tasks.runs.reader import open_run
 from tasks.runs.state import RunState
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
 from tasks.tracking.mlflow_client import (

@@ -26,7 +26,7 @@ from flows.settings.command_settings import (
     RunSettings,
 )
 from models.user_code import build_from_file
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tests.support.command_line import SIGHTLINE, invoke, link_images
 from tests.support.waiting import PATIENCE, wait_until
 

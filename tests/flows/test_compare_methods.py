@@ -10,7 +10,7 @@ from click.testing import Result
 from mlflow.tracking import MlflowClient
 
 from flows.settings.environment import tracking_of
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tasks.tracking.metrics import metrics_of_methods
 from tasks.tracking.settings import TrackingSettings
 from tests.support.command_line import invoke

@@ -11,7 +11,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tests.support.command_line import SIGHTLINE, link_images
 
 IMAGES = 2000

@@ -27,7 +27,7 @@ from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from tasks.catalog.settings import DataSettings
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 from tests.support.audits import run_audit

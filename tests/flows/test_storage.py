@@ -18,7 +18,7 @@ from s3fs import S3FileSystem
 from upath import UPath
 
 from models.addresses import as_path
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tasks.storage import lock
 from tasks.storage.lock import hold_lock
 from tests.support.command_line import invoke

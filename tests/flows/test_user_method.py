@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tasks.tracking.metrics import metrics_of_methods
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

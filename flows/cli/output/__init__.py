@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def print_run(path: str, as_json: bool) -> None:
     from flows.cli.output.audit import print_summary
-    from tasks.runs.reader import open_run
+    from tasks.runs import open_run
 
     run = open_run(path)
     if run.compares_methods:

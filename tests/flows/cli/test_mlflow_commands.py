@@ -23,8 +23,8 @@ from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import MlflowUnavailable
 from tasks.model_registry.registration import Origin, RegisteredModel, register_model
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
 from tasks.tracking.settings import RegistrySettings, Tracking, TrackingSettings

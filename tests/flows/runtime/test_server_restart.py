@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tests.support.command_line import link_images
 from tests.support.waiting import PATIENCE, answers, wait_until
 

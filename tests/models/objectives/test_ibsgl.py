@@ -184,10 +184,10 @@ def bottleneck_of(learner: Learner, batch: Batch) -> Tensor:
     with as_found(network):
         activation_BDhw = capture(network, grid, batch.image_BCHW).activation_BDhw
         statistics = Moments.of(activation_BDhw).statistics()
-        question = ExplainRequest(
+        request = ExplainRequest(
             network, batch.image_BCHW, batch.target_B, grid=grid, statistics=statistics
         )
-        map_Bhw = iba(question, IbaSettings())
+        map_Bhw = iba(request, IbaSettings())
     low_B11, high_B11 = map_Bhw.amin((1, 2), keepdim=True), map_Bhw.amax((1, 2), keepdim=True)
     return (map_Bhw - low_B11) / (high_B11 - low_B11)
 

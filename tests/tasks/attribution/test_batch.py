@@ -24,8 +24,8 @@ from tasks.attribution.plan import Plan
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import MaskReading, Row, Sample, read_sample, rows_of
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.stages import MAPS, PREDICTIONS
 from tests.support import method_oracles
 from tests.support.audits import BENCHMARK, run_audit

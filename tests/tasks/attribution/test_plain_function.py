@@ -14,7 +14,7 @@ from models.errors import UserError
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.flags.settings import FlagSettings
-from tasks.runs.reader import open_run
+from tasks.runs import open_run
 from tasks.summary.summarise import summarise
 from tasks.synthetic.settings import BenchmarkSettings
 

@@ -25,8 +25,8 @@ from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Row, read_sample
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
 
 STAGES = ("predictions", "features", "maps/grad_cam", "scores/grad_cam", "interventions")

@@ -23,8 +23,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import rows_of
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tests.support.audits import run_audit
 
 ALONE = ComputeSettings(workers=1)

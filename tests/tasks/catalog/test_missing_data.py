@@ -16,8 +16,8 @@ from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.schema import Summary
 from tests.support.audits import run_audit
 

@@ -15,8 +15,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.compare import paired_images
 from tasks.compare.since_last_run import SharedImages, compare_runs
 from tasks.flags.settings import FlagSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.schema import ENOUGH
 from tasks.summary.summarise import summarise
 from tasks.tracking.metrics import metrics_of

@@ -21,8 +21,9 @@ from tasks.compare.figures import FigureQuery, FigureValue
 from tasks.compare.two_models import SMALLEST_GROUP, compare_models
 from tasks.compare.verdicts import judge_change
 from tasks.intervals.bootstrap import change_of_means
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import Run
 from tasks.schema import ENOUGH
 from tests.support.audits import SHARD
 from tests.support.recount import METHOD, image_values, join_runs, one_side

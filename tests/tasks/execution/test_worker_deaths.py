@@ -19,8 +19,8 @@ from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.worker_deaths import DEATHS_WITHOUT_NOTE, ShardFailures, take_note
 from tasks.pictures.samples import Row
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
 
 ROWS = [Row(str(index), f"{index}.png", None) for index in range(10)]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tasks import schema
 from tasks.flags.flags import flag_of
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 
 
 @pytest.mark.parametrize(

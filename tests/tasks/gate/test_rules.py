@@ -30,8 +30,8 @@ from tasks.gate.rules import (
     verdict_of,
 )
 from tasks.intervals.bootstrap import DRAWS, SEED
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.schema import AuditedModel, FlagRule, PairedFigure, figures_of_images, wilson
 from tasks.schema.gate import Effect, GateResult, Status
 from tests.support.recount import image_values

@@ -18,8 +18,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
 from tasks.interventions.donors import DonorPool, donor_digest, read_donors
 from tasks.interventions.settings import InterventionSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.runs.settings import OutputSettings
 from tests.support.audits import run_audit
 

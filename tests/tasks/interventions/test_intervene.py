@@ -18,8 +18,9 @@ from tasks.interventions.intervene import Interventions, Subjects
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run, open_run
+from tasks.runs.reader import Run
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.summarise import gallery_of, summarise_methods
 from tasks.pictures.samples import Sample, rows_of
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.schema import CostSummary
 from tasks.schema.figures import FAITHFULNESS, LOCALISATION
 

@@ -23,8 +23,8 @@ from tasks.model_registry.promotion import (
     refuse,
 )
 from tasks.model_registry.registration import DIGEST
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.tracking.settings import Tracking
 from tests.support.model_versions import (
     ALIAS,

@@ -12,7 +12,8 @@ from models.classifier.settings import ModelSettings
 from tasks import schema
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
-from tasks.runs.reader import Run, open_run
+from tasks.runs import open_run
+from tasks.runs.reader import Run
 from tasks.summary.duplicates import write_duplicates
 from tests.support.audits import run_audit
 

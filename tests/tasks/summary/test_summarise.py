@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from tasks import schema
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 
 
 @pytest.fixture(scope="module")

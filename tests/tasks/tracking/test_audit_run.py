@@ -12,8 +12,8 @@ from mlflow.tracking import MlflowClient
 from upath import UPath
 
 from models.errors import MlflowUnavailable, RunFolderError, UserError
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import open_run
 from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
 from tasks.tracking.settings import Tracking
