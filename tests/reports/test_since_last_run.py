@@ -83,7 +83,7 @@ def test_a_terminal_says_the_same(
     print_comparison(comparison())
     output = capsys.readouterr().out
     assert "differs: model was 9f2c of tent, is 77aa of new" in output
-    assert "850 the same, 3 changed, 150 added, 50 removed; 17 of the same predicted oth" in output
+    assert "850 the same, 3 changed, 150 added, 50 removed; 17 of the same predicted dif" in output
     assert "Flagged as resting on the background, tent" in output
     assert "Flagged as resting on the background, teapot" not in output
     assert "moved by +6.0 points (+2.0 to +10.0)" in output

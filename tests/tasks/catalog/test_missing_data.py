@@ -83,7 +83,7 @@ def test_masks_for_a_few_images(data: Data) -> None:
     assert summary.evidence is not None
     assert summary.evidence.images == summary.images.scored == 22
     assert summary.flags["undecided"].count == 64 - summary.flagged.of
-    assert reasons(run)["no foreground and map to compare"] == 42
+    assert reasons(run)["there is no foreground or no map to compare"] == 42
     donors = pq.read_table(run.donors)["row_id"].to_pylist()
     assert set(donors) <= {row["file_name"] for row in rows if row["mask"]}
 
@@ -97,7 +97,7 @@ def test_masks_for_five_of_a_hundred_say_that_they_are_too_few(data: Data) -> No
     assert "needs at least 19" in summary.rule.sentence
     assert summary.flagged.of == 0
     assert summary.excess is None
-    assert reasons(run)["no foreground and map to compare"] == 61
+    assert reasons(run)["there is no foreground or no map to compare"] == 61
 
 
 def test_masks_for_a_few_and_estimates_for_the_others(data: Data) -> None:
