@@ -16,7 +16,7 @@ from benchmarks.audit_in_process import StartedAudit, random_model, start_audit,
 from benchmarks.measure import Figure, at_most, main
 from models.classifier.small_resnet import small_preprocessing
 from tasks import schema
-from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
@@ -58,7 +58,9 @@ def finished_audit(shards: int, folder: Path) -> StartedAudit:
         folder / "audit",
     )
     for shard in range(shards):
-        for stage, mark in marks_of(started.job, read_shard(started.job.run, shard)).items():
+        for stage, mark in marks_of(
+            specifications(started.job), read_shard(started.job.run, shard)
+        ).items():
             path = started.job.run.part(stage, shard)
             write_part(path, schema.PREDICTIONS.empty_table(), mark)
     return started
@@ -76,7 +78,7 @@ def submit(started: StartedAudit) -> tuple[list[float], list[float]]:
             )
             wall.append(1e3 * (time.perf_counter() - start) / CHUNK)
             cpu.append(1e3 * (time.process_time() - spent) / CHUNK)
-            if progress.reused != CHUNK:
+            if progress.done != CHUNK:
                 raise RuntimeError(f"shards were not recognised as finished: {progress}")
     return wall[1:], cpu[1:]
 

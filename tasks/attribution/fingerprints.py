@@ -65,12 +65,12 @@ def reading_digest(identity: Identity, preprocessing: Mapping[str, Any]) -> str:
     return digest([*_reading_fields(identity), preprocessing], _foreground_fields(identity))
 
 
-def marks_of(job: Job, table: pa.Table) -> dict[Stage, Mark]:
-    """By stage, the mark of each part that this job writes for a shard's catalog rows."""
+def marks_of(stages: Mapping[Stage, str], table: pa.Table) -> dict[Stage, Mark]:
+    """By stage, given with its specification, the mark of a part for a shard's catalog rows."""
     rows = digest(table.to_pydict())
     return {
         stage: Mark(specification, digest(specification, rows))
-        for stage, specification in specifications(job).items()
+        for stage, specification in stages.items()
     }
 
 

@@ -16,7 +16,7 @@ from models.classifier.classifier import Classifier
 from tasks.attribution.batch import PREDICT, explain_batch, explain_within_memory
 from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
-from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, read_shard
 from tasks.attribution.layer_statistics import layers_with_statistics, read_statistics
 from tasks.attribution.memory import room_of
@@ -71,7 +71,7 @@ def attribute_shard(
     table = read_shard(job.run, shard)
     missing = {
         stage: mark
-        for stage, mark in marks_of(job, table).items()
+        for stage, mark in marks_of(specifications(job), table).items()
         if not is_finished(job.run.part(stage, shard), mark)
     }
     if not missing:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from models.errors import UnfinishedRun
 from models.methods.registry import find_methods
 from tasks.attribution.donor_predictions import has_donor_predictions
-from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.layer_statistics import (
     count_parts,
@@ -103,9 +103,10 @@ def missing_moments(job: Job) -> Iterator[tuple[str, int]]:
 
 def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
     """The shards with a missing part; finished ones count as reused."""
+    stages = specifications(job)
     for shard in range(count_shards(job.run)):
         table = read_shard(job.run, shard)
-        marks = marks_of(job, table)
+        marks = marks_of(stages, table)
         ready = shard > 0 or has_donor_predictions(job)  # which shard 0 writes
         if ready and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
             predicted = read_footer(job.run.part(PREDICTIONS, shard)).num_rows

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.classifier.preprocessing import Preprocessing
-from tasks.attribution.fingerprints import marks_of
+from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.execution.attribution_stage import job_of
@@ -27,7 +27,10 @@ def job(finished_run: RunFolder) -> Job:
 
 
 def marks(job: Job, shard: int) -> dict[str, Mark]:
-    return {stage.folder: m for stage, m in marks_of(job, read_shard(job.run, shard)).items()}
+    return {
+        stage.folder: m
+        for stage, m in marks_of(specifications(job), read_shard(job.run, shard)).items()
+    }
 
 
 def test_shards_cover_the_catalog_in_order(finished_run: RunFolder) -> None:
