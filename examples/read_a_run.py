@@ -13,7 +13,7 @@ summary = run.summary()
 print(f"{summary.images.predicted} images, accuracy {summary.accuracy.value:.0%}")
 
 # %% [markdown]
-# Predictions, scores and every column of the catalog, one row an image. Which backgrounds are
+# Predictions, scores and every column of the catalog, one row per image. Which backgrounds are
 # predicted worst?
 
 # %%

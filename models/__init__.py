@@ -1,1 +1,1 @@
-"""Nouns of torch: classifiers, what one pass captures, and the maps that follow from it."""
+"""Everything that needs torch alone: classifiers, attribution methods, training objectives."""

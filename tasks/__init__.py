@@ -1,1 +1,1 @@
-"""Verbs on data: each file does one thing to a dataset, a shard or a run folder."""
+"""What is done with data, one capability per package."""

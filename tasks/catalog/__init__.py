@@ -1,1 +1,1 @@
-"""From a user's folders, tables, annotations or datasets to a catalog: one row an image."""
+"""From a user's folders, tables, annotations or datasets to a catalog: one row per image."""

@@ -1,4 +1,4 @@
-"""The catalog: one row an image, with its label and masks, checked before work begins."""
+"""The catalog: one row per image, with its label and masks, checked before work begins."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _join_by_row(texts: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
 
 
 def gather_instances(listing: Listing) -> Listing:
-    """One row an image from a table with one row a box; each box is of its own row's label.
+    """One row per image from a table with one row per box; each box is of its own row's label.
 
     The image keeps a label where all its rows agree, and the other columns of its first row.
     """

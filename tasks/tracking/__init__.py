@@ -1,1 +1,1 @@
-"""MLflow: runs, metrics, registered models and the champion."""
+"""MLflow: the client, the run of an audit, the log of a training, and their metrics."""

@@ -15,7 +15,7 @@ FLAGGED = ["row_id", "flag", "score", "null_score", "lift"]
 
 
 def read_rows(run: Run) -> pd.DataFrame:
-    """All that a reader with pandas has of a run, one row an image."""
+    """All that a reader with pandas has of a run, one row per image."""
     scores = run.table(METHOD).to_pandas()[SCORED]
     flags = pq.read_table(run.folder.flags).to_pandas()[FLAGGED]
     changed = pq.read_table(run.folder.path / "interventions").to_pandas()
