@@ -30,7 +30,7 @@ class Figure:
     column: str | None = None  # the number of each image whose mean it is
     by_method: bool = False  # is there one per attribution method?
     by_class: bool = False  # is it compared for each class, too?
-    in_summary: bool = True  # in `figures` of summary.json; False: another field holds it
+    in_summary: bool = True  # in `figures` of summary.json; False: another field, or derived of two
 
     @property
     def title(self) -> str:
