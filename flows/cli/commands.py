@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import click
@@ -88,16 +87,6 @@ def flow_command(
     return decorate
 
 
-def run_flow(flow: str, **parameters: Any) -> str:
-    """Run a flow, such as `flows.audit:audit`, to its end; returns its folder."""
-    prepare_environment()  # before Prefect is imported, which reads it
-    from flows.runtime.prefect_server import prefect_errors
-
-    with prefect_errors():
-        folder: str = resolve_name(flow)(**parameters)
-    return folder
-
-
 @flow_command(AuditSettings)
 @click.option("--dry-run", is_flag=True, help="Check, estimate time and storage, write nothing.")
 def audit(settings: AuditSettings, as_json: bool, dry_run: bool) -> None:
@@ -105,18 +94,24 @@ def audit(settings: AuditSettings, as_json: bool, dry_run: bool) -> None:
     if dry_run:
         click.echo(_estimate(settings))
     else:
-        print_run(run_flow("flows.audit:audit", **dict(settings)), as_json)
+        from flows.runtime.command import run_audit
+
+        print_run(run_audit("flows.audit:audit", settings), as_json)
 
 
 @flow_command(RetrainSettings)
 def retrain(settings: RetrainSettings, as_json: bool) -> None:
     """Train a model further, audit it before and after, compare, and register the result."""
+    from flows.runtime.command import run_flow
+
     print_pair(run_flow("flows.retrain:retrain", **dict(settings)), as_json)
 
 
 @flow_command(ReleaseSettings, compose_release)
 def release(settings: ReleaseSettings, as_json: bool) -> None:
     """Audit a candidate, check it against a policy and the champion, promote it or refuse."""
+    from flows.runtime.command import run_flow
+
     try:
         print_gate(run_flow("flows.release:release", **dict(settings)), as_json)
     except ReleaseRefused as refusal:
@@ -127,7 +122,9 @@ def release(settings: ReleaseSettings, as_json: bool) -> None:
 @flow_command(CompareMethodsSettings)
 def compare_methods(settings: CompareMethodsSettings, as_json: bool) -> None:
     """Measure attribution methods on a sample of the data, and recommend one."""
-    print_run(run_flow("flows.compare_methods:compare_methods", **dict(settings)), as_json)
+    from flows.runtime.command import run_audit
+
+    print_run(run_audit("flows.compare_methods:compare_methods", settings), as_json)
 
 
 @main.group()
@@ -231,6 +228,8 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @guard_children()
 def demo(out: Path, as_json: bool) -> None:
     """A classifier learns a shortcut, is refused, trained further, and let through."""
+    from flows.runtime.command import run_flow
+
     folder = Path(run_flow("flows.demo:demo", folder=str(out)))
     print_demo(folder, as_json)
     log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")

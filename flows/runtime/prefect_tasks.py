@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import State, Task, runtime, task
 
+from flows.runtime.command import prepared_run
 from flows.runtime.progress import show_progress
 from flows.settings.command_settings import RunSettings
 from flows.settings.environment import home, tracking_of
@@ -34,6 +35,9 @@ def mlflow_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 
 @mlflow_task("catalog")
 def catalog(settings: RunSettings) -> RunFolder:
+    """The run, unless the command has prepared it before the flow began."""
+    if (prepared := prepared_run.get()) is not None:
+        return prepared
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         return prepare_run(
             settings.audit_request, model, settings.output, settings.model_dump(mode="json")

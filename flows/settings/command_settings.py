@@ -14,7 +14,12 @@ from models.addresses import is_local
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_VERSION, SCHEME
 from models.classifier.settings import ModelSettings
 from models.methods.registry import method_names
-from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
+from tasks.attribution.settings import (
+    AttributionSettings,
+    AuditRequest,
+    ComparisonSettings,
+    RunPlan,
+)
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
@@ -58,6 +63,10 @@ class RunSettings(BaseModel):
     @property
     def audit_request(self) -> AuditRequest:
         return AuditRequest(self.data, self.attribution, self.interventions, self.foreground)
+
+    @property
+    def plan(self) -> RunPlan:
+        return RunPlan(self.audit_request, self.model, self.output, self.model_dump(mode="json"))
 
 
 class AuditSettings(RunSettings):

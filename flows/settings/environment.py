@@ -34,13 +34,14 @@ def prepare_environment() -> None:
     """Set what is unset for the embedded servers; must run before Prefect is imported."""
     defaults = {
         "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a cold disk is slow
+        "PREFECT_PROFILES_PATH": str(home() / "prefect" / "profiles.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # The command reports an error in one line; the traceback goes to the flow run's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else a page per event refused
         "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PYTHONSAFEPATH": "1",  # no child imports what lies in the working folder
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",  # no line per migration of its database

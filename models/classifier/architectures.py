@@ -16,6 +16,7 @@ from torch import nn
 
 from models.addresses import is_local
 from models.classifier import weights as weight_files
+from models.classifier.bundle import describe_first_problem
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
@@ -250,9 +251,3 @@ def unique_names(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """A name that occurs twice, as crane does in old ImageNet lists, gets its index appended."""
     repeated = {name for name in names if list(names).count(name) > 1}
     return tuple(f"{name} [{i}]" if name in repeated else name for i, name in enumerate(names))
-
-
-def describe_first_problem(error: ValidationError, what: str) -> str:
-    first = error.errors()[0]
-    parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
-    return ": ".join(part for part in parts if part).replace("\n", " ")

@@ -8,23 +8,21 @@ MLflow into these.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.addresses import as_address_errors, as_path, is_local, read_text, write_atomically
+from models.addresses import write_atomically
 from models.classifier.architectures import (
     BuiltNetwork,
     build,
-    describe_first_problem,
     unique_names,
 )
+from models.classifier.bundle import BUNDLE, Bundle, find_bundle, read_bundle
+from models.classifier.model_files import read_class_names
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.weights import digest_of
@@ -32,8 +30,6 @@ from models.errors import LayerError, UserError, describe_error, list_names
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
-
-BUNDLE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,6 @@ class Classifier:
     @property
     def device(self) -> torch.device:
         return device_of(self.network)
-
-
-class Bundle(BaseModel):
-    """model.json beside a safetensors file: everything but the weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: Literal[1] = 1
-    architecture: str
-    weights: str = "model.safetensors"
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    layer: str | None = None
 
 
 def load_classifier(settings: ModelSettings) -> Classifier:
@@ -126,26 +109,9 @@ def save_bundle(folder: Path, classifier: Classifier) -> Path:
     return folder / BUNDLE
 
 
-def read_bundle(address: str | Path) -> Bundle:
-    """The content of a model.json; refuses a file that is not one."""
-    text = read_text(address)
-    if text is None:
-        raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
-    try:
-        return Bundle.model_validate(json.loads(text))
-    except ValidationError as error:
-        raise UserError(describe_first_problem(error, f"model bundle {address}")) from error
-    except ValueError as error:
-        raise UserError(f"model bundle {address} is not JSON ({error})") from error
-
-
 def _build(settings: ModelSettings) -> BuiltNetwork:
-    address = settings.address
-    if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
-        return build(settings)
-    with as_address_errors(address):
-        path = as_path(address)
-    return _from_bundle(path if path.suffix == ".json" else path / BUNDLE, settings)
+    path = find_bundle(settings.address)
+    return build(settings) if path is None else _from_bundle(path, settings)
 
 
 def _from_bundle(path: Path, settings: ModelSettings) -> BuiltNetwork:
@@ -213,10 +179,7 @@ def _name_classes(
     """The class names: from the user's file, the model's own, or the indices."""
     classes = built
     if settings.classes is not None:
-        text = read_text(settings.classes)
-        if text is None:
-            raise UserError(f"classes file {settings.classes} not found: one class name per line")
-        classes = tuple(line.strip() for line in text.splitlines() if line.strip())
+        classes = read_class_names(settings)
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from models.addresses import describe_safely, remove_secrets
-from models.classifier.classifier import BUNDLE, read_bundle
+from models.classifier.bundle import BUNDLE, read_bundle
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
 from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, UserError, list_names, suggest

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.classifier.settings import ModelSettings
 from models.methods.registry import LAYER_METHODS, find_methods
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.settings import OutputSettings
 
 
 class AttributionSettings(BaseModel):
@@ -69,3 +71,13 @@ class AuditRequest:
         """As run.json keeps them."""
         sections = {name: section for name, section in vars(self).items() if section is not None}
         return {name: section.model_dump(mode="json") for name, section in sections.items()}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run as its command asks for it: what, of which model, and where."""
+
+    request: AuditRequest
+    model: ModelSettings
+    output: OutputSettings
+    settings: dict[str, Any]  # all of them, as run.json keeps them

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from models.addresses import REMOTE, as_path
 from models.errors import UserError, list_names, printable
 from tasks import schema
-from tasks.catalog.check_files import MISSING, check_files
 from tasks.catalog.coco import annotate
 from tasks.catalog.formats import list_images
 from tasks.catalog.instances import unite_instances
@@ -18,14 +17,16 @@ from tasks.catalog.listing import Columns, Listing
 from tasks.catalog.mask_files import BATCH, join_addresses, lists_of, masks_of
 from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
-from tasks.storage.files import read_stamps
+from tasks.storage.files import MISSING, read_stamps
 
 OUTLINED = '"(polygons|counts)":'  # regions that are not just boxes
 
 
-def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
+def make_catalog(
+    data: DataSettings, classes: tuple[str, ...], listing: Listing | None = None
+) -> pa.Table:
     """The catalog of a dataset; refuses data that cannot be listed or matched."""
-    listing = _list_images(data)
+    listing = listing or list_data(data)
     labels = match_labels(listing.label, classes, data.labels)
     if data.sample is not None or data.limit is not None:
         rows = _choose_rows(labels, data)
@@ -54,6 +55,8 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
 
 def check_catalog(catalog: pa.Table, data: DataSettings) -> list[str]:
     """Check a sample of the files; returns warnings, refuses when none can be used."""
+    from tasks.catalog.check_files import check_files  # decodes, with torch
+
     missing = catalog["image"].filter(pc.starts_with(catalog["stamp"], MISSING))
     if len(missing) == len(catalog):
         raise UserError(
@@ -111,7 +114,8 @@ def sources_of(catalog: pa.Table) -> pa.Table:
     )
 
 
-def _list_images(data: DataSettings) -> Listing:
+def list_data(data: DataSettings) -> Listing:
+    """The images, labels and annotations as the data has them."""
     columns = Columns(
         data.image_column,
         data.label_column,

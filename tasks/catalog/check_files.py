@@ -20,7 +20,6 @@ from tasks.storage.files import read_bytes
 LOCAL_ROWS = 256  # rows to check where files are local
 REMOTE_ROWS = 32  # and where each needs a request over the network
 READERS = 16  # threads for these
-MISSING = "missing"  # how the stamp of a missing file begins
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
+from tasks.execution.work_size import note_own_process, settle_workers
 from tasks.execution.worker_deaths import forget_notes
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
@@ -46,7 +47,10 @@ def attribute_run(
     report()
     start, workers = time.perf_counter(), 0
     if unfinished:
+        compute = settle_workers(compute, job, progress.total - progress.done)
         try:
+            if compute.workers == 0:
+                note_own_process(run)
             with open_client(compute, scratch) as client, model_on_workers(client, job):
                 workers = count_workers(client)
                 start = time.perf_counter()  # without starting the workers

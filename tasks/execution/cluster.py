@@ -88,7 +88,11 @@ def move_to_device(classifier: Classifier, device: str, memory_format: str) -> N
 
 @contextmanager
 def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
-    """A client of the given scheduler, or of a local cluster that ends with the block."""
+    """A client of the given scheduler, of workers that end with the block, or of this process."""
+    if compute.dask is None and compute.workers == 0:
+        with one_thread(), _this_process(scratch) as client:
+            yield client
+        return
     if compute.dask is not None:
         try:
             client = Client(compute.dask, timeout=SCHEDULER_TIMEOUT, set_as_default=False)
@@ -116,6 +120,36 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+@contextmanager
+def _this_process(scratch: str) -> Iterator[Client]:
+    """A worker that is a thread of this process, and a scheduler that only it can reach."""
+    with (
+        dask.config.set(DASK_SETTINGS),
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+            local_directory=scratch,
+            resources={"GPU": 1} if torch.cuda.is_available() else None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As in a worker process, so that sums are added in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _await_workers(client: Client, address: str) -> None:
@@ -146,7 +180,7 @@ def count_workers(client: Client) -> int:
 def local_workers(compute: ComputeSettings) -> int:
     """Processes of a local cluster: `compute.workers`, else one per GPU, else one per core."""
     if compute.workers is not None:
-        return compute.workers
+        return max(1, compute.workers)
     count: int = torch.cuda.device_count() or CPU_COUNT
     return count
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
@@ -20,7 +18,7 @@ from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.execution.attribution_stage import job_of, missing_moments
-from tasks.execution.cluster import local_workers, move_to_device
+from tasks.execution.cluster import local_workers, move_to_device, one_thread
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_layer_statistics
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
@@ -60,7 +58,7 @@ def estimate(request: AuditRequest, model: ModelSettings, compute: ComputeSettin
         keep_donors(run, request, identity, sample)
         plan_layer_statistics(run, request, identity, sample)
         move_to_device(classifier, _device(), request.attribution.memory_format)
-        with _one_thread():
+        with one_thread():
             measured = _measure(job_of(run, compute), classifier, len(sample))
     donors = min(len(catalog), request.interventions.pool)
     return _describe(measured, len(catalog), donors, local_workers(compute))
@@ -100,14 +98,3 @@ def _spread_evenly(rows: int, count: int) -> list[int]:
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, as each worker of a local cluster does."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

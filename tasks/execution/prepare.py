@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
 from models.addresses import write_atomically
-from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
+from models.classifier.bundle import BUNDLE
+from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
@@ -26,7 +27,10 @@ from tasks.attribution.job import reader_of
 from tasks.attribution.layer_statistics import keep_statistics_images, layers_with_statistics
 from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
-from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.catalog import check_catalog, list_data
+from tasks.catalog.listing import Listing
+from tasks.execution.early_checks import catalog_of
+from tasks.execution.finished_runs import read_model_stamps
 from tasks.interventions.donors import (
     choose_donors,
     copy_pool,
@@ -41,16 +45,44 @@ from tasks.runs.state import Identity, RunState
 log = logging.getLogger("sightline")
 
 
-def prepare_run(
-    request: AuditRequest, model: FetchedModel, output: OutputSettings, settings: dict[str, Any]
-) -> RunFolder:
-    """Read the model, list the data, check both, and write what workers need to the run folder.
+@dataclass(frozen=True)
+class CheckedRun:
+    """What a run will be: its request, checked against the model and the data. Nothing is written.
 
     The settings are those of the whole audit: run.json keeps them to reproduce it.
     """
+
+    request: AuditRequest
+    model: FetchedModel
+    classifier: Classifier
+    catalog: pa.Table
+    identity: Identity
+    settings: dict[str, Any]
+
+
+def prepare_run(
+    request: AuditRequest, model: FetchedModel, output: OutputSettings, settings: dict[str, Any]
+) -> RunFolder:
+    """Check the request, and start its run."""
+    return start_checked(check_run(request, model, settings), output)
+
+
+def check_run(
+    request: AuditRequest,
+    model: FetchedModel,
+    settings: dict[str, Any],
+    listing: Listing | None = None,
+) -> CheckedRun:
+    """Read the model, list the data, and check both."""
     classifier = load_classifier(model.settings)
-    catalog = make_checked_catalog(request, classifier)
+    catalog = make_checked_catalog(request, classifier, listing)
     identity = identity_of(catalog, classifier, request)
+    return CheckedRun(request, model, classifier, catalog, identity, settings | request.sections())
+
+
+def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
+    """Write what workers need to the run folder, or continue the run there."""
+    request, catalog, identity = checked.request, checked.catalog, checked.identity
     run = RunFolder.at(output.folder)
     before = None if output.reuse is None else previous_run(output.reuse, run)
     donors = None
@@ -58,15 +90,18 @@ def prepare_run(
         donors = find_named_pool(request.interventions, _specification(request, identity), run)
     state = RunState(
         sightline=version("sightline"),
-        settings=settings | request.sections(),
-        classes=classifier.classes,
+        settings=checked.settings,
+        classes=checked.classifier.classes,
         state="running",
         reuse=None if before is None else str(before.path),
         schema_version=schema.VERSION,
         identity=identity,
+        model_stamps={}
+        if checked.model.origin
+        else read_model_stamps(request, checked.model.settings),
     )
     state = start_run(run, state, replace=output.replace)
-    _keep_model(run, state, model, classifier)
+    _keep_model(run, state, checked.model, checked.classifier)
     with write_atomically(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
     if before is not None:
@@ -136,18 +171,15 @@ def _keep_model(
     run.write_state(state.change(model=settings, model_origin=model.origin))
 
 
-def _shuffle(catalog: pa.Table) -> pa.Table:
-    """So that classes are spread: sanity checks and the page use whole shards."""
-    return catalog.take(np.random.default_rng(0).permutation(len(catalog)))
-
-
 def _describe_layer(grid: Grid | None) -> str:
     if grid is None:
         return "no layer with cells"
     return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
 
 
-def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Table:
+def make_checked_catalog(
+    request: AuditRequest, classifier: Classifier, listing: Listing | None = None
+) -> pa.Table:
     """The catalog, with every check that is possible before the first image is computed."""
     data, attribution = request.data, request.attribution
     log.info(
@@ -160,9 +192,7 @@ def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Ta
     example_BCHW = torch.zeros(1, 3, *classifier.preprocessing.size)
     methods = find_methods(attribution.methods)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
-    catalog = make_catalog(data, classifier.classes)
-    if request.comparison is not None:
-        catalog = _shuffle(catalog)
+    catalog = catalog_of(request, classifier.classes, listing or list_data(data))
     unlabelled = catalog["label"].null_count
     if attribution.target == "label" and unlabelled:
         raise UserError(

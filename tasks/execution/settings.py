@@ -12,8 +12,9 @@ class ComputeSettings(BaseModel):
 
     workers: int | None = Field(
         None,
-        ge=1,
-        description="Processes of the local Dask cluster; default: one per GPU, else per core.",
+        ge=0,
+        description="Processes of the local Dask cluster, 0 for none but the command's own; "
+        "default: 0 for work of a few seconds, else one per GPU, else one per core.",
     )
     dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
     batch_size: int = Field(16, ge=1, description="Images per forward pass.")

@@ -181,6 +181,12 @@ class RunFolder:
         files = (self.flags, self.duplicates, self.summary, self.report)
         return [*files, self.methods, self.methods_page]
 
+    def has_results(self) -> bool:
+        """Is a page there, with the figures that it shows?"""
+        audited = (self.flags, self.summary, self.report)
+        compared = (self.methods, self.methods_page)
+        return any(all(path.is_file() for path in files) for files in (audited, compared))
+
     def erase(self) -> None:
         """Delete what is ours, run.json last: until then the folder is still a run."""
         _remove_existing(*self._contents(), self.state)
@@ -216,6 +222,7 @@ def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunS
     """
     earlier = _continue(run, state.identity, replace)
     kept = {"id": uuid4().hex} | ({} if earlier is None else earlier.as_json())
+    kept.pop("mlflow", None)  # until its new results are there, too
     state = RunState.model_validate(kept | state.as_json())
     run.write_state(state)
     return state

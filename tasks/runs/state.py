@@ -83,6 +83,7 @@ class RunState(BaseModel):
     identity: Identity
     model: ModelSettings | None = None  # where workers load it from
     model_origin: dict[str, str] = {}  # its version in MLflow
+    model_stamps: dict[str, str] = {}  # sizes and times of its files; empty where they are not all
     mlflow: dict[str, str] = {}  # where the run was published
 
     @property

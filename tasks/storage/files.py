@@ -20,6 +20,7 @@ from upath import UPath
 from models.addresses import TEMPORARY, as_path, is_local, write_atomically
 from models.errors import describe_error
 
+MISSING = "missing"  # how the stamp of a missing file begins
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
 
 

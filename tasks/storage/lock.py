@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -33,6 +34,7 @@ log = logging.getLogger("sightline")
 LOCK = "lock"  # folder of the claims on a run
 HEARTBEAT = 15.0  # seconds
 STALE_AFTER = 120.0  # seconds without a heartbeat after which an owner on another machine is dead
+_held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())  # by this command
 TRIES = 5  # where two writers claim at the same moment
 
 
@@ -68,16 +70,24 @@ class Claim:
 
 @contextmanager
 def hold_lock(run: str) -> Iterator[None]:
-    """Hold the lock of a run folder; refuses at once when another writer has it."""
+    """Hold the lock of a run folder; refuses at once when another writer has it.
+
+    Inside a block that holds it already, nothing happens.
+    """
+    if run in _held.get():
+        yield
+        return
     path, claim = _acquire(as_path(run))
     done = threading.Event()
     heartbeat = threading.Thread(
         target=_keep_alive, args=(path, claim, done), daemon=True, name="lock"
     )
     heartbeat.start()
+    token = _held.set(_held.get() | {run})
     try:
         yield
     finally:
+        _held.reset(token)
         done.set()
         heartbeat.join()
         with suppress(OSError), as_os_errors():  # storage is unreachable: the claim will go stale

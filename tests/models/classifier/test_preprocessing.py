@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import to_pil_image
 
-from models.classifier.architectures import describe_first_problem
+from models.classifier.bundle import describe_first_problem
 from models.classifier.preprocessing import Preprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

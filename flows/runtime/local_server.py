@@ -1,0 +1,165 @@
+"""Prefect's server on this machine: one that `sightline up` keeps running, or one per command.
+
+Prefect would start one by itself, but in the terminal's process group, so that Ctrl-C stops it
+before the flow has reported its end, and with the working folder on its path.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from models.addresses import remove_secrets
+from models.errors import PrefectUnavailable
+
+API_URL = "PREFECT_API_URL"
+HOST = "127.0.0.1"
+STARTED_WITHIN = 120.0  # seconds: a cold disk is slow
+ANSWERS_WITHIN = 10.0  # seconds, of a server that is running
+STOPPED_WITHIN = 3.0  # seconds until a server that does not end is killed
+APP = ("-m", "uvicorn", "--factory", "prefect.server.api.server:create_app")
+
+
+@dataclass(frozen=True)
+class LocalServer:
+    """A child process that serves Prefect's API, and its pages where asked for."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def await_answer(self) -> None:
+        """Return when the server answers; refuses one that ends before, or that never does."""
+        end = time.monotonic() + STARTED_WITHIN
+        while not answers(self.url, timeout=1.0):
+            code = self.process.poll()
+            if code is not None or time.monotonic() > end:
+                state = "does not answer" if code is None else f"ended with code {code}"
+                raise PrefectUnavailable(
+                    f"Prefect's own server {state}{self._last_words()}: see {self.log}, or give "
+                    "the address of another server in PREFECT_API_URL"
+                )
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return f" ({lines[-1].strip()})" if lines else ""
+
+
+def start_server(home: Path, *, port: int | None = None, pages: bool = False) -> LocalServer:
+    """Start Prefect's server on the database in its home; returns before it answers."""
+    port = port or free_port()
+    log = home / "server.log"
+    arguments = [*APP, "--host", HOST, "--port", str(port), "--log-level", "error"]
+    with log.open("wb") as output:
+        process = start_python(arguments, home, output, _environment(pages))
+    return LocalServer(process, f"http://{HOST}:{port}/api", log)
+
+
+def start_python(
+    arguments: list[str], folder: Path, output: IO[bytes], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a server in a session of its own: a Ctrl-C on the terminal must not reach it.
+
+    -P, since its working folder is on its path otherwise.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def _environment(pages: bool) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != API_URL}
+    if pages:
+        return kept | {"PREFECT_UI_ENABLED": "1"}
+    return kept | {
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT__SERVER_EPHEMERAL": "1",  # none of the services that schedule runs
+        "PREFECT__SERVER_FINAL": "1",
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str, timeout: float = ANSWERS_WITHIN) -> bool:
+    """Does Prefect answer at this address?"""
+    with suppress(OSError, URLError, ValueError), urlopen(f"{url}/health", timeout=timeout) as got:
+        return bool(got.status == 200)
+    return False
+
+
+def stop_process(pid: int) -> None:
+    """Stop a server that another command started, with its children."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGTERM)
+
+
+def import_prefect(home: Path) -> None:
+    """Import Prefect where no file of the user's is taken for its settings.
+
+    It reads prefect.toml, pyproject.toml and .env of the folder in which it is imported.
+    """
+    start = Path.cwd()
+    os.chdir(home)
+    try:
+        import prefect.main  # noqa: F401
+    finally:
+        os.chdir(start)
+
+
+@contextmanager
+def prefect_server(home: Path) -> Iterator[LocalServer | None]:
+    """A server while the block runs, unless the user has one or `sightline up` keeps one.
+
+    Sets PREFECT_API_URL, and so must come before Prefect is imported.
+    """
+    given = os.environ.get(API_URL)
+    if given:
+        _refuse_silent(given)
+        yield None
+        return
+    server = start_server(home / "prefect")
+    os.environ[API_URL] = server.url
+    try:
+        yield server
+    finally:
+        del os.environ[API_URL]
+        server.stop()
+
+
+def _refuse_silent(url: str) -> None:
+    if not answers(url):
+        raise PrefectUnavailable(
+            f"Prefect at {remove_secrets(url)} does not answer within {ANSWERS_WITHIN:.0f} s: "
+            "start it, give the address of another in PREFECT_API_URL, or unset it"
+        )

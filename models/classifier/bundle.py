@@ -1,0 +1,57 @@
+"""A bundle: model.json beside a safetensors file. Read without torch, which takes seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from upath import UPath
+
+from models.addresses import as_address_errors, as_path, is_local, read_text
+from models.classifier.preprocessing import Preprocessing
+from models.errors import UserError
+
+BUNDLE = "model.json"
+
+
+class Bundle(BaseModel):
+    """model.json beside a safetensors file: everything but the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    architecture: str
+    weights: str = "model.safetensors"
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    layer: str | None = None
+
+
+def read_bundle(address: str | Path) -> Bundle:
+    """The content of a model.json; refuses a file that is not one."""
+    text = read_text(address)
+    if text is None:
+        raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
+    try:
+        return Bundle.model_validate(json.loads(text))
+    except ValidationError as error:
+        raise UserError(describe_first_problem(error, f"model bundle {address}")) from error
+    except ValueError as error:
+        raise UserError(f"model bundle {address} is not JSON ({error})") from error
+
+
+def find_bundle(address: str) -> UPath | None:
+    """The model.json that an address names or whose folder it is; None for other addresses."""
+    if is_local(address) and not Path(address).is_dir() and not address.endswith(".json"):
+        return None
+    with as_address_errors(address):
+        path = as_path(address)
+    return path if path.suffix == ".json" else path / BUNDLE
+
+
+def describe_first_problem(error: ValidationError, what: str) -> str:
+    first = error.errors()[0]
+    parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+    return ": ".join(part for part in parts if part).replace("\n", " ")

@@ -1,0 +1,34 @@
+"""What is checked before torch, a server or a worker is started: files, tables, labels, classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from models.classifier.model_files import check_model_files, read_class_names
+from tasks.attribution.settings import AuditRequest, RunPlan
+from tasks.catalog.catalog import list_data, make_catalog
+from tasks.catalog.labels import match_labels
+from tasks.catalog.listing import Listing
+from tasks.runs.folder import RunFolder
+
+
+def check_early(plan: RunPlan) -> Listing:
+    """The data's listing; refuses whatever can be known to be wrong without the network."""
+    for run in filter(None, (plan.output.reuse, plan.request.interventions.donors)):
+        RunFolder.at(run).read_state()
+    check_model_files(plan.model)
+    listing = list_data(plan.request.data)
+    classes = read_class_names(plan.model)
+    if classes is not None:
+        match_labels(listing.label, classes, plan.request.data.labels)
+    return listing
+
+
+def catalog_of(request: AuditRequest, classes: tuple[str, ...], listing: Listing) -> pa.Table:
+    """The catalog; shuffled where methods are compared, since sanity checks and the page use whole
+    shards, in which all classes should be."""
+    catalog = make_catalog(request.data, classes, listing)
+    if request.comparison is None:
+        return catalog
+    return catalog.take(np.random.default_rng(0).permutation(len(catalog)))

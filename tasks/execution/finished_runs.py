@@ -1,0 +1,94 @@
+"""A run folder in which the same command finds nothing left to do, seen without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from models.addresses import as_path, remove_secrets
+from models.classifier.model_files import files_of
+from models.classifier.settings import ModelSettings
+from models.errors import RunFolderError, UserError
+from models.methods.registry import is_user_method
+from tasks.attribution.settings import AuditRequest, RunPlan
+from tasks.catalog.listing import Listing
+from tasks.execution.early_checks import catalog_of
+from tasks.runs.folder import TRANSIENT, RunFolder, read_metadata
+from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
+from tasks.runs.state import RunState
+from tasks.storage.files import detects_change, read_footer, read_stamps, read_table
+from tasks.tracking.settings import Tracking
+
+SQLITE = "sqlite:///"
+WHERE = ("output", "compute", "tracking")  # sections that change no number
+
+
+def read_model_stamps(request: AuditRequest, model: ModelSettings) -> dict[str, str]:
+    """Sizes and times of all files that determine what is computed, beside the data's.
+
+    Empty where they do not suffice: where code or a server decides too, or where a change would
+    leave the stamp as it is.
+    """
+    files = files_of(model)
+    if files is None or any(map(is_user_method, request.attribution.methods)):
+        return {}
+    if request.foreground.weights is not None:
+        files.append(request.foreground.weights)
+    if request.interventions.donors is not None:
+        files.append(str(RunFolder.at(request.interventions.donors).donors))
+    files = [str(as_path(file)) for file in files]
+    stamps = read_stamps(files)
+    return dict(zip(files, stamps, strict=True)) if all(map(detects_change, stamps)) else {}
+
+
+def find_finished(plan: RunPlan, listing: Listing, tracking: Tracking) -> RunFolder | None:
+    """The finished and published run of the same plan by this version; None if there is none."""
+    request, run = plan.request, RunFolder.at(plan.output.folder)
+    with suppress(RunFolderError, UserError, OSError):
+        state = run.read_state()
+        stamps = read_model_stamps(request, plan.model)
+        if (
+            state.state == "finished"
+            and state.sightline == version("sightline")
+            and stamps
+            and state.model_stamps == stamps
+            and _decisive(state.settings) == _decisive(plan.settings | request.sections())
+            and _is_published(state, tracking)
+            and run.has_results()
+            and _is_complete(run, state)
+            and read_table(run.catalog).equals(catalog_of(request, state.classes, listing))
+        ):
+            return run
+    return None
+
+
+def _decisive(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: section for name, section in settings.items() if name not in WHERE}
+
+
+def _is_published(state: RunState, tracking: Tracking) -> bool:
+    """Is it in this experiment? A database that was deleted since has nothing."""
+    if tracking.uri.startswith(SQLITE) and not Path(tracking.uri.removeprefix(SQLITE)).is_file():
+        return False
+    known = (state.mlflow.get("uri"), state.mlflow.get("experiment"))
+    return known == (remove_secrets(tracking.uri), tracking.experiment)
+
+
+def _is_complete(run: RunFolder, state: RunState) -> bool:
+    """Is every part there, without rows that another try may still compute?"""
+    shards = range(read_footer(run.catalog).num_row_groups)
+    parts = (run.part(stage, shard) for stage in _stages_of(run, state) for shard in shards)
+    return all(read_metadata(part).get(TRANSIENT) == b"0" for part in parts)
+
+
+def _stages_of(run: RunFolder, state: RunState) -> Iterator[Stage]:
+    yield PREDICTIONS
+    if run.donors.exists():
+        yield INTERVENTIONS
+    for method in state.methods:
+        yield MAPS.of(method)
+        if state.identity.has_foreground:
+            yield SCORES.of(method)
