@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tasks.schema import Excess, Interval, Rate
 from tasks.schema.units import decimal, percent, points
 
-OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Controls, lone surrogates (of a path that is not UTF-8), and what disguises an extension.
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def rounded_percent(value: float) -> str:
@@ -49,13 +50,7 @@ def visible(text: str) -> str:
     """Line ends as an arrow; unprintable characters, and those that reverse the reading order, as a
     replacement mark."""
     lines = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", " ")
-    return "".join("\ufffd" if _hidden(character) else character for character in lines)
-
-
-def _hidden(character: str) -> bool:
-    """Controls, lone surrogates (of a path that is not UTF-8), and overrides that disguise an
-    extension."""
-    return unicodedata.category(character) in {"Cc", "Cs"} or character in OVERRIDES
+    return HIDDEN.sub("\ufffd", lines)
 
 
 def short(text: str, longest: int = 90) -> str:

@@ -94,7 +94,7 @@ def thumbnail(picture_HW3: Picture) -> bytes:
 def png(image_HW3: Picture) -> bytes:
     """The image as a PNG file, without metadata."""
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image_HW3)).save(file, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(image_HW3)).save(file, "PNG")
     return file.getvalue()
 
 

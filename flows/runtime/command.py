@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pkgutil import resolve_name
 from typing import Any
 
-from flows.runtime.local_server import LocalServer, import_prefect, prefect_server
+from flows.runtime.local_server import LocalServer, connect_prefect, import_prefect
 from flows.settings.command_settings import RunSettings
 from flows.settings.environment import home, prepare_environment, tracking_of
 from tasks.catalog.listing import Listing
@@ -27,8 +27,7 @@ prepared_run: ContextVar[RunFolder | None] = ContextVar("prepared_run", default=
 def run_flow(flow: str, **parameters: Any) -> str:
     """Run a flow, such as `flows.retrain:retrain`, to its end; returns its folder."""
     prepare_environment()  # before Prefect is imported, which reads it
-    with prefect_server(home()) as server:
-        return _call(flow, server, parameters)
+    return _call(flow, connect_prefect(home()), parameters)
 
 
 def run_audit(flow: str, settings: RunSettings) -> str:
@@ -46,24 +45,26 @@ def run_audit(flow: str, settings: RunSettings) -> str:
         if finished is not None:
             log.info("nothing is left to compute: %s is finished and published", finished.path)
             return str(finished.path)
-        with _prepare(settings, listing) as server:
+        with _prepared(settings, listing) as server:
             return _call(flow, server, dict(settings))
 
 
 @contextmanager
-def _prepare(settings: RunSettings, listing: Listing) -> Iterator[LocalServer | None]:
+def _prepared(settings: RunSettings, listing: Listing) -> Iterator[LocalServer | None]:
     """A Prefect server that starts once the model and the data are known to be right, while the
     run is prepared for its flow."""
     from models.classifier.mlflow_models import fetch
     from tasks.execution.prepare import check_run, start_checked
 
-    with ExitStack() as stack:
-        with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
-            checked = check_run(settings.audit_request, model, settings.plan.settings, listing)
-            server = stack.enter_context(prefect_server(home()))
-            token = prepared_run.set(start_checked(checked, settings.output))
-        stack.callback(prepared_run.reset, token)
+    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
+        checked = check_run(settings.audit_request, model, settings.plan.settings, listing)
+        server = connect_prefect(home())
+        run = start_checked(checked, settings.output)
+    token = prepared_run.set(run)
+    try:
         yield server
+    finally:
+        prepared_run.reset(token)
 
 
 def _call(flow: str, server: LocalServer | None, parameters: dict[str, Any]) -> str:

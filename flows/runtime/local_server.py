@@ -6,20 +6,21 @@ before the flow has reported its end, and with the working folder on its path.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from flows.runtime.prefect_database import check_database, database_in, empty_database
 from models.addresses import remove_secrets
 from models.errors import PrefectUnavailable
 
@@ -38,6 +39,7 @@ class LocalServer:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+    new_database: Path | None = None  # which nobody has written to yet
 
     def await_answer(self) -> None:
         """Return when the server answers; refuses one that ends before, or that never does."""
@@ -51,6 +53,8 @@ class LocalServer:
                     "the address of another server in PREFECT_API_URL"
                 )
             time.sleep(0.1)
+        if self.new_database is not None:
+            empty_database().keep(self.new_database)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -67,12 +71,24 @@ class LocalServer:
 
 def start_server(home: Path, *, port: int | None = None, pages: bool = False) -> LocalServer:
     """Start Prefect's server on the database in its home; returns before it answers."""
+    new_database = _prepare_database(home)
     port = port or free_port()
     log = home / "server.log"
     arguments = [*APP, "--host", HOST, "--port", str(port), "--log-level", "error"]
     with log.open("wb") as output:
         process = start_python(arguments, home, output, _environment(pages))
-    return LocalServer(process, f"http://{HOST}:{port}/api", log)
+    return LocalServer(process, f"http://{HOST}:{port}/api", log, new_database)
+
+
+def _prepare_database(home: Path) -> Path | None:
+    """Check the database, or copy an empty one; the file that the server will make, if neither."""
+    database = database_in(home)
+    if database is None or empty_database().copy_to(database):
+        return None
+    if database.exists():
+        check_database(database)
+        return None
+    return database
 
 
 def start_python(
@@ -137,24 +153,20 @@ def import_prefect(home: Path) -> None:
         os.chdir(start)
 
 
-@contextmanager
-def prefect_server(home: Path) -> Iterator[LocalServer | None]:
-    """A server while the block runs, unless the user has one or `sightline up` keeps one.
+def connect_prefect(home: Path) -> LocalServer | None:
+    """Start a server for this process, unless the user has one or `sightline up` keeps one.
 
-    Sets PREFECT_API_URL, and so must come before Prefect is imported.
+    Sets PREFECT_API_URL, and so must come before Prefect is imported. The server ends with the
+    process, after Prefect has sent its last lines, which it does when Python exits.
     """
     given = os.environ.get(API_URL)
     if given:
         _refuse_silent(given)
-        yield None
-        return
+        return None
     server = start_server(home / "prefect")
+    atexit.register(server.stop)
     os.environ[API_URL] = server.url
-    try:
-        yield server
-    finally:
-        del os.environ[API_URL]
-        server.stop()
+    return server
 
 
 def _refuse_silent(url: str) -> None:

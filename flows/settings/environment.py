@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
+from tasks.storage.empty_database import EmptyDatabase
 from tasks.tracking.settings import Tracking, TrackingSettings
 
 
 def home() -> Path:
     """The folder where the embedded servers keep their databases."""
     return Path(os.environ.get("SIGHTLINE_HOME", ".sightline")).absolute()
+
+
+def cache_folder() -> Path | None:
+    """Where files of the user's that can be made anew are kept; None where there is no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sightline"
+    except RuntimeError:
+        return None
 
 
 def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
@@ -27,7 +37,8 @@ def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
 def tracking_of(settings: TrackingSettings) -> Tracking:
     """The experiment that the settings name, completed from the environment."""
     uri, artifacts = tracking_uri(settings)
-    return Tracking(uri, settings.experiment, artifacts)
+    empty = EmptyDatabase.of(cache_folder(), "mlflow", version("mlflow"))
+    return Tracking(uri, settings.experiment, artifacts, empty)
 
 
 def prepare_environment() -> None:

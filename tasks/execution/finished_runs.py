@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from models.addresses import as_path, remove_secrets
@@ -22,7 +21,6 @@ from tasks.runs.state import RunState
 from tasks.storage.files import detects_change, read_footer, read_stamps, read_table
 from tasks.tracking.settings import Tracking
 
-SQLITE = "sqlite:///"
 WHERE = ("output", "compute", "tracking")  # sections that change no number
 
 
@@ -71,7 +69,7 @@ def _decisive(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _is_published(state: RunState, tracking: Tracking) -> bool:
     """Is it in this experiment? A database that was deleted since has nothing."""
-    if tracking.uri.startswith(SQLITE) and not Path(tracking.uri.removeprefix(SQLITE)).is_file():
+    if tracking.database is not None and not tracking.database.is_file():
         return False
     known = (state.mlflow.get("uri"), state.mlflow.get("experiment"))
     return known == (remove_secrets(tracking.uri), tracking.experiment)

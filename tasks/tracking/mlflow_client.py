@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from models.addresses import describe_safely, remove_secrets
@@ -37,7 +39,26 @@ class InputData:
 def connect(tracking: Tracking) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking.uri)
+    database, empty = tracking.database, tracking.empty
+    if database is None or empty is None or database.exists():
+        return MlflowClient(tracking_uri=tracking.uri)
+    is_copied = empty.copy_to(database)
+    client = MlflowClient(tracking_uri=tracking.uri)
+    if is_copied:
+        _move_default_experiment(database)
+    else:
+        client.search_experiments(max_results=1)  # makes the database
+        empty.keep(database)
+    return client
+
+
+def _move_default_experiment(database: Path) -> None:
+    """Its files belong beside this database, not where the copied one was made."""
+    folder = (database.absolute().parent / "mlflow-artifacts").as_uri()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", (f"{folder}/0",)
+        )
 
 
 @contextmanager

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tasks.storage.empty_database import EmptyDatabase
+
+SQLITE = "sqlite:///"
 NAME_PATTERN = r"^[^/:@\s]+$"
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow refuses
 
@@ -38,6 +42,12 @@ class Tracking:
     uri: str
     experiment: str
     artifacts: str | None = None  # location of a new experiment's files; None: the server decides
+    empty: EmptyDatabase | None = None  # what a new SQLite database starts from
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file; None for a server."""
+        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
 
 
 class RegistrySettings(BaseModel):

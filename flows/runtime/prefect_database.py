@@ -1,0 +1,59 @@
+"""Prefect's own database: copied when it is new, and refused when this Prefect cannot use it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from flows.settings.environment import cache_folder
+from models.errors import UserError
+from tasks.storage.empty_database import EmptyDatabase
+
+CONNECTIONS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
+MIGRATIONS = Path("server/database/_migrations/versions/sqlite")
+
+
+def database_in(home: Path) -> Path | None:
+    """The file of the database; None where the user has chosen another one."""
+    chosen = any(os.environ.get(name) for name in CONNECTIONS)
+    return None if chosen else home / "prefect.db"
+
+
+def empty_database() -> EmptyDatabase:
+    return EmptyDatabase.of(cache_folder(), "prefect", version("prefect"))
+
+
+def check_database(database: Path) -> None:
+    """Refuse a database that is damaged, or that a newer Prefect has migrated."""
+    remedy = f"move it away (mv {database} {database}.old); audits are kept in their run folders"
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except (sqlite3.Error, TypeError) as error:
+        if "locked" in str(error):  # by another command, which found it fit
+            return
+        raise UserError(f"Prefect's database {database} is damaged: {remedy}") from error
+    if verdict != "ok":
+        raise UserError(f"Prefect's database {database} is damaged: {remedy}")
+    if not _is_known(revision):
+        raise UserError(
+            f"Prefect's database {database} was changed by another version of Prefect (its schema "
+            f"{revision} is unknown to {version('prefect')}): install that version, or {remedy}"
+        )
+
+
+def _is_known(revision: str) -> bool:
+    """Does this Prefect have the migration that leads to this schema?"""
+    package = find_spec("prefect")
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / MIGRATIONS
+    mark = f'revision = "{revision}"'
+    return not folder.is_dir() or any(
+        mark in file.read_text(encoding="utf-8") for file in folder.glob("*.py")
+    )
