@@ -1,5 +1,16 @@
-"""The command line."""
+"""The command line. An interrupt ends it with one line, also while it is being imported."""
 
-from flows.cli.commands import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import sys
+
+
+def main() -> None:
+    """The command `sightline`."""
+    try:
+        from flows.cli.commands import run_command
+
+        run_command()
+    except KeyboardInterrupt:
+        sys.stderr.write("sightline: stopped before anything was done\n")
+        sys.exit(3)

@@ -58,6 +58,18 @@ def main() -> None:
     )
 
 
+def run_command() -> None:
+    """Run the command that was typed; an interrupt is none of the gate's exit codes."""
+    try:
+        code = main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
+    sys.exit(code)
+
+
 def flow_command(
     kind: type[AnySettings],
     compose_from: Callable[[Path | None, Mapping[str, Any]], AnySettings] | None = None,

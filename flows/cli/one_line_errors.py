@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
 import click
 
+from flows.cli.interrupts import describe_stop, handle_interrupts
 from models.addresses import as_os_errors
 from models.errors import Unfinished, UserError, describe_error
 
@@ -21,7 +20,7 @@ FAILURE = 3  # ours; the others are in models/errors.py
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Report a user's error in one line; show a traceback only for our own failures."""
-    signal.signal(signal.SIGTERM, _stop)
+    handle_interrupts()
     try:
         with as_os_errors():
             yield
@@ -35,11 +34,7 @@ def one_line_errors() -> Iterator[None]:
         traceback.print_exc()
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
-        exit_with("stopped; what was computed is kept, and the same command continues", FAILURE)
-
-
-def _stop(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        exit_with(describe_stop(), FAILURE)
 
 
 def exit_with(message: str, code: int) -> NoReturn:

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
-from flows.cli import main
+from flows.cli.commands import main
 
 GOLDEN = Path(__file__).parents[1] / "golden/before_layout"
 MADE = json.loads((GOLDEN / "made.json").read_text())

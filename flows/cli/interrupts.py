@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM: a command ends within seconds, with the line that says how to continue.
+
+It gets a few seconds to end by itself: to cancel its work, to report the end of its flow, to
+withdraw its lock. Then it ends at once, as it does on a second Ctrl-C: parts are renamed into
+place whole, and the guard kills the children (flows/cli/orphan_guard.py).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from models.addresses import remove_secrets
+
+GRACE = 4.0  # seconds
+CODE = 3  # of a run that could not finish
+_stopping = threading.Event()
+_told = threading.Event()
+
+
+def handle_interrupts() -> None:
+    """Let both signals raise KeyboardInterrupt, and end the process if that does not."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+
+
+def _stop(_: int, __: FrameType | None) -> None:
+    if _stopping.is_set():
+        end_now()
+    _stopping.set()
+    timer = threading.Timer(GRACE, end_now)
+    timer.daemon = True
+    timer.start()
+    raise KeyboardInterrupt
+
+
+def end_now() -> None:
+    """End this process without waiting for anything, with the line if it was not printed yet."""
+    if not _told.is_set():
+        os.write(2, f"\nsightline: {describe_stop()}\n".encode(errors="replace"))
+    os._exit(CODE)
+
+
+def describe_stop() -> str:
+    """The last line; it is printed once."""
+    _told.set()
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    command = remove_secrets(shlex.join(words))
+    return f"stopped; what was computed is kept, and the same command continues: {command}"
