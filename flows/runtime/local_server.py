@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from flows.runtime.prefect_database import check_database, database_in, empty_database
+from flows.runtime.prefect_database import empty_database, prepare_database
 from models.addresses import remove_secrets
 from models.errors import PrefectUnavailable
 
@@ -29,34 +27,43 @@ HOST = "127.0.0.1"
 STARTED_WITHIN = 120.0  # seconds: a cold disk is slow
 ANSWERS_WITHIN = 10.0  # seconds, of a server that is running
 STOPPED_WITHIN = 3.0  # seconds until a server that does not end is killed
+RESTARTS = 3
 APP = ("-m", "uvicorn", "--factory", "prefect.server.api.server:create_app")
+# Without the services that schedule runs, and without pages.
+EPHEMERAL = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
 
 
-@dataclass(frozen=True)
 class LocalServer:
-    """A child process that serves Prefect's API, and its pages where asked for."""
+    """A child process that serves Prefect's API, and is started again when it dies."""
 
-    process: subprocess.Popen[bytes]
-    url: str
-    log: Path
-    new_database: Path | None = None  # which nobody has written to yet
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self.url = f"http://{HOST}:{self.port}/api"
+        self.log = home / "server.log"
+        self.new_database = prepare_database(home)  # which nobody has written to yet
+        self.stopping = threading.Event()
+        self.process = self._start()
+        threading.Thread(target=self._keep_running, daemon=True, name="prefect").start()
 
     def await_answer(self) -> None:
-        """Return when the server answers; refuses one that ends before, or that never does."""
+        """Return when the server answers; refuses one that never does."""
         end = time.monotonic() + STARTED_WITHIN
         while not answers(self.url, timeout=1.0):
-            code = self.process.poll()
-            if code is not None or time.monotonic() > end:
-                state = "does not answer" if code is None else f"ended with code {code}"
+            if self.stopping.is_set() or time.monotonic() > end:
                 raise PrefectUnavailable(
-                    f"Prefect's own server {state}{self._last_words()}: see {self.log}, or give "
-                    "the address of another server in PREFECT_API_URL"
+                    f"Prefect's own server does not run{self._last_words()}: see {self.log}, or "
+                    "give the address of another server in PREFECT_API_URL"
                 )
             time.sleep(0.1)
         if self.new_database is not None:
             empty_database().keep(self.new_database)
 
     def stop(self) -> None:
+        self.stopping.set()
         self.process.terminate()
         try:
             self.process.wait(STOPPED_WITHIN)
@@ -64,60 +71,43 @@ class LocalServer:
             self.process.kill()
             self.process.wait()
 
+    def _start(self) -> subprocess.Popen[bytes]:
+        arguments = [*APP, "--host", HOST, "--port", str(self.port), "--log-level", "error"]
+        with self.log.open("wb") as output:
+            return start_python(arguments, self.home, output, EPHEMERAL)
+
+    def _keep_running(self) -> None:
+        """A flow reports its end to the server, and would wait for minutes without one."""
+        for _ in range(RESTARTS):
+            self.process.wait()
+            if self.stopping.is_set():
+                return
+            self.process = self._start()
+        self.process.wait()
+        self.stopping.set()
+
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return f" ({lines[-1].strip()})" if lines else ""
 
 
-def start_server(home: Path, *, port: int | None = None, pages: bool = False) -> LocalServer:
-    """Start Prefect's server on the database in its home; returns before it answers."""
-    new_database = _prepare_database(home)
-    port = port or free_port()
-    log = home / "server.log"
-    arguments = [*APP, "--host", HOST, "--port", str(port), "--log-level", "error"]
-    with log.open("wb") as output:
-        process = start_python(arguments, home, output, _environment(pages))
-    return LocalServer(process, f"http://{HOST}:{port}/api", log, new_database)
-
-
-def _prepare_database(home: Path) -> Path | None:
-    """Check the database, or copy an empty one; the file that the server will make, if neither."""
-    database = database_in(home)
-    if database is None or empty_database().copy_to(database):
-        return None
-    if database.exists():
-        check_database(database)
-        return None
-    return database
-
-
 def start_python(
-    arguments: list[str], folder: Path, output: IO[bytes], environment: dict[str, str]
+    arguments: list[str], folder: Path, output: IO[bytes], settings: dict[str, str]
 ) -> subprocess.Popen[bytes]:
     """Start a server in a session of its own: a Ctrl-C on the terminal must not reach it.
 
     -P, since its working folder is on its path otherwise.
     """
+    environment = {name: value for name, value in os.environ.items() if name != API_URL}
     return subprocess.Popen(
         [sys.executable, "-P", *arguments],
         cwd=folder,
-        env=environment,
+        env=environment | settings,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         start_new_session=True,
     )
-
-
-def _environment(pages: bool) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != API_URL}
-    if pages:
-        return kept | {"PREFECT_UI_ENABLED": "1"}
-    return kept | {
-        "PREFECT_UI_ENABLED": "0",
-        "PREFECT__SERVER_EPHEMERAL": "1",  # none of the services that schedule runs
-        "PREFECT__SERVER_FINAL": "1",
-    }
 
 
 def free_port() -> int:
@@ -128,16 +118,14 @@ def free_port() -> int:
 
 
 def answers(url: str, timeout: float = ANSWERS_WITHIN) -> bool:
-    """Does Prefect answer at this address?"""
-    with suppress(OSError, URLError, ValueError), urlopen(f"{url}/health", timeout=timeout) as got:
-        return bool(got.status == 200)
-    return False
-
-
-def stop_process(pid: int) -> None:
-    """Stop a server that another command started, with its children."""
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGTERM)
+    """Does a server answer at this address? A refusal is an answer, too."""
+    try:
+        with urlopen(f"{url}/health", timeout=timeout):
+            return True
+    except HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
 
 
 def import_prefect(home: Path) -> None:
@@ -153,7 +141,7 @@ def import_prefect(home: Path) -> None:
         os.chdir(start)
 
 
-def connect_prefect(home: Path) -> LocalServer | None:
+def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
     """Start a server for this process, unless the user has one or `sightline up` keeps one.
 
     Sets PREFECT_API_URL, and so must come before Prefect is imported. The server ends with the
@@ -163,7 +151,10 @@ def connect_prefect(home: Path) -> LocalServer | None:
     if given:
         _refuse_silent(given)
         return None
-    server = start_server(home / "prefect")
+    if kept is not None:
+        os.environ[API_URL] = kept
+        return None
+    server = LocalServer(home / "prefect")
     atexit.register(server.stop)
     os.environ[API_URL] = server.url
     return server

@@ -17,6 +17,17 @@ CONNECTIONS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_C
 MIGRATIONS = Path("server/database/_migrations/versions/sqlite")
 
 
+def prepare_database(home: Path) -> Path | None:
+    """Check the database, or copy an empty one; returns one that the server is about to make."""
+    database = database_in(home)
+    if database is None or empty_database().copy_to(database):
+        return None
+    if database.exists():
+        check_database(database)
+        return None
+    return database
+
+
 def database_in(home: Path) -> Path | None:
     """The file of the database; None where the user has chosen another one."""
     chosen = any(os.environ.get(name) for name in CONNECTIONS)
