@@ -14,6 +14,7 @@ EXPERIMENTS = {  # short name: where it lives
     "fused": "speed.fused",
     "interventions": "speed.interventions",
     "throughput": "speed.throughput",
+    "start": "speed.start",
     "orchestration": "speed.orchestration",
     "memory": "speed.memory",
     "reuse": "speed.reuse",

@@ -22,6 +22,7 @@ from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
+from flows.cli.server_commands import down, status, up
 from flows.settings.command_settings import (
     AuditSettings,
     CompareMethodsSettings,
@@ -279,3 +280,7 @@ def _estimate(settings: AuditSettings) -> str:
 
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         return estimate(settings.audit_request, model.settings, settings.compute)
+
+
+for shared in (up, down, status):
+    main.add_command(shared)

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pkgutil import resolve_name
 from typing import Any
 
+from flows.runtime.kept_servers import kept_prefect
 from flows.runtime.local_server import LocalServer, connect_prefect, import_prefect
 from flows.settings.command_settings import RunSettings
 from flows.settings.environment import home, prepare_environment, tracking_of
@@ -27,7 +28,7 @@ prepared_run: ContextVar[RunFolder | None] = ContextVar("prepared_run", default=
 def run_flow(flow: str, **parameters: Any) -> str:
     """Run a flow, such as `flows.retrain:retrain`, to its end; returns its folder."""
     prepare_environment()  # before Prefect is imported, which reads it
-    return _call(flow, connect_prefect(home()), parameters)
+    return _call(flow, connect_prefect(home(), kept_prefect()), parameters)
 
 
 def run_audit(flow: str, settings: RunSettings) -> str:
@@ -58,7 +59,7 @@ def _prepared(settings: RunSettings, listing: Listing) -> Iterator[LocalServer |
 
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         checked = check_run(settings.audit_request, model, settings.plan.settings, listing)
-        server = connect_prefect(home())
+        server = connect_prefect(home(), kept_prefect())
         run = start_checked(checked, settings.output)
     token = prepared_run.set(run)
     try:
