@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from models.addresses import as_os_errors
+from models.addresses import as_os_errors, remove_secrets
 from models.errors import Unfinished, UserError, describe_error
 
 FAILURE = 3  # ours; the others are in models/errors.py
@@ -32,7 +32,7 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:  # a full disk, or storage that does not answer
         exit_with(f"{describe_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
-        traceback.print_exc()
+        click.echo(remove_secrets(traceback.format_exc()), err=True)
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with("stopped; what was computed is kept, and the same command continues", FAILURE)
@@ -43,6 +43,6 @@ def _stop(_: int, __: FrameType | None) -> None:
 
 
 def exit_with(message: str, code: int) -> NoReturn:
-    """Print a last line to stderr and exit."""
-    click.echo(f"sightline: {' '.join(message.split())}", err=True)
+    """Print a last line to stderr, without secrets, and exit."""
+    click.echo(f"sightline: {' '.join(remove_secrets(message).split())}", err=True)
     sys.exit(code)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -67,6 +67,15 @@ class Bundle(BaseModel):
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     layer: str | None = None
+
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: str) -> str:
+        """A bundle, which may be somebody else's, opens no file but its own."""
+        parts = PurePosixPath(weights).parts
+        if weights.startswith("/") or ".." in parts or not is_local(weights):
+            raise ValueError(f"they are outside its folder: {weights!r}")
+        return weights
 
 
 def load_classifier(settings: ModelSettings) -> Classifier:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +12,11 @@ import pyarrow.compute as pc
 from models.addresses import REMOTE, as_path
 from models.errors import UserError, list_names, printable
 from tasks import schema
+from tasks.catalog.allowed_addresses import (
+    AllowedAddresses,
+    refuse_secrets,
+    remove_secrets_from,
+)
 from tasks.catalog.check_files import MISSING, check_files
 from tasks.catalog.coco import annotate
 from tasks.catalog.formats import list_images
@@ -20,12 +28,14 @@ from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
 from tasks.storage.files import read_stamps
 
+log = logging.getLogger("sightline")
+
 OUTLINED = '"(polygons|counts)":'  # regions that are not just boxes
 
 
 def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
     """The catalog of a dataset; refuses data that cannot be listed or matched."""
-    listing = _list_images(data)
+    listing = _without_secrets(_list_images(data))
     labels = match_labels(listing.label, classes, data.labels)
     if data.sample is not None or data.limit is not None:
         rows = _choose_rows(labels, data)
@@ -34,6 +44,9 @@ def make_catalog(data: DataSettings, classes: tuple[str, ...]) -> pa.Table:
     _refuse_reserved_columns(listing.extra.column_names)
     images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
+    allowed = AllowedAddresses.of(data)
+    allowed.check(images, "image")
+    allowed.check(pc.list_flatten(masks), "mask")
     rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
     table = pa.table(
         [
@@ -122,6 +135,22 @@ def _list_images(data: DataSettings) -> Listing:
     )
     listing = list_images(data.path, columns, data.split, data.images)
     return listing if data.annotations is None else annotate(listing, as_path(data.annotations))
+
+
+def _without_secrets(listing: Listing) -> Listing:
+    """The listing without secrets in the user's further columns; refuses them where a run needs
+    the whole text."""
+    refuse_secrets(listing.image, "image")
+    refuse_secrets(listing.key, "key")
+    if pa.types.is_string(listing.label.type):
+        refuse_secrets(listing.label, "label")
+    extra, changed = remove_secrets_from(listing.extra)
+    if changed:
+        log.warning(
+            "columns %s hold addresses with a password, a token or a query: kept without them",
+            list_names(changed),
+        )
+    return replace(listing, extra=extra)
 
 
 def _choose_rows(labels: pa.Array, data: DataSettings) -> pa.Array:
