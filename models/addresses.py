@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 from uuid import uuid4
 
 from pydantic import AfterValidator
@@ -29,6 +29,8 @@ TEMPORARY = ".tmp"
 LARGEST_COPY = 32 << 30  # bytes of a remote file of weights
 LONGEST_COPY = 3600.0  # seconds that copying it may take
 CHUNK = 1 << 20
+# s3fs asks five times, 15 seconds each; by default botocore would ask five times in each of them.
+ATTEMPTS: dict[str, Any] = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
 # A password after a user name; digits and a slash are a port, and :: chains fsspec addresses.
 PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
 USER = re.compile(rf"://(?:(?<!abfs://)[^/?#\s]*|{PASSWORD})@")  # abfs://CONTAINER@ACCOUNT
@@ -113,7 +115,8 @@ def as_path(address: str | os.PathLike[str]) -> UPath:
     except ValueError as error:
         raise AddressError(f"{printable(remove_secrets(text))}: {error}") from None
     try:
-        remote = UPath(text, use_listings_cache=False)
+        options = ATTEMPTS if text.startswith("s3://") else {}
+        remote = UPath(text, use_listings_cache=False, **options)
         _ = remote.fs  # imports what the protocol needs
     except ImportError as error:
         raise AddressError(
