@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # takes a while to import, and only addresses of web servers 
 
 LARGEST = 1 << 30  # bytes of a picture, a mask or a small table
 LONGEST = 120.0  # seconds from the request to the last byte
+SILENCE = 20.0  # seconds that a web server may take to answer, and between two of its bytes
 CONNECTIONS = 32  # to all web servers at once
 
 
@@ -38,14 +39,19 @@ def download(address: str) -> bytes:
 
 
 async def _get(client: httpx.AsyncClient, address: str) -> bytes:
+    import httpx
+
     content = bytearray()
-    async with client.stream("GET", address) as response:
-        if response.status_code != 200:
-            raise OSError(f"the server answers {response.status_code} {response.reason_phrase}")
-        async for chunk in response.aiter_raw():
-            content += chunk
-            if len(content) > LARGEST:
-                break
+    try:
+        async with client.stream("GET", address) as response:
+            if response.status_code != 200:
+                raise OSError(f"the server answers {response.status_code} {response.reason_phrase}")
+            async for chunk in response.aiter_raw():
+                content += chunk
+                if len(content) > LARGEST:
+                    break
+    except httpx.TimeoutException as error:
+        raise OSError(f"the server is silent for {SILENCE:.0f} seconds") from error
     return bytes(content)
 
 
@@ -58,7 +64,7 @@ def _client(_: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
         follow_redirects=False,  # to a server that nobody named
         headers={"Accept-Encoding": "identity"},  # what is unpacked has no limit
         limits=httpx.Limits(max_connections=CONNECTIONS),
-        timeout=LONGEST,
+        timeout=SILENCE,
     )
 
 

@@ -68,6 +68,11 @@ def trickle(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
+def stay_silent(_: BaseHTTPRequestHandler) -> None:
+    """No answer for longer than a test waits."""
+    time.sleep(5)
+
+
 @contextmanager
 def serve() -> Iterator[WebServer]:
     site = WebServer()

@@ -13,10 +13,13 @@ import pyarrow as pa
 import pytest
 
 from models.addresses import as_path
+from models.classifier.preprocessing import Preprocessing
 from models.errors import UserError
 from tasks.catalog.allowed_addresses import AllowedAddresses, remove_secrets_from
-from tasks.catalog.catalog import make_catalog
+from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
+from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
+from tests.support.encoded_pictures import encoded, noise
 from tests.support.web_server import WebServer, serve
 
 
@@ -128,6 +131,18 @@ def test_making_a_catalog_asks_no_web_server(site: WebServer, tmp_path: Path) ->
     )
     assert make_catalog(data, ())["stamp"].to_pylist() == ["unknown"]
     assert site.requests == []
+
+
+def test_pictures_of_an_allowed_server_are_read(site: WebServer, tmp_path: Path) -> None:
+    site.files["/a.png"] = encoded(noise(), "png")
+    data = DataSettings(
+        path=table(tmp_path, file_name=[f"{site.address}/a.png"]), allow_addresses=(site.address,)
+    )
+    catalog = make_catalog(data, ())
+    assert check_catalog(catalog, data) == []
+    (row,) = rows_of(catalog)
+    sample = read_sample(row, Preprocessing(crop=(8, 8)), MaskReading("foreground", "upright"))
+    assert isinstance(sample, Sample)
 
 
 def test_another_run_names_no_web_server() -> None:

@@ -12,7 +12,7 @@ from models.addresses import as_path
 from tasks.storage import remote_bytes
 from tasks.storage.files import read_bytes
 from tests.support.s3_server import serve_bucket
-from tests.support.web_server import WebServer, redirect, serve, trickle
+from tests.support.web_server import WebServer, redirect, serve, stay_silent, trickle
 
 
 @pytest.fixture
@@ -54,6 +54,17 @@ def test_a_body_that_trickles_is_given_up(site: WebServer, monkeypatch: pytest.M
     with pytest.raises(OSError, match="not read in time, at most 1 seconds"):
         read_bytes(f"{site.address}/a.png")
     assert time.monotonic() - start < 60  # it would never end
+
+
+def test_a_silent_server_is_given_up(site: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.files["/a.png"] = stay_silent
+    monkeypatch.setattr(remote_bytes, "SILENCE", 1.0)
+    remote_bytes._client.cache_clear()  # which has the usual limit
+    try:
+        with pytest.raises(OSError, match="the server is silent for 1 seconds"):
+            read_bytes(f"{site.address}/a.png")
+    finally:
+        remote_bytes._client.cache_clear()
 
 
 def test_a_large_body_is_refused(site: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
