@@ -81,10 +81,11 @@ def remove_secrets_from(table: pa.Table) -> tuple[pa.Table, list[str]]:
 
 def _texts(column: pa.ChunkedArray | pa.Array) -> Iterator[pa.Array]:
     """All texts in a column, also those in its lists, structs and dictionaries."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
     kind = column.type
-    if pa.types.is_dictionary(kind):
+    if isinstance(column, pa.ChunkedArray):
+        for chunk in column.chunks:
+            yield from _texts(chunk)
+    elif pa.types.is_dictionary(kind):
         yield from _texts(column.dictionary)
     elif pa.types.is_struct(kind):
         for field in column.flatten():
