@@ -7,35 +7,62 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated, Any
 from uuid import uuid4
 
+from pydantic import AfterValidator
 from upath import UPath
 
-from models.errors import AddressError, describe_error
+from models.errors import AddressError, describe_error, printable
 
 REMOTE = "://"
+CHAIN = "::"  # fsspec would open the second address through the first, as archives or templates
+STORAGE = ("s3", "gs", "abfs", "memory")  # memory: this process's, for tests
+WEB = ("http", "https")
 TEMPORARY = ".tmp"
+LARGEST_COPY = 32 << 30  # bytes of a remote file of weights
+LONGEST_COPY = 3600.0  # seconds that copying it may take
+CHUNK = 1 << 20
+# s3fs asks five times, 15 seconds each; by default botocore would ask five times in each of them.
+ATTEMPTS: dict[str, Any] = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
 # A password after a user name; digits and a slash are a port, and :: chains fsspec addresses.
 PASSWORD = r"[^/?#\s@:]*:(?!\d*[/?#]|[/:])[^@\s]+"
-USER = re.compile(rf"://(?:[^/?#\s]*|{PASSWORD})@")
+USER = re.compile(rf"://(?:(?<!abfs://)[^/?#\s]*|{PASSWORD})@")  # abfs://CONTAINER@ACCOUNT
 CLIENTS = ("aiohttp", "botocore", "azure", "gcsfs")  # packages whose errors are not OSErrors
 QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*")
+SECRET = re.compile(
+    rf"://{PASSWORD}@"
+    r"|https?://[^/?#\s@]+@"  # a token in place of the user
+    r"|https?://[^\s?'\"]*\?"  # any query: signatures have many names
+    r"|://[^\s'\"]*[?&;][\w.-]*"
+    r"(?:token|sig|signature|secret|password|passwd|pwd|credential|key|keyid|auth)=",
+    re.IGNORECASE,
+)
 
 
 def is_local(address: str | os.PathLike[str]) -> bool:
     return REMOTE not in str(address)
 
 
-def has_password(text: str) -> bool:
-    """Does an address in the text contain `user:password@`?"""
-    return re.search(f"://{PASSWORD}@", text) is not None
+def is_web(address: str) -> bool:
+    return address.partition(REMOTE)[0] in WEB
+
+
+def place_of(address: str) -> str:
+    """The bucket or the server of a remote address: everything before the path."""
+    protocol, _, rest = address.partition(REMOTE)
+    return f"{protocol}{REMOTE}{rest.partition('/')[0]}"
+
+
+def has_secret(text: str) -> bool:
+    """Does an address in the text contain a password, a token or a signature?"""
+    return SECRET.search(text) is not None
 
 
 def remove_secrets(text: str) -> str:
@@ -46,18 +73,50 @@ def remove_secrets(text: str) -> str:
 def describe_safely(error: Exception) -> tuple[str, Exception | None]:
     """A library's exception in one line; and itself, unless its traceback contains a secret."""
     whole = "".join(traceback.format_exception(error))
-    return remove_secrets(describe_error(error)), None if USER.search(whole) else error
+    is_safe = not USER.search(whole) and not has_secret(whole)
+    return remove_secrets(describe_error(error)), error if is_safe else None
+
+
+def refuse_address(address: str) -> str:
+    """The address; a ValueError says why it is not one that may be opened."""
+    text = without_file_protocol(address)
+    protocol = text.partition(REMOTE)[0]
+    if is_local(text) or (protocol in STORAGE and CHAIN not in text):
+        return address
+    if protocol in WEB:
+        raise ValueError(
+            "http:// and https:// are read only for the images and masks in a table, from servers "
+            "that --allow-addresses names: download the file"
+        )
+    found = f"a chain ({CHAIN})" if CHAIN in text else f"{printable(protocol, 40)}://"
+    raise ValueError(
+        f"an address is a path or begins with s3://, gs:// or abfs://, not {found}: "
+        "copy the files there"
+    )
+
+
+Address = Annotated[str, AfterValidator(refuse_address)]  # of a setting; names may be no address
+
+
+def without_file_protocol(address: str) -> str:
+    return address.removeprefix("file://").removeprefix("local://")
 
 
 def as_path(address: str | os.PathLike[str]) -> UPath:
-    """An absolute local path, or a remote one whose listings are never cached."""
-    text = str(address).removeprefix("file://").removeprefix("local://")
+    """An absolute local path, or a remote one whose listings are never cached.
+
+    Every address goes through here before it is opened.
+    """
+    text = without_file_protocol(str(address))
     if is_local(text):
         return UPath(Path(text).absolute())
-    if text.startswith(REMOTE):
-        raise AddressError(f"{text} is not an address: it needs a protocol, such as s3://")
     try:
-        remote = UPath(text, use_listings_cache=False)
+        refuse_address(text)
+    except ValueError as error:
+        raise AddressError(f"{printable(remove_secrets(text))}: {error}") from None
+    try:
+        options = ATTEMPTS if text.startswith("s3://") else {}
+        remote = UPath(text, use_listings_cache=False, **options)
         _ = remote.fs  # imports what the protocol needs
     except ImportError as error:
         raise AddressError(
@@ -65,7 +124,7 @@ def as_path(address: str | os.PathLike[str]) -> UPath:
             "pip install 'sightline[s3]' for s3://, or fsspec's own for other protocols"
         ) from error
     except ValueError as error:
-        raise AddressError(f"{text} is not an address that fsspec knows ({error})") from error
+        raise AddressError(f"{text} is not an address ({error})") from error
     return remote
 
 
@@ -108,8 +167,20 @@ def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
             exists = source.is_file()
             if exists:
                 with source.open("rb") as remote, copy.open("wb") as local:
-                    shutil.copyfileobj(remote, local)
+                    _copy(remote, local, str(address))
         yield copy if exists else None
+
+
+def _copy(remote: IO[bytes], local: IO[bytes], address: str) -> None:
+    size, end = 0, time.monotonic() + LONGEST_COPY
+    while chunk := remote.read(CHUNK):
+        size += local.write(chunk)
+        if size > LARGEST_COPY:
+            raise AddressError(f"{address} is larger than {LARGEST_COPY >> 30} GiB")
+        if time.monotonic() > end:
+            raise AddressError(
+                f"{address} takes longer than {LONGEST_COPY / 60:.0f} minutes: copy it to a disk"
+            )
 
 
 def read_text(address: str | os.PathLike[str]) -> str | None:

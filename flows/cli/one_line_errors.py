@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from flows.cli.interrupts import describe_stop, handle_interrupts
-from models.addresses import as_os_errors
+from models.addresses import as_os_errors, remove_secrets
 from models.errors import Unfinished, UserError, describe_error
 
 FAILURE = 3  # ours; the others are in models/errors.py
@@ -31,13 +31,13 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:  # a full disk, or storage that does not answer
         exit_with(f"{describe_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
-        traceback.print_exc()
+        click.echo(remove_secrets(traceback.format_exc()), err=True)
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with(describe_stop(), FAILURE)
 
 
 def exit_with(message: str, code: int) -> NoReturn:
-    """Print a last line to stderr and exit."""
-    click.echo(f"sightline: {' '.join(message.split())}", err=True)
+    """Print a last line to stderr, without secrets, and exit."""
+    click.echo(f"sightline: {' '.join(remove_secrets(message).split())}", err=True)
     sys.exit(code)

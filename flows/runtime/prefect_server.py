@@ -15,7 +15,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
-from models.errors import PrefectUnavailable, describe_error
+from models.addresses import describe_safely, remove_secrets
+from models.errors import PrefectUnavailable
 
 log = logging.getLogger("sightline")
 
@@ -31,11 +32,12 @@ def prefect_errors() -> Iterator[None]:
     except (httpx.HTTPError, RuntimeError) as error:
         if not (isinstance(error, httpx.HTTPError) or "Failed to reach API" in str(error)):
             raise
-        address = PREFECT_API_URL.value() or "its own address"
+        address = remove_secrets(PREFECT_API_URL.value() or "its own address")
+        words, cause = describe_safely(error)
         raise PrefectUnavailable(
-            f"Prefect at {address} does not answer ({describe_error(error)}); what was computed is "
+            f"Prefect at {address} does not answer ({words}); what was computed is "
             "kept, and the same command continues when it does, or without PREFECT_API_URL"
-        ) from error
+        ) from cause
 
 
 def wait_for_prefect() -> None:
@@ -48,7 +50,7 @@ def wait_for_prefect() -> None:
         if not warned:
             log.warning(
                 "waiting for Prefect's server (%s); everything is computed and kept",
-                describe_error(error),
+                describe_safely(error)[0],
             )
         warned = True
         time.sleep(1)
@@ -115,6 +117,7 @@ class ProgressArtifact:
     def _warn_once(self, error: Exception) -> None:
         if not self.warned:
             log.warning(
-                "Prefect does not show progress (%s); the work continues", describe_error(error)
+                "Prefect does not show progress (%s); the work continues",
+                describe_safely(error)[0],
             )
         self.warned = True

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.settings.compose import refuse_secrets
-from models.addresses import is_local
+from models.addresses import Address, is_local
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_VERSION, SCHEME
 from models.classifier.settings import ModelSettings
 from models.methods.registry import method_names
@@ -162,15 +162,15 @@ class GateSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    policy: str = Field(description="TOML file of the rules that a candidate must keep.")
+    policy: Address = Field(description="TOML file of the rules that a candidate must keep.")
     alias: Alias = Field(
         "champion",
         description="Alias of the champion; a candidate that passes gets it.",
     )
-    run: str | None = Field(
+    run: Address | None = Field(
         None, description="Finished audit of the candidate; by default it is audited now."
     )
-    champion_run: str | None = Field(
+    champion_run: Address | None = Field(
         None, description="Finished audit of the champion; by default it is audited now."
     )
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from models.addresses import has_password, remove_secrets
+from models.addresses import has_secret, remove_secrets
 from models.errors import UserError, suggest
 from tasks.tracking.settings import flatten
 
@@ -20,13 +20,14 @@ AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 
 def refuse_secrets(settings: AnySettings) -> AnySettings:
-    """The settings, unless one holds a password: they are kept in run.json and in MLflow."""
+    """The settings, unless one holds a secret: they are kept in run.json and in MLflow."""
     for name, text in flatten(settings.model_dump()):
-        if has_password(text):
+        if has_secret(text):
             raise ValueError(
-                f"setting {name} (--{option_name(name)}) holds a password, which would be kept "
-                "with the run: give it in the environment (MLFLOW_TRACKING_USERNAME and "
-                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI; AWS_... for storage)"
+                f"setting {name} (--{option_name(name)}) holds a password, a token or a signature, "
+                "which would be kept with the run: give it in the environment "
+                "(MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI; "
+                "AWS_... for storage)"
             )
     return settings
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from upath import UPath
 
 from models.addresses import as_address_errors, as_path, is_local, read_text
@@ -27,6 +27,15 @@ class Bundle(BaseModel):
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     layer: str | None = None
+
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: str) -> str:
+        """A bundle, which may be somebody else's, opens no file but its own."""
+        parts = PurePosixPath(weights).parts
+        if weights.startswith("/") or ".." in parts or not is_local(weights):
+            raise ValueError(f"they are outside its folder: {weights!r}")
+        return weights
 
 
 def read_bundle(address: str | Path) -> Bundle:

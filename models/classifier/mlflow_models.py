@@ -184,12 +184,7 @@ def _fetch_bundle(version: ModelVersion, files: ArtifactFiles, folder: Path) -> 
             "state dict or safetensors file among its files or its run's"
         )
     address = files.fetch(BUNDLE, folder)
-    weights = read_bundle(address).weights
-    if weights.startswith("/") or ".." in PurePosixPath(weights).parts:
-        raise UserError(
-            f"{version.address}: its {BUNDLE} names weights outside its folder: {weights!r}"
-        )
-    files.fetch(weights, folder)
+    files.fetch(read_bundle(address).weights, folder)
     return address
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.addresses import Address
 from models.classifier.preprocessing import Preprocessing
 
 
@@ -12,12 +13,14 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    address: str = Field(
+    address: Address = Field(
         description="torchvision:NAME, timm:NAME, a bundle (model.json), path/to/file.py:function "
         "or mlflow:models:/NAME@ALIAS."
     )
-    weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
-    classes: str | None = Field(
+    weights: Address | None = Field(
+        None, description="Weights file, or the name of torchvision's own."
+    )
+    classes: Address | None = Field(
         None, description="File with one class name per line, in the order of the logits."
     )
     preprocessing: Preprocessing | None = Field(

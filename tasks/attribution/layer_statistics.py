@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_atomically
+from models.addresses import place_of, write_atomically
 from models.classifier.classifier import Classifier
 from models.errors import UserError
 from models.methods.registry import Method, NetworkMethod
@@ -25,10 +25,11 @@ from models.network.capture import capture
 from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
+from tasks.catalog.allowed_addresses import remote_ones
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, read_part, write_part
 from tasks.runs.stages import LAYER_STATISTICS
-from tasks.storage.files import open_parquet, read_footer
+from tasks.storage.files import open_parquet, read_footer, read_table
 
 VERSION = 1
 IMAGES = 1024  # drawn, or all where there are fewer
@@ -64,7 +65,7 @@ def keep_statistics_images(
     """Keep the run's images, copy those of another run with their parts, or draw new ones."""
     if statistics_images_mark(run, SPECIFICATION) == specification:
         return
-    if other is not None and statistics_images_mark(other, SPECIFICATION) == specification:
+    if other is not None and _can_take_images(other, catalog, specification):
         with write_atomically(run.statistics_images) as file:
             file.write(other.statistics_images.read_bytes())
         _copy_parts(run, other)
@@ -73,6 +74,15 @@ def keep_statistics_images(
     metadata = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
     with write_atomically(run.statistics_images) as file:
         pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
+
+
+def _can_take_images(other: RunFolder, catalog: pa.Table, specification: str) -> bool:
+    """Are another run's images of the same specification, and where those of the catalog are?"""
+    if statistics_images_mark(other, SPECIFICATION) != specification:
+        return False
+    named = read_table(other.statistics_images, columns=["image"])["image"].combine_chunks()
+    known = {place_of(image) for image in remote_ones(catalog["image"].combine_chunks())}
+    return all(place_of(image) in known for image in remote_ones(named))
 
 
 def statistics_images_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:

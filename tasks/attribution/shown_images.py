@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.job import reader_of
+from tasks.catalog.allowed_addresses import AllowedAddresses
+from tasks.catalog.settings import DataSettings
 from tasks.interventions.donors import DonorPool, read_donors
 from tasks.pictures.samples import Reader, Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
@@ -28,6 +30,7 @@ class ShownImages:
 
     run: Run
     row_ids: Sequence[str] | None = None
+    with_web: bool = True  # also pictures on web servers, which a run of somebody else may name
 
     @cached_property
     def read(self) -> Reader:
@@ -39,8 +42,11 @@ class ShownImages:
         return self.read.preprocessing.size
 
     def sample(self, row_id: str) -> Sample | None:
-        """None where the picture can no longer be read."""
-        sample = self.read(self._rows[row_id])
+        """None where the picture can no longer be read, or must not be."""
+        row = self._rows[row_id]
+        if not all(map(self._allowed.include, (row.image, *(row.masks or ())))):
+            return None
+        sample = self.read(row)
         return sample if isinstance(sample, Sample) else None
 
     def samples(self) -> Iterator[Sample]:
@@ -66,6 +72,11 @@ class ShownImages:
         """None where the run made no interventions."""
         folder = self.run.folder
         return read_donors(folder, self.size) if folder.donors.is_file() else None
+
+    @cached_property
+    def _allowed(self) -> AllowedAddresses:
+        allowed = AllowedAddresses.of(self.run.state.section("data", DataSettings))
+        return allowed if self.with_web else allowed.without_web()
 
     @cached_property
     def _rows(self) -> dict[str, Row]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +12,11 @@ import pyarrow.compute as pc
 from models.addresses import REMOTE, as_path
 from models.errors import UserError, list_names, printable
 from tasks import schema
+from tasks.catalog.allowed_addresses import (
+    AllowedAddresses,
+    refuse_secrets,
+    remove_secrets_from,
+)
 from tasks.catalog.coco import annotate
 from tasks.catalog.formats import list_images
 from tasks.catalog.instances import unite_instances
@@ -19,6 +27,8 @@ from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
 from tasks.storage.files import MISSING, read_stamps
 
+log = logging.getLogger("sightline")
+
 OUTLINED = '"(polygons|counts)":'  # regions that are not just boxes
 
 
@@ -26,7 +36,7 @@ def make_catalog(
     data: DataSettings, classes: tuple[str, ...], listing: Listing | None = None
 ) -> pa.Table:
     """The catalog of a dataset; refuses data that cannot be listed or matched."""
-    listing = listing or list_data(data)
+    listing = _without_secrets(listing or list_data(data))
     labels = match_labels(listing.label, classes, data.labels)
     if data.sample is not None or data.limit is not None:
         rows = _choose_rows(labels, data)
@@ -35,6 +45,9 @@ def make_catalog(
     _refuse_reserved_columns(listing.extra.column_names)
     images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
+    allowed = AllowedAddresses.of(data)
+    allowed.check(images, "image")
+    allowed.check(pc.list_flatten(masks), "mask")
     rule = data.mask_values or (listing.mask_values if data.masks is None else NONZERO)
     table = pa.table(
         [
@@ -126,6 +139,22 @@ def list_data(data: DataSettings) -> Listing:
     )
     listing = list_images(data.path, columns, data.split, data.images)
     return listing if data.annotations is None else annotate(listing, as_path(data.annotations))
+
+
+def _without_secrets(listing: Listing) -> Listing:
+    """The listing without secrets in the user's further columns; refuses them where a run needs
+    the whole text."""
+    refuse_secrets(listing.image, "image")
+    refuse_secrets(listing.key, "key")
+    if pa.types.is_string(listing.label.type):
+        refuse_secrets(listing.label, "label")
+    extra, changed = remove_secrets_from(listing.extra)
+    if changed:
+        log.warning(
+            "columns %s hold addresses with a password, a token or a query: kept without them",
+            list_names(changed),
+        )
+    return replace(listing, extra=extra)
 
 
 def _choose_rows(labels: pa.Array, data: DataSettings) -> pa.Array:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.addresses import STORAGE, WEB, Address
+
 BY_NAME, BY_INDEX = "name", "index"
+
+PLACE = re.compile(rf"({'|'.join((*STORAGE, *WEB))})://[^/\s]+")  # a bucket or a server
 
 BoxFormat = Literal["xywh", "xyxy"]
 
@@ -16,25 +21,30 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(
+    path: Address = Field(
         description="Folder of images, a CSV, JSONL or Parquet table of them, COCO's annotations "
         "(JSON), or torchvision:NAME."
     )
-    images: str | None = Field(
+    images: Address | None = Field(
         None,
         description="Folder that the names in a table or in COCO's annotations are relative to, "
         "or that torchvision's dataset lies in.",
     )
-    annotations: str | None = Field(
+    annotations: Address | None = Field(
         None, description="COCO's annotations (JSON) of the images: polygons, run lengths, boxes."
     )
-    masks: str | None = Field(
+    masks: Address | None = Field(
         None, description="Folder with a mask, or a folder of masks, for each image's stem."
     )
-    mask_values: str | None = Field(
+    mask_values: Address | None = Field(
         None,
         description="Foreground values of masks: nonzero, a list (1,3 or #ff0000), voc, or a file "
         "of values by label; by default those of the dataset, else nonzero.",
+    )
+    allow_addresses: tuple[str, ...] | None = Field(
+        None,
+        description="Buckets and servers that a table may name besides that of the data, separated "
+        "by commas: s3://bucket,https://server.",
     )
     polarity: Literal["foreground", "background"] = Field(
         "foreground", description="What masks and regions mark."
@@ -42,7 +52,7 @@ class DataSettings(BaseModel):
     orientation: Literal["upright", "stored"] = Field(
         "upright", description="Turn pictures as their EXIF says, or leave them as stored."
     )
-    labels: str = Field(
+    labels: Address = Field(
         BY_NAME, description="How labels name the model's classes: name, index, or a mapping file."
     )
     image_column: str | None = Field(None, description="Column with the images' addresses.")
@@ -61,6 +71,17 @@ class DataSettings(BaseModel):
     sample: int | None = Field(None, ge=1, description="This many images, stratified by label.")
     limit: int | None = Field(None, ge=1, description="The first images, at most this many.")
     seed: int = Field(0, description="Seed of the sample.")
+
+    @field_validator("allow_addresses")
+    @classmethod
+    def _check_allowed(cls, places: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for place in places or ():
+            if PLACE.fullmatch(place) is None:
+                raise ValueError(
+                    "give a bucket or a server, without a path: s3://bucket, gs://bucket, "
+                    "abfs://container@account or https://server"
+                )
+        return places
 
     @field_validator("box_columns")
     @classmethod

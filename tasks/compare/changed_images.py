@@ -109,7 +109,7 @@ class _Pictures:
     @classmethod
     def of(cls, before: Run, after: Run, paired: schema.PairedSummary) -> _Pictures:
         row_ids = [image.row_id for image in paired.changed]
-        first, last = ShownImages(before, row_ids), ShownImages(after, row_ids)
+        first, last = (ShownImages(run, row_ids, with_web=False) for run in (before, after))
         return cls(
             last,
             (first.maps(paired.method), last.maps(paired.method)),

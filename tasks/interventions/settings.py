@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.addresses import Address
 from models.fills import Fill
 
 
@@ -24,7 +25,7 @@ class InterventionSettings(BaseModel):
     same: int = Field(
         1, ge=0, le=32, description="Backgrounds of its own class that each object is put on."
     )
-    donors: str | None = Field(
+    donors: Address | None = Field(
         None, description="Run whose donor pool is used; by default --reuse's, else a new one."
     )
     pool: int = Field(256, ge=1, le=512, description="Backgrounds in the donor pool.")

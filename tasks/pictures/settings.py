@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.addresses import Address
+
 ANNOTATED, ESTIMATE = "annotated", "estimate"
 
 
@@ -17,7 +19,7 @@ class ForegroundSettings(BaseModel):
         description="annotated (only masks and boxes), estimate, or a segmenter: torchvision:NAME "
         "or path/to/file.py:function.",
     )
-    weights: str | None = Field(
+    weights: Address | None = Field(
         None, description="Weights file of the segmenter, or the name of torchvision's own."
     )
     pickle: bool = Field(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.addresses import Address
+
 
 class OutputSettings(BaseModel):
     """Where the run folder goes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: str | None = Field(None, description="Run folder to write.")
-    series: str | None = Field(
+    run: Address | None = Field(None, description="Run folder to write.")
+    series: Address | None = Field(
         None, description="Folder of a series: each run gets its own folder in it."
     )
     replace: bool = Field(False, description="Delete another run in this folder.")
-    reuse: str | None = Field(
+    reuse: Address | None = Field(
         None, description="Previous run: its rows are reused where nothing changed."
     )
 

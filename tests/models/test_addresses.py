@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from models import addresses
 from models.addresses import (
     as_path,
     describe_safely,
-    has_password,
+    has_secret,
     is_local,
+    local_copy,
+    place_of,
     read_text,
     remove_secrets,
 )
@@ -28,11 +31,21 @@ def test_local_paths_are_absolute(
     assert read_text(f"{prefix}{tmp_path}/note.txt") == "words"
 
 
+FORMS = "an address is a path or begins with s3://, gs:// or abfs://, not "
+
+
 @pytest.mark.parametrize(
     ("address", "line"),
     [
-        ("://x", "://x is not an address: it needs a protocol, such as s3://"),
-        ("nofs://x", "nofs://x is not an address that fsspec knows ("),
+        ("://x", f"://x: {FORMS}://: copy the files there"),
+        ("nofs://x", f"nofs://x: {FORMS}nofs://: copy the files there"),
+        ("S3://x", f"S3://x: {FORMS}S3://: copy the files there"),
+        (" s3://x", f" s3://x: {FORMS} s3://: copy the files there"),
+        ("zip://a::s3://x", f"zip://a::s3://x: {FORMS}a chain (::): copy the files there"),
+        ("s3://x/a::zip", f"s3://x/a::zip: {FORMS}a chain (::): copy the files there"),
+        ("file://zip://x", f"zip://x: {FORMS}zip://: copy the files there"),
+        ("https://x/a?key=t0ken", "https://x/a: http:// and https:// are read only for the images"),
+        ("ftp://me:s3cret@x", f"ftp://x: {FORMS}ftp://: copy the files there"),
     ],
 )
 def test_what_is_not_an_address_is_refused_in_one_line(address: str, line: str) -> None:
@@ -40,6 +53,38 @@ def test_what_is_not_an_address_is_refused_in_one_line(address: str, line: str) 
         with pytest.raises(AddressError) as caught:
             reach(address)
         assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("s3://bucket/a/b.png", "s3://bucket"),
+        ("s3://bucket", "s3://bucket"),
+        ("abfs://container@account/a", "abfs://container@account"),
+        ("https://there:8080/a://b", "https://there:8080"),
+        ("https://there\\@elsewhere/a", "https://there\\@elsewhere"),
+        ("https://there?@elsewhere/a", "https://there?@elsewhere"),
+        ("https://there#@elsewhere/a", "https://there#@elsewhere"),
+    ],
+)
+def test_a_place_is_everything_before_the_path(address: str, place: str) -> None:
+    """However a client may read what stands there, it is another place than an allowed one."""
+    assert place_of(address) == place
+
+
+def test_a_remote_copy_has_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_path("memory://copied/w.pt").write_bytes(bytes(2000))
+    with local_copy("memory://copied/w.pt") as path:
+        assert path is not None
+        assert path.read_bytes() == bytes(2000)
+    for name, value, words in (
+        ("LARGEST_COPY", 1000, "w.pt is larger than"),
+        ("LONGEST_COPY", -1.0, "w.pt takes longer than"),
+    ):
+        monkeypatch.setattr(addresses, name, value)
+        with pytest.raises(AddressError, match=words), local_copy("memory://copied/w.pt"):
+            pass
+        monkeypatch.undo()
 
 
 SECRET = {
@@ -62,20 +107,41 @@ HARMLESS = (
     "mlflow:models:/scenes@champion",
     "/home/me:here@there",
     "databricks://profile:scope",
+    "abfs://container@account.dfs.core.windows.net/a",
+    "/home/me/what?key=b",
 )
 
 
 @pytest.mark.parametrize("address", SECRET)
 def test_passwords_are_found_and_removed(address: str) -> None:
-    assert has_password(address)
+    assert has_secret(address)
     assert remove_secrets(address) == SECRET[address]
     assert remove_secrets(f"GET {address} failed: why?") == f"GET {SECRET[address]} failed: why?"
 
 
 @pytest.mark.parametrize("address", HARMLESS)
 def test_addresses_without_a_password_stay_as_they_are(address: str) -> None:
-    assert not has_password(address)
+    assert not has_secret(address)
     assert remove_secrets(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://t0ken@there/list.csv",
+        "https://there/a.png?X-Amz-Credential=me&X-Amz-Signature=t0ken",
+        "https://there/a.png?s=t0ken",  # signatures have many names
+        "HTTPS://there/a.png?sv=2024&sig=t0ken",
+        "abfs://container@account/a.png?sv=2024&sig=t0ken",
+        "s3://bucket/a.png?X-Amz-Security-Token=t0ken",
+        "s3://bucket/a.png?AWSAccessKeyId=t0ken&Expires=1",
+        "postgresql://there/runs?user=me&password=t0ken",
+    ],
+)
+def test_tokens_and_signatures_are_found_and_removed(address: str) -> None:
+    assert has_secret(address)
+    assert has_secret(f"see {address}, please")
+    assert "t0ken" not in remove_secrets(f"see {address} please")
 
 
 def test_tokens_are_removed_too() -> None:

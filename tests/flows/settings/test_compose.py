@@ -68,11 +68,11 @@ def test_a_password_is_refused_and_not_shown(key: str, option: str) -> None:
     """Settings are kept in run.json, in MLflow and in Prefect."""
     secret = uuid4().hex  # a traceback has this line, too
     with pytest.raises(UserError) as caught:
-        compose(AuditSettings, None, LEAST | {key: f"https://me:{secret}@there/it"})
+        compose(AuditSettings, None, LEAST | {key: f"s3://me:{secret}@there/it"})
     assert str(caught.value) == (
-        f"setting {key} ({option}) holds a password, which would be kept with the run: give it in "
-        "the environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-        "MLFLOW_TRACKING_URI; AWS_... for storage)"
+        f"setting {key} ({option}) holds a password, a token or a signature, which would be kept "
+        "with the run: give it in the environment (MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI; AWS_... for storage)"
     )
     assert secret not in "".join(traceback.format_exception(caught.value))
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import s3fs
 import torch
-from moto.server import ThreadedMotoServer
 from torch import Tensor, nn
 from upath import UPath
 
@@ -21,6 +19,7 @@ from models.classifier.settings import ModelSettings
 from models.errors import AddressError, LayerError, UserError
 from models.network.grid import Grid
 from tests.support.networks import TinyNet, random_images, tiny_net, torchvision_net
+from tests.support.s3_server import serve_bucket
 
 PREPARED = Preprocessing(crop=(16, 16))
 FACTORY = """
@@ -99,19 +98,8 @@ def test_a_bundle_can_be_moved(torchvision_settings: ModelSettings, tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """S3 on loopback, and what boto's clients find it by."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("models")
-        yield "s3://models"
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    with serve_bucket("models") as address:
+        yield address
 
 
 @pytest.mark.parametrize("given", ["folder", "file"])

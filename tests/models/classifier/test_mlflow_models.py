@@ -193,7 +193,7 @@ def test_a_bundle_that_names_weights_outside_is_refused(
     path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": outside}))
     version = store.add("outside", tmp_path)
     line = refusal(store, f"models:/outside/{version.version}")
-    assert line.endswith(f"its model.json names weights outside its folder: {outside!r}")
+    assert line.endswith(f"model.json: weights: they are outside its folder: {outside!r}")
 
 
 def test_a_bundle_that_lost_its_weights_is_one_line(store: Store, tmp_path: Path) -> None:

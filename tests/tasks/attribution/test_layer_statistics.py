@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -93,6 +94,26 @@ def test_a_later_run_reuses_layer_statistics(
     third = prepare_run(request_of(benchmark_folder, 24), FetchedModel(model), alone, {})
     assert statistics_images_mark(third) != statistics_images_mark(first)
     assert len(list(missing_moments(job_of(third, ComputeSettings())))) == 2  # one part per layer
+
+
+def test_images_at_another_place_are_not_taken(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """The earlier run may be somebody else's: its images are opened by this one."""
+    earlier, _ = attribute_in_process(
+        tmp_path / "earlier", ModelSettings(address=str(bundle)), request_of(benchmark_folder)
+    )
+    file = earlier.statistics_images
+    images = pq.read_table(file)
+    column = images.column_names.index("image")
+    foreign = images.set_column(column, "image", pa.array(["http://there/a.png"] * len(images)))
+    pq.write_table(foreign.replace_schema_metadata(images.schema.metadata), file)
+    output = OutputSettings(run=str(tmp_path / "later"), reuse=str(earlier.path))
+    model = FetchedModel(ModelSettings(address=str(bundle)))
+    later = prepare_run(request_of(benchmark_folder), model, output, {})
+    assert not any(
+        "://" in it for it in pq.read_table(later.statistics_images)["image"].to_pylist()
+    )
 
 
 def test_too_few_readable_images_are_one_line(

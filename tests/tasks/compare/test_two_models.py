@@ -21,6 +21,7 @@ from tasks.compare.figures import FigureQuery, FigureValue
 from tasks.compare.two_models import SMALLEST_GROUP, compare_models
 from tasks.compare.verdicts import judge_change
 from tasks.intervals.bootstrap import change_of_means
+from tasks.pictures import samples
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
@@ -273,6 +274,28 @@ def test_a_picture_that_is_away_is_left_out(
     nowhere = pa.array(["nowhere.png"] * len(catalog))
     rewrite(after, catalog.set_column(column, "image", nowhere))
     assert examples_of_pair(before, reopened(after), paired) == []
+
+
+def test_no_picture_of_another_place_is_read(
+    runs: tuple[Run, Run],
+    paired: schema.PairedSummary,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run may be somebody else's: it names only local files and the buckets of its data."""
+    before, after = copies(runs, tmp_path)
+    foreign = ["memory://there/a.png", "http://127.0.0.1:9/a.png", "reference://a.png::http://x/y"]
+    named = pa.array(foreign[number % 3] for number in range(len(after.catalog)))
+    column = after.catalog.column_names.index("image")
+    rewrite(after, after.catalog.set_column(column, "image", named))
+    allowed = {"allow_addresses": ["http://127.0.0.1:9"]}  # which a hostile run may say as well
+    settings = after.state.settings
+    state = after.state.change(settings=settings | {"data": settings["data"] | allowed})
+    after.folder.write_state(state)
+    read: list[str] = []
+    monkeypatch.setattr(samples, "read_bytes", read.append)
+    assert examples_of_pair(before, reopened(after), paired) == []
+    assert read == []
 
 
 def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_path: Path) -> None:
