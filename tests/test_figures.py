@@ -112,7 +112,7 @@ def test_the_worst_group_of_an_audit_is_the_gates() -> None:
         }
     )
     rule = FlagRule(method="", false_alarm=0.05, threshold=None, calibrated_on=0, sentence="")
-    images = PairedImages(table, table, (rule, rule), len(table), has_groups=False)
+    images = PairedImages(table, table, (rule, rule), len(table), group_column=None)
     found = compute_figure(images, FigureQuery("worst_group"))
     assert isinstance(found, FigureValue)
     nothing = {"flagged": wilson(0, 0), "null": wilson(0, 0), "excess": None, "q": None}

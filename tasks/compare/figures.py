@@ -191,7 +191,8 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
         first = last
         ends = interval_of_worst(right_n2[:, 1], group_n, query.confidence)
         interval = Change(float(groups.share_G2[last, 1]), *ends)
-    kind = "values of the column group" if images.has_groups else "labels"
+    column = images.group_column
+    kind = "labels" if column is None else f"values of the column {column}"
     count_G = np.bincount(group_n)
     return replace(
         _value(interval, right_n2[(group_n == first) | (group_n == last)]),
@@ -203,7 +204,7 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
 
 
 def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
-    """Groups by the column `group` of the table, else by label."""
+    """Groups by the group column of the table, else by label."""
     right_N2, name_N = images.values("correct"), images.group_N
     named_N = name_N != None  # noqa: E711  # elementwise
     known_N = np.isfinite(right_N2).all(1) & named_N & _select(images, query.label)

@@ -84,9 +84,9 @@ _OF_IMAGES = (
     _of_images(
         "worst_group",
         "accuracy of the worst group",
-        "The lowest accuracy over values of the table's column `group`, or over labels without "
-        "one, among groups of enough images, found for each model separately. The lowest of many "
-        "is low partly by chance.",
+        "The lowest accuracy over values of the table's group column (`--group-column`), or over "
+        "labels without one, among groups of enough images, found for each model separately. The "
+        "lowest of many is low partly by chance.",
         higher_is_better=True,
         interval="groups",
         missing="no image of a group has a label",

@@ -167,10 +167,16 @@ def classifier(bundle: Path) -> Classifier:
     return load_classifier(ModelSettings(address=str(bundle)))
 
 
-def make_plan(data: Path, model: Classifier, folder: Path, **learning: object) -> TrainingPlan:
+def make_plan(
+    data: Path,
+    model: Classifier,
+    folder: Path,
+    group_column: str | None = None,
+    **learning: object,
+) -> TrainingPlan:
     values = {"train_split": "train", "validation_share": 0.25, **learning}
     request = TrainingRequest(
-        DataSettings(path=str(data), split="test"),
+        DataSettings(path=str(data), split="test", group_column=group_column),
         LearningSettings.model_validate(values),
         ForegroundSettings(),
         ONCE,

@@ -68,7 +68,9 @@ def table(seed: int, right: float = 0.8) -> pd.DataFrame:
 
 def answers(before: pd.DataFrame, after: pd.DataFrame) -> PairedImages:
     tables = [pa.Table.from_pandas(side, preserve_index=False) for side in (before, after)]
-    return PairedImages(tables[0], tables[1], (FLAGGING, FLAGGING), len(after), has_groups=True)
+    return PairedImages(
+        tables[0], tables[1], (FLAGGING, FLAGGING), len(after), group_column="group"
+    )
 
 
 CHAMPION, CANDIDATE = table(1), table(2)
