@@ -12,7 +12,7 @@ PARTS = {
     "Probability, in points": ("reliance_removal", "reliance_across", "reliance_within"),
     "Accuracy": (
         *("accuracy", "accuracy_within", "accuracy_across", "class_gap"),
-        *("accuracy_background_alone", "accuracy_object_alone", "worst_group"),
+        *("accuracy_background_alone", "accuracy_object_alone"),
     ),
 }
 OF_EXCHANGES = ("_across", "_within", "_gap")  # suffixes of figures that need donors
@@ -46,7 +46,7 @@ def evidence_parts(summary: Summary) -> list[tuple[str, list[EvidenceLine]]]:
 def _line(summary: Summary, evidence: EvidenceSummary, value: object, name: str) -> EvidenceLine:
     figure = FIGURES[f"evidence.{name}"]
     missing = figure.missing
-    if name.startswith(("accuracy", "class_gap", "worst_group")) and not summary.accuracy.of:
+    if name.startswith(("accuracy", "class_gap")) and not summary.accuracy.of:
         missing = "no labels"
     elif name.endswith(OF_EXCHANGES) and not evidence.donors:
         missing = "there are no donors, so nothing was exchanged"

@@ -278,14 +278,6 @@ _OF_AUDIT = (
         missing="not measured",
     ),
     _of_audit(
-        "evidence.worst_group",
-        "accuracy of the worst group",
-        "`worst_group` of one audit, over groups of 20 images or more.",
-        higher_is_better=True,
-        interval="groups",
-        missing="no group has enough images",
-    ),
-    _of_audit(
         "evidence.iou",
         "overlap of estimated foregrounds",
         "Mean IoU of estimated and annotated foregrounds, over images that have both.",

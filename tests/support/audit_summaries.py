@@ -71,14 +71,13 @@ def evidence(**changes: Any) -> EvidenceSummary:
         "class_gap": figure(0.278),
         "accuracy_background_alone": figure(0.611),
         "accuracy_object_alone": figure(0.402),
-        "worst_group": WorstGroup(name="tent on snow", accuracy=figure(0.05, 41), groups=16),
     }
     return EvidenceSummary(**{**ordinary, **changes})
 
 
 def unlabelled_evidence() -> EvidenceSummary:
     names = ("accuracy", "accuracy_within", "accuracy_across", "class_gap")
-    alone = ("accuracy_background_alone", "accuracy_object_alone", "worst_group")
+    alone = ("accuracy_background_alone", "accuracy_object_alone")
     return evidence(labelled=False, **dict.fromkeys((*names, *alone)))
 
 
@@ -133,6 +132,9 @@ def summary(**changes: Any) -> Summary:
         "by_label": classes,
         "by_prediction": classes,
         "by_column": {"site": classes},
+        "worst_group": WorstGroup(
+            name="tent on snow", accuracy=figure(0.05, 41), groups=16, column="group"
+        ),
         "smallest_group": 20,
         "evidence": evidence(),
         "methods": (method("gradcam++"), method("layercam")),
@@ -192,7 +194,7 @@ def hostile_summary() -> Summary:
         by_label=classes,
         by_prediction=classes,
         by_column=dict.fromkeys(NAMES, classes),
-        evidence=evidence(worst_group=WorstGroup(name=SPITEFUL, accuracy=figure(0.1), groups=6)),
+        worst_group=WorstGroup(name=SPITEFUL, accuracy=figure(0.1), groups=6, column=SPITEFUL),
         methods=tuple(method(name) for name in NAMES),
         failures=tuple(failure(name).model_copy(update=fail) for name in NAMES),
         duplicates=DuplicateSummary(
@@ -261,6 +263,7 @@ def without_labels() -> dict[str, Any]:
         "flagged_correct": NOTHING,
         "flagged_incorrect": NOTHING,
         "by_label": (),
+        "worst_group": None,
         "evidence": unlabelled_evidence(),
         "images": ImageCounts(total=1200, predicted=1197, failed=3, labelled=0, scored=1180),
     }
@@ -297,5 +300,6 @@ def few_images() -> Summary:
         by_label=classes,
         by_prediction=classes,
         by_column={},
-        evidence=evidence(images=19, worst_group=None),
+        evidence=evidence(images=19),
+        worst_group=None,
     )
