@@ -123,9 +123,14 @@ def _value(interval: Change, value_n2: Floats) -> FigureValue:
 def _interval(query: FigureQuery, value_n2: Floats) -> Change:
     if query.change:
         return change_of_means(value_n2, query.confidence)
-    if query.definition.interval == "Wilson":
-        return _interval_of_share(value_n2[:, 1], query.confidence)
-    return bootstrap_mean(value_n2[:, 1], query.confidence)
+    return interval_of_mean(query.definition, value_n2[:, 1], query.confidence)
+
+
+def interval_of_mean(figure: schema.Figure, value_n: Floats, confidence: float = 0.95) -> Change:
+    """A figure of one audit, from the numbers of its images."""
+    if figure.interval == "Wilson":
+        return _interval_of_share(value_n, confidence)
+    return bootstrap_mean(value_n, confidence)
 
 
 def _interval_of_share(value_n: Floats, confidence: float) -> Change:
@@ -232,4 +237,5 @@ def _why_missing(images: PairedImages, query: FigureQuery) -> str:
         return f"the two audits flag by different rules: {before}, and {after}"
     if query.label is not None and not _select(images, query.label).any():
         return "no image has this label"
-    return f"{query.definition.missing}{both}"
+    remedy = f": {query.definition.remedy}" if query.definition.remedy else ""
+    return f"{query.definition.missing}{both}{remedy}"

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from tasks.schema.cross_tables import CrossTable
-from tasks.schema.tables import VERSION, ForegroundSource
+from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
 from tasks.schema.values import Excess, Interval, Rate, Value
 
 
@@ -235,18 +235,21 @@ class Summary(Value):
     @model_validator(mode="before")
     @classmethod
     def _read_older(cls, values: Any) -> Any:
-        """In older runs the worst group stands among the evidence."""
+        """In older runs the worst group stands among the evidence, without its column."""
         evidence = values.get("evidence") if isinstance(values, dict) else None
         if not isinstance(evidence, dict) or "worst_group" not in evidence:
             return values
         others = {name: value for name, value in evidence.items() if name != "worst_group"}
-        return values | {"evidence": others, "worst_group": evidence["worst_group"]}
+        worst = evidence["worst_group"]
+        if isinstance(worst, dict) and GROUP_COLUMN in values.get("by_column", ()):
+            worst = worst | {"column": GROUP_COLUMN}
+        return values | {"evidence": others, "worst_group": worst}
 
     def by_name(self) -> dict[str, Rate | Interval | Excess]:
         """Every figure of the dataset that has a value, by its name in FIGURES."""
         names = ("accuracy", "flagged", "null", "flagged_correct", "flagged_incorrect", "excess")
         figures = {name: getattr(self, name) for name in names}
-        figures["undecided"] = self.flags["undecided"]
+        figures["undecided"] = self.flags.get("undecided")
         figures["worst_group"] = None if self.worst_group is None else self.worst_group.accuracy
         if self.evidence is not None:
             figures |= {f"evidence.{name}": value for name, value in self.evidence}

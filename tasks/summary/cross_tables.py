@@ -18,7 +18,7 @@ from tasks.intervals.independent_rates import Shares, differences
 from tasks.intervals.many_comparisons import simultaneous_confidence
 
 COLUMNS = 12  # that get a table: a thousand classes take a megabyte for each
-ROWS, VALUES = 15, 8  # of a table
+ROWS, VALUES = 15, 6  # of a table
 
 CrossFigure = Literal["said", "right"]
 FIGURES: tuple[CrossFigure, ...] = ("said", "right")

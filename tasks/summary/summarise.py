@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import torch
 
 from tasks import schema
+from tasks.compare.figures import interval_of_mean
 from tasks.compare.paired_images import read_images
 from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
-from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
@@ -184,13 +184,19 @@ def _figures(run: Run) -> dict[str, schema.Interval]:
     if not columns:
         return {}
     tables = pa.concat_tables(read_images(run, [*columns.values()]), promote_options="default")
-    values = (tables[column].cast(pa.float64()).to_numpy() for column in columns.values())
-    intervals = bootstrap_means(np.stack([*values], 1))
-    return {
-        name: interval
-        for name, interval in zip(columns, intervals, strict=True)
-        if interval is not None
+    values = {
+        name: tables[column].cast(pa.float64()).to_numpy() for name, column in columns.items()
     }
+    return {
+        name: _interval(schema.FIGURES[name], known_n)
+        for name, value_N in values.items()
+        if len(known_n := value_N[np.isfinite(value_N)])
+    }
+
+
+def _interval(figure: schema.Figure, value_n: np.ndarray) -> schema.Interval:
+    mean = interval_of_mean(figure, value_n)
+    return schema.Interval(value=mean.value, low=mean.low, high=mean.high, of=len(value_n))
 
 
 def _images(counts: _Counts, total: int) -> schema.ImageCounts:

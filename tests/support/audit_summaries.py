@@ -6,8 +6,12 @@ import math
 from typing import Any
 
 from tasks.schema import (
+    Contrast,
     Copy,
     CostSummary,
+    CrossCell,
+    CrossRow,
+    CrossTable,
     DuplicateSummary,
     EvidenceSummary,
     Excess,
@@ -48,6 +52,34 @@ def class_summary(name: str, flagged: int, of: int) -> GroupSummary:
 
 def excess_of(value: float, half: float) -> Excess:
     return Excess(value=value, low=value - half, high=value + half, p=0.0001)
+
+
+def cross_table(
+    values: tuple[str, ...] = ("reef", "sand"), classes: tuple[str, ...] = ("knife", "fork")
+) -> CrossTable:
+    """On the first value, images of other classes are taken for the first class."""
+    cells = [
+        CrossCell(
+            right=wilson(12 + 20 * bool(column), 40),
+            said=wilson(38 if (row, column) == (0, 0) else 9, 50 if column == 0 else 100),
+        )
+        for row in range(len(classes))
+        for column in range(len(values))
+    ]
+    rows = [
+        CrossRow(name=name, cells=tuple(cells[row * len(values) : (row + 1) * len(values)]))
+        for row, name in enumerate(classes)
+    ]
+    said = {"figure": "said", "name": classes[0], "value": values[0], "low": 0.4, "high": 0.8}
+    rates = {"here": wilson(38, 50), "elsewhere": wilson(9, 100)}
+    return CrossTable(
+        labelled=True,
+        values=values,
+        rows=tuple(rows),
+        more_values=0,
+        more_rows=0,
+        contrast=Contrast.model_validate(said | rates),
+    )
 
 
 def figure(value: float, of: int = 1180) -> Interval:
@@ -132,6 +164,9 @@ def summary(**changes: Any) -> Summary:
         "by_label": classes,
         "by_prediction": classes,
         "by_column": {"site": classes},
+        "same_columns": {"site": ("site_id",)},
+        "cross_tables": {"site": cross_table()},
+        "figures": {"flips": figure(0.433)},
         "worst_group": WorstGroup(
             name="tent on snow", accuracy=figure(0.05, 41), groups=16, column="group"
         ),
@@ -194,6 +229,8 @@ def hostile_summary() -> Summary:
         by_label=classes,
         by_prediction=classes,
         by_column=dict.fromkeys(NAMES, classes),
+        same_columns=dict.fromkeys(("label", *NAMES), NAMES),
+        cross_tables=dict.fromkeys(NAMES, cross_table(NAMES, NAMES)),
         worst_group=WorstGroup(name=SPITEFUL, accuracy=figure(0.1), groups=6, column=SPITEFUL),
         methods=tuple(method(name) for name in NAMES),
         failures=tuple(failure(name).model_copy(update=fail) for name in NAMES),
@@ -227,6 +264,7 @@ def without_foreground(**changes: Any) -> Summary:
         "by_prediction": classes,
         "by_column": {"site": classes},
         "evidence": None,
+        "figures": {},
         "methods": (methods,),
     }
     return summary(**{**none, **changes})
@@ -253,6 +291,7 @@ def without_interventions(**changes: Any) -> Summary:
         "by_prediction": classes,
         "by_column": {"site": classes},
         "evidence": None,
+        "figures": {},
     }
     return summary(**{**none, **changes})
 
@@ -274,6 +313,8 @@ def empty_summary() -> Summary:
         **{**without_labels(), "evidence": None},
         by_prediction=(),
         by_column={},
+        cross_tables={},
+        same_columns={},
         methods=(),
         failures=(),
         flags={},
@@ -300,6 +341,7 @@ def few_images() -> Summary:
         by_label=classes,
         by_prediction=classes,
         by_column={},
+        cross_tables={},
         evidence=evidence(images=19),
         worst_group=None,
     )
