@@ -72,7 +72,7 @@ def test_changed_images_stand_side_by_side() -> None:
     assert "Broken, Newly flagged" in page.text
     assert "before: tent 91.0%, right; rests on the object" in page.text
     assert "after: teapot 62.0%, wrong; rests on the background, changed by 66.7%" in page.text
-    assert "background of tent: before tent, after teapot" in page.text
+    assert "background from a picture labelled tent: before tent, after teapot" in page.text
     images = [attributes for tag, attributes in page.elements if tag == "img"]
     assert len(images) == 4 + 1
     for attributes in images:
@@ -87,7 +87,7 @@ def test_what_is_missing_of_an_image_is_left_out() -> None:
     page = Page(render_models(paired(), [bare]))
     assert len(page.of("no-map")) == 1
     assert "outlined" not in page.text
-    assert "background of" not in page.text
+    assert "background from" not in page.text
 
 
 def test_a_pair_without_figures_says_so() -> None:
