@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.schema import FIGURES, EvidenceSummary, Figure, Interval, Rate, Summary
+from tasks.schema import FIGURES, EvidenceSummary, Figure, Interval, Summary
 from tasks.schema.units import POINTS
 
 PARTS = {
@@ -27,7 +27,7 @@ class EvidenceLine:
     """One figure of the section."""
 
     figure: Figure
-    value: Interval | Rate | None
+    value: Interval | None
     missing: str  # why there is no value
 
     @property

@@ -36,10 +36,15 @@ def flagged_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
 
 def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
     """Groups with a labelled image: first those whose accuracy is surely low."""
-    labelled = [group for group in groups if group.accuracy.of]
-    rows = sorted(labelled, key=lambda group: group.accuracy.high or 0.0)[:MOST]
+    rows = rank_by_accuracy(groups)[:MOST]
     end = rate_axis_end([row.accuracy for row in rows])
     return GroupTable(title, tuple(rows), len(groups) - len(rows), end)
+
+
+def rank_by_accuracy(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
+    """Groups with a labelled image, the surely lowest accuracy first."""
+    labelled = [group for group in groups if group.accuracy.of]
+    return sorted(labelled, key=lambda group: group.accuracy.high or 0.0)
 
 
 def rank_groups(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
