@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ class GroupingColumns:
 
     names: tuple[str, ...]
     few: tuple[str, ...]  # of them, those with few values
-    group: str | None  # among whose values the worst group is found; None: among labels
+    group: str | None  # among whose values the worst group is found, by the name shown;
+    # None: among labels
     same: Mapping[str, tuple[str, ...]]  # columns left out, by the one that says the same
 
 
@@ -34,28 +36,29 @@ def find_grouping_columns(run: Run) -> GroupingColumns:
     group = group_column_of(run)
     ours = {*schema.CATALOG.names, "prediction", "correct"}
     plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
-    values = {name: _count_values(run, name) for name in plain if name not in ours}
-    chosen = [name for name, count in values.items() if name == group or 1 < count <= MOST]
-    texts = [name for name in chosen if _is_text(columns.field(name).type)]
-    preferred = dict.fromkeys([*([group] if group in chosen else []), *texts, *chosen])
-    same = _find_same(run, ["label", *preferred], group)
-    left_out = {other for others in same.values() for other in others}
-    names = sorted(
-        (name for name in chosen if name not in left_out), key=lambda name: name != group
-    )
-    few = tuple(name for name in names if values[name] <= MOST)
+    count = {name: _count_values(run, name) for name in plain if name not in ours}
+    chosen = [name for name, values in count.items() if name == group or 1 < values <= MOST]
+    words = [name for name in chosen if count[name] <= MOST and _has_words(run, name)]
+    preferred = sorted(chosen, key=lambda name: (name not in words, name != group))
+    alike = _find_alike(run, ["label", *preferred], group)
+    shown = {name: first for first, *others in alike for name in (first, *others)}
+    group = shown.get(group, group) if group is not None else None
+    names = sorted((name for name in chosen if shown[name] == name), key=lambda name: name != group)
+    few = tuple(name for name in names if count[name] <= MOST)
+    same = {first: tuple(others) for first, *others in alike if others}
     return GroupingColumns(tuple(names), few, group, same)
 
 
-def _find_same(run: Run, names: Iterable[str], kept: str | None) -> dict[str, tuple[str, ...]]:
-    """Columns that divide the images alike, by the first of them; `kept` is not left out."""
+def _find_alike(run: Run, names: Iterable[str], group: str | None) -> list[list[str]]:
+    """Columns that divide the images alike, together; groups that are labels stay by themselves."""
     alike: dict[bytes, list[str]] = defaultdict(list)
     for name in names:
         alike[_division(read_table(run.folder.catalog, [name])[name])].append(name)
-    same = {
-        first: tuple(name for name in others if name != kept) for first, *others in alike.values()
-    }
-    return {first: others for first, others in same.items() if others}
+    by_label = next(names for names in alike.values() if "label" in names)
+    if group is None or group not in by_label:
+        return [*alike.values()]
+    by_label.remove(group)
+    return [*alike.values(), [group]]
 
 
 def _division(column: pa.ChunkedArray) -> bytes:
@@ -87,6 +90,12 @@ def _is_text(kind: pa.DataType) -> bool:
 def _count_values(run: Run, column: str) -> int:
     count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
     return count
+
+
+def _has_words(run: Run, column: str) -> bool:
+    """Whether any value is not a number: words say more to a reader."""
+    values = pc.unique(read_table(run.folder.catalog, [column])[column]).drop_null().to_pylist()
+    return not all(re.fullmatch(r"[-+\d.eE]+", str(value)) for value in values)
 
 
 def shorten_groups(groups: Sequence[schema.GroupSummary]) -> tuple[schema.GroupSummary, ...]:

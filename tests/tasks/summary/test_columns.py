@@ -86,6 +86,18 @@ def test_the_worst_group_is_of_the_group_column(summarised: Summarised) -> None:
     assert summary.by_name()["worst_group"] == summary.worst_group.accuracy
 
 
+def test_a_group_column_of_numbers_is_shown_with_the_words_of_another(
+    summarised: Summarised,
+) -> None:
+    numbers: list[object] = [str(PLACES.index(str(name))) for name in places(2)]
+    summary, _ = summarised("place", site=places(3), place=numbers, place_name=places(2))
+    assert summary.worst_group is not None
+    assert summary.worst_group.column == "place_name"
+    assert summary.worst_group.name in PLACES
+    assert [*summary.by_column] == ["place_name", "site"]
+    assert summary.same_columns == {"place_name": ("place",)}
+
+
 def test_a_group_column_may_have_very_many_values(summarised: Summarised) -> None:
     patients: list[object] = ["many" if row < 30 else f"patient {row}" for row in range(IMAGES)]
     assert len({*patients}) < 50
