@@ -155,9 +155,8 @@ def test_the_users_words_are_no_markdown() -> None:
 
 
 def test_a_terminal_says_the_same(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     print_models(paired())
     output = capsys.readouterr().out
     assert "verdict: Worse: accuracy. Better: flips." in output
@@ -166,3 +165,14 @@ def test_a_terminal_says_the_same(
     assert "Accuracy, tent" in output
     assert "teapot" not in output  # shows no change
     assert "missing: lift: no map was scored" in output
+    assert "more figures of classes" not in output
+
+
+def test_a_terminal_shows_ten_classes_and_counts_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    classes = tuple(paired_figure("flips", "better", f"species {it}") for it in range(25))
+    print_models(paired(classes=classes))
+    output = capsys.readouterr().out
+    assert output.count("species ") == 10
+    assert "and 15 more figures of classes changed: the page and --json list them" in output
