@@ -175,4 +175,4 @@ def test_a_terminal_shows_ten_classes_and_counts_the_others(
     print_models(paired(classes=classes))
     output = capsys.readouterr().out
     assert output.count("species ") == 10
-    assert "and 15 more figures of classes changed: the page and --json list them" in output
+    assert "and 15 more figures of classes changed; compare.json lists them (--out" in output

@@ -23,7 +23,7 @@ def print_comparison(comparison: Comparison) -> None:
     moved = [change for change in comparison.classes if change.moved]
     rows = rows_of((*comparison.figures, *moved[:MOST]))
     _print_table(console, ("now", "since then"), rows)
-    _print_rest(console, len(moved), "moved")
+    _print_rest(console, len(moved), "moved; --json lists them")
     if comparison.classes:
         console.print(Text(_classes(comparison)), soft_wrap=True)
 
@@ -37,7 +37,7 @@ def print_models(paired: PairedSummary) -> None:
     changed = [change for change in paired.classes if change.verdict != "unchanged"]
     rows = rows_of((*paired.figures, *changed[:MOST]))
     _print_table(console, ("after", "on the same images"), rows)
-    _print_rest(console, len(changed), "changed")
+    _print_rest(console, len(changed), "changed; compare.json lists them (--out writes it)")
     for missing in paired.missing:
         console.print(Text(f"missing: {missing.figure}: {missing.reason}"), soft_wrap=True)
 
@@ -50,11 +50,9 @@ def _print_table(console: Console, titles: tuple[str, str], rows: Sequence[Chang
         console.print(table)
 
 
-def _print_rest(console: Console, classes: int, verb: str) -> None:
+def _print_rest(console: Console, classes: int, words: str) -> None:
     if classes > MOST:
-        line = (
-            f"and {classes - MOST:,} more figures of classes {verb}: the page and --json list them"
-        )
+        line = f"and {classes - MOST:,} more figures of classes {words}"
         console.print(Text(line), soft_wrap=True)
 
 
