@@ -65,7 +65,7 @@ def _why_missing(summary: Summary, name: str) -> str:
     if name.startswith(("evidence.accuracy", "evidence.class_gap")) and not summary.accuracy.of:
         return "no image has a label: give a table with labels, or class folders"
     if name.endswith(OF_EXCHANGES):
-        reason = _why_no_exchange(summary, evidence, name)
+        reason = _why_no_exchange(evidence, name)
         if reason:
             return reason
     return figure.missing + (f": {figure.remedy}" if figure.remedy else "")
@@ -77,7 +77,7 @@ def _why_nothing_was_changed(summary: Summary) -> str:
     return "no picture was changed, as --interventions none asks: leave it out"
 
 
-def _why_no_exchange(summary: Summary, evidence: EvidenceSummary, name: str) -> str:
+def _why_no_exchange(evidence: EvidenceSummary, name: str) -> str:
     if not evidence.donors:
         return (
             "no picture could be a donor, so nothing was exchanged: the foreground of a donor "
@@ -85,6 +85,13 @@ def _why_no_exchange(summary: Summary, evidence: EvidenceSummary, name: str) -> 
         )
     if name in ("evidence.accuracy_within", "evidence.class_gap") and not evidence.labelled:
         return "no donor has a label, so their classes are not known: give labels"
-    if name == "flips" and not summary.figures and evidence.flips_across is not None:
+    if name == "flips" and _had_other_donors(evidence):
         return "this audit is of an older version: run the same command again"
     return ""
+
+
+def _had_other_donors(evidence: EvidenceSummary) -> bool:
+    """Whether some image was put on the background of another class; without labels, of any."""
+    if evidence.labelled:
+        return evidence.accuracy_across is not None
+    return evidence.flips_across is not None or evidence.flips_within is not None

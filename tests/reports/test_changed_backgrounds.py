@@ -58,6 +58,18 @@ def test_a_class_without_another_picture_has_no_own_background() -> None:
     assert "of the right class. no image has a donor of its own class" in words
 
 
+def test_pictures_of_one_class_say_what_a_rate_of_changes_would_take() -> None:
+    """Donors may be predicted otherwise, but none is of another class."""
+    one_class = evidence(accuracy_across=None, class_gap=None)
+    words = read(summary(evidence=one_class, figures={})).text
+    assert (
+        "with any pictures. no image was put on the background of another class: it takes "
+        "foregrounds (--masks, --foreground estimate) and pictures of several classes" in words
+    )
+    older = read(summary(figures={})).text
+    assert "with any pictures. this audit is of an older version: run the same command" in older
+
+
 def test_without_a_donor_only_the_removals_are_measured() -> None:
     names = ("flips_across", "flips_within", "reliance_across", "reliance_within")
     accuracies = ("accuracy_within", "accuracy_across", "class_gap")
