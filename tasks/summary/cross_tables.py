@@ -74,12 +74,12 @@ class ColumnCounts:
     def _count(
         self, count_KV: Indices, class_B: Indices, value_B: Indices, chosen_B: NDArray[np.bool_]
     ) -> Indices:
-        """The counts with those of the chosen images, and columns for new values."""
-        shape = self.classes, len(self.number_of)
-        total_KV = np.zeros(shape, np.int64)
-        total_KV[:, : count_KV.shape[1]] = count_KV
-        np.add.at(total_KV, (class_B[chosen_B], value_B[chosen_B]), 1)
-        return total_KV
+        """The counts with those of the chosen images, and with columns for new values."""
+        new = len(self.number_of) - count_KV.shape[1]
+        if new:
+            count_KV = np.hstack([count_KV, np.zeros((self.classes, new), np.int64)])
+        np.add.at(count_KV, (class_B[chosen_B], value_B[chosen_B]), 1)
+        return count_KV
 
 
 @dataclass(frozen=True, eq=False)
