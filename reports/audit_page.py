@@ -9,9 +9,16 @@ from typing import Any
 from markupsafe import Markup
 
 from reports import group_tables
-from reports.evidence_section import evidence_parts
+from reports.column_sections import (
+    column_sections,
+    describe_worst_group,
+    name_columns,
+    surest_story,
+)
+from reports.evidence_section import SHOWN, evidence_line, evidence_parts
 from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
+from reports.finding import finding_of
 from reports.heatmaps import fit, overlay
 from reports.rendering import environment, png_address, thumbnail_address
 from tasks.schema import FIGURES, ChangedPicture, Comparison, Example, Rate, Summary
@@ -46,7 +53,7 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
     """The audit's page. Examples are shown in the order given, the strongest flags first."""
     judged = summary.flagged.of > 0
     table = group_tables.flagged_table if judged else group_tables.accuracy_table
-    columns = group_tables.column_tables(summary.by_column)
+    columns, more_columns = column_sections(summary)
     return (
         environment()
         .get_template("audit.html")
@@ -55,12 +62,19 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             cards=[_card(example) for example in examples],
             by_label=table("Label", summary.by_label),
             by_prediction=table("Predicted class", summary.by_prediction),
-            by_column=columns[: group_tables.COLUMNS],
-            more_columns=len(columns[group_tables.COLUMNS :]),
+            columns=columns,
+            more_columns=more_columns,
+            same_as_label=summary.same_columns.get("label", ()),
+            name_columns=name_columns,
+            story=surest_story(summary),
+            worst_group=summary.worst_group and describe_worst_group(summary.worst_group),
             has_foreground=_has_foreground(summary),
             judged=judged,
             figures=FIGURES,
+            finding=finding_of(summary),
             evidence_parts=evidence_parts(summary),
+            flips=evidence_line(summary, "flips"),
+            other_figures={n: it for n, it in summary.figures.items() if n not in SHOWN},
             most_failures=FAILURES,
             most_duplicates=DUPLICATES,
             level=group_tables.LEVEL,

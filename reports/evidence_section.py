@@ -8,14 +8,18 @@ from tasks.schema import FIGURES, EvidenceSummary, Figure, Interval, Summary
 from tasks.schema.units import POINTS
 
 PARTS = {
-    "Predictions that change": ("flips_across", "flips_within"),
-    "Probability, in points": ("reliance_removal", "reliance_across", "reliance_within"),
+    "Predictions that change": ("flips", "evidence.flips_across", "evidence.flips_within"),
+    "Probability, in points": (
+        *("evidence.reliance_removal", "evidence.reliance_across", "evidence.reliance_within"),
+    ),
     "Accuracy": (
-        *("accuracy", "accuracy_within", "accuracy_across", "class_gap"),
-        *("accuracy_background_alone", "accuracy_object_alone", "worst_group"),
+        *("evidence.accuracy", "evidence.accuracy_within", "evidence.accuracy_across"),
+        *("evidence.class_gap", "evidence.accuracy_background_alone"),
+        "evidence.accuracy_object_alone",
     ),
 }
-OF_EXCHANGES = ("_across", "_within", "_gap")  # suffixes of figures that need donors
+SHOWN = frozenset(name for names in PARTS.values() for name in names)
+OF_EXCHANGES = ("flips", "_across", "_within", "_gap")  # ends of figures that need donors
 
 
 @dataclass(frozen=True)
@@ -33,23 +37,61 @@ class EvidenceLine:
 
 def evidence_parts(summary: Summary) -> list[tuple[str, list[EvidenceLine]]]:
     """The parts of the section with their figures; none without interventions."""
-    evidence = summary.evidence
-    if evidence is None:
+    if summary.evidence is None:
         return []
-    values = summary.by_name()
     return [
-        (title, [_line(summary, evidence, values.get(f"evidence.{name}"), name) for name in names])
-        for title, names in PARTS.items()
+        (title, [evidence_line(summary, name) for name in names]) for title, names in PARTS.items()
     ]
 
 
-def _line(summary: Summary, evidence: EvidenceSummary, value: object, name: str) -> EvidenceLine:
-    figure = FIGURES[f"evidence.{name}"]
-    missing = figure.missing
-    if name.startswith(("accuracy", "class_gap", "worst_group")) and not summary.accuracy.of:
-        missing = "no labels"
-    elif name.endswith(OF_EXCHANGES) and not evidence.donors:
-        missing = "there are no donors, so nothing was exchanged"
-    elif name in ("accuracy_within", "class_gap") and not evidence.labelled:
-        missing = "no donor has a label, so their classes are not known"
-    return EvidenceLine(figure, value if isinstance(value, Interval) else None, missing)
+def evidence_line(summary: Summary, name: str) -> EvidenceLine:
+    """A figure of what interventions show, by its name in FIGURES."""
+    value = summary.by_name().get(name)
+    is_known = isinstance(value, Interval)
+    return EvidenceLine(
+        FIGURES[name],
+        value if isinstance(value, Interval) else None,
+        "" if is_known else _why_missing(summary, name),
+    )
+
+
+def _why_missing(summary: Summary, name: str) -> str:
+    """In words that lead on."""
+    evidence, figure = summary.evidence, FIGURES[name]
+    if evidence is None:
+        return _why_nothing_was_changed(summary)
+    if not evidence.images:
+        return "no foreground covers between 1% and 95% of its picture: look at the masks"
+    if name.startswith(("evidence.accuracy", "evidence.class_gap")) and not summary.accuracy.of:
+        return "no image has a label: give a table with labels, or class folders"
+    if name.endswith(OF_EXCHANGES):
+        reason = _why_no_exchange(evidence, name)
+        if reason:
+            return reason
+    return figure.missing + (f": {figure.remedy}" if figure.remedy else "")
+
+
+def _why_nothing_was_changed(summary: Summary) -> str:
+    if summary.foreground.source == "none" and summary.foreground.estimates is None:
+        return "the data has no foreground: give --masks, boxes or --foreground estimate"
+    return "no picture was changed, as --interventions none asks: leave it out"
+
+
+def _why_no_exchange(evidence: EvidenceSummary, name: str) -> str:
+    if not evidence.donors:
+        return (
+            "no picture could be a donor, so nothing was exchanged: the foreground of a donor "
+            "covers at most 60% of its picture"
+        )
+    if name in ("evidence.accuracy_within", "evidence.class_gap") and not evidence.labelled:
+        return "no donor has a label, so their classes are not known: give labels"
+    if name == "flips" and _had_other_donors(evidence):
+        return "this audit is of an older version: run the same command again"
+    return ""
+
+
+def _had_other_donors(evidence: EvidenceSummary) -> bool:
+    """Whether some image was put on the background of another class; without labels, of any."""
+    if evidence.labelled:
+        return evidence.accuracy_across is not None
+    return evidence.flips_across is not None or evidence.flips_within is not None

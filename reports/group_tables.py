@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.charts import rate_axis_end
@@ -36,17 +36,15 @@ def flagged_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
 
 def accuracy_table(title: str, groups: Sequence[GroupSummary]) -> GroupTable:
     """Groups with a labelled image: first those whose accuracy is surely low."""
-    labelled = [group for group in groups if group.accuracy.of]
-    rows = sorted(labelled, key=lambda group: group.accuracy.high or 0.0)[:MOST]
+    rows = rank_by_accuracy(groups)[:MOST]
     end = rate_axis_end([row.accuracy for row in rows])
     return GroupTable(title, tuple(rows), len(groups) - len(rows), end)
 
 
-def column_tables(by_column: Mapping[str, Sequence[GroupSummary]]) -> list[GroupTable]:
-    """A table for each column with a decided image, those with a group that stands out first."""
-    tables = [flagged_table(column, groups) for column, groups in by_column.items()]
-    filled = [table for table in tables if table.rows]
-    return sorted(filled, key=lambda table: table.marked == 0)
+def rank_by_accuracy(groups: Sequence[GroupSummary]) -> list[GroupSummary]:
+    """Groups with a labelled image, the surely lowest accuracy first."""
+    labelled = [group for group in groups if group.accuracy.of]
+    return sorted(labelled, key=lambda group: group.accuracy.high or 0.0)
 
 
 def rank_groups(groups: Sequence[GroupSummary]) -> list[GroupSummary]:

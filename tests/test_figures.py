@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,8 +22,8 @@ from tasks.gate.rules import Evidence, apply_policy
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
-from tasks.schema import FIGURES, Figure, FlagRule, GroupSummary, Rate, Summary, wilson
-from tasks.summary.intervention_figures import worst_group
+from tasks.schema import FIGURES, Figure, FlagRule, GroupSummary, Interval, Rate, Summary, wilson
+from tasks.summary.groups import worst_group
 from tasks.summary.summarise import summarise
 from tasks.tracking.metrics import metrics_of
 from tests.support.audit_summaries import summary as specimen
@@ -92,12 +93,33 @@ def test_every_figure_of_an_audit_is_in_the_table(finished_run: RunFolder) -> No
             assert number is None or unit.least <= number <= unit.most
 
 
+def test_the_rate_of_changes_is_one_in_audit_gate_and_comparison(finished_run: RunFolder) -> None:
+    run = open_run(finished_run.path)
+    shown = run.summary().by_name()["flips"]
+    assert isinstance(shown, Interval)
+    gate = compute_figure(read_alone(run), FigureQuery("flips"))
+    assert isinstance(gate, FigureValue)
+    assert (shown.value, shown.low, shown.high, shown.of) == (
+        gate.value,
+        gate.low,
+        gate.high,
+        gate.of,
+    )
+    (compared,) = (it for it in compare_models(run, run).figures if it.figure == "flips")
+    assert (compared.before, compared.of) == (shown.value, shown.of)
+    assert f"{FIGURES['flips'].title} " in Page(render_page(run.summary(), [])).text
+
+
 def test_a_summary_of_an_older_run_is_read() -> None:
-    now = specimen()
+    later: dict[str, Any] = {"figures": {}, "same_columns": {}, "cross_tables": {}}
+    now = specimen(by_column={"group": specimen().by_label}, **later)
     assert now.evidence is not None
     older = json.loads(now.model_dump_json())
     older["evidence"]["gap"] = older["evidence"].pop("class_gap")
-    del older["figures"]
+    older["evidence"]["worst_group"] = older.pop("worst_group")
+    del older["evidence"]["worst_group"]["column"]
+    for name in later:
+        del older[name]
     assert Summary.model_validate(older) == now
     assert "class_gap" in now.model_dump_json()
 
@@ -112,7 +134,7 @@ def test_the_worst_group_of_an_audit_is_the_gates() -> None:
         }
     )
     rule = FlagRule(method="", false_alarm=0.05, threshold=None, calibrated_on=0, sentence="")
-    images = PairedImages(table, table, (rule, rule), len(table), has_groups=False)
+    images = PairedImages(table, table, (rule, rule), len(table), group_column=None)
     found = compute_figure(images, FigureQuery("worst_group"))
     assert isinstance(found, FigureValue)
     nothing = {"flagged": wilson(0, 0), "null": wilson(0, 0), "excess": None, "q": None}

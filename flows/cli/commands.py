@@ -158,11 +158,14 @@ def check(file: str) -> None:
 
 @main.command()
 @click.argument("run")
+@click.option(
+    "--all-classes", is_flag=True, help="Print every class, not only the ten that matter."
+)
 @json_option
 @one_line_errors()
-def show(run: str, as_json: bool) -> None:
+def show(run: str, all_classes: bool, as_json: bool) -> None:
     """Print the figures of a finished run."""
-    print_run(run, as_json)
+    print_run(run, as_json, every_class=all_classes)
 
 
 @main.command()

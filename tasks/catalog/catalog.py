@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.addresses import REMOTE, as_path
-from models.errors import UserError, list_names, printable
+from models.errors import UserError, list_names, printable, suggest
 from tasks import schema
 from tasks.catalog.allowed_addresses import (
     AllowedAddresses,
@@ -43,6 +43,8 @@ def make_catalog(
         listing, labels = listing.take(rows), labels.take(rows)
     _refuse_repeated_keys(listing.key)
     _refuse_reserved_columns(listing.extra.column_names)
+    if data.group_column is not None:
+        _check_group_column(listing.extra, data.group_column)
     images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
     allowed = AllowedAddresses.of(data)
@@ -189,6 +191,22 @@ def _refuse_reserved_columns(names: list[str]) -> None:
             f"the table's columns {list_names(reserved)} have names that the catalog uses: rename "
             "them, or say what they hold with --image-column, --label-column, --mask-column or "
             "--key-column"
+        )
+
+
+def _check_group_column(table: pa.Table, column: str) -> None:
+    """Refuse a column that the table lacks, or that holds no plain values."""
+    names = table.column_names
+    advice = "name another with --group-column, or leave it out"
+    if column not in names:
+        others = f"it has {list_names(names)}" if names else "it has none"
+        raise UserError(
+            f"the data has no further column {column!r}{suggest(column, names)}, {others}: {advice}"
+        )
+    if pa.types.is_nested(table[column].type):
+        raise UserError(
+            f"the column {column!r} holds {table[column].type}, not one value for each image: "
+            f"{advice}"
         )
 
 

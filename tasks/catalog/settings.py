@@ -65,6 +65,11 @@ class DataSettings(BaseModel):
         "xywh", description="A box's numbers: x, y, width, height, or the corners x, y, x, y."
     )
     key_column: str | None = Field(None, description="Column with a unique key for each row.")
+    group_column: str | None = Field(
+        None,
+        description="Column that names each image's group, among which the worst is found; by "
+        "default group, or the labels where there is none.",
+    )
     split: str | None = Field(
         None, description="Take only this split: of the column 'split', split folders or dataset."
     )

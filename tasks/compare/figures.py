@@ -123,9 +123,14 @@ def _value(interval: Change, value_n2: Floats) -> FigureValue:
 def _interval(query: FigureQuery, value_n2: Floats) -> Change:
     if query.change:
         return change_of_means(value_n2, query.confidence)
-    if query.definition.interval == "Wilson":
-        return _interval_of_share(value_n2[:, 1], query.confidence)
-    return bootstrap_mean(value_n2[:, 1], query.confidence)
+    return interval_of_mean(query.definition, value_n2[:, 1], query.confidence)
+
+
+def interval_of_mean(figure: schema.Figure, value_n: Floats, confidence: float = 0.95) -> Change:
+    """A figure of one audit, from the numbers of its images."""
+    if figure.interval == "Wilson":
+        return _interval_of_share(value_n, confidence)
+    return bootstrap_mean(value_n, confidence)
 
 
 def _interval_of_share(value_n: Floats, confidence: float) -> Change:
@@ -191,7 +196,8 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
         first = last
         ends = interval_of_worst(right_n2[:, 1], group_n, query.confidence)
         interval = Change(float(groups.share_G2[last, 1]), *ends)
-    kind = "values of the column group" if images.has_groups else "labels"
+    column = images.group_column
+    kind = "labels" if column is None else f"values of the column {column}"
     count_G = np.bincount(group_n)
     return replace(
         _value(interval, right_n2[(group_n == first) | (group_n == last)]),
@@ -203,7 +209,7 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
 
 
 def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
-    """Groups by the column `group` of the table, else by label."""
+    """Groups by the group column of the table, else by label."""
     right_N2, name_N = images.values("correct"), images.group_N
     named_N = name_N != None  # noqa: E711  # elementwise
     known_N = np.isfinite(right_N2).all(1) & named_N & _select(images, query.label)
@@ -231,4 +237,5 @@ def _why_missing(images: PairedImages, query: FigureQuery) -> str:
         return f"the two audits flag by different rules: {before}, and {after}"
     if query.label is not None and not _select(images, query.label).any():
         return "no image has this label"
-    return f"{query.definition.missing}{both}"
+    remedy = f": {query.definition.remedy}" if query.definition.remedy else ""
+    return f"{query.definition.missing}{both}{remedy}"

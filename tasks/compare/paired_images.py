@@ -23,7 +23,6 @@ from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
-from tasks.schema import GROUP_COLUMN
 from tasks.storage.files import open_parquet, read_footer
 
 Floats = NDArray[np.float64]
@@ -50,7 +49,7 @@ class PairedImages:
     after: pa.Table
     rules: tuple[schema.FlagRule, schema.FlagRule]
     rows: int  # of the catalog
-    has_groups: bool  # is there a column `group`?
+    group_column: str | None  # that names each image's group; None without one
 
     def __len__(self) -> int:
         return len(self.after)
@@ -82,8 +81,8 @@ class PairedImages:
 
     @cached_property
     def group_N(self) -> NDArray[np.object_]:
-        """Values of the column `group`, else labels; None where an image has none."""
-        return self.words("group")[1] if self.has_groups else self.label_N
+        """Values of the group column, else labels; None where an image has none."""
+        return self.label_N if self.group_column is None else self.words("group")[1]
 
     @cached_property
     def _values(self) -> dict[str, Floats]:
@@ -163,9 +162,9 @@ def match_images(
 def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The columns of each image with a prediction: one table per shard, empty where there is none.
 
-    Columns are those of the predictions, the flags and the interventions, `kept_label`, `group` of
-    the catalog, and `column:method` of a method's scores. Dictionaries are decoded: those of two
-    runs differ.
+    Columns are those of the predictions, the flags and the interventions, `kept_label`, `group`
+    (the catalog's group column), and `column:method` of a method's scores. Dictionaries are
+    decoded: those of two runs differ.
     """
     flags = open_parquet(run.folder.flags)  # one row group per shard with predictions
     predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
@@ -217,7 +216,7 @@ def _make_pair(runs: tuple[Run, Run], tables: tuple[pa.Table, pa.Table]) -> Pair
     before, after = runs
     rules = (before.summary().rule, after.summary().rule)
     rows = read_footer(after.folder.catalog).num_rows
-    return PairedImages(*tables, rules, rows, _has_groups(after))
+    return PairedImages(*tables, rules, rows, group_column_of(after))
 
 
 def _comparable_fields(run: Run) -> dict[str, str]:
@@ -238,11 +237,11 @@ def _shorten(value: object) -> str:
     return value[:12] if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _has_groups(run: Run) -> bool:
-    columns = open_parquet(run.folder.catalog).schema_arrow
-    return GROUP_COLUMN in columns.names and not pa.types.is_nested(
-        columns.field(GROUP_COLUMN).type
-    )
+def group_column_of(run: Run) -> str | None:
+    """The column of the catalog that names each image's group; None where there is none."""
+    name, columns = run.state.group_column, open_parquet(run.folder.catalog).schema_arrow
+    has_groups = name in columns.names and not pa.types.is_nested(columns.field(name).type)
+    return name if has_groups else None
 
 
 def _keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -267,11 +266,12 @@ def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _add_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
-    """Add the column `group`; null where the catalog has none."""
-    if not _has_groups(run):
+    """Add the group column, as `group`; null where the catalog has none."""
+    name = group_column_of(run)
+    if name is None:
         return table.append_column("group", pa.nulls(len(table), pa.string()))
-    rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", GROUP_COLUMN])
-    return join(table, rows.set_column(1, "group", rows[GROUP_COLUMN].cast(pa.string())))
+    rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", name])
+    return join(table, rows.set_column(1, "group", rows[name].cast(pa.string())))
 
 
 def _read_exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:

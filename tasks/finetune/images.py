@@ -23,6 +23,7 @@ from torch.nn.functional import max_pool2d
 from models.errors import UserError, list_names
 from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
+from tasks.schema import GROUP_COLUMN
 
 SHARE = 0.3  # of the free memory that the images may take before they go to a file
 THREADS = 4
@@ -84,7 +85,7 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
     reader: Reader,
     folder: Path | None = None,
     *,
-    group_column: str = "group",
+    group_column: str = GROUP_COLUMN,
     on_picture: OnPicture | None = None,
 ) -> TrainingImages:
     """Decode the pictures of a catalog; those that cannot be read are logged and left out."""

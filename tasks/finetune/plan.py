@@ -35,6 +35,7 @@ from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import ROW, MaskReading, Reader
 from tasks.runs.folder import digest
+from tasks.schema import GROUP_COLUMN
 
 log = logging.getLogger("sightline")
 
@@ -67,6 +68,7 @@ def plan_training(
 ) -> TrainingPlan:
     """Refuse what cannot work before the first image is read; `replace` another training."""
     data, learning, recipe = request.data, request.learning, request.recipe
+    group_column = data.group_column or GROUP_COLUMN
     named = find_objective(recipe.objective)
     catalogs = _make_catalogs(classifier.classes, data, learning)
     reader = Reader(
@@ -74,14 +76,14 @@ def plan_training(
         MaskReading(data.polarity, data.orientation),
         load_estimator(request.foreground, classifier.preprocessing.size),
     )
-    _check_request(named.objective, recipe, catalogs.training, reader, learning.group_column)
+    _check_request(named.objective, recipe, catalogs.training, reader, group_column)
     settings = recipe.model_dump() | {"objective": named.name}
     identity = digest(
         classifier.digest,
         [digest_of_rows(catalogs.training), digest_of_rows(catalogs.validation)],
         [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
         [classifier.preprocessing.model_dump(mode="json"), classifier.classes, classifier.layer],
-        [_groups(catalogs.training, learning), _groups(catalogs.validation, learning), settings],
+        [*(_groups(it, group_column) for it in (catalogs.training, catalogs.validation)), settings],
     )
     checkpoints = Checkpoints(folder, identity)
     return TrainingPlan(
@@ -90,7 +92,7 @@ def plan_training(
         named.objective,
         recipe,
         reader,
-        learning.group_column,
+        group_column,
         checkpoints,
         checkpoints.training_id(replace=replace),
     )
@@ -233,8 +235,7 @@ def _find_grid(classifier: Classifier, layer: str) -> Grid:
     return classifier.grid
 
 
-def _groups(catalog: pa.Table, learning: LearningSettings) -> list[object] | None:
-    column = learning.group_column
+def _groups(catalog: pa.Table, column: str) -> list[object] | None:
     return catalog[column].to_pylist() if column in catalog.column_names else None
 
 

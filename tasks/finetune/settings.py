@@ -86,17 +86,12 @@ class LearningSettings(BaseModel):
     validation_share: float = Field(
         0.15, gt=0, lt=1, description="Share of the training images that is held out."
     )
-    group_column: str = Field(
-        "group",
-        description="Column that names an image's group in training; audits read the column group.",
-    )
 
     def data(self, audited: DataSettings, split: str | None) -> DataSettings:
-        """A split of the training data."""
+        """A split of the training data, which needs groups only for some objectives."""
         path = self.train or audited.path
-        return audited.model_copy(
-            update={"path": path, "split": split, "sample": None, "limit": None}
-        )
+        every = {"sample": None, "limit": None, "group_column": None}
+        return audited.model_copy(update={"path": path, "split": split, **every})
 
 
 @dataclass(frozen=True)

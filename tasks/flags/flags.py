@@ -16,6 +16,7 @@ from models.addresses import write_atomically
 from tasks import schema
 from tasks.flags.background_score import threshold_of
 from tasks.flags.estimate_quality import least_confidence_of
+from tasks.flags.missing_scores import why_no_score
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.flagged_excess import bootstrap_excess
@@ -136,6 +137,8 @@ def _rule(
     sentence = "Nothing is flagged: the data has no foreground (masks), so nothing can be changed."
     if run.state.identity.has_foreground:
         sentence = _sentence(settings, threshold, count) + _sentence_of_estimates(least_confidence)
+    if run.state.identity.has_foreground and not count:
+        sentence = f"Nothing is flagged: {why_no_score(run, settings.method)}."
     return schema.FlagRule(
         method=settings.method,
         false_alarm=settings.false_alarm,
@@ -152,13 +155,12 @@ def _sentence_of_estimates(least: float) -> str:
 
 
 def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> str:
-    if not count:
-        return "Nothing is flagged: no background was exchanged, so there is no score."
     least = math.ceil(1 / settings.false_alarm) - 1
     if threshold is None:
         return (
             f"Nothing is flagged: only {count} images can calibrate the threshold, and a false "
-            f"alarm rate of {settings.false_alarm:.0%} needs at least {least}."
+            f"alarm rate of {settings.false_alarm:.0%} needs at least {least}: give more images "
+            "with a foreground, or a higher --false-alarm."
         )
     return (
         "An image is flagged rests_on_background when its score exceeds "

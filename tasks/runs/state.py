@@ -13,6 +13,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.errors import RunFolderError
 from models.methods.registry import method_names
+from tasks.schema import GROUP_COLUMN
 
 GEOMETRY = ("resize", "crop", "interpolation", "antialias")  # of the preprocessing
 
@@ -94,6 +95,11 @@ class RunState(BaseModel):
     @property
     def data_address(self) -> str:
         return str(self.settings.get("data", {}).get("path", ""))
+
+    @property
+    def group_column(self) -> str:
+        """Column of the user's table that names each image's group."""
+        return str(self.settings.get("data", {}).get("group_column") or GROUP_COLUMN)
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, ConfigDict, Field
+from typing import Any
 
-from tasks.schema.tables import VERSION, ForegroundSource
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
+
+from tasks.schema.cross_tables import CrossTable
+from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
 from tasks.schema.values import Excess, Interval, Rate, Value
 
 
@@ -90,6 +93,7 @@ class WorstGroup(Value):
     name: str
     accuracy: Interval
     groups: int
+    column: str | None = None  # whose values the groups are; None: labels
 
 
 class EvidenceSummary(Value):
@@ -114,7 +118,6 @@ class EvidenceSummary(Value):
     )
     accuracy_background_alone: Interval | None  # object removed
     accuracy_object_alone: Interval | None  # background removed
-    worst_group: WorstGroup | None
 
 
 class FailureSummary(Value):
@@ -216,7 +219,10 @@ class Summary(Value):
     flagged_incorrect: Rate
     by_label: tuple[GroupSummary, ...]
     by_prediction: tuple[GroupSummary, ...]
-    by_column: dict[str, tuple[GroupSummary, ...]]  # of the user's table
+    by_column: dict[str, tuple[GroupSummary, ...]]  # of the user's table, the group column first
+    same_columns: dict[str, tuple[str, ...]] = Field({})  # left out, by the one that says the same
+    cross_tables: dict[str, CrossTable] = Field({})  # labels by values of a column
+    worst_group: WorstGroup | None = None
     smallest_group: int  # decided images that a group needs for an excess
     evidence: EvidenceSummary | None  # null without interventions
     figures: dict[str, Interval] = Field({})  # figures of FIGURES that no other field holds
@@ -226,16 +232,27 @@ class Summary(Value):
     cost: CostSummary
     moved: Comparison | None = None  # since the previous run
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, values: Any) -> Any:
+        """In older runs the worst group stands among the evidence, without its column."""
+        evidence = values.get("evidence") if isinstance(values, dict) else None
+        if not isinstance(evidence, dict) or "worst_group" not in evidence:
+            return values
+        others = {name: value for name, value in evidence.items() if name != "worst_group"}
+        worst = evidence["worst_group"]
+        if isinstance(worst, dict) and GROUP_COLUMN in values.get("by_column", ()):
+            worst = worst | {"column": GROUP_COLUMN}
+        return values | {"evidence": others, "worst_group": worst}
+
     def by_name(self) -> dict[str, Rate | Interval | Excess]:
         """Every figure of the dataset that has a value, by its name in FIGURES."""
         names = ("accuracy", "flagged", "null", "flagged_correct", "flagged_incorrect", "excess")
         figures = {name: getattr(self, name) for name in names}
-        figures["undecided"] = self.flags["undecided"]
+        figures["undecided"] = self.flags.get("undecided")
+        figures["worst_group"] = None if self.worst_group is None else self.worst_group.accuracy
         if self.evidence is not None:
-            evidence = dict(self.evidence)
-            worst = self.evidence.worst_group
-            evidence["worst_group"] = None if worst is None else worst.accuracy
-            figures |= {f"evidence.{name}": value for name, value in evidence.items()}
+            figures |= {f"evidence.{name}": value for name, value in self.evidence}
         if self.foreground.estimates is not None:
             figures["evidence.iou"] = self.foreground.estimates.iou
         figures |= self.figures

@@ -27,6 +27,7 @@ class Figure:
     kind: Kind = "image"  # image: compared between models, subject to rules, summarised
     interval: IntervalKind = "bootstrap"
     missing: str = ""  # why it may be missing
+    remedy: str = ""  # and what to do for it
     column: str | None = None  # the number of each image whose mean it is
     by_method: bool = False  # is there one per attribution method?
     by_class: bool = False  # is it compared for each class, too?
@@ -46,9 +47,12 @@ class Figure:
 
 
 NO_LABEL = "no image has a label"
-NO_EXCHANGE = "no image was put on other backgrounds"
-NO_LABELLED_EXCHANGE = "no labelled image was put on backgrounds of other classes"
+LABELS = "give a table with labels, or class folders"
+NO_EXCHANGE = "no image was put on the background of another class"
+NO_LABELLED_EXCHANGE = "no image with a label was put on the background of another class"
+EXCHANGES = "it takes foregrounds (--masks, --foreground estimate) and pictures of several classes"
 NOT_DECIDED = "no image is decided"
+RULE = "the rule in the audit's report says why"
 
 _of_images = partial(Figure, in_summary=False)
 _OF_IMAGES = (
@@ -59,6 +63,7 @@ _OF_IMAGES = (
         higher_is_better=True,
         interval="Wilson",
         missing=NO_LABEL,
+        remedy=LABELS,
         column="correct",
         by_class=True,
     ),
@@ -70,6 +75,7 @@ _OF_IMAGES = (
         higher_is_better=True,
         interval="Wilson",
         missing=NO_LABELLED_EXCHANGE,
+        remedy=EXCHANGES,
         column="kept_label",
     ),
     _of_images(
@@ -79,28 +85,32 @@ _OF_IMAGES = (
         unit=POINTS,
         higher_is_better=False,
         missing=NO_LABELLED_EXCHANGE,
+        remedy=EXCHANGES,
         column="exchange_gap",
     ),
     _of_images(
         "worst_group",
         "accuracy of the worst group",
-        "The lowest accuracy over values of the table's column `group`, or over labels without "
-        "one, among groups of enough images, found for each model separately. The lowest of many "
-        "is low partly by chance.",
+        "The lowest accuracy over values of the table's group column (`--group-column`), or over "
+        "labels without one, among groups of enough images, found for each model separately. The "
+        "lowest of many is low partly by chance.",
         higher_is_better=True,
         interval="groups",
         missing="no image of a group has a label",
+        remedy="give labels, and a column of groups with --group-column",
     ),
     _of_images(
         "flips",
         "predictions that other backgrounds change",
         "Share of exchanges with pictures of other classes that change the prediction, whether "
-        "right or wrong.",
+        "right or wrong; without labels, with any pictures.",
         higher_is_better=False,
         interval="Wilson",
         missing=NO_EXCHANGE,
+        remedy=EXCHANGES,
         column="flips",
         by_class=True,
+        in_summary=True,
     ),
     _of_images(
         "flagged",
@@ -110,6 +120,7 @@ _OF_IMAGES = (
         higher_is_better=False,
         interval="Wilson",
         missing=NOT_DECIDED,
+        remedy=RULE,
         column="flagged",
         by_class=True,
     ),
@@ -122,6 +133,7 @@ _OF_IMAGES = (
         higher_is_better=False,
         interval="thresholds",
         missing=NOT_DECIDED,
+        remedy=RULE,
         column="excess",
     ),
     _of_images(
@@ -132,6 +144,7 @@ _OF_IMAGES = (
         unit=POINTS,
         higher_is_better=False,
         missing=NO_EXCHANGE,
+        remedy=EXCHANGES,
         column="reliance_exchange",
     ),
     _of_images(
@@ -142,6 +155,7 @@ _OF_IMAGES = (
         unit=POINTS,
         higher_is_better=False,
         missing="no object was removed",
+        remedy="it takes foregrounds (--masks, --foreground estimate)",
         column="reliance_removal",
     ),
     _of_images(
@@ -152,15 +166,17 @@ _OF_IMAGES = (
         unit=RATIO,
         higher_is_better=True,
         missing="no map was scored against a foreground",
+        remedy="it takes foregrounds (--masks, --foreground estimate)",
         column="lift",
         by_method=True,
     ),
 )
 
 
-NO_OTHER_KIND = "no donor is predicted as another class"
-NO_OWN_KIND = "no donor is predicted as the same class"
-NO_OWN_CLASS = "there is no donor of the same class"
+NO_OTHER_KIND = "no donor's picture is predicted as another class than the image"
+NO_OWN_KIND = "no donor's picture is predicted as the same class as the image"
+NO_OWN_CLASS = "no image has a donor of its own class"
+MORE_DONORS = "give pictures that the model predicts as several classes, or a larger --pool"
 _of_audit = partial(Figure, kind="audit")
 _OF_AUDIT = (
     _of_audit(
@@ -196,19 +212,20 @@ _OF_AUDIT = (
     ),
     _of_audit(
         "evidence.flips_across",
-        "changed on backgrounds of another kind",
-        "Share of exchanges that change the prediction, with donors that the model predicts as "
-        "another class than the image.",
+        "the same, by backgrounds predicted as another class",
+        "The part of all exchanges whose donor's picture the model predicts as another class than "
+        "the image: backgrounds of another kind, whatever their labels.",
         higher_is_better=False,
         missing=NO_OTHER_KIND,
+        remedy=MORE_DONORS,
     ),
     _of_audit(
         "evidence.flips_within",
-        "changed on backgrounds of the same kind",
-        "The same with donors that it predicts as the same class. This is the floor: cutting and "
-        "pasting changes some predictions by itself. Only what other kinds add to it can be due "
-        "to the kind of background.",
-        missing=f"{NO_OWN_KIND}: there is no floor",
+        "the same, by backgrounds predicted as the same class",
+        "The other part. This is the floor: cutting and pasting changes some predictions by "
+        "itself. Only what backgrounds of another kind add to it can be due to the background.",
+        missing=f"{NO_OWN_KIND}, so there is no floor",
+        remedy=MORE_DONORS,
     ),
     _of_audit(
         "evidence.reliance_removal",
@@ -217,7 +234,7 @@ _OF_AUDIT = (
         "stronger evidence than the object alone.",
         unit=POINTS,
         higher_is_better=False,
-        missing="not measured",
+        missing="no object was removed",
     ),
     _of_audit(
         "evidence.reliance_across",
@@ -227,20 +244,23 @@ _OF_AUDIT = (
         unit=POINTS,
         higher_is_better=False,
         missing=NO_OTHER_KIND,
+        remedy=MORE_DONORS,
     ),
     _of_audit(
         "evidence.reliance_within",
         "probability lost on backgrounds of the same kind",
         "The same with donors that it predicts as the same class: the floor.",
         unit=POINTS,
-        missing=f"{NO_OWN_KIND}: there is no floor",
+        missing=f"{NO_OWN_KIND}, so there is no floor",
+        remedy=MORE_DONORS,
     ),
     _of_audit(
         "evidence.accuracy",
         "accuracy on the unchanged pictures",
         "Over the same images, with nothing changed.",
         higher_is_better=True,
-        missing="not measured",
+        missing=NO_LABEL,
+        remedy=LABELS,
     ),
     _of_audit(
         "evidence.accuracy_within",
@@ -248,13 +268,15 @@ _OF_AUDIT = (
         "With donors of the same label: the accuracy that remains after cutting and pasting.",
         higher_is_better=True,
         missing=NO_OWN_CLASS,
+        remedy="give two pictures or more of each class, or a larger --pool",
     ),
     _of_audit(
         "evidence.accuracy_across",
         "accuracy on other classes' backgrounds",
         "`accuracy_exchanged` of one audit, which a model that goes by the object keeps high.",
         higher_is_better=True,
-        missing="there is no donor of another class",
+        missing="no image has a donor of another class",
+        remedy="give pictures of two classes or more",
     ),
     _of_audit(
         "evidence.class_gap",
@@ -264,26 +286,21 @@ _OF_AUDIT = (
         unit=POINTS,
         higher_is_better=False,
         missing=f"{NO_OWN_CLASS}, or none of another",
+        remedy="give pictures of two classes or more, or a larger --pool",
     ),
     _of_audit(
         "evidence.accuracy_background_alone",
         "accuracy of the background alone",
         "With the object removed. Above chance, backgrounds give the class away.",
-        missing="not measured",
+        missing=NO_LABEL,
+        remedy=LABELS,
     ),
     _of_audit(
         "evidence.accuracy_object_alone",
         "accuracy of the object alone",
         "With the background removed, which is unlike anything that the model was trained on.",
-        missing="not measured",
-    ),
-    _of_audit(
-        "evidence.worst_group",
-        "accuracy of the worst group",
-        "`worst_group` of one audit, over groups of 20 images or more.",
-        higher_is_better=True,
-        interval="groups",
-        missing="no group has enough images",
+        missing=NO_LABEL,
+        remedy=LABELS,
     ),
     _of_audit(
         "evidence.iou",

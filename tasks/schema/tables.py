@@ -11,7 +11,7 @@ VERSION = 1  # of every table and of summary.json; raised when a meaning changes
 ForegroundSource = Literal["annotated", "box", "estimated", "none"]
 Flag = Literal["rests_on_background", "rests_on_object", "mixed", "undecided"]
 FLAGS: tuple[Flag, ...] = ("rests_on_background", "rests_on_object", "mixed", "undecided")
-GROUP_COLUMN = "group"  # of the user's table: the groups among which the worst is found
+GROUP_COLUMN = "group"  # of the user's table, by default: the groups among which the worst is found
 
 _name = pa.dictionary(pa.int32(), pa.string())
 

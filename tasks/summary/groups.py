@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tasks import schema
+import numpy as np
+
 from tasks.intervals.many_comparisons import adjust_p_values
 from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate, mcnemar_p
-from tasks.schema import Excess, GroupSummary, Rate, wilson
+from tasks.intervals.worst_group import interval_of_worst
+from tasks.schema import ENOUGH, Excess, GroupSummary, Interval, Rate, WorstGroup, wilson
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Tally:
     def excess(self) -> Excess | None:
         """Flagged minus the null, over the same images; None where they are too few."""
         crossing = self.crossing
-        if crossing.shared < schema.ENOUGH:
+        if crossing.shared < ENOUGH:
             return None
         flagged = wilson(self.both + self.only_flagged, crossing.shared)
         change = change_of_rate(Rates(self.null, flagged, crossing))
@@ -70,6 +72,20 @@ class Tally:
             high=change.high,
             p=mcnemar_p(self.only_flagged, self.only_null),
         )
+
+
+def worst_group(groups: Sequence[GroupSummary], column: str | None = None) -> WorstGroup | None:
+    """The lowest accuracy among groups of enough labelled images, as in a rule of the gate."""
+    rates = {group.name: group.accuracy for group in groups if group.accuracy.of >= ENOUGH}
+    if not rates:
+        return None
+    worst = min(rates, key=lambda name: rates[name].count / rates[name].of)
+    right_n = np.concatenate([np.arange(rate.of) < rate.count for rate in rates.values()])
+    group_n = np.repeat(np.arange(len(rates)), [rate.of for rate in rates.values()])
+    low, high = interval_of_worst(right_n.astype(float), group_n, 0.95)
+    lowest = rates[worst].count / rates[worst].of
+    accuracy = Interval(value=lowest, low=low, high=high, of=rates[worst].of)
+    return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates), column=column)
 
 
 @dataclass

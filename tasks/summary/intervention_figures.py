@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
 from tasks.compare.paired_images import drop_unsure
 from tasks.intervals.bootstrap import bootstrap_means
-from tasks.intervals.worst_group import interval_of_worst
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS
-from tasks.schema import ENOUGH, GroupSummary, Interval, WorstGroup
+from tasks.schema import Interval
 
 COLUMNS = ("label", "prediction", "confidence")
 FIGURES = (
@@ -40,20 +39,6 @@ def measure_interventions(run: Run, least: float) -> tuple[int, dict[str, Interv
     )
     value_NF = np.concatenate([*shards, np.zeros((0, len(FIGURES)), np.float32)])
     return len(value_NF), dict(zip(FIGURES, bootstrap_means(value_NF), strict=True))
-
-
-def worst_group(groups: Sequence[GroupSummary]) -> WorstGroup | None:
-    """The lowest accuracy among groups of enough labelled images, as in a rule of the gate."""
-    rates = {group.name: group.accuracy for group in groups if group.accuracy.of >= ENOUGH}
-    if not rates:
-        return None
-    worst = min(rates, key=lambda name: rates[name].count / rates[name].of)
-    right_n = np.concatenate([np.arange(rate.of) < rate.count for rate in rates.values()])
-    group_n = np.repeat(np.arange(len(rates)), [rate.of for rate in rates.values()])
-    low, high = interval_of_worst(right_n.astype(float), group_n, 0.95)
-    lowest = rates[worst].count / rates[worst].of
-    accuracy = Interval(value=lowest, low=low, high=high, of=rates[worst].of)
-    return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates))
 
 
 def _read_tables(run: Run, least: float) -> Iterator[pa.Table]:

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import torch
 
 from tasks import schema
+from tasks.compare.figures import interval_of_mean
 from tasks.compare.paired_images import read_images
 from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
-from tasks.intervals.bootstrap import bootstrap_means
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.intervene import LARGEST, SMALLEST
@@ -29,11 +29,11 @@ from tasks.runs.reader import Run, join
 from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
 from tasks.storage.files import open_parquet, read_footer, read_table, write_text
+from tasks.summary.columns import GroupingColumns, find_grouping_columns, shorten_groups
+from tasks.summary.cross_tables import COLUMNS, Answers, ColumnCounts, cross_tables
 from tasks.summary.duplicates import write_duplicates
-from tasks.summary.groups import Groups, Tally
-from tasks.summary.intervention_figures import measure_interventions, worst_group
-
-MOST = 50  # values of a column by which images are grouped
+from tasks.summary.groups import Groups, Tally, worst_group
+from tasks.summary.intervention_figures import measure_interventions
 
 
 @dataclass
@@ -48,6 +48,7 @@ class _Counts:
     right: Tally = field(default_factory=Tally)
     wrong: Tally = field(default_factory=Tally)
     groups: Groups = field(default_factory=Groups)
+    crossed: dict[str, ColumnCounts] = field(default_factory=dict)
 
     def add(self, columns: dict[str, list[Any]], correct: list[bool | None], flags: _Flags) -> None:
         """Add one shard: the values of each grouping column, correctness and flags."""
@@ -86,9 +87,11 @@ def summarise(
     """Write flags.parquet, duplicates.parquet and summary.json from the parts."""
     run = open_run(run_folder.path)
     rule, interval = write_flags(run_folder, settings)
-    counts = _count(run, rule)
+    grouping = find_grouping_columns(run)
+    counts = _count(run, rule, grouping)
     groups = counts.groups.summaries()
     by_label, by_prediction = groups.pop("label", ()), groups.pop("prediction", ())
+    judged = by_label if grouping.group is None else groups.get(grouping.group, ())
     identity, state = run.state.identity, run.state
     methods = state.methods
     summary = schema.Summary(
@@ -117,9 +120,12 @@ def summarise(
         flagged_incorrect=counts.wrong.rate,
         by_label=by_label,
         by_prediction=by_prediction,
-        by_column=groups,
+        by_column={name: shorten_groups(groups[name]) for name in grouping.names if name in groups},
+        same_columns=dict(grouping.same),
+        cross_tables=cross_tables(counts.crossed, state.classes),
+        worst_group=worst_group(judged, grouping.group),
         smallest_group=schema.ENOUGH,
-        evidence=_evidence(run, groups.get(schema.GROUP_COLUMN, by_label)),
+        evidence=_evidence(run),
         figures=_figures(run),
         methods=tuple(_summarise_method(run, method) for method in methods),
         failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, methods)]),
@@ -153,7 +159,7 @@ def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None
     return None if estimates is None else summarise_estimates(run, estimates, rule)
 
 
-def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.EvidenceSummary | None:
+def _evidence(run: Run) -> schema.EvidenceSummary | None:
     """What the interventions show over all images; None where there were none."""
     if not run.folder.donors.is_file():
         return None
@@ -165,7 +171,6 @@ def _evidence(run: Run, groups: Sequence[schema.GroupSummary]) -> schema.Evidenc
         digest=donor_digest(run.folder) or "",
         labelled=donors["label"].null_count < len(donors),
         **figures,
-        worst_group=worst_group(groups),
     )
 
 
@@ -179,13 +184,19 @@ def _figures(run: Run) -> dict[str, schema.Interval]:
     if not columns:
         return {}
     tables = pa.concat_tables(read_images(run, [*columns.values()]), promote_options="default")
-    values = (tables[column].cast(pa.float64()).to_numpy() for column in columns.values())
-    intervals = bootstrap_means(np.stack([*values], 1))
-    return {
-        name: interval
-        for name, interval in zip(columns, intervals, strict=True)
-        if interval is not None
+    values = {
+        name: tables[column].cast(pa.float64()).to_numpy() for name, column in columns.items()
     }
+    return {
+        name: _interval(schema.FIGURES[name], known_n)
+        for name, value_N in values.items()
+        if len(known_n := value_N[np.isfinite(value_N)])
+    }
+
+
+def _interval(figure: schema.Figure, value_n: np.ndarray) -> schema.Interval:
+    mean = interval_of_mean(figure, value_n)
+    return schema.Interval(value=mean.value, low=mean.low, high=mean.high, of=len(value_n))
 
 
 def _images(counts: _Counts, total: int) -> schema.ImageCounts:
@@ -209,43 +220,27 @@ def _model(state: RunState) -> schema.ModelSummary:
     )
 
 
-def _count(run: Run, rule: schema.FlagRule) -> _Counts:
-    counts = _Counts()
+def _count(run: Run, rule: schema.FlagRule, grouping: GroupingColumns) -> _Counts:
+    classes = {name: number for number, name in enumerate(run.state.classes)}
+    crossed = {name: ColumnCounts(len(run.state.classes)) for name in grouping.few[:COLUMNS]}
+    counts = _Counts(crossed=crossed)
     flags = open_parquet(run.folder.flags)
-    grouping = _grouping_columns(run)
+    names = ["row_id", *grouping.names]
     group = 0
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", "label", "prediction", "correct"])
         if predictions is None:
             continue
-        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *grouping])
+        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=names)
         columns = join(predictions, rows).to_pydict()
         correct = columns.pop("correct")
         del columns["row_id"]
+        answers = Answers.of(columns["label"], columns["prediction"], classes)
+        for name, column in counts.crossed.items():
+            column.add(columns[name], answers)
         counts.add(columns, correct, _Flags.of(flags.read_row_group(group), rule.threshold))
         group += 1
     return counts
-
-
-def _grouping_columns(run: Run) -> list[str]:
-    """The columns of the user's table by which images are grouped: of few values, but several."""
-    columns = open_parquet(run.folder.catalog).schema_arrow
-    ours = {*schema.CATALOG.names, "prediction", "correct"}
-    plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
-    return [name for name in plain if name not in ours and 1 < _count_values(run, name) <= MOST]
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    """Text, numbers and booleans; in many tables numbers with gaps are floats, and categories
-    dictionaries."""
-    types = pa.types
-    text = types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind)
-    return bool(text or types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
-
-
-def _count_values(run: Run, column: str) -> int:
-    count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
-    return count
 
 
 def _summarise_method(run: Run, method: str) -> schema.MethodSummary:

@@ -341,6 +341,14 @@ def a_group_that_is_missing(tmp_path: Path, options: list[str]) -> None:
     put_table(tmp_path, options, lambda rows: [row | {"group": ""} for row in rows[:3]] + rows[3:])
 
 
+def no_groups(option: str, value: str) -> Spoil:
+    def spoil(tmp_path: Path, options: list[str]) -> None:
+        set_option(options, option, value)
+        put_table(tmp_path, options, lambda rows: [without(row, "group") for row in rows])
+
+    return spoil
+
+
 def a_folder_in_use(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "run/training").mkdir(parents=True)
     (tmp_path / "run/training/thesis.tex").touch()
@@ -381,8 +389,12 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (with_options(objective="sib:wieght=2"), "'wieght' (did you mean 'weight'?)"),
         (
-            with_options(objective="dfr", group_column="site"),
-            "table has none called 'site': name it with --group-column",
+            no_groups("--objective", "dfr"),
+            "table has none called 'group': name it with --group-column",
+        ),
+        (
+            with_options(group_column="gruop"),
+            "the data has no further column 'gruop' (did you mean 'group'?)",
         ),
         (a_group_that_is_missing, "images have none in the column 'group': fill it"),
         (without_option("--train-split"), "16 of the audited images are training images too"),
@@ -402,7 +414,7 @@ def without_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         (a_folder_in_use, "run is not empty and holds no training: give an empty or a new --out"),
         (with_options(accumulate="9"), "accumulate 9 is more than the 8 images of a step"),
         (
-            with_options(choose="worst_group", group_column="site"),
+            no_groups("--choose", "worst_group"),
             "--choose worst_group needs a column that names groups to validate on",
         ),
         (no_labels_for_fresh_weights, "training images have no label, and new weights"),

@@ -70,7 +70,14 @@ def test_the_headline_in_words_and_figures() -> None:
         in page.words
     )
     assert "Excess of flags over the null, in points +29.9 +26.9 to +32.9 clear" in page.words
-    assert "kind 46.7% 44.7 to 48.7% 12.1% on backgrounds of its own kind" in page.words
+    assert (
+        "Predictions that other backgrounds change 43.3% 41.3 to 45.3% 12.1% on backgrounds "
+        "predicted as the same class: the floor" in page.words
+    )
+    assert (
+        "Accuracy of the worst group 5.0% 3.0 to 7.0% tent on snow, the lowest of 16 values of "
+        "group" in page.words
+    )
     assert "Accuracy 78.2% 75.8 to 80.4% 936 of 1,197 labelled" in page.words
     assert "Failures 3 images without a prediction" in page.words
     assert sum(tag == "h1" for tag, _ in page.elements) == 1
@@ -149,7 +156,7 @@ def test_without_a_foreground_nothing_is_flagged_and_predictions_are_shown() -> 
     assert "teapot" in page.words
     assert "outlined" not in page.words
     assert "Shown is the accuracy by class" in page.words
-    assert len(page.of("interval-bar")) == 2
+    assert len(page.of("interval-bar")) == 4  # of two labels and two sites
     assert not page.of("histogram")
 
 

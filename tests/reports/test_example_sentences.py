@@ -36,12 +36,12 @@ def test_changed_pictures_stand_beside_what_became_of_the_prediction() -> None:
     page = read(summary(), [example()])
     assert len(page.of("meter")) == 6
     assert "88.0% object removed 3.0% → bus background removed" in page.text
-    assert "10.0% → tent background of teapot" in page.text
-    assert "20.0% background of teapot" in page.text
-    assert "70.0% background of teapot, its own class" in page.text
+    assert "10.0% → tent background from a picture labelled teapot" in page.text
+    assert "20.0% background from a picture labelled teapot" in page.text
+    assert "70.0% background from a picture labelled teapot, its own class" in page.text
     assert "score 0.91 lift 0.11" in page.text
     titles = [attributes.get("title") for tag, attributes in page.elements if tag == "img"]
-    assert "background of donor 0" in titles
+    assert "background from donor 0" in titles
 
 
 def test_without_interventions_there_are_pictures_and_maps_alone() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from reports.group_tables import COLUMNS, column_tables, rank_groups, stands_out
+from reports.column_sections import column_sections
+from reports.group_tables import COLUMNS, rank_groups, stands_out
 from tasks.schema import GroupSummary, wilson
 from tests.support.audit_summaries import (
     class_summary,
@@ -94,8 +95,10 @@ EVIDENCE_BARS = 8  # flips and accuracies in the section above
 def test_many_columns_are_cut_with_those_that_stand_out_first() -> None:
     quiet, loud = (class_summary("a", 6, 100),), (class_summary("b", 90, 100),)
     columns = {**{f"column {number}": quiet for number in range(40)}, "the last": loud}
-    assert column_tables(columns)[0].title == "the last"
-    words = read(summary(by_column=columns)).words
+    many = summary(by_column=columns, cross_tables={})
+    shown, left_out = column_sections(many)
+    assert (shown[0].column, left_out) == ("the last", 41 - COLUMNS)
+    words = read(many).words
     assert "By the last" in words
     assert len(re.findall("By column", words)) == COLUMNS - 1
     assert "29 more columns of the table are in summary.json" in words
@@ -119,6 +122,6 @@ def test_without_a_foreground_classes_are_drawn_by_accuracy() -> None:
     assert "Shown is the accuracy by class" in page.words
     assert "teapot few images" in page.words
     assert "tent few images" not in page.words
-    assert len(page.of("few-images")) == 1
+    assert len(page.of("few-images")) == 2
     assert not page.of("groups")
-    assert "By site" not in page.words
+    assert "By site" in page.words

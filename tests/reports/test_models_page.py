@@ -72,7 +72,7 @@ def test_changed_images_stand_side_by_side() -> None:
     assert "Broken, Newly flagged" in page.text
     assert "before: tent 91.0%, right; rests on the object" in page.text
     assert "after: teapot 62.0%, wrong; rests on the background, changed by 66.7%" in page.text
-    assert "background of tent: before tent, after teapot" in page.text
+    assert "background from a picture labelled tent: before tent, after teapot" in page.text
     images = [attributes for tag, attributes in page.elements if tag == "img"]
     assert len(images) == 4 + 1
     for attributes in images:
@@ -87,7 +87,7 @@ def test_what_is_missing_of_an_image_is_left_out() -> None:
     page = Page(render_models(paired(), [bare]))
     assert len(page.of("no-map")) == 1
     assert "outlined" not in page.text
-    assert "background of" not in page.text
+    assert "background from" not in page.text
 
 
 def test_a_pair_without_figures_says_so() -> None:
@@ -155,9 +155,8 @@ def test_the_users_words_are_no_markdown() -> None:
 
 
 def test_a_terminal_says_the_same(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     print_models(paired())
     output = capsys.readouterr().out
     assert "verdict: Worse: accuracy. Better: flips." in output
@@ -166,3 +165,14 @@ def test_a_terminal_says_the_same(
     assert "Accuracy, tent" in output
     assert "teapot" not in output  # shows no change
     assert "missing: lift: no map was scored" in output
+    assert "more figures of classes" not in output
+
+
+def test_a_terminal_shows_ten_classes_and_counts_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    classes = tuple(paired_figure("flips", "better", f"species {it}") for it in range(25))
+    print_models(paired(classes=classes))
+    output = capsys.readouterr().out
+    assert output.count("species ") == 10
+    assert "and 15 more figures of classes changed; compare.json lists them (--out" in output

@@ -77,9 +77,8 @@ def test_the_users_words_stay_words() -> None:
 
 
 def test_a_terminal_says_the_same(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     print_comparison(comparison())
     output = capsys.readouterr().out
     assert "differs: model was 9f2c of tent, is 77aa of new" in output

@@ -6,8 +6,12 @@ import math
 from typing import Any
 
 from tasks.schema import (
+    Contrast,
     Copy,
     CostSummary,
+    CrossCell,
+    CrossRow,
+    CrossTable,
     DuplicateSummary,
     EvidenceSummary,
     Excess,
@@ -50,6 +54,34 @@ def excess_of(value: float, half: float) -> Excess:
     return Excess(value=value, low=value - half, high=value + half, p=0.0001)
 
 
+def cross_table(
+    values: tuple[str, ...] = ("reef", "sand"), classes: tuple[str, ...] = ("knife", "fork")
+) -> CrossTable:
+    """On the first value, images of other classes are taken for the first class."""
+    cells = [
+        CrossCell(
+            right=wilson(12 + 20 * bool(column), 40),
+            said=wilson(38 if (row, column) == (0, 0) else 9, 50 if column == 0 else 100),
+        )
+        for row in range(len(classes))
+        for column in range(len(values))
+    ]
+    rows = [
+        CrossRow(name=name, cells=tuple(cells[row * len(values) : (row + 1) * len(values)]))
+        for row, name in enumerate(classes)
+    ]
+    said = {"figure": "said", "name": classes[0], "value": values[0], "low": 0.4, "high": 0.8}
+    rates = {"here": wilson(38, 50), "elsewhere": wilson(9, 100)}
+    return CrossTable(
+        labelled=True,
+        values=values,
+        rows=tuple(rows),
+        more_values=0,
+        more_rows=0,
+        contrast=Contrast.model_validate(said | rates),
+    )
+
+
 def figure(value: float, of: int = 1180) -> Interval:
     return Interval(value=value, low=value - 0.02, high=value + 0.02, of=of)
 
@@ -71,14 +103,13 @@ def evidence(**changes: Any) -> EvidenceSummary:
         "class_gap": figure(0.278),
         "accuracy_background_alone": figure(0.611),
         "accuracy_object_alone": figure(0.402),
-        "worst_group": WorstGroup(name="tent on snow", accuracy=figure(0.05, 41), groups=16),
     }
     return EvidenceSummary(**{**ordinary, **changes})
 
 
 def unlabelled_evidence() -> EvidenceSummary:
     names = ("accuracy", "accuracy_within", "accuracy_across", "class_gap")
-    alone = ("accuracy_background_alone", "accuracy_object_alone", "worst_group")
+    alone = ("accuracy_background_alone", "accuracy_object_alone")
     return evidence(labelled=False, **dict.fromkeys((*names, *alone)))
 
 
@@ -133,6 +164,12 @@ def summary(**changes: Any) -> Summary:
         "by_label": classes,
         "by_prediction": classes,
         "by_column": {"site": classes},
+        "same_columns": {"site": ("site_id",)},
+        "cross_tables": {"site": cross_table()},
+        "figures": {"flips": figure(0.433)},
+        "worst_group": WorstGroup(
+            name="tent on snow", accuracy=figure(0.05, 41), groups=16, column="group"
+        ),
         "smallest_group": 20,
         "evidence": evidence(),
         "methods": (method("gradcam++"), method("layercam")),
@@ -192,7 +229,9 @@ def hostile_summary() -> Summary:
         by_label=classes,
         by_prediction=classes,
         by_column=dict.fromkeys(NAMES, classes),
-        evidence=evidence(worst_group=WorstGroup(name=SPITEFUL, accuracy=figure(0.1), groups=6)),
+        same_columns=dict.fromkeys(("label", *NAMES), NAMES),
+        cross_tables=dict.fromkeys(NAMES, cross_table(NAMES, NAMES)),
+        worst_group=WorstGroup(name=SPITEFUL, accuracy=figure(0.1), groups=6, column=SPITEFUL),
         methods=tuple(method(name) for name in NAMES),
         failures=tuple(failure(name).model_copy(update=fail) for name in NAMES),
         duplicates=DuplicateSummary(
@@ -225,6 +264,7 @@ def without_foreground(**changes: Any) -> Summary:
         "by_prediction": classes,
         "by_column": {"site": classes},
         "evidence": None,
+        "figures": {},
         "methods": (methods,),
     }
     return summary(**{**none, **changes})
@@ -251,6 +291,7 @@ def without_interventions(**changes: Any) -> Summary:
         "by_prediction": classes,
         "by_column": {"site": classes},
         "evidence": None,
+        "figures": {},
     }
     return summary(**{**none, **changes})
 
@@ -261,6 +302,7 @@ def without_labels() -> dict[str, Any]:
         "flagged_correct": NOTHING,
         "flagged_incorrect": NOTHING,
         "by_label": (),
+        "worst_group": None,
         "evidence": unlabelled_evidence(),
         "images": ImageCounts(total=1200, predicted=1197, failed=3, labelled=0, scored=1180),
     }
@@ -271,6 +313,8 @@ def empty_summary() -> Summary:
         **{**without_labels(), "evidence": None},
         by_prediction=(),
         by_column={},
+        cross_tables={},
+        same_columns={},
         methods=(),
         failures=(),
         flags={},
@@ -297,5 +341,7 @@ def few_images() -> Summary:
         by_label=classes,
         by_prediction=classes,
         by_column={},
-        evidence=evidence(images=19, worst_group=None),
+        cross_tables={},
+        evidence=evidence(images=19),
+        worst_group=None,
     )

@@ -11,7 +11,7 @@ from tasks.schema import Example, Summary
 
 MARKUP = """
     html head meta link title style body main header section nav footer article h1 h2 h3 h4 p a
-    dl dt dd div span b em small bdi code ul ol li table thead tbody tr th td blockquote wbr
+    dl dt dd div span b em small bdi code ul ol li table caption thead tbody tr th td blockquote wbr
     figure figcaption img details summary svg g desc rect line circle path text
 """
 VOID = {"meta", "link", "img", "line", "rect", "wbr"}

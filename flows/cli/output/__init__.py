@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tasks.runs.reader import Run
 
 
-def print_run(path: str, as_json: bool) -> None:
+def print_run(path: str, as_json: bool, *, every_class: bool = False) -> None:
     from flows.cli.output.audit import print_summary
     from tasks.runs import open_run
 
@@ -24,7 +24,7 @@ def print_run(path: str, as_json: bool) -> None:
     elif as_json:
         click.echo(run.summary().model_dump_json(indent=2))
     else:
-        print_summary(run.summary())
+        print_summary(run.summary(), every_class=every_class)
         click.echo(f"report:  {run.folder.report}")
 
 

@@ -2,51 +2,77 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from flows.cli.output.comparison import print_comparison
-from reports.formatting import chance, points_interval
-from reports.group_tables import rank_groups, stands_out
+from flows.cli.output.console import make_console
+from reports.column_sections import describe_worst_group, surest_story
+from reports.evidence_section import evidence_line
+from reports.formatting import chance, points_interval, visible
+from reports.group_tables import rank_by_accuracy, rank_groups, stands_out
 from tasks.schema import (
+    FIGURES,
     DuplicateSummary,
-    EvidenceSummary,
     Excess,
+    FailureSummary,
     ForegroundSummary,
+    GroupSummary,
     Interval,
     Rate,
     Summary,
 )
+from tasks.schema.figures import NO_LABEL
 from tasks.schema.units import points
 
-WORST = 10  # classes shown
+MOST = 10  # classes shown
+EVIDENCE = {  # figures of changed backgrounds, those of the own kind or class below
+    "flips": FIGURES["flips"].words,
+    "evidence.flips_across": "  from pictures predicted otherwise",
+    "evidence.flips_within": "  from pictures predicted alike: the floor",
+    "evidence.accuracy_across": FIGURES["evidence.accuracy_across"].words,
+    "evidence.accuracy_within": "  on backgrounds of the same class",
+}
 
 
-def print_summary(summary: Summary) -> None:
-    """Print headline figures, methods, the worst classes and failures to stdout."""
-    console = Console(highlight=False, emoji=False)
+def print_summary(summary: Summary, *, every_class: bool = False) -> None:
+    """Print headline figures, methods, the classes that matter most and failures to stdout."""
+    console = make_console()
+    _print_line(console, f"Audit of {visible(summary.data)}")
     console.print(_headline(summary))
+    story = surest_story(summary)
+    if story:
+        _print_line(console, f"story:   {visible(story.striptags())}")
     if summary.methods:
         console.print(_methods(summary))
-    if summary.flagged.of:
-        console.print(_classes(summary))
+    _print_classes(console, summary, every_class)
     if summary.moved is not None:
         print_comparison(summary.moved)
-    lines = [
-        f"{failure.count} x {failure.stage} ({failure.kind}): {failure.message}; {failure.remedy}"
-        for failure in summary.failures
-    ]
+    lines = [*map(_failure, summary.failures)]
     if summary.duplicates.pictures:
         lines.append(_duplicates(summary.duplicates))
     for line in (*lines, f"rule:    {summary.rule.sentence}"):
-        console.print(Text(line), soft_wrap=True)  # one line each, so that grep finds it
+        _print_line(console, line)
 
 
-def _rate(rate: Rate) -> str:
-    """`12.3% (11.0 to 13.7; 300 of 2,440)`, or a dash where nothing was counted."""
+def _print_line(console: Console, line: str) -> None:
+    """One line, however long, so that grep finds it."""
+    console.print(Text(line), soft_wrap=True)
+
+
+def _failure(failure: FailureSummary) -> str:
+    kind = f"{failure.count} x {failure.stage} ({failure.kind})"
+    return f"{kind}: {failure.message}; {failure.remedy}"
+
+
+def _rate(rate: Rate, missing: str = "-") -> str:
+    """`12.3% (11.0 to 13.7; 300 of 2,440)`, or why nothing was counted."""
     if rate.value is None or rate.low is None or rate.high is None:
-        return "-"
+        return missing
     return (
         f"{rate.value:.1%} ({100 * rate.low:.1f} to {100 * rate.high:.1f}; "
         f"{rate.count:,} of {rate.of:,})"
@@ -64,53 +90,63 @@ def _duplicates(duplicates: DuplicateSummary) -> str:
 
 
 def _headline(summary: Summary) -> Table:
-    table = Table(title=f"Audit of {summary.data}", title_justify="left", show_header=False)
-    images = summary.images
-    speed = summary.cost.images_per_second
+    table = Table(show_header=False)
+    images, cost = summary.images, summary.cost
     rows = {
         "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
-        "accuracy": _rate(summary.accuracy),
-        "rests on background": _rate(summary.flagged),
-        "  if backgrounds did not matter": _rate(summary.null),
-        "  excess, points": _headline_excess(summary),
-        "  among correct": _rate(summary.flagged_correct),
-        "  among incorrect": _rate(summary.flagged_incorrect),
-        "undecided": _rate(summary.flags["undecided"]),
-        **({} if summary.evidence is None else _evidence(summary.evidence)),
+        "accuracy": _rate(summary.accuracy, NO_LABEL),
+        FIGURES["worst_group"].words: _worst_group(summary),
+        **_flagged(summary),
+        "undecided": _rate(summary.flags["undecided"], "no image was predicted"),
+        **dict(_evidence(summary)),
         "foreground": _foreground(summary.foreground),
-        "computed now": f"{summary.cost.computed:,} images in {summary.cost.seconds:.1f} s"
-        + (f" ({speed:.0f} a second)" if speed else "")
-        + f", {summary.cost.reused:,} reused",
+        "computed now": f"{cost.computed:,} images in {cost.seconds:.1f} s"
+        + (f" ({cost.images_per_second:.0f} a second)" if cost.images_per_second else "")
+        + f", {cost.reused:,} reused",
     }
     for name, value in rows.items():
         table.add_row(name, Text(value))
     return table
 
 
-def _evidence(evidence: EvidenceSummary) -> dict[str, str]:
-    """Effects of other backgrounds, beside those of the own kind or class: the floor."""
-    flips, accuracy = (
-        (evidence.flips_across, evidence.flips_within),
-        (evidence.accuracy_across, evidence.accuracy_within),
-    )
+def _flagged(summary: Summary) -> dict[str, str]:
+    """One row says why where nothing is decided."""
+    if not summary.flagged.of:
+        return {"rests on background": "no prediction is decided: see the rule below"}
+    without = "none is decided" if summary.accuracy.of else NO_LABEL
+    excess = "too few images to judge" if summary.excess is None else _excess(summary.excess)
     return {
-        "changed on other backgrounds": "{}, own kind {}".format(*map(_figure, flips)),
-        "accuracy on other classes' backgrounds": "{}, own class {}".format(
-            *map(_figure, accuracy)
-        ),
+        "rests on background": _rate(summary.flagged),
+        "  if backgrounds did not matter": _rate(summary.null),
+        "  excess, points": excess,
+        "  among correct": _rate(summary.flagged_correct, without),
+        "  among incorrect": _rate(summary.flagged_incorrect, without),
     }
 
 
-def _figure(figure: Interval | None) -> str:
-    if figure is None:
-        return "-"
-    return f"{figure.value:.1%} ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+def _worst_group(summary: Summary) -> str:
+    worst = summary.worst_group
+    if worst is None:
+        few = f"no group has {summary.smallest_group} images with a label"
+        return few if summary.accuracy.of else NO_LABEL
+    accuracy = worst.accuracy
+    interval = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; of {accuracy.of:,}"
+    name = visible(describe_worst_group(worst).striptags())
+    return f"{accuracy.value:.1%} ({interval}): {name}"
 
 
-def _headline_excess(summary: Summary) -> str:
-    if summary.excess is None:
-        return "too few images to judge" if summary.flagged.of else "-"
-    return _excess(summary.excess)
+def _evidence(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Effects of other backgrounds; one row says why where no picture was changed."""
+    if summary.evidence is None:
+        yield EVIDENCE["flips"], evidence_line(summary, "flips").missing
+        return
+    for name, words in EVIDENCE.items():
+        line = evidence_line(summary, name)
+        yield words, line.missing if line.value is None else _share(line.value)
+
+
+def _share(share: Interval) -> str:
+    return f"{share.value:.1%} ({100 * share.low:.1f} to {100 * share.high:.1f})"
 
 
 def _excess(excess: Excess) -> str:
@@ -144,23 +180,36 @@ def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _classes(summary: Summary) -> Table:
-    """Classes that stand out significantly come first, with a mark."""
-    rows = rank_groups(summary.by_prediction)[:WORST]
-    left = len(summary.by_prediction) - len(rows)
-    table = Table(
-        "predicted class",
-        "rests on background",
-        "null",
-        "excess, points",
-        "q",
-        "right when predicted",
-        caption=f"and {left} more classes" if left else None,
-    )
-    for row in rows:
-        name = Text(f"{'* ' if stands_out(row) else ''}{row.name}")
-        null = "-" if row.null.value is None else f"{row.null.value:.1%}"
-        excess = _excess(row.excess) if row.excess else "too few"
-        q = "-" if row.q is None else chance(row.q)
-        table.add_row(name, _rate(row.flagged), null, excess, q, _rate(row.accuracy))
-    return table
+def _print_classes(console: Console, summary: Summary, every_class: bool) -> None:
+    """The classes that stand out most; labels by accuracy where no class is judged."""
+    if summary.flagged.of:
+        rows, most = rank_groups(summary.by_prediction), "flagged most surely more than the null"
+        names = ("predicted class", "rests on background", "null", "excess, points", "q")
+        table = Table(*names, "right when predicted")
+    else:
+        rows, most = rank_by_accuracy(summary.by_label), "of the surely lowest accuracy"
+        table = Table("label", "accuracy")
+    shown = rows if every_class else rows[:MOST]
+    for row in shown:
+        table.add_row(*(_judged_cells(row) if summary.flagged.of else _labelled_cells(row)))
+    if shown:
+        console.print(table)
+    if len(rows) > len(shown):
+        command = f"sightline show {shlex.quote(visible(summary.run))} --all-classes"
+        line = f"classes: the {len(shown)} of {len(rows):,} {most}; all: {command}"
+        _print_line(console, line)
+
+
+def _judged_cells(row: GroupSummary) -> Iterator[Text | str]:
+    """With a mark on a class that stands out significantly."""
+    yield Text(f"{'* ' if stands_out(row) else ''}{row.name}")
+    yield _rate(row.flagged)
+    yield "-" if row.null.value is None else f"{row.null.value:.1%}"
+    yield _excess(row.excess) if row.excess else "too few"
+    yield "-" if row.q is None else chance(row.q)
+    yield _rate(row.accuracy, "no labels")
+
+
+def _labelled_cells(row: GroupSummary) -> Iterator[Text | str]:
+    yield Text(row.name)
+    yield _rate(row.accuracy)

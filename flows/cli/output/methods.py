@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from flows.cli.output.console import make_console
 from reports.formatting import digits, visible
 from tasks.schema import FIGURES, Interval, MethodFigures, MethodsSummary
 
@@ -14,7 +14,7 @@ COLUMNS = ("lift", "half", "stability", "reliance")  # beside faithfulness and c
 
 def print_methods(summary: MethodsSummary) -> None:
     """Print the recommendation, the figures behind it, each verdict and the rule to stdout."""
-    console = Console(highlight=False, emoji=False)
+    console = make_console()
     images = f"{summary.images:,}, {summary.tested:,} of them in the sanity checks"
     head = (summary.sentence, f"data:    {summary.data}", f"images:  {images}")
     for line in head:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from flows.cli.output.console import make_console
 from tasks.runs.inventory import Entry
 
 
@@ -19,7 +19,7 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
         name = entry.path.removeprefix(folder.rstrip("/") + "/")
         table.add_row(*map(Text, (name, entry.state, images, format_size(entry.size), entry.model)))
-    Console(highlight=False, emoji=False).print(table)
+    make_console().print(table)
 
 
 def format_size(size: int) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import pytest
 
 from flows.cli.output.audit import print_summary
-from tasks.schema import Summary
+from tasks.schema import Summary, wilson
 from tests.support.audit_summaries import (
+    class_summary,
     few_images,
     summary,
     unlabelled_evidence,
     without_foreground,
+    without_interventions,
     without_labels,
 )
 
 
 @pytest.fixture
-def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Printed:
-    monkeypatch.setenv("COLUMNS", "200")
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return Printed(capsys)
 
 
@@ -27,8 +28,8 @@ class Printed:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
 
-    def __call__(self, summary: Summary) -> str:
-        print_summary(summary)
+    def __call__(self, summary: Summary, *, every_class: bool = False) -> str:
+        print_summary(summary, every_class=every_class)
         return " ".join(self.capsys.readouterr().out.replace("│", " ").replace("┃", " ").split())
 
 
@@ -42,11 +43,13 @@ def test_flagged_stands_beside_the_null_and_the_excess(printed: Printed) -> None
 def test_flips_and_accuracy_stand_beside_those_of_the_own_class(printed: Printed) -> None:
     words = printed(summary())
     assert (
-        "changed on other backgrounds 46.7% (44.7 to 48.7), own kind 12.1% (10.1 to 14.1)" in words
+        "predictions that other backgrounds change 43.3% (41.3 to 45.3) "
+        "from pictures predicted otherwise 46.7% (44.7 to 48.7) "
+        "from pictures predicted alike: the floor 12.1% (10.1 to 14.1)" in words
     )
     assert (
-        "accuracy on other classes' backgrounds 43.3% (41.3 to 45.3), "
-        "own class 71.1% (69.1 to 73.1)" in words
+        "accuracy on other classes' backgrounds 43.3% (41.3 to 45.3) "
+        "on backgrounds of the same class 71.1% (69.1 to 73.1)" in words
     )
 
 
@@ -61,14 +64,73 @@ def test_few_images_are_not_judged(printed: Printed) -> None:
     assert "excess, points too few images to judge" in printed(few_images())
 
 
-def test_what_was_not_measured_is_a_dash(printed: Printed) -> None:
+def test_the_worst_group_is_named_with_its_column(printed: Printed) -> None:
+    assert (
+        "accuracy of the worst group 5.0% (3.0 to 7.0; of 41): tent on snow, the lowest of 16 "
+        "values of group" in printed(summary())
+    )
+    assert "worst group no group has 20 images with a label" in printed(few_images())
+
+
+def test_the_story_is_one_line(printed: Printed, capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(summary())
+    (line,) = (it for it in capsys.readouterr().out.splitlines() if it.startswith("story:"))
+    assert line == (
+        "story:   Where site is reef, it says knife in 76% of the images of other classes, "
+        "everywhere else in 9%."
+    )
+    assert "story:" not in printed(few_images())
+
+
+def test_what_was_not_measured_says_why(printed: Printed) -> None:
     unlabelled = summary(**without_labels(), by_prediction=())
     assert unlabelled.evidence == unlabelled_evidence()
-    assert (
-        "changed on other backgrounds 46.7% (44.7 to 48.7), own kind 12.1% (10.1 to 14.1)"
-        in printed(unlabelled)
-    )
+    words = printed(unlabelled)
+    assert "predictions that other backgrounds change 43.3% (41.3 to 45.3)" in words
+    assert "accuracy no image has a label" in words
+    assert "among correct no image has a label" in words
+    assert "other classes' backgrounds no image has a label: give a table with labels" in words
     words = printed(without_foreground())
-    assert "excess, points - " in words
-    assert "changed on" not in words
-    assert "predicted class" not in words
+    assert "rests on background no prediction is decided: see the rule below" in words
+    assert "excess, points" not in words
+    assert "change the data has no foreground: give --masks, boxes or --foreground" in words
+    words = printed(without_interventions())
+    assert "change no picture was changed, as --interventions none asks: leave it out" in words
+    older = printed(summary(figures={}))
+    assert "change this audit is of an older version: run the same command again" in older
+
+
+MANY = tuple(class_summary(f"species {number:03}", number % 40, 50) for number in range(300))
+
+
+def test_ten_classes_are_shown_with_the_way_to_the_rest(printed: Printed) -> None:
+    many = summary(by_prediction=MANY, run="/runs/last night")
+    words = printed(many)
+    assert words.count("species ") == 10
+    assert "* species 039 78.0%" in words
+    assert (
+        "classes: the 10 of 300 flagged most surely more than the null; all: "
+        "sightline show '/runs/last night' --all-classes" in words
+    )
+    every = printed(many, every_class=True)
+    assert every.count("species ") == 300
+    assert "--all-classes" not in every
+
+
+def test_without_flags_the_ten_labels_of_lowest_accuracy_are_shown(printed: Printed) -> None:
+    worse = MANY[-1].model_copy(update={"accuracy": wilson(2, 50)})
+    words = printed(without_foreground(by_label=(*MANY[:-1], worse)))
+    assert words.count("species ") == 10
+    assert "species 299 4.0% (1.1 to 13.5; 2 of 50) species" in words
+    assert "classes: the 10 of 300 of the surely lowest accuracy; all: sightline show" in words
+
+
+def test_a_pipe_gets_every_column_in_whole_words(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a class with a name of very many words, " * 6
+    print_summary(summary(by_prediction=(class_summary(long, 91, 148),), data="/data/" * 40))
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = (line for line in lines if long in line)
+    for cell in ("61.5% (53.5 to 68.9; 91 of 148)", "4.7%", "<0.001", "74 of 148)"):
+        assert cell in row
+    assert lines[0] == "Audit of " + "/data/" * 40
+    assert not any("…" in line for line in lines)

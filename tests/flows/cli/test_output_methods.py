@@ -9,13 +9,7 @@ from tasks.schema import MethodsSummary
 from tests.support.method_comparisons import comparison, hostile_comparison, without_figures
 
 
-def print_to_text(
-    summary: MethodsSummary,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    columns: int = 160,
-) -> str:
-    monkeypatch.setenv("COLUMNS", str(columns))
+def print_to_text(summary: MethodsSummary, capsys: pytest.CaptureFixture[str]) -> str:
     print_methods(summary)
     return capsys.readouterr().out
 
@@ -26,9 +20,9 @@ def flat(printed: str) -> str:
 
 
 def test_the_recommendation_its_figures_and_every_verdict(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    printed = print_to_text(comparison(), capsys, monkeypatch)
+    printed = print_to_text(comparison(), capsys)
     assert printed.startswith("Use ibisa: faithfulness 0.45 (0.42 to 0.48), at 41 times")
     words = flat(printed)
     assert "images: 120, 32 of them in the sanity checks" in words
@@ -42,17 +36,17 @@ def test_the_recommendation_its_figures_and_every_verdict(
 
 
 def test_what_is_missing_is_a_dash(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "vjp – – – – – –" in flat(print_to_text(without_figures(), capsys, monkeypatch))
+    assert "vjp – – – – – –" in flat(print_to_text(without_figures(), capsys))
     nothing = comparison(methods=(), recommended=None)
-    assert "faithfulness ↑" not in print_to_text(nothing, capsys, monkeypatch)
+    assert "faithfulness ↑" not in print_to_text(nothing, capsys)
 
 
 def test_a_hostile_name_neither_breaks_lines_nor_turns_them(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    printed = print_to_text(hostile_comparison(), capsys, monkeypatch, columns=80)
+    printed = print_to_text(hostile_comparison(), capsys)
     assert "\u202e" not in printed
     assert "\x00" not in printed
     verdicts = [line for line in printed.splitlines() if line.startswith("grad_cam: ")]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -111,6 +112,22 @@ def test_columns_with_our_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file_name,stamp\na.jpg,1\n")
     with pytest.raises(UserError, match=r"'stamp' have names that the catalog uses"):
         make_catalog(settings(tmp_path / "t.csv"), CLASSES)
+
+
+def test_a_group_column_that_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
+    table = pa.table({"file_name": ["a.jpg"], "label": ["cat"], "place": ["sea"], "boxes": [[1.0]]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    given = settings(tmp_path / "t.parquet", group_column="place")
+    assert make_catalog(given, CLASSES)["place"].to_pylist() == ["sea"]
+    for column, words in (
+        ("plaec", r"no further column 'plaec' \(did you mean 'place'\?\), it has 'place'"),
+        ("mask", "no further column 'mask', it has 'place', 'boxes': name another with"),
+        ("boxes", "'boxes' holds list<element: double>, not one value for each image"),
+    ):
+        with pytest.raises(UserError, match=words):
+            make_catalog(settings(tmp_path / "t.parquet", group_column=column), CLASSES)
+    with pytest.raises(UserError, match="no further column 'place', it has none: name another"):
+        make_catalog(settings(folder, group_column="place"), CLASSES)
 
 
 def test_a_mask_folder_without_any_match_shows_both_sides(folder: Path, tmp_path: Path) -> None:

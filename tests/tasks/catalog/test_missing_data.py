@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
+from models.classifier.classifier import load_classifier, save_bundle
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
+from tasks.flags.missing_scores import COMPARED
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
@@ -138,6 +141,7 @@ def test_estimates_that_are_not_sure_decide_nothing(data: Data) -> None:
     estimate = ForegroundSettings(source="estimate", confidence=1.0)
     run, summary = data.audit(kept(data.rows, "file_name", "label"), estimate)
     assert summary.flagged.of == 0
+    assert "every estimated foreground is too unsure: annotate some" in summary.rule.sentence
     assert all("is unsure" in reason or "foreground" in reason for reason in reasons(run))
 
 
@@ -166,7 +170,7 @@ def test_one_class(data: Data) -> None:
 def test_two_images(data: Data) -> None:
     _, summary = data.audit(kept(data.rows[:2], "file_name", "label", "mask"))
     assert summary.flags["undecided"].count == 2
-    assert "needs at least 19" in summary.rule.sentence or "no score" in summary.rule.sentence
+    assert "needs at least 19" in summary.rule.sentence or COMPARED in summary.rule.sentence
     assert summary.evidence is not None
     assert summary.evidence.images == 2
 
@@ -202,8 +206,7 @@ def test_every_column_makes_groups_and_small_ones_say_so(data: Data) -> None:
     _, summary = data.audit(kept(data.rows, *names))
     assert set(summary.by_column) == {"group", "background"}  # object_seed has too many values
     assert all(group.excess is None for group in summary.by_column["group"])  # 4 images each
-    assert summary.evidence is not None
-    assert summary.evidence.worst_group is None
+    assert summary.worst_group is None
     assert len(summary.by_column["background"]) == 4
 
 
@@ -212,5 +215,40 @@ def test_without_interventions_nothing_is_flagged(data: Data) -> None:
     run, summary = data.audit(rows, interventions=InterventionSettings(choice="none"))
     assert summary.evidence is None
     assert summary.flagged.of == 0
-    assert "no background was exchanged" in summary.rule.sentence
+    assert summary.rule.sentence == (
+        "Nothing is flagged: no picture was changed, as --interventions none asks: leave it out."
+    )
     assert not (run.path / "interventions").exists()
+
+
+def test_a_model_that_predicts_one_class_says_so_where_all_were_exchanged(
+    data: Data, tmp_path: Path
+) -> None:
+    classifier = load_classifier(ModelSettings(address=str(data.bundle)))
+    head = classifier.network.get_submodule("fc")
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        head.bias[1] += 100
+    stuck = tmp_path / "stuck"
+    save_bundle(stuck, classifier)
+    data.bundle = stuck
+    _, summary = data.audit(kept(data.rows, "file_name", "label", "mask"))
+    assert summary.rule.sentence.startswith(
+        "Nothing is flagged: 64 of 64 images were put on other backgrounds, but the model predicts "
+        f"all 32 donors as {classifier.classes[1]}, and a score compares backgrounds of pictures"
+    )
+    assert summary.rule.sentence.endswith("several classes, or a larger --pool.")
+
+
+def test_masks_that_cover_everything_say_that_nothing_could_be_changed(data: Data) -> None:
+    Image.new("L", (64, 64), 255).save(data.folder / "full.png")
+    rows = [row | {"mask": str(data.folder / "full.png")} for row in data.rows]
+    _, summary = data.audit(kept(rows, "file_name", "label", "mask"))
+    assert "none of 64 pictures could be changed, since no foreground" in summary.rule.sentence
+
+
+def test_without_exchanges_there_is_no_score(data: Data) -> None:
+    none = InterventionSettings(others=0, same=0, pool=32)
+    _, summary = data.audit(kept(data.rows, "file_name", "label", "mask"), interventions=none)
+    assert "64 pictures were changed, but none was put on another back" in summary.rule.sentence
+    assert "--others and --same are 0" in summary.rule.sentence

@@ -312,8 +312,9 @@ def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_p
     assert {it.figure for it in paired.figures} == {"accuracy", "worst_group", "lift"}
     reasons = {it.figure: it.reason for it in paired.missing}
     assert set(reasons) == {*schema.figures_of_images()} - {"accuracy", "worst_group", "lift"}
-    assert reasons["flips"] == "no image was put on other backgrounds in both audits"
-    assert reasons["flagged"] == "no image is decided in both audits"
+    assert reasons["flips"].startswith("no image was put on the background of another class in")
+    assert reasons["flips"].endswith("--foreground estimate) and pictures of several classes")
+    assert reasons["flagged"].startswith("no image is decided in both audits: the rule in")
     examples = examples_of_pair(before, after, paired)
     assert examples
     assert all(it.exchange is None for it in examples)

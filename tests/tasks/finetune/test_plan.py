@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -167,10 +168,16 @@ def classifier(bundle: Path) -> Classifier:
     return load_classifier(ModelSettings(address=str(bundle)))
 
 
-def make_plan(data: Path, model: Classifier, folder: Path, **learning: object) -> TrainingPlan:
+def make_plan(
+    data: Path,
+    model: Classifier,
+    folder: Path,
+    group_column: str | None = None,
+    **learning: object,
+) -> TrainingPlan:
     values = {"train_split": "train", "validation_share": 0.25, **learning}
     request = TrainingRequest(
-        DataSettings(path=str(data), split="test"),
+        DataSettings(path=str(data), split="test", group_column=group_column),
         LearningSettings.model_validate(values),
         ForegroundSettings(),
         ONCE,
@@ -205,6 +212,19 @@ def test_a_share_of_each_label_is_held_out_whatever_the_order(
     assert set(first.validation["row_id"].to_pylist()) == set(
         again.validation["row_id"].to_pylist()
     )
+
+
+def test_training_images_need_the_group_column_only_where_the_objective_does(
+    benchmark_folder: Path, classifier: Classifier, tmp_path: Path
+) -> None:
+    rows = pd.read_csv(benchmark_folder / "metadata.csv")
+    rows["file_name"] = [str(benchmark_folder / name) for name in rows["file_name"]]
+    bare = rows.drop(columns=["mask", "background"])
+    bare.to_csv(tmp_path / "train.csv", index=False)
+    train = {"train": str(tmp_path / "train.csv"), "group_column": "background"}
+    plan = make_plan(benchmark_folder, classifier, tmp_path / "a", **train)
+    assert "background" not in plan.catalogs.training.column_names
+    assert plan.group_column == "background"
 
 
 def test_the_identity_depends_on_all_that_determines_a_training(

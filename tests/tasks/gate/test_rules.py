@@ -68,7 +68,9 @@ def table(seed: int, right: float = 0.8) -> pd.DataFrame:
 
 def answers(before: pd.DataFrame, after: pd.DataFrame) -> PairedImages:
     tables = [pa.Table.from_pandas(side, preserve_index=False) for side in (before, after)]
-    return PairedImages(tables[0], tables[1], (FLAGGING, FLAGGING), len(after), has_groups=True)
+    return PairedImages(
+        tables[0], tables[1], (FLAGGING, FLAGGING), len(after), group_column="group"
+    )
 
 
 CHAMPION, CANDIDATE = table(1), table(2)
@@ -286,11 +288,20 @@ def without(side: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 MISSING = {
     "accuracy": ("correct", "no image has a label"),
-    "accuracy_exchanged": ("kept_label", "no labelled image was put on backgrounds of other"),
-    "exchange_gap": ("kept_label", "no labelled image was put on backgrounds of other classes"),
+    "accuracy_exchanged": (
+        "kept_label",
+        "no image with a label was put on the background of another class",
+    ),
+    "exchange_gap": (
+        "kept_label",
+        "no image with a label was put on the background of another class",
+    ),
     "worst_group": ("correct", "no image of a group has a label"),
-    "flips": ("flips", "no image was put on other backgrounds"),
-    "reliance_exchange": ("reliance_exchange", "no image was put on other backgrounds"),
+    "flips": ("flips", "no image was put on the background of another class"),
+    "reliance_exchange": (
+        "reliance_exchange",
+        "no image was put on the background of another class",
+    ),
     "reliance_removal": ("reliance_removal", "no object was removed"),
     "lift": ("lift:grad_cam", "no map was scored against a foreground"),
 }
@@ -305,7 +316,8 @@ def test_a_figure_that_was_not_computed_fails_and_says_why(figure: str) -> None:
         (ruling,) = apply_policy(policy(checked), evidence)
         assert (ruling.status, ruling.effect) == ("missing", "fail")
         assert f"{checked.subject} was not computed: {why}" in ruling.reason
-        assert ruling.reason.endswith("in both audits") == checked.is_change
+        assert ruling.reason.endswith(f": {FIGURES[figure].remedy}")
+        assert ("in both audits" in ruling.reason) == checked.is_change
         (check,) = ruling.checks
         assert (check.value, check.low, check.high) == (None, None, None)
 
@@ -445,7 +457,7 @@ def test_a_class_whose_figure_was_not_computed_is_missing_and_not_small() -> Non
     given = Evidence(answers(lacking, lacking), None, CLASSES)
     (ruling,) = apply_policy(policy(rule("flips", at_most=0.2, each="class")), given)
     assert (ruling.status, ruling.effect) == ("missing", "fail")
-    assert "flips of boat was not computed: no image was put on other backgrounds" in ruling.reason
+    assert "flips of boat was not computed: no image was put on the background of" in ruling.reason
 
 
 def test_warnings_alone_let_nobody_through() -> None:

@@ -1,0 +1,98 @@
+"""Why no image of an audit with foregrounds has a score, and what would give it one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+
+from models.errors import printable
+from tasks.attribution.donor_predictions import read_donor_predictions
+from tasks.flags.scored_predictions import scored_shards
+from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
+from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.runs.reader import Run
+from tasks.runs.stages import INTERVENTIONS
+
+COMPARED = (
+    "a score compares backgrounds of pictures that are predicted as the image is with those of "
+    "pictures that are predicted otherwise: give pictures that the model predicts as several "
+    "classes, or a larger --pool"
+)
+
+
+@dataclass
+class _Counts:
+    """How far the images of a run came on the way to a score."""
+
+    predicted: int = 0
+    changed: int = 0
+    exchanged: int = 0
+    compared: int = 0  # have donors that are predicted as they are, and donors that are not
+    mapped: int = 0  # have a map to compare, too
+
+    @classmethod
+    def of(cls, run: Run, method: str) -> _Counts:
+        counts = cls()
+        for shard in run.shards:
+            part = run.part(INTERVENTIONS, shard, ["donors"])
+            if part is not None:
+                counts.changed += len(part)
+                counts.exchanged += (
+                    pc.sum(pc.greater(pc.list_value_length(part["donors"]), 0)).as_py() or 0
+                )
+        for scored in scored_shards(run, method):
+            scores = scored.scores
+            compared_B = np.isfinite(scores.kept_B) & np.isfinite(scores.null_kept_B)
+            counts.predicted += len(compared_B)
+            counts.compared += int(compared_B.sum())
+            counts.mapped += int((compared_B & np.isfinite(scores.attention_B)).sum())
+        return counts
+
+
+def why_no_score(run: Run, method: str) -> str:
+    """In words that lead on; for a run in which no image has both scores."""
+    if not run.folder.donors.is_file():
+        return "no picture was changed, as --interventions none asks: leave it out"
+    counts = _Counts.of(run, method)
+    if not counts.exchanged:
+        return _why_not_exchanged(counts)
+    exchanged = f"{counts.exchanged:,} of {counts.predicted:,} images were put on other backgrounds"
+    return f"{exchanged}, but {_why_not_scored(run, counts, method)}"
+
+
+def _why_not_exchanged(counts: _Counts) -> str:
+    if not counts.predicted:
+        return "no image was predicted: the failures say why"
+    if not counts.changed:
+        return (
+            f"none of {counts.predicted:,} pictures could be changed, since no foreground that "
+            f"could be read covers between {SMALLEST:.0%} and {LARGEST:.0%} of its picture: look "
+            "at the masks"
+        )
+    return (
+        f"{counts.changed:,} pictures were changed, but none was put on another background, since "
+        "no other picture could be a donor (its foreground covers at most "
+        f"{LARGEST_DONOR_FOREGROUND:.0%}) or --others and --same are 0: give more pictures"
+    )
+
+
+def _why_not_scored(run: Run, counts: _Counts, method: str) -> str:
+    if not counts.compared:
+        return _describe_donors(run)
+    if not counts.mapped:
+        return f"their {method} maps are missing or zero: the failures say why"
+    return (
+        "every estimated foreground is too unsure: annotate some images, or lower "
+        "--foreground-confidence"
+    )
+
+
+def _describe_donors(run: Run) -> str:
+    donors = read_donor_predictions(run.folder)
+    predicted = np.unique([] if donors is None else donors.prediction_N).astype(int)
+    if donors is None or len(predicted) != 1:
+        return f"none has donors of both kinds: {COMPARED}"
+    name = printable(run.state.classes[predicted[0]])
+    return f"the model predicts all {len(donors.prediction_N):,} donors as {name}, and {COMPARED}"

@@ -1,0 +1,148 @@
+"""Classes by a column's values: counted again with loops; a contrast only where it is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.schema import CrossTable, wilson
+from tasks.summary.cross_tables import ROWS, VALUES, Answers, ColumnCounts, cross_tables
+
+CLASSES = ("knife", "fork", "spoon")
+NUMBERS = {name: number for number, name in enumerate(CLASSES)}
+
+Image = tuple[str | None, str, str | None]  # label, prediction, place
+
+
+def table_of(images: Sequence[Image], shards: int = 1) -> CrossTable:
+    counts = ColumnCounts(len(CLASSES))
+    for shard in range(shards):
+        part = images[shard::shards]
+        answers = Answers.of([it[0] for it in part], [it[1] for it in part], NUMBERS)
+        counts.add([it[2] for it in part], answers)
+    return cross_tables({"place": counts}, CLASSES)["place"]
+
+
+def on(place: str, label: str, **predicted: int) -> list[Image]:
+    """Images of one label on one place, by how many are predicted as each class."""
+    return [(label, name, place) for name, count in predicted.items() for _ in range(count)]
+
+
+SHORTCUT = [
+    *on("reef", "knife", knife=40),
+    *on("reef", "fork", knife=38, fork=12),
+    *on("sand", "knife", knife=20, fork=20),
+    *on("sand", "fork", knife=4, fork=46),
+    *on("lawn", "knife", knife=22, fork=18),
+    *on("lawn", "fork", knife=5, fork=45),
+]
+
+
+@given(
+    images=st.lists(
+        st.tuples(
+            st.sampled_from([*CLASSES, None]),
+            st.sampled_from(CLASSES),
+            st.sampled_from(["reef", "sand", None]),
+        ),
+        max_size=60,
+    ),
+    shards=st.integers(1, 3),
+)
+def test_cells_are_what_a_loop_counts(images: list[Image], shards: int) -> None:
+    table = table_of(images, shards)
+    placed = [it for it in images if it[2] is not None]
+    labelled = any(label is not None for label, *_ in placed)
+    assert table.labelled == labelled
+    for row in table.rows:
+        for value, cell in zip(table.values, row.cells, strict=True):
+            here = [it for it in placed if it[2] == value and (it[0] is not None or not labelled)]
+            own = [it for it in here if it[0] == row.name]
+            other = [it for it in here if it[0] != row.name]
+            assert cell.right == wilson(sum(it[1] == row.name for it in own), len(own))
+            assert cell.said == wilson(sum(it[1] == row.name for it in other), len(other))
+    seen = {name for label, name, _ in placed if (label is not None) == labelled}
+    labels = {label for label, *_ in placed if label is not None}
+    assert {row.name for row in table.rows} == seen | labels
+
+
+def test_the_contrast_is_the_surest_shortcut() -> None:
+    found = table_of(SHORTCUT).contrast
+    assert found is not None
+    assert (found.figure, found.name, found.value) == ("said", "knife", "reef")
+    assert (found.here.count, found.here.of) == (38, 50)
+    assert (found.elsewhere.count, found.elsewhere.of) == (9, 100)
+    assert 0 < found.low < 38 / 50 - 9 / 100 < found.high
+
+
+def test_what_is_surest_comes_first() -> None:
+    table = table_of([*SHORTCUT, *on("reef", "spoon", spoon=30), *on("sand", "spoon", spoon=30)])
+    assert table.values[0] == "reef"
+    assert [row.name for row in table.rows] == ["fork", "knife", "spoon"]
+
+
+def test_a_class_that_fails_as_many_others_on_one_place_is_told_by_its_accuracy() -> None:
+    """What it is taken for differs from image to image, so no class is surely said too often."""
+    others = [f"c{number}" for number in range(40)]
+    classes = ("knife", *others)
+    counts = ColumnCounts(len(classes))
+    labels, predictions, places = [], [], []
+    for place, wrong in (("reef", 36), ("sand", 2)):
+        labels += ["knife"] * 40
+        predictions += others[:wrong] + ["knife"] * (40 - wrong)
+        places += [place] * 40
+    numbers = {name: number for number, name in enumerate(classes)}
+    counts.add(places, Answers.of(labels, predictions, numbers))
+    found = cross_tables({"place": counts}, classes)["place"].contrast
+    assert found is not None
+    assert (found.figure, found.name, found.value) == ("right", "knife", "reef")
+    assert found.high < 0
+
+
+def test_chance_makes_no_contrast() -> None:
+    """Of 20 columns of noise, hardly any has one; without a correction half of them would."""
+    random = np.random.default_rng(0)
+    labels = random.choice(CLASSES, 600)
+    predictions = np.where(random.random(600) < 0.6, labels, random.choice(CLASSES, 600))
+    answers = Answers.of(labels.tolist(), predictions.tolist(), NUMBERS)
+    counts = {f"noise {number}": ColumnCounts(len(CLASSES)) for number in range(20)}
+    for column in counts.values():
+        column.add(random.choice(list("abcd"), 600).tolist(), answers)
+    tables = cross_tables(counts, CLASSES)
+    assert sum(table.contrast is not None for table in tables.values()) <= 1
+
+
+@pytest.mark.parametrize("images", [[], on("reef", "knife", knife=9, fork=9), SHORTCUT[:40]])
+def test_few_images_or_one_place_make_no_contrast(images: list[Image]) -> None:
+    assert table_of(images).contrast is None
+
+
+def test_without_labels_the_predictions_are_compared() -> None:
+    table = table_of([(None, name, place) for _, name, place in SHORTCUT])
+    assert not table.labelled
+    assert table.contrast is not None
+    assert (table.contrast.figure, table.contrast.name) == ("said", "knife")
+    assert table.contrast.here == wilson(78, 90)
+    assert all(cell.right.of == 0 for row in table.rows for cell in row.cells)
+
+
+def test_a_thousand_classes_on_fifty_places_are_cut() -> None:
+    random = np.random.default_rng(0)
+    classes = [f"species {number}" for number in range(1000)]
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels, places = random.choice(classes, 40_000), random.choice(50, 40_000)
+    stuck = (places == 7) & (random.random(40_000) < 0.5)
+    predictions = np.where(stuck, "species 3", labels)
+    counts = ColumnCounts(len(classes))
+    counts.add(places.tolist(), Answers.of(labels.tolist(), predictions.tolist(), numbers))
+    table = cross_tables({"site": counts}, classes)["site"]
+    assert (len(table.rows), len(table.values)) == (ROWS, VALUES)
+    assert (table.more_rows, table.more_values) == (1000 - ROWS, 50 - VALUES)
+    assert (table.rows[0].name, table.values[0]) == ("species 3", "7")
+    assert table.contrast is not None
+    assert (table.contrast.name, table.contrast.value) == ("species 3", "7")
+    assert len(table.model_dump_json(indent=2)) < 150_000
