@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from flows.settings.compose import read_config
 from models import addresses
 from models.addresses import as_path, read_text, refuse_address
-from models.classifier.classifier import load_classifier, read_bundle
+from models.classifier.bundle import read_bundle
+from models.classifier.classifier import load_classifier
 from models.classifier.settings import ModelSettings
 from models.classifier.weights import read_state
 from models.errors import UserError
