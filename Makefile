@@ -5,7 +5,7 @@ ENV := .venv
 OLDEST := .venv-oldest
 # Two at once, a file's tests together: much of the time is other processes starting.
 QUICK := -m "not full and not soak" -n 2 --dist loadfile
-PACKAGES := flows tasks models reports benchmarks tests examples
+PACKAGES := sightline.py flows tasks models reports benchmarks tests examples
 
 .PHONY: demo test test-full soak test-oldest check format bench clean
 

@@ -42,6 +42,7 @@ ELSEWHERE = {  # pages that other tests execute
     "docs/data.md": "tests/test_data_page.py",
     "docs/extending.md": "tests/test_extending.py",
     "docs/methods.md": "tests/test_examples.py",
+    "docs/python.md": "tests/test_sightline.py",
     "docs/release.md": "tests/flows/test_release.py",
 }
 PAGES = [

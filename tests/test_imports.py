@@ -72,6 +72,11 @@ def test_nobody_walks_through_a_wall(folder: str) -> None:
                 assert any(f"{name}.".startswith(f"{room}.") for room in allowed), (path, name)
 
 
+def test_the_front_door_imports_what_is_public_alone() -> None:
+    ours = {name for name in imported(ROOT / "sightline.py") if name.startswith(tuple(ALLOWED))}
+    assert ours == {"models.errors.UserError", "tasks.runs.reader.Run"}
+
+
 @pytest.mark.parametrize("role", FLOORS)
 def test_a_package_imports_from_lower_floors_alone(role: str) -> None:
     floor = {name: number for number, names in enumerate(FLOORS[role]) for name in names}
