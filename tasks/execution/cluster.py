@@ -11,7 +11,7 @@ from typing import Any
 import dask
 import torch
 from dask.system import CPU_COUNT  # what the container and the affinity allow
-from distributed import Client, LocalCluster, Worker, WorkerPlugin
+from distributed import Client, LocalCluster, Security, Worker, WorkerPlugin
 
 from models.classifier.classifier import Classifier, load_classifier
 from models.errors import UserError
@@ -32,6 +32,8 @@ DASK_SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # it interrupts every thread repeatedly
     "distributed.admin.tick.interval": "500ms",  # the monitoring costs more than the work
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.http.routes": [],  # pages that any user of the machine could read
+    "distributed.worker.http.routes": [],
     "distributed.scheduler.active-memory-manager.start": False,  # no result stays on a worker
     # A death is reported at once, to narrow down its cause; only running tasks are blamed for it.
     "distributed.scheduler.allowed-failures": 0,
@@ -110,6 +112,8 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # not the default, any address and a fixed port
             local_directory=scratch,
+            # Whoever reaches a scheduler can run code: only who has these keys reaches this one.
+            security=Security.temporary(),
             resources={"GPU": 1} if torch.cuda.is_available() else None,
             silence_logs=logging.CRITICAL,  # we report failures ourselves, once
         ) as cluster,
