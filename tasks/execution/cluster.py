@@ -16,6 +16,7 @@ from distributed import Client, LocalCluster, Security, Worker, WorkerPlugin
 from models.classifier.classifier import Classifier, load_classifier
 from models.errors import UserError
 from tasks.attribution.job import Job
+from tasks.execution.scheduler_address import TIMEOUT, check_scheduler
 from tasks.execution.settings import ComputeSettings
 
 log = logging.getLogger("sightline")
@@ -44,7 +45,6 @@ DASK_SETTINGS: dict[str, Any] = {
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
 WORKER_TIMEOUT = 30  # seconds for the first worker of an existing cluster
-SCHEDULER_TIMEOUT = 10  # seconds for its scheduler to answer
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
@@ -92,13 +92,8 @@ def move_to_device(classifier: Classifier, device: str, memory_format: str) -> N
 def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     """A client of the given scheduler, or of a local cluster that ends with the block."""
     if compute.dask is not None:
-        try:
-            client = Client(compute.dask, timeout=SCHEDULER_TIMEOUT, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "
-                "or leave --dask out for a local cluster"
-            ) from error
+        check_scheduler(compute.dask)
+        client = Client(compute.dask, timeout=TIMEOUT, set_as_default=False)
         with client:
             _await_workers(client, compute.dask)
             yield client
