@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from models.addresses import describe_safely, remove_secrets
+from models.answering_servers import check_answer
 from models.errors import MlflowUnavailable, UserError
 from tasks.tracking.settings import Tracking, flatten
 
@@ -37,6 +38,7 @@ class InputData:
 def connect(tracking: Tracking) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
+    check_answer(tracking.uri)
     return MlflowClient(tracking_uri=tracking.uri)
 
 
