@@ -18,6 +18,7 @@ ALLOWED = {
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
         ("errors",),
+        ("time_limit",),
         ("addresses", "answering_servers", "arguments", "fills", "network", "user_code"),
         ("classifier", "interventions", "methods"),
         ("map_quality",),
