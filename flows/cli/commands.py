@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 from flows.cli.doctor_command import doctor
+from flows.cli.init_command import init
 from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
@@ -271,4 +272,5 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute)
 
 
+main.add_command(init)
 main.add_command(doctor)
