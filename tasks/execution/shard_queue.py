@@ -15,6 +15,7 @@ from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
+from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.worker_deaths import ShardFailures
 
 log = logging.getLogger("sightline")
@@ -133,12 +134,14 @@ class _ShardQueue:
 
     def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
         """Each shard as it ends, with its result or its exception."""
-        for future in self.finished:
-            shard = self.running.pop(future)
-            try:
-                yield shard, future.result()
-            except Exception as error:
-                yield shard, error
+        with SilenceWatch(self.client, lambda: list(self.running)) as watch:
+            for future in self.finished:
+                watch.end_silence()
+                shard = self.running.pop(future)
+                try:
+                    yield shard, future.result()
+                except Exception as error:
+                    yield shard, error
 
     def cancel(self) -> None:
         self.client.cancel(list(self.running), force=True)
