@@ -93,6 +93,14 @@ def test_it_works_in_an_environment_of_its_own(environment: Path, tmp_path: Path
     assert found.endswith(" True True\n")
 
 
+@pytest.mark.full
+def test_it_is_imported_in_a_project_that_has_our_names(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("OWN = True")
+    lines = "import sightline, tasks; print(tasks.OWN, sightline.Run.__module__)"
+    printed = run(environment / "bin/python", "-c", lines, folder=tmp_path)
+    assert printed == "True tasks.runs.reader\n"
+
+
 def test_what_is_imported_is_declared() -> None:
     distributions = packages_distributions()
     extras = [texts for name, texts in EXTRAS.items() if name not in INTERNAL]

@@ -97,8 +97,10 @@ def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[st
         layers = ", ".join(sorted({layer for layer, _ in missing}))
         log.info("computing the layer statistics of %s", layers)
     try:
-        for future in futures:
-            future.result()
+        with SilenceWatch(client, lambda: futures) as watch:
+            for future in as_completed(futures, loop=client.loop):
+                watch.end_silence()
+                future.result()
     except BaseException:
         client.cancel(futures, force=True)
         raise
