@@ -21,7 +21,7 @@ CONFIG = Path("sightline.toml")
 def init(folder: Path, weights: Path | None) -> None:
     """Look at the data and the model in a folder, and write the settings of an audit."""
     _refuse(folder, weights)
-    from flows.settings.write_config import write_config
+    from flows.cli.write_config import write_config
     from models.classifier.find_model import describe_weights, find_model
     from tasks.catalog.find_dataset import find_dataset
 

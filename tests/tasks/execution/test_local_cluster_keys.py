@@ -101,6 +101,18 @@ def test_keys_stand_neither_on_command_lines_nor_in_files(client: Client, scratc
     assert not [path for path in files if secret in path.read_text(errors="replace")]
 
 
+def test_nothing_listens_beyond_the_machine(client: Client) -> None:
+    assert client.status == "running"
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
 def test_its_pages_tell_nothing(client: Client) -> None:
     port = client.scheduler_info()["services"]["dashboard"]
     for page in ("info/main/workers.html", "json/counts.json", "metrics"):

@@ -42,4 +42,5 @@ def test_keys_that_are_not_configured_are_asked_for() -> None:
 
 def test_a_scheduler_is_accepted() -> None:
     with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
-        check_scheduler(cluster.scheduler_address)
+        check_scheduler(cluster.scheduler_address)  # raises nothing
+        assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")

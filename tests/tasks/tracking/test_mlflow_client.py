@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 from mlflow.tracking import MlflowClient
 
-from models.answering_servers import check_answer
+from models.answering_servers import check_answer, find_fault
 from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, UserError
@@ -80,7 +80,8 @@ def test_a_server_whose_answer_does_not_end_is_named(
 
 
 def test_a_server_that_is_not_there_is_left_to_mlflows_client() -> None:
-    check_answer("http://127.0.0.1:9")
+    check_answer("http://127.0.0.1:9")  # raises nothing
+    assert isinstance(find_fault("http://127.0.0.1:9"), ConnectionRefusedError)
 
 
 def test_settings_become_parameters_once(tracking: Tracking) -> None:
