@@ -1,11 +1,14 @@
 # Each target builds the virtual environment that it needs, from the constraints file alone.
 PYTHON ?= python3
 PYTHON_OLDEST ?= python3.12
+# `make demo TORCH=cpu` installs torch without CUDA's 7 GB; cu126 and others: see pytorch.org.
+TORCH ?=
+TORCH_INDEX = $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 ENV := .venv
 OLDEST := .venv-oldest
 # Two at once, a file's tests together: much of the time is other processes starting.
 QUICK := -m "not full and not soak" -n 2 --dist loadfile
-PACKAGES := flows tasks models reports benchmarks tests examples
+PACKAGES := sightline.py flows tasks models reports benchmarks tests examples
 
 .PHONY: demo test test-full soak test-oldest check format bench clean
 
@@ -43,10 +46,10 @@ clean:
 
 $(ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(ENV)
-	$(ENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[test,check]"
+	$(ENV)/bin/python -m pip install --quiet $(TORCH_INDEX) --constraint constraints.txt --editable ".[test,check]"
 	touch $@
 
 $(OLDEST)/ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON_OLDEST) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable ".[test]"
+	$(OLDEST)/bin/python -m pip install --quiet $(TORCH_INDEX) --constraint constraints-oldest.txt --editable ".[test]"
 	touch $@

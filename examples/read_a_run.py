@@ -6,15 +6,15 @@
 # %%
 import duckdb
 
-from tasks.runs import open_run
+import sightline
 
-run = open_run("runs/own")
+run = sightline.open_run("runs/own")
 summary = run.summary()
 print(f"{summary.images.predicted} images, accuracy {summary.accuracy.value:.0%}")
 
 # %% [markdown]
-# Predictions, scores and every column of the catalog, one row per image. Which backgrounds are
-# predicted worst?
+# Predictions, flags, a method's figures and every column of the catalog, one row per image. Which
+# backgrounds are predicted worst?
 
 # %%
 table = run.table("grad_cam_pp").to_pandas()

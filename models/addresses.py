@@ -159,7 +159,7 @@ def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
     with as_address_errors(address):
         source = as_path(address)
     if is_local(source):
-        yield Path(source) if source.is_file() else None
+        yield _find_file(Path(source))
         return
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         copy = Path(folder) / source.name
@@ -181,6 +181,13 @@ def _copy(remote: IO[bytes], local: IO[bytes], address: str) -> None:
             raise AddressError(
                 f"{address} takes longer than {LONGEST_COPY / 60:.0f} minutes: copy it to a disk"
             )
+
+
+def _find_file(path: Path) -> Path | None:
+    """The file, or None when there is none; whoever read a pipe or a device could wait for ever."""
+    if path.is_file() or path.is_dir() or not path.exists():
+        return path if path.is_file() else None
+    raise AddressError(f"{path} is a pipe or a device, not a file: save its content to a file")
 
 
 def read_text(address: str | os.PathLike[str]) -> str | None:

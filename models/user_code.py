@@ -18,6 +18,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from models.errors import UserError, describe_error, suggest
+from models.time_limit import limit_time
 
 OURS = ("flows", "tasks", "models", "reports")
 PREFIX = "_user_"  # of the module name that the file itself gets
@@ -120,7 +121,8 @@ def _user_function(address: str, role: str) -> Iterator[tuple[Callable[..., obje
     if not path.is_file():
         raise UserError(f"{role} file {path} not found: give path/to/file.py:function")
     with _user_imports(path) as before:
-        module = _load(path, role)
+        with limit_time(f"loading {role} file {path}"):
+            module = _load(path, role)
         function = getattr(module, name, None)
         if not callable(function):
             functions = [key for key, value in vars(module).items() if callable(value)]

@@ -41,7 +41,9 @@ ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # pages that other tests execute
     "docs/data.md": "tests/test_data_page.py",
     "docs/extending.md": "tests/test_extending.py",
+    "docs/install.md": "tests/test_install.py",
     "docs/methods.md": "tests/test_examples.py",
+    "docs/python.md": "tests/test_sightline.py",
     "docs/release.md": "tests/flows/test_release.py",
 }
 PAGES = [

@@ -18,7 +18,8 @@ ALLOWED = {
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
         ("errors",),
-        ("addresses", "arguments", "fills", "network", "user_code"),
+        ("time_limit",),
+        ("addresses", "answering_servers", "arguments", "fills", "network", "user_code"),
         ("classifier", "interventions", "methods"),
         ("map_quality",),
         ("objectives",),
@@ -70,6 +71,11 @@ def test_nobody_walks_through_a_wall(folder: str) -> None:
             if name.partition(".")[0] in OURS:
                 allowed = ALLOWED[folder]
                 assert any(f"{name}.".startswith(f"{room}.") for room in allowed), (path, name)
+
+
+def test_the_front_door_imports_what_is_public_alone() -> None:
+    ours = {name for name in imported(ROOT / "sightline.py") if name.startswith(tuple(ALLOWED))}
+    assert ours == {"models.errors.UserError", "tasks.runs.reader.Run"}
 
 
 @pytest.mark.parametrize("role", FLOORS)

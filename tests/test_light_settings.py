@@ -48,6 +48,10 @@ def test_a_run_is_read_without_torch(finished_run: RunFolder) -> None:
     assert heavy_after(f"from tasks.runs import open_run\n{read}") == {"pyarrow"}
 
 
+def test_the_front_door_is_light() -> None:
+    assert heavy_after("import sightline") == {"pyarrow"}
+
+
 def test_settings_are_checked_without_torch() -> None:
     assert heavy_after(COMPOSE) == set()
 

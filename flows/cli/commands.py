@@ -18,6 +18,8 @@ from typing import Any
 
 import click
 
+from flows.cli.doctor_command import doctor
+from flows.cli.init_command import init
 from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
@@ -285,5 +287,5 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute)
 
 
-for shared in (up, down, status):
-    main.add_command(shared)
+for other in (up, down, status, init, doctor):
+    main.add_command(other)

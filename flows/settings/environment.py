@@ -23,6 +23,16 @@ def cache_folder() -> Path | None:
         return None
 
 
+def prefect_url() -> str | None:
+    """Prefect's address where one is named; else a server is started."""
+    return os.environ.get("PREFECT_API_URL")
+
+
+def mlflow_uri() -> str | None:
+    """MLflow's address where one is named; else it is a database in our home."""
+    return os.environ.get("MLFLOW_TRACKING_URI")
+
+
 def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
     """MLflow's address and, for SQLite, that of the artifacts: beside the database."""
     embedded = f"sqlite:///{home() / 'mlflow.db'}"

@@ -30,6 +30,7 @@ from models.errors import LayerError, UserError, describe_error, list_names
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
+from models.time_limit import limit_time
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Classifier:
 
 def load_classifier(settings: ModelSettings) -> Classifier:
     """Build, fill and check the classifier that the settings name."""
-    return check_classifier(_build(settings), settings)
+    with limit_time(f"loading and trying model {settings.address}"):
+        return check_classifier(_build(settings), settings)
 
 
 def check_classifier(built: BuiltNetwork, settings: ModelSettings) -> Classifier:

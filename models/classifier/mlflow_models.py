@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from models.addresses import describe_safely, remove_secrets
+from models.answering_servers import check_answer
 from models.classifier.bundle import BUNDLE, read_bundle
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
 from models.classifier.settings import ModelSettings
@@ -65,6 +66,7 @@ def resolve_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> F
     """Find the version that an `mlflow:` address means, and copy its files to the folder."""
     from mlflow.tracking import MlflowClient
 
+    check_answer(tracking_uri)
     client = MlflowClient(tracking_uri=tracking_uri)
     version = find_version(client, settings.address.removeprefix(SCHEME))
     folder = folder / version.address.partition(":/")[2]  # errors about files name the model

@@ -13,6 +13,7 @@ from models.network.bias_terms import biased_layers
 from models.network.capture import Capture, as_found, capture
 from models.network.explain_request import ExplainRequest
 from models.network.grid import Grid
+from models.time_limit import limit_time
 
 
 def pass_methods(methods: Sequence[Method]) -> list[PassMethod]:
@@ -92,6 +93,7 @@ def check_methods(
             request.gradient_of(image_BCHW, captured.target_B)
         for method in network_methods(methods):
             if isinstance(method, UserMethod):
-                user_method.check(request, method.address)
+                with limit_time(f"trying method {method.address}"):
+                    user_method.check(request, method.address)
             elif method.name.startswith(CAPTUM):  # only a trial tells
                 method.map_Bhw(request)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dask
 import torch
 from dask.system import CPU_COUNT  # what the container and the affinity allow
-from distributed import Client, LocalCluster, Worker, WorkerPlugin
+from distributed import Client, LocalCluster, Security, Worker, WorkerPlugin
 
 from models.classifier.classifier import Classifier, load_classifier
 from models.errors import UserError
 from tasks.attribution.job import Job
+from tasks.execution.scheduler_address import TIMEOUT, check_scheduler
 from tasks.execution.settings import ComputeSettings
 
 log = logging.getLogger("sightline")
@@ -32,6 +33,8 @@ DASK_SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # it interrupts every thread repeatedly
     "distributed.admin.tick.interval": "500ms",  # the monitoring costs more than the work
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.http.routes": [],  # pages that any user of the machine could read
+    "distributed.worker.http.routes": [],
     "distributed.scheduler.active-memory-manager.start": False,  # no result stays on a worker
     # A death is reported at once, to narrow down its cause; only running tasks are blamed for it.
     "distributed.scheduler.allowed-failures": 0,
@@ -42,7 +45,6 @@ DASK_SETTINGS: dict[str, Any] = {
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
 }
 WORKER_TIMEOUT = 30  # seconds for the first worker of an existing cluster
-SCHEDULER_TIMEOUT = 10  # seconds for its scheduler to answer
 
 
 class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
@@ -89,56 +91,37 @@ def move_to_device(classifier: Classifier, device: str, memory_format: str) -> N
 @contextmanager
 def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     """A client of the given scheduler, of workers that end with the block, or of this process."""
-    if compute.dask is None and compute.workers == 0:
-        with one_thread(), _this_process(scratch) as client:
-            yield client
-        return
-    if compute.dask is not None:
-        try:
-            client = Client(compute.dask, timeout=SCHEDULER_TIMEOUT, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no Dask scheduler answers at {compute.dask}: start one (dask scheduler), "
-                "or leave --dask out for a local cluster"
-            ) from error
-        with client:
+    with ExitStack() as stack:
+        if compute.dask is not None:
+            check_scheduler(compute.dask)
+            client = Client(compute.dask, timeout=TIMEOUT, set_as_default=False)
+            stack.enter_context(client)
             _await_workers(client, compute.dask)
-            yield client
-        return
-    with (
-        dask.config.set(DASK_SETTINGS),
-        LocalCluster(
-            n_workers=local_workers(compute),
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # not the default, any address and a fixed port
-            local_directory=scratch,
-            resources={"GPU": 1} if torch.cuda.is_available() else None,
-            silence_logs=logging.CRITICAL,  # we report failures ourselves, once
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+        else:
+            stack.enter_context(dask.config.set(DASK_SETTINGS))
+            if compute.workers == 0:
+                stack.enter_context(one_thread())
+            cluster = stack.enter_context(_local_cluster(compute, scratch))
+            client = stack.enter_context(Client(cluster, set_as_default=False))
         yield client
 
 
-@contextmanager
-def _this_process(scratch: str) -> Iterator[Client]:
-    """A worker that is a thread of this process, and a scheduler that only it can reach."""
-    with (
-        dask.config.set(DASK_SETTINGS),
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            processes=False,
-            dashboard_address=None,
-            local_directory=scratch,
-            resources={"GPU": 1} if torch.cuda.is_available() else None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+def _local_cluster(compute: ComputeSettings, scratch: str) -> LocalCluster:
+    """Worker processes, or one worker that is a thread of this process."""
+    in_processes = compute.workers != 0
+    return LocalCluster(
+        n_workers=local_workers(compute),
+        threads_per_worker=1,
+        processes=in_processes,
+        host="127.0.0.1" if in_processes else None,
+        dashboard_address="127.0.0.1:0",  # not the default, any address and a fixed port
+        worker_dashboard_address="127.0.0.1:0",
+        local_directory=scratch,
+        # Whoever reaches a scheduler can run code: only who has these keys reaches this one.
+        security=Security.temporary() if in_processes else None,
+        resources={"GPU": 1} if torch.cuda.is_available() else None,
+        silence_logs=logging.CRITICAL,  # we report failures ourselves, once
+    )
 
 
 @contextmanager

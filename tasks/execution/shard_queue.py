@@ -15,6 +15,7 @@ from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
+from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.worker_deaths import ShardFailures
 
 log = logging.getLogger("sightline")
@@ -96,8 +97,10 @@ def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[st
         layers = ", ".join(sorted({layer for layer, _ in missing}))
         log.info("computing the layer statistics of %s", layers)
     try:
-        for future in futures:
-            future.result()
+        with SilenceWatch(client, lambda: futures) as watch:
+            for future in as_completed(futures, loop=client.loop):
+                watch.end_silence()
+                future.result()
     except BaseException:
         client.cancel(futures, force=True)
         raise
@@ -133,12 +136,14 @@ class _ShardQueue:
 
     def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
         """Each shard as it ends, with its result or its exception."""
-        for future in self.finished:
-            shard = self.running.pop(future)
-            try:
-                yield shard, future.result()
-            except Exception as error:
-                yield shard, error
+        with SilenceWatch(self.client, lambda: list(self.running)) as watch:
+            for future in self.finished:
+                watch.end_silence()
+                shard = self.running.pop(future)
+                try:
+                    yield shard, future.result()
+                except Exception as error:
+                    yield shard, error
 
     def cancel(self) -> None:
         self.client.cancel(list(self.running), force=True)

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 def open_run(path: str | os.PathLike[str]) -> Run:
     """A run to read; refuses a folder that is not a run folder."""
-    from tasks.runs.folder import RunFolder  # settings of this package are read without pyarrow
-    from tasks.runs.reader import Run
+    from tasks.runs.reader import Run  # settings of this package are read without pyarrow
 
-    folder = RunFolder.at(path)
-    return Run(folder, folder.read_state())
+    return Run.at(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +24,9 @@ from tasks.storage.files import open_parquet, read_footer, read_table
 
 Summary = TypeVar("Summary", bound=BaseModel)
 
+FLAG_COLUMNS = ["row_id", "flag", "score", "reason"]  # that stand in the table of a run
+NEIGHBOURS = 1000  # row ids among which the nearest is searched: among a million it takes a minute
+
 
 @dataclass(frozen=True)
 class Run:
@@ -29,6 +34,12 @@ class Run:
 
     folder: RunFolder
     state: RunState
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Run:
+        """The run in a folder; refuses one that is not a run folder."""
+        folder = RunFolder.at(path)
+        return cls(folder, folder.read_state())
 
     @cached_property
     def catalog(self) -> pa.Table:
@@ -61,12 +72,15 @@ class Run:
         return read_part(self.folder.part(stage, shard), columns)
 
     def table(self, method: str | None = None) -> pa.Table:
-        """Predictions, a method's scores and the catalog: one row per prediction, in catalog order.
+        """Predictions, flags and their scores, a method's figures and the catalog: one row per
+        prediction, in catalog order.
 
-        A user's column that has the name of one of ours is called `catalog.<name>`.
+        A user's column that has the name of one of ours is called `catalog.<name>`. The flags of a
+        run are there once it is finished; a comparison of methods has none.
         """
         self._check_method(method)
-        tables = [self._join(shard, method) for shard in self.shards]
+        flags = self._flags()
+        tables = [self._join(shard, method, flags) for shard in self.shards]
         predicted = [table for table in tables if table is not None]
         if not predicted:
             raise UserError(f"run {self.folder.path} has no predictions yet")
@@ -77,6 +91,7 @@ class Run:
     ) -> dict[str, np.ndarray]:
         """float32 maps by row, in their own units; rows without a map are left out."""
         self._check_method(method)
+        self._check_rows(row_ids)
         maps = {}
         ids = pa.array(list(row_ids), pa.string())
         for path in self.folder.parts(MAPS.of(method)):
@@ -102,12 +117,20 @@ class Run:
                 "run the same command again, it computes no part twice"
             ) from error
 
-    def _join(self, shard: int, method: str | None) -> pa.Table | None:
+    def _flags(self) -> pa.Table | None:
+        """The flag of each image, its score and its reason; None before the run is finished."""
+        if not self.folder.flags.is_file():
+            return None
+        return read_table(self.folder.flags, FLAG_COLUMNS)
+
+    def _join(self, shard: int, method: str | None, flags: pa.Table | None) -> pa.Table | None:
         predictions = self.part(PREDICTIONS, shard)
         if predictions is None:
             return None
         scores = None if method is None else self.part(SCORES.of(method), shard)
-        joined = predictions if scores is None else join(predictions, scores)
+        joined = predictions
+        for table in (flags, scores):
+            joined = joined if table is None else join(joined, table)
         rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
@@ -118,6 +141,17 @@ class Run:
             raise UserError(
                 f"run {self.folder.path} has no maps of {method!r}{suggest(method, self.methods)}; "
                 f"it has {list_names(self.methods)}"
+            )
+
+    def _check_rows(self, row_ids: Sequence[str]) -> None:
+        known = sorted(read_table(self.folder.catalog, ["row_id"])["row_id"].to_pylist())
+        unknown = sorted(set(row_ids) - set(known))
+        if unknown:
+            here = bisect(known, unknown[0])
+            near = known[max(0, here - NEIGHBOURS // 2) : here + NEIGHBOURS // 2]
+            raise UserError(
+                f"run {self.folder.path} has no row {list_names(unknown, most=1)}"
+                f"{suggest(unknown[0], near)}: take row ids from the column row_id of its table"
             )
 
 

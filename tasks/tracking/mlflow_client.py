@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from models.addresses import describe_safely, remove_secrets
+from models.answering_servers import check_answer
 from models.errors import MlflowUnavailable, UserError
 from tasks.tracking.settings import Tracking, flatten
 
@@ -39,6 +40,7 @@ class InputData:
 def connect(tracking: Tracking) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
+    check_answer(tracking.uri)
     database, empty = tracking.database, tracking.empty
     if database is None or empty is None or database.exists():
         return MlflowClient(tracking_uri=tracking.uri)

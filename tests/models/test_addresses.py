@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,13 @@ def test_an_error_whose_traceback_contains_a_password_is_dropped() -> None:
         assert describe_safely(error) == ("RuntimeError: no answer", None)
     harmless = OSError("http://mlflow is away")
     assert describe_safely(harmless) == ("OSError: http://mlflow is away", harmless)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_device_is_refused_without_reading_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(AddressError, match=f"{path} is a pipe or a device, not a file"):
+            read_text(path)
+    assert read_text(tmp_path) is None
+    assert read_text(tmp_path / "nothing") is None

@@ -81,7 +81,7 @@ def every_image_unreadable(tmp_path: Path, options: list[str]) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.execution.cluster.SCHEDULER_TIMEOUT", 1)
+    monkeypatch.setattr("tasks.execution.scheduler_address.TIMEOUT", 1)
 
 
 @pytest.mark.parametrize(

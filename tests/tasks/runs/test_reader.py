@@ -29,6 +29,33 @@ def test_predictions_and_scores_are_one_table(finished_run: RunFolder) -> None:
     assert table["lift"].to_pylist()[40:] == scores["lift"].to_pylist()
 
 
+def test_flags_and_their_scores_stand_beside_the_predictions(finished_run: RunFolder) -> None:
+    table = open_run(finished_run.path).table()
+    flags = pq.read_table(finished_run.flags).to_pylist()
+    expected = {row["row_id"]: (row["flag"], row["score"], row["reason"]) for row in flags}
+    found = table.select(["row_id", "flag", "score", "reason"]).to_pylist()
+    assert {row["row_id"]: (row["flag"], row["score"], row["reason"]) for row in found} == expected
+    assert len(expected) == 64
+
+
+def test_a_run_without_flags_is_a_table_all_the_same(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished_run.path, tmp_path / "run"))
+    (run / "flags.parquet").unlink()
+    columns = open_run(run).table("grad_cam_pp").column_names
+    assert "flag" not in columns
+    assert "prediction" in columns
+
+
+def test_an_unknown_row_names_the_nearest(finished_run: RunFolder) -> None:
+    run = open_run(finished_run.path)
+    with pytest.raises(UserError, match=r"no row 'images/test/0050.png' \(did you mean 'images/te"):
+        run.maps(["images/test/00050.png", "images/test/0050.png"], "layer_cam")
+    with pytest.raises(UserError, match="no row 'nobody' and 1 more: take row ids from"):
+        run.maps(["nobody", "somebody"], "layer_cam")
+
+
 def test_maps_are_by_row_scaled_and_enlarged(finished_run: RunFolder) -> None:
     run = open_run(finished_run.path)
     row_ids = ["images/test/00050.png", "images/test/00002.png"]
@@ -39,7 +66,6 @@ def test_maps_are_by_row_scaled_and_enlarged(finished_run: RunFolder) -> None:
         assert native[row_id].shape == (8, 8)
         assert large[row_id].shape == (64, 64)
         assert large[row_id].max() <= native[row_id].max() * 1.0001
-    assert run.maps(["nobody"], "layer_cam") == {}
 
 
 def test_an_even_map_stays_even_when_enlarged() -> None:

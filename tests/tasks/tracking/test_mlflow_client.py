@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import pytest
 from mlflow.tracking import MlflowClient
 
+from models.answering_servers import check_answer, find_fault
+from models.classifier.mlflow_models import fetch
+from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, UserError
 from tasks.tracking.mlflow_client import (
     LONGEST_PARAMETER,
@@ -16,6 +22,7 @@ from tasks.tracking.mlflow_client import (
     new_parameters,
 )
 from tasks.tracking.settings import Tracking, flatten
+from tests.support.silent_server import silent_server, trickling_server
 
 
 def test_what_exists_is_found_and_not_created() -> None:
@@ -53,6 +60,28 @@ def test_a_failure_of_mlflow_is_one_line_and_a_users_error_stays() -> None:
         raise OSError("a\nb")
     with pytest.raises(UserError, match="yours"), mlflow_errors("http://x", "wait"):
         raise UserError("yours")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("server", [silent_server, trickling_server])
+def test_a_server_whose_answer_does_not_end_is_named(
+    server: Callable[[], AbstractContextManager[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.answering_servers.TIMEOUT", 1.0)
+    with server() as address:
+        uri = f"http://{address}"
+        line = rf"MLflow at {uri} failed .* did not finish an answer within 1 seconds\); wait"
+        with pytest.raises(MlflowUnavailable, match=line), mlflow_errors(uri, "wait"):
+            connect(Tracking(uri, "any"))
+        settings = ModelSettings(address="mlflow:models:/any@champion")
+        line = rf"MLflow at {uri} does not give mlflow:models:/any@champion .* within 1 seconds"
+        with pytest.raises(MlflowUnavailable, match=line), fetch(settings, uri):
+            pass
+
+
+def test_a_server_that_is_not_there_is_left_to_mlflows_client() -> None:
+    check_answer("http://127.0.0.1:9")  # raises nothing
+    assert isinstance(find_fault("http://127.0.0.1:9"), ConnectionRefusedError)
 
 
 def test_settings_become_parameters_once(tracking: Tracking) -> None:
