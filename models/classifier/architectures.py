@@ -23,6 +23,7 @@ from models.errors import UserError, list_names, suggest
 from models.user_code import build_from_file
 
 INCEPTIONS = ("googlenet", "inception_v3")
+TRAINING_HEADS = {"aux1", "aux2", "AuxLogits"}  # theirs
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
 
 
@@ -117,7 +118,7 @@ def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.
     state = {
         re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value
         for key, value in state.items()
-        if name not in INCEPTIONS or not key.startswith(("aux1.", "aux2.", "AuxLogits."))
+        if name not in INCEPTIONS or not TRAINING_HEADS & set(key.split("."))
     }
     return _fill(partial(_build_torchvision, name), state, weights)
 
