@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import re
 from collections.abc import Callable
@@ -14,9 +16,10 @@ import torchvision
 from pydantic import ValidationError
 from torch import nn
 
-from models.addresses import is_local
+from models.addresses import as_path, is_local, read_text
 from models.classifier import weights as weight_files
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.preprocessing_sources import find_preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.errors import UserError, list_names, suggest
@@ -24,6 +27,7 @@ from models.user_code import build_from_file
 
 INCEPTIONS = ("googlenet", "inception_v3")
 TRAINING_HEADS = {"aux1", "aux2", "AuxLogits"}  # theirs
+log = logging.getLogger("sightline")
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
 
 
@@ -98,12 +102,20 @@ def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
             f"weights {settings.weights!r} are neither a file nor torchvision weights"
             f"{suggest(settings.weights, choices)}; known are {list_names(choices)}"
         )
-    state = weight_files.read_state(settings.weights, settings.allow_pickle)
+    checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
     return BuiltNetwork(
-        _fill_torchvision(name, state, settings.weights),
+        _fill_torchvision(name, checkpoint.state, settings.weights),
         settings.address,
-        preprocessing=_of_transforms(name, named.DEFAULT.transforms()),
+        preprocessing=_preprocessing_in(checkpoint, settings.weights),
     )
+
+
+def _preprocessing_in(checkpoint: weight_files.Checkpoint, weights: str) -> Preprocessing | None:
+    """What the weights file says of its pictures, and the log says that it does."""
+    found = find_preprocessing(checkpoint.content)
+    if found is not None:
+        log.info("weights %s: took the preprocessing that they hold", weights)
+    return found
 
 
 def _fill(build: Callable[[int], nn.Module], state: weight_files.State, weights: str) -> nn.Module:
@@ -169,13 +181,30 @@ def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
         raise UserError(f"timm has no {name!r}{suggest(name, tags)}; known are {list_names(tags)}")
     if settings.weights is None:
         raise UserError(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
-    state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    network = _fill(partial(_build_timm, name), state, settings.weights)
+    checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
+    network = _fill(partial(_build_timm, name), checkpoint.state, settings.weights)
+    saved = _read_timm_config(settings.weights)
+    config: Any = saved.get("pretrained_cfg") or (network.pretrained_cfg if tag else None)
+    names = saved.get("label_names")
+    preprocessing = _preprocessing_in(checkpoint, settings.weights)
+    if preprocessing is None and config is not None:
+        preprocessing = _of_timm(timm.data.resolve_data_config(pretrained_cfg=config))
     return BuiltNetwork(
         network,
         settings.address,
-        preprocessing=_of_timm(timm.data.resolve_data_config(model=network)),
+        classes=unique_names(names) if isinstance(names, list) else None,
+        preprocessing=preprocessing,
     )
+
+
+def _read_timm_config(weights: str) -> dict[str, Any]:
+    """The config.json that timm saves beside weights, and others too; empty if there is none."""
+    try:
+        text = read_text(as_path(weights).with_name("config.json"))
+        config = json.loads(text or "{}")
+    except (UserError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _build_timm(name: str, num_classes: int) -> nn.Module:
@@ -220,16 +249,22 @@ def _own(name: str, settings: ModelSettings) -> BuiltNetwork:
         )
     if settings.weights is None:
         raise UserError(f"sightline:{name} needs --weights FILE")
-    state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    return BuiltNetwork(_fill(OWN[name], state, settings.weights), settings.address)
+    checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
+    return BuiltNetwork(
+        _fill(OWN[name], checkpoint.state, settings.weights),
+        settings.address,
+        preprocessing=_preprocessing_in(checkpoint, settings.weights),
+    )
 
 
 def _from_factory(settings: ModelSettings) -> BuiltNetwork:
     """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
     network, source = build_from_file(settings.address)
+    in_weights = None
     if settings.weights is not None:
-        state = weight_files.read_state(settings.weights, settings.allow_pickle)
-        weight_files.fill(network, state, settings.weights)
+        checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
+        weight_files.fill(network, checkpoint.state, settings.weights)
+        in_weights = _preprocessing_in(checkpoint, settings.weights)
     classes = getattr(network, "classes", None)
     preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)
     try:
@@ -243,7 +278,7 @@ def _from_factory(settings: ModelSettings) -> BuiltNetwork:
         settings.address,
         source=source,
         classes=tuple(map(str, classes)) if isinstance(classes, list | tuple) else None,
-        preprocessing=prepared,
+        preprocessing=prepared or in_weights,
     )
 
 

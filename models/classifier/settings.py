@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.preprocessing_sources import read_preprocessing
 
 
 class ModelSettings(BaseModel):
@@ -21,7 +33,22 @@ class ModelSettings(BaseModel):
         None, description="File with one class name per line, in the order of the logits."
     )
     preprocessing: Preprocessing | None = Field(
-        None, description="JSON file with resize, crop, mean and std."
+        None,
+        description="How pictures are prepared: imagenet, or a JSON file with resize, crop, mean "
+        "and std; by default what the model says itself.",
+    )
+    size: tuple[PositiveInt, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=2,
+        description="Side of the pictures: the shorter one is resized to it, the middle cropped; "
+        "or rows,columns of the whole picture.",
+    )
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
+        None, description="Mean of the pictures' colours (0 to 1), which is subtracted."
+    )
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = Field(
+        None, description="Standard deviation of the colours, by which they are divided."
     )
     layer: str | None = Field(
         None, description="Layer that maps are taken from; default: the last with cells."
@@ -35,3 +62,18 @@ class ModelSettings(BaseModel):
     )
     allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
     allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
+
+    @field_validator("preprocessing", mode="before")
+    @classmethod
+    def _read_preprocessing(cls, value: Any) -> Any:
+        return read_preprocessing(value) if isinstance(value, str) else value
+
+    @field_validator("size", "mean", "std", mode="before")
+    @classmethod
+    def _as_numbers(cls, value: Any, field: ValidationInfo) -> Any:
+        """One number, or several separated by commas; one mean holds for the three colours."""
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",")]
+        numbers = [value] if isinstance(value, int | float) else value
+        is_colour = field.field_name != "size" and isinstance(numbers, list | tuple)
+        return [*numbers] * 3 if is_colour and len(numbers) == 1 else numbers

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.addresses import local_copy
-from models.classifier.weights_format import refuse_programs
+from models.classifier.weights_format import read_metadata, refuse_programs
 from models.errors import UserError, describe_error, list_names
 
 State = dict[str, Tensor]
@@ -64,9 +64,7 @@ def read_checkpoint(address: str | Path, allow_pickle: bool = False) -> Checkpoi
 
 def _load_safetensors(path: Path, name: str) -> Checkpoint:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-        return Checkpoint(dict(load_file(path)), content=metadata or {})
+        return Checkpoint(dict(load_file(path)), content=read_metadata(path))
     except SafetensorError as error:
         raise UserError(
             f"{name} ({path.stat().st_size} bytes) are not readable safetensors "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickletools
 import struct
 import zipfile
@@ -16,7 +17,7 @@ from models.errors import UserError
 
 Kind = Literal["safetensors", "torch", "module", "torchscript", "exported", "other"]
 
-LARGEST_PICKLE = 1 << 24  # bytes that are looked at; tensors are stored outside of it
+LARGEST_INDEX = 1 << 24  # bytes that are looked at; tensors are stored outside of it
 HEADER = 8  # bytes of a safetensors file that hold the length of its JSON
 LEGACY_PICKLES = 4  # that files without a zip archive begin with: three of torch's, then the object
 DAMAGED = (
@@ -48,7 +49,7 @@ class WeightsFormat:
 def recognise(path: Path) -> WeightsFormat:
     """The format of a local file."""
     if path.suffix == ".safetensors" or _has_safetensors_header(path):
-        return WeightsFormat("safetensors")
+        return WeightsFormat("safetensors", texts=frozenset(read_metadata(path)))
     try:
         with zipfile.ZipFile(path) as archive:
             return _recognise_archive(archive)
@@ -86,6 +87,18 @@ def _refusal(kind: str, what: str, address: str, otherwise: str = "") -> UserErr
     )
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says beside its tensors; empty where the file is damaged."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(HEADER), "little")
+        header = file.read(min(length, LARGEST_INDEX))
+    try:
+        metadata = json.loads(header).get("__metadata__", {})
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def _has_safetensors_header(path: Path) -> bool:
     """The length of a JSON object, and its first brace."""
     with path.open("rb") as file:
@@ -109,7 +122,7 @@ def _recognise_archive(archive: zipfile.ZipFile) -> WeightsFormat:
 
 def _of_pickles(file: IO[bytes], most: int) -> WeightsFormat:
     """What the pickles at the start of a file name; they are read to the first unknown byte."""
-    start = io.BytesIO(file.read(LARGEST_PICKLE))
+    start = io.BytesIO(file.read(LARGEST_INDEX))
     classes: dict[str, None] = {}
     texts: list[str] = []
     readable = 0

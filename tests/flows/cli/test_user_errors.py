@@ -90,7 +90,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (an_empty_folder, 4, "holds no images"),
         (another_folders_names, 2, "the data has 'dog', 'wolf'; the model has 'fish', 'mushroom'"),
         (damaged_weights, 2, "are not readable safetensors"),
-        (a_pickle, 2, "are a pickle that can run code: save the state dict instead"),
+        (a_pickle, 2, "are a whole pickled model (models.classifier.small_resnet."),
         (weights_of_another_network, 2, "do not fit the network"),
         (
             with_options(methods="grad_cam,gradcampp"),

@@ -21,7 +21,7 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, pil_to_tensor
 from upath import UPath
 
-from models.classifier.architectures import _of_timm, build, unique_names
+from models.classifier.architectures import _of_timm, _of_transforms, build, unique_names
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
@@ -109,9 +109,8 @@ def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: P
         ).eval()
     weights = save(tmp_path, theirs.state_dict())
     built = build(ModelSettings(address="torchvision:googlenet", weights=weights))
-    prepared = built.preprocessing
-    assert prepared is not None
     preset = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
+    prepared = _of_transforms("googlenet", preset)
     generator = torch.Generator().manual_seed(0)
     picture_CHW = torch.randint(0, 256, (3, 240, 260), dtype=torch.uint8, generator=generator)
     placed_BCHW = prepared.resize_and_crop(picture_CHW)[None]
@@ -124,23 +123,41 @@ def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: P
     torch.testing.assert_close(ours_BK, theirs_BK, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b3", "convnext_tiny"])
-def test_the_preprocessing_of_torchvisions_best_weights_is_the_default(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b3", "convnext_tiny", "googlenet"])
+def test_torchvisions_own_weights_bring_their_preprocessing(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "models.classifier.architectures._fill_torchvision", lambda *_: torch.nn.Identity()
     )
-    built = build(ModelSettings(address=f"torchvision:{name}", weights=save(tmp_path, {})))
+    replace_download(monkeypatch, lambda *_, **__: {})
+    built = build(ModelSettings(address=f"torchvision:{name}", weights="DEFAULT"))
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    scaled = (0.5, 0.5, 0.5) if name == "googlenet" else None  # torchvision: inside the network
     assert built.preprocessing == Preprocessing(
         resize=preset.resize_size[0],
         crop=(preset.crop_size[0], preset.crop_size[0]),
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
+        mean=scaled or tuple(preset.mean),
+        std=scaled or tuple(preset.std),
         interpolation="bicubic"
         if preset.interpolation is InterpolationMode.BICUBIC
         else "bilinear",
+    )
+
+
+@pytest.mark.parametrize("address", ["torchvision:squeezenet1_1", "sightline:small_resnet"])
+def test_weights_of_ones_own_bring_the_preprocessing_that_they_hold(
+    address: str, tmp_path: Path
+) -> None:
+    own = address.startswith("sightline")
+    network = small_resnet(3) if own else torchvision_net("squeezenet1_1", 3)
+    settings = ModelSettings(address=address, weights=str(tmp_path / "w.pt"))
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    assert build(settings).preprocessing is None
+    hyper = {"mean": [0.1, 0.2, 0.3], "std": [0.2, 0.2, 0.2], "image_size": 64}
+    torch.save({"state_dict": network.state_dict(), "hyper_parameters": hyper}, tmp_path / "w.pt")
+    assert build(settings).preprocessing == Preprocessing(
+        resize=64, crop=(64, 64), mean=(0.1, 0.2, 0.3), std=(0.2, 0.2, 0.2)
     )
 
 
@@ -306,8 +323,8 @@ def test_timms_networks_are_the_saved_ones(name: str, tmp_path: Path) -> None:
     torch.save({"epoch": 2, "state_dict": theirs.state_dict()}, tmp_path / "last.pth.tar")
     settings = ModelSettings(address=f"timm:{name}", weights=str(tmp_path / "last.pth.tar"))
     built = build(settings)
-    assert built.preprocessing is not None
-    image_BCHW = torch.rand(1, 3, *built.preprocessing.size)
+    assert (built.preprocessing is None) == ("." not in name)  # only a tag's is known
+    image_BCHW = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(built.network.eval()(image_BCHW), theirs(image_BCHW))
     assert theirs(image_BCHW).shape == (1, 5)
@@ -341,6 +358,20 @@ def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
     assert ours_BCHW.shape[1:] == theirs_CHW.shape
     levels = (ours_BCHW[0] - theirs_CHW).abs().amax((1, 2)) * torch.tensor(config["std"]) * 255
     assert levels.max() <= 2
+
+
+def test_a_folder_that_timm_saved_brings_preprocessing_and_classes(tmp_path: Path) -> None:
+    theirs = timm.create_model("resnet18.a1_in1k", num_classes=3)
+    theirs.pretrained_cfg |= {"mean": (0.1, 0.2, 0.3), "input_size": (3, 64, 64), "crop_pct": 1.0}
+    timm.models.save_for_hf(
+        theirs, tmp_path, {"label_names": ["bird", "boat", "car"]}, safe_serialization=True
+    )
+    weights = str(tmp_path / "model.safetensors")
+    built = build(ModelSettings(address="timm:resnet18", weights=weights))
+    assert built.classes == ("bird", "boat", "car")
+    assert built.preprocessing is not None
+    assert built.preprocessing.mean == (0.1, 0.2, 0.3)
+    assert built.preprocessing.size == (64, 64)
 
 
 def test_a_preprocessing_of_timms_that_ours_cannot_do_is_left_to_the_user() -> None:
