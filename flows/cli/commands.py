@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from flows.cli.bundle_command import bundle
 from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
@@ -268,3 +269,6 @@ def _estimate(settings: AuditSettings) -> str:
 
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         return estimate(settings.audit_request, model.settings, settings.compute)
+
+
+main.add_command(bundle)

@@ -27,14 +27,12 @@ from models.classifier.architectures import (
 )
 from models.classifier.check_model import check_model, complete_preprocessing
 from models.classifier.preprocessing import Preprocessing
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, WEIGHTS, ModelSettings
 from models.classifier.weights import digest_of
 from models.errors import LayerError, UserError, describe_error, list_names
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
-
-BUNDLE = "model.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Bundle(BaseModel):
 
     schema_version: Literal[1] = 1
     architecture: str
-    weights: str = "model.safetensors"
+    weights: str = WEIGHTS
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     layer: str | None = None

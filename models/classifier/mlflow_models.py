@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from models.addresses import describe_safely, remove_secrets
-from models.classifier.classifier import BUNDLE, read_bundle
+from models.classifier.classifier import read_bundle
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, ModelSettings
 from models.errors import MlflowUnavailable, UserError, list_names, suggest
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it

@@ -18,6 +18,9 @@ from pydantic import (
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.preprocessing_sources import read_preprocessing
 
+BUNDLE = "model.json"  # a bundle's files
+WEIGHTS = "model.safetensors"
+
 
 class ModelSettings(BaseModel):
     """Which classifier, and what its address alone does not specify."""

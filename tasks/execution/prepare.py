@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import torch
 
 from models.addresses import write_atomically
-from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
+from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, ModelSettings
 from models.errors import UserError
 from models.methods.maps import check_methods
 from models.methods.registry import find_methods
