@@ -22,6 +22,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.classifier.preprocessing_sources import find_preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
+from models.classifier.transformers_models import build_untrained, read_folder
 from models.errors import UserError, list_names, suggest
 from models.user_code import build_from_file
 
@@ -57,16 +58,20 @@ def build(settings: ModelSettings) -> BuiltNetwork:
         return _timm(name, settings)
     if scheme == "sightline":
         return _own(name, settings)
+    if scheme == "transformers":
+        return _transformers(name, settings)
     if ".py:" in settings.address:
         return _from_factory(settings)
     raise UserError(
         f"model {settings.address!r} is not understood: give torchvision:NAME, timm:NAME, "
-        "a bundle (model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS"
+        "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
+        "mlflow:models:/NAME@ALIAS"
     )
 
 
 def build_fresh(architecture: str, classes: int) -> nn.Module:
-    """The network of such an address with random weights; a factory chooses its own."""
+    """The network of such an address with random weights; a factory and a folder of
+    transformers choose how many classes."""
     scheme, _, name = architecture.partition(":")
     if scheme == "torchvision":
         return _build_torchvision(name, classes)
@@ -74,6 +79,8 @@ def build_fresh(architecture: str, classes: int) -> nn.Module:
         return _build_timm(name, classes)
     if scheme == "sightline":
         return OWN[name](classes)
+    if scheme == "transformers":
+        return build_untrained(name)
     return build_from_file(architecture)[0]
 
 
@@ -254,6 +261,17 @@ def _own(name: str, settings: ModelSettings) -> BuiltNetwork:
         _fill(OWN[name], checkpoint.state, settings.weights),
         settings.address,
         preprocessing=_preprocessing_in(checkpoint, settings.weights),
+    )
+
+
+def _transformers(folder: str, settings: ModelSettings) -> BuiltNetwork:
+    saved = read_folder(folder, settings.weights, settings.allow_pickle)
+    return BuiltNetwork(
+        saved.network,
+        f"transformers:{Path(folder).absolute()}",
+        source=saved.config,
+        classes=saved.classes and unique_names(saved.classes),
+        preprocessing=saved.preprocessing,
     )
 
 

@@ -28,8 +28,8 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str = Field(
-        description="torchvision:NAME, timm:NAME, a bundle (model.json), path/to/file.py:function "
-        "or mlflow:models:/NAME@ALIAS."
+        description="torchvision:NAME, timm:NAME, transformers:DIR, a bundle (model.json), "
+        "path/to/file.py:function or mlflow:models:/NAME@ALIAS."
     )
     weights: str | None = Field(None, description="Weights file, or the name of torchvision's own.")
     classes: str | None = Field(

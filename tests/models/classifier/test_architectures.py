@@ -223,8 +223,9 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         (
             "resnet50",
             None,
-            "model 'resnet50' is not understood: give torchvision:NAME, timm:NAME, a bundle "
-            "(model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS",
+            "model 'resnet50' is not understood: give torchvision:NAME, timm:NAME, "
+            "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
+            "mlflow:models:/NAME@ALIAS",
         ),
     ],
 )
