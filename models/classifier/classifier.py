@@ -125,8 +125,9 @@ def read_bundle(address: str | Path) -> Bundle:
     """The content of a model.json; refuses a file that is not one."""
     text = read_text(address)
     if text is None:
-        folder = Path(address).parent
-        hint = f"; give --model transformers:{folder}" if (folder / "config.json").is_file() else ""
+        path = Path(str(address))
+        is_transformers = is_local(address) and path.with_name("config.json").is_file()
+        hint = f"; give --model transformers:{path.parent}" if is_transformers else ""
         raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}{hint}")
     try:
         return Bundle.model_validate(json.loads(text))
