@@ -27,6 +27,7 @@ from tasks.attribution.layer_statistics import keep_statistics_images, layers_wi
 from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.interventions.donors import (
     choose_donors,
     copy_pool,
@@ -66,6 +67,7 @@ def prepare_run(
         identity=identity,
     )
     state = start_run(run, state, replace=output.replace)
+    state = _with_warnings(state, catalog, classifier)
     _keep_model(run, state, model, classifier)
     with write_atomically(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
@@ -74,6 +76,16 @@ def prepare_run(
     keep_donors(run, request, identity, catalog, donors or before)
     plan_layer_statistics(run, request, identity, catalog, before)
     return run
+
+
+def _with_warnings(state: RunState, catalog: pa.Table, classifier: Classifier) -> RunState:
+    """Check the preprocessing once per run, and say what was found."""
+    if state.warnings is None:
+        warning = check_preprocessing(catalog, classifier, state.identity.orientation)
+        state = state.change(warnings=() if warning is None else (warning,))
+    for warning in state.warnings or ():
+        log.warning(warning)
+    return state
 
 
 def keep_donors(
