@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ import torchvision
 from pydantic import ValidationError
 from torch import nn
 
-from models.addresses import as_path, is_local, read_text
+from models.addresses import is_local
+from models.classifier import timm_models
 from models.classifier import weights as weight_files
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.preprocessing_sources import find_preprocessing
@@ -76,7 +75,7 @@ def build_fresh(architecture: str, classes: int) -> nn.Module:
     if scheme == "torchvision":
         return _build_torchvision(name, classes)
     if scheme == "timm":
-        return _build_timm(name, classes)
+        return timm_models.build_untrained(name, classes)
     if scheme == "sightline":
         return OWN[name](classes)
     if scheme == "transformers":
@@ -173,12 +172,7 @@ def _of_transforms(name: str, transforms: Any) -> Preprocessing:
 
 
 def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"timm:{name} needs timm, which is not installed: pip install 'sightline[timm]'"
-        ) from error
+    timm = timm_models.import_timm(name)
     plain, _, tag = name.partition(".")
     known = timm.list_models()
     if plain not in known:
@@ -189,63 +183,18 @@ def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
     if settings.weights is None:
         raise UserError(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
     checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
-    network = _fill(partial(_build_timm, name), checkpoint.state, settings.weights)
-    saved = _read_timm_config(settings.weights)
+    network = _fill(partial(timm_models.build_untrained, name), checkpoint.state, settings.weights)
+    saved = timm_models.read_config(settings.weights)
     config: Any = saved.get("pretrained_cfg") or (network.pretrained_cfg if tag else None)
     names = saved.get("label_names")
     preprocessing = _preprocessing_in(checkpoint, settings.weights)
     if preprocessing is None and config is not None:
-        preprocessing = _of_timm(timm.data.resolve_data_config(pretrained_cfg=config))
+        preprocessing = timm_models.preprocessing_of(config)
     return BuiltNetwork(
         network,
         settings.address,
-        classes=unique_names(names) if isinstance(names, list) else None,
+        classes=unique_names([*map(str, names)]) if isinstance(names, list) else None,
         preprocessing=preprocessing,
-    )
-
-
-def _read_timm_config(weights: str) -> dict[str, Any]:
-    """The config.json that timm saves beside weights, and others too; empty if there is none."""
-    try:
-        text = read_text(as_path(weights).with_name("config.json"))
-        config = json.loads(text or "{}")
-    except (UserError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
-def _build_timm(name: str, num_classes: int) -> nn.Module:
-    import timm
-
-    network: Any = timm.create_model(name, pretrained=False, num_classes=num_classes)
-    heads = network.pretrained_cfg["classifier"] or ()
-    heads = (heads,) if isinstance(heads, str) else heads
-    state = network.state_dict()
-    if not heads or not all(f"{head}.weight" in state for head in heads):
-        raise UserError(f"timm:{name} is not a classifier: it has no head that gives classes")
-    classifier: nn.Module = network
-    return classifier
-
-
-def _of_timm(config: dict[str, Any]) -> Preprocessing | None:
-    """timm's transform for evaluation as our preprocessing; None where ours cannot do the same.
-
-    `crop_pct` is the share of the resized picture that the crop keeps. `squash` does not keep the
-    picture's proportions; `border` pads, which ours cannot do.
-    """
-    _, rows, columns = config["input_size"]
-    whole = tuple(math.floor(side / config["crop_pct"]) for side in (rows, columns))
-    resize: int | tuple[int, int] = (whole[0], whole[1])
-    if config["crop_mode"] == "center" and rows == columns:
-        resize = whole[0]
-    elif config["crop_mode"] != "squash":
-        return None
-    return Preprocessing(
-        resize=resize,
-        crop=(rows, columns),
-        mean=config["mean"],
-        std=config["std"],
-        interpolation=config["interpolation"],
     )
 
 

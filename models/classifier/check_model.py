@@ -60,7 +60,8 @@ def complete_preprocessing(settings: ModelSettings, brought: Preprocessing | Non
 
 def _missing(settings: ModelSettings, missing: list[str]) -> UserError:
     weights = f" with {settings.weights}" if settings.weights else ""
-    options = " and ".join(f"--{name}" for name in missing)
+    *others, last = (f"--{name}" for name in missing)
+    options = f"{', '.join(others)} and {last}" if others else last
     return UserError(
         f"model {settings.address}{weights} does not say how its pictures are prepared, and this "
         f"is never guessed: give {options} as in its training (such as --size 64 "

@@ -28,7 +28,7 @@ SIZES = ("size", "image_size", "img_size", "input_size", "crop_size")
 
 
 def read_preprocessing(text: str) -> Preprocessing | Mapping[str, Any]:
-    """What `--preprocessing` says: a word, or the content of a JSON file."""
+    """What `--preprocessing` says: a word, or the content of a JSON file, also of a bundle's."""
     if text in WORDS:
         return WORDS[text]
     content = read_text(text)
@@ -46,7 +46,8 @@ def read_preprocessing(text: str) -> Preprocessing | Mapping[str, Any]:
         ) from error
     if not isinstance(values, Mapping):
         raise UserError(f"{text} holds no object with resize, crop, mean and std")
-    return values
+    inner = values.get(WHOLE)
+    return inner if isinstance(inner, Mapping) else values
 
 
 def geometry_of(size: Sequence[int]) -> dict[str, Any]:

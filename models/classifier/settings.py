@@ -38,7 +38,7 @@ class ModelSettings(BaseModel):
     preprocessing: Preprocessing | None = Field(
         None,
         description="How pictures are prepared: imagenet, or a JSON file with resize, crop, mean "
-        "and std; by default what the model says itself.",
+        "and std, or a bundle's model.json; by default what the model says itself.",
     )
     size: tuple[PositiveInt, ...] | None = Field(
         None,

@@ -214,7 +214,7 @@ def fill(network: nn.Module, state: State, source: str) -> None:
 def _log_prefix(state: State, selected: State, prefix: str, source: str) -> None:
     others = [key for key in state if not key.startswith(prefix)]
     rest = f"; left out {list_names(others, most=3)}" if others else ""
-    log.info("weights %s: took %d tensors named %s…%s", source, len(selected), prefix, rest)
+    log.info("weights %s: took %d tensors without their %r%s", source, len(selected), prefix, rest)
 
 
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:

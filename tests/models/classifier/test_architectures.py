@@ -21,10 +21,11 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, pil_to_tensor
 from upath import UPath
 
-from models.classifier.architectures import _of_timm, _of_transforms, build, unique_names
+from models.classifier.architectures import _of_transforms, build, unique_names
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
+from models.classifier.timm_models import preprocessing_of
 from models.classifier.weights import count_classes
 from models.errors import AddressError, UserError
 from tests.support.networks import torchvision_net
@@ -347,8 +348,9 @@ def test_timms_networks_are_the_saved_ones(name: str, tmp_path: Path) -> None:
 )
 def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
     """Against timm's own transform, which reads PIL pictures: within two grey levels."""
-    config = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
-    prepared = _of_timm(config)
+    pretrained = timm.get_pretrained_cfg(name).to_dict()
+    config = timm.data.resolve_data_config(pretrained_cfg=pretrained)
+    prepared = preprocessing_of(pretrained)
     assert prepared is not None
     pixels_HWC = torch.randint(
         0, 256, (60, 80, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -375,9 +377,32 @@ def test_a_folder_that_timm_saved_brings_preprocessing_and_classes(tmp_path: Pat
     assert built.preprocessing.size == (64, 64)
 
 
-def test_a_preprocessing_of_timms_that_ours_cannot_do_is_left_to_the_user() -> None:
-    config = timm.data.resolve_data_config({"crop_mode": "border"})
-    assert _of_timm(config) is None
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop_mode": "border"},  # pads
+        {"interpolation": "nearest"},
+        {"mean": [0.5]},
+        {"std": [0, 0, 0]},
+        {"input_size": "large"},
+        {"mean": None},
+    ],
+)
+def test_a_preprocessing_of_timms_that_ours_cannot_do_is_left_to_the_user(
+    change: dict[str, object],
+) -> None:
+    config = timm.get_pretrained_cfg("resnet18.a1_in1k").to_dict()
+    assert preprocessing_of(config) is not None
+    assert preprocessing_of(config | change) is None
+
+
+@pytest.mark.parametrize("name", ["input_size", "mean", "std"])
+def test_what_timms_configuration_does_not_say_is_not_filled_in(name: str) -> None:
+    config = timm.get_pretrained_cfg("resnet18.a1_in1k").to_dict()
+    del config[name]
+    assert preprocessing_of(config) is None
+    assert preprocessing_of("words") is None
+    assert preprocessing_of(3) is None
 
 
 @pytest.mark.parametrize(

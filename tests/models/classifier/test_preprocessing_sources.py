@@ -54,6 +54,12 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert settings_of(preprocessing=str(tmp_path / "p.json")).preprocessing == GIVEN
 
 
+def test_a_bundles_is_taken(tmp_path: Path) -> None:
+    bundle = {"architecture": "sightline:small_resnet", "preprocessing": GIVEN.model_dump()}
+    (tmp_path / "model.json").write_text(json.dumps(bundle))
+    assert settings_of(preprocessing=str(tmp_path / "model.json")).preprocessing == GIVEN
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
@@ -104,7 +110,7 @@ def test_what_is_given_comes_before_what_is_brought() -> None:
 @pytest.mark.parametrize(
     ("short", "missing"),
     [
-        ({}, "give --size and --mean and --std as in its training"),
+        ({}, "give --size, --mean and --std as in its training"),
         ({"size": (64,)}, "give --mean and --std as in its training"),
         ({"size": (64,), "mean": (0.5, 0.5, 0.5)}, "give --std as in its training"),
     ],
@@ -206,7 +212,7 @@ def test_safetensors_may_hold_one_in_their_metadata(tmp_path: Path) -> None:
 def test_own_weights_are_never_prepared_in_silence(tmp_path: Path) -> None:
     torch.save(small_resnet(3).state_dict(), tmp_path / "w.pt")
     settings = settings_of(weights=str(tmp_path / "w.pt"))
-    with pytest.raises(UserError, match="give --size and --mean and --std as in its training"):
+    with pytest.raises(UserError, match="give --size, --mean and --std as in its training"):
         load_classifier(settings)
     given = settings.model_copy(update={"size": (64,), "mean": (0.5,) * 3, "std": (0.5,) * 3})
     assert load_classifier(given).preprocessing == Preprocessing(resize=64, crop=(64, 64))

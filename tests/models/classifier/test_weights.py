@@ -88,7 +88,8 @@ def test_a_wrappers_prefix_is_left_out_and_logged(
     torch.testing.assert_close(dict(network.state_dict()), state, rtol=0, atol=0)
     assert count_classes(TinyNet, wrapped, "last.ckpt") == 3
     assert caplog.messages == [
-        f"weights last.ckpt: took {len(state)} tensors named {prefix}…; left out 'criterion.weight'"
+        f"weights last.ckpt: took {len(state)} tensors without their {prefix!r}; "
+        "left out 'criterion.weight'"
     ]
 
 
