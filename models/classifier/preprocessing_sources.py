@@ -27,7 +27,7 @@ MEANS, STDS = ("mean", "image_mean"), ("std", "image_std")
 SIZES = ("size", "image_size", "img_size", "input_size", "crop_size")
 
 
-def read_preprocessing(text: str) -> Preprocessing | Mapping[str, Any]:
+def read_preprocessing(text: str) -> Preprocessing | dict[str, Any]:
     """What `--preprocessing` says: a word, or the content of a JSON file, also of a bundle's."""
     if text in WORDS:
         return WORDS[text]
@@ -44,10 +44,10 @@ def read_preprocessing(text: str) -> Preprocessing | Mapping[str, Any]:
             f"{text} is not JSON (line {error.lineno}, column {error.colno}): give a file such as "
             '{"resize": 256, "crop": [224, 224], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
         ) from error
-    if not isinstance(values, Mapping):
+    if not isinstance(values, dict):
         raise UserError(f"{text} holds no object with resize, crop, mean and std")
     inner = values.get(WHOLE)
-    return inner if isinstance(inner, Mapping) else values
+    return inner if isinstance(inner, dict) else values
 
 
 def geometry_of(size: Sequence[int]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def may_hold_preprocessing(names: Collection[str]) -> bool:
 
 def _in_place(place: Mapping[str, object]) -> Mapping[str, object] | None:
     whole = _plain(place.get(WHOLE))
-    if isinstance(whole, Mapping):
+    if isinstance(whole, Mapping) and {"mean", "std"} <= whole.keys():
         return whole
     mean, std, size = (
         next((_plain(place[key]) for key in keys if place.get(key) is not None), None)

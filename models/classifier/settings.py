@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
 )
 
@@ -66,10 +67,20 @@ class ModelSettings(BaseModel):
     allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
     allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
 
-    @field_validator("preprocessing", mode="before")
+    @field_validator("preprocessing", mode="wrap")
     @classmethod
-    def _read_preprocessing(cls, value: Any) -> Any:
-        return read_preprocessing(value) if isinstance(value, str) else value
+    def _read_preprocessing(
+        cls, value: Any, validate: ValidatorFunctionWrapHandler
+    ) -> Preprocessing | None:
+        found = read_preprocessing(value) if isinstance(value, str) else value
+        preprocessing: Preprocessing | None = validate(found)
+        missing = [key for key in ("mean", "std") if isinstance(found, dict) and key not in found]
+        if missing:
+            raise ValueError(
+                f"the preprocessing has no {' and no '.join(missing)}, and none is guessed: "
+                "give it too (a mean of 0 and a std of 1 leave values from 0 to 1)"
+            )
+        return preprocessing
 
     @field_validator("size", "mean", "std", mode="before")
     @classmethod

@@ -66,7 +66,11 @@ def test_a_bundles_is_taken(tmp_path: Path) -> None:
         (None, "is neither a file nor a known preprocessing: give imagenet, or a JSON file with"),
         ("resize = 64", "is not JSON (line 1, column 1): give a file such as {"),
         ("[64]", "holds no object with resize, crop, mean and std"),
-        ('{"resize": 64}', "pictures would have different sizes: set crop"),
+        ('{"crop": [64, 64]}', "the preprocessing has no mean and no std, and none is guessed"),
+        (
+            '{"resize": 64, "mean": [0, 0, 0], "std": [1, 1, 1]}',
+            "pictures would have different sizes: set crop",
+        ),
     ],
 )
 def test_another_file_is_refused_in_one_line(
@@ -164,6 +168,7 @@ def test_a_checkpoints_preprocessing_is_found(content: dict[str, object]) -> Non
         {**NUMBERS, "size": "large"},
         {"mean": [0.5], "std": [0.5], "size": 64},
         {"preprocessing": "resize"},
+        {"preprocessing": {"crop": [64, 64]}},
         {"config": {**NUMBERS, "size": [1, 2, 3, 4]}},
         {"hyper_parameters": 3, "meta": None},
     ],
