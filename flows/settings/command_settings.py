@@ -234,6 +234,11 @@ class BundleSettings(BaseModel):
                 f"{self.model.address} is in MLflow: audit it by this address, or give --model "
                 "ARCHITECTURE with --weights FILE"
             )
+        if self.model.architecture or self.model.weights_artifact:
+            raise ValueError(
+                "--architecture and --weights-artifact describe a model in MLflow: give --model "
+                "ARCHITECTURE with --weights FILE"
+            )
         return self
 
 

@@ -92,6 +92,7 @@ def test_a_missing_preprocessing_is_asked_for(weights: Path, tmp_path: Path) -> 
     [
         ("--preprocessing", "imagnet", "did you mean 'imagenet'?"),
         ("--size", "large", "setting model.size"),
+        ("--architecture", "torchvision:vgg11", "describe a model in MLflow: give --model"),
         ("--model", "mlflow:models:/a/1", "mlflow:models:/a/1 is in MLflow: audit it by this"),
     ],
 )

@@ -100,15 +100,18 @@ def test_densenet_files_with_old_names_fit(tmp_path: Path) -> None:
     torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("aux_logits", [True, False])
-def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("aux_logits", "prefix"), [(True, ""), (False, ""), (True, "module.")])
+def test_googlenet_sees_what_torchvisions_own_sees(
+    aux_logits: bool, prefix: str, tmp_path: Path
+) -> None:
     """torchvision scales the picture inside that network; no weights file says so."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = torchvision.models.googlenet(
             num_classes=5, transform_input=True, init_weights=False, aux_logits=aux_logits
         ).eval()
-    weights = save(tmp_path, theirs.state_dict())
+    state = {f"{prefix}{name}": value for name, value in theirs.state_dict().items()}
+    weights = save(tmp_path, state)
     built = build(ModelSettings(address="torchvision:googlenet", weights=weights))
     preset = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
     prepared = _of_transforms("googlenet", preset)
