@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -92,14 +93,16 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     assert heavy_after(program) == set()
 
 
+def recognise_bytes(content: bytes) -> WeightsFormat:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "weights"
+        path.write_bytes(content)
+        return recognise(path)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_of_some_kind(content: bytes) -> None:
-    path = Path("/dev/shm/weights") if Path("/dev/shm").is_dir() else Path("/tmp/weights")
-    path.write_bytes(content)
-    try:
-        assert isinstance(recognise(path), WeightsFormat)
-    finally:
-        path.unlink()
+    assert isinstance(recognise_bytes(content), WeightsFormat)
 
 
 @given(st.integers(0, 2000), st.integers(0, 255))
@@ -108,12 +111,7 @@ def test_any_damage_of_an_archive_is_of_some_kind(position: int, byte: int) -> N
     torch.save({"a": torch.zeros(2)}, buffer)
     content = bytearray(buffer.getvalue())
     content[position % len(content)] = byte
-    path = Path("/dev/shm/damaged") if Path("/dev/shm").is_dir() else Path("/tmp/damaged")
-    path.write_bytes(content)
-    try:
-        assert isinstance(recognise(path), WeightsFormat)
-    finally:
-        path.unlink()
+    assert isinstance(recognise_bytes(bytes(content)), WeightsFormat)
 
 
 def test_an_archive_of_something_else_is_another_kind(tmp_path: Path) -> None:
