@@ -16,6 +16,7 @@ from models.classifier.architectures import OWN
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.preprocessing_sources import IMAGENET
 from models.classifier.settings import ModelSettings
 from tasks.attribution.job import Job, count_shards
 from tasks.attribution.layer_statistics import gather_moments
@@ -42,7 +43,7 @@ class StartedAudit:
 
 
 def random_model(
-    address: str, folder: Path, preprocessing: Preprocessing | None = None
+    address: str, folder: Path, preprocessing: Preprocessing = IMAGENET
 ) -> ModelSettings:
     """A network of this address with seeded random weights, in a file as a user would have it."""
     torch.manual_seed(0)

@@ -32,6 +32,7 @@ from benchmarks.measure import Figure, at_least, main, ratios
 from benchmarks.speed.jpeg_files import photographs
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.preprocessing_sources import IMAGENET
 from models.classifier.settings import ModelSettings
 from tasks.attribution.job import read_shard
 from tasks.attribution.settings import AttributionSettings
@@ -52,7 +53,7 @@ class Scale:
 
     images: int
     shard_size: int
-    preprocessing: Preprocessing | None  # None: as torchvision's weights say, 224 px
+    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Sides:
 
 def run(quick: bool) -> list[Figure]:
     """Images a second of the audit over those of the bare loop, with one worker and with two."""
-    scale = Scale(64, 16, TINY) if quick else Scale(2_000, 100, None)
+    scale = Scale(64, 16, TINY) if quick else Scale(2_000, 100, IMAGENET)
     spawn = multiprocessing.get_context("spawn")  # processes start when first needed
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(2, spawn) as loops:
         one = measure(scale, 1, loops, Path(folder))

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from flows.cli.bundle_command import bundle
 from flows.cli.doctor_command import doctor
 from flows.cli.init_command import init
 from flows.cli.one_line_errors import exit_with, one_line_errors
@@ -287,5 +288,5 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute)
 
 
-for other in (up, down, status, init, doctor):
+for other in (up, down, status, init, doctor, bundle):
     main.add_command(other)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
@@ -12,7 +10,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.settings.compose import option_name, plain_type
-from models.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,17 +68,7 @@ def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
 
 
 def _parse(field: FieldInfo, value: Any) -> Any:
-    """An option's value as the field takes it: names split at commas, a model read from JSON."""
-    kind = plain_type(field)
-    if get_origin(kind) is tuple:
+    """An option's value as the field takes it: names are split at commas."""
+    if get_origin(plain_type(field)) is tuple:
         return [name.strip() for name in value.split(",")]
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _read_json(Path(value))
     return value
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error})") from error

@@ -227,6 +227,30 @@ class CompareMethodsSettings(RunSettings):
         return replace(super().audit_request, comparison=self.comparison)
 
 
+class BundleSettings(BaseModel):
+    """The settings of `sightline bundle`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: ModelSettings
+
+    _without_secrets = model_validator(mode="after")(refuse_secrets)
+
+    @model_validator(mode="after")
+    def _check_address(self) -> Self:
+        if self.model.address.startswith(SCHEME):
+            raise ValueError(
+                f"{self.model.address} is in MLflow: audit it by this address, or give --model "
+                "ARCHITECTURE with --weights FILE"
+            )
+        if self.model.architecture or self.model.weights_artifact:
+            raise ValueError(
+                "--architecture and --weights-artifact describe a model in MLflow: give --model "
+                "ARCHITECTURE with --weights FILE"
+            )
+        return self
+
+
 class LogSettings(BaseModel):
     """The settings of `sightline log`: the model and its name."""
 

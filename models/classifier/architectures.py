@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,20 @@ from pydantic import ValidationError
 from torch import nn
 
 from models.addresses import is_local
+from models.classifier import timm_models
 from models.classifier import weights as weight_files
 from models.classifier.bundle import describe_first_problem
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.preprocessing_sources import find_preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
+from models.classifier.transformers_models import build_untrained, read_folder
 from models.errors import UserError, list_names, suggest
 from models.user_code import build_from_file
 
 INCEPTIONS = ("googlenet", "inception_v3")
+TRAINING_HEADS = {"aux1", "aux2", "AuxLogits"}  # theirs
+log = logging.getLogger("sightline")
 OWN: dict[str, Callable[[int], nn.Module]] = {"small_resnet": small_resnet}
 
 
@@ -53,23 +58,29 @@ def build(settings: ModelSettings) -> BuiltNetwork:
         return _timm(name, settings)
     if scheme == "sightline":
         return _own(name, settings)
+    if scheme == "transformers":
+        return _transformers(name, settings)
     if ".py:" in settings.address:
         return _from_factory(settings)
     raise UserError(
         f"model {settings.address!r} is not understood: give torchvision:NAME, timm:NAME, "
-        "a bundle (model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS"
+        "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
+        "mlflow:models:/NAME@ALIAS"
     )
 
 
 def build_fresh(architecture: str, classes: int) -> nn.Module:
-    """The network of such an address with random weights; a factory chooses its own."""
+    """The network of such an address with random weights; a factory and a folder of
+    transformers choose how many classes."""
     scheme, _, name = architecture.partition(":")
     if scheme == "torchvision":
         return _build_torchvision(name, classes)
     if scheme == "timm":
-        return _build_timm(name, classes)
+        return timm_models.build_untrained(name, classes)
     if scheme == "sightline":
         return OWN[name](classes)
+    if scheme == "transformers":
+        return build_untrained(name)
     return build_from_file(architecture)[0]
 
 
@@ -98,12 +109,20 @@ def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
             f"weights {settings.weights!r} are neither a file nor torchvision weights"
             f"{suggest(settings.weights, choices)}; known are {list_names(choices)}"
         )
-    state = weight_files.read_state(settings.weights, settings.allow_pickle)
+    checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
     return BuiltNetwork(
-        _fill_torchvision(name, state, settings.weights),
+        _fill_torchvision(name, checkpoint.state, settings.weights),
         settings.address,
-        preprocessing=_of_transforms(name, named.DEFAULT.transforms()),
+        preprocessing=_preprocessing_in(checkpoint, settings.weights),
     )
+
+
+def _preprocessing_in(checkpoint: weight_files.Checkpoint, weights: str) -> Preprocessing | None:
+    """What the weights file says of its pictures, and the log says that it does."""
+    found = find_preprocessing(checkpoint.content)
+    if found is not None:
+        log.info("weights %s: took the preprocessing that they hold", weights)
+    return found
 
 
 def _fill(build: Callable[[int], nn.Module], state: weight_files.State, weights: str) -> nn.Module:
@@ -118,7 +137,7 @@ def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.
     state = {
         re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value
         for key, value in state.items()
-        if name not in INCEPTIONS or not key.startswith(("aux1.", "aux2.", "AuxLogits."))
+        if name not in INCEPTIONS or not TRAINING_HEADS & set(key.split("."))
     }
     return _fill(partial(_build_torchvision, name), state, weights)
 
@@ -154,12 +173,7 @@ def _of_transforms(name: str, transforms: Any) -> Preprocessing:
 
 
 def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"timm:{name} needs timm, which is not installed: pip install 'sightline[timm]'"
-        ) from error
+    timm = timm_models.import_timm(name)
     plain, _, tag = name.partition(".")
     known = timm.list_models()
     if plain not in known:
@@ -169,47 +183,19 @@ def _timm(name: str, settings: ModelSettings) -> BuiltNetwork:
         raise UserError(f"timm has no {name!r}{suggest(name, tags)}; known are {list_names(tags)}")
     if settings.weights is None:
         raise UserError(f"timm:{name} needs --weights FILE: a safetensors file or a state dict")
-    state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    network = _fill(partial(_build_timm, name), state, settings.weights)
+    checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
+    network = _fill(partial(timm_models.build_untrained, name), checkpoint.state, settings.weights)
+    saved = timm_models.read_config(settings.weights)
+    config: Any = saved.get("pretrained_cfg") or (network.pretrained_cfg if tag else None)
+    names = saved.get("label_names")
+    preprocessing = _preprocessing_in(checkpoint, settings.weights)
+    if preprocessing is None and config is not None:
+        preprocessing = timm_models.preprocessing_of(config)
     return BuiltNetwork(
         network,
         settings.address,
-        preprocessing=_of_timm(timm.data.resolve_data_config(model=network)),
-    )
-
-
-def _build_timm(name: str, num_classes: int) -> nn.Module:
-    import timm
-
-    network: Any = timm.create_model(name, pretrained=False, num_classes=num_classes)
-    heads = network.pretrained_cfg["classifier"] or ()
-    heads = (heads,) if isinstance(heads, str) else heads
-    state = network.state_dict()
-    if not heads or not all(f"{head}.weight" in state for head in heads):
-        raise UserError(f"timm:{name} is not a classifier: it has no head that gives classes")
-    classifier: nn.Module = network
-    return classifier
-
-
-def _of_timm(config: dict[str, Any]) -> Preprocessing | None:
-    """timm's transform for evaluation as our preprocessing; None where ours cannot do the same.
-
-    `crop_pct` is the share of the resized picture that the crop keeps. `squash` does not keep the
-    picture's proportions; `border` pads, which ours cannot do.
-    """
-    _, rows, columns = config["input_size"]
-    whole = tuple(math.floor(side / config["crop_pct"]) for side in (rows, columns))
-    resize: int | tuple[int, int] = (whole[0], whole[1])
-    if config["crop_mode"] == "center" and rows == columns:
-        resize = whole[0]
-    elif config["crop_mode"] != "squash":
-        return None
-    return Preprocessing(
-        resize=resize,
-        crop=(rows, columns),
-        mean=config["mean"],
-        std=config["std"],
-        interpolation=config["interpolation"],
+        classes=unique_names([*map(str, names)]) if isinstance(names, list) else None,
+        preprocessing=preprocessing,
     )
 
 
@@ -220,16 +206,33 @@ def _own(name: str, settings: ModelSettings) -> BuiltNetwork:
         )
     if settings.weights is None:
         raise UserError(f"sightline:{name} needs --weights FILE")
-    state = weight_files.read_state(settings.weights, settings.allow_pickle)
-    return BuiltNetwork(_fill(OWN[name], state, settings.weights), settings.address)
+    checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
+    return BuiltNetwork(
+        _fill(OWN[name], checkpoint.state, settings.weights),
+        settings.address,
+        preprocessing=_preprocessing_in(checkpoint, settings.weights),
+    )
+
+
+def _transformers(folder: str, settings: ModelSettings) -> BuiltNetwork:
+    saved = read_folder(folder, settings.weights, settings.allow_pickle)
+    return BuiltNetwork(
+        saved.network,
+        f"transformers:{Path(folder).absolute()}",
+        source=saved.config,
+        classes=saved.classes and unique_names(saved.classes),
+        preprocessing=saved.preprocessing,
+    )
 
 
 def _from_factory(settings: ModelSettings) -> BuiltNetwork:
     """The network may carry `classes` (names) and `preprocessing` (a mapping) as attributes."""
     network, source = build_from_file(settings.address)
+    in_weights = None
     if settings.weights is not None:
-        state = weight_files.read_state(settings.weights, settings.allow_pickle)
-        weight_files.fill(network, state, settings.weights)
+        checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
+        weight_files.fill(network, checkpoint.state, settings.weights)
+        in_weights = _preprocessing_in(checkpoint, settings.weights)
     classes = getattr(network, "classes", None)
     preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)
     try:
@@ -243,7 +246,7 @@ def _from_factory(settings: ModelSettings) -> BuiltNetwork:
         settings.address,
         source=source,
         classes=tuple(map(str, classes)) if isinstance(classes, list | tuple) else None,
-        preprocessing=prepared,
+        preprocessing=prepared or in_weights,
     )
 
 

@@ -11,9 +11,8 @@ from upath import UPath
 
 from models.addresses import as_address_errors, as_path, is_local, read_text
 from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import BUNDLE, WEIGHTS
 from models.errors import UserError
-
-BUNDLE = "model.json"
 
 
 class Bundle(BaseModel):
@@ -23,7 +22,7 @@ class Bundle(BaseModel):
 
     schema_version: Literal[1] = 1
     architecture: str
-    weights: str = "model.safetensors"
+    weights: str = WEIGHTS
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     layer: str | None = None
@@ -42,7 +41,10 @@ def read_bundle(address: str | Path) -> Bundle:
     """The content of a model.json; refuses a file that is not one."""
     text = read_text(address)
     if text is None:
-        raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
+        path = Path(str(address))
+        is_transformers = is_local(address) and path.with_name("config.json").is_file()
+        hint = f"; give --model transformers:{path.parent}" if is_transformers else ""
+        raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}{hint}")
     try:
         return Bundle.model_validate(json.loads(text))
     except ValidationError as error:

@@ -21,10 +21,11 @@ from models.classifier.architectures import (
     build,
     unique_names,
 )
-from models.classifier.bundle import BUNDLE, Bundle, find_bundle, read_bundle
+from models.classifier.bundle import Bundle, find_bundle, read_bundle
+from models.classifier.check_model import check_model, complete_preprocessing
 from models.classifier.model_files import read_class_names
 from models.classifier.preprocessing import Preprocessing
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, ModelSettings
 from models.classifier.weights import digest_of
 from models.errors import LayerError, UserError, describe_error, list_names
 from models.network.capture import as_found, capture
@@ -55,18 +56,14 @@ class Classifier:
 
 def load_classifier(settings: ModelSettings) -> Classifier:
     """Build, fill and check the classifier that the settings name."""
+    check_model(settings)
     with limit_time(f"loading and trying model {settings.address}"):
         return check_classifier(_build(settings), settings)
 
 
 def check_classifier(built: BuiltNetwork, settings: ModelSettings) -> Classifier:
     """Complete the network with the settings and with what it is found to do, or refuse it."""
-    preprocessing = settings.preprocessing or built.preprocessing
-    if preprocessing is None:
-        raise UserError(
-            f"model {settings.address} does not specify its preprocessing: give "
-            '--preprocessing FILE with {"resize": 256, "crop": [224, 224], "mean": …, "std": …}'
-        )
+    preprocessing = complete_preprocessing(settings, built.preprocessing)
     network = built.network.eval()
     example_BCHW = torch.zeros(1, 3, *preprocessing.size)
     count = _count_logits(network, example_BCHW, settings.address)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from models.addresses import describe_safely, remove_secrets
 from models.answering_servers import check_answer
-from models.classifier.bundle import BUNDLE, read_bundle
+from models.classifier.bundle import read_bundle
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, ModelSettings
 from models.errors import MlflowUnavailable, UserError, list_names, suggest
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it

@@ -24,7 +24,7 @@ from models.user_code import build_from_file
 
 VERSION = 1  # of how masks are made from logits; part of every digest
 TRIAL_SIZE = (224, 224)  # rows and columns
-AUXILIARY = "aux_classifier."  # a head that only training uses
+AUXILIARY = "aux_classifier"  # a head that only training uses
 EXPECTED = "(batch, 1 or classes, rows, columns), of the picture's size or smaller"
 
 
@@ -134,7 +134,7 @@ def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Modul
         state = weight_files.download(named[weights])
     else:
         state = weight_files.read_state(weights, allow_pickle)
-    state = {key: value for key, value in state.items() if not key.startswith(AUXILIARY)}
+    state = {key: value for key, value in state.items() if AUXILIARY not in key.split(".")}
     build = partial(_empty, name)
     network = build(weight_files.count_classes(build, state, weights))
     weight_files.fill(network, state, weights)

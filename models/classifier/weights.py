@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 import warnings
-from collections.abc import Callable, Mapping
+from argparse import Namespace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +18,53 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.addresses import local_copy
+from models.classifier.weights_format import read_metadata, refuse_programs
 from models.errors import UserError, describe_error, list_names
 
 State = dict[str, Tensor]
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
+# Under which training scripts keep a state dict; where there are several, the first is taken.
+KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 COUNTER = "num_batches_tracked"  # only training uses it; old files have none
+NESTED = 3  # dictionaries that may be around a state dict
+
+log = logging.getLogger("sightline")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, where they were in a weights file, and what else it holds."""
+
+    state: State
+    keys: tuple[str, ...] = ()  # under which the state dict was; empty: it was bare
+    content: Mapping[str, Any] = field(default_factory=dict)  # the other entries
 
 
 def read_state(address: str | Path, allow_pickle: bool = False) -> State:
-    """Tensors by name from a safetensors file or a state dict; never runs code unless allowed."""
+    """The tensors of a weights file by name; never runs code unless allowed."""
+    return read_checkpoint(address, allow_pickle).state
+
+
+def read_checkpoint(address: str | Path, allow_pickle: bool = False) -> Checkpoint:
+    """Safetensors, a state dict or a training's checkpoint; never runs code unless allowed."""
     with local_copy(address) as path:
         if path is None:
             raise UserError(
                 f"weights {address} not found: give a .safetensors file or a state dict"
             )
         name = f"weights {address}"
-        if path.suffix == ".safetensors":
-            return _strip_parallel(_load_safetensors(path, name))
-        return _strip_parallel(_unwrap(_load_torch(path, name, allow_pickle), name))
+        if refuse_programs(path, str(address), allow_pickle=allow_pickle).kind == "safetensors":
+            return _load_safetensors(path, name)
+        checkpoint = _find_state(_load_torch(path, name, allow_pickle), name)
+    if checkpoint.keys:
+        beside = list_names(checkpoint.content, most=4)
+        under = ", ".join(map(repr, checkpoint.keys))
+        log.info("%s: took what is under %s%s", name, under, f" and left {beside}" * bool(beside))
+    return checkpoint
 
 
-def _load_safetensors(path: Path, name: str) -> State:
+def _load_safetensors(path: Path, name: str) -> Checkpoint:
     try:
-        return dict(load_file(path))
+        return Checkpoint(dict(load_file(path)), content=read_metadata(path))
     except SafetensorError as error:
         raise UserError(
             f"{name} ({path.stat().st_size} bytes) are not readable safetensors "
@@ -57,13 +84,8 @@ def download(entry: Any) -> State:
 
 
 def _load_torch(path: Path, name: str, allow_pickle: bool) -> object:
-    if path.suffix == ".pt2":
-        raise UserError(
-            f"{name} are an exported program, whose layers are not accessible: "
-            "save the state dict instead (torch.save(model.state_dict(), path))"
-        )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals([Namespace]):
             warnings.simplefilter("ignore")  # torch's hints: our message says what to do
             return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError... for broken files
@@ -86,40 +108,72 @@ def _is_pickle(path: Path) -> bool:
         return file.read(4).startswith((b"\x80", b"PK\x03\x04"))
 
 
-def _unwrap(loaded: object, name: str) -> State:
+def _find_state(loaded: object, name: str, keys: tuple[str, ...] = ()) -> Checkpoint:
     if isinstance(loaded, nn.Module):  # only with allow_pickle
-        return dict(loaded.state_dict())
-    if isinstance(loaded, Mapping):
-        if loaded and all(isinstance(value, Tensor) for value in loaded.values()):
-            return dict(loaded)
-        for key in WRAPPERS:
-            if key in loaded:
-                return _unwrap(loaded[key], name)
-        content = list_names(map(str, loaded)) or "nothing"
-    else:
-        content = f"a {type(loaded).__name__}"
-    raise UserError(
-        f"{name} hold {content}, not a state dict: save one, bare or under one of "
-        f"{list_names(WRAPPERS)}"
+        return Checkpoint(dict(loaded.state_dict()), keys)
+    if not isinstance(loaded, Mapping):
+        raise _no_state(f"a {type(loaded).__name__}", name)
+    if is_state(loaded):
+        return Checkpoint(dict(loaded), keys)
+    key = _key_of_state(loaded)
+    if key is None or len(keys) == NESTED:
+        raise _no_state(list_names(map(str, loaded)) or "nothing", name)
+    found = _find_state(loaded[key], name, (*keys, key))
+    content = {str(other): value for other, value in loaded.items() if other != key}
+    return replace(found, content={**found.content, **content})
+
+
+def is_state(value: object) -> bool:
+    """Is it a state dict: tensors by name?"""
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(isinstance(entry, Tensor) for entry in value.values())
     )
 
 
-def _strip_parallel(state: State) -> State:
-    """Drop the `module.` that DataParallel puts before every name."""
-    if all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): value for name, value in state.items()}
-    return state
+def _key_of_state(loaded: Mapping[str, object]) -> str | None:
+    """One of the usual keys, else the only entry that is a state dict."""
+    usual = [key for key in KEYS if isinstance(loaded.get(key), Mapping | nn.Module)]
+    others = [key for key, value in loaded.items() if is_state(value)]
+    return next(iter(usual), others[0] if len(others) == 1 else None)
+
+
+def _no_state(content: str, name: str) -> UserError:
+    return UserError(
+        f"{name} hold {content}, not a state dict: save one, bare or under one of "
+        f"{list_names(KEYS)}"
+    )
+
+
+def select(state: State, names: Collection[str]) -> tuple[State, str]:
+    """The tensors of the network with these names, without the prefix that a wrapper gave them.
+
+    DataParallel, Lightning and torch.compile put `module.`, `model.` or `_orig_mod.` before each
+    name, and beside them may be those of a loss or an average.
+    """
+    needed = [name for name in names if not name.endswith(COUNTER)]
+    ends = tuple(f".{name}" for name in (*needed[:1], *needed[-1:]))
+    found = [key[: -len(end)] + "." for key in state for end in ends if key.endswith(end)]
+    prefix = max(
+        ["", *sorted(set(found), key=len)],  # the first of those with most names
+        key=lambda prefix: sum(prefix + name in state for name in needed),
+    )
+    return {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }, prefix
 
 
 def count_classes(build: Callable[[int], nn.Module], state: State, source: str) -> int:
     """The number of classes in the weights: rows of the head, the last tensor."""
-    head = _names(build)[-1]
-    if head not in state:
+    names = _names(build)
+    selected, _ = select(state, names)
+    if names[-1] not in selected:
         raise UserError(
-            f"weights {source} do not fit the network: missing {head!r}; "
+            f"weights {source} do not fit the network: missing {names[-1]!r}; "
             "name the architecture that they were trained with"
         )
-    return int(state[head].shape[0])
+    return int(selected[names[-1]].shape[0])
 
 
 def _names(build: Callable[[int], nn.Module]) -> list[str]:
@@ -133,12 +187,13 @@ def _names(build: Callable[[int], nn.Module]) -> list[str]:
 def fill(network: nn.Module, state: State, source: str) -> None:
     """Load the whole state into the network, or refuse it with what does not fit."""
     target = network.state_dict()
-    missing = {name for name in target.keys() - state.keys() if not name.endswith(COUNTER)}
-    unknown = state.keys() - target.keys()
+    selected, prefix = select(state, target)
+    missing = {name for name in target.keys() - selected.keys() if not name.endswith(COUNTER)}
+    unknown = selected.keys() - target.keys()
     other = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(target[name].shape)}"
-        for name in target.keys() & state.keys()
-        if target[name].shape != state[name].shape
+        f"{name} {tuple(selected[name].shape)} instead of {tuple(target[name].shape)}"
+        for name in target.keys() & selected.keys()
+        if target[name].shape != selected[name].shape
     ]
     problems = [
         f"{what} {list_names(sorted(names), most=3)}"
@@ -150,8 +205,16 @@ def fill(network: nn.Module, state: State, source: str) -> None:
             f"weights {source} do not fit the network: {'; '.join(problems)}; "
             "name the architecture that they were trained with"
         )
-    target.update(state)  # keeps the versions of its modules, which MNASNet insists on
+    if prefix:
+        _log_prefix(state, selected, prefix, source)
+    target.update(selected)  # keeps the versions of its modules, which MNASNet insists on
     network.load_state_dict(target)
+
+
+def _log_prefix(state: State, selected: State, prefix: str, source: str) -> None:
+    others = [key for key in state if not key.startswith(prefix)]
+    rest = f"; left out {list_names(others, most=3)}" if others else ""
+    log.info("weights %s: took %d tensors without their %r%s", source, len(selected), prefix, rest)
 
 
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from models.classifier.check_model import check_model
 from models.classifier.model_files import check_model_files, read_class_names
 from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.catalog import list_data, make_catalog
@@ -18,6 +19,7 @@ def check_early(plan: RunPlan) -> Listing:
     for run in filter(None, (plan.output.reuse, plan.request.interventions.donors)):
         RunFolder.at(run).read_state()
     check_model_files(plan.model)
+    check_model(plan.model)
     listing = list_data(plan.request.data)
     classes = read_class_names(plan.model)
     if classes is not None:

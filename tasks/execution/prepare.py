@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 import torch
 
 from models.addresses import write_atomically
-from models.classifier.bundle import BUNDLE
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, ModelSettings
 from models.errors import UserError
 from models.methods.maps import check_methods
 from models.methods.registry import find_methods
@@ -29,6 +28,7 @@ from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, list_data
 from tasks.catalog.listing import Listing
+from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.execution.early_checks import catalog_of
 from tasks.execution.finished_runs import read_model_stamps
 from tasks.interventions.donors import (
@@ -101,6 +101,7 @@ def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
         else read_model_stamps(request, checked.model.settings),
     )
     state = start_run(run, state, replace=output.replace)
+    state = _with_warnings(state, catalog, checked.classifier)
     _keep_model(run, state, checked.model, checked.classifier)
     with write_atomically(run.catalog) as file:
         pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
@@ -109,6 +110,16 @@ def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
     keep_donors(run, request, identity, catalog, donors or before)
     plan_layer_statistics(run, request, identity, catalog, before)
     return run
+
+
+def _with_warnings(state: RunState, catalog: pa.Table, classifier: Classifier) -> RunState:
+    """Check the preprocessing once per run, and say what was found."""
+    if state.warnings is None:
+        warning = check_preprocessing(catalog, classifier, state.identity.orientation)
+        state = state.change(warnings=() if warning is None else (warning,))
+    for warning in state.warnings or ():
+        log.warning(warning)
+    return state
 
 
 def keep_donors(

@@ -83,6 +83,7 @@ class RunState(BaseModel):
     schema_version: int
     identity: Identity
     model: ModelSettings | None = None  # where workers load it from
+    warnings: tuple[str, ...] | None = None  # of the preprocessing; None: not checked yet
     model_origin: dict[str, str] = {}  # its version in MLflow
     model_stamps: dict[str, str] = {}  # sizes and times of its files; empty where they are not all
     mlflow: dict[str, str] = {}  # where the run was published

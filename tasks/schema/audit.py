@@ -230,6 +230,7 @@ class Summary(Value):
     failures: tuple[FailureSummary, ...]
     duplicates: DuplicateSummary
     cost: CostSummary
+    warnings: tuple[str, ...] = ()  # what was found before the first image was computed
     moved: Comparison | None = None  # since the previous run
 
     @model_validator(mode="before")

@@ -131,6 +131,7 @@ def summarise(
         failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, methods)]),
         duplicates=write_duplicates(run),
         cost=cost,
+        warnings=state.warnings or (),
     )
     summary = summary.model_copy(update={"moved": compare_with_reused(run, summary)})
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")

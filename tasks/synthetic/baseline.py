@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from models.classifier.architectures import BuiltNetwork
-from models.classifier.bundle import BUNDLE
 from models.classifier.classifier import check_classifier, load_classifier, save_bundle
 from models.classifier.preprocessing import Preprocessing
-from models.classifier.settings import ModelSettings
+from models.classifier.settings import BUNDLE, ModelSettings
 from models.classifier.small_resnet import small_preprocessing, small_resnet
 from models.objectives.erm import Erm
 from tasks.catalog.catalog import make_catalog

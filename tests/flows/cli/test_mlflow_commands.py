@@ -266,7 +266,8 @@ def test_a_logged_model_is_audited_by_its_alias(
     server: Server, benchmark_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "classes.txt").write_text("fish\nmushroom\nballoon\ncactus\n")
-    (tmp_path / "pictures.json").write_text('{"crop": [64, 64]}')
+    numbers = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    (tmp_path / "pictures.json").write_text(json.dumps({"crop": (64, 64), **numbers}))
     addresses = []
     for seed in (0, 1):
         torch.manual_seed(seed)

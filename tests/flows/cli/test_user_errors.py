@@ -58,6 +58,12 @@ def a_pickle(tmp_path: Path, options: list[str]) -> None:
     set_option(options, "--weights", str(tmp_path / "model.pt"))
 
 
+def weights_without_preprocessing(tmp_path: Path, options: list[str]) -> None:
+    torch.save(small_resnet(4).state_dict(), tmp_path / "last.pt")
+    set_option(options, "--model", "sightline:small_resnet")
+    set_option(options, "--weights", str(tmp_path / "last.pt"))
+
+
 def weights_of_another_network(tmp_path: Path, options: list[str]) -> None:
     save_file({"fc.bias": torch.zeros(4)}, tmp_path / "other.safetensors")
     set_option(options, "--weights", str(tmp_path / "other.safetensors"))
@@ -90,7 +96,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (an_empty_folder, 4, "holds no images"),
         (another_folders_names, 2, "the data has 'dog', 'wolf'; the model has 'fish', 'mushroom'"),
         (damaged_weights, 2, "are not readable safetensors"),
-        (a_pickle, 2, "are a pickle that can run code: save the state dict instead"),
+        (a_pickle, 2, "are a whole pickled model (models.classifier.small_resnet."),
+        (weights_without_preprocessing, 2, "give --size, --mean and --std as in its training"),
+        (with_options(preprocessing="imagnet"), 2, "(did you mean 'imagenet'?)"),
         (weights_of_another_network, 2, "do not fit the network"),
         (
             with_options(methods="grad_cam,gradcampp"),

@@ -111,7 +111,7 @@ def test_a_missing_file_or_setting_is_named(tmp_path: Path) -> None:
 
 
 def test_options_become_settings(tmp_path: Path) -> None:
-    (tmp_path / "p.json").write_text('{"crop": [8, 8]}')
+    (tmp_path / "p.json").write_text('{"crop": [8, 8], "mean": [0, 0, 0], "std": [1, 1, 1]}')
     options = dict.fromkeys(
         option_name(f"{section}.{key}")
         for section, field in AuditSettings.model_fields.items()

@@ -21,10 +21,11 @@ from torch import Tensor
 from torchvision.transforms.functional import InterpolationMode, pil_to_tensor
 from upath import UPath
 
-from models.classifier.architectures import _of_timm, build, unique_names
+from models.classifier.architectures import _of_transforms, build, unique_names
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
+from models.classifier.timm_models import preprocessing_of
 from models.classifier.weights import count_classes, read_state
 from models.errors import AddressError, UserError
 from tests.support.networks import torchvision_net
@@ -99,19 +100,21 @@ def test_densenet_files_with_old_names_fit(tmp_path: Path) -> None:
     torch.testing.assert_close(built.network.state_dict(), network.state_dict(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("aux_logits", [True, False])
-def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("aux_logits", "prefix"), [(True, ""), (False, ""), (True, "module.")])
+def test_googlenet_sees_what_torchvisions_own_sees(
+    aux_logits: bool, prefix: str, tmp_path: Path
+) -> None:
     """torchvision scales the picture inside that network; no weights file says so."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = torchvision.models.googlenet(
             num_classes=5, transform_input=True, init_weights=False, aux_logits=aux_logits
         ).eval()
-    weights = save(tmp_path, theirs.state_dict())
+    state = {f"{prefix}{name}": value for name, value in theirs.state_dict().items()}
+    weights = save(tmp_path, state)
     built = build(ModelSettings(address="torchvision:googlenet", weights=weights))
-    prepared = built.preprocessing
-    assert prepared is not None
     preset = torchvision.models.GoogLeNet_Weights.DEFAULT.transforms()
+    prepared = _of_transforms("googlenet", preset)
     generator = torch.Generator().manual_seed(0)
     picture_CHW = torch.randint(0, 256, (3, 240, 260), dtype=torch.uint8, generator=generator)
     placed_BCHW = prepared.resize_and_crop(picture_CHW)[None]
@@ -124,23 +127,41 @@ def test_googlenet_sees_what_torchvisions_own_sees(aux_logits: bool, tmp_path: P
     torch.testing.assert_close(ours_BK, theirs_BK, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b3", "convnext_tiny"])
-def test_the_preprocessing_of_torchvisions_best_weights_is_the_default(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b3", "convnext_tiny", "googlenet"])
+def test_torchvisions_own_weights_bring_their_preprocessing(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "models.classifier.architectures._fill_torchvision", lambda *_: torch.nn.Identity()
     )
-    built = build(ModelSettings(address=f"torchvision:{name}", weights=save(tmp_path, {})))
+    replace_download(monkeypatch, lambda *_, **__: {})
+    built = build(ModelSettings(address=f"torchvision:{name}", weights="DEFAULT"))
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    scaled = (0.5, 0.5, 0.5) if name == "googlenet" else None  # torchvision: inside the network
     assert built.preprocessing == Preprocessing(
         resize=preset.resize_size[0],
         crop=(preset.crop_size[0], preset.crop_size[0]),
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
+        mean=scaled or tuple(preset.mean),
+        std=scaled or tuple(preset.std),
         interpolation="bicubic"
         if preset.interpolation is InterpolationMode.BICUBIC
         else "bilinear",
+    )
+
+
+@pytest.mark.parametrize("address", ["torchvision:squeezenet1_1", "sightline:small_resnet"])
+def test_weights_of_ones_own_bring_the_preprocessing_that_they_hold(
+    address: str, tmp_path: Path
+) -> None:
+    own = address.startswith("sightline")
+    network = small_resnet(3) if own else torchvision_net("squeezenet1_1", 3)
+    settings = ModelSettings(address=address, weights=str(tmp_path / "w.pt"))
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    assert build(settings).preprocessing is None
+    hyper = {"mean": [0.1, 0.2, 0.3], "std": [0.2, 0.2, 0.2], "image_size": 64}
+    torch.save({"state_dict": network.state_dict(), "hyper_parameters": hyper}, tmp_path / "w.pt")
+    assert build(settings).preprocessing == Preprocessing(
+        resize=64, crop=(64, 64), mean=(0.1, 0.2, 0.3), std=(0.2, 0.2, 0.2)
     )
 
 
@@ -206,8 +227,9 @@ def test_a_failed_download_is_one_line(error: Exception, monkeypatch: pytest.Mon
         (
             "resnet50",
             None,
-            "model 'resnet50' is not understood: give torchvision:NAME, timm:NAME, a bundle "
-            "(model.json or its folder), path/to/file.py:function or mlflow:models:/NAME@ALIAS",
+            "model 'resnet50' is not understood: give torchvision:NAME, timm:NAME, "
+            "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
+            "mlflow:models:/NAME@ALIAS",
         ),
     ],
 )
@@ -306,8 +328,8 @@ def test_timms_networks_are_the_saved_ones(name: str, tmp_path: Path) -> None:
     torch.save({"epoch": 2, "state_dict": theirs.state_dict()}, tmp_path / "last.pth.tar")
     settings = ModelSettings(address=f"timm:{name}", weights=str(tmp_path / "last.pth.tar"))
     built = build(settings)
-    assert built.preprocessing is not None
-    image_BCHW = torch.rand(1, 3, *built.preprocessing.size)
+    assert (built.preprocessing is None) == ("." not in name)  # only a tag's is known
+    image_BCHW = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(built.network.eval()(image_BCHW), theirs(image_BCHW))
     assert theirs(image_BCHW).shape == (1, 5)
@@ -329,8 +351,9 @@ def test_timms_networks_are_the_saved_ones(name: str, tmp_path: Path) -> None:
 )
 def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
     """Against timm's own transform, which reads PIL pictures: within two grey levels."""
-    config = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
-    prepared = _of_timm(config)
+    pretrained = timm.get_pretrained_cfg(name).to_dict()
+    config = timm.data.resolve_data_config(pretrained_cfg=pretrained)
+    prepared = preprocessing_of(pretrained)
     assert prepared is not None
     pixels_HWC = torch.randint(
         0, 256, (60, 80, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -343,9 +366,46 @@ def test_timms_preprocessing_gives_timms_pictures(name: str) -> None:
     assert levels.max() <= 2
 
 
-def test_a_preprocessing_of_timms_that_ours_cannot_do_is_left_to_the_user() -> None:
-    config = timm.data.resolve_data_config({"crop_mode": "border"})
-    assert _of_timm(config) is None
+def test_a_folder_that_timm_saved_brings_preprocessing_and_classes(tmp_path: Path) -> None:
+    theirs = timm.create_model("resnet18.a1_in1k", num_classes=3)
+    theirs.pretrained_cfg |= {"mean": (0.1, 0.2, 0.3), "input_size": (3, 64, 64), "crop_pct": 1.0}
+    timm.models.save_for_hf(
+        theirs, tmp_path, {"label_names": ["bird", "boat", "car"]}, safe_serialization=True
+    )
+    weights = str(tmp_path / "model.safetensors")
+    built = build(ModelSettings(address="timm:resnet18", weights=weights))
+    assert built.classes == ("bird", "boat", "car")
+    assert built.preprocessing is not None
+    assert built.preprocessing.mean == (0.1, 0.2, 0.3)
+    assert built.preprocessing.size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crop_mode": "border"},  # pads
+        {"interpolation": "nearest"},
+        {"mean": [0.5]},
+        {"std": [0, 0, 0]},
+        {"input_size": "large"},
+        {"mean": None},
+    ],
+)
+def test_a_preprocessing_of_timms_that_ours_cannot_do_is_left_to_the_user(
+    change: dict[str, object],
+) -> None:
+    config = timm.get_pretrained_cfg("resnet18.a1_in1k").to_dict()
+    assert preprocessing_of(config) is not None
+    assert preprocessing_of(config | change) is None
+
+
+@pytest.mark.parametrize("name", ["input_size", "mean", "std"])
+def test_what_timms_configuration_does_not_say_is_not_filled_in(name: str) -> None:
+    config = timm.get_pretrained_cfg("resnet18.a1_in1k").to_dict()
+    del config[name]
+    assert preprocessing_of(config) is None
+    assert preprocessing_of("words") is None
+    assert preprocessing_of(3) is None
 
 
 @pytest.mark.parametrize(

@@ -347,9 +347,7 @@ def test_a_network_that_changes_its_picture_in_place_is_accepted() -> None:
 def test_a_model_must_specify_its_preprocessing() -> None:
     settings = ModelSettings(address="net.py:build")
     line = refusal(lambda: check_classifier(BuiltNetwork(tiny_net(), "net.py:build"), settings))
-    assert line.startswith(
-        "model net.py:build does not specify its preprocessing: give --preprocessing FILE"
-    )
+    assert line.startswith("model net.py:build does not say how its pictures are prepared")
 
 
 @pytest.mark.parametrize(

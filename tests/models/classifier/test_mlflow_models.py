@@ -241,7 +241,11 @@ def theirs(store: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def described_by(weights: str) -> dict[str, str]:
-    return {"architecture": f"torchvision:{THEIRS}", "weights_artifact": weights}
+    return {
+        "architecture": f"torchvision:{THEIRS}",
+        "weights_artifact": weights,
+        "preprocessing": "imagenet",
+    }
 
 
 @pytest.mark.parametrize("name", [pytest.param("exported", marks=pytest.mark.full), "pickled"])
@@ -281,8 +285,8 @@ def test_a_safetensors_file_of_the_model_is_loaded(store: Store, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "weights", "words"),
     [
-        ("exported", "data/model.pt2", "are an exported program, whose layers are not accessible"),
-        ("pickled", "data/model.pth", "are a pickle that can run code: save the state dict inst"),
+        ("exported", "data/model.pt2", "are an exported program, which hides its layers"),
+        ("pickled", "data/model.pth", "are a whole pickled model (torchvision.models.squeezenet"),
     ],
 )
 def test_a_model_that_runs_code_or_cannot_be_hooked_is_refused(
@@ -305,7 +309,7 @@ def test_an_architecture_without_weights_is_refused(store: Store, theirs: str) -
 
 
 def test_weights_of_another_network_are_refused(store: Store, theirs: str) -> None:
-    more = {"architecture": "torchvision:vgg11", "weights_artifact": "checkpoints/last.pt"}
+    more = described_by("checkpoints/last.pt") | {"architecture": "torchvision:vgg11"}
     assert "do not fit the network" in refusal(store, "models:/exported/1", **more)
 
 

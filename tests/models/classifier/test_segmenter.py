@@ -138,9 +138,13 @@ def test_torchvisions_network_with_weights_from_a_file(kind: str, tmp_path: Path
     torch.testing.assert_close(confidence_B, certainty_B * has_both_B)
 
 
-def test_deeplab_is_read_without_the_head_that_only_training_uses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_deeplab_is_read_without_the_head_that_only_training_uses(
+    prefix: str, tmp_path: Path
+) -> None:
     trained = random_network("deeplabv3_resnet50", 2, aux_loss=True)
-    torch.save(trained.state_dict(), tmp_path / "trained.pt")
+    state = {f"{prefix}{name}": value for name, value in trained.state_dict().items()}
+    torch.save(state, tmp_path / "trained.pt")
     address = "torchvision:deeplabv3_resnet50"
     segmenter = load_segmenter(address, str(tmp_path / "trained.pt"), size=(32, 32))
     mask_BHW, confidence_B = segmenter.segment(pictures(1, 32))

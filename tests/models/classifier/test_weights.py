@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.classifier.weights import count_classes, digest_of, fill, read_state
+from models.classifier.weights import count_classes, digest_of, fill, read_checkpoint, read_state
 from models.errors import UserError
 from tests.support.networks import TinyNet, tiny_net
 
@@ -38,11 +38,9 @@ WRAPPED: dict[str, Callable[[State], object]] = {
     "bare": lambda state: state,
     "state_dict": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}},
     "model_state_dict": lambda state: {"model_state_dict": state},
-    "model": lambda state: {"model": state, "args": {"lr": 0.1}},
-    "parallel": lambda state: {f"module.{name}": value for name, value in state.items()},
-    "parallel_wrapped": lambda state: {
-        "state_dict": {f"module.{name}": value for name, value in state.items()}
-    },
+    "model": lambda state: {"model": state, "args": Namespace(lr=0.1)},
+    "a name of their own": lambda state: {"resnet": state, "epoch": 3},
+    "nested": lambda state: {"model": {"state_dict": state}, "epoch": 3},
 }
 
 
@@ -56,12 +54,61 @@ def test_state_dicts_are_read_as_training_scripts_save_them(
     torch.testing.assert_close(read_state(path), state, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("wrap", ["bare", "parallel"])
-def test_safetensors_are_read(wrap: str, state: State, tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    wrapped: Any = WRAPPED[wrap](state)
-    save_file(wrapped, path)
-    torch.testing.assert_close(read_state(path), state, rtol=0, atol=0)
+def test_what_was_taken_of_a_checkpoint_is_logged(
+    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.save({"epoch": 3, "state_dict": state, "optimizer": {}}, tmp_path / "last.ckpt")
+    with caplog.at_level("INFO", "sightline"):
+        checkpoint = read_checkpoint(tmp_path / "last.ckpt")
+    assert checkpoint.keys == ("state_dict",)
+    assert checkpoint.content == {"epoch": 3, "optimizer": {}}
+    assert caplog.messages == [
+        f"weights {tmp_path / 'last.ckpt'}: took what is under 'state_dict' "
+        "and left 'epoch', 'optimizer'"
+    ]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.bin"])
+def test_safetensors_are_read_by_any_name(name: str, state: State, tmp_path: Path) -> None:
+    save_file(state, tmp_path / name, metadata={"mean": "0.5"})
+    checkpoint = read_checkpoint(tmp_path / name)
+    torch.testing.assert_close(checkpoint.state, state, rtol=0, atol=0)
+    assert checkpoint.content == {"mean": "0.5"}
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "net.", "module.model._orig_mod."])
+def test_a_wrappers_prefix_is_left_out_and_logged(
+    prefix: str, state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrapped = {f"{prefix}{name}": value for name, value in state.items()}
+    wrapped |= {"criterion.weight": torch.ones(3)}
+    network = TinyNet()
+    with caplog.at_level("INFO", "sightline"):
+        fill(network, wrapped, "last.ckpt")
+    torch.testing.assert_close(dict(network.state_dict()), state, rtol=0, atol=0)
+    assert count_classes(TinyNet, wrapped, "last.ckpt") == 3
+    assert caplog.messages == [
+        f"weights last.ckpt: took {len(state)} tensors without their {prefix!r}; "
+        "left out 'criterion.weight'"
+    ]
+
+
+def test_the_network_is_taken_beside_its_average(state: State) -> None:
+    wrapped = {f"net.{name}": value for name, value in state.items()}
+    wrapped |= {f"average.net.{name}": value + 1 for name, value in state.items()}
+    network = TinyNet()
+    fill(network, wrapped, "last.ckpt")
+    torch.testing.assert_close(dict(network.state_dict()), state, rtol=0, atol=0)
+
+
+def test_a_head_of_another_name_is_the_only_one_missing(state: State) -> None:
+    renamed = {f"model.{name}".replace("fc.", "head."): value for name, value in state.items()}
+    with pytest.raises(UserError) as caught:
+        fill(tiny_net(), renamed, "w.pt")
+    assert str(caught.value).startswith(
+        "weights w.pt do not fit the network: missing 'fc.bias', 'fc.weight'; "
+        "unknown 'head.bias', 'head.weight'; "
+    )
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -122,7 +169,7 @@ def test_no_code_of_a_pickle_runs(kind: str, state: State, tmp_path: Path) -> No
     else:
         torch.save(trap, path, _use_new_zipfile_serialization=kind == "zip")
     line = refusal(path)
-    assert "are a pickle that can run code" in line
+    assert "that can run code" in line
     assert "--allow-pickle" in line
     assert not (tmp_path / "sprung").exists()
 

@@ -17,7 +17,7 @@ from tasks.runs.inventory import entry_of, remove_run
 
 KEYS = (
     *("id", "sightline", "settings", "classes", "state", "reuse", "schema_version", "identity"),
-    *("model", "model_origin"),
+    *("model", "warnings", "model_origin"),
 )
 IDENTITY = (
     *("catalog", "model", "classes", "preprocessing", "layer", "target", "foreground"),
