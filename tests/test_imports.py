@@ -17,7 +17,8 @@ ALLOWED = {
 }
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
-        ("errors",),
+        ("errors", "function_network"),
+        ("user_calls",),
         ("addresses", "arguments", "fills", "network", "user_code"),
         ("classifier", "interventions", "methods"),
         ("map_quality",),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.addresses import local_copy
 from models.errors import UserError, describe_error, list_names
+from models.function_network import FunctionNetwork
 
 State = dict[str, Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")  # common training scripts
@@ -157,7 +158,15 @@ def fill(network: nn.Module, state: State, source: str) -> None:
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:
     """SHA-256 of every number of the network and of how it was built."""
     digest = hashlib.sha256(f"{architecture}\n{source}\n".encode())
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(_state_of(network).items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:32]
+
+
+def _state_of(network: nn.Module) -> dict[str, Any]:
+    """Every number of the network; of a function, those of the networks that it uses."""
+    state: dict[str, Any] = dict(network.state_dict())
+    for number, used in enumerate(network.networks if isinstance(network, FunctionNetwork) else ()):
+        state |= {f"{number} {name}": value for name, value in used.state_dict().items()}
+    return state

@@ -16,10 +16,10 @@ from torch import Tensor
 from upath import UPath
 
 from models.classifier.classifier import Classifier
+from models.errors import lacks_memory
 from models.interventions import predict
 from tasks.attribution.fingerprints import donor_predictions_mark
 from tasks.attribution.job import Job
-from tasks.attribution.memory import lacks_memory
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part
 from tasks.runs.stages import DONOR_PREDICTIONS

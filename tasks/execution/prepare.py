@@ -16,6 +16,7 @@ from models.addresses import write_atomically
 from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
+from models.classifier.trial import check_answers
 from models.errors import UserError
 from models.methods.maps import check_methods
 from models.methods.registry import find_methods
@@ -159,6 +160,10 @@ def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Ta
     )
     example_BCHW = torch.zeros(1, 3, *classifier.preprocessing.size)
     methods = find_methods(attribution.methods)
+    if ".py:" in classifier.architecture:  # a user's own code may do anything
+        size = classifier.preprocessing.size
+        if warning := check_answers(classifier.network, size, classifier.architecture):
+            log.warning(warning)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
     catalog = make_catalog(data, classifier.classes)
     if request.comparison is not None:

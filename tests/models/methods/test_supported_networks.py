@@ -19,7 +19,7 @@ from models.network.capture import capture
 from models.network.explain_request import ExplainRequest
 from models.network.layers import find_grid, grid_of
 from models.network.statistics import Moments
-from models.user_code import FunctionNetwork
+from models.function_network import FunctionNetwork
 from tests.support.networks import random_images
 
 PAGE = Path(__file__).parents[3] / "docs/methods.md"
