@@ -5,6 +5,8 @@ Shapes: B images, C=3 colours, H W pixels, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -26,7 +28,7 @@ def count_logits(network: nn.Module, example_1CHW: Tensor, address: str) -> int:
     return logits_1K.shape[1]
 
 
-def check_answers(network: nn.Module, size: tuple[int, int], address: str) -> str | None:
+def check_answers(network: nn.Module, size: tuple[int, int], address: str) -> Iterator[str]:
     """Two pictures together, again, and alone: refuses a network whose answer to a picture depends
     on the others of its batch; a warning about one that answers differently each time."""
     image_2CHW = torch.cat([_noise(torch.zeros(1, 3, *size), seed) for seed in range(2)])
@@ -43,18 +45,17 @@ def check_answers(network: nn.Module, size: tuple[int, int], address: str) -> st
             "for each picture"
         )
     if varies := _difference(together_2K, again_2K):
-        return (
+        yield (
             f"model {address} answers differently each time (by {varies:.0%} of the largest logit "
             "for the same pictures): figures change from run to run; switch off dropout and other "
             "random steps in evaluation mode"
         )
-    if depends := _difference(together_2K, alone_2K):
+    elif depends := _difference(together_2K, alone_2K):
         raise UserError(
             f"model {address} gives a picture other logits when another is in its batch (by "
             f"{depends:.0%} of the largest): judge each picture by itself, with statistics of "
             "training in place of the batch's"
         )
-    return None
 
 
 def _difference(logits_BK: Tensor, other_BK: Tensor) -> float:

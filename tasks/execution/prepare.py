@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,9 +19,10 @@ from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.classifier.trial import check_answers
 from models.errors import UserError
-from models.methods.maps import check_methods
-from models.methods.registry import find_methods
+from models.methods.maps import check_methods, needs_default_layer
+from models.methods.registry import Method, find_methods
 from models.network.grid import Grid
+from models.network.layers import check_cells
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of, reading_digest
 from tasks.attribution.job import reader_of
@@ -148,6 +150,17 @@ def _describe_layer(grid: Grid | None) -> str:
     return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
 
 
+def _check_classifier(
+    classifier: Classifier, methods: Sequence[Method], example_BCHW: torch.Tensor
+) -> Iterator[str]:
+    """Warnings about how the network answers, and about its layer."""
+    network, grid = classifier.network, classifier.grid
+    if ".py:" in classifier.architecture:  # a user's own code may do anything
+        yield from check_answers(network, classifier.preprocessing.size, classifier.architecture)
+    if grid is not None and any(map(needs_default_layer, methods)):
+        yield from check_cells(network, grid, example_BCHW)
+
+
 def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Table:
     """The catalog, with every check that is possible before the first image is computed."""
     data, attribution = request.data, request.attribution
@@ -160,10 +173,8 @@ def make_checked_catalog(request: AuditRequest, classifier: Classifier) -> pa.Ta
     )
     example_BCHW = torch.zeros(1, 3, *classifier.preprocessing.size)
     methods = find_methods(attribution.methods)
-    if ".py:" in classifier.architecture:  # a user's own code may do anything
-        size = classifier.preprocessing.size
-        if warning := check_answers(classifier.network, size, classifier.architecture):
-            log.warning(warning)
+    for warning in _check_classifier(classifier, methods, example_BCHW):
+        log.warning(warning)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
     catalog = make_catalog(data, classifier.classes)
     if request.comparison is not None:
