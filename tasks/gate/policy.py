@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -12,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.addresses import as_path
 from models.errors import UserError, suggest
+from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
+from models.structured_text import parse_toml
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
 from tasks.schema.gate import Effect, Status
@@ -43,7 +44,7 @@ class Rule(BaseModel):
     at_most: float | None = None
     change_at_least: float | None = None
     change_at_most: float | None = None
-    images: int = Field(20, ge=2)  # a rule is undecided on fewer
+    images: int = Field(20, ge=2, le=MOST_IMAGES)  # a rule is undecided on fewer
     on_undecided: Effect = "fail"
     on_missing: Effect = "fail"
     warn: bool = False  # it refuses no candidate
@@ -202,8 +203,8 @@ def read_policy(address: str) -> Policy:
         raise UserError(f"policy {address} not found: give --policy FILE")
     try:
         text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = parse_toml(text)
+    except ValueError as error:
         raise UserError(f"policy {address} is not TOML: {error}") from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:

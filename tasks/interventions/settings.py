@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.fills import Fill
+from models.limits import LARGEST_SEED
 
 
 class InterventionSettings(BaseModel):
@@ -33,7 +34,9 @@ class InterventionSettings(BaseModel):
         description="What replaces a removed object: its background's mean colour, a blur of the "
         "background, or the data's mean.",
     )
-    donor_seed: int = Field(0, description="Seed of the donor pool and of each image's donors.")
+    donor_seed: int = Field(
+        0, ge=0, le=LARGEST_SEED, description="Seed of the donor pool and of each image's donors."
+    )
 
     @property
     def identity(self) -> list[object]:
