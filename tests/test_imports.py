@@ -17,7 +17,7 @@ ALLOWED = {
 }
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
-        ("errors", "function_network", "limits", "structured_text"),
+        ("errors", "function_network", "limits", "yaml_text"),
         ("user_calls",),
         ("addresses", "arguments", "fills", "network", "user_code"),
         ("classifier", "interventions", "methods"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -12,7 +13,6 @@ from pydantic.fields import FieldInfo
 
 from flows.settings.compose import option_name, plain_type
 from models.errors import UserError
-from models.structured_text import parse_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,6 +82,6 @@ def _parse(field: FieldInfo, value: Any) -> Any:
 
 def _read_json(path: Path) -> Any:
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error})") from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from models.addresses import has_password, remove_secrets
 from models.errors import UserError, suggest
-from models.structured_text import parse_toml, parse_yaml
+from models.yaml_text import parse_yaml
 from tasks.tracking.settings import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -97,8 +99,8 @@ def read_config(file: Path) -> dict[str, Any]:
         raise UserError(f"configuration {file} not found")
     try:
         text = file.read_text(encoding="utf-8")
-        values = parse_toml(text) if file.suffix == ".toml" else parse_yaml(text)
-    except ValueError as error:
+        values = tomllib.loads(text) if file.suffix == ".toml" else parse_yaml(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = remove_secrets(" ".join(str(error).split()))
         raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error
     if not isinstance(values, dict):

@@ -8,6 +8,7 @@ MLflow into these.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -32,7 +33,6 @@ from models.errors import LayerError, UserError, list_names
 from models.network.capture import capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
-from models.structured_text import parse_json
 from models.user_calls import user_call
 
 BUNDLE = "model.json"
@@ -142,7 +142,7 @@ def read_bundle(address: str | Path) -> Bundle:
     if text is None:
         raise UserError(f"no model bundle at {address}: a bundle is a folder with {BUNDLE}")
     try:
-        return Bundle.model_validate(parse_json(text))
+        return Bundle.model_validate(json.loads(text))
     except ValidationError as error:
         raise UserError(describe_first_problem(error, f"model bundle {address}")) from error
     except ValueError as error:

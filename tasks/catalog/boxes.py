@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ import pyarrow as pa
 from upath import UPath
 
 from models.errors import UserError, list_names, suggest
-from models.structured_text import parse_json
 from tasks.catalog.instances import Instance, instances_of
 from tasks.catalog.listing import Columns
 from tasks.catalog.settings import BoxFormat
@@ -106,8 +106,8 @@ def _shorten(value: Any) -> str:
 def _parse_box_text(text: str) -> Any:
     """`[1, 2, 3, 4]`, lists of that, `1 2 3 4` or `1,2,3,4`."""
     try:
-        return parse_json(text if text.startswith("[") else f"[{re.sub('[ ,;]+', ',', text)}]")
-    except ValueError:
+        return json.loads(text if text.startswith("[") else f"[{re.sub('[ ,;]+', ',', text)}]")
+    except (ValueError, RecursionError):
         return text
 
 

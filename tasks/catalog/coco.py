@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,6 @@ import pyarrow as pa
 from upath import UPath
 
 from models.errors import NothingToAudit, UserError, describe_error, list_names
-from models.structured_text import parse_json
 from tasks.catalog.boxes import box_region
 from tasks.catalog.instances import Instance, instances_of
 from tasks.catalog.listing import Listing, unlabelled_listing
@@ -80,7 +80,7 @@ def read_annotations(path: UPath) -> Annotations:
 
 def _read(path: UPath) -> dict[str, Any]:
     try:
-        content = parse_json(read_bytes(str(path)))
+        content = json.loads(read_bytes(str(path)))
     except (OSError, ValueError) as error:
         raise UserError(
             f"annotations {path} cannot be read as JSON: {describe_error(error)}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import Any
 
 from models.addresses import as_path
 from models.errors import MappingFileError
-from models.structured_text import parse_json
 
 
 def read_mapping(path: str) -> dict[str, list[Any]]:
@@ -18,7 +18,7 @@ def read_mapping(path: str) -> dict[str, list[Any]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
         if file.suffix == ".json":
-            return {label: [value] for label, value in parse_json(text).items()}
+            return {label: [value] for label, value in json.loads(text).items()}
         return {row[0]: row[1:] for row in csv.reader(text.splitlines(keepends=True)) if row}
-    except (ValueError, AttributeError, csv.Error) as error:
+    except (ValueError, AttributeError, RecursionError, csv.Error) as error:
         raise MappingFileError(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -13,7 +14,6 @@ from models.addresses import as_path
 from models.errors import UserError, suggest
 from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
-from models.structured_text import parse_toml
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
 from tasks.schema.gate import Effect, Status
@@ -203,8 +203,8 @@ def read_policy(address: str) -> Policy:
         raise UserError(f"policy {address} not found: give --policy FILE")
     try:
         text = path.read_text(encoding="utf-8")
-        values = parse_toml(text)
-    except ValueError as error:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"policy {address} is not TOML: {error}") from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:

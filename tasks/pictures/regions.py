@@ -5,6 +5,7 @@ Polygons are drawn by COCO's own code, which does not check its input: everythin
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,6 @@ import numpy as np
 from pycocotools import mask as coco
 
 from models.errors import RegionError
-from models.structured_text import parse_json
 
 OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each one five times
 KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or counts with their size"
@@ -22,8 +22,8 @@ KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or coun
 def read_regions(text: str) -> list[dict[str, Any]]:
     """The regions of a row, each a box, polygons or run lengths."""
     try:
-        regions = parse_json(text)
-    except ValueError as error:
+        regions = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise RegionError(f"regions are not JSON ({error})") from error
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
         raise RegionError(f"regions are not a list of objects: each is {KINDS}")
