@@ -46,15 +46,21 @@ def test_stdout_is_given_back_after_an_error(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().out == "after\n"
 
 
-@pytest.mark.parametrize("is_closed", [False, True])
-def test_a_model_that_prints_adds_nothing_to_the_result(is_closed: bool) -> None:
-    command = [sys.executable, "-c", LOAD, f"{unusual_models.__file__}:prints"]
-    if is_closed:
-        command = ["sh", "-c", 'exec "$0" "$@" >&-', *command]
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[3]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert done.stdout == ("" if is_closed else "0 1 2\n")
-    assert done.returncode == 0, done.stderr
-    if not is_closed:
-        assert "building in C" in done.stderr
-        assert "predicting" in done.stderr
+    command = [program, *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+
+
+def test_a_model_that_prints_adds_nothing_to_the_result() -> None:
+    done = run(sys.executable, "-c", LOAD, f"{unusual_models.__file__}:prints")
+    assert done.stdout == "0 1 2\n"
+    assert "building in C" in done.stderr
+    assert "predicting" in done.stderr
+
+
+def test_a_closed_stdout_stays_closed() -> None:
+    block = "with printing_to_stderr(): os.system('echo seen')"
+    program = f"import os\nfrom flows.cli.results_output import printing_to_stderr\n{block}"
+    done = run("sh", "-c", 'exec "$0" "$@" >&-', sys.executable, "-c", program)
+    assert done.stdout == ""
