@@ -19,8 +19,11 @@ from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.settings import ComputeSettings
+from tasks.flags.settings import FlagSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
+from tasks.schema import CostSummary
+from tasks.summary.summarise import summarise
 from tests.support.audits import BENCHMARK
 
 PREPARED = Preprocessing(crop=(64, 64))
@@ -50,17 +53,17 @@ RAISE = "if (is_picture & (image.flatten(1).mean(1) < {level})).any(): raise Key
 OVERFLOW = "image = torch.where(is_picture[:, None, None, None], image * 1e38 * 1e38, image)"
 
 
-def audit(folder: Path, benchmark: Path, statement: str) -> RunFolder:
-    """A few pictures, in two shards, up to their maps."""
+def audit(folder: Path, benchmark: Path, statement: str) -> tuple[RunFolder, CostSummary]:
+    """A few pictures, in two shards, up to their maps and interventions."""
     text = NETWORK.format(statement=statement, classes=list(BENCHMARK.classes))
     (folder / "net.py").write_text(text)
     model = ModelSettings(address=f"{folder / 'net.py'}:build", preprocessing=PREPARED)
     request = AuditRequest(
         DataSettings(path=str(benchmark), split="test", limit=IMAGES),
         AttributionSettings(shard_size=8),
-        InterventionSettings(choice="none"),
+        InterventionSettings(pool=16),
     )
-    return attribute_in_process(folder / "run", model, request)[0]
+    return attribute_in_process(folder / "run", model, request)
 
 
 def rows(run: RunFolder, folder: str) -> list[dict[str, Any]]:
@@ -84,14 +87,18 @@ def test_pictures_for_which_a_network_raises_are_failures_and_the_others_stay(
     tmp_path: Path, benchmark_folder: Path
 ) -> None:
     level = median_level(benchmark_folder)
-    run = audit(tmp_path, benchmark_folder, RAISE.format(level=level - 1e-4))
+    run, cost = audit(tmp_path, benchmark_folder, RAISE.format(level=level - 1e-4))
     failures = rows(run, "failures/predictions")
-    assert len(failures) == IMAGES // 2
-    assert len(rows(run, "predictions")) == len(rows(run, "maps/grad_cam")) == IMAGES // 2 + 1
+    kept = IMAGES // 2 + 1
+    assert len(failures) == IMAGES - kept
+    assert len(rows(run, "predictions")) == len(rows(run, "maps/grad_cam")) == kept
+    changed = len(rows(run, "interventions")) + len(rows(run, "failures/interventions"))
+    assert changed == kept  # those that are too dark once their background is another
     assert {row["stage"] for row in failures} == {"predict"}
     assert {row["remedy"] for row in failures} == {"call it by itself with these pictures"}
     assert failures[0]["message"].endswith("net.py:build raised KeyError: 'too dark'")
     finish(run)
+    assert summarise(run, FlagSettings(), cost).images.predicted == kept
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ def test_pictures_for_which_a_network_raises_are_failures_and_the_others_stay(
 def test_a_run_of_which_every_image_failed_in_the_network_is_unfinished(
     statement: str, why: str, tmp_path: Path, benchmark_folder: Path
 ) -> None:
-    run = audit(tmp_path, benchmark_folder, statement)
+    run, _ = audit(tmp_path, benchmark_folder, statement)
     for _ in range(2):  # the same command again
         with pytest.raises(UnfinishedRun) as caught:
             finish(run)
@@ -119,7 +126,7 @@ def test_images_that_cannot_be_read_are_another_matter(
     tmp_path: Path, benchmark_folder: Path
 ) -> None:
     """They are failures of the data, which the summary counts."""
-    run = audit(tmp_path, benchmark_folder, RAISE.format(level=9))
+    run, _ = audit(tmp_path, benchmark_folder, RAISE.format(level=9))
     for part in (Path(str(run.path)) / "failures/predictions").glob("*.parquet"):
         table = pq.read_table(part)
         column = table.schema.get_field_index("stage")
