@@ -5,14 +5,18 @@ Shapes: B images, C colours, H W pixels, K classes.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from types import FunctionType, MethodType
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
 from torch.fx import GraphModule
+
+PACKAGES = {"site-packages", "dist-packages"}  # folders of installed packages
+DEEPEST = 6  # steps from a function to a network that it uses
 
 
 class FunctionNetwork(nn.Module):
@@ -42,34 +46,48 @@ def allow_modes(network: nn.Module) -> None:
 
 
 def networks_in(function: object) -> list[nn.Module]:
-    """The networks that a function or another callable refers to, at any depth."""
+    """The networks that a function or another object refers to, in a fixed order."""
     found: dict[int, nn.Module] = {}
-    seen: dict[int, object] = {}
-    waiting = [function]
+    seen: set[int] = set()
+    waiting = [(function, 0)]
     while waiting:
-        value = waiting.pop()
-        if id(value) in seen:
+        value, depth = waiting.pop()
+        if id(value) in seen or depth > DEEPEST:
             continue
-        seen[id(value)] = value
+        seen.add(id(value))
         if isinstance(value, nn.Module):
             found[id(value)] = value
         else:
-            waiting += _referred(value)
+            waiting += [(inner, depth + 1) for inner in _referred(value)]
     return list(found.values())
 
 
-def _referred(value: object) -> Iterator[Any]:
-    """What a callable holds, in a fixed order; nothing for values of other kinds."""
+def _referred(value: object) -> list[Any]:
+    """What a value holds or, if it is a function of the user's, uses."""
     if isinstance(value, partial):
-        yield from (value.func, *value.args, *value.keywords.values())
-    elif isinstance(value, MethodType):
-        yield from (value.__func__, value.__self__)
-    elif isinstance(value, FunctionType):
-        used = inspect.getclosurevars(value)
-        yield from (*used.nonlocals.values(), *used.globals.values(), *(value.__defaults__ or ()))
-    elif isinstance(value, list | tuple):
-        yield from value
-    elif isinstance(value, dict):
-        yield from value.values()
-    elif callable(value) and not inspect.isclass(value):
-        yield from getattr(value, "__dict__", {}).values()
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, FunctionType):
+        return _used_by(value)
+    if isinstance(value, list | tuple | dict):
+        return list(value.values() if isinstance(value, dict) else value)
+    if isinstance(value, type | ModuleType):
+        return []
+    return list(getattr(value, "__dict__", {}).values())
+
+
+def _used_by(function: FunctionType) -> list[Any]:
+    """Values in its closure, its defaults, and the global names in its code."""
+    if PACKAGES & set(Path(function.__code__.co_filename).parts):
+        return []
+    cells = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is empty
+            cells.append(cell.cell_contents)
+    names = [name for name in function.__code__.co_names if name in function.__globals__]
+    return [
+        *cells,
+        *(function.__defaults__ or ()),
+        *(function.__globals__[name] for name in names),
+    ]

@@ -26,17 +26,22 @@ from models.errors import (
     printable,
 )
 
+CALL = "call it by itself with these pictures"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def user_call(
-    failed: str, remedy: str = "run it by itself", kind: type[UserError] = UserCodeError
+    failed: str,
+    remedy: str = "run it by itself",
+    kind: type[UserError] = UserCodeError,
+    *,
+    may_be_smaller: bool = False,
 ) -> Iterator[None]:
     """Report what the user's code raises in one line, which begins with what `failed`, and undo its
     changes of the process.
 
-    A lack of memory goes on as it is, since a smaller batch may help; so does Ctrl-C.
+    Ctrl-C goes on as it is; so does a lack of memory where the call `may_be_smaller`.
     """
     before = ProcessState.now()
     try:
@@ -44,7 +49,7 @@ def user_call(
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too: their exit code is not ours
-        if lacks_memory(error):
+        if may_be_smaller and lacks_memory(error):
             raise
         raise kind(f"{failed} {printable(describe_error(error))}: {remedy}") from error
     finally:
@@ -61,7 +66,7 @@ def guard_forward(network: nn.Module, name: str) -> None:
     kind: Any = type(network)
 
     def forward(self: nn.Module, *arguments: object, **named: object) -> object:
-        with user_call(f"{name} raised", "call it by itself with these pictures", ForwardError):
+        with user_call(f"{name} raised", CALL, ForwardError, may_be_smaller=True):
             return kind.forward(self, *arguments, **named)
 
     members = {"forward": forward, "__module__": kind.__module__, "__qualname__": kind.__qualname__}

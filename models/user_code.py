@@ -18,13 +18,12 @@ from pathlib import Path
 from torch import nn
 
 from models.errors import UserError, suggest
-from models.function_network import FunctionNetwork, allow_modes
+from models.function_network import PACKAGES, FunctionNetwork, allow_modes
 from models.user_calls import guard_forward, user_call
 
 OURS = ("flows", "tasks", "models", "reports")
 PREFIX = "_user_"  # of the module name that the file itself gets
 STANDARD = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib")]
-PACKAGES = {"site-packages", "dist-packages"}  # folders of installed packages
 
 
 @dataclass(frozen=True)

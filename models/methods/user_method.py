@@ -89,7 +89,7 @@ def _explain_batch(batch: ExplainRequest, address: str) -> Tensor:
         "call it by itself, with the model, images (batch, 3, rows, columns) and targets (batch)"
     )
     with (
-        user_call(f"method {address} raised", remedy),
+        user_call(f"method {address} raised", remedy, may_be_smaller=True),
         restoring(batch.network),
         fixed_seed(image_BCHW.device),
         torch.enable_grad(),

@@ -15,6 +15,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.trial import check_answers
 from models.errors import ForwardError, UserError
+from models.function_network import FunctionNetwork
 from models.methods.maps import check_methods, explain
 from models.methods.registry import find_methods
 from models.network.explain_request import ExplainRequest
@@ -27,7 +28,7 @@ FILE = unusual_models.__file__
 FUNCTIONS = (
     *("closure", "closure_in_training_mode", "partial_of_a_function", "callable_object"),
     *("bound_method", "hugging_face", "torchscript", "torchscript_in_a_function", "exported"),
-    "exported_in_a_function",
+    *("exported_in_a_function", "method_of_a_trainer", "global_network", "empty_cell"),
 )
 MODULES = (
     *("half_logits", "double_logits", "denormal", "eval_gives_none", "prints"),
@@ -45,6 +46,7 @@ REFUSED = {
     "meta_device": "is on the meta device, where conv.weight has no numbers: load its weights",
     "no_numbers": "for every picture: NaN or infinity is in its weights, first in fc.weight (24 of",
     "infinite": "NaN or infinity is in its weights, first in conv.bias (8 of 8 numbers); train or",
+    "too_large": "can't allocate memory",
     "sparse": "does not accept pictures (1, 3, 16, 16), the size that its preprocessing gives: Run",
     "batch_dropped": "gives (3,), not logits (batch, classes): return one tensor of them",
     "batch_dropped_from_two_on": "gives (1, 3) for two pictures and (3,) for each alone: return",
@@ -183,6 +185,15 @@ def test_the_weights_that_a_function_uses_are_part_of_its_digest(tmp_path: Path)
 
     assert digest(1) == digest(1)
     assert digest(1) != digest(2)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_networks_that_a_function_uses_are_found(name: str) -> None:
+    network = load(name).network
+    if name not in ("torchscript", "exported"):  # modules, not functions
+        assert isinstance(network, FunctionNetwork)
+        (used,) = network.networks
+        assert not any(module.training for module in used.modules())
 
 
 def test_what_a_model_changes_of_the_process_is_undone() -> None:

@@ -87,6 +87,43 @@ def bound_method() -> Any:
     return Wrapper().predict
 
 
+class Trainer:
+    """An object that is not called itself."""
+
+    def __init__(self) -> None:
+        self.parts = {"student": [Net()]}
+
+    def predict(self, image_BCHW: Tensor) -> Any:
+        return self.parts["student"][0](image_BCHW)
+
+
+def method_of_a_trainer() -> Any:
+    return Trainer().predict
+
+
+GLOBAL: list[Any] = []
+
+
+def _predict(image_BCHW: Tensor) -> Any:
+    return GLOBAL[0](functional.normalize(image_BCHW))
+
+
+def global_network() -> Any:
+    GLOBAL[:] = [Net().train()]
+    return _predict
+
+
+def empty_cell() -> Any:
+    """A closure over a name that has no value yet."""
+    network, later = Net(), None
+
+    def predict(image_BCHW: Tensor) -> Any:
+        return network(image_BCHW) if image_BCHW.ndim else later
+
+    del later
+    return predict
+
+
 class Output(dict[str, Tensor]):
     """What Hugging Face's classifiers return."""
 
@@ -202,6 +239,10 @@ def denormal() -> Any:
     network = Net()
     nn.init.constant_(network.get_parameter("fc.weight"), 1e-42)
     return network
+
+
+def too_large() -> Any:
+    return nn.Linear(3_000_000, 1_000_000)
 
 
 def sparse() -> Any:
