@@ -118,7 +118,7 @@ def empty_cell() -> Any:
     network, later = Net(), None
 
     def predict(image_BCHW: Tensor) -> Any:
-        return network(image_BCHW) if image_BCHW.ndim else later
+        return network(image_BCHW) if image_BCHW.ndim else later  # noqa: F821 - deleted below
 
     del later
     return predict
