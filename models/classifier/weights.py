@@ -151,8 +151,24 @@ def fill(network: nn.Module, state: State, source: str) -> None:
             f"weights {source} do not fit the network: {'; '.join(problems)}; "
             "name the architecture that they were trained with"
         )
+    _refuse_other_numbers(state, target, source)
     target.update(state)  # keeps the versions of its modules, which MNASNet insists on
     network.load_state_dict(target)
+
+
+def _refuse_other_numbers(state: State, target: State, source: str) -> None:
+    """Tensors that torch would not copy into the network's, or would copy as other numbers."""
+    for name, value in state.items():
+        is_plain = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+        if is_plain and (value.is_floating_point() or not target[name].is_floating_point()):
+            continue
+        kind = str(value.dtype).removeprefix("torch.")
+        kind += " on the meta device, which has no numbers" if value.is_meta else ""
+        kind += "" if value.layout == torch.strided else f" as {value.layout}"
+        raise UserError(
+            f"weights {source} hold {name} in {kind}: save the weights in float32, "
+            "as they were before they were converted"
+        )
 
 
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:
