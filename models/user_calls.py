@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Self
 
 import torch
@@ -65,6 +66,7 @@ def guard_forward(network: nn.Module, name: str) -> None:
         return  # it runs no Python
     kind: Any = type(network)
 
+    @wraps(kind.forward)  # exporters look at the names of its arguments
     def forward(self: nn.Module, *arguments: object, **named: object) -> object:
         with user_call(f"{name} raised", CALL, ForwardError, may_be_smaller=True):
             return kind.forward(self, *arguments, **named)
