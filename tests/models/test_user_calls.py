@@ -36,7 +36,7 @@ def test_what_is_not_theirs_goes_on(error: BaseException) -> None:
 def test_a_lack_of_memory_goes_on_where_less_is_tried_next() -> None:
     with pytest.raises(MemoryError), user_call("x raised", may_be_smaller=True):
         raise MemoryError
-    with pytest.raises(UserCodeError, match="^x raised MemoryError: "), user_call("x raised"):
+    with pytest.raises(UserCodeError, match=r"^x raised MemoryError: "), user_call("x raised"):
         raise MemoryError
 
 
@@ -58,7 +58,7 @@ def test_a_copy_of_a_guarded_network_runs_its_own_weights() -> None:
     with torch.no_grad():
         other.fc.weight.zero_()
     assert torch.equal(other(image_BCHW), other.fc.bias.expand(2, -1))
-    with pytest.raises(ForwardError, match="^model x raised RuntimeError: .*: call it by itself"):
+    with pytest.raises(ForwardError, match=r"^model x raised RuntimeError: .*: call it by itself"):
         other(image_BCHW[:, :2])
 
 
