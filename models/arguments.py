@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from models.errors import UserError, list_names, suggest
+from models.errors import UserError, list_names, printable, suggest
 
 
 def parse_arguments(text: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def parse_settings(owner: str, kind: type[Any], arguments: Mapping[str, str]) ->
             values[key] = types[key](text)
         except ValueError as error:
             raise UserError(
-                f"{owner}: {key}={text} is not of type {types[key].__name__}"
+                f"{owner}: {key}={printable(text)} is not of type {types[key].__name__}"
             ) from error
     return kind(**values)
 

@@ -4,6 +4,8 @@ UserError            the user can fix it: exit code 2
   NothingToAudit     there is no image: exit code 4
   AddressError, LayerError, MappingFileError, NotComparable, RunFolderError, SegmenterError
                      caught where more is known, or where there is something else to try
+  UserCodeError      what a user's own code raised
+    ForwardError     in a call of their network: becomes a row's failure where one image is to blame
   RowError           becomes the failure of one row, with what to do
   PictureError, ForegroundError, RegionError
                      become a row's failure where the row is known
@@ -58,6 +60,14 @@ class RunFolderError(UserError):
 
 class SegmenterError(UserError):
     """A network that cannot mark the foreground."""
+
+
+class UserCodeError(UserError):
+    """What a user's own code raised."""
+
+
+class ForwardError(UserCodeError):
+    """What a user's network raised for some pictures."""
 
 
 class RegionError(UserError):
@@ -125,8 +135,17 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """A library's exception in one line; with its type, since many have no message."""
+    """A library's exception, or what a user's code raised, in one line; with its type, since many
+    have no message."""
+    if isinstance(error, UserCodeError) and error.__cause__ is not None:
+        error = error.__cause__
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """On a GPU (OutOfMemoryError), in Python, or in torch's CPU allocator, which only has words."""
+    messages = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(m in str(error).lower() for m in messages)
 
 
 def list_names(names: Iterable[str], most: int = 8) -> str:

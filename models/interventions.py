@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from models.errors import ForwardError
 from models.fills import Fill
 from models.network.capture import as_found
 
@@ -47,6 +48,17 @@ def predict(network: nn.Module, image_BCHW: Tensor) -> Tensor:
     with as_found(network), torch.no_grad():
         logits_BK: Tensor = network(image_BCHW)
         return logits_BK.softmax(1)
+
+
+def predict_each(network: nn.Module, image_BCHW: Tensor, classes: int) -> Tensor:
+    """The same; NaN of a picture for which the user's network raises, also alone."""
+    try:
+        return predict(network, image_BCHW)
+    except ForwardError:
+        if len(image_BCHW) == 1:
+            return image_BCHW.new_full((1, classes), torch.nan)
+    halves = image_BCHW.tensor_split(2)
+    return torch.cat([predict_each(network, half_bCHW, classes) for half_bCHW in halves])
 
 
 def _filling(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill) -> Tensor:

@@ -15,26 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
-from models.errors import UserError, describe_error, suggest
+from models.errors import UserError, suggest
+from models.function_network import PACKAGES, FunctionNetwork, allow_modes
 from models.time_limit import limit_time
+from models.user_calls import guard_forward, user_call
 
 OURS = ("flows", "tasks", "models", "reports")
 PREFIX = "_user_"  # of the module name that the file itself gets
 STANDARD = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib")]
-PACKAGES = {"site-packages", "dist-packages"}  # folders of installed packages
-
-
-class FunctionNetwork(nn.Module):
-    """A plain function of pictures as a network: without layers, weights or a device."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, image_BCHW: Tensor) -> Tensor:
-        return self.function(image_BCHW)
 
 
 @dataclass(frozen=True)
@@ -87,24 +77,22 @@ def split_address(address: str) -> tuple[Path, str]:
     return Path(file), name
 
 
-def build_from_file(address: str) -> tuple[nn.Module, str]:
+def build_from_file(address: str, role: str = "model") -> tuple[nn.Module, str]:
     """Call the user's function without arguments: the network that it builds, and the digests of
-    its code."""
-    with _user_function(address, "model") as (factory, before):
-        try:
-            network = factory()
-        except (Exception, SystemExit) as error:
-            raise UserError(
-                f"{address} raised {describe_error(error)}: run it by itself"
-            ) from error
+    its code; error messages name its `role`."""
+    with _user_function(address, role) as (factory, before):
+        with user_call(f"{address} raised"):
+            built = factory()
         digests = UserFunction(factory, before.user_files()).digests
-    if not callable(network) or isinstance(network, type):
+    if not callable(built) or isinstance(built, type):
         raise UserError(
-            f"{address} gives a {type(network).__name__}: return the torch.nn.Module, or a "
+            f"{address} gives a {type(built).__name__}: return the torch.nn.Module, or a "
             "function of pictures (batch, 3, rows, columns) that gives logits (batch, classes)"
         )
-    if not isinstance(network, nn.Module):
-        network = FunctionNetwork(network)
+    with user_call(f"{address} raised"):
+        network = built if isinstance(built, nn.Module) else FunctionNetwork(built)
+        allow_modes(network)
+    guard_forward(network, f"{role} {address}")
     return network, digests
 
 
@@ -139,12 +127,8 @@ def _load(path: Path, role: str) -> object:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickles in the file look themselves up
-    try:
+    with user_call(f"{role} file {path} does not load:"):  # scripts without a guard exit
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a script without its `if __name__` guard exits
-        raise UserError(
-            f"{role} file {path} does not load: {describe_error(error)}: run it by itself"
-        ) from error
     return module
 
 

@@ -25,6 +25,7 @@ from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
+from flows.cli.results_output import printing_to_stderr
 from flows.cli.server_commands import down, status, up
 from flows.settings.command_settings import (
     AuditSettings,
@@ -264,7 +265,9 @@ def log_model(**options: Any) -> None:
     settings = compose(LogSettings, None, settings_from_options(LogSettings, options))
     from flows.cli.mlflow_commands import log_model as register
 
-    click.echo(register(settings))
+    with printing_to_stderr():
+        address = register(settings)
+    click.echo(address)
 
 
 @main.command()
@@ -284,7 +287,8 @@ def _estimate(settings: AuditSettings) -> str:
     from models.classifier.mlflow_models import fetch
     from tasks.execution.dry_run import estimate
 
-    with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
+    uri = tracking_of(settings.tracking).uri
+    with printing_to_stderr(), fetch(settings.model, uri) as model:
         return estimate(settings.audit_request, model.settings, settings.compute)
 
 

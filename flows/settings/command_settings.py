@@ -13,6 +13,7 @@ from flows.settings.compose import refuse_secrets
 from models.addresses import Address, is_local
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_VERSION, SCHEME
 from models.classifier.settings import ModelSettings
+from models.limits import MOST_IMAGES, MOST_IN_MEMORY
 from models.methods.registry import method_names
 from tasks.attribution.settings import (
     AttributionSettings,
@@ -200,7 +201,9 @@ class ReleaseSettings(AuditSettings):
 class SampledData(DataSettings):
     """A sample of the data, which is enough to compare methods."""
 
-    sample: int | None = Field(64, ge=1, description="Number of images, stratified by label.")
+    sample: int | None = Field(
+        64, ge=1, le=MOST_IMAGES, description="Number of images, stratified by label."
+    )
 
 
 class ComparedMethods(AttributionSettings):
@@ -212,7 +215,9 @@ class ComparedMethods(AttributionSettings):
         description="Methods to compare, separated by commas; arguments as in rise:masks=500; "
         "your own as path/to/file.py:function.",
     )
-    shard_size: int = Field(8, ge=1, description="Images per shard, the unit of scheduling.")
+    shard_size: int = Field(
+        8, ge=1, le=MOST_IN_MEMORY, description="Images per shard, the unit of scheduling."
+    )
 
 
 class CompareMethodsSettings(RunSettings):

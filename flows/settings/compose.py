@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from models.addresses import has_secret, remove_secrets
 from models.errors import UserError, suggest
+from models.yaml_text import parse_yaml
 from tasks.tracking.settings import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -99,7 +100,7 @@ def read_config(file: Path) -> dict[str, Any]:
         raise UserError(f"configuration {file} not found")
     try:
         text = file.read_text(encoding="utf-8")
-        values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
+        values = tomllib.loads(text) if file.suffix == ".toml" else parse_yaml(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = remove_secrets(" ".join(str(error).split()))
         raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error

@@ -24,6 +24,7 @@ from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from models.classifier.transformers_models import build_untrained, read_folder
 from models.errors import UserError, list_names, suggest
+from models.user_calls import user_call
 from models.user_code import build_from_file
 
 INCEPTIONS = ("googlenet", "inception_v3")
@@ -233,8 +234,9 @@ def _from_factory(settings: ModelSettings) -> BuiltNetwork:
         checkpoint = weight_files.read_checkpoint(settings.weights, settings.allow_pickle)
         weight_files.fill(network, checkpoint.state, settings.weights)
         in_weights = _preprocessing_in(checkpoint, settings.weights)
-    classes = getattr(network, "classes", None)
-    preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)
+    with user_call(f"model {settings.address} raised"):  # either may be a property
+        classes = getattr(network, "classes", None)
+        preprocessing = settings.preprocessing or getattr(network, "preprocessing", None)
     try:
         prepared = preprocessing and Preprocessing.model_validate(preprocessing)
     except ValidationError as error:

@@ -26,12 +26,14 @@ from models.classifier.check_model import check_model, complete_preprocessing
 from models.classifier.model_files import read_class_names
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import BUNDLE, ModelSettings
+from models.classifier.trial import count_logits
 from models.classifier.weights import digest_of
-from models.errors import LayerError, UserError, describe_error, list_names
-from models.network.capture import as_found, capture
+from models.errors import LayerError, UserError, list_names
+from models.network.capture import capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
 from models.time_limit import limit_time
+from models.user_calls import user_call
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,18 @@ def load_classifier(settings: ModelSettings) -> Classifier:
 
 def check_classifier(built: BuiltNetwork, settings: ModelSettings) -> Classifier:
     """Complete the network with the settings and with what it is found to do, or refuse it."""
+    if not built.source:
+        return _check(built, settings)
+    with user_call(f"model {settings.address} raised"):  # any attribute of it may be their code
+        return _check(built, settings)
+
+
+def _check(built: BuiltNetwork, settings: ModelSettings) -> Classifier:
     preprocessing = complete_preprocessing(settings, built.preprocessing)
-    network = built.network.eval()
+    network = built.network
+    network.eval()  # a user's own may return nothing
     example_BCHW = torch.zeros(1, 3, *preprocessing.size)
-    count = _count_logits(network, example_BCHW, settings.address)
+    count = count_logits(network, example_BCHW, settings.address)
     classes = _name_classes(settings, built.classes, count)
     layer = settings.layer or built.layer
     grid = grid_of(network, layer, example_BCHW) if layer else _last_grid(network, example_BCHW)
@@ -128,48 +138,6 @@ def _from_bundle(path: Path, settings: ModelSettings) -> BuiltNetwork:
         preprocessing=bundle.preprocessing,
         layer=bundle.layer,
     )
-
-
-def _count_logits(network: nn.Module, example_BCHW: Tensor, address: str) -> int:
-    """The number of classes; refuses a network that does not choose one class among several."""
-    other_types = {weight.dtype for weight in network.parameters()} - {torch.float32}
-    if other_types:
-        dtype = str(other_types.pop()).removeprefix("torch.")
-        raise UserError(
-            f"model {address} computes in {dtype}, and maps are made in float32: "
-            "return network.float() from the factory"
-        )
-    with as_found(network), torch.enable_grad():
-        image_BCHW = example_BCHW.clone().requires_grad_(True)
-        try:
-            logits = network(image_BCHW.clone())  # a copy: some networks scale theirs in place
-        except Exception as error:  # the user's code may raise anything
-            raise UserError(
-                f"model {address} does not accept pictures {tuple(example_BCHW.shape)}, "
-                f"the size that its preprocessing gives: {describe_error(error)}"
-            ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
-        output = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise UserError(
-            f"model {address} gives {output}, not logits (batch, classes): "
-            "return one tensor of them, with a factory if need be"
-        )
-    if logits.shape[1] == 1:
-        raise UserError(
-            f"model {address} has one logit (a binary classifier by threshold): "
-            "give it two logits, [0, logit], in a factory"
-        )
-    last = type(logits.grad_fn).__name__  # finds functions as well as modules
-    if last.startswith("SigmoidBackward"):
-        raise UserError(
-            f"model {address} ends in a sigmoid (several labels per image): "
-            "only single-label classifiers can be audited"
-        )
-    if last.startswith("SoftmaxBackward"):
-        raise UserError(
-            f"model {address} ends in a softmax, and maps need logits: leave it out of the factory"
-        )
-    return logits.shape[1]
 
 
 def _name_classes(

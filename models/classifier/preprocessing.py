@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from models.errors import UserError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # settings are checked without torch
     from torch import Tensor
 
 LARGEST = 200_000_000  # pixels of a picture, before and after it is resized
+LARGEST_INPUT = 32_000_000  # pixels of what a network reads: its first layer alone takes gigabytes
+SMALLEST_STD, LARGEST_VALUE = 1e-4, 10.0  # of values from 0 to 1
+OTHER_VALUES = "is not of values from 0 to 1; divide mean and std by 255 if they are of 0 to 255"
 
 
 class Preprocessing(BaseModel):
@@ -27,9 +30,20 @@ class Preprocessing(BaseModel):
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     crop: tuple[PositiveInt, PositiveInt] | None = None
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = True
+
+    @model_validator(mode="after")
+    def _has_possible_values(self) -> Preprocessing:
+        """Neither NaN, which is in no range, nor values that a picture would vanish beside."""
+        for name, values, least in (
+            ("mean", self.mean, -LARGEST_VALUE),
+            ("std", self.std, SMALLEST_STD),
+        ):
+            if not all(least <= value <= LARGEST_VALUE for value in values):
+                raise ValueError(f"{name} {list(values)} {OTHER_VALUES}")
+        return self
 
     @model_validator(mode="after")
     def _has_one_size(self) -> Preprocessing:
@@ -37,7 +51,23 @@ class Preprocessing(BaseModel):
             raise ValueError(
                 "pictures would have different sizes: set crop, or resize to [rows, columns]"
             )
+        self._refuse_sizes_beyond_memory()
         return self
+
+    def _refuse_sizes_beyond_memory(self) -> None:
+        rows, columns = self.size
+        if rows * columns > LARGEST_INPUT:
+            raise ValueError(
+                f"pictures of {columns}x{rows} pixels do not fit into memory: at most "
+                f"{LARGEST_INPUT // 10**6} million pixels are allowed"
+            )
+        shorter = self.resize if isinstance(self.resize, int) else 1
+        resized = self.resize if isinstance(self.resize, tuple) else (shorter, shorter)
+        if resized[0] * resized[1] > LARGEST:
+            raise ValueError(
+                f"pictures resized to {self.resize} do not fit into memory: at most "
+                f"{LARGEST // 10**6} million pixels are allowed"
+            )
 
     @property
     def size(self) -> tuple[int, int]:

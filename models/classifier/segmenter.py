@@ -110,7 +110,7 @@ def _build(address: str, weights: str | None, allow_pickle: bool) -> BuiltNetwor
             f"segmenter {address!r} is not understood: give torchvision:NAME "
             "or path/to/file.py:function"
         )
-    network, source = build_from_file(address)
+    network, source = build_from_file(address, "segmenter")
     if weights is not None:
         weight_files.fill(network, weight_files.read_state(weights, allow_pickle), weights)
     return BuiltNetwork(network, address, source)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from models.addresses import local_copy
 from models.classifier.weights_format import read_metadata, refuse_programs
 from models.errors import UserError, describe_error, list_names
+from models.function_network import FunctionNetwork
 
 State = dict[str, Tensor]
 # Under which training scripts keep a state dict; where there are several, the first is taken.
@@ -128,6 +129,7 @@ def is_state(value: object) -> bool:
     return (
         isinstance(value, Mapping)
         and len(value) > 0
+        and all(isinstance(name, str) for name in value)
         and all(isinstance(entry, Tensor) for entry in value.values())
     )
 
@@ -205,6 +207,7 @@ def fill(network: nn.Module, state: State, source: str) -> None:
             f"weights {source} do not fit the network: {'; '.join(problems)}; "
             "name the architecture that they were trained with"
         )
+    _refuse_other_numbers(selected, target, source)
     if prefix:
         _log_prefix(state, selected, prefix, source)
     target.update(selected)  # keeps the versions of its modules, which MNASNet insists on
@@ -217,10 +220,33 @@ def _log_prefix(state: State, selected: State, prefix: str, source: str) -> None
     log.info("weights %s: took %d tensors without their %r%s", source, len(selected), prefix, rest)
 
 
+def _refuse_other_numbers(state: State, target: State, source: str) -> None:
+    """Tensors that torch would not copy into the network's, or would copy as other numbers."""
+    for name, value in state.items():
+        is_plain = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+        if is_plain and (value.is_floating_point() or not target[name].is_floating_point()):
+            continue
+        kind = str(value.dtype).removeprefix("torch.")
+        kind += " on the meta device, which has no numbers" if value.is_meta else ""
+        kind += "" if value.layout == torch.strided else f" as {value.layout}"
+        raise UserError(
+            f"weights {source} hold {name} in {kind}: save the weights in float32, "
+            "as they were before they were converted"
+        )
+
+
 def digest_of(network: nn.Module, architecture: str, source: str) -> str:
     """SHA-256 of every number of the network and of how it was built."""
     digest = hashlib.sha256(f"{architecture}\n{source}\n".encode())
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(_state_of(network).items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:32]
+
+
+def _state_of(network: nn.Module) -> dict[str, Any]:
+    """Every number of the network; of a function, those of the networks that it uses."""
+    state: dict[str, Any] = dict(network.state_dict())
+    for number, used in enumerate(network.networks if isinstance(network, FunctionNetwork) else ()):
+        state |= {f"{number} {name}": value for name, value in used.state_dict().items()}
+    return state

@@ -65,7 +65,8 @@ def explain(method: Method, request: ExplainRequest) -> Tensor:
         return method.map_Bhw(request)
 
 
-def _needs_default_layer(method: Method) -> bool:
+def needs_default_layer(method: Method) -> bool:
+    """Does it need the classifier's layer?"""
     if isinstance(method, PassMethod):
         return method.reads == "layer"
     return isinstance(method, NetworkMethod) and method.needs_layer and not method.layer
@@ -76,7 +77,7 @@ def check_methods(
 ) -> None:
     """Refuse methods that do not work on the network; costs a pass or two."""
     for method in methods:
-        if grid is None and _needs_default_layer(method):
+        if grid is None and needs_default_layer(method):
             raise UserError(
                 f"method {method.name} needs a layer with cells, and none was found in the model: "
                 "name one with --layer, or --methods that need none, such as ibisa or rise"

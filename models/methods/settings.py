@@ -6,11 +6,11 @@ imported when a map is made: names are checked without it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from models.errors import UserError, list_names
+from models.limits import LARGEST_SEED, MOST_CELLS, MOST_PASSES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Sign = Literal["relu", "absolute"]  # maps are never negative, or their magnitudes count as energy
 Form = Literal["softmax", "logit", "margin"]
 FORMS: tuple[Form, ...] = get_args(Form)
+MOST_DRAWS = 250_000_000  # random numbers at once: a gigabyte
+SMALLEST, LARGEST = 1e-9, 1e6  # of weights and rates
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class IntegratedGradientsSettings(MethodSettings):
     sign = "absolute"
 
     def __post_init__(self) -> None:
-        _check_at_least_one("integrated_gradients", steps=self.steps)
+        _check_counts("integrated_gradients", steps=self.steps)
 
     @property
     def cost(self) -> Cost:
@@ -78,9 +80,10 @@ class SmoothGradSettings(MethodSettings):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one("smooth_grad", draws=self.draws)
-        if not 0 <= self.noise < math.inf:
-            raise UserError(f"smooth_grad: noise={self.noise}: it must be 0 or more, and finite")
+        _check_counts("smooth_grad", draws=self.draws)
+        _check_seed("smooth_grad", self.seed)
+        if not 0 <= self.noise <= LARGEST:
+            raise UserError(f"smooth_grad: noise={self.noise}: it must be from 0 to {LARGEST:g}")
 
     @property
     def cost(self) -> Cost:
@@ -126,7 +129,14 @@ class RiseSettings(MethodSettings):
     needs_gradient = False
 
     def __post_init__(self) -> None:
-        _check_at_least_one("rise", masks=self.masks, cells=self.cells)
+        _check_counts("rise", masks=self.masks)
+        _check_cells("rise", self.cells)
+        if self.masks * self.cells**2 > MOST_DRAWS:
+            raise UserError(
+                f"rise: {self.masks:,} masks of {self.cells}x{self.cells} cells do not fit into "
+                "memory: give fewer masks or cells"
+            )
+        _check_seed("rise", self.seed)
         if not 0 < self.keep < 1:
             raise UserError(f"rise: keep={self.keep}: it must lie between 0 and 1")
 
@@ -157,7 +167,8 @@ class IbaSettings(MethodSettings):
     needs_gradient = False
 
     def __post_init__(self) -> None:
-        _check_at_least_one("iba", steps=self.steps, copies=self.copies)
+        _check_counts("iba", steps=self.steps, copies=self.copies)
+        _check_seed("iba", self.seed)
         _check_above_zero("iba", beta=self.beta, rate=self.rate)
         _check_sigma("iba", self.sigma)
 
@@ -183,7 +194,9 @@ class IbisaSettings(MethodSettings):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least_one("ibisa", steps=self.steps, cells=self.cells)
+        _check_counts("ibisa", steps=self.steps)
+        _check_cells("ibisa", self.cells)
+        _check_seed("ibisa", self.seed)
         _check_above_zero("ibisa", beta=self.beta, rate=self.rate)
         _check_sigma("ibisa", self.sigma)
 
@@ -208,18 +221,32 @@ FAMILIES: dict[str, type[Any]] = {
 }
 
 
-def _check_at_least_one(method: str, **counts: int) -> None:
+def _check_counts(method: str, **counts: int) -> None:
     for name, value in counts.items():
-        if value < 1:
-            raise UserError(f"{method}: {name}={value}: at least 1 is needed")
+        if not 1 <= value <= MOST_PASSES:
+            raise UserError(f"{method}: {name}={value}: it must be from 1 to {MOST_PASSES:,}")
+
+
+def _check_cells(method: str, cells: int) -> None:
+    if not 1 <= cells <= MOST_CELLS:
+        raise UserError(f"{method}: cells={cells}: it must be from 1 to {MOST_CELLS:,}")
+
+
+def _check_seed(method: str, seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(f"{method}: seed={seed}: it must be from 0 to {LARGEST_SEED:,}")
 
 
 def _check_above_zero(method: str, **numbers: float) -> None:
     for name, value in numbers.items():
-        if not 0 < value < math.inf:
-            raise UserError(f"{method}: {name}={value}: it must be above 0")
+        if not SMALLEST <= value <= LARGEST:
+            raise UserError(
+                f"{method}: {name}={value}: it must be above 0, from {SMALLEST:g} to {LARGEST:g}"
+            )
 
 
 def _check_sigma(method: str, sigma: float) -> None:
-    if not 0 <= sigma < math.inf:
-        raise UserError(f"{method}: sigma={sigma}: it must be 0 (no smoothing) or more")
+    if not 0 <= sigma <= MOST_CELLS:
+        raise UserError(
+            f"{method}: sigma={sigma}: it must be from 0 (no smoothing) to {MOST_CELLS:,}"
+        )

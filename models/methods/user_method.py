@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.errors import UserError, describe_error, printable
+from models.errors import UserError
 from models.network.explain_request import ExplainRequest
 from models.network.isolation import fixed_seed, restoring
+from models.user_calls import user_call
 from models.user_code import UserFunction, load_function, split_address
 
 TOLERANCE = 0.05  # of the largest value; float32 varies less with the batch size
@@ -84,16 +85,16 @@ def _check_same(address: str, together_hw: Tensor, alone_hw: Tensor) -> None:
 def _explain_batch(batch: ExplainRequest, address: str) -> Tensor:
     function = _load(address).function
     image_BCHW, target_B = batch.image_BCHW.detach().clone(), batch.target_B.clone()
-    try:
-        with restoring(batch.network), fixed_seed(image_BCHW.device), torch.enable_grad():
-            maps = function(batch.network, image_BCHW, target_B)
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
-        if "memory" in describe_error(error).lower():  # a smaller batch may help
-            raise
-        raise UserError(
-            f"method {address} raised {printable(describe_error(error))}: call it by "
-            "itself, with the model, images (batch, 3, rows, columns) and targets (batch)"
-        ) from error
+    remedy = (
+        "call it by itself, with the model, images (batch, 3, rows, columns) and targets (batch)"
+    )
+    with (
+        user_call(f"method {address} raised", remedy, may_be_smaller=True),
+        restoring(batch.network),
+        fixed_seed(image_BCHW.device),
+        torch.enable_grad(),
+    ):
+        maps = function(batch.network, image_BCHW, target_B)
     return _check_maps(maps, address, len(image_BCHW)).detach().to(batch.image_BCHW)
 
 

@@ -161,8 +161,8 @@ def _gradients(
     none.
     """
     gradients: Sequence[Tensor | None] = [None] * (len(sources) + len(edges))
-    if score.requires_grad:
-        inputs: list[Any] = [*sources.values(), *edges]  # torch accepts both, its types do not
+    inputs: list[Any] = [*sources.values(), *edges]  # torch accepts both, its types do not
+    if score.requires_grad and inputs:
         gradients = torch.autograd.grad(score, inputs, allow_unused=True)
     for name, gradient in zip(sources, gradients, strict=False):
         if gradient is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from models.errors import LayerError, suggest
 from models.network.capture import as_found
 from models.network.grid import Grid, distortion, read_grid
+
+FEWEST_CELLS = 4  # along each side of a map that tells an object from its background
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,37 @@ def find_grid(network: nn.Module, image_BCHW: Tensor) -> Grid:
         f"found no last layer with cells in {type(network).__name__}: name one that gives "
         "(batch, channels, rows, columns) or (batch, tokens, channels) with --layer"
     )
+
+
+def check_cells(network: nn.Module, grid: Grid, image_BCHW: Tensor) -> Iterator[str]:
+    """A warning about a layer whose cells are too large to tell an object from its background, with
+    the last layer whose cells are not."""
+    if min(grid.rows, grid.columns) >= FEWEST_CELLS:
+        return
+    rows, columns = image_BCHW.shape[2:]
+    finer = _find_finer_grid(network, image_BCHW)
+    remedy = "no layer of this network has more: give larger pictures, or methods without a layer"
+    if finer is not None:
+        remedy = f"--layer {finer.layer} gives {finer.rows}x{finer.columns}"
+    yield (
+        f"maps from layer {grid.layer} have only {grid.rows}x{grid.columns} cells for pictures of "
+        f"{columns}x{rows} pixels, too few to tell an object from its background: {remedy}"
+    )
+
+
+def _find_finer_grid(network: nn.Module, image_BCHW: Tensor) -> Grid | None:
+    """The last layer with enough cells, to all of which a gradient comes."""
+    trial = _run(network, image_BCHW)
+    for output in reversed(trial.outputs):
+        grid = trial.grid(output) if output.name else None
+        if (
+            grid
+            and min(grid.rows, grid.columns) >= FEWEST_CELLS
+            and _is_layer(output.module, grid, trial.picture)
+            and trial.reaches(output, grid)
+        ):
+            return grid
+    return None
 
 
 def grid_of(network: nn.Module, layer: str, image_BCHW: Tensor) -> Grid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -32,6 +31,7 @@ FAMILIES: Mapping[str, Mapping[str, type[Objective]]] = {
     "ibsgl": {"code": IbsglCode, "paper": IbsglPaper},
 }
 SHARES = ("share", "warm_up")  # arguments from 0 to 1
+LARGEST_WEIGHT = 1e6  # of a term of the loss
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def find_objective(text: str) -> FoundObjective:
 def _check_numbers(family: str, objective: Objective) -> None:
     """Refuse negative weights (they would reverse the objective) and shares over 1."""
     for field in fields(objective):  # type: ignore[arg-type]  # each form is a dataclass
-        value, most = getattr(objective, field.name), 1 if field.name in SHARES else math.inf
-        if isinstance(value, float) and not (math.isfinite(value) and 0 <= value <= most):
-            allowed = "a number from 0 to 1" if most == 1 else "a number, 0 or more"
+        value, most = getattr(objective, field.name), 1 if field.name in SHARES else LARGEST_WEIGHT
+        if isinstance(value, float) and not 0 <= value <= most:
             raise UserError(
-                f"objective {family}: {field.name}={value:g} is not possible; give {allowed}"
+                f"objective {family}: {field.name}={value:g} is not possible; give a number from 0 "
+                f"to {most:g}"
             )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from models.errors import ForwardError, lacks_memory
 from models.map_quality.localisation import to_cells
 from models.methods.maps import capture_for, network_methods, pass_methods, reads_image
 from models.methods.registry import Method
@@ -19,11 +20,10 @@ from models.network.capture import Capture, as_found
 from tasks.attribution import encode
 from tasks.attribution.faithfulness_rows import ExplainedImages, faithfulness_rows
 from tasks.attribution.map_scores import score_maps
-from tasks.attribution.memory import lacks_memory
 from tasks.attribution.plan import Plan
 from tasks.attribution.sanity_rows import sanity_rows
 from tasks.interventions.intervene import Subjects
-from tasks.pictures.samples import Failure, Sample
+from tasks.pictures.samples import Failure, Row, Sample
 from tasks.runs.stages import (
     FAITHFULNESS,
     FEATURES,
@@ -119,31 +119,39 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
 def explain_within_memory(
     plan: Plan, samples: Sequence[Sample]
 ) -> Iterator[tuple[Rows, list[Failure]]]:
-    """Halve a batch that does not fit into memory; an image that never fits is a failure."""
+    """Halve a batch that does not fit into memory, or for which the user's network raises; an image
+    that never fits, or for which it always raises, is a failure."""
     if not samples:
         return
     if reads_image(plan.methods) and len(samples) > plan.room:  # would not fit
         yield from explain_within_memory(plan, samples[: plan.room])
         yield from explain_within_memory(plan, samples[plan.room :])
         return
-    explained = None
     try:
         explained = explain_batch(plan, samples)
-    except (RuntimeError, MemoryError) as error:
-        if not lacks_memory(error):
+    except (RuntimeError, MemoryError, ForwardError) as error:
+        if not (lacks_memory(error) or isinstance(error, ForwardError)):
             raise
-    if explained is not None:
+        failure = _failure_of(samples[0].row, plan, error)
+    else:
         yield explained
         return
     if len(samples) == 1:
-        row = samples[0].row
-        message = f"image {row.image} does not fit into the memory of {plan.device}, even alone"
-        remedy = "free memory on that device, then run again"
-        yield {}, [Failure(row.row_id, "read", "transient", message, remedy)]
+        yield {}, [failure]
         return
     half = len(samples) // 2
     yield from explain_within_memory(plan, samples[:half])
     yield from explain_within_memory(plan, samples[half:])
+
+
+def _failure_of(row: Row, plan: Plan, error: Exception) -> Failure:
+    """Of an image that was explained alone."""
+    if isinstance(error, ForwardError):
+        message, _, remedy = str(error).rpartition(": ")
+        return Failure(row.row_id, PREDICT, "permanent", message, remedy)
+    message = f"image {row.image} does not fit into the memory of {plan.device}, even alone"
+    remedy = "free memory on that device, then run again"
+    return Failure(row.row_id, "read", "transient", message, remedy)
 
 
 def row_ids(samples: Sequence[Sample]) -> list[str]:

@@ -16,10 +16,10 @@ from torch import Tensor
 from upath import UPath
 
 from models.classifier.classifier import Classifier
-from models.interventions import predict
+from models.errors import lacks_memory
+from models.interventions import predict_each
 from tasks.attribution.fingerprints import donor_predictions_mark
 from tasks.attribution.job import Job
-from tasks.attribution.memory import lacks_memory
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part
 from tasks.runs.stages import DONOR_PREDICTIONS
@@ -42,7 +42,12 @@ class DonorPredictions:
     index: dict[str, int]  # row_id to number
     content_N: np.ndarray
     prediction_N: np.ndarray
-    probability_NK: np.ndarray
+    probability_NK: np.ndarray  # NaN where the network could not predict the picture
+
+    @property
+    def is_known_N(self) -> np.ndarray:
+        known_N: np.ndarray = np.isfinite(self.probability_NK).all(1)
+        return known_N
 
 
 def write_donor_predictions(job: Job, classifier: Classifier) -> None:
@@ -90,7 +95,11 @@ def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int
     device = classifier.device
     try:
         probabilities = [
-            predict(classifier.network, classifier.preprocessing.normalise(picture_nCHW.to(device)))
+            predict_each(
+                classifier.network,
+                classifier.preprocessing.normalise(picture_nCHW.to(device)),
+                len(classifier.classes),
+            )
             for picture_nCHW in torch.split(picture_NCHW, batch_size)
         ]
     except (RuntimeError, MemoryError) as error:

@@ -64,9 +64,3 @@ def _process_limit() -> int:
         limit = None
     allowed: int = limit or MEMORY_LIMIT
     return allowed
-
-
-def lacks_memory(error: Exception) -> bool:
-    """On a GPU (OutOfMemoryError), in Python, or in torch's CPU allocator, which only has words."""
-    messages = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or any(m in str(error).lower() for m in messages)

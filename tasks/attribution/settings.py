@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.classifier.settings import ModelSettings
+from models.limits import MOST_IMAGES, MOST_IN_MEMORY
 from models.methods.registry import LAYER_METHODS, find_methods
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.settings import InterventionSettings
@@ -33,7 +34,9 @@ class AttributionSettings(BaseModel):
     memory_format: Literal["channels_last", "contiguous"] = Field(
         "channels_last", description="Layout of pictures and weights; channels_last is faster."
     )
-    shard_size: int = Field(256, ge=1, description="Images per shard, the unit of scheduling.")
+    shard_size: int = Field(
+        256, ge=1, le=MOST_IN_MEMORY, description="Images per shard, the unit of scheduling."
+    )
 
     @field_validator("methods")
     @classmethod
@@ -53,6 +56,7 @@ class ComparisonSettings(BaseModel):
     tested: int = Field(
         16,
         ge=0,
+        le=MOST_IMAGES,
         description="Images whose maps are made again with random weights, and with noise.",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 import torch
 
 from models.classifier.classifier import Classifier
+from models.errors import ForwardError
 from tasks.attribution.batch import PREDICT, explain_batch, explain_within_memory
 from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
@@ -124,8 +126,9 @@ def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure]]:
             for stage, record in explained.items():
                 records[stage].append(record)
     if not records:  # no image was readable: empty parts with the right columns
-        explained, _ = explain_batch(work.plan, [_make_blank(work.plan.classifier)])
-        records |= {stage: [record[:0]] for stage, record in explained.items()}
+        with suppress(ForwardError):
+            explained, _ = explain_batch(work.plan, [_make_blank(work.plan.classifier)])
+            records |= {stage: [record[:0]] for stage, record in explained.items()}
     tables = {stage: pa.Table.from_batches(batches) for stage, batches in records.items()}
     empty = {s: s.columns.empty_table() for s in work.plan.stages if s.columns is not None}
     return empty | tables, failures

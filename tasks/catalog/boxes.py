@@ -107,7 +107,7 @@ def _parse_box_text(text: str) -> Any:
     """`[1, 2, 3, 4]`, lists of that, `1 2 3 4` or `1,2,3,4`."""
     try:
         return json.loads(text if text.startswith("[") else f"[{re.sub('[ ,;]+', ',', text)}]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.addresses import STORAGE, WEB, Address
+from models.limits import LARGEST_SEED, MOST_IMAGES
 
 BY_NAME, BY_INDEX = "name", "index"
 
@@ -73,9 +74,13 @@ class DataSettings(BaseModel):
     split: str | None = Field(
         None, description="Take only this split: of the column 'split', split folders or dataset."
     )
-    sample: int | None = Field(None, ge=1, description="This many images, stratified by label.")
-    limit: int | None = Field(None, ge=1, description="The first images, at most this many.")
-    seed: int = Field(0, description="Seed of the sample.")
+    sample: int | None = Field(
+        None, ge=1, le=MOST_IMAGES, description="This many images, stratified by label."
+    )
+    limit: int | None = Field(
+        None, ge=1, le=MOST_IMAGES, description="The first images, at most this many."
+    )
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the sample.")
 
     @field_validator("allow_addresses")
     @classmethod

@@ -18,6 +18,7 @@ from tasks.attribution.layer_statistics import (
 )
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
+from tasks.execution.failed_images import refuse_without_predictions
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
 from tasks.execution.work_size import note_own_process, settle_workers
@@ -64,6 +65,7 @@ def attribute_run(
             f"{progress.broken} of {len(unfinished)} shards failed ({progress.reason}); "
             f"{progress.done} of {progress.total} images are kept, and the same command continues"
         )
+    refuse_without_predictions(run)
     seconds = time.perf_counter() - start
     return CostSummary(
         seconds=seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -16,10 +17,12 @@ from models.addresses import write_atomically
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import BUNDLE, ModelSettings
+from models.classifier.trial import check_answers
 from models.errors import UserError
-from models.methods.maps import check_methods
-from models.methods.registry import find_methods
+from models.methods.maps import check_methods, needs_default_layer
+from models.methods.registry import Method, find_methods
 from models.network.grid import Grid
+from models.network.layers import check_cells
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of, reading_digest
 from tasks.attribution.job import reader_of
@@ -188,6 +191,17 @@ def _describe_layer(grid: Grid | None) -> str:
     return f"maps from layer {grid.layer} ({grid.rows}x{grid.columns} cells)"
 
 
+def _check_classifier(
+    classifier: Classifier, methods: Sequence[Method], example_BCHW: torch.Tensor
+) -> Iterator[str]:
+    """Warnings about how the network answers, and about its layer."""
+    network, grid = classifier.network, classifier.grid
+    if ".py:" in classifier.architecture:  # a user's own code may do anything
+        yield from check_answers(network, classifier.preprocessing.size, classifier.architecture)
+    if grid is not None and any(map(needs_default_layer, methods)):
+        yield from check_cells(network, grid, example_BCHW)
+
+
 def make_checked_catalog(
     request: AuditRequest, classifier: Classifier, listing: Listing | None = None
 ) -> pa.Table:
@@ -202,6 +216,8 @@ def make_checked_catalog(
     )
     example_BCHW = torch.zeros(1, 3, *classifier.preprocessing.size)
     methods = find_methods(attribution.methods)
+    for warning in _check_classifier(classifier, methods, example_BCHW):
+        log.warning(warning)
     check_methods(methods, classifier.network, classifier.grid, example_BCHW)
     catalog = catalog_of(request, classifier.classes, listing or list_data(data))
     unlabelled = catalog["label"].null_count

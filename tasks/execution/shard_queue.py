@@ -9,7 +9,7 @@ from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
-from models.errors import describe_error
+from models.errors import UserError, describe_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
@@ -44,8 +44,8 @@ class Progress:
         self.broken += 1
         if self.broken > 1:
             return
-        self.reason = describe_error(error)
-        if not isinstance(error, OSError | KilledWorker):  # a bug of ours
+        self.reason = str(error) if isinstance(error, UserError) else describe_error(error)
+        if not isinstance(error, OSError | KilledWorker | UserError):  # a bug of ours
             log.error("a shard failed", exc_info=error)
 
     def add(self, shard: ShardResult) -> None:

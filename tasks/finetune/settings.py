@@ -8,8 +8,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.limits import LARGEST_SEED, MOST_IN_MEMORY
 from tasks.catalog.settings import DataSettings
 from tasks.pictures.settings import ForegroundSettings
+
+MOST_STEPS = 100_000_000
 
 
 class FinetuneSettings(BaseModel):
@@ -24,13 +27,17 @@ class FinetuneSettings(BaseModel):
     start: Literal["weights", "scratch"] = Field(
         "weights", description="Start from the model's weights, or from new random ones."
     )
-    epochs: int = Field(8, ge=1, description="How often each training image is seen.")
-    steps: int | None = Field(None, ge=1, description="Number of steps, instead of epochs.")
-    batch_size: int = Field(64, ge=2, description="Images per step.")
-    accumulate: int = Field(1, ge=1, description="Micro-batches that a step is computed in.")
+    epochs: int = Field(8, ge=1, le=100_000, description="How often each training image is seen.")
+    steps: int | None = Field(
+        None, ge=1, le=MOST_STEPS, description="Number of steps, instead of epochs."
+    )
+    batch_size: int = Field(64, ge=2, le=MOST_IN_MEMORY, description="Images per step.")
+    accumulate: int = Field(
+        1, ge=1, le=MOST_IN_MEMORY, description="Micro-batches that a step is computed in."
+    )
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
-    learning_rate: float = Field(3e-4, gt=0, description="Highest learning rate.")
-    weight_decay: float = Field(0.05, ge=0, description="Weight decay.")
+    learning_rate: float = Field(3e-4, ge=1e-12, le=1e3, description="Highest learning rate.")
+    weight_decay: float = Field(0.05, ge=0, le=1e3, description="Weight decay.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd.")
     schedule: Literal["one_cycle", "cosine", "constant"] = Field(
         "one_cycle", description="Learning rate schedule."
@@ -52,7 +59,9 @@ class FinetuneSettings(BaseModel):
         description="Accuracy on the validation images that chooses the epoch: with exchanged "
         "backgrounds, in the worst group, or plain; by default the first that can be computed.",
     )
-    training_seed: int = Field(0, description="Seed of image order, augmentation and new weights.")
+    training_seed: int = Field(
+        0, ge=0, le=LARGEST_SEED, description="Seed of image order, augmentation and new weights."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -71,10 +71,11 @@ def score_images(interventions: pa.Table, class_B: np.ndarray, donors: DonorPred
     indices of their predicted classes."""
     background_BN = log_odds(donors.probability_NK[:, class_B].T)
     own_BN = np.array(interventions["content_id"].to_pylist())[:, None] == donors.content_N[None]
-    alike_BN = (donors.prediction_N[None] == class_B[:, None]) & ~own_BN
+    usable_BN = ~own_BN & donors.is_known_N
+    alike_BN = (donors.prediction_N[None] == class_B[:, None]) & usable_BN
     object_B = _object_log_odds(interventions, background_BN, donors)
     probability_BN = 1 / (1 + np.exp(-(object_B[:, None] + background_BN)))
-    kept_B, null_kept_B = _means_of_equal_counts(probability_BN, ~alike_BN & ~own_BN, alike_BN)
+    kept_B, null_kept_B = _means_of_equal_counts(probability_BN, ~alike_BN & usable_BN, alike_BN)
     return Scores(
         kept_B=kept_B,
         null_kept_B=null_kept_B,
@@ -105,11 +106,11 @@ def _object_log_odds(
     names = interventions["donors"].combine_chunks().flatten().to_pylist()
     donor_E = np.array([donors.index[name] for name in names], np.int64)
     probability_E = exchanged.flatten().to_numpy().astype(np.float64)
-    weight_E = probability_E * (1 - probability_E) + FLOOR
-    object_E = log_odds(probability_E) - background_BN[image_E, donor_E]
+    weight_E = (probability_E * (1 - probability_E) + FLOOR) * donors.is_known_N[donor_E]
+    object_E = log_odds(probability_E) - np.nan_to_num(background_BN[image_E, donor_E])
     weight_B = np.bincount(image_E, weight_E, len(count_B))
     total_B = np.bincount(image_E, weight_E * object_E, len(count_B))
-    return np.where(count_B > 0, total_B / np.maximum(weight_B, FLOOR), np.nan)
+    return np.where(weight_B > 0, total_B / np.maximum(weight_B, FLOOR), np.nan)
 
 
 def _means_of_equal_counts(

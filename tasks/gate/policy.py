@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.addresses import as_path
 from models.errors import UserError, suggest
+from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
@@ -43,7 +44,7 @@ class Rule(BaseModel):
     at_most: float | None = None
     change_at_least: float | None = None
     change_at_most: float | None = None
-    images: int = Field(20, ge=2)  # a rule is undecided on fewer
+    images: int = Field(20, ge=2, le=MOST_IMAGES)  # a rule is undecided on fewer
     on_undecided: Effect = "fail"
     on_missing: Effect = "fail"
     warn: bool = False  # it refuses no candidate

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from models.classifier.classifier import Classifier
-from models.interventions import exchange_background, predict, remove_background, remove_object
+from models.interventions import exchange_background, predict_each, remove_background, remove_object
 from tasks import schema
 from tasks.interventions.donors import DonorPool, DrawnDonors
 from tasks.interventions.settings import InterventionSettings
@@ -64,7 +64,8 @@ class Interventions:
         drawn = [self._draw(sample) for sample in subjects.samples]
         outcome = _Outcome.of(subjects.logits_BK, REMOVALS + max(map(len, drawn), default=0))
         for change, (row_b, image_bCHW) in enumerate(self._changes(classifier, subjects, drawn)):
-            outcome.fill(change, row_b, predict(classifier.network, image_bCHW))
+            probability_bK = predict_each(classifier.network, image_bCHW, len(classifier.classes))
+            outcome.fill(change, row_b, probability_bK)
         rows, failures = [], []
         for image, sample in enumerate(subjects.samples):
             if outcome.is_finite(image, len(drawn[image])):
@@ -150,6 +151,6 @@ class _Outcome:
 
 
 def _not_finite(sample: Sample) -> Failure:
-    message = "the model's logits are not finite for the picture with another background"
+    message = "the model gives no finite logits for the picture with another background"
     remedy = "look at the picture and at the model's weights"
     return Failure(sample.row.row_id, "interventions", "permanent", message, remedy)

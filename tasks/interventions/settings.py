@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.addresses import Address
 from models.fills import Fill
+from models.limits import LARGEST_SEED
 
 
 class InterventionSettings(BaseModel):
@@ -34,7 +35,9 @@ class InterventionSettings(BaseModel):
         description="What replaces a removed object: its background's mean colour, a blur of the "
         "background, or the data's mean.",
     )
-    donor_seed: int = Field(0, description="Seed of the donor pool and of each image's donors.")
+    donor_seed: int = Field(
+        0, ge=0, le=LARGEST_SEED, description="Seed of the donor pool and of each image's donors."
+    )
 
     @property
     def identity(self) -> list[object]:

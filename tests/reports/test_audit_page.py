@@ -23,6 +23,7 @@ from tests.support.audit_summaries import (
     without_foreground,
     without_interventions,
     without_labels,
+    without_layer,
 )
 from tests.support.example_images import example, examples, hostile_examples
 from tests.support.html_page import read
@@ -46,6 +47,11 @@ def test_any_text_stays_text(text: str) -> None:
     page.html.encode("utf-8")
     shown = [tag for tag, _ in page.elements]
     assert {*shown} == {*ordinary}
+
+
+def test_a_model_without_layers_has_its_page() -> None:
+    page = read(without_layer(), examples())
+    assert "none, since the model has no layer with cells" in page.words
 
 
 def test_the_headline_in_words_and_figures() -> None:

@@ -296,6 +296,12 @@ def without_interventions(**changes: Any) -> Summary:
     return summary(**{**none, **changes})
 
 
+def without_layer() -> Summary:
+    """Of a plain function, whose methods need none."""
+    ordinary = summary()
+    return summary(model=ordinary.model.model_copy(update={"layer": None}))
+
+
 def without_labels() -> dict[str, Any]:
     return {
         "accuracy": NOTHING,

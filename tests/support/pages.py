@@ -17,6 +17,7 @@ from tests.support.audit_summaries import (
     without_foreground,
     without_interventions,
     without_labels,
+    without_layer,
 )
 from tests.support.example_images import example, examples, hostile_examples
 from tests.support.gate_results import hostile_result, let_through, refused
@@ -44,6 +45,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "audit, no interventions": lambda: render_page(
         without_interventions(), [replace(example(), score=None, changes=())]
     ),
+    "audit, no layer": lambda: render_page(without_layer(), examples()),
     "audit, few images": lambda: render_page(few_images(), examples()),
     "audit, nothing at all": lambda: render_page(empty_summary(), []),
     "methods": lambda: render_methods(comparison(), gallery(comparison())),

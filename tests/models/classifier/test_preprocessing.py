@@ -114,7 +114,34 @@ def test_size_is_rows_and_columns() -> None:
         ({}, "it: pictures would have different sizes: set crop, or resize to [rows"),
         ({"crop": [224]}, "it: crop.1: Field required"),
         ({"crop": [0, 5]}, "it: crop.0: Input should be greater than 0"),
-        ({"crop": [5, 5], "std": [1, 0, 1]}, "it: std.1: Input should be greater than 0"),
+        ({"crop": [5, 5], "std": [1, 0, 1]}, "it: std [1.0, 0.0, 1.0] is not of values from 0 to "),
+        ({"crop": [5, 5], "std": [1, 1, 1e-320]}, "it: std [1.0, 1.0, 1e-320] is not of values "),
+        ({"crop": [5, 5], "std": [1, 1, 58.395]}, "it: std [1.0, 1.0, 58.395] is not of values fr"),
+        (
+            {"crop": [5, 5], "std": [1, 1, "nan"]},
+            "it: std [1.0, 1.0, nan] is not of values from 0 ",
+        ),
+        ({"crop": [5, 5], "mean": [0, "inf", 0]}, "it: mean [0.0, inf, 0.0] is not of values from"),
+        (
+            {"crop": [5, 5], "mean": [123.7, 116, 104]},
+            "it: mean [123.7, 116.0, 104.0] is not of va",
+        ),
+        (
+            {"crop": [10**6, 10**6]},
+            "it: pictures of 1000000x1000000 pixels do not fit into memory: at ",
+        ),
+        (
+            {"crop": [10**30, 1]},
+            "it: pictures of 1x1000000000000000000000000000000 pixels do not fit",
+        ),
+        (
+            {"resize": [10**5, 10**5], "crop": [5, 5]},
+            "it: pictures resized to (100000, 100000) do ",
+        ),
+        (
+            {"resize": 10**9, "crop": [5, 5]},
+            "it: pictures resized to 1000000000 do not fit into me",
+        ),
         ({"crop": [5, 5], "colour": "bgr"}, "it: colour: Extra inputs are not permitted"),
     ],
 )

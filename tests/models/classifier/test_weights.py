@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from models.classifier.weights import count_classes, digest_of, fill, read_checkpoint, read_state
 from models.errors import UserError
@@ -281,3 +281,29 @@ def test_the_digest_does_not_depend_on_the_memory_format_or_the_mode() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_the_digest_distinguishes_number_formats(dtype: torch.dtype) -> None:
     assert digest_of(tiny_net().to(dtype), "", "") != digest_of(tiny_net(), "", "")
+
+
+OTHER_KINDS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "complex": (lambda value: value.to(torch.complex64), "complex64"),
+    "int8": (lambda value: value.to(torch.int8), "int8"),
+    "bool": (lambda value: value > 0, "bool"),
+    "meta": (lambda value: value.to("meta"), "float32 on the meta device, which has no numbers"),
+    "sparse": (lambda value: value.to_sparse(), "float32 as torch.sparse_coo"),
+    "quantised": (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "qint8"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_tensors_of_another_kind_are_refused(kind: str) -> None:
+    change, words = OTHER_KINDS[kind]
+    state = tiny_net().state_dict()
+    state["fc.weight"] = change(state["fc.weight"])
+    with pytest.raises(UserError, match=rf"^weights w\.pt hold fc\.weight in {words}: save the we"):
+        fill(tiny_net(), state, "w.pt")
+
+
+def test_weights_in_half_precision_are_read_as_float32() -> None:
+    network = tiny_net()
+    fill(network, {name: value.half() for name, value in network.state_dict().items()}, "w.pt")
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}

@@ -138,10 +138,10 @@ def test_a_smoothing_keeps_what_is_the_same_everywhere(cells: int) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("steps", 0, "iba: steps=0: at least 1 is needed"),
-        ("copies", 0, "iba: copies=0: at least 1 is needed"),
+        ("steps", 0, "iba: steps=0: it must be from 1 to 1,000,000"),
+        ("copies", 0, "iba: copies=0: it must be from 1 to 1,000,000"),
         ("beta", 0.0, r"iba: beta=0\.0: it must be above 0"),
-        ("sigma", -1.0, r"iba: sigma=-1\.0: it must be 0 \(no smoothing\) or more"),
+        ("sigma", -1.0, r"iba: sigma=-1\.0: it must be from 0 \(no smoothing\) to 1,024"),
     ],
 )
 def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:

@@ -147,11 +147,11 @@ def test_nan_stays_nan() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("steps", 0, "ibisa: steps=0: at least 1 is needed"),
-        ("cells", 0, "ibisa: cells=0: at least 1 is needed"),
+        ("steps", 0, "ibisa: steps=0: it must be from 1 to 1,000,000"),
+        ("cells", 0, "ibisa: cells=0: it must be from 1 to 1,024"),
         ("beta", 0.0, r"ibisa: beta=0\.0: it must be above 0"),
         ("rate", math.nan, "ibisa: rate=nan: it must be above 0"),
-        ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be 0 \(no smoothing\) or more"),
+        ("sigma", -1.0, r"ibisa: sigma=-1\.0: it must be from 0 \(no smoothing\) to 1,024"),
     ],
 )
 def test_invalid_settings_are_refused_in_one_line(name: str, value: float, words: str) -> None:

@@ -201,18 +201,22 @@ def test_a_network_without_a_gradient_is_refused(method: Method) -> None:
         (
             IntegratedGradientsSettings,
             {"steps": 0},
-            "integrated_gradients: steps=0: at least 1 is needed",
+            "integrated_gradients: steps=0: it must be from 1 to 1,000,000",
         ),
-        (SmoothGradSettings, {"draws": -1}, "smooth_grad: draws=-1: at least 1 is needed"),
+        (
+            SmoothGradSettings,
+            {"draws": -1},
+            "smooth_grad: draws=-1: it must be from 1 to 1,000,000",
+        ),
         (
             SmoothGradSettings,
             {"noise": -0.1},
-            "smooth_grad: noise=-0.1: it must be 0 or more, and finite",
+            "smooth_grad: noise=-0.1: it must be from 0 to 1e+06",
         ),
         (
             SmoothGradSettings,
             {"noise": float("nan")},
-            "smooth_grad: noise=nan: it must be 0 or more, and finite",
+            "smooth_grad: noise=nan: it must be from 0 to 1e+06",
         ),
     ],
 )

@@ -209,7 +209,7 @@ def test_a_specification_holds_every_argument() -> None:
         ("rise:masks=many", "method rise: masks=many is not of type int"),
         ("rise:masks", "arguments 'masks' are not understood at 'masks': write each once, as"),
         ("rise:masks=1:masks=2", "arguments 'masks=1:masks=2' are not understood at 'masks=2'"),
-        ("rise:masks=0", "rise: masks=0: at least 1 is needed"),
+        ("rise:masks=0", "rise: masks=0: it must be from 1 to 1,000,000"),
         ("captum:GradCAM", "Captum has no method 'GradCAM'"),
         ("captum:Saliency:strides=1", "captum:Saliency takes no 'strides'"),
     ],

@@ -234,8 +234,8 @@ def test_nothing_is_kept_afterwards() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"masks": 0}, "rise: masks=0: at least 1 is needed"),
-        ({"cells": -1}, "rise: cells=-1: at least 1 is needed"),
+        ({"masks": 0}, "rise: masks=0: it must be from 1 to 1,000,000"),
+        ({"cells": -1}, "rise: cells=-1: it must be from 1 to 1,024"),
         ({"keep": 0.0}, "rise: keep=0.0: it must lie between 0 and 1"),
         ({"keep": float("nan")}, "rise: keep=nan: it must lie between 0 and 1"),
     ],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from models.errors import LayerError, UserError
+from models.function_network import FunctionNetwork
 from models.methods.full_grad import sum_contributions
 from models.methods.maps import capture_for, check_methods, explain
 from models.methods.registry import NetworkMethod, find_method
@@ -19,7 +20,6 @@ from models.network.capture import capture
 from models.network.explain_request import ExplainRequest
 from models.network.layers import find_grid, grid_of
 from models.network.statistics import Moments
-from models.user_code import FunctionNetwork
 from tests.support.networks import random_images
 
 PAGE = Path(__file__).parents[3] / "docs/methods.md"

@@ -14,6 +14,7 @@ from models.errors import UserError
 from models.methods.maps import check_methods, explain
 from models.methods.registry import find_method, method_names
 from models.network.explain_request import ExplainRequest
+from models.user_calls import ProcessState
 from tests.support.networks import random_images, tiny_net
 
 SALIENCY = """
@@ -145,6 +146,7 @@ REFUSED = {
     "return images[:, 0] / images.max()": r"gives an image another map when another image is in i",
     "return images[:, 0] * torch.rand(images[:, 0].shape)": ".* and draw random numbers that",
     "raise SystemExit(3)": "raised SystemExit: 3: call it by itself, with the model, images",
+    "raise GeneratorExit": "raised GeneratorExit: call it by itself, with the model, images",
     "return model(images, 1)": "raised TypeError: .*: call it by itself, with the model, images",
 }
 
@@ -172,3 +174,13 @@ def test_running_out_of_memory_is_passed_on_to_the_caller(tmp_path: Path) -> Non
     text = "def explain(model, images, targets):\n    raise RuntimeError('out of memory')\n"
     with pytest.raises(RuntimeError, match=r"^out of memory"):
         maps_of(write(tmp_path, text), make_request())
+
+
+def test_what_a_method_changes_of_the_process_is_undone(tmp_path: Path) -> None:
+    before = ProcessState.now()
+    text = (
+        "from tests.support.unusual_models import _disturb\n"
+        "def explain(model, images, targets):\n    _disturb()\n    return images[:, 0]\n"
+    )
+    maps_of(write(tmp_path, text), make_request())
+    assert ProcessState.now() == before

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.errors import LayerError
 from models.network.capture import capture
 from models.network.grid import Grid
-from models.network.layers import find_grid, grid_of
+from models.network.layers import check_cells, find_grid, grid_of
 from tests.support.networks import (
     TRANSFORMERS,
     random_images,
@@ -267,3 +267,40 @@ def test_a_layer_without_cells_is_refused(layer: str, line: str) -> None:
     assert str(caught.value).startswith(line)
     assert "--layer" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "cells", "remedy"),
+    [
+        ((64, 64), "2x2 cells for pictures of 64x64 pixels", "--layer layer3 gives 4x4"),
+        ((96, 64), "3x2 cells for pictures of 64x96 pixels", "--layer layer3 gives 6x4"),
+        ((32, 224), "1x7 cells for pictures of 224x32 pixels", "--layer layer2 gives 4x28"),
+    ],
+)
+def test_a_layer_that_is_too_coarse_is_said_and_a_finer_one_proposed(
+    size: tuple[int, int], cells: str, remedy: str
+) -> None:
+    network, image_1CHW = torchvision_net("resnet18"), torch.zeros(1, 3, *size)
+    (warning,) = check_cells(network, find_grid(network, image_1CHW), image_1CHW)
+    assert warning == (
+        f"maps from layer layer4 have only {cells}, too few to tell an object from its "
+        f"background: {remedy}"
+    )
+    finer = grid_of(network, remedy.split()[1], image_1CHW)  # what it proposes can be done
+    assert not list(check_cells(network, finer, image_1CHW))
+
+
+def test_where_no_layer_is_finer_that_is_said() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    image_1CHW = torch.zeros(1, 3, 16, 16)
+    (warning,) = check_cells(network, grid_of(network, "0", image_1CHW), image_1CHW)
+    assert warning.endswith(
+        "no layer of this network has more: give larger pictures, or methods without a layer"
+    )
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_transformer_of_enough_cells_needs_no_warning(name: str) -> None:
+    network, image_1CHW = tiny_transformer(name), random_images(1, 32)
+    grid = find_grid(network, image_1CHW)
+    assert bool(list(check_cells(network, grid, image_1CHW))) == (min(grid.rows, grid.columns) < 4)

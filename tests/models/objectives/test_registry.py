@@ -57,7 +57,10 @@ def test_a_name_gives_an_objective_and_its_shortest_name(
         ("", "unknown objective ''; known are 'erm'"),
         ("sib:form=papers", "objective sib has no form 'papers' (did you mean 'paper'?); known "),
         ("erm:form=paper", "objective erm has no argument 'form'; it takes none"),
-        ("sib:weight=nan", "objective sib: weight=nan is not possible; give a number, 0 or more"),
+        (
+            "sib:weight=nan",
+            "objective sib: weight=nan is not possible; give a number from 0 to 1e+06",
+        ),
         ("sib:form=paper:background=-1", "objective sib: background=-1 is not possible; give"),
         ("swap:share=1.5", "objective swap: share=1.5 is not possible; give a number from 0 to 1"),
         ("sib:wieght=2", "objective sib has no argument 'wieght' (did you mean 'weight'?)"),

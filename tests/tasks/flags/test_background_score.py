@@ -155,3 +155,23 @@ def test_the_null_exceeds_the_threshold_no_more_often_than_said(
     threshold = threshold_of(np.array(scores), rate)
     if threshold is not None:
         assert np.mean(np.array(scores) > threshold) <= rate
+
+
+def test_a_donor_that_could_not_be_predicted_says_nothing() -> None:
+    """Its row is NaN, as where a user's network raised; the others give the same score."""
+    names = [*VOTES.index, "broken"]
+    votes = DonorPredictions(
+        {name: number for number, name in enumerate(names)},
+        np.array([*VOTES.content_N, "broken"], object),
+        np.array([*VOTES.prediction_N, 0]),
+        np.concatenate([VOTES.probability_NK, np.full((1, VOTES.probability_NK.shape[1]), np.nan)]),
+    )
+    rows, place_B = images((["a", "c"], [0.9, 0.2]), (["d"], [0.6])), np.array([0, 1])
+    found, expected = score_images(rows, place_B, votes), score_images(rows, place_B, VOTES)
+    np.testing.assert_array_equal(found.score_B, expected.score_B)
+    exchanged = images((["a", "broken"], [0.9, 0.2]))
+    alone = images((["a"], [0.9]))
+    np.testing.assert_array_equal(
+        score_images(exchanged, place_B[:1], votes).score_B,
+        score_images(alone, place_B[:1], VOTES).score_B,
+    )
