@@ -20,8 +20,37 @@ failure: a traceback and exit code 3.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+# What is allowed, by the type of pydantic's refusal; the names in braces are of its context.
+ALLOWED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number is needed"),
+    "int_parsing_size": "a smaller whole number is needed",
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is needed"),
+    "finite_number": "a finite number is needed",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is needed"),
+    "string_type": "a text is needed",
+    "string_pattern_mismatch": "a text like {pattern} is needed",
+    "literal_error": "allowed are {expected}",
+    "greater_than": "it must be above {gt:.12g}",
+    "greater_than_equal": "it must be at least {ge:.12g}",
+    "less_than": "it must be below {lt:.12g}",
+    "less_than_equal": "it must be at most {le:.12g}",
+    **dict.fromkeys(("tuple_type", "list_type"), "a list is needed"),
+    "too_short": "at least {min_length} must be given",
+    "too_long": "at most {max_length} may be given",
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type"), "a section with keys is needed"
+    ),
+    "missing": "it is missing",
+    "extra_forbidden": "there is no such key",
+    "json_invalid": "it is not JSON",
+}
 
 
 class UserError(ValueError):
@@ -127,6 +156,21 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def describe_error(error: BaseException) -> str:
     """A library's exception in one line; with its type, since many have no message."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def describe_refusal(problem: ErrorDetails) -> str:
+    """Why pydantic refuses a value, in our words: what is allowed."""
+    context = problem.get("ctx", {})
+    if problem["type"] == "value_error":  # raised by a validator of ours
+        return str(context["error"])
+    words = ALLOWED.get(problem["type"], "it does not have the right form")
+    return words.format(**context)
+
+
+def find_position(error: BaseException) -> str:
+    """Where a parser of JSON, TOML or YAML stopped: ` at line 3, column 5`; empty if unknown."""
+    found = re.search(r"line (\d+),? column (\d+)", str(error))
+    return "" if found is None else f" at line {found[1]}, column {found[2]}"
 
 
 def list_names(names: Iterable[str], most: int = 8) -> str:

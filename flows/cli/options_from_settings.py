@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
@@ -12,7 +10,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.settings.compose import option_name, plain_type
-from models.errors import UserError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,8 +28,8 @@ def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
 def settings_from_options(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that the command line overrides, as {"section.key": value}."""
     return {
-        dotted: _parse(field, options[option_name(dotted)])
-        for dotted, field in _fields(kind)
+        dotted: options[option_name(dotted)]
+        for dotted, _ in _fields(kind)
         if options[option_name(dotted)] is not None
     }
 
@@ -68,20 +65,3 @@ def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
             f" Default: {','.join(default) if isinstance(default, tuple) else default}."
         )
     return click.option(flag, name, default=None, **details)
-
-
-def _parse(field: FieldInfo, value: Any) -> Any:
-    """An option's value as the field takes it: names split at commas, a model read from JSON."""
-    kind = plain_type(field)
-    if get_origin(kind) is tuple:
-        return [name.strip() for name in value.split(",")]
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _read_json(Path(value))
-    return value
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error})") from error

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from models.addresses import has_password, remove_secrets
-from models.errors import UserError, suggest
+from models.errors import UserError, describe_refusal, find_position, printable, suggest
 from tasks.tracking.settings import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
+
+LONGEST_SHOWN = 80  # characters of a refused value
 
 
 def refuse_secrets(settings: AnySettings) -> AnySettings:
@@ -75,6 +77,11 @@ def compose(
         is_section = isinstance(outer, dict) and isinstance(inner, dict)
         values[section] = {**outer, **inner} if is_section else inner  # type: ignore[dict-item]
     _fill(values, overrides)
+    return check_settings(kind, values)
+
+
+def check_settings(kind: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
+    """Settings from sections in any form that files and options take; an error is one line."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -99,9 +106,11 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = remove_secrets(" ".join(str(error).split()))
-        raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        form = "TOML" if file.suffix == ".toml" else "YAML"
+        raise UserError(
+            f"configuration {file} is not {form}{find_position(error)}: correct it there"
+        ) from error
     if not isinstance(values, dict):
         raise UserError(f"configuration {file} has no sections (data, model, output, …)")
     return values
@@ -112,13 +121,13 @@ def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> st
     first = error.errors()[0]
     path = tuple(map(str, first["loc"]))
     name = ".".join(path)
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(path) <= 2:
         return f"setting {name} is missing: give --{option_name(name)} (or {name} in --config)"
     if first["type"] == "extra_forbidden":
         keys = _keys(kind, path[:-1])
         return f"unknown setting {name}{suggest(path[-1], keys)}; known are {', '.join(keys)}"
-    message = first["msg"].removeprefix("Value error, ")
-    value = remove_secrets(repr(first["input"]))
+    message = describe_refusal(first)
+    value = printable(remove_secrets(repr(first["input"])), LONGEST_SHOWN)
     return f"setting {name}: {message} (found {value})" if name else message
 
 

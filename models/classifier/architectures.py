@@ -19,7 +19,7 @@ from models.classifier import weights as weight_files
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
-from models.errors import UserError, list_names, suggest
+from models.errors import UserError, describe_refusal, list_names, suggest
 from models.user_code import build_from_file
 
 INCEPTIONS = ("googlenet", "inception_v3")
@@ -254,5 +254,5 @@ def unique_names(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
 
 def describe_first_problem(error: ValidationError, what: str) -> str:
     first = error.errors()[0]
-    parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+    parts = [what, ".".join(map(str, first["loc"])), describe_refusal(first)]
     return ": ".join(part for part in parts if part).replace("\n", " ")

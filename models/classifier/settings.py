@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from models.classifier.preprocessing import Preprocessing
+from models.classifier.preprocessing import Preprocessing, read_preprocessing
 
 
 class ModelSettings(BaseModel):
@@ -35,3 +35,7 @@ class ModelSettings(BaseModel):
     )
     allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
     allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
+
+    _read_preprocessing = field_validator(
+        "preprocessing", mode="before", json_schema_input_type=str | Preprocessing | None
+    )(read_preprocessing)

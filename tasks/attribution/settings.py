@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.arguments import split_names
 from models.methods.registry import LAYER_METHODS, find_methods
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.settings import InterventionSettings
@@ -32,6 +33,10 @@ class AttributionSettings(BaseModel):
         "channels_last", description="Layout of pictures and weights; channels_last is faster."
     )
     shard_size: int = Field(256, ge=1, description="Images per shard, the unit of scheduling.")
+
+    _split_methods = field_validator(
+        "methods", mode="before", json_schema_input_type=str | list[str]
+    )(split_names)
 
     @field_validator("methods")
     @classmethod

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.arguments import split_names
+
 BY_NAME, BY_INDEX = "name", "index"
 
 BoxFormat = Literal["xywh", "xyxy"]
@@ -61,6 +63,10 @@ class DataSettings(BaseModel):
     sample: int | None = Field(None, ge=1, description="This many images, stratified by label.")
     limit: int | None = Field(None, ge=1, description="The first images, at most this many.")
     seed: int = Field(0, description="Seed of the sample.")
+
+    _split_box_columns = field_validator(
+        "box_columns", mode="before", json_schema_input_type=str | list[str] | None
+    )(split_names)
 
     @field_validator("box_columns")
     @classmethod

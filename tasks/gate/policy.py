@@ -6,12 +6,12 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.addresses import as_path
-from models.errors import UserError, suggest
+from models.errors import UserError, describe_refusal, find_position, printable, suggest
 from models.methods.registry import find_method
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
@@ -204,7 +204,9 @@ def read_policy(address: str) -> Policy:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"policy {address} is not TOML: {error}") from error
+        raise UserError(
+            f"policy {address} is not TOML{find_position(error)}: correct it there"
+        ) from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:
         rules = Rules.model_validate(values).rule
@@ -265,12 +267,8 @@ def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
         return f"{where}: unknown key {key!r}{nearest}; known are {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
-    return f"{where}: {_message(first, key)}"
-
-
-def _message(first: Any, key: str | None) -> str:
-    message: str = first["msg"].removeprefix("Value error, ")
-    return message if key is None else f"{key} = {first['input']!r}: {message}"
+    found = "" if key is None else f"{key} = {printable(repr(first['input']), 80)}: "
+    return f"{where}: {found}{describe_refusal(first)}"
 
 
 def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) -> None:

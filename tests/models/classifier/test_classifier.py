@@ -238,9 +238,9 @@ def test_the_digest_covers_the_code_that_the_factory_imports_but_not_its_path(
     ("text", "words"),
     [
         ("not JSON", " is not JSON (Expecting value: line 1 column 1 (char 0))"),
-        ('{"architecture": "torchvision:resnet18"}', ": classes: Field required"),
-        ("[]", ": Input should be a valid dictionary or instance of Bundle"),
-        ('{"schema_version": 2}', ": schema_version: Input should be 1"),
+        ('{"architecture": "torchvision:resnet18"}', ": classes: it is missing"),
+        ("[]", ": a section with keys is needed"),
+        ('{"schema_version": 2}', ": schema_version: allowed are 1"),
     ],
 )
 def test_a_damaged_bundle_is_refused(text: str, words: str, tmp_path: Path) -> None:
