@@ -158,6 +158,12 @@ def describe_error(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
+def describe_os_error(error: OSError) -> str:
+    """What the system said, and of which file: `a.csv: Permission denied`."""
+    reason = error.strerror or " ".join(str(error).split()) or "no answer"
+    return reason if error.filename is None else f"{error.filename}: {reason}"
+
+
 def describe_refusal(problem: ErrorDetails) -> str:
     """Why pydantic refuses a value, in our words: what is allowed."""
     context = problem.get("ctx", {})

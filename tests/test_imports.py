@@ -17,7 +17,7 @@ ALLOWED = {
 }
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
-        ("errors",),
+        ("errors", "file_kinds"),
         ("addresses", "arguments", "fills", "network", "user_code"),
         ("classifier", "interventions", "methods"),
         ("map_quality",),

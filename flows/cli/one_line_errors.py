@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from models.addresses import as_os_errors
-from models.errors import Unfinished, UserError, describe_error
+from models.errors import Unfinished, UserError, describe_os_error
 
 FAILURE = 3  # ours; the others are in models/errors.py
 
@@ -30,7 +30,7 @@ def one_line_errors() -> Iterator[None]:
     except click.Abort:  # a question was not answered
         exit_with("nothing was done: answer the question, or pass --yes", UserError.exit_code)
     except OSError as error:  # a full disk, or storage that does not answer
-        exit_with(f"{describe_error(error)}; what was written before is kept", FAILURE)
+        exit_with(f"{describe_os_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
         traceback.print_exc()
         exit_with("this is a failure of Sightline, not of yours", FAILURE)

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from models.addresses import has_password, remove_secrets
 from models.errors import UserError, describe_refusal, find_position, printable, suggest
+from models.file_kinds import suggest_option
 from tasks.tracking.settings import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
@@ -112,7 +113,8 @@ def read_config(file: Path) -> dict[str, Any]:
             f"configuration {file} is not {form}{find_position(error)}: correct it there"
         ) from error
     if not isinstance(values, dict):
-        raise UserError(f"configuration {file} has no sections (data, model, output, …)")
+        words = suggest_option(text) or "write sections (data, model, output, …)"
+        raise UserError(f"configuration {file} has no sections: {words}")
     return values
 
 

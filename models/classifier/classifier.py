@@ -28,7 +28,8 @@ from models.classifier.architectures import (
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.weights import digest_of
-from models.errors import LayerError, UserError, describe_error, list_names
+from models.errors import LayerError, UserError, describe_error, find_position, list_names
+from models.file_kinds import suggest_option
 from models.network.capture import as_found, capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
@@ -135,8 +136,11 @@ def read_bundle(address: str | Path) -> Bundle:
         return Bundle.model_validate(json.loads(text))
     except ValidationError as error:
         raise UserError(describe_first_problem(error, f"model bundle {address}")) from error
-    except ValueError as error:
-        raise UserError(f"model bundle {address} is not JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"model bundle {address} is not JSON{find_position(error)}: "
+            f"{suggest_option(text) or 'correct it there'}"
+        ) from error
 
 
 def _build(settings: ModelSettings) -> BuiltNetwork:
@@ -211,17 +215,20 @@ def _name_classes(
     settings: ModelSettings, built: tuple[str, ...] | None, count: int
 ) -> tuple[str, ...]:
     """The class names: from the user's file, the model's own, or the indices."""
-    classes = built
+    classes, remedy = built, "give --classes FILE with one name per line"
     if settings.classes is not None:
         text = read_text(settings.classes)
         if text is None:
             raise UserError(f"classes file {settings.classes} not found: one class name per line")
         classes = tuple(line.strip() for line in text.splitlines() if line.strip())
+        looks = suggest_option(text)
+        if looks and "--classes" not in looks:
+            remedy = f"{looks}; {remedy}"
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:
         raise UserError(
             f"model {settings.address} has {count} logits, but {len(classes)} class names "
-            f"({list_names(classes, most=4)}): give --classes FILE with one name per line"
+            f"({list_names(classes, most=4)}): {remedy}"
         )
     return unique_names(classes)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_va
 
 from models.addresses import read_text
 from models.errors import UserError, find_position
+from models.file_kinds import suggest_option
 
 if TYPE_CHECKING:  # settings are checked without torch
     from torch import Tensor
@@ -103,6 +104,7 @@ def read_preprocessing(value: object) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
+        words = suggest_option(text) or "correct it there"
         raise UserError(
-            f"preprocessing {value} is not JSON{find_position(error)}: correct it there"
+            f"preprocessing {value} is not JSON{find_position(error)}: {words}"
         ) from error

@@ -19,7 +19,7 @@ import pyarrow.json
 from upath import UPath
 
 from models.addresses import is_local
-from models.errors import UserError, list_names, printable
+from models.errors import UserError, describe_os_error, list_names, printable
 from tasks.storage.files import open_parquet, read_bytes, read_footer, read_table
 
 TABLES = (".csv", ".jsonl", ".parquet")
@@ -39,7 +39,7 @@ def read_table_file(path: UPath, numeric: Collection[str] = ()) -> pa.Table:
     try:
         table = _read(path, suffix, numeric)
     except OSError as error:
-        raise UserError(f"table {path} cannot be read ({error.strerror or 'no answer'})") from error
+        raise UserError(f"table {path} cannot be read: {describe_os_error(error)}") from error
     except pa.ArrowException as error:
         raise UserError(f"table {path} {_describe_damage(path, suffix)}") from error
     pa.default_memory_pool().release_unused()  # before the catalog takes as much again

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.addresses import as_path
 from models.errors import UserError, describe_refusal, find_position, printable, suggest
+from models.file_kinds import suggest_option
 from models.methods.registry import find_method
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
@@ -202,10 +203,14 @@ def read_policy(address: str) -> Policy:
         raise UserError(f"policy {address} not found: give --policy FILE")
     try:
         text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"policy {address} is not UTF-8 text: give a TOML file") from error
+    try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(
-            f"policy {address} is not TOML{find_position(error)}: correct it there"
+            f"policy {address} is not TOML{find_position(error)}: "
+            f"{suggest_option(text) or 'correct it there'}"
         ) from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:
