@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from reports.visible_text import visible
 from tasks.schema import Excess, Interval, Rate
 from tasks.schema.units import decimal, percent, points
-
-OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def rounded_percent(value: float) -> str:
@@ -43,19 +41,6 @@ def chance(q: float | None) -> str:
 def plain(flag: str) -> str:
     """A flag in words: `rests on the background`."""
     return flag.replace("rests_on_", "rests on the ")
-
-
-def visible(text: str) -> str:
-    """Line ends as an arrow; unprintable characters, and those that reverse the reading order, as a
-    replacement mark."""
-    lines = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", " ")
-    return "".join("\ufffd" if _hidden(character) else character for character in lines)
-
-
-def _hidden(character: str) -> bool:
-    """Controls, lone surrogates (of a path that is not UTF-8), and overrides that disguise an
-    extension."""
-    return unicodedata.category(character) in {"Cc", "Cs"} or character in OVERRIDES
 
 
 def short(text: str, longest: int = 90) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
-from reports.formatting import visible
+from reports.visible_text import visible
 from tasks.schema import FIGURES, PairedSummary
 from tasks.schema.gate import GateResult, Ruling
 

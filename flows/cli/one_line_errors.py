@@ -14,6 +14,7 @@ import click
 
 from models.addresses import as_os_errors
 from models.errors import Unfinished, UserError, describe_os_error
+from reports.visible_text import visible
 
 FAILURE = 3  # ours; the others are in models/errors.py
 
@@ -32,7 +33,8 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:  # a full disk, or storage that does not answer
         exit_with(f"{describe_os_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            click.echo(visible(line), err=True)
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with("stopped; what was computed is kept, and the same command continues", FAILURE)
@@ -44,5 +46,5 @@ def _stop(_: int, __: FrameType | None) -> None:
 
 def exit_with(message: str, code: int) -> NoReturn:
     """Print a last line to stderr and exit."""
-    click.echo(f"sightline: {' '.join(message.split())}", err=True)
+    click.echo(f"sightline: {visible(message.strip())}", err=True)
     sys.exit(code)

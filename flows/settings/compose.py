@@ -34,6 +34,22 @@ def refuse_secrets(settings: AnySettings) -> AnySettings:
     return settings
 
 
+def refuse_undecodable(settings: AnySettings) -> AnySettings:
+    """The settings, unless one is no text: it could be kept neither in run.json nor in MLflow."""
+    for name, text in flatten(settings.model_dump()):
+        if not text.isascii() and any(map(_is_surrogate, text)):
+            raise ValueError(
+                f"setting {name} (--{option_name(name)}) is not UTF-8: {printable(text)}; "
+                "rename the file or folder"
+            )
+    return settings
+
+
+def _is_surrogate(character: str) -> bool:
+    """Python's mark for a byte of a file name that is not UTF-8."""
+    return "\ud800" <= character <= "\udfff"
+
+
 # Options of settings whose key alone would say too little, or something else.
 OPTION_NAMES = {
     "data.path": "data",

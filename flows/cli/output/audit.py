@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from flows.cli.output.comparison import print_comparison
+from flows.cli.output.lines import print_line
+from flows.cli.output.tables import PlainTable, print_table
 from reports.formatting import chance, points_interval
 from reports.group_tables import rank_groups, stands_out
 from tasks.schema import (
@@ -25,12 +23,11 @@ WORST = 10  # classes shown
 
 def print_summary(summary: Summary) -> None:
     """Print headline figures, methods, the worst classes and failures to stdout."""
-    console = Console(highlight=False, emoji=False)
-    console.print(_headline(summary))
+    print_table(_headline(summary))
     if summary.methods:
-        console.print(_methods(summary))
+        print_table(_methods(summary))
     if summary.flagged.of:
-        console.print(_classes(summary))
+        print_table(_classes(summary))
     if summary.moved is not None:
         print_comparison(summary.moved)
     lines = [
@@ -40,7 +37,7 @@ def print_summary(summary: Summary) -> None:
     if summary.duplicates.pictures:
         lines.append(_duplicates(summary.duplicates))
     for line in (*lines, f"rule:    {summary.rule.sentence}"):
-        console.print(Text(line), soft_wrap=True)  # one line each, so that grep finds it
+        print_line(line)
 
 
 def _rate(rate: Rate) -> str:
@@ -63,8 +60,8 @@ def _duplicates(duplicates: DuplicateSummary) -> str:
     return f"{copies}, {duplicates.contradictions:,} with different labels, such as {example}"
 
 
-def _headline(summary: Summary) -> Table:
-    table = Table(title=f"Audit of {summary.data}", title_justify="left", show_header=False)
+def _headline(summary: Summary) -> PlainTable:
+    table = PlainTable(title=f"Audit of {summary.data}", show_header=False)
     images = summary.images
     speed = summary.cost.images_per_second
     rows = {
@@ -83,7 +80,7 @@ def _headline(summary: Summary) -> Table:
         + f", {summary.cost.reused:,} reused",
     }
     for name, value in rows.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, value)
     return table
 
 
@@ -127,9 +124,9 @@ def _foreground(foreground: ForegroundSummary) -> str:
     )
 
 
-def _methods(summary: Summary) -> Table:
+def _methods(summary: Summary) -> PlainTable:
     names = ("method", "mean share", "mean lift", "against other masks", "pointing")
-    table = Table(*names, title_justify="left")
+    table = PlainTable(*names)
     for method in summary.methods:
         lift = _decimal(method.mean_lift)
         if method.mean_lift_low is not None:
@@ -144,11 +141,11 @@ def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _classes(summary: Summary) -> Table:
+def _classes(summary: Summary) -> PlainTable:
     """Classes that stand out significantly come first, with a mark."""
     rows = rank_groups(summary.by_prediction)[:WORST]
     left = len(summary.by_prediction) - len(rows)
-    table = Table(
+    table = PlainTable(
         "predicted class",
         "rests on background",
         "null",
@@ -158,7 +155,7 @@ def _classes(summary: Summary) -> Table:
         caption=f"and {left} more classes" if left else None,
     )
     for row in rows:
-        name = Text(f"{'* ' if stands_out(row) else ''}{row.name}")
+        name = f"{'* ' if stands_out(row) else ''}{row.name}"
         null = "-" if row.null.value is None else f"{row.null.value:.1%}"
         excess = _excess(row.excess) if row.excess else "too few"
         q = "-" if row.q is None else chance(row.q)

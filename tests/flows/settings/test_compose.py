@@ -156,3 +156,8 @@ def test_tracking_is_the_users_then_the_environments_then_our_own(
     assert tracking_uri(TrackingSettings()) == ("http://127.0.0.1:5000", None)
     theirs = TrackingSettings(uri=f"sqlite:///{tmp_path}/a.db")
     assert tracking_uri(theirs)[1] == (tmp_path / "mlflow-artifacts").as_uri()
+
+
+def test_a_name_that_is_no_text_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(UserError, match=r"setting data.path \(--data\) is not UTF-8: 'a.udcff'"):
+        compose(AuditSettings, None, LEAST | {"data.path": "a\udcff"})
