@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
-from flows.cli.one_line_errors import exit_with, one_line_errors
+from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
@@ -49,7 +49,10 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=VisibleUsage,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="sightline")
 def main() -> None:
     """Where does your classifier look, and does it rest on the background?"""

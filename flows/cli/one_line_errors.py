@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -38,6 +38,28 @@ def one_line_errors() -> Iterator[None]:
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with("stopped; what was computed is kept, and the same command continues", FAILURE)
+
+
+class VisibleUsage(click.Group):
+    """Commands whose messages on wrong options show control characters and do not send them."""
+
+    def make_context(self, *names: Any, **details: Any) -> click.Context:
+        with _visible_usage():
+            return super().make_context(*names, **details)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _visible_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:  # whose message is the help
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(visible(error.format_message()), error.ctx) from None
 
 
 def _stop(_: int, __: FrameType | None) -> None:

@@ -102,7 +102,8 @@ def check_settings(kind: type[AnySettings], values: Mapping[str, Any]) -> AnySet
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(_describe_first_problem(error, kind)) from error
+        problem = _describe_first_problem(error, kind)
+    raise UserError(problem)  # without pydantic's pages in the traceback of a deployment's log
 
 
 def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:

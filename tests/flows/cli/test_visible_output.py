@@ -116,7 +116,13 @@ def test_a_progress_line_is_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        (SPITEFUL,),
         ("show", SPITEFUL),
+        ("show", "run", SPITEFUL),
+        ("show", f"--{SPITEFUL}"),
+        ("policy", SPITEFUL),
+        ("audit", "--workers", SPITEFUL),
+        ("audit", "--polarity", SPITEFUL),
         ("runs", SPITEFUL),
         ("remove", SPITEFUL),
         ("publish", SPITEFUL),
