@@ -18,6 +18,7 @@ from models.errors import (
     list_names,
     printable,
 )
+from models.file_kinds import suggest_option
 from tasks.catalog.boxes import box_region
 from tasks.catalog.instances import Instance, instances_of
 from tasks.catalog.listing import Listing, unlabelled_listing
@@ -95,12 +96,15 @@ def read_annotations(path: UPath) -> Annotations:
 
 def _read(path: UPath) -> dict[str, Any]:
     try:
-        content = json.loads(read_bytes(str(path)))
+        text = read_bytes(str(path))
     except OSError as error:
         raise UserError(f"annotations cannot be read: {describe_os_error(error)}") from error
+    try:
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
+        words = suggest_option(text.decode("utf-8", errors="replace")) or "give COCO's instances"
         raise UserError(
-            f"annotations {path} are not JSON{find_position(error)}: give COCO's instances"
+            f"annotations {path} are not JSON{find_position(error)}: {words}"
         ) from error
     if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in KEYS):
         return content

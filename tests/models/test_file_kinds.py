@@ -10,9 +10,11 @@ import pytest
 
 from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import compose
+from models.addresses import as_path
 from models.classifier.preprocessing import read_preprocessing
 from models.errors import UserError
 from models.file_kinds import suggest_option
+from tasks.catalog.coco import read_annotations
 from tasks.catalog.labels import match_labels
 from tasks.catalog.mask_values import foreground_values
 from tasks.gate.policy import read_policy
@@ -52,6 +54,10 @@ def preprocessing(path: str) -> None:
     read_preprocessing(path)
 
 
+def coco_annotations(path: str) -> None:
+    read_annotations(as_path(path))
+
+
 def policy(path: str) -> None:
     read_policy(path)
 
@@ -60,7 +66,9 @@ def config(path: str) -> None:
     compose(AuditSettings, Path(path), {"data.path": "d", "model.address": "m", "output.run": "r"})
 
 
-@pytest.mark.parametrize("read", [labels, mask_values, preprocessing, policy, config])
+@pytest.mark.parametrize(
+    "read", [labels, mask_values, preprocessing, coco_annotations, policy, config]
+)
 def test_a_file_of_classes_is_told_to_every_other_option(
     read: Callable[[str], None], tmp_path: Path
 ) -> None:
@@ -72,7 +80,9 @@ def test_a_file_of_classes_is_told_to_every_other_option(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("read", [labels, mask_values, preprocessing, policy, config])
+@pytest.mark.parametrize(
+    "read", [labels, mask_values, preprocessing, coco_annotations, policy, config]
+)
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[" * 100_000, b"", b"\0", b"a: [", b'"'])
 def test_no_message_of_a_parser_stands_in_ours(
     read: Callable[[str], None], content: bytes, tmp_path: Path
