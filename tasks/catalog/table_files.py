@@ -40,7 +40,7 @@ def read_table_file(path: UPath, numeric: Collection[str] = ()) -> pa.Table:
         table = _read(path, suffix, numeric)
     except OSError as error:
         raise UserError(f"table {path} cannot be read: {describe_os_error(error)}") from error
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise UserError(f"table {path} {_describe_damage(path, suffix)}") from error
     pa.default_memory_pool().release_unused()  # before the catalog takes as much again
     names = table.column_names
