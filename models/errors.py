@@ -35,7 +35,7 @@ ALLOWED = {
     "finite_number": "a finite number is needed",
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is needed"),
     "string_type": "a text is needed",
-    "string_pattern_mismatch": "a text like {pattern} is needed",
+    "string_pattern_mismatch": "it must match {pattern}",
     "literal_error": "allowed are {expected}",
     "greater_than": "it must be above {gt:.12g}",
     "greater_than_equal": "it must be at least {ge:.12g}",
