@@ -14,10 +14,11 @@ SECTIONS = re.compile(
 TABLE_COLUMNS = frozenset(("file_name", "image", "img_filename", "path"))
 
 
-def suggest_option(text: str) -> str:
-    """`it looks like one name per line, which --classes takes`; empty for any other content."""
-    kind = _kind_of(text)
-    return "" if kind is None else f"it looks like {kind[0]}, which {kind[1]} takes"
+def suggest_option(text: str, given: str) -> str:
+    """`it looks like one name per line, which --classes takes`; empty for any other content, and
+    for what the option that the file was given to takes."""
+    kind, option = _kind_of(text) or ("", given)
+    return "" if option == given else f"it looks like {kind}, which {option} takes"
 
 
 def _kind_of(text: str) -> tuple[str, str] | None:

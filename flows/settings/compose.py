@@ -130,7 +130,7 @@ def read_config(file: Path) -> dict[str, Any]:
             f"configuration {file} is not {form}{find_position(error)}: correct it there"
         ) from error
     if not isinstance(values, dict):
-        words = suggest_option(text) or "write sections (data, model, output, …)"
+        words = suggest_option(text, "--config") or "write sections (data, model, output, …)"
         raise UserError(f"configuration {file} has no sections: {words}")
     return values
 

@@ -139,7 +139,7 @@ def read_bundle(address: str | Path) -> Bundle:
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"model bundle {address} is not JSON{find_position(error)}: "
-            f"{suggest_option(text) or 'correct it there'}"
+            f"{suggest_option(text, '--model') or 'correct it there'}"
         ) from error
 
 
@@ -221,9 +221,8 @@ def _name_classes(
         if text is None:
             raise UserError(f"classes file {settings.classes} not found: one class name per line")
         classes = tuple(line.strip() for line in text.splitlines() if line.strip())
-        looks = suggest_option(text)
-        if looks and "--classes" not in looks:
-            remedy = f"{looks}; {remedy}"
+        looks = suggest_option(text, "--classes")
+        remedy = f"{looks}; {remedy}" if looks else remedy
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:

@@ -104,7 +104,7 @@ def read_preprocessing(value: object) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        words = suggest_option(text) or "correct it there"
+        words = suggest_option(text, "--preprocessing") or "correct it there"
         raise UserError(
             f"preprocessing {value} is not JSON{find_position(error)}: {words}"
         ) from error

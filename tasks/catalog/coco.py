@@ -102,7 +102,10 @@ def _read(path: UPath) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        words = suggest_option(text.decode("utf-8", errors="replace")) or "give COCO's instances"
+        words = (
+            suggest_option(text.decode("utf-8", errors="replace"), "--annotations")
+            or "give COCO's instances"
+        )
         raise UserError(
             f"annotations {path} are not JSON{find_position(error)}: {words}"
         ) from error

@@ -22,7 +22,7 @@ def read_mapping(path: str) -> dict[str, list[Any]]:
         raise MappingFileError("it is not UTF-8 text") from error
     mapping = _parse_json(text) if file.suffix == ".json" else _parse_lines(text)
     if mapping and not any(mapping.values()):
-        raise MappingFileError(suggest_option(text) or "its lines have one column")
+        raise MappingFileError(suggest_option(text, "--labels") or "its lines have one column")
     return mapping
 
 
@@ -30,7 +30,7 @@ def _parse_json(text: str) -> dict[str, list[Any]]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        words = suggest_option(text) or f"it is not JSON{find_position(error)}"
+        words = suggest_option(text, "--labels") or f"it is not JSON{find_position(error)}"
         raise MappingFileError(words) from error
     if not isinstance(content, dict):
         raise MappingFileError("it is JSON, but not an object")

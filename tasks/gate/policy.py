@@ -210,7 +210,7 @@ def read_policy(address: str) -> Policy:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(
             f"policy {address} is not TOML{find_position(error)}: "
-            f"{suggest_option(text) or 'correct it there'}"
+            f"{suggest_option(text, '--policy') or 'correct it there'}"
         ) from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:
