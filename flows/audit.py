@@ -7,6 +7,7 @@ from prefect import flow, task
 from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import AuditSettings
+from flows.settings.compose import check_settings
 from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
 from tasks.attribution.settings import AttributionSettings
@@ -24,7 +25,7 @@ from tasks.summary.summarise import summarise
 from tasks.tracking.settings import TrackingSettings
 
 
-@flow(name="audit")
+@flow(name="audit", validate_parameters=False)  # check_settings does, in one line
 def audit(
     data: DataSettings,
     model: ModelSettings,
@@ -37,7 +38,7 @@ def audit(
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Catalog, attribute, flag, report, publish. Returns the run folder."""
-    settings = AuditSettings(**locals())
+    settings = check_settings(AuditSettings, locals())
     with exclusive_run(settings) as settings:
         run = catalog(settings)
         cost = attribute(run, settings)

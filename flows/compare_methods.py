@@ -7,6 +7,7 @@ from prefect import flow, task
 from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import ComparedMethods, CompareMethodsSettings, SampledData
+from flows.settings.compose import check_settings
 from models.classifier.settings import ModelSettings
 from reports.methods_page import render_methods
 from tasks.attribution.settings import ComparisonSettings
@@ -23,7 +24,7 @@ sample = catalog.with_options(name="sample")
 explain = attribute.with_options(name="explain")
 
 
-@flow(name="compare-methods")
+@flow(name="compare-methods", validate_parameters=False)  # check_settings does, in one line
 def compare_methods(
     data: SampledData,
     model: ModelSettings,
@@ -36,7 +37,7 @@ def compare_methods(
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Sample, explain by every method, measure, rank, report, publish. Returns the run folder."""
-    settings = CompareMethodsSettings(**locals())
+    settings = check_settings(CompareMethodsSettings, locals())
     with exclusive_run(settings) as settings:
         run = sample(settings)
         cost = explain(run, settings, "methods")

@@ -12,6 +12,7 @@ from flows.compare_models import compare_audits
 from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import GateSettings, ReleaseSettings
+from flows.settings.compose import check_settings
 from flows.settings.environment import tracking_of
 from models.addresses import as_path
 from models.classifier.mlflow_addresses import SCHEME
@@ -51,7 +52,7 @@ class Challenge:
     compared: str  # how they are compared, in words
 
 
-@flow(name="release")
+@flow(name="release", validate_parameters=False)  # check_settings does, in one line
 def release(
     data: DataSettings,
     model: ModelSettings,
@@ -65,10 +66,12 @@ def release(
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Audit, decide, promote. Returns the release's folder, or raises ReleaseRefused."""
-    settings = ReleaseSettings(**locals())
+    settings = check_settings(ReleaseSettings, locals())
     policy = check_request(settings)
     with exclusive_run(settings) as settings:
-        candidate = gate.run or audit(**dict(settings.audit_of(settings.model, "candidate")))
+        candidate = settings.gate.run
+        if candidate is None:
+            candidate = audit(**dict(settings.audit_of(settings.model, "candidate")))
         challenge = find_challenge(settings, candidate)
         champion = challenge.champion_run
         if challenge.champion is not None:

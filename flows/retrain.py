@@ -9,6 +9,7 @@ from flows.compare_models import compare_audits
 from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run
 from flows.settings.command_settings import CandidateSettings, RetrainedMethods, RetrainSettings
+from flows.settings.compose import check_settings
 from flows.train_and_register import TrainedModel, register_trained, train
 from models.classifier.settings import ModelSettings
 from tasks.catalog.settings import DataSettings
@@ -22,7 +23,7 @@ from tasks.schema import PairedSummary
 from tasks.tracking.settings import TrackingSettings
 
 
-@flow(name="retrain")
+@flow(name="retrain", validate_parameters=False)  # check_settings does, in one line
 def retrain(
     data: DataSettings,
     model: ModelSettings,
@@ -38,7 +39,7 @@ def retrain(
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Finetune, audit before and after, compare, register. Returns the retraining's folder."""
-    settings = RetrainSettings(**locals())
+    settings = check_settings(RetrainSettings, locals())
     with exclusive_run(settings) as settings:
         trained = learn(settings)
         before = audit(**dict(settings.audit_of(trained.start, "before")))

@@ -197,7 +197,7 @@ def read_text(address: str | os.PathLike[str]) -> str | None:
     try:
         return None if content is None else content.decode("utf-8-sig")  # Windows writes a BOM
     except UnicodeDecodeError as error:
-        raise AddressError(f"{address} is not UTF-8 text ({error}): save it as UTF-8") from error
+        raise AddressError(f"{address} is not UTF-8 text: save it as UTF-8") from error
 
 
 @contextmanager

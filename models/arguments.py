@@ -1,4 +1,4 @@
-"""Arguments in a name, as in `rise:masks=500:seed=1`, and the settings that they fill."""
+"""Settings written as text: arguments, as in `rise:masks=500:seed=1`, and lists of names."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def parse_arguments(text: str) -> dict[str, str]:
             )
         values[key] = value
     return values
+
+
+def split_names(value: object) -> object:
+    """`a, b` as a list of names; anything else as it is."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
 def parse_settings(owner: str, kind: type[Any], arguments: Mapping[str, str]) -> Any:

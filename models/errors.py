@@ -22,8 +22,37 @@ failure: a traceback and exit code 3.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+# What is allowed, by the type of pydantic's refusal; the names in braces are of its context.
+ALLOWED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number is needed"),
+    "int_parsing_size": "a smaller whole number is needed",
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is needed"),
+    "finite_number": "a finite number is needed",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is needed"),
+    "string_type": "a text is needed",
+    "string_pattern_mismatch": "it must match {pattern}",
+    "literal_error": "allowed are {expected}",
+    "greater_than": "it must be above {gt:.12g}",
+    "greater_than_equal": "it must be at least {ge:.12g}",
+    "less_than": "it must be below {lt:.12g}",
+    "less_than_equal": "it must be at most {le:.12g}",
+    **dict.fromkeys(("tuple_type", "list_type"), "a list is needed"),
+    "too_short": "at least {min_length} must be given",
+    "too_long": "at most {max_length} may be given",
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type"), "a section with keys is needed"
+    ),
+    "missing": "it is missing",
+    "extra_forbidden": "there is no such key",
+    "json_invalid": "it is not JSON",
+}
 
 
 class UserError(ValueError):
@@ -146,6 +175,27 @@ def lacks_memory(error: BaseException) -> bool:
     """On a GPU (OutOfMemoryError), in Python, or in torch's CPU allocator, which only has words."""
     messages = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(m in str(error).lower() for m in messages)
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the system said, and of which file: `a.csv: Permission denied`."""
+    reason = error.strerror or " ".join(str(error).split()) or "no answer"
+    return reason if error.filename is None else f"{error.filename}: {reason}"
+
+
+def describe_refusal(problem: ErrorDetails) -> str:
+    """Why pydantic refuses a value, in our words: what is allowed."""
+    context = problem.get("ctx", {})
+    if problem["type"] == "value_error":  # raised by a validator of ours
+        return str(context["error"])
+    words = ALLOWED.get(problem["type"], "it does not have the right form")
+    return words.format(**context)
+
+
+def find_position(error: BaseException) -> str:
+    """Where a parser of JSON, TOML or YAML stopped: ` at line 3, column 5`; empty if unknown."""
+    found = re.search(r"line (\d+),? column (\d+)", str(error))
+    return "" if found is None else f" at line {found[1]}, column {found[2]}"
 
 
 def list_names(names: Iterable[str], most: int = 8) -> str:

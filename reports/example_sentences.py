@@ -9,7 +9,8 @@ from statistics import fmean
 
 from markupsafe import Markup
 
-from reports.formatting import rounded_percent, short, visible
+from reports.formatting import rounded_percent, short
+from reports.visible_text import visible
 from tasks.schema import ChangedPicture, Example
 
 NAMED = 2  # classes that a prediction became

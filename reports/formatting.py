@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from reports.visible_text import visible
 from tasks.schema import Excess, Interval, Rate
 from tasks.schema.units import decimal, percent, points
-
-# Controls, lone surrogates (of a path that is not UTF-8), and what disguises an extension.
-HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def rounded_percent(value: float) -> str:
@@ -44,13 +41,6 @@ def chance(q: float | None) -> str:
 def plain(flag: str) -> str:
     """A flag in words: `rests on the background`."""
     return flag.replace("rests_on_", "rests on the ")
-
-
-def visible(text: str) -> str:
-    """Line ends as an arrow; unprintable characters, and those that reverse the reading order, as a
-    replacement mark."""
-    lines = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", " ")
-    return HIDDEN.sub("\ufffd", lines)
 
 
 def short(text: str, longest: int = 90) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from reports.formatting import visible
+from reports.visible_text import visible
 from tasks.schema.gate import GateResult, Ruling
 
 NOT_IN_XML = {ord("\ufffe"): "\ufffd", ord("\uffff"): "\ufffd"}

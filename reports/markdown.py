@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
-from reports.formatting import visible
+from reports.visible_text import visible
 from tasks.schema import FIGURES, PairedSummary
 from tasks.schema.gate import GateResult, Ruling
 
+LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)  # http:// www. a@b.c @a
+WORD_JOINER = "\u2060"  # invisible
 PLAIN = frozenset(" -./,:%+−–()'")  # besides letters and digits, what Markdown leaves alone
 
 
@@ -53,10 +56,11 @@ def gate_as_markdown(result: GateResult) -> str:
 
 
 def escape(text: str) -> str:
-    """User text in Markdown: what could be markup is written as a character reference."""
+    """User text in Markdown: what could be markup is written as a character reference, and
+    addresses are broken where a reader of GitHub's kind would make links of them."""
     return "".join(
         character if character.isalnum() or character in PLAIN else f"&#{ord(character)};"
-        for character in visible(text)
+        for character in LINK.sub(WORD_JOINER, visible(text))
     )
 
 

@@ -16,8 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from reports import charts, group_tables
-from reports.formatting import FILTERS, visible
+from reports.formatting import FILTERS
 from reports.heatmaps import Picture, colour_scale, png, thumbnail
+from reports.visible_text import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.formatting import digits, short, visible
+from reports.formatting import digits, short
 from reports.scatter_labels import LINE, Anchor, Label, place_labels
+from reports.visible_text import visible
 from tasks.schema import Interval, MethodFigures, MethodsSummary
 
 HEIGHT = 340  # of the plot, px

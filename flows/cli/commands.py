@@ -21,10 +21,12 @@ import click
 from flows.cli.bundle_command import bundle
 from flows.cli.doctor_command import doctor
 from flows.cli.init_command import init
-from flows.cli.one_line_errors import exit_with, one_line_errors
+from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
+from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
+from flows.cli.output.lines import print_json, print_line, write_every_name
 from flows.cli.results_output import printing_to_stderr
 from flows.cli.server_commands import down, status, up
 from flows.settings.command_settings import (
@@ -34,12 +36,14 @@ from flows.settings.command_settings import (
     PublishSettings,
     ReleaseSettings,
     RetrainSettings,
+    RunSettings,
 )
 from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import home, prepare_environment, tracking_of
 from flows.settings.release import compose_release
 from models.addresses import as_path
 from models.errors import ReleaseRefused
+from reports.visible_text import visible
 
 log = logging.getLogger("sightline")
 
@@ -51,16 +55,15 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=VisibleUsage,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="sightline")
 def main() -> None:
     """Where does your classifier look, and does it rest on the background?"""
-    log.addHandler(logging.StreamHandler(sys.stderr))
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    logging.raiseExceptions = (
-        False  # or Prefect's log handler would print its own errors among our lines
-    )
+    set_up_logging()
+    write_every_name()
 
 
 def run_command() -> None:
@@ -81,7 +84,7 @@ def flow_command(
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function a command with an option for each setting, --config and --json.
 
-    The function gets the composed settings, `as_json` and its further options.
+    The function gets the composed settings, the form of its output and its further options.
     """
 
     def decorate(command: Callable[..., None]) -> click.Command:
@@ -89,6 +92,8 @@ def flow_command(
         @settings_options(kind)
         @config_option
         @json_option
+        @quiet_option
+        @verbose_option
         @wraps(command)
         @one_line_errors()
         @guard_children()
@@ -104,44 +109,53 @@ def flow_command(
     return decorate
 
 
+def _run_flow(flow: str, **parameters: Any) -> str:
+    """Run a flow to its end; what it prints goes to stderr. Returns its folder."""
+    from flows.runtime.command import run_flow
+
+    with printing_to_stderr():
+        return run_flow(flow, **parameters)
+
+
+def _run_audit(flow: str, settings: RunSettings) -> str:
+    """The same for a flow that fills one run folder."""
+    from flows.runtime.command import run_audit
+
+    with printing_to_stderr():
+        return run_audit(flow, settings)
+
+
 @flow_command(AuditSettings)
 @click.option("--dry-run", is_flag=True, help="Check, estimate time and storage, write nothing.")
-def audit(settings: AuditSettings, as_json: bool, dry_run: bool) -> None:
+def audit(settings: AuditSettings, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Predict and explain every image, flag what rests on the background, report."""
     if dry_run:
-        click.echo(_estimate(settings))
+        print_line(_estimate(settings))
     else:
-        from flows.runtime.command import run_audit
-
-        print_run(run_audit("flows.audit:audit", settings), as_json)
+        print_run(_run_audit("flows.audit:audit", settings), as_json, quiet)
 
 
 @flow_command(RetrainSettings)
-def retrain(settings: RetrainSettings, as_json: bool) -> None:
+def retrain(settings: RetrainSettings, as_json: bool, quiet: bool) -> None:
     """Train a model further, audit it before and after, compare, and register the result."""
-    from flows.runtime.command import run_flow
-
-    print_pair(run_flow("flows.retrain:retrain", **dict(settings)), as_json)
+    print_pair(_run_flow("flows.retrain:retrain", **dict(settings)), as_json, quiet)
 
 
 @flow_command(ReleaseSettings, compose_release)
-def release(settings: ReleaseSettings, as_json: bool) -> None:
+def release(settings: ReleaseSettings, as_json: bool, quiet: bool) -> None:
     """Audit a candidate, check it against a policy and the champion, promote it or refuse."""
-    from flows.runtime.command import run_flow
-
     try:
-        print_gate(run_flow("flows.release:release", **dict(settings)), as_json)
+        print_gate(_run_flow("flows.release:release", **dict(settings)), as_json, quiet)
     except ReleaseRefused as refusal:
-        print_gate(refusal.folder, as_json)
+        print_gate(refusal.folder, as_json, quiet)
         exit_with(refusal.sentence, refusal.exit_code)
 
 
 @flow_command(CompareMethodsSettings)
-def compare_methods(settings: CompareMethodsSettings, as_json: bool) -> None:
+def compare_methods(settings: CompareMethodsSettings, as_json: bool, quiet: bool) -> None:
     """Measure attribution methods on a sample of the data, and recommend one."""
-    from flows.runtime.command import run_audit
-
-    print_run(run_audit("flows.compare_methods:compare_methods", settings), as_json)
+    folder = _run_audit("flows.compare_methods:compare_methods", settings)
+    print_run(folder, as_json, quiet)
 
 
 @main.group()
@@ -183,7 +197,7 @@ def runs(folder: str, as_json: bool) -> None:
 
     entries = list(find_runs(folder))
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
+        print_json(json.dumps([asdict(entry) for entry in entries]))
     else:
         print_runs(entries, str(as_path(folder)))
 
@@ -200,11 +214,11 @@ def remove(run: str, yes: bool) -> None:
     entry = entry_of(run)
     size = format_size(entry.size)
     question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
-    if not yes and not click.confirm(question):
-        click.echo("nothing was deleted")
+    if not yes and not click.confirm(visible(question)):
+        print_line("nothing was deleted")
         return
     remove_run(run)
-    click.echo(f"deleted {entry.path} ({size})")
+    print_line(f"deleted {entry.path} ({size})")
 
 
 @main.command()
@@ -228,7 +242,7 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     if out is not None and paired is not None:
         write_paired(then, now, paired, as_path(out))
     if as_json:
-        click.echo(comparison.model_dump_json(indent=2))
+        print_json(comparison.model_dump_json())
     else:
         print_comparison(comparison)
     if paired is not None and prints_models:
@@ -244,20 +258,21 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     help="Folder for the benchmark, the models, the runs and MLflow's database.",
 )
 @json_option
+@quiet_option
+@verbose_option
 @one_line_errors()
 @guard_children()
-def demo(out: Path, as_json: bool) -> None:
+def demo(out: Path, as_json: bool, quiet: bool) -> None:
     """A classifier learns a shortcut, is refused, trained further, and let through."""
-    from flows.runtime.command import run_flow
-
-    folder = Path(run_flow("flows.demo:demo", folder=str(out)))
-    print_demo(folder, as_json)
+    folder = Path(_run_flow("flows.demo:demo", folder=str(out)))
+    print_demo(folder, as_json, quiet)
     log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
     log.info("         mlflow ui --backend-store-uri sqlite:///%s", folder / "mlflow.db")
 
 
 @main.command("log")
 @settings_options(LogSettings)
+@verbose_option
 @one_line_errors()
 def log_model(**options: Any) -> None:
     """Register a trained model in MLflow as a bundle, and print the address to audit it by."""
@@ -267,19 +282,20 @@ def log_model(**options: Any) -> None:
 
     with printing_to_stderr():
         address = register(settings)
-    click.echo(address)
+    print_line(address)
 
 
 @main.command()
 @click.argument("run")
 @settings_options(PublishSettings)
+@verbose_option
 @one_line_errors()
 def publish(run: str, **options: Any) -> None:
     """Send a finished run to MLflow, if it is not there yet."""
     prepare_environment()
     from flows.cli.mlflow_commands import publish_later
 
-    click.echo(publish_later(run, settings_from_options(PublishSettings, options)))
+    print_line(publish_later(run, settings_from_options(PublishSettings, options)))
 
 
 def _estimate(settings: AuditSettings) -> str:

@@ -6,13 +6,14 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from flows.cli.interrupts import describe_stop, handle_interrupts
 from models.addresses import as_os_errors, remove_secrets
-from models.errors import Unfinished, UserError, describe_error
+from models.errors import Unfinished, UserError, describe_os_error
+from reports.visible_text import visible
 
 FAILURE = 3  # ours; the others are in models/errors.py
 
@@ -29,15 +30,38 @@ def one_line_errors() -> Iterator[None]:
     except click.Abort:  # a question was not answered
         exit_with("nothing was done: answer the question, or pass --yes", UserError.exit_code)
     except OSError as error:  # a full disk, or storage that does not answer
-        exit_with(f"{describe_error(error)}; what was written before is kept", FAILURE)
+        exit_with(f"{describe_os_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
-        click.echo(remove_secrets(traceback.format_exc()), err=True)
+        for line in remove_secrets(traceback.format_exc()).splitlines():
+            click.echo(visible(line), err=True)
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with(describe_stop(), FAILURE)
 
 
+class VisibleUsage(click.Group):
+    """Commands whose messages on wrong options show control characters and do not send them."""
+
+    def make_context(self, *names: Any, **details: Any) -> click.Context:
+        with _visible_usage():
+            return super().make_context(*names, **details)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _visible_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:  # whose message is the help
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(visible(error.format_message()), error.ctx) from None
+
+
 def exit_with(message: str, code: int) -> NoReturn:
     """Print a last line to stderr, without secrets, and exit."""
-    click.echo(f"sightline: {' '.join(remove_secrets(message).split())}", err=True)
+    click.echo(f"sightline: {visible(remove_secrets(message).strip())}", err=True)
     sys.exit(code)

@@ -28,8 +28,8 @@ def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
 def settings_from_options(kind: type[BaseModel], options: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that the command line overrides, as {"section.key": value}."""
     return {
-        dotted: _parse(field, options[option_name(dotted)])
-        for dotted, field in _fields(kind)
+        dotted: options[option_name(dotted)]
+        for dotted, _ in _fields(kind)
         if options[option_name(dotted)] is not None
     }
 
@@ -65,10 +65,3 @@ def _option(dotted: str, field: FieldInfo) -> Callable[[Command], Command]:
             f" Default: {','.join(default) if isinstance(default, tuple) else default}."
         )
     return click.option(flag, name, default=None, **details)
-
-
-def _parse(field: FieldInfo, value: Any) -> Any:
-    """An option's value as the field takes it: names are split at commas."""
-    if get_origin(plain_type(field)) is tuple:
-        return [name.strip() for name in value.split(",")]
-    return value

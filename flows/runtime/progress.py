@@ -12,22 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.runtime.prefect_server import ProgressArtifact
+from reports.visible_text import visible
 from tasks.execution import shard_queue
 from tasks.finetune.loop import OnStep
 
 log = logging.getLogger("sightline")
 
-INTERVAL = 10.0  # seconds between lines of a log, and between updates of the artifact
+INTERVAL = 10.0  # seconds between updates of the artifact, and until the first line of a log
+LONGEST_PAUSE = 600.0  # seconds between lines of a log: each pause is twice the one before
 
 
 class ProgressDisplay:
     """The progress of one piece of work, wherever it is shown."""
 
     def __init__(self, what: str, unit: str, bar: Progress) -> None:
-        self.what, self.unit, self.bar = what, unit, bar
-        self.line = bar.add_task(what, total=None, detail="")
-        self.start = self.last = time.monotonic()
-        self.artifact = ProgressArtifact(f"{what}: {unit} done")
+        self.what, self.unit, self.bar = visible(what), unit, bar
+        self.line = bar.add_task(self.what, total=None, detail="")
+        self.start = self.updated = self.logged = time.monotonic()
+        self.pause = INTERVAL  # until the next line of a log
+        self.artifact = ProgressArtifact(f"{self.what}: {unit} done")
 
     def update(self, done: int, total: int, reused: int = 0, more: str = "") -> None:
         """Show `done` of `total`, `reused` of which took no work; `more` is appended."""
@@ -35,11 +38,11 @@ class ProgressDisplay:
         rate = (done - reused) / max(now - self.start, 1e-9)
         detail = f"{rate:.0f} {self.unit}/s {more}"
         self.bar.update(self.line, completed=done, total=total, detail=detail)
-        if now - self.last < INTERVAL and done < total:
-            return
-        self.last = now
-        self.artifact.update(100.0 * done / total)
-        if self.bar.disable:
+        if now - self.updated >= INTERVAL or done >= total:
+            self.updated = now
+            self.artifact.update(100.0 * done / total)
+        if self.bar.disable and (now - self.logged >= self.pause or done >= total):
+            self.logged, self.pause = now, min(2 * self.pause, LONGEST_PAUSE)
             left = f", {(total - done) / rate:.0f} s left" if done < total and rate else ""
             log.info("%s: %d of %d %s, %s%s", self.what, done, total, self.unit, detail, left)
 
@@ -70,14 +73,15 @@ def show_pictures(what: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def _display(what: str, unit: str) -> Iterator[ProgressDisplay]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False),
         TimeRemainingColumn(),
     )
-    silent = not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), disable=silent) as bar:
+    silent = not (sys.stderr.isatty() and log.isEnabledFor(logging.INFO))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=silent, transient=True) as bar:
         display = ProgressDisplay(what, unit, bar)
         try:
             yield display

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from prefect import State, runtime
 
+from flows.runtime.log_lines import show_control_characters
 from flows.runtime.prefect_server import wait_for_prefect
 from flows.settings.command_settings import RunSettings
 from tasks.runs.series import settle_folder
@@ -26,6 +27,7 @@ def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
     A retry has the same folder: Prefect sets the time that a flow run is scheduled for only once.
     At the end it waits for a server that is being restarted.
     """
+    show_control_characters()
     output = settings.output
     if output.series is not None:
         deployment = runtime.deployment.get_name()

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from flows.settings.compose import refuse_secrets
+from flows.settings.compose import refuse_secrets, refuse_undecodable
 from models.addresses import Address, is_local
 from models.classifier.mlflow_addresses import BY_ALIAS, BY_VERSION, SCHEME
 from models.classifier.settings import ModelSettings
@@ -51,6 +51,7 @@ class RunSettings(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
 
     _without_secrets = model_validator(mode="after")(refuse_secrets)
+    _decodable = model_validator(mode="after")(refuse_undecodable)
 
     @model_validator(mode="after")
     def _check_target(self) -> Self:
@@ -266,6 +267,7 @@ class LogSettings(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
 
     _without_secrets = model_validator(mode="after")(refuse_secrets)
+    _decodable = model_validator(mode="after")(refuse_undecodable)
 
 
 class PublishSettings(BaseModel):
@@ -276,3 +278,4 @@ class PublishSettings(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
 
     _without_secrets = model_validator(mode="after")(refuse_secrets)
+    _decodable = model_validator(mode="after")(refuse_undecodable)

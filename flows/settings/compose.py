@@ -13,11 +13,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from models.addresses import has_secret, remove_secrets
-from models.errors import UserError, suggest
+from models.errors import UserError, describe_refusal, find_position, printable, suggest
+from models.file_kinds import suggest_option
 from models.yaml_text import parse_yaml
 from tasks.tracking.settings import flatten
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
+
+LONGEST_SHOWN = 80  # characters of a refused value
 
 
 def refuse_secrets(settings: AnySettings) -> AnySettings:
@@ -31,6 +34,22 @@ def refuse_secrets(settings: AnySettings) -> AnySettings:
                 "AWS_... for storage)"
             )
     return settings
+
+
+def refuse_undecodable(settings: AnySettings) -> AnySettings:
+    """The settings, unless one is no text: it could be kept neither in run.json nor in MLflow."""
+    for name, text in flatten(settings.model_dump()):
+        if not text.isascii() and any(map(_is_surrogate, text)):
+            raise ValueError(
+                f"setting {name} (--{option_name(name)}) is not UTF-8: {printable(text)}; "
+                "rename the file or folder"
+            )
+    return settings
+
+
+def _is_surrogate(character: str) -> bool:
+    """Python's mark for a byte of a file name that is not UTF-8."""
+    return "\ud800" <= character <= "\udfff"
 
 
 # Options of settings whose key alone would say too little, or something else.
@@ -77,10 +96,16 @@ def compose(
         is_section = isinstance(outer, dict) and isinstance(inner, dict)
         values[section] = {**outer, **inner} if is_section else inner  # type: ignore[dict-item]
     _fill(values, overrides)
+    return check_settings(kind, values)
+
+
+def check_settings(kind: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
+    """Settings from sections in any form that files and options take; an error is one line."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(_describe_first_problem(error, kind)) from error
+        problem = _describe_first_problem(error, kind)
+    raise UserError(problem)  # without pydantic's pages in the traceback of a deployment's log
 
 
 def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:
@@ -101,11 +126,14 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else parse_yaml(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = remove_secrets(" ".join(str(error).split()))
-        raise UserError(f"configuration {file} is not TOML or YAML: {reason}") from error
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        form = "TOML" if file.suffix == ".toml" else "YAML"
+        raise UserError(
+            f"configuration {file} is not {form}{find_position(error)}: correct it there"
+        ) from error
     if not isinstance(values, dict):
-        raise UserError(f"configuration {file} has no sections (data, model, output, …)")
+        words = suggest_option(text, "--config") or "write sections (data, model, output, …)"
+        raise UserError(f"configuration {file} has no sections: {words}")
     return values
 
 
@@ -114,13 +142,13 @@ def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> st
     first = error.errors()[0]
     path = tuple(map(str, first["loc"]))
     name = ".".join(path)
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(path) <= 2:
         return f"setting {name} is missing: give --{option_name(name)} (or {name} in --config)"
     if first["type"] == "extra_forbidden":
         keys = _keys(kind, path[:-1])
         return f"unknown setting {name}{suggest(path[-1], keys)}; known are {', '.join(keys)}"
-    message = first["msg"].removeprefix("Value error, ")
-    value = remove_secrets(repr(first["input"]))
+    message = describe_refusal(first)
+    value = printable(remove_secrets(repr(first["input"])), LONGEST_SHOWN)
     return f"setting {name}: {message} (found {value})" if name else message
 
 

@@ -51,6 +51,18 @@ def tracking_of(settings: TrackingSettings) -> Tracking:
     return Tracking(uri, settings.experiment, artifacts, empty)
 
 
+def show_third_parties() -> None:
+    """Let the libraries that we use say what they like; before `prepare_environment`."""
+    loud = {
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        "PYTHONWARNINGS": "default",
+        "DASK_LOGGING__DISTRIBUTED": "warning",
+        "MLFLOW_LOGGING_LEVEL": "INFO",
+    }
+    for name, value in loud.items():
+        os.environ.setdefault(name, value)
+
+
 def prepare_environment() -> None:
     """Set what is unset for the embedded servers; must run before Prefect is imported."""
     defaults = {
@@ -65,7 +77,10 @@ def prepare_environment() -> None:
         "PYTHONSAFEPATH": "1",  # no child imports what lies in the working folder
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",  # no line per migration of its database
+        # What goes wrong is told in one line of ours; --verbose shows what others say of it.
+        "PYTHONWARNINGS": "ignore",  # of workers; the command's own: flows/cli/log_lines.py
+        "DASK_LOGGING__DISTRIBUTED": "critical",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout is for our results
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # Give up on a server that does not answer after 20 seconds, not 15 minutes.

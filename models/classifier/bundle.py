@@ -12,7 +12,8 @@ from upath import UPath
 from models.addresses import as_address_errors, as_path, is_local, read_text
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import BUNDLE, WEIGHTS
-from models.errors import UserError
+from models.errors import UserError, describe_refusal, find_position
+from models.file_kinds import suggest_option
 
 
 class Bundle(BaseModel):
@@ -49,8 +50,11 @@ def read_bundle(address: str | Path) -> Bundle:
         return Bundle.model_validate(json.loads(text))
     except ValidationError as error:
         raise UserError(describe_first_problem(error, f"model bundle {address}")) from error
-    except ValueError as error:
-        raise UserError(f"model bundle {address} is not JSON ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"model bundle {address} is not JSON{find_position(error)}: "
+            f"{suggest_option(text, '--model') or 'correct it there'}"
+        ) from error
 
 
 def find_bundle(address: str) -> UPath | None:
@@ -64,5 +68,5 @@ def find_bundle(address: str) -> UPath | None:
 
 def describe_first_problem(error: ValidationError, what: str) -> str:
     first = error.errors()[0]
-    parts = [what, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+    parts = [what, ".".join(map(str, first["loc"])), describe_refusal(first)]
     return ": ".join(part for part in parts if part).replace("\n", " ")

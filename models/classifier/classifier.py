@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from models.addresses import write_atomically
+from models.addresses import read_text, write_atomically
 from models.classifier.architectures import (
     BuiltNetwork,
     build,
@@ -29,6 +29,7 @@ from models.classifier.settings import BUNDLE, ModelSettings
 from models.classifier.trial import count_logits
 from models.classifier.weights import digest_of
 from models.errors import LayerError, UserError, list_names
+from models.file_kinds import suggest_option
 from models.network.capture import capture
 from models.network.grid import Grid
 from models.network.layers import device_of, find_grid, grid_of
@@ -144,14 +145,16 @@ def _name_classes(
     settings: ModelSettings, built: tuple[str, ...] | None, count: int
 ) -> tuple[str, ...]:
     """The class names: from the user's file, the model's own, or the indices."""
-    classes = built
+    classes, remedy = built, "give --classes FILE with one name per line"
     if settings.classes is not None:
         classes = read_class_names(settings)
+        looks = suggest_option(read_text(settings.classes) or "", "--classes")
+        remedy = f"{looks}; {remedy}" if looks else remedy
     if classes is None:
         return tuple(str(index) for index in range(count))
     if len(classes) != count:
         raise UserError(
             f"model {settings.address} has {count} logits, but {len(classes)} class names "
-            f"({list_names(classes, most=4)}): give --classes FILE with one name per line"
+            f"({list_names(classes, most=4)}): {remedy}"
         )
     return unique_names(classes)

@@ -6,11 +6,14 @@ aligned; the values (scale, mean, std) are applied to whole batches on the devic
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
-from models.errors import UserError
+from models.addresses import read_text
+from models.errors import UserError, find_position
+from models.file_kinds import suggest_option
 
 if TYPE_CHECKING:  # settings are checked without torch
     from torch import Tensor
@@ -119,3 +122,19 @@ class Preprocessing(BaseModel):
             [-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device
         )[:, None, None]
         return picture_BCHW.float().mul_(scale).add_(shift)
+
+
+def read_preprocessing(value: object) -> object:
+    """The content of the JSON file that a text names; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = read_text(value)
+    if text is None:
+        raise UserError(f"preprocessing {value} not found: give a JSON file of resize, crop, …")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        words = suggest_option(text, "--preprocessing") or "correct it there"
+        raise UserError(
+            f"preprocessing {value} is not JSON{find_position(error)}: {words}"
+        ) from error

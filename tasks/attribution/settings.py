@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from models.arguments import split_names
 from models.classifier.settings import ModelSettings
 from models.limits import MOST_IMAGES, MOST_IN_MEMORY
 from models.methods.registry import LAYER_METHODS, find_methods
@@ -37,6 +38,10 @@ class AttributionSettings(BaseModel):
     shard_size: int = Field(
         256, ge=1, le=MOST_IN_MEMORY, description="Images per shard, the unit of scheduling."
     )
+
+    _split_methods = field_validator(
+        "methods", mode="before", json_schema_input_type=str | list[str]
+    )(split_names)
 
     @field_validator("methods")
     @classmethod

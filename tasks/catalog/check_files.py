@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.addresses import REMOTE
-from models.errors import ForegroundError
+from models.errors import ForegroundError, PictureError, UserError, describe_os_error, printable
 from tasks.pictures.decode import OpenedPicture, open_picture
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.storage.files import read_bytes
@@ -56,16 +56,21 @@ def _check_row(row: dict[str, Any], orientation: str) -> FileCheck:
         marked_HW = draw_foreground(marks, frame, "foreground")
     except ForegroundError as error:
         return FileCheck(" ".join(f"{error}: {error.remedy}".split()))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        return FileCheck(describe_os_error(error))
+    except UserError as error:
         return FileCheck(" ".join(str(error).split()))
+    except ValueError:  # a zero byte
+        return FileCheck(f"{printable(row['image'])} or a mask of it is not an address")
     return FileCheck(None, float(marked_HW.float().mean()) / 255 if masks else None)
 
 
 def _open(address: str) -> OpenedPicture:
     try:
         return open_picture(read_bytes(address))
-    except ValueError as error:
-        raise ValueError(f"image {address} cannot be decoded ({error})") from error
+    except PictureError as error:
+        message = f"image {printable(address)} cannot be decoded ({error})"
+        raise PictureError(message, error.remedy) from error
 
 
 def _tuple(values: list[int] | None) -> tuple[int, ...] | None:

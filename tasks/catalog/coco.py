@@ -10,7 +10,15 @@ from typing import Any
 import pyarrow as pa
 from upath import UPath
 
-from models.errors import NothingToAudit, UserError, describe_error, list_names
+from models.errors import (
+    NothingToAudit,
+    UserError,
+    describe_os_error,
+    find_position,
+    list_names,
+    printable,
+)
+from models.file_kinds import suggest_option
 from tasks.catalog.boxes import box_region
 from tasks.catalog.instances import Instance, instances_of
 from tasks.catalog.listing import Listing, unlabelled_listing
@@ -71,19 +79,35 @@ def read_annotations(path: UPath) -> Annotations:
                 for image in content["images"]
             ),
         )
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except UserError:
+        raise
+    except KeyError as error:
         raise UserError(
-            f"annotations {path} are not COCO's: {describe_error(error)} in its images, "
-            "annotations or categories; export its instances again"
+            f"annotations {path} are not COCO's: {printable(str(error.args[0]), 80)!r} is missing "
+            "or refers to nothing in their images, annotations or categories; export its "
+            "instances again"
+        ) from error
+    except (TypeError, AttributeError, IndexError, ValueError, pa.ArrowException) as error:
+        raise UserError(
+            f"annotations {path} are not COCO's: values of their images, annotations or "
+            "categories have other forms; export its instances again"
         ) from error
 
 
 def _read(path: UPath) -> dict[str, Any]:
     try:
-        content = json.loads(read_bytes(str(path)))
-    except (OSError, ValueError) as error:
+        text = read_bytes(str(path))
+    except OSError as error:
+        raise UserError(f"annotations cannot be read: {describe_os_error(error)}") from error
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        words = (
+            suggest_option(text.decode("utf-8", errors="replace"), "--annotations")
+            or "give COCO's instances"
+        )
         raise UserError(
-            f"annotations {path} cannot be read as JSON: {describe_error(error)}"
+            f"annotations {path} are not JSON{find_position(error)}: {words}"
         ) from error
     if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in KEYS):
         return content
@@ -97,7 +121,7 @@ def _read(path: UPath) -> dict[str, Any]:
 def _file_name(image: dict[str, Any]) -> str:
     name = image["file_name"]
     if not isinstance(name, str):
-        raise TypeError(f"file_name {name!r} is not text")
+        raise UserError(f"annotations have the file_name {name!r}: a text is needed")
     return name
 
 

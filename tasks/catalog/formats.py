@@ -23,7 +23,8 @@ from tasks.catalog.listing import (
     text_column,
     unlabelled_listing,
 )
-from tasks.catalog.tables import TABLES, list_table
+from tasks.catalog.table_files import TABLES
+from tasks.catalog.tables import list_table
 from tasks.storage.files import walk
 
 

@@ -107,16 +107,22 @@ def _map_by_file(labels: list[str], classes: tuple[str, ...], path: str) -> list
 def _read_labels_file(path: str) -> dict[str, str]:
     """The class that a file names for each label, in its first column."""
     try:
-        return {label: str(cells[0]) for label, cells in read_mapping(path).items()}
+        mapping = read_mapping(path)
     except FileNotFoundError as error:
         raise UserError(
             f"labels file {path} not found: give 'name', 'index', or a JSON object or CSV "
             "that maps labels to the model's classes"
         ) from error
-    except (MappingFileError, IndexError) as error:
+    except MappingFileError as error:
         raise UserError(
             f"labels file {path} is not a mapping ({error}): write lines label,class or JSON"
         ) from error
+    unmapped = [label for label, cells in mapping.items() if not cells]
+    if unmapped:
+        raise UserError(
+            f"labels file {path} has no class for {list_names(unmapped)}: write lines label,class"
+        )
+    return {label: str(cells[0]) for label, cells in mapping.items()}
 
 
 def _class_by_name(name: str, classes: tuple[str, ...], path: str) -> str:

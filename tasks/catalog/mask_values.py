@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.errors import MappingFileError, UserError, list_names, suggest
+from models.errors import MappingFileError, UserError, list_names, printable, suggest
 from tasks.catalog.mapping_file import read_mapping
 
 NONZERO = "nonzero"
@@ -91,7 +91,7 @@ def _voc_values() -> Values:
 
 def _read_values_file(path: str) -> Values:
     try:
-        return {label: _parse_cells(cells) for label, cells in read_mapping(path).items()}
+        return {label: _parse_cells(label, cells) for label, cells in read_mapping(path).items()}
     except FileNotFoundError as error:
         raise UserError(
             f"mask values {path!r} are neither values nor a file: give nonzero, voc, a list "
@@ -103,13 +103,16 @@ def _read_values_file(path: str) -> Values:
         ) from error
 
 
-def _parse_cells(cells: list[Any]) -> list[int]:
+def _parse_cells(label: str, cells: list[Any]) -> list[int]:
     """The values in the columns of a line, or in a JSON value, which may itself be a list."""
     content = cells[0] if len(cells) == 1 else cells
     listed = content if isinstance(content, list) else [content]
     values = [_parse_value(str(each).strip()) for each in listed]
     if not values or None in values:
-        raise MappingFileError(f"{content!r} is neither a value from 0 to {HIGHEST} nor #rrggbb")
+        found = printable(", ".join(map(str, listed)), 80) or "nothing"
+        raise MappingFileError(
+            f"{printable(label, 80)} has {found}, not values from 0 to {HIGHEST} or #rrggbb"
+        )
     return [value for value in values if value is not None]
 
 

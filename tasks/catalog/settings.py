@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.addresses import STORAGE, WEB, Address
+from models.arguments import split_names
 from models.limits import LARGEST_SEED, MOST_IMAGES
 
 BY_NAME, BY_INDEX = "name", "index"
@@ -92,6 +93,10 @@ class DataSettings(BaseModel):
                     "abfs://container@account or https://server"
                 )
         return places
+
+    _split_box_columns = field_validator(
+        "box_columns", mode="before", json_schema_input_type=str | list[str] | None
+    )(split_names)
 
     @field_validator("box_columns")
     @classmethod

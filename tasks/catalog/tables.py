@@ -1,39 +1,34 @@
-"""Tables of images: CSV, JSONL and Parquet; other columns of the user stay as they are."""
+"""Tables of images: which column is what; other columns of the user stay as they are."""
 
 from __future__ import annotations
-
-import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
 from upath import UPath
 
-from models.addresses import is_local
 from models.errors import NothingToAudit, UserError, list_names, suggest
 from tasks.catalog.boxes import boxes_of
 from tasks.catalog.instances import gather_instances
 from tasks.catalog.listing import SPLITS, Columns, Listing, instances_type, split_names
 from tasks.catalog.mask_files import lists_of
-from tasks.storage.files import read_bytes, read_table
+from tasks.catalog.table_files import read_table_file, spell_fractions
 
-TABLES = (".csv", ".jsonl", ".parquet")
 IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # the usual names, in this order
 LABEL_COLUMNS = ("label", "y")
 MASK_COLUMNS = ("mask", "masks", "mask_file_name")
 KEY_COLUMNS = ("row_id",)
 MASK_SEPARATOR = "|"  # between the masks of one image in a CSV
 LARGEST_INTEGER = 2.0**53  # a float64 holds every integer below
-LONGEST_LINE = 1 << 26  # bytes of a JSONL line
-DEEPEST = 64  # brackets open at once in a JSONL line
+WRITABLE = (  # types of one plain text for each value
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal),
+    *(pa.types.is_temporal, pa.types.is_null),
+)
 
 
 def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) -> Listing:
     """List the images of a table, whose addresses are relative to `root`."""
-    table = _keep_split(_read(path), split, path)
+    table = _keep_split(read_table_file(path, columns.boxes), split, path)
     if table.num_rows == 0:
         raise NothingToAudit(f"table {path} holds no rows{f' of split {split!r}' if split else ''}")
     image = _find_image_column(table, columns, path)
@@ -45,7 +40,7 @@ def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) ->
     count = table.num_rows
     listing = Listing(
         root,
-        key=_required_texts(table, key, path),
+        key=_read_keys(table, key, path),
         image=_required_texts(table, image, path),
         label=_read_labels(table[label], path) if label else pa.nulls(count, pa.string()),
         masks=_read_masks(table[mask], path) if mask else pa.nulls(count, pa.list_(pa.string())),
@@ -53,92 +48,6 @@ def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) ->
         extra=table.drop_columns(sorted(used)),
     )
     return gather_instances(listing) if columns.boxes and key == image else listing
-
-
-def _read(path: UPath) -> pa.Table:
-    suffix = path.suffix.lower()
-    if suffix not in TABLES:
-        raise UserError(
-            f"data {path} is neither a folder, a table ({' '.join(TABLES)}) nor annotations (.json)"
-        )
-    try:
-        table = _read_csv(path) if suffix == ".csv" else _read_typed(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"table {path} cannot be read as {path.suffix}: {reason}") from error
-    pa.default_memory_pool().release_unused()  # before the catalog takes as much again
-    names = table.column_names
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise UserError(f"table {path} has several columns {list_names(repeated)}: rename them")
-    return table
-
-
-def _read_typed(path: UPath) -> pa.Table:
-    if path.suffix.lower() == ".parquet":
-        return read_table(path)
-    _refuse_deep(path)
-    blocks = pyarrow.json.ReadOptions(block_size=LONGEST_LINE)
-    table = pyarrow.json.read_json(_arrow_source(path), read_options=blocks)
-    try:
-        table.validate(full=True)
-    except pa.ArrowInvalid as error:  # Arrow 25 misreads [null, 1] before any list has had a value
-        raise UserError(
-            f"table {path} has lists that begin with null, which are misread: "
-            "leave nulls out of them, or write the table as Parquet"
-        ) from error
-    return table
-
-
-def _refuse_deep(path: UPath) -> None:
-    """Arrow's reader recurses at each level, and crashes the process when the stack overflows."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.count(b"[") + line.count(b"{") > DEEPEST < _depth(line):
-                raise UserError(
-                    f"table {path} has lists nested more than {DEEPEST} deep in line {number}: "
-                    "write plain values"
-                )
-
-
-def _depth(line: bytes) -> int:
-    """The most brackets that are open at once, not counting those in texts."""
-    brackets = np.frombuffer(re.sub(rb'"(?:\\.|[^"\\])*"|[^][{}]', b"", line), np.uint8)
-    opening = np.isin(brackets, np.frombuffer(b"[{", np.uint8))
-    return int(np.cumsum(np.where(opening, 1, -1)).max(initial=0))
-
-
-def _read_csv(path: UPath) -> pa.Table:
-    """A CSV whose columns are numbers where that loses nothing: `007` stays text."""
-    source = _arrow_source(path)
-    multiline = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    with pyarrow.csv.open_csv(source, parse_options=multiline) as file:
-        header = file.schema.names
-    as_texts = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-    )
-    single = pyarrow.csv.ReadOptions(use_threads=False)  # threads would hold many blocks
-    texts = pyarrow.csv.read_csv(_arrow_source(path), single, multiline, as_texts)
-    return pa.table([_infer_type(column) for column in texts.columns], names=texts.column_names)
-
-
-def _arrow_source(path: UPath) -> Any:
-    return str(path) if is_local(path) else pa.BufferReader(read_bytes(str(path)))
-
-
-def _infer_type(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    values = pc.if_else(pc.equal(texts, ""), None, texts)
-    if values.null_count == len(values):
-        return texts
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            numbers = values.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-        if kind == pa.float64() or numbers.cast(pa.string()).equals(values):
-            return numbers
-        return texts
-    return texts
 
 
 def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
@@ -196,10 +105,8 @@ def _find_column(
 
 def _read_labels(column: pa.ChunkedArray, path: UPath) -> pa.Array:
     column = column.combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     if pa.types.is_floating(column.type):
-        column = _to_integers(column)
+        column = _to_integers(column.cast(pa.float64()))
     if pa.types.is_integer(column.type):
         return column
     if _is_text(column.type) or pa.types.is_null(column.type):
@@ -238,6 +145,21 @@ def _read_masks(column: pa.ChunkedArray, path: UPath) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, texts, mask=texts.is_null())
 
 
+def _read_keys(table: pa.Table, name: str, path: UPath) -> pa.Array:
+    """Keys as they are written; refuses numbers that have lost digits already."""
+    numbers = table[name]
+    if not pa.types.is_floating(numbers.type):
+        return _required_texts(table, name, path)
+    fractions = numbers.cast(pa.float64())
+    if pc.any(pc.greater_equal(pc.abs(fractions), LARGEST_INTEGER)).as_py():
+        raise UserError(
+            f"table {path} has numbers in column {name!r} of which only 15 digits are kept: "
+            "write keys as text, in quotes"
+        )
+    texts = table.set_column(table.column_names.index(name), name, spell_fractions(fractions))
+    return _required_texts(texts, name, path)
+
+
 def _required_texts(table: pa.Table, name: str, path: UPath) -> pa.Array:
     texts = _empty_to_null(_as_texts(table, name, path).combine_chunks())
     if texts.null_count:
@@ -247,15 +169,13 @@ def _required_texts(table: pa.Table, name: str, path: UPath) -> pa.Array:
 
 def _as_texts(table: pa.Table, name: str, path: UPath) -> pa.ChunkedArray:
     kind = table[name].type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+    if not (_is_text(kind) or any(is_kind(kind) for is_kind in WRITABLE)):
         raise UserError(f"table {path} has {kind} in column {name!r}: texts or numbers are needed")
     return table[name].cast(pa.string())
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(is_text(plain) for is_text in texts)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _empty_to_null(texts: pa.Array) -> pa.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from models.addresses import as_path, is_local
-from models.errors import NothingToAudit, UserError, describe_error, list_names, suggest
+from models.errors import NothingToAudit, UserError, list_names, suggest
 from tasks.catalog.listing import Listing, unlabelled_listing
 from tasks.catalog.voc import list_voc
 
@@ -71,11 +72,12 @@ def _open(name: str, root: Path, split: str | None) -> Any:
     try:
         return kind(root, **({word: split or ""} if word else {}))
     except Exception as error:  # each dataset has its own exceptions
-        reason = describe_error(error)
-        if split is None and word:
-            message = f"name a split with --split: {reason}"
+        splits = sorted(re.findall("'([^']+)'", str(error).partition("Valid values are")[2]))
+        if word and (splits or split is None):
+            known = f" {list_names(splits)}" if splits else ""
+            message = f"name one of its splits{known} with --split"
         else:
-            message = f"{reason}: it must lie in {root} as torchvision unpacks it"
+            message = f"its files must lie in {root} as torchvision unpacks them"
         raise UserError(f"{PREFIX}{name}: {message}") from error
 
 

@@ -9,7 +9,14 @@ from xml.etree import ElementTree
 import pyarrow as pa
 from upath import UPath
 
-from models.errors import NothingToAudit, UserError, list_names, suggest
+from models.errors import (
+    NothingToAudit,
+    UserError,
+    describe_os_error,
+    find_position,
+    list_names,
+    suggest,
+)
 from tasks.catalog.listing import PICTURES, Listing, unlabelled_listing
 from tasks.catalog.mask_values import BY_VOC
 from tasks.storage.files import join, read_bytes, walk
@@ -69,7 +76,11 @@ def _only_class(address: str) -> str | None:
         objects = ElementTree.fromstring(read_bytes(address)).iterfind("object/name")
     except FileNotFoundError:
         return None
-    except (OSError, ElementTree.ParseError) as error:
-        raise UserError(f"{address} cannot be read as VOC's objects: {error}") from error
+    except OSError as error:
+        raise UserError(f"VOC's objects cannot be read: {describe_os_error(error)}") from error
+    except ElementTree.ParseError as error:
+        raise UserError(
+            f"{address} is not XML{find_position(error)}: VOC's objects are needed"
+        ) from error
     names = {each.text for each in objects}
     return names.pop() if len(names) == 1 else None

@@ -6,12 +6,13 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.addresses import as_path
-from models.errors import UserError, suggest
+from models.errors import UserError, describe_refusal, find_position, printable, suggest
+from models.file_kinds import suggest_option
 from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
 from tasks.runs.folder import digest
@@ -203,9 +204,15 @@ def read_policy(address: str) -> Policy:
         raise UserError(f"policy {address} not found: give --policy FILE")
     try:
         text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"policy {address} is not UTF-8 text: give a TOML file") from error
+    try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"policy {address} is not TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(
+            f"policy {address} is not TOML{find_position(error)}: "
+            f"{suggest_option(text, '--policy') or 'correct it there'}"
+        ) from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:
         rules = Rules.model_validate(values).rule
@@ -266,12 +273,8 @@ def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
         return f"{where}: unknown key {key!r}{nearest}; known are {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
-    return f"{where}: {_message(first, key)}"
-
-
-def _message(first: Any, key: str | None) -> str:
-    message: str = first["msg"].removeprefix("Value error, ")
-    return message if key is None else f"{key} = {first['input']!r}: {message}"
+    found = "" if key is None else f"{key} = {printable(repr(first['input']), 80)}: "
+    return f"{where}: {found}{describe_refusal(first)}"
 
 
 def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) -> None:

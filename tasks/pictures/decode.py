@@ -23,6 +23,8 @@ from models.classifier.preprocessing import LARGEST
 from models.errors import PictureError
 from tasks.pictures import jpeg_header
 
+DAMAGE = {"truncated": "truncated", "exceeds limit": "larger than allowed"}  # by PIL's words
+BROKEN = "broken"
 VERSION = 1  # raise it, with CHANGELOG, when the pixels of any picture change
 
 Image.init()  # registers the formats of this Pillow
@@ -232,7 +234,8 @@ def _picture_errors(remedy: str = REMEDY) -> Iterator[None]:
     except (PictureError, MemoryError):
         raise
     except Exception as error:
-        raise PictureError(_one_line(error), remedy) from error
+        words = next((words for sign, words in DAMAGE.items() if sign in str(error)), BROKEN)
+        raise PictureError(f"its data is {words}", remedy) from error
 
 
 def _configure_pil() -> None:
@@ -241,7 +244,3 @@ def _configure_pil() -> None:
     first = warnings.filters[:1]  # what PIL warns of is in the failure, or of no use
     if not first or first[0][0] != "ignore" or getattr(first[0][3], "pattern", "") != "PIL":
         warnings.filterwarnings("ignore", module="PIL")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

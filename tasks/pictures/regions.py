@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco
 
-from models.errors import RegionError
+from models.errors import RegionError, find_position
 
 OUTLINE = 4_000_000  # pixels along a region's polygons: COCO's code keeps each one five times
 KINDS = "a box [x, y, columns, rows], polygons [[x, y, x, y, x, y, ...]] or counts with their size"
@@ -24,7 +24,7 @@ def read_regions(text: str) -> list[dict[str, Any]]:
     try:
         regions = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RegionError(f"regions are not JSON ({error})") from error
+        raise RegionError(f"regions are not JSON{find_position(error)}") from error
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
         raise RegionError(f"regions are not a list of objects: each is {KINDS}")
     return regions

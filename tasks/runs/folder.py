@@ -136,7 +136,7 @@ class RunFolder:
             content = json.loads(self.state.read_text())
         except ValueError as error:
             raise RunFolderError(
-                f"{self.state} is broken ({error}): delete the run (sightline remove), or --replace"
+                f"{self.state} is broken: delete the run (sightline remove), or --replace"
             ) from error
         if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
             raise RunFolderError(

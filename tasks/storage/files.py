@@ -11,14 +11,14 @@ import stat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
 from models.addresses import TEMPORARY, as_path, is_local, is_web, write_atomically
-from models.errors import describe_error
+from models.errors import AddressError, describe_error
 from tasks.storage.remote_bytes import download, read_object
 
 MISSING = "missing"  # how the stamp of a missing file begins
@@ -58,7 +58,10 @@ def read_bytes(address: str) -> bytes:
 
 
 def walk(root: UPath, suffixes: frozenset[str]) -> Iterator[str]:
-    """Visible files with these suffixes under a folder: relative paths, in order."""
+    """Visible files with these suffixes under a folder: relative paths, in order.
+
+    A folder that may not be read is an error: its files would be missing without a word.
+    """
     for name in _local_names(root) if is_local(root) else _remote_names(root):
         hidden = any(part.startswith(".") for part in name.split("/"))
         if not hidden and os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
@@ -128,11 +131,18 @@ def _arrow_source(target: UPath) -> Any:
 
 
 def _local_names(root: UPath) -> Iterator[str]:
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
         visible = (name for name in folders if not name.startswith("."))
         folders[:] = sorted(name for name in visible if not _leads_to_parent(Path(folder) / name))
         for name in sorted(files):
             yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _refuse_unreadable(error: OSError) -> NoReturn:
+    raise AddressError(
+        f"folder {error.filename} cannot be read ({error.strerror}), and what is in it would be "
+        "missing: allow reading it, or move it out of the data"
+    ) from error
 
 
 def _leads_to_parent(folder: Path) -> bool:

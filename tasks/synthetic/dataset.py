@@ -103,9 +103,8 @@ def read_settings(folder: Path) -> BenchmarkSettings:
         version = identity.pop("version")
         settings = BenchmarkSettings.model_validate(identity)
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"{folder / IDENTITY} does not describe a generated benchmark: {reason}"
+            f"{folder / IDENTITY} does not describe a generated benchmark: generate it again"
         ) from error
     if version != VERSION:
         raise UserError(

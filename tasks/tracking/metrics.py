@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from tasks import schema
+
+REFUSED = re.compile(r"[^\w. :-]")  # by MLflow in a name: the equals signs of arguments
 
 
 def metrics_of(summary: schema.Summary) -> dict[str, float]:
@@ -15,16 +19,22 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
     for name, figure in summary.by_name().items():
         figures |= _with_interval(name, figure)
     for method in summary.methods:
-        figures[f"{method.method}.mean_centred_lift"] = method.mean_centred_lift
-        figures[f"{method.method}.mean_lift"] = method.mean_lift
-        figures[f"{method.method}.mean_share"] = method.mean_share
-        figures[f"{method.method}.pointing"] = method.pointing.value
+        name = metric_name(method.method)
+        figures[f"{name}.mean_centred_lift"] = method.mean_centred_lift
+        figures[f"{name}.mean_lift"] = method.mean_lift
+        figures[f"{name}.mean_share"] = method.mean_share
+        figures[f"{name}.pointing"] = method.pointing.value
     if summary.moved is not None:
         figures["moved.predictions"] = summary.moved.predictions_changed.value
         for move in summary.moved.figures:
             name = f"moved.{move.figure}"
             figures |= {name: move.change, f"{name}_low": move.low, f"{name}_high": move.high}
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def metric_name(method: str) -> str:
+    """A method's name as MLflow takes it: `rise:masks-200`."""
+    return REFUSED.sub("-", method)
 
 
 def _with_interval(
@@ -37,7 +47,7 @@ def metrics_of_methods(summary: schema.MethodsSummary) -> dict[str, float]:
     """Figures and costs of every method; those without a value are left out."""
     figures: dict[str, float | None] = {"images": summary.images, "seconds": summary.seconds}
     for row in summary.methods:
-        name = row.method.replace("=", "-")  # MLflow refuses equals signs
+        name = metric_name(row.method)
         costs = row.cost.model_dump() | {"missing": row.missing, "flat": row.flat}
         figures |= {f"{name}.{key}": value for key, value in costs.items()}
         for key, figure in row.figures.items():

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from reports.formatting import visible
 from reports.scatter import HEIGHT, LONGEST, legend_mark, points, scatter
 from reports.scatter_labels import BEYOND, LINE, MARK, WIDTHS, Anchor, place_labels
+from reports.visible_text import visible
 from tasks.schema import MethodsSummary
 from tests.support.audit_summaries import SPITEFUL
 from tests.support.method_comparisons import (

@@ -32,7 +32,7 @@ def tables(marker: Path) -> Files:
     yield "windows.csv", good.replace(b"\n", b"\r\n")
     yield "old mac.csv", good.replace(b"\n", b"\r")
     yield "huge field.csv", b"file_name,label\n" + b"a" * (1 << 22) + b",cat\n"
-    yield "many columns.csv", b",".join(b"c%d" % n for n in range(5000)) + b"\n"
+    yield from _columns()
     yield "twice.csv", b"file_name,file_name\na.png,b.png\n"
     yield "twice empty.csv", b"file_name,,\na.png,1,2\n"
     yield "open quote.csv", b'file_name,label\n"a.png,cat\n'
@@ -67,6 +67,19 @@ def tables(marker: Path) -> Files:
     yield from _parquets()
 
 
+def _columns() -> Files:
+    """Too many columns, and keys that other readers change."""
+    yield "many columns.csv", b",".join(b"c%d" % n for n in range(100_000)) + b"\n"
+    yield "many commas.csv", b"file_name\na.png" + b"," * 100_000 + b"\n"
+    yield "numbers.csv", b"file_name,label,row_id\na.png,1.10,1e5\nb.png,007,100000\n"
+    yield (
+        "long keys.csv",
+        b"file_name,row_id\na.png,12345678901234567890\nb.png,12345678901234567891\n",
+    )
+    yield "long keys.jsonl", b'{"file_name": "a.png", "row_id": 12345678901234567890}\n'
+    yield "controls.csv", b"file_name,label\na\x1b[31m.png,\x1b]0;x\x07\n"
+
+
 class Touch:
     """Unpickled, it makes the marker."""
 
@@ -90,6 +103,8 @@ def _parquets() -> Files:
         "nulls": pa.table({"file_name": pa.nulls(2)}),
         "labels of lists": pa.table({"file_name": names, "label": [["a"], ["b", "c"]]}),
         "dictionary": pa.table({"file_name": names.dictionary_encode()}),
+        "dictionary beside": pa.table({"file_name": names, "x": names.dictionary_encode()}),
+        "views": pa.table({"file_name": names.cast(pa.string_view()), "x": pa.nulls(2)}),
         "large": pa.table({"file_name": names.cast(pa.large_string())}),
         "twice": pa.Table.from_arrays([names, names], names=["file_name", "file_name"]),
     }

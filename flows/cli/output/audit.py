@@ -5,15 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from flows.cli.output.comparison import print_comparison
-from flows.cli.output.console import make_console
+from flows.cli.output.lines import print_line
+from flows.cli.output.tables import PlainTable, print_table
 from reports.column_sections import describe_worst_group, surest_story
 from reports.evidence_section import evidence_line
-from reports.formatting import chance, points_interval, visible
+from reports.formatting import chance, points_interval
 from reports.group_tables import rank_by_accuracy, rank_groups, stands_out
 from tasks.schema import (
     FIGURES,
@@ -41,27 +38,21 @@ EVIDENCE = {  # figures of changed backgrounds, those of the own kind or class b
 
 def print_summary(summary: Summary, *, every_class: bool = False) -> None:
     """Print headline figures, methods, the classes that matter most and failures to stdout."""
-    console = make_console()
-    _print_line(console, f"Audit of {visible(summary.data)}")
-    console.print(_headline(summary))
+    print_line(f"Audit of {summary.data}")
+    print_table(_headline(summary))
     story = surest_story(summary)
     if story:
-        _print_line(console, f"story:   {visible(story.striptags())}")
+        print_line(f"story:   {story.striptags()}")
     if summary.methods:
-        console.print(_methods(summary))
-    _print_classes(console, summary, every_class)
+        print_table(_methods(summary))
+    _print_classes(summary, every_class)
     if summary.moved is not None:
         print_comparison(summary.moved)
     lines = [*map(_failure, summary.failures)]
     if summary.duplicates.pictures:
         lines.append(_duplicates(summary.duplicates))
     for line in (*lines, f"rule:    {summary.rule.sentence}"):
-        _print_line(console, line)
-
-
-def _print_line(console: Console, line: str) -> None:
-    """One line, however long, so that grep finds it."""
-    console.print(Text(line), soft_wrap=True)
+        print_line(line)
 
 
 def _failure(failure: FailureSummary) -> str:
@@ -89,8 +80,8 @@ def _duplicates(duplicates: DuplicateSummary) -> str:
     return f"{copies}, {duplicates.contradictions:,} with different labels, such as {example}"
 
 
-def _headline(summary: Summary) -> Table:
-    table = Table(show_header=False)
+def _headline(summary: Summary) -> PlainTable:
+    table = PlainTable(show_header=False)
     images, cost = summary.images, summary.cost
     rows = {
         "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
@@ -105,7 +96,7 @@ def _headline(summary: Summary) -> Table:
         + f", {cost.reused:,} reused",
     }
     for name, value in rows.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, value)
     return table
 
 
@@ -131,7 +122,7 @@ def _worst_group(summary: Summary) -> str:
         return few if summary.accuracy.of else NO_LABEL
     accuracy = worst.accuracy
     interval = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; of {accuracy.of:,}"
-    name = visible(describe_worst_group(worst).striptags())
+    name = describe_worst_group(worst).striptags()
     return f"{accuracy.value:.1%} ({interval}): {name}"
 
 
@@ -163,9 +154,9 @@ def _foreground(foreground: ForegroundSummary) -> str:
     )
 
 
-def _methods(summary: Summary) -> Table:
+def _methods(summary: Summary) -> PlainTable:
     names = ("method", "mean share", "mean lift", "against other masks", "pointing")
-    table = Table(*names, title_justify="left")
+    table = PlainTable(*names)
     for method in summary.methods:
         lift = _decimal(method.mean_lift)
         if method.mean_lift_low is not None:
@@ -180,29 +171,28 @@ def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _print_classes(console: Console, summary: Summary, every_class: bool) -> None:
+def _print_classes(summary: Summary, every_class: bool) -> None:
     """The classes that stand out most; labels by accuracy where no class is judged."""
     if summary.flagged.of:
         rows, most = rank_groups(summary.by_prediction), "flagged most surely more than the null"
         names = ("predicted class", "rests on background", "null", "excess, points", "q")
-        table = Table(*names, "right when predicted")
+        table = PlainTable(*names, "right when predicted")
     else:
         rows, most = rank_by_accuracy(summary.by_label), "of the surely lowest accuracy"
-        table = Table("label", "accuracy")
+        table = PlainTable("label", "accuracy")
     shown = rows if every_class else rows[:MOST]
     for row in shown:
         table.add_row(*(_judged_cells(row) if summary.flagged.of else _labelled_cells(row)))
     if shown:
-        console.print(table)
+        print_table(table)
     if len(rows) > len(shown):
-        command = f"sightline show {shlex.quote(visible(summary.run))} --all-classes"
-        line = f"classes: the {len(shown)} of {len(rows):,} {most}; all: {command}"
-        _print_line(console, line)
+        command = f"sightline show {shlex.quote(summary.run)} --all-classes"
+        print_line(f"classes: the {len(shown)} of {len(rows):,} {most}; all: {command}")
 
 
-def _judged_cells(row: GroupSummary) -> Iterator[Text | str]:
+def _judged_cells(row: GroupSummary) -> Iterator[str]:
     """With a mark on a class that stands out significantly."""
-    yield Text(f"{'* ' if stands_out(row) else ''}{row.name}")
+    yield f"{'* ' if stands_out(row) else ''}{row.name}"
     yield _rate(row.flagged)
     yield "-" if row.null.value is None else f"{row.null.value:.1%}"
     yield _excess(row.excess) if row.excess else "too few"
@@ -210,6 +200,6 @@ def _judged_cells(row: GroupSummary) -> Iterator[Text | str]:
     yield _rate(row.accuracy, "no labels")
 
 
-def _labelled_cells(row: GroupSummary) -> Iterator[Text | str]:
-    yield Text(row.name)
+def _labelled_cells(row: GroupSummary) -> Iterator[str]:
+    yield row.name
     yield _rate(row.accuracy)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from flows.cli.output.console import make_console
+from flows.cli.output.lines import print_line
+from flows.cli.output.tables import PlainTable, print_table
 from reports.figure_changes import ChangeRow, rows_of
 from tasks.schema import Comparison, PairedSummary
 
@@ -17,43 +14,38 @@ MOST = 10  # classes shown
 
 def print_comparison(comparison: Comparison) -> None:
     """Print what else differs, how many images are the same, and each figure then and now."""
-    console = make_console()
     for line in _lines(comparison):
-        console.print(Text(line), soft_wrap=True)
+        print_line(line)
     moved = [change for change in comparison.classes if change.moved]
-    rows = rows_of((*comparison.figures, *moved[:MOST]))
-    _print_table(console, ("now", "since then"), rows)
-    _print_rest(console, len(moved), "moved; --json lists them")
+    _print_table(("now", "since then"), rows_of((*comparison.figures, *moved[:MOST])))
+    _print_rest(len(moved), "moved; --json lists them")
     if comparison.classes:
-        console.print(Text(_classes(comparison)), soft_wrap=True)
+        print_line(_classes(comparison))
 
 
 def print_models(paired: PairedSummary) -> None:
     """Print the verdict on the later of two models, and each figure on the images of both."""
-    console = make_console()
-    console.print(Text(f"verdict: {paired.sentence}"), soft_wrap=True)
+    print_line(f"verdict: {paired.sentence}")
     counts = ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in paired.turns.items())
-    console.print(Text(f"images:  {paired.images:,} in both; {counts}"), soft_wrap=True)
+    print_line(f"images:  {paired.images:,} in both; {counts}")
     changed = [change for change in paired.classes if change.verdict != "unchanged"]
-    rows = rows_of((*paired.figures, *changed[:MOST]))
-    _print_table(console, ("after", "on the same images"), rows)
-    _print_rest(console, len(changed), "changed; compare.json lists them (--out writes it)")
+    _print_table(("after", "on the same images"), rows_of((*paired.figures, *changed[:MOST])))
+    _print_rest(len(changed), "changed; compare.json lists them (--out writes it)")
     for missing in paired.missing:
-        console.print(Text(f"missing: {missing.figure}: {missing.reason}"), soft_wrap=True)
+        print_line(f"missing: {missing.figure}: {missing.reason}")
 
 
-def _print_table(console: Console, titles: tuple[str, str], rows: Sequence[ChangeRow]) -> None:
-    table = Table("figure", "before", *titles, title_justify="left")
+def _print_table(titles: tuple[str, str], rows: Sequence[ChangeRow]) -> None:
+    table = PlainTable("figure", "before", *titles)
     for row in rows:
-        table.add_row(Text(row.title), row.before, row.after, row.sentence)
+        table.add_row(row.title, row.before, row.after, row.sentence)
     if rows:
-        console.print(table)
+        print_table(table)
 
 
-def _print_rest(console: Console, classes: int, words: str) -> None:
+def _print_rest(classes: int, words: str) -> None:
     if classes > MOST:
-        line = f"and {classes - MOST:,} more figures of classes {words}"
-        console.print(Text(line), soft_wrap=True)
+        print_line(f"and {classes - MOST:,} more figures of classes {words}")
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Column
 
-from flows.cli.output.console import make_console
-from reports.formatting import digits, visible
+from flows.cli.output.lines import print_line
+from flows.cli.output.tables import PlainTable, print_table
+from reports.formatting import digits
 from tasks.schema import FIGURES, Interval, MethodFigures, MethodsSummary
 
 COLUMNS = ("lift", "half", "stability", "reliance")  # beside faithfulness and cost
@@ -14,27 +14,26 @@ COLUMNS = ("lift", "half", "stability", "reliance")  # beside faithfulness and c
 
 def print_methods(summary: MethodsSummary) -> None:
     """Print the recommendation, the figures behind it, each verdict and the rule to stdout."""
-    console = make_console()
     images = f"{summary.images:,}, {summary.tested:,} of them in the sanity checks"
     head = (summary.sentence, f"data:    {summary.data}", f"images:  {images}")
     for line in head:
-        console.print(Text(visible(line)), soft_wrap=True)
+        print_line(line)
     if summary.methods:
-        console.print(_table(summary))
+        print_table(_table(summary))
     for line in (*map(_verdict, summary.methods), f"rule:    {summary.rule}"):
-        console.print(Text(visible(line)), soft_wrap=True)  # one line each, so that grep finds it
+        print_line(line)
 
 
-def _table(summary: MethodsSummary) -> Table:
+def _table(summary: MethodsSummary) -> PlainTable:
     """Figures and costs by method; the recommended one has a mark."""
     columns = [_column(name) for name in ("faithfulness", *COLUMNS, "times_forward")]
     longest = max(len(method.method) for method in summary.methods)
     name = Column("method", overflow="fold", min_width=min(24, longest + 2))
-    table = Table(name, *columns, caption="↑ higher is better, ↓ lower")
+    table = PlainTable(name, *columns, caption="↑ higher is better, ↓ lower")
     for method in summary.methods:
         mark = "* " if method.method == summary.recommended else ""
         table.add_row(
-            Text(mark + visible(method.method)),
+            mark + method.method,
             _with_interval(method.figures.get("faithfulness")),
             *(_value(method.figures.get(name)) for name in COLUMNS),
             digits(method.cost.times_forward),

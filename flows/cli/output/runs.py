@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Column
 
-from flows.cli.output.console import make_console
+from flows.cli.output.tables import PlainTable, print_table
 from tasks.runs.inventory import Entry
 
 
 def print_runs(entries: Sequence[Entry], folder: str) -> None:
     """One line for each run: its path under the folder, state, progress, size and model."""
     run, model = Column("run", overflow="fold"), Column("model", overflow="fold")
-    table = Table(run, "state", "images", "size", model, box=None)
+    table = PlainTable(run, "state", "images", "size", model, box=None)
     for entry in entries:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
         name = entry.path.removeprefix(folder.rstrip("/") + "/")
-        table.add_row(*map(Text, (name, entry.state, images, format_size(entry.size), entry.model)))
-    make_console().print(table)
+        table.add_row(name, entry.state, images, format_size(entry.size), entry.model)
+    print_table(table)
 
 
 def format_size(size: int) -> str:

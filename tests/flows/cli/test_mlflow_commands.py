@@ -208,7 +208,7 @@ def test_what_cannot_be_published_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--name", "a/b"), "setting registry.name: String should match pattern"),
+        (("--name", "a/b"), "setting registry.name: it must match ^[^"),
         (("--name", "birds", "--alias", "v3"), "MLflow keeps latest and v1, v2, … for itself"),
         ((), "setting registry.name is missing: give --name"),
     ],

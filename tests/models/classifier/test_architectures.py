@@ -305,10 +305,12 @@ def test_a_factorys_weights_come_from_the_file(tmp_path: Path) -> None:
 
 def test_a_factorys_invalid_preprocessing_is_refused(tmp_path: Path) -> None:
     settings = factory(tmp_path, preprocessing="{'crop': [8]}")
-    line = f"preprocessing of {settings.address}: crop.1: Field required"
+    line = f"preprocessing of {settings.address}: crop.1: it is missing"
     assert refusal(settings) == line
     settings = factory(tmp_path, preprocessing="nn.Flatten()")
-    assert refusal(settings).startswith(f"preprocessing of {settings.address}: Input should be")
+    assert refusal(settings).startswith(
+        f"preprocessing of {settings.address}: a section with keys is needed"
+    )
     given = settings.model_copy(update={"preprocessing": Preprocessing(crop=(8, 8))})
     assert build(given).preprocessing == Preprocessing(crop=(8, 8))
 

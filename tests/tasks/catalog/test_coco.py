@@ -167,19 +167,19 @@ def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     [
         ("[1]", "are not COCO's: found no object"),
         ('{"shapes": [], "version": "5"}', "found an object with 'shapes', 'version'"),
-        ("{", "cannot be read as JSON"),
+        ("{", "are not JSON at line 1, column 2"),
         (
             '{"images": [{"id": 1, "file_name": 7}], "annotations": [], "categories": []}',
-            "are not COCO's: TypeError: file_name 7 is not text",
+            "annotations have the file_name 7: a text is needed",
         ),
         (
             '{"images": [{"id": 1}], "annotations": [], "categories": []}',
-            "are not COCO's: KeyError: 'file_name'",
+            "are not COCO's: 'file_name' is missing",
         ),
         (
             '{"images": [{"id": 1, "file_name": "a"}], "categories": [],'
             ' "annotations": [{"image_id": 1, "segments_info": []}]}',
-            "KeyError: 'category_id'",
+            "'category_id' is missing",
         ),
     ],
 )

@@ -66,7 +66,7 @@ def test_named_columns_and_integer_labels(tmp_path: Path) -> None:
 
 def test_a_csv_keeps_texts_that_look_like_numbers(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("file_name,zip,age,weight,note\na.jpg,007,31,1.5,\nb.jpg,123,,2,NA\n")
+    path.write_text("file_name,zip,age,weight,note\na.jpg,007,31,1.5,\nb.jpg,123,,2.0,NA\n")
     extra = list_images(path, Columns()).extra
     assert extra.to_pydict() == {
         "zip": ["007", "123"],
@@ -90,7 +90,7 @@ def test_a_folder_with_a_table_is_read_by_it(benchmark_folder: Path) -> None:
         ("file_name,split\na,train\n", Columns(), "tain", "did you mean 'train'?"),
         ("file_name\na\n", Columns(), "test", "has no column 'split'"),
         ("file_name,label\na,0.5\n", Columns(), None, "labels of type double"),
-        ("file_name,label\na\n", Columns(), None, "cannot be read as .csv"),
+        ("file_name,label\na\n", Columns(), None, "1 values in row 2, but 2 columns: a"),
     ],
 )
 def test_a_table_that_does_not_fit_says_why(

@@ -63,8 +63,8 @@ def test_the_datas_own_label_comes_before_the_models(tmp_path: Path) -> None:
     [
         ("cat,1\n", r"foreground for 'dog'; they have 'cat': add a line for each"),
         ("cat,1\ndogs,1\n", r"did you mean 'dogs'\?"),
-        ("cat,1\ndog,red\n", "'red'.* is neither a value from 0 to 16777215 nor #rrggbb"),
-        ("cat,1\ndog\n", "is neither a value"),
+        ("cat,1\ndog,red\n", "dog has red, not values from 0 to 16777215 or #rrggbb"),
+        ("cat,1\ndog\n", "dog has nothing, not values"),
     ],
 )
 def test_a_file_without_a_value_is_refused(tmp_path: Path, text: str, message: str) -> None:

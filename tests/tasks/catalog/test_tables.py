@@ -178,8 +178,9 @@ def test_pictures_inside_a_table_are_refused(tmp_path: Path) -> None:
         ("file_name,label,label\na.jpg,cat,owl\n", "several columns 'label': rename them"),
         ("file_name,label\na.jpg,cat\n,owl\n", "has 1 rows without 'file_name'"),
         ("file_name,mask\na.jpg,1\n", "masks of type int64: an address or a list"),
-        ("", "cannot be read as .csv: Empty CSV file"),
-        ("file_name\n\xff\xfe\n", "cannot be read as .csv"),
+        ("", "t.csv is empty: write it again"),
+        ("file_name\n\xff\xfe\n", "is not UTF-8 text: save it as CSV in UTF-8"),
+        ("file_name,label\na.jpg,cat,1\n", "has 3 values in row 2, but 2 columns: a.jpg,cat,1"),
     ],
 )
 def test_a_malformed_table_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -119,11 +119,11 @@ INVALID = {
     "words": (RULE + "at_least = '0.9'", "line 3, rule 1: at_least = '0.9': "),
     "an answer": (
         RULE + "at_least = 0.9\non_undecided = 'ignore'",
-        "line 4, rule 1: on_undecided = 'ignore': Input should be 'pass', 'warn' or 'fail'",
+        "line 4, rule 1: on_undecided = 'ignore': allowed are 'pass', 'warn' or 'fail'",
     ),
     "each": (RULE + "at_least = 0.9\neach = 'group'", "line 4, rule 1: each = 'group': "),
     "images": (RULE + "at_least = 0.9\nimages = 0", "line 4, rule 1: images = 0: "),
-    "no TOML": (RULE + "at_least = \n", "is not TOML: Invalid value (at line 3, column 12)"),
+    "no TOML": (RULE + "at_least = \n", "is not TOML at line 3, column 12: correct it there"),
     "written in another way": (
         "rule = [{figure = 'flips', at_mots = 0.5}]",
         "policy.toml, rule 1: unknown key 'at_mots'",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from models.addresses import as_path
+from models.errors import AddressError
 from tasks.storage.files import walk
+from tests.support.other_user import not_root
 
 
 def listed(root: Path) -> list[str]:
@@ -67,3 +71,28 @@ def test_broken_links_are_not_pictures(root: Path) -> None:
     (root / "gone").symlink_to("nowhere")
     (root / "round").symlink_to("round")
     assert listed(root) == HERE
+
+
+@pytest.fixture
+def shared_root() -> Iterator[Path]:
+    """Pictures in a folder that every user can reach."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        for name in ("cats/a.png", "dogs/small/b.png"):
+            (root / name).parent.mkdir(parents=True)
+            (root / name).touch()
+        yield root
+
+
+@pytest.mark.parametrize("name", ["dogs", "dogs/small"])
+def test_a_folder_that_may_not_be_read_is_named(shared_root: Path, name: str) -> None:
+    (shared_root / name).chmod(0)
+    with not_root(), pytest.raises(AddressError, match=f"folder .*/{name} cannot be read "):
+        listed(shared_root)
+
+
+def test_a_hidden_folder_that_may_not_be_read_is_left_out(shared_root: Path) -> None:
+    (shared_root / ".trash").mkdir(mode=0)
+    with not_root():
+        assert listed(shared_root) == ["cats/a.png", "dogs/small/b.png"]

@@ -6,17 +6,24 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from upath import UPath
 
+from models.classifier.settings import ModelSettings
 from models.errors import MlflowUnavailable, RunFolderError, UserError
+from tasks.attribution.settings import AttributionSettings
+from tasks.catalog.settings import DataSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.tracking.audit_run import publish_run
 from tasks.tracking.metrics import metrics_of
 from tasks.tracking.settings import Tracking
+from tests.support.audits import run_audit
 
 FILES = {"catalog.parquet", "flags.parquet", "summary.json", "report.html"}
 
@@ -162,3 +169,21 @@ def test_mlflow_being_away_is_one_line_with_the_command_for_later(run: RunFolder
     assert "\n" not in line
     assert line.startswith("MLflow at http://127.0.0.1:9 failed (MlflowException: ")
     assert line.endswith(f"; it is kept; later: sightline publish {run.path}")
+
+
+def test_pandas_categories_and_methods_with_arguments_reach_mlflow(
+    benchmark_folder: Path, bundle: Path, tracking: Tracking, tmp_path: Path
+) -> None:
+    frame = pd.read_csv(benchmark_folder / "metadata.csv").query("split == 'test'").iloc[::4]
+    table = pa.Table.from_pandas(frame.assign(place=pd.Categorical(frame["background"])))
+    views = table["background"].cast(pa.string_view())
+    pq.write_table(table.append_column("view", views), tmp_path / "table.parquet")
+    data = DataSettings(path=str(tmp_path / "table.parquet"), images=str(benchmark_folder))
+    methods = AttributionSettings(methods=("grad_cam_pp", "rise:masks=4:cells=3"))
+    run = run_audit(tmp_path / "run", data, ModelSettings(address=str(bundle)), methods)
+    run.finish(run.report, "<html></html>")
+    columns = open_run(run.path).summary().by_column
+    assert columns
+    publish_run(run, tracking)
+    (logged,) = logged_runs(tracking)
+    assert "rise:masks-4:cells-3.mean_lift" in logged.data.metrics

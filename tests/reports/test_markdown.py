@@ -1,0 +1,85 @@
+"""Names in release.md and compare.md are text: no markup, no links, no mentions."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from reports.markdown import escape, gate_as_markdown, models_as_markdown
+from tests.support.gate_results import refused, ruling
+from tests.support.model_comparisons import audited_model, paired, paired_figure
+
+# GitHub's extended autolinks and mentions, read generously: in text as a browser has it.
+LINKS = re.compile(r"(https?|ftp)://|(?<!\w)www\.|@\w", re.IGNORECASE)
+NAMES = (
+    "http://evil.example/a",
+    "see HTTPS://evil.example",
+    "ftp://evil.example",
+    "WWW.evil.example",
+    "me@evil.example",
+    "mailto:me@evil.example",
+    "@everyone",
+    "<http://evil.example>",
+    "[cat](http://evil.example)",
+    "![cat](http://evil.example/a.png)",
+    "[1]: http://evil.example",
+    "a|b\n| c |",
+    "cat\n\n# heading",
+    "`code` *bold* _em_ ~~no~~ #1 \\",
+    "&#104;ttp://evil.example",
+    "<a href=x>",
+)
+
+
+def rendered(text: str) -> str:
+    """What a browser shows, and where it would link to."""
+    page = MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(text)
+    return html.unescape(page)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_neither_link_nor_markup(name: str) -> None:
+    shown = rendered(escape(name)).strip().removeprefix("<p>").removesuffix("</p>")
+    assert not LINKS.search(shown)
+    assert shown.replace("\u2060", "") == re.sub("\n", "↵", name)
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(escape(name))
+    assert "<a " not in page
+    assert "<img" not in page
+    assert "<em>" not in page
+
+
+@given(st.text(st.sampled_from("htps:/w.@mailo<>[]()`*_#|&;\n x1"), max_size=40))
+def test_no_text_becomes_a_link(text: str) -> None:
+    escaped = escape(text)
+    assert "\n" not in escaped
+    assert not LINKS.search(html.unescape(escaped))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_files_keep_names_as_text(name: str) -> None:
+    gate = refused().model_copy(
+        update={
+            "sentence": name,
+            "promotion": name,
+            "data": name,
+            "policy": name,
+            "compared": name,
+            "candidate": audited_model(name),
+            "rulings": (ruling(1, "fail", "fail", name),),
+        }
+    )
+    pair = paired(
+        data=name,
+        sentence=name,
+        classes=(paired_figure("accuracy", "worse", name),),
+        before=audited_model(name),
+    )
+    for text in (gate_as_markdown(gate), models_as_markdown(pair)):
+        assert not LINKS.search(html.unescape(text))
+        tables = [line for line in text.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in tables}) == 1

@@ -1,0 +1,36 @@
+"""Names of metrics: MLflow refuses a whole batch for one that it does not take."""
+
+from __future__ import annotations
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from models.methods.registry import find_method
+from tasks.tracking.metrics import metric_name, metrics_of
+from tasks.tracking.mlflow_client import find_experiment, metrics_at
+from tasks.tracking.settings import Tracking
+from tests.support.audit_summaries import method, summary
+
+METHODS = (
+    *("rise:masks=200", "vjp:form=logit", "smooth_grad:noise=1e-05:draws=3", "iba:layer=a/b.0"),
+    *("captum:Occlusion:sliding_window_shapes=3x8x8", "my method.py:name"),
+)
+
+
+def test_methods_with_arguments_are_published(tracking: Tracking) -> None:
+    metrics = metrics_of(summary(methods=tuple(map(method, METHODS))))
+    client = MlflowClient(tracking_uri=tracking.uri)
+    run = client.create_run(find_experiment(client, tracking))
+    client.log_batch(run.info.run_id, metrics=metrics_at(metrics, 0.0))
+    assert client.get_run(run.info.run_id).data.metrics == pytest.approx(metrics)
+    assert metrics["rise:masks-200.mean_lift"] == 1.24
+
+
+def test_a_method_without_arguments_keeps_its_name() -> None:
+    for name in ("grad_cam_pp", "captum:GuidedBackprop", "methods.py:brightness"):
+        assert metric_name(name) == name
+
+
+def test_methods_that_differ_have_metrics_that_differ() -> None:
+    names = [find_method(f"rise:masks={masks}").name for masks in (20, 200, 2000)]
+    assert len({metric_name(name) for name in names}) == 3
