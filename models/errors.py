@@ -4,6 +4,7 @@ UserError            the user can fix it: exit code 2
   NothingToAudit     there is no image: exit code 4
   AddressError, LayerError, MappingFileError, NotComparable, RunFolderError, SegmenterError
                      caught where more is known, or where there is something else to try
+    DamagedFile      a RunFolderError of one file, whose content is not what was written
   RowError           becomes the failure of one row, with what to do
   PictureError, ForegroundError, RegionError
                      become a row's failure where the row is known
@@ -54,6 +55,10 @@ class NotComparable(UserError):
 
 class RunFolderError(UserError):
     """A run folder that is not what the command needs."""
+
+
+class DamagedFile(RunFolderError):
+    """A file of a run whose content is not what was written."""
 
 
 class SegmenterError(UserError):

@@ -17,7 +17,7 @@ from tasks.pictures.samples import Reader, Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import Stage
-from tasks.storage.files import read_table
+from tasks.storage.parquet import read_table
 
 Rows = dict[str, dict[str, Any]]  # of a table by row_id
 

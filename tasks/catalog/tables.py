@@ -18,7 +18,8 @@ from tasks.catalog.boxes import boxes_of
 from tasks.catalog.instances import gather_instances
 from tasks.catalog.listing import SPLITS, Columns, Listing, instances_type, split_names
 from tasks.catalog.mask_files import lists_of
-from tasks.storage.files import read_bytes, read_table
+from tasks.storage.files import read_bytes
+from tasks.storage.parquet import read_users_table
 
 TABLES = (".csv", ".jsonl", ".parquet")
 IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # the usual names, in this order
@@ -76,7 +77,7 @@ def _read(path: UPath) -> pa.Table:
 
 def _read_typed(path: UPath) -> pa.Table:
     if path.suffix.lower() == ".parquet":
-        return read_table(path)
+        return read_users_table(path)
     _refuse_deep(path)
     blocks = pyarrow.json.ReadOptions(block_size=LONGEST_LINE)
     table = pyarrow.json.read_json(_arrow_source(path), read_options=blocks)

@@ -24,7 +24,7 @@ from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
 from tasks.schema import GROUP_COLUMN
-from tasks.storage.files import open_parquet, read_footer
+from tasks.storage.parquet import read_footer
 
 Floats = NDArray[np.float64]
 
@@ -167,7 +167,7 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     the catalog, and `column:method` of a method's scores. Dictionaries are decoded: those of two
     runs differ.
     """
-    flags = open_parquet(run.folder.flags)  # one row group per shard with predictions
+    flags = run.folder.open_flags()  # one row group per shard with predictions
     predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
     flagged = [name for name in columns if _is_flag_column(name)]
     exchanged = [name for name in columns if name in OF_EXCHANGES]
@@ -239,7 +239,7 @@ def _shorten(value: object) -> str:
 
 
 def _has_groups(run: Run) -> bool:
-    columns = open_parquet(run.folder.catalog).schema_arrow
+    columns = run.folder.open_catalog().schema
     return GROUP_COLUMN in columns.names and not pa.types.is_nested(
         columns.field(GROUP_COLUMN).type
     )
@@ -270,7 +270,7 @@ def _add_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
     """Add the column `group`; null where the catalog has none."""
     if not _has_groups(run):
         return table.append_column("group", pa.nulls(len(table), pa.string()))
-    rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", GROUP_COLUMN])
+    rows = run.folder.open_catalog().read_row_group(shard, columns=["row_id", GROUP_COLUMN])
     return join(table, rows.set_column(1, "group", rows[GROUP_COLUMN].cast(pa.string())))
 
 

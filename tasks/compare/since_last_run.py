@@ -28,7 +28,7 @@ from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
 from tasks.runs import open_run
 from tasks.runs.reader import Run
 from tasks.schema.values import quantile
-from tasks.storage.files import read_table
+from tasks.storage.parquet import read_table
 
 log = logging.getLogger("sightline")
 

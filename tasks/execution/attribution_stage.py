@@ -24,10 +24,11 @@ from tasks.execution.worker_deaths import forget_notes
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
-from tasks.runs.folder import RunFolder, is_finished
+from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema import CostSummary
-from tasks.storage.files import read_footer, remove_temporary_files
+from tasks.storage.files import remove_temporary_files
+from tasks.storage.parquet import read_footer
 
 
 def attribute_run(
@@ -108,7 +109,7 @@ def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
         table = read_shard(job.run, shard)
         marks = marks_of(stages, table)
         ready = shard > 0 or has_donor_predictions(job)  # which shard 0 writes
-        if ready and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
+        if ready and all(job.run.is_stage_finished(s, shard, mark) for s, mark in marks.items()):
             predicted = read_footer(job.run.part(PREDICTIONS, shard)).num_rows
             progress.reused += predicted
             progress.failed += len(table) - predicted

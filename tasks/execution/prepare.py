@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
-from models.addresses import write_atomically
 from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
@@ -37,6 +35,7 @@ from tasks.interventions.donors import (
 from tasks.runs.folder import RunFolder, digest, start_run
 from tasks.runs.settings import OutputSettings
 from tasks.runs.state import Identity, RunState
+from tasks.storage.parquet import write_table
 
 log = logging.getLogger("sightline")
 
@@ -67,8 +66,7 @@ def prepare_run(
     )
     state = start_run(run, state, replace=output.replace)
     _keep_model(run, state, model, classifier)
-    with write_atomically(run.catalog) as file:
-        pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
+    write_table(run.catalog, catalog, request.attribution.shard_size)
     if before is not None:
         plan_reuse(run, before, catalog, request.attribution.shard_size)
     keep_donors(run, request, identity, catalog, donors or before)

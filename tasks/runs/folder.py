@@ -9,17 +9,24 @@ from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 from upath import UPath
 
-from models.addresses import as_path, write_atomically
-from models.errors import RunFolderError
+from models.addresses import as_path
+from models.errors import DamagedFile, RunFolderError
 from tasks import schema
-from tasks.runs.stages import ESTIMATED, STAGES, Stage
+from tasks.runs.stages import ESTIMATED, MAPS, STAGES, Stage
 from tasks.runs.state import Identity, RunState
-from tasks.storage.files import open_parquet, read_footer, remove_folder, write_text
+from tasks.storage.files import remove_folder, write_text
 from tasks.storage.lock import LOCK
+from tasks.storage.parquet import (
+    ParquetReader,
+    is_intact,
+    open_parquet,
+    read_footer,
+    read_table,
+    write_table,
+)
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
 SPECIFICATION = b"sightline.specification"  # of all that determines a row's numbers except the row
@@ -107,12 +114,30 @@ class RunFolder:
         """The bundle of a model that came from MLflow."""
         return self.path / "model"
 
+    def open_catalog(self) -> ParquetReader:
+        return open_parquet(self.catalog, expected=schema.CATALOG)
+
+    def open_flags(self) -> ParquetReader:
+        return open_parquet(self.flags, expected=schema.FLAGS_TABLE)
+
     def stage(self, stage: Stage | str) -> UPath:
         """The folder of a stage; a string such as `maps/<method>` names it too."""
         return self.path / (stage if isinstance(stage, str) else stage.folder)
 
     def part(self, stage: Stage | str, index: int) -> UPath:
         return self.stage(stage) / f"part-{index:05d}.parquet"
+
+    def read_part(
+        self, stage: Stage | str, index: int, columns: list[str] | None = None
+    ) -> pa.Table | None:
+        """A part, or None when it is missing; refuses a damaged one."""
+        expected = None
+        if isinstance(stage, Stage) and not stage.is_one_of(MAPS):  # whose type has their size
+            expected = stage.columns
+        try:
+            return read_table(self.part(stage, index), columns, expected=expected)
+        except FileNotFoundError:
+            return None
 
     def parts(self, stage: Stage | str) -> list[UPath]:
         return sorted(self.stage(stage).glob("part-*.parquet"), key=str)
@@ -150,6 +175,13 @@ class RunFolder:
 
     def update_state(self, **changes: object) -> None:
         self.write_state(self.read_state().change(**changes))
+
+    def is_stage_finished(self, stage: Stage, shard: int, mark: Mark) -> bool:
+        """Is a stage's part finished, and can its failures be read?"""
+        failures = stage.failures
+        path = None if failures is None else self.part(failures, shard)
+        readable = path is None or not path.exists() or is_intact(path)
+        return readable and is_finished(self.part(stage, shard), mark)
 
     def holds_run(self) -> bool:
         """Is this a run, even one whose run.json is broken or of another version?"""
@@ -274,29 +306,22 @@ def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> 
         FINGERPRINT: mark.fingerprint.encode(),
         TRANSIENT: str(transient).encode(),
     }
-    with write_atomically(path) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+    write_table(path, table.replace_schema_metadata(metadata))
 
 
 def is_finished(path: UPath, mark: Mark) -> bool:
-    """Is this part complete, with this mark, and without rows that may still succeed?"""
+    """Is this part intact, with this mark, and without rows that may still succeed?"""
     metadata = read_metadata(path)
     return (
-        metadata.get(FINGERPRINT) == mark.fingerprint.encode() and metadata.get(TRANSIENT) == b"0"
+        metadata.get(FINGERPRINT) == mark.fingerprint.encode()
+        and metadata.get(TRANSIENT) == b"0"
+        and is_intact(path)
     )
 
 
 def read_metadata(path: UPath) -> dict[bytes, bytes]:
-    """The metadata of a part; empty when it is missing or incomplete."""
+    """The metadata of a part; empty when it is missing or damaged."""
     try:
         return read_footer(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+    except (OSError, DamagedFile):
         return {}
-
-
-def read_part(path: UPath, columns: list[str] | None = None) -> pa.Table | None:
-    """A part, or None when it is missing."""
-    try:
-        return open_parquet(path).read(columns=columns)
-    except FileNotFoundError:
-        return None

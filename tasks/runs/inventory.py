@@ -14,8 +14,8 @@ from models.errors import RunFolderError, UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
 from tasks.runs.state import RunState
-from tasks.storage.files import read_footer
 from tasks.storage.lock import owner_of
+from tasks.storage.parquet import read_footer
 
 State = Literal["running", "finished", "stopped"]
 MAX_DEPTH = 4  # folders between the one that is searched and a run

@@ -15,10 +15,10 @@ from upath import UPath
 
 from models.errors import UserError, list_names, suggest
 from tasks import schema
-from tasks.runs.folder import RunFolder, read_part
+from tasks.runs.folder import RunFolder
 from tasks.runs.stages import MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
-from tasks.storage.files import open_parquet, read_footer, read_table
+from tasks.storage.parquet import open_parquet, read_footer
 
 Summary = TypeVar("Summary", bound=BaseModel)
 
@@ -32,7 +32,7 @@ class Run:
 
     @cached_property
     def catalog(self) -> pa.Table:
-        return read_table(self.folder.catalog)
+        return self.folder.open_catalog().read()
 
     @property
     def methods(self) -> list[str]:
@@ -58,7 +58,7 @@ class Run:
         self, stage: Stage | str, shard: int, columns: list[str] | None = None
     ) -> pa.Table | None:
         """One part as it was written, or None where it is missing."""
-        return read_part(self.folder.part(stage, shard), columns)
+        return self.folder.read_part(stage, shard, columns)
 
     def table(self, method: str | None = None) -> pa.Table:
         """Predictions, a method's scores and the catalog: one row per prediction, in catalog order.
@@ -108,7 +108,7 @@ class Run:
             return None
         scores = None if method is None else self.part(SCORES.of(method), shard)
         joined = predictions if scores is None else join(predictions, scores)
-        rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
+        rows = self.folder.open_catalog().read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
         return join(joined, rows.rename_columns(names))

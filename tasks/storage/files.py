@@ -1,4 +1,4 @@
-"""Bytes, folders, stamps and tables at local and remote addresses, each read in the fastest way.
+"""Bytes, folders and stamps at local and remote addresses, each read in the fastest way.
 
 Only this file and models/addresses.py know that some addresses are local and others remote.
 """
@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from upath import UPath
 
 from models.addresses import TEMPORARY, as_path, is_local, write_atomically
@@ -102,25 +100,6 @@ def remove_temporary_files(folder: UPath) -> None:
 def remove_folder(folder: UPath) -> None:
     """Delete a folder and everything in it."""
     folder.fs.rm(folder.path, recursive=True)
-
-
-def read_footer(target: UPath) -> pq.FileMetaData:
-    return pq.read_metadata(_arrow_source(target))
-
-
-def open_parquet(target: UPath, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    return pq.ParquetFile(_arrow_source(target), metadata=footer)
-
-
-def read_table(
-    target: UPath, columns: list[str] | None = None, filters: pa.compute.Expression | None = None
-) -> pa.Table:
-    return pq.read_table(_arrow_source(target), columns=columns, filters=filters)
-
-
-def _arrow_source(target: UPath) -> Any:
-    """What pyarrow reads from: a local path, since its own files are faster than Python's."""
-    return str(target) if is_local(target) else target.open("rb")
 
 
 def _local_names(root: UPath) -> Iterator[str]:

@@ -25,7 +25,7 @@ from tasks.pictures.samples import Sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS
-from tasks.storage.files import open_parquet, read_table
+from tasks.storage.parquet import read_table
 
 SHOWN = 12
 
@@ -138,7 +138,7 @@ def _denormalise(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 def _strongest_flags(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the highest score first."""
-    flags = open_parquet(run_folder.flags)
+    flags = run_folder.open_flags()
     groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
     flagged = (
         group.filter(pc.equal(group["flag"].cast(pa.string()), "rests_on_background"))

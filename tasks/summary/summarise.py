@@ -28,7 +28,8 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
-from tasks.storage.files import open_parquet, read_footer, read_table, write_text
+from tasks.storage.files import write_text
+from tasks.storage.parquet import read_footer, read_table
 from tasks.summary.duplicates import write_duplicates
 from tasks.summary.groups import Groups, Tally
 from tasks.summary.intervention_figures import measure_interventions, worst_group
@@ -211,14 +212,14 @@ def _model(state: RunState) -> schema.ModelSummary:
 
 def _count(run: Run, rule: schema.FlagRule) -> _Counts:
     counts = _Counts()
-    flags = open_parquet(run.folder.flags)
+    flags = run.folder.open_flags()
     grouping = _grouping_columns(run)
     group = 0
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", "label", "prediction", "correct"])
         if predictions is None:
             continue
-        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", *grouping])
+        rows = run.folder.open_catalog().read_row_group(shard, columns=["row_id", *grouping])
         columns = join(predictions, rows).to_pydict()
         correct = columns.pop("correct")
         del columns["row_id"]
@@ -229,7 +230,7 @@ def _count(run: Run, rule: schema.FlagRule) -> _Counts:
 
 def _grouping_columns(run: Run) -> list[str]:
     """The columns of the user's table by which images are grouped: of few values, but several."""
-    columns = open_parquet(run.folder.catalog).schema_arrow
+    columns = run.folder.open_catalog().schema
     ours = {*schema.CATALOG.names, "prediction", "correct"}
     plain = [name for name in columns.names if _is_plain(columns.field(name).type)]
     return [name for name in plain if name not in ours and 1 < _count_values(run, name) <= MOST]
