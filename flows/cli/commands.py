@@ -35,7 +35,7 @@ from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import home, prepare_environment, tracking_of
 from flows.settings.release import compose_release
 from models.addresses import as_path
-from models.errors import ReleaseRefused
+from models.errors import ReleaseRefused, list_names
 
 log = logging.getLogger("sightline")
 
@@ -186,8 +186,10 @@ def remove(run: str, yes: bool) -> None:
     if not yes and not click.confirm(question):
         click.echo("nothing was deleted")
         return
-    remove_run(run)
+    others = remove_run(run).others
     click.echo(f"deleted {entry.path} ({size})")
+    if others:
+        click.echo(f"kept what is not the run's: {list_names(others)}")
 
 
 @main.command()

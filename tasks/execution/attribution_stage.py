@@ -20,14 +20,13 @@ from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
-from tasks.execution.worker_deaths import forget_notes
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
+from tasks.runs.contents import forget_notes, remove_temporary_files
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema import CostSummary
-from tasks.storage.files import remove_temporary_files
 from tasks.storage.parquet import read_footer
 
 
@@ -36,7 +35,7 @@ def attribute_run(
 ) -> CostSummary:
     """Compute every missing part of the run; starts no cluster when nothing is missing."""
     job = job_of(run, compute)
-    remove_temporary_files(run.path)
+    remove_temporary_files(run)
     progress = Progress(total=read_footer(run.catalog).num_rows)
     unfinished = list(_find_unfinished(job, progress))
 
@@ -54,7 +53,7 @@ def attribute_run(
                 gather_layer_statistics(client, job, list(missing_moments(job)))
                 attribute_shards(client, job, unfinished, progress, report)
         finally:
-            remove_temporary_files(run.path)
+            remove_temporary_files(run)
             forget_notes(run)
     if progress.broken:
         raise UnfinishedRun(

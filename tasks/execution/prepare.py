@@ -32,8 +32,10 @@ from tasks.interventions.donors import (
     find_named_pool,
     pool_specification,
 )
-from tasks.runs.folder import RunFolder, digest, start_run
+from tasks.runs.contents import forget_interventions
+from tasks.runs.folder import RunFolder, digest
 from tasks.runs.settings import OutputSettings
+from tasks.runs.start import start_run
 from tasks.runs.state import Identity, RunState
 from tasks.storage.parquet import write_table
 
@@ -86,7 +88,7 @@ def keep_donors(
     Where nothing is exchanged, exchanges of an earlier try are deleted.
     """
     if not exchanges(request, identity):
-        run.forget_interventions()
+        forget_interventions(run)
         return
     specification = _specification(request, identity)
     if request.interventions.donors is None and donor_specification(run) == specification:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 from pydantic import ValidationError
 from upath import UPath
 
 from models.addresses import as_path
-from models.errors import DamagedFile, RunFolderError
+from models.errors import DamagedFile, RunFolderError, printable
 from tasks import schema
-from tasks.runs.stages import ESTIMATED, MAPS, STAGES, Stage
-from tasks.runs.state import Identity, RunState
-from tasks.storage.files import remove_folder, write_text
-from tasks.storage.lock import LOCK
+from tasks.runs.stages import MAPS, Stage
+from tasks.runs.state import RunState
+from tasks.storage.files import write_text
 from tasks.storage.parquet import (
     ParquetReader,
     is_intact,
@@ -143,32 +140,36 @@ class RunFolder:
         return sorted(self.stage(stage).glob("part-*.parquet"), key=str)
 
     def read_state(self) -> RunState:
-        try:
-            return RunState.model_validate(self._read_json())
-        except ValidationError as error:
-            field = ".".join(map(str, error.errors()[0]["loc"]))
-            raise RunFolderError(
-                f"{self.state} was written by another version of Sightline (see {field}): "
-                "audit again with another --out, or --replace"
-            ) from error
-
-    def _read_json(self) -> dict[str, Any]:
-        if not self.state.is_file():
-            raise RunFolderError(
-                f"{self.path} is not a run folder (it has no run.json): give the --out of an audit"
-            )
-        try:
-            content = json.loads(self.state.read_text())
-        except ValueError as error:
-            raise RunFolderError(
-                f"{self.state} is broken ({error}): delete the run (sightline remove), or --replace"
-            ) from error
+        """The content of run.json; refuses a folder that it does not identify as a run."""
+        content = self._read_json()
         if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
             raise RunFolderError(
                 f"{self.path} is not a run folder (its run.json is not Sightline's): "
                 "give the --out of an audit"
             )
-        return content
+        try:
+            state = RunState.model_validate(content)
+        except ValidationError as error:
+            field = ".".join(map(str, error.errors()[0]["loc"]))
+            raise self._damaged(f"see {printable(field)}") from error
+        state._file = str(self.state)
+        return state
+
+    def _read_json(self) -> object:
+        if not self.state.is_file():
+            raise RunFolderError(
+                f"{self.path} is not a run folder (it has no run.json): give the --out of an audit"
+            )
+        try:
+            return json.loads(self.state.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged("it is not JSON") from error
+
+    def _damaged(self, reason: str) -> DamagedFile:
+        return DamagedFile(
+            f"{self.state} is damaged, or of another version of Sightline ({reason}), and nothing "
+            "else identifies the run: audit again with another --out"
+        )
 
     def write_state(self, state: RunState) -> None:
         write_text(self.state, json.dumps(state.as_json(), indent=2) + "\n")
@@ -184,118 +185,19 @@ class RunFolder:
         return readable and is_finished(self.part(stage, shard), mark)
 
     def holds_run(self) -> bool:
-        """Is this a run, even one whose run.json is broken or of another version?"""
+        """Is this a run, or what may be one with a damaged run.json?"""
         try:
-            self._read_json()
+            self.read_state()
+        except DamagedFile:
+            return True
         except RunFolderError:
-            return self._is_half_written()
-        return True
-
-    def _is_half_written(self) -> bool:
-        """Did a crash break our run.json? Then the folder contains nothing that is not ours."""
-        if not self.state.is_file():
             return False
-        try:
-            json.loads(self.state.read_text())
-        except ValueError:
-            ours = {path.name for path in (*self._contents(), self.state)}
-            return {path.name for path in self.path.iterdir()} <= {*ours, LOCK}
-        return False
-
-    def _contents(self) -> list[UPath]:
-        """Everything that a run writes except run.json."""
-        inputs = (self.catalog, self.donors, self.statistics_images, self.reuse_plan)
-        folders = (ESTIMATED, *(stage.folder for stage in STAGES))
-        return [*inputs, self.notes, self.model, *map(self.stage, folders), *self._results()]
-
-    def _results(self) -> list[UPath]:
-        """What is derived from the parts."""
-        files = (self.flags, self.duplicates, self.summary, self.report)
-        return [*files, self.methods, self.methods_page]
-
-    def erase(self) -> None:
-        """Delete what is ours, run.json last: until then the folder is still a run."""
-        _remove_existing(*self._contents(), self.state)
-
-    def restart(self) -> None:
-        """Delete what is derived from the parts: they may change from here on."""
-        for path in self._results():
-            path.unlink(missing_ok=True)
-
-    def forget_interventions(self) -> None:
-        """Delete the interventions of earlier tries and everything computed from them."""
-        stages = [stage for stage in STAGES if stage.intervenes]
-        failures = filter(None, (stage.failures for stage in stages))
-        estimated = (stage.from_estimates() for stage in stages)
-        _remove_existing(self.donors, *map(self.stage, (*stages, *failures, *estimated)))
+        return True
 
     def finish(self, page: UPath, text: str) -> None:
         """Write the run's page, then mark the run as finished."""
         write_text(page, text)
         self.update_state(state="finished")
-
-
-def _remove_existing(*paths: UPath) -> None:
-    for path in paths:
-        if path.exists():
-            remove_folder(path)
-
-
-def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunState:
-    """Create the run folder, or continue the run there; refuses one with another identity.
-
-    Returns the state as it is in run.json now, with what an earlier try left in it.
-    """
-    earlier = _continue(run, state.identity, replace)
-    kept = {"id": uuid4().hex} | ({} if earlier is None else earlier.as_json())
-    state = RunState.model_validate(kept | state.as_json())
-    run.write_state(state)
-    return state
-
-
-def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
-    """The state of the run to continue, whose results are deleted; None where a new run starts."""
-    if replace and _is_unreadable(run):
-        run.erase()
-        return None
-    state = _find_state(run)
-    if state is None:
-        return None
-    differences = state.identity.describe_differences(identity)
-    if differences and not replace:
-        raise RunFolderError(
-            f"{run.path} contains another run ({differences}): give another --out, or --replace"
-        )
-    if differences:
-        run.erase()
-        return None
-    run.restart()
-    return state
-
-
-def _is_unreadable(run: RunFolder) -> bool:
-    """Is this a run whose state cannot be read?"""
-    try:
-        run.read_state()
-    except RunFolderError:
-        return run.holds_run()
-    return False
-
-
-def _find_state(run: RunFolder) -> RunState | None:
-    """The state that an earlier try left; refuses a folder that contains anything else."""
-    if run.state.is_file():
-        return run.read_state()
-    if run.path.exists() and not (run.path.is_dir() and _has_only_lock(run)):
-        raise RunFolderError(
-            f"{run.path} is neither empty nor a run folder: give an empty or a new --out"
-        )
-    return None
-
-
-def _has_only_lock(run: RunFolder) -> bool:
-    """The caller holds it."""
-    return all(path.name == LOCK for path in run.path.iterdir())
 
 
 def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> None:

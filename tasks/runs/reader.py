@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ValidationError
 from upath import UPath
 
-from models.errors import UserError, list_names, suggest
+from models.errors import DamagedFile, UserError, list_names, suggest
 from tasks import schema
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import MAPS, PREDICTIONS, SCORES, Stage
@@ -36,7 +36,10 @@ class Run:
 
     @property
     def methods(self) -> list[str]:
-        return sorted(path.name for path in self.folder.stage(MAPS).iterdir())
+        """Attribution methods that have maps."""
+        folder = self.folder.stage(MAPS)
+        paths = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path.name for path in paths if path.is_dir())
 
     @property
     def shards(self) -> range:
@@ -95,10 +98,10 @@ class Run:
                 "run the same command again, it continues"
             )
         try:
-            return kind.model_validate_json(path.read_text())
+            return kind.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise UserError(
-                f"{path} was written by another version of Sightline: "
+            raise DamagedFile(
+                f"{path} is damaged, or was written by another version of Sightline: "
                 "run the same command again, it computes no part twice"
             ) from error
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from upath import UPath
 
-from models.addresses import TEMPORARY, as_path, is_local, write_atomically
+from models.addresses import as_path, is_local, write_atomically
 from models.errors import describe_error
 
 LARGEST_FILE = 2 << 30  # bytes of a picture, a mask or a small table
@@ -88,18 +88,6 @@ def write_text(target: UPath, text: str) -> None:
         if is_local(target):
             file.flush()
             os.fsync(file.fileno())
-
-
-def remove_temporary_files(folder: UPath) -> None:
-    """Remove the temporary files that killed writers left behind."""
-    if is_local(folder):
-        for path in folder.rglob(f".*{TEMPORARY}"):
-            path.unlink(missing_ok=True)
-
-
-def remove_folder(folder: UPath) -> None:
-    """Delete a folder and everything in it."""
-    folder.fs.rm(folder.path, recursive=True)
 
 
 def _local_names(root: UPath) -> Iterator[str]:

@@ -19,7 +19,11 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
         name = entry.path.removeprefix(folder.rstrip("/") + "/")
         table.add_row(*map(Text, (name, entry.state, images, format_size(entry.size), entry.model)))
-    Console(highlight=False, emoji=False).print(table)
+    console = Console(highlight=False, emoji=False)
+    console.print(table)
+    for entry in entries:
+        if entry.damage is not None:
+            console.print(Text(f"damaged: {entry.damage}"), soft_wrap=True)
 
 
 def format_size(size: int) -> str:
