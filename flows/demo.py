@@ -61,7 +61,9 @@ def demo(folder: str) -> str:
 @task
 def generate(folder: str) -> str:
     table = write_benchmark(Path(folder) / "benchmark", BenchmarkSettings(), CPU_COUNT)
-    copyfile(POLICY, Path(folder) / POLICY.name)
+    policy = Path(folder) / POLICY.name
+    if not policy.exists():  # it may have been edited
+        copyfile(POLICY, policy)
     return str(table)
 
 

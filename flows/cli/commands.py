@@ -18,6 +18,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
@@ -81,11 +82,18 @@ def flow_command(
             settings = (
                 compose_from(config, chosen) if compose_from else compose(kind, config, chosen)
             )
+            _check_output(settings)
             command(settings, **other_options(kind, options))
 
         return run
 
     return decorate
+
+
+def _check_output(settings: BaseModel) -> None:
+    from flows.output_folders import check_output
+
+    check_output(settings)
 
 
 def run_flow(flow: str, **parameters: Any) -> str:
@@ -202,10 +210,13 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     """Print what moved between two finished runs."""
     from flows.cli.output.comparison import print_comparison, print_models
     from flows.compare_models import write_paired
+    from flows.output_folders import check_comparison
     from tasks.compare.since_last_run import compare_runs
     from tasks.compare.two_models import are_two_models, compare_models
     from tasks.runs import open_run
 
+    if out is not None:
+        check_comparison(out)
     now, then = open_run(run), open_run(before)
     comparison = compare_runs(now, now.summary(), then)
     prints_models = not as_json and are_two_models(then, now)
@@ -233,6 +244,9 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @guard_children()
 def demo(out: Path, as_json: bool) -> None:
     """A classifier learns a shortcut, is refused, trained further, and let through."""
+    from flows.output_folders import check_demo
+
+    check_demo(out)
     folder = Path(run_flow("flows.demo:demo", folder=str(out)))
     print_demo(folder, as_json)
     log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
