@@ -20,6 +20,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from flows.cli.closed_output import survive_closed_output
 from flows.cli.one_line_errors import exit_with, one_line_errors
 from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
 from flows.cli.orphan_guard import guard_children
@@ -52,6 +53,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the su
 @click.version_option(package_name="sightline")
 def main() -> None:
     """Where does your classifier look, and does it rest on the background?"""
+    survive_closed_output()
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -24,6 +25,7 @@ def one_line_errors() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _stop)
     try:
         with as_os_errors():
+            _check_working_folder()
             yield
     except (UserError, Unfinished) as error:
         exit_with(str(error), error.exit_code)
@@ -36,6 +38,14 @@ def one_line_errors() -> Iterator[None]:
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with("stopped; what was computed is kept, and the same command continues", FAILURE)
+
+
+def _check_working_folder() -> None:
+    """Refuse a folder that was deleted: torch ends the process there without a word of ours."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UserError("the working folder is gone: change to one that exists") from error
 
 
 def _stop(_: int, __: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def _read(path: UPath) -> pa.Table:
         raise UserError(f"table {path} cannot be read as {path.suffix}: {reason}") from error
     pa.default_memory_pool().release_unused()  # before the catalog takes as much again
     names = table.column_names
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise UserError(f"table {path} has several columns {list_names(repeated)}: rename them")
     return table
