@@ -30,7 +30,7 @@ from tasks.runs.folder import (
 )
 from tasks.runs.stages import FAILED_PREDICTIONS, PREDICTIONS, Stage
 from tasks.storage.files import detects_change, read_stamps
-from tasks.storage.parquet import is_intact, open_parquet, read_footer, read_table, write_table
+from tasks.storage.parquet import is_intact, open_parquet, read_footer, write_table
 
 log = logging.getLogger("sightline")
 
@@ -58,7 +58,7 @@ def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size:
     footer = read_footer(before.catalog)
     sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
     shards = pa.array(np.repeat(np.arange(len(sizes), dtype=np.int32), sizes))
-    keys = read_table(before.catalog, columns=["row_id"])["row_id"].combine_chunks()
+    keys = before.open_catalog().read(["row_id"])["row_id"].combine_chunks()
     sources = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
     plan = pa.table([sources], schema=pa.schema([("shard", pa.int32())]))
     write_table(run.reuse_plan, plan, shard_size)

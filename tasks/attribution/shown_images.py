@@ -59,7 +59,7 @@ class ShownImages:
         return {
             row["row_id"]: row
             for path in self.run.folder.parts(stage)
-            for row in read_table(path, filters=self._filter).to_pylist()
+            for row in read_table(path, filters=self._filter, expected=stage.columns).to_pylist()
         }
 
     def donors(self) -> DonorPool | None:
@@ -69,7 +69,7 @@ class ShownImages:
 
     @cached_property
     def _rows(self) -> dict[str, Row]:
-        catalog = read_table(self.run.folder.catalog, filters=self._filter)
+        catalog = self.run.folder.open_catalog().read_rows(self._filter)
         return {row.row_id: row for row in rows_of(catalog)}
 
     @property

@@ -56,8 +56,7 @@ def read_table(
     expected: pa.Schema | None = None,
 ) -> pa.Table:
     """A file of a run, or some of its columns and rows; refuses a damaged one."""
-    file = open_parquet(target, expected=expected)
-    return file.read(columns) if filters is None else file.read_rows(filters, columns)
+    return open_parquet(target, expected=expected).read_rows(filters, columns)
 
 
 def read_users_table(target: UPath) -> pa.Table:
@@ -117,8 +116,12 @@ class ParquetReader:
         with _as_damage(self.target):
             return self.file.read(columns=columns)
 
-    def read_rows(self, filters: pc.Expression, columns: list[str] | None = None) -> pa.Table:
-        """The rows that a filter takes; the others are never all in memory."""
+    def read_rows(
+        self, filters: pc.Expression | None, columns: list[str] | None = None
+    ) -> pa.Table:
+        """The rows that a filter takes, or all; the others are never all in memory."""
+        if filters is None:
+            return self.read(columns)
         self._check_columns(columns)
         with _as_damage(self.target):
             return pq.read_table(

@@ -153,9 +153,7 @@ def _least_confident(run_folder: RunFolder) -> Rows:
     parts = (read_table(path, columns) for path in run_folder.parts(PREDICTIONS))
     row_ids = [row["row_id"] for row in _first(parts, "confidence", "ascending")]
     chosen = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
-    by_row = {
-        row["row_id"]: row for row in read_table(run_folder.flags, filters=chosen).to_pylist()
-    }
+    by_row = {row["row_id"]: row for row in run_folder.open_flags().read_rows(chosen).to_pylist()}
     return {row_id: by_row[row_id] for row_id in row_ids}
 
 

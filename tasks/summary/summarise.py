@@ -245,7 +245,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _count_values(run: Run, column: str) -> int:
-    count: int = pc.count_distinct(read_table(run.folder.catalog, [column])[column]).as_py()
+    count: int = pc.count_distinct(run.folder.open_catalog().read([column])[column]).as_py()
     return count
 
 
