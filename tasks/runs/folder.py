@@ -144,7 +144,7 @@ class RunFolder:
         content = self._read_json()
         if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
             raise RunFolderError(
-                f"{self.path} is not a run folder (its run.json is not Sightline's): "
+                f"{self.path} is not a run folder ({self.state} is not Sightline's): "
                 "give the --out of an audit"
             )
         try:

@@ -85,7 +85,7 @@ def test_a_run_json_of_another_program_is_not_a_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"scripts": 1}')
     (tmp_path / "thesis").mkdir()
     for replace in (False, True):
-        with pytest.raises(RunFolderError, match=r"its run\.json is not Sightline's"):
+        with pytest.raises(RunFolderError, match=r"run\.json is not Sightline's"):
             start(tmp_path, replace=replace)
     assert not RunFolder.at(tmp_path).holds_run()
     assert (tmp_path / "thesis").exists()
