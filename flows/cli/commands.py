@@ -186,7 +186,7 @@ def runs(folder: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @one_line_errors()
 def remove(run: str, yes: bool) -> None:
-    """Delete a run and all that it wrote, after asking."""
+    """Delete a run and all that it wrote, after asking; what is not the run's stays."""
     from flows.cli.output.runs import format_size
     from tasks.runs.inventory import entry_of, remove_run
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from models.classifier.classifier import BUNDLE, Classifier, load_classifier, save_bundle
+from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
@@ -130,8 +130,7 @@ def _keep_model(
     """Write the model's address to run.json; a model from MLflow is saved in the run folder."""
     settings = model.settings
     if model.origin:
-        if not (run.model / BUNDLE).is_file():  # another model would be another identity
-            save_bundle(run.model, classifier)
+        save_bundle(run.model, classifier)  # again, since an earlier one may be damaged
         settings = ModelSettings(address=str(run.model), allow_factory=settings.allow_factory)
     run.write_state(state.change(model=settings, model_origin=model.origin))
 

@@ -23,15 +23,16 @@ class OutputFiles:
         paths = [folder / name for name in (self.identity, *self.others)]
         links = [path for path in paths if path.is_symlink()]
         found = [path for path in paths if path.exists()]
-        if links or (found and not self._identifies(folder / self.identity)):
+        if links or (found and not self.is_written(folder)):
             raise UserError(
                 f"{(links or found)[0]} was not written by Sightline, or is damaged, and is not "
                 "overwritten: move it away, or give another --out"
             )
 
-    def _identifies(self, path: UPath) -> bool:
+    def is_written(self, folder: UPath) -> bool:
+        """Is the first file there, and one of ours?"""
         try:
-            self.kind.model_validate_json(path.read_bytes())
+            self.kind.model_validate_json((folder / self.identity).read_bytes())
         except (OSError, ValidationError):
             return False
         return True
