@@ -84,10 +84,10 @@ def workers_of(started: StartedAudit) -> Iterator[Client]:
 
 
 def attribute_in_process(
-    folder: Path, model: ModelSettings, request: AuditRequest
+    folder: Path, model: ModelSettings, request: AuditRequest, reuse: Path | None = None
 ) -> tuple[RunFolder, CostSummary]:
     """Every part of a run in this process: no Prefect, no Dask; and what it cost."""
-    output = OutputSettings(run=str(folder))
+    output = OutputSettings(run=str(folder), reuse=None if reuse is None else str(reuse))
     run = prepare_run(
         request, FetchedModel(model), output, {"model": model.model_dump(mode="json")}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from upath import UPath
 
+from flows.output_folders import COMPARISON
 from models.addresses import as_path
 from reports.markdown import models_as_markdown
 from reports.models_page import render_models
@@ -24,8 +25,9 @@ def compare_audits(before: str, after: str, folder: str) -> PairedSummary:
 
 
 def write_paired(before: Run, after: Run, paired: PairedSummary, folder: UPath) -> None:
-    """Write compare.html, compare.md and compare.json."""
+    """Write compare.json, which identifies the others as ours, compare.html and compare.md."""
     page = render_models(paired, examples_of_pair(before, after, paired))
+    COMPARISON.check(folder)
+    write_text(folder / COMPARISON.identity, paired.model_dump_json(indent=2) + "\n")
     write_text(folder / "compare.html", page)
     write_text(folder / "compare.md", models_as_markdown(paired))
-    write_text(folder / "compare.json", paired.model_dump_json(indent=2) + "\n")

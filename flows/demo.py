@@ -10,11 +10,13 @@ from typing import Any
 from dask.system import CPU_COUNT
 from prefect import flow, task
 
+from flows.output_folders import RELEASE
 from flows.release import release
 from flows.retrain import retrain
 from flows.runtime.progress import show_steps
 from flows.settings.command_settings import CandidateSettings, GateSettings, RetrainedMethods
 from flows.settings.environment import tracking_of
+from models.addresses import as_path
 from models.classifier.settings import ModelSettings
 from models.errors import ReleaseRefused
 from tasks.catalog.settings import DataSettings
@@ -61,7 +63,9 @@ def demo(folder: str) -> str:
 @task
 def generate(folder: str) -> str:
     table = write_benchmark(Path(folder) / "benchmark", BenchmarkSettings(), CPU_COUNT)
-    copyfile(POLICY, Path(folder) / POLICY.name)
+    policy = Path(folder) / POLICY.name
+    if not policy.exists():  # it may have been edited
+        copyfile(POLICY, policy)
     return str(table)
 
 
@@ -77,6 +81,6 @@ def release_once(
     model: ModelSettings, folder: Path, gate: GateSettings, shared: dict[str, Any]
 ) -> None:
     """Release, unless the folder holds a verdict already."""
-    if not (folder / "result.json").is_file():
+    if not RELEASE.is_written(as_path(folder)):
         with suppress(ReleaseRefused):
             release(model=model, output=OutputSettings(run=str(folder)), gate=gate, **shared)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flows.audit import audit
 from flows.compare_models import compare_audits
+from flows.output_folders import RELEASE
 from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import GateSettings, ReleaseSettings
@@ -38,7 +39,6 @@ from tasks.schema.gate import GateResult
 from tasks.storage.files import write_text
 from tasks.tracking.settings import TrackingSettings
 
-RESULT = "result.json"
 POLICY, FOLDER = "sightline.release.policy", "sightline.release.folder"  # tags of a version
 
 
@@ -210,7 +210,7 @@ def _evidence(
 
 def _read_result(settings: ReleaseSettings) -> GateResult | None:
     """The result of an earlier attempt; None if there is none, or an older version wrote it."""
-    file = as_path(settings.output.folder) / RESULT
+    file = as_path(settings.output.folder) / RELEASE.identity
     try:
         return GateResult.model_validate_json(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
@@ -218,9 +218,10 @@ def _read_result(settings: ReleaseSettings) -> GateResult | None:
 
 
 def _write_result(settings: ReleaseSettings, result: GateResult) -> None:
-    """Write result.json, junit.xml, release.html and release.md."""
+    """Write result.json first, which identifies the others as ours, and the three others."""
     folder = as_path(settings.output.folder)
+    RELEASE.check(folder)
+    write_text(folder / RELEASE.identity, result.model_dump_json(indent=2) + "\n")
     write_text(folder / "junit.xml", as_junit(result))
     write_text(folder / "release.html", render_gate(result))
     write_text(folder / "release.md", gate_as_markdown(result))
-    write_text(folder / RESULT, result.model_dump_json(indent=2) + "\n")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 import torch
 
+from flows.output_folders import refuse_foreign_training
 from flows.runtime.progress import show_pictures, show_steps
 from flows.settings.command_settings import RetrainSettings
 from flows.settings.environment import tracking_of
@@ -18,18 +18,17 @@ from models.classifier.classifier import Classifier, load_classifier, save_bundl
 from models.classifier.mlflow_addresses import SCHEME
 from models.classifier.mlflow_models import fetch
 from models.classifier.settings import ModelSettings
-from models.errors import MlflowUnavailable, UserError
+from models.errors import MlflowUnavailable
 from reports.formatting import count_of
 from reports.heatmaps import contact_sheet
 from tasks.execution import cluster
 from tasks.execution.prepare import make_checked_catalog
-from tasks.finetune.checkpoint import TRAINING, TrainingState
+from tasks.finetune.checkpoint import TrainingState
 from tasks.finetune.loop import Training, finetune
 from tasks.finetune.plan import TrainingPlan, digest_of_rows, plan_training, prepare_training
 from tasks.finetune.snapshots import take_snapshots
 from tasks.model_registry.registration import Origin, RegisteredModel, register_model
 from tasks.schema import PairedSummary
-from tasks.storage.lock import LOCK
 from tasks.tracking.mlflow_client import Context, InputData
 from tasks.tracking.training_log import EpochFigures, TrainingStart, log_training
 
@@ -83,21 +82,12 @@ def register_trained(
 
 
 def _load_model(settings: RetrainSettings) -> tuple[ModelSettings, Classifier]:
-    _refuse_foreign_folder(settings.folder)
+    refuse_foreign_training(settings.folder)
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         classifier, start = load_classifier(model.settings), settings.model
     if model.origin:  # fixed here, since an alias may move before the audit
         start = start.model_copy(update={"address": f"{SCHEME}{model.origin['address']}"})
     return start, classifier
-
-
-def _refuse_foreign_folder(folder: Path) -> None:
-    """Refuse a folder with files of others, which the training would overwrite."""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if names - {LOCK} and not (folder / "training" / TRAINING).is_file():
-        raise UserError(
-            f"{folder} is not empty and holds no training: give an empty or a new --out"
-        )
 
 
 def _plan(settings: RetrainSettings, classifier: Classifier) -> TrainingPlan:

@@ -4,6 +4,7 @@ UserError            the user can fix it: exit code 2
   NothingToAudit     there is no image: exit code 4
   AddressError, LayerError, MappingFileError, NotComparable, RunFolderError, SegmenterError
                      caught where more is known, or where there is something else to try
+    DamagedFile      a RunFolderError of one file, whose content is not what was written
   UserCodeError      what a user's own code raised
     ForwardError     in a call of their network: becomes a row's failure where one image is to blame
   RowError           becomes the failure of one row, with what to do
@@ -85,6 +86,10 @@ class NotComparable(UserError):
 
 class RunFolderError(UserError):
     """A run folder that is not what the command needs."""
+
+
+class DamagedFile(RunFolderError):
+    """A file of a run whose content is not what was written."""
 
 
 class SegmenterError(UserError):

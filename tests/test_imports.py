@@ -35,6 +35,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     ),
     "flows": (
         ("settings",),
+        ("output_folders",),
         ("runtime", "compare_models"),
         ("audit", "compare_methods", "train_and_register"),
         ("retrain", "release"),

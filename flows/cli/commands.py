@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from flows.cli.bundle_command import bundle
+from flows.cli.closed_output import survive_closed_output
 from flows.cli.doctor_command import doctor
 from flows.cli.init_command import init
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
@@ -42,7 +44,7 @@ from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import home, prepare_environment, tracking_of
 from flows.settings.release import compose_release
 from models.addresses import as_path
-from models.errors import ReleaseRefused
+from models.errors import ReleaseRefused, list_names
 from reports.visible_text import visible
 
 log = logging.getLogger("sightline")
@@ -62,6 +64,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the su
 @click.version_option(package_name="sightline")
 def main() -> None:
     """Where does your classifier look, and does it rest on the background?"""
+    survive_closed_output()
     set_up_logging()
     write_every_name()
 
@@ -102,11 +105,18 @@ def flow_command(
             settings = (
                 compose_from(config, chosen) if compose_from else compose(kind, config, chosen)
             )
+            _check_output(settings)
             command(settings, **other_options(kind, options))
 
         return run
 
     return decorate
+
+
+def _check_output(settings: BaseModel) -> None:
+    from flows.output_folders import check_output
+
+    check_output(settings)
 
 
 def _run_flow(flow: str, **parameters: Any) -> str:
@@ -207,7 +217,7 @@ def runs(folder: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @one_line_errors()
 def remove(run: str, yes: bool) -> None:
-    """Delete a run and all that it wrote, after asking."""
+    """Delete a run and all that it wrote, after asking; what is not the run's stays."""
     from flows.cli.output.runs import format_size
     from tasks.runs.inventory import entry_of, remove_run
 
@@ -217,8 +227,10 @@ def remove(run: str, yes: bool) -> None:
     if not yes and not click.confirm(visible(question)):
         print_line("nothing was deleted")
         return
-    remove_run(run)
+    others = remove_run(run).others
     print_line(f"deleted {entry.path} ({size})")
+    if others:
+        print_line(f"kept what is not the run's: {list_names(others)}")
 
 
 @main.command()
@@ -231,10 +243,13 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     """Print what moved between two finished runs."""
     from flows.cli.output.comparison import print_comparison, print_models
     from flows.compare_models import write_paired
+    from flows.output_folders import check_comparison
     from tasks.compare.since_last_run import compare_runs
     from tasks.compare.two_models import are_two_models, compare_models
     from tasks.runs import open_run
 
+    if out is not None:
+        check_comparison(out)
     now, then = open_run(run), open_run(before)
     comparison = compare_runs(now, now.summary(), then)
     prints_models = not as_json and are_two_models(then, now)
@@ -264,6 +279,9 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @guard_children()
 def demo(out: Path, as_json: bool, quiet: bool) -> None:
     """A classifier learns a shortcut, is refused, trained further, and let through."""
+    from flows.output_folders import check_demo
+
+    check_demo(out)
     folder = Path(_run_flow("flows.demo:demo", folder=str(out)))
     print_demo(folder, as_json, quiet)
     log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")

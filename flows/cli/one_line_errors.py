@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -24,6 +25,7 @@ def one_line_errors() -> Iterator[None]:
     handle_interrupts()
     try:
         with as_os_errors():
+            _check_working_folder()
             yield
     except (UserError, Unfinished) as error:
         exit_with(str(error), error.exit_code)
@@ -37,6 +39,14 @@ def one_line_errors() -> Iterator[None]:
         exit_with("this is a failure of Sightline, not of yours", FAILURE)
     except KeyboardInterrupt:
         exit_with(describe_stop(), FAILURE)
+
+
+def _check_working_folder() -> None:
+    """Refuse a folder that was deleted: torch ends the process there without a word of ours."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UserError("the working folder is gone: change to one that exists") from error
 
 
 class VisibleUsage(click.Group):

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tasks.storage.empty_database import EmptyDatabase
+from tasks.storage.folders import make_folder
 from tasks.tracking.settings import Tracking, TrackingSettings
 
 
@@ -40,7 +41,7 @@ def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
     if not uri.startswith("sqlite:///"):
         return uri, None
     folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "--mlflow")
     return uri, (folder / "mlflow-artifacts").as_uri()
 
 
@@ -89,4 +90,5 @@ def prepare_environment() -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    make_folder(home(), "SIGHTLINE_HOME")
+    make_folder(os.environ["PREFECT_HOME"], "PREFECT_HOME")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -254,5 +255,5 @@ def _from_factory(settings: ModelSettings) -> BuiltNetwork:
 
 def unique_names(names: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """A name that occurs twice, as crane does in old ImageNet lists, gets its index appended."""
-    repeated = {name for name in names if list(names).count(name) > 1}
-    return tuple(f"{name} [{i}]" if name in repeated else name for i, name in enumerate(names))
+    counts = Counter(names)
+    return tuple(f"{name} [{i}]" if counts[name] > 1 else name for i, name in enumerate(names))

@@ -23,7 +23,8 @@ from tasks.attribution.job import Job
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import RunFolder, is_finished, write_part
 from tasks.runs.stages import DONOR_PREDICTIONS
-from tasks.storage.files import read_stamps, read_table
+from tasks.storage.files import read_stamps
+from tasks.storage.parquet import read_table
 
 COLUMNS = pa.schema(
     [
@@ -82,7 +83,7 @@ def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
 
 @lru_cache(maxsize=1)
 def _read(path: UPath, _: str) -> DonorPredictions:
-    table = read_table(path)
+    table = read_table(path, expected=COLUMNS)
     index = {row_id: number for number, row_id in enumerate(table["row_id"].to_pylist())}
     rows = table["probabilities"].combine_chunks()
     probability_NK = rows.flatten().to_numpy().reshape(len(table), -1 if len(table) else 0)

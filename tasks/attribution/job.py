@@ -18,7 +18,8 @@ from tasks.pictures.samples import MaskReading, Reader
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import Identity
-from tasks.storage.files import open_parquet, read_footer, read_stamps
+from tasks.storage.files import read_stamps
+from tasks.storage.parquet import open_parquet, read_footer
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import lru_cache, reduce
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from upath import UPath
@@ -27,9 +26,9 @@ from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.catalog.allowed_addresses import remote_ones
 from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
-from tasks.runs.folder import Mark, RunFolder, digest, is_finished, read_part, write_part
+from tasks.runs.folder import Mark, RunFolder, digest, is_finished, write_part
 from tasks.runs.stages import LAYER_STATISTICS
-from tasks.storage.files import open_parquet, read_footer, read_table
+from tasks.storage.parquet import is_intact, open_parquet, read_footer, read_table, write_table
 
 VERSION = 1
 IMAGES = 1024  # drawn, or all where there are fewer
@@ -72,8 +71,7 @@ def keep_statistics_images(
         return
     rows = _draw_images(catalog)
     metadata = {DIGEST: digest(specification, rows.to_pydict()), SPECIFICATION: specification}
-    with write_atomically(run.statistics_images) as file:
-        pq.write_table(rows.replace_schema_metadata(metadata), file, row_group_size=PART)
+    write_table(run.statistics_images, rows.replace_schema_metadata(metadata), PART)
 
 
 def _can_take_images(other: RunFolder, catalog: pa.Table, specification: str) -> bool:
@@ -86,8 +84,8 @@ def _can_take_images(other: RunFolder, catalog: pa.Table, specification: str) ->
 
 
 def statistics_images_mark(run: RunFolder, name: bytes = DIGEST) -> str | None:
-    """The digest of a run's images, or their specification; None where it has none."""
-    if not run.statistics_images.is_file():
+    """The digest of a run's images, or their specification; None where none can be read."""
+    if not is_intact(run.statistics_images):
         return None
     value: bytes = (read_footer(run.statistics_images).metadata or {}).get(name, b"")
     return value.decode()
@@ -127,9 +125,7 @@ def read_statistics(job: Job, layer: str) -> Statistics:
 
 @lru_cache(maxsize=4)
 def _read(run: RunFolder, layer: str, _: str | None) -> Statistics:
-    parts = [
-        read_part(run.part(LAYER_STATISTICS.of(layer), part)) for part in range(count_parts(run))
-    ]
+    parts = [run.read_part(LAYER_STATISTICS.of(layer), part) for part in range(count_parts(run))]
     moments = [_decode(part) for part in parts if part is not None and len(part)]
     if sum(part.count for part in moments) < MIN_IMAGES:
         raise UserError(

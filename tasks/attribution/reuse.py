@@ -6,6 +6,7 @@ compared, which is much cheaper than decoding and computing them.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from models.addresses import as_path, write_atomically
+from models.addresses import as_path
 from models.errors import UserError
 from tasks import schema
 from tasks.pictures.samples import Failure, Row, identify, rows_of
@@ -27,10 +27,12 @@ from tasks.runs.folder import (
     RunFolder,
     digest,
     read_metadata,
-    read_part,
 )
-from tasks.runs.stages import PREDICTIONS, Stage
-from tasks.storage.files import detects_change, open_parquet, read_footer, read_stamps, read_table
+from tasks.runs.stages import FAILED_PREDICTIONS, PREDICTIONS, Stage
+from tasks.storage.files import detects_change, read_stamps
+from tasks.storage.parquet import is_intact, open_parquet, read_footer, write_table
+
+log = logging.getLogger("sightline")
 
 
 @dataclass
@@ -56,11 +58,10 @@ def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size:
     footer = read_footer(before.catalog)
     sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
     shards = pa.array(np.repeat(np.arange(len(sizes), dtype=np.int32), sizes))
-    keys = read_table(before.catalog, columns=["row_id"])["row_id"].combine_chunks()
+    keys = before.open_catalog().read(["row_id"])["row_id"].combine_chunks()
     sources = shards.take(pc.index_in(catalog["row_id"].combine_chunks(), keys))
     plan = pa.table([sources], schema=pa.schema([("shard", pa.int32())]))
-    with write_atomically(run.reuse_plan) as file:
-        pq.write_table(plan, file, row_group_size=shard_size)
+    write_table(run.reuse_plan, plan, shard_size)
 
 
 def reuse_rows(
@@ -91,8 +92,24 @@ class _Shard:
     number: int
     catalog: pa.Table
 
+    def is_usable(self, stage: Stage, specification: str) -> bool:
+        """Is this part current, and can it and its failures be read?"""
+        failures = stage.failures
+        readable = failures is None or self.is_readable(failures)
+        return readable and self.is_current(stage, specification)
+
+    def is_readable(self, stage: Stage) -> bool:
+        """Is its part intact, or missing?"""
+        path = self.run.part(stage, self.number)
+        readable = not path.exists() or is_intact(path)
+        if not readable:
+            log.warning("%s is damaged: what it held is computed again", path)
+        return readable
+
     def is_current(self, stage: Stage, specification: str | None = None) -> bool:
-        """Does this part have this specification, and the rows that its catalog has now?"""
+        """Is this part intact, with this specification and the rows that its catalog has now?"""
+        if not self.is_readable(stage):
+            return False
         metadata = read_metadata(self.run.part(stage, self.number))
         actual = metadata.get(SPECIFICATION, b"").decode()
         if not actual or specification not in (None, actual):
@@ -104,12 +121,12 @@ class _Shard:
         return digest(self.catalog.to_pydict())
 
     def part(self, stage: Stage, columns: list[str] | None = None) -> pa.Table:
-        part = read_part(self.run.part(stage, self.number), columns)
+        part = self.run.read_part(stage, self.number, columns)
         assert part is not None
         return part
 
     def failures(self, stage: Stage) -> list[Failure]:
-        part = read_part(self.run.part(stage, self.number))
+        part = self.run.read_part(stage, self.number)
         return [Failure(**row) for row in part.to_pylist()] if part else []
 
 
@@ -117,8 +134,8 @@ def _take(
     reused: ReusedRows, shard: _Shard, rows: pa.Table, missing: Mapping[Stage, Mark]
 ) -> set[str]:
     """Add what the shard has of these rows; returns the rows that are the same there."""
-    stages = [s for s, mark in missing.items() if shard.is_current(s, mark.specification)]
-    if not stages:
+    stages = [s for s, mark in missing.items() if shard.is_usable(s, mark.specification)]
+    if not stages or not shard.is_readable(FAILED_PREDICTIONS):
         return set()
     folders = dict.fromkeys(stage.failures for stage in (PREDICTIONS, *stages))
     failures = {folder: shard.failures(folder) for folder in folders if folder is not None}
@@ -179,4 +196,4 @@ def _read_catalog(before: RunFolder, group: int) -> pa.Table:
 @lru_cache(maxsize=8)
 def _read_stamped_catalog(before: RunFolder, group: int, _: str) -> pa.Table:
     """The previous run's rows of one shard, which several shards of the new run may need."""
-    return open_parquet(before.catalog).read_row_group(group, columns=schema.CATALOG.names)
+    return before.open_catalog().read_row_group(group, columns=schema.CATALOG.names)

@@ -29,12 +29,18 @@ from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors
 from tasks.interventions.intervene import Interventions
 from tasks.pictures.samples import Failure, Row, Sample, read_ahead, rows_of
-from tasks.runs.folder import Mark, is_finished, write_part
-from tasks.runs.stages import FAILURES, INTERVENTIONS, PREDICTIONS, SCORES, Stage
+from tasks.runs.folder import Mark, write_part
+from tasks.runs.stages import (
+    FAILED_PREDICTIONS,
+    FAILURES,
+    INTERVENTIONS,
+    PREDICTIONS,
+    SCORES,
+    Stage,
+)
 
 BATCHES_AHEAD = 3  # decoded while one is computed
 UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
-FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)
 BEFORE_MAPS = (*UNREAD, "foreground", PREDICT)
 
 Tables = dict[Stage, pa.Table]
@@ -74,7 +80,7 @@ def attribute_shard(
     missing = {
         stage: mark
         for stage, mark in marks_of(specifications(job), table).items()
-        if not is_finished(job.run.part(stage, shard), mark)
+        if not job.run.is_stage_finished(stage, shard, mark)
     }
     if not missing:
         return ShardResult(shard, 0, len(table), 0, "", time.perf_counter() - start)

@@ -19,7 +19,7 @@ from tasks.pictures.samples import Reader, Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import Stage
-from tasks.storage.files import read_table
+from tasks.storage.parquet import read_table
 
 Rows = dict[str, dict[str, Any]]  # of a table by row_id
 
@@ -65,7 +65,7 @@ class ShownImages:
         return {
             row["row_id"]: row
             for path in self.run.folder.parts(stage)
-            for row in read_table(path, filters=self._filter).to_pylist()
+            for row in read_table(path, filters=self._filter, expected=stage.columns).to_pylist()
         }
 
     def donors(self) -> DonorPool | None:
@@ -80,7 +80,7 @@ class ShownImages:
 
     @cached_property
     def _rows(self) -> dict[str, Row]:
-        catalog = read_table(self.run.folder.catalog, filters=self._filter)
+        catalog = self.run.folder.open_catalog().read_rows(self._filter)
         return {row.row_id: row for row in rows_of(catalog)}
 
     @property

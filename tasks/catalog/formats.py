@@ -49,6 +49,11 @@ def list_images(
         )
     if path.is_file():
         return _list_file(path, columns, split, images)
+    if not path.is_dir():  # reading a pipe could block for ever
+        raise UserError(
+            f"data {path} is a pipe, a socket or a device: give a folder of images, a table of "
+            f"them ({' '.join(TABLES)}), or a COCO annotation file"
+        )
     if images is not None:
         raise UserError(
             f"data {path} is a folder and --images is for tables, annotation files and "

@@ -20,7 +20,8 @@ from upath import UPath
 
 from models.addresses import is_local
 from models.errors import UserError, describe_os_error, list_names, printable
-from tasks.storage.files import open_parquet, read_bytes, read_footer, read_table
+from tasks.storage.files import read_bytes
+from tasks.storage.parquet import open_users_table
 
 TABLES = (".csv", ".jsonl", ".parquet")
 MOST_COLUMNS = 1000
@@ -63,9 +64,9 @@ def _read(path: UPath, suffix: str, numeric: Collection[str]) -> pa.Table:
         return _read_csv(path, numeric)
     if suffix == ".jsonl":
         return _read_jsonl(path)
-    footer = read_footer(path)
-    _refuse_many_columns(len(open_parquet(path, footer).schema_arrow), path)
-    return read_table(path)
+    table = open_users_table(path)
+    _refuse_many_columns(len(table.schema_arrow), path)
+    return table.read()
 
 
 def _refuse_many_columns(count: int, path: UPath) -> None:

@@ -23,7 +23,7 @@ from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
-from tasks.storage.files import open_parquet, read_footer
+from tasks.storage.parquet import read_footer
 
 Floats = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     (the catalog's group column), and `column:method` of a method's scores. Dictionaries are
     decoded: those of two runs differ.
     """
-    flags = open_parquet(run.folder.flags)  # one row group per shard with predictions
+    flags = run.folder.open_flags()  # one row group per shard with predictions
     predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
     flagged = [name for name in columns if _is_flag_column(name)]
     exchanged = [name for name in columns if name in OF_EXCHANGES]
@@ -239,7 +239,7 @@ def _shorten(value: object) -> str:
 
 def group_column_of(run: Run) -> str | None:
     """The column of the catalog that names each image's group; None where there is none."""
-    name, columns = run.state.group_column, open_parquet(run.folder.catalog).schema_arrow
+    name, columns = run.state.group_column, run.folder.open_catalog().schema
     has_groups = name in columns.names and not pa.types.is_nested(columns.field(name).type)
     return name if has_groups else None
 
@@ -270,7 +270,7 @@ def _add_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
     name = group_column_of(run)
     if name is None:
         return table.append_column("group", pa.nulls(len(table), pa.string()))
-    rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=["row_id", name])
+    rows = run.folder.open_catalog().read_row_group(shard, columns=["row_id", name])
     return join(table, rows.set_column(1, "group", rows[name].cast(pa.string())))
 
 

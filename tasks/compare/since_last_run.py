@@ -28,7 +28,6 @@ from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
 from tasks.runs import open_run
 from tasks.runs.reader import Run
 from tasks.schema.values import quantile
-from tasks.storage.files import read_table
 
 log = logging.getLogger("sightline")
 
@@ -136,7 +135,7 @@ def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison 
 def _count_other_rows(before: Run, now: Run) -> tuple[int, int]:
     """How many rows are only in the later catalog, and how many only in the earlier."""
     old, new = (
-        read_table(run.folder.catalog, columns=["row_id"])["row_id"].combine_chunks()
+        run.folder.open_catalog().read(["row_id"])["row_id"].combine_chunks()
         for run in (before, now)
     )
     added: int = pc.index_in(new, old).null_count

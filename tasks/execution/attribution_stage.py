@@ -22,14 +22,14 @@ from tasks.execution.failed_images import refuse_without_predictions
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
 from tasks.execution.work_size import note_own_process, settle_workers
-from tasks.execution.worker_deaths import forget_notes
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
-from tasks.runs.folder import RunFolder, is_finished
+from tasks.runs.contents import forget_notes, remove_temporary_files
+from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema import CostSummary
-from tasks.storage.files import read_footer, remove_temporary_files
+from tasks.storage.parquet import read_footer
 
 
 def attribute_run(
@@ -37,7 +37,7 @@ def attribute_run(
 ) -> CostSummary:
     """Compute every missing part of the run; starts no cluster when nothing is missing."""
     job = job_of(run, compute)
-    remove_temporary_files(run.path)
+    remove_temporary_files(run)
     progress = Progress(total=read_footer(run.catalog).num_rows)
     unfinished = list(_find_unfinished(job, progress))
 
@@ -58,7 +58,7 @@ def attribute_run(
                 gather_layer_statistics(client, job, list(missing_moments(job)))
                 attribute_shards(client, job, unfinished, progress, report)
         finally:
-            remove_temporary_files(run.path)
+            remove_temporary_files(run)
             forget_notes(run)
     if progress.broken:
         raise UnfinishedRun(
@@ -114,7 +114,7 @@ def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
         table = read_shard(job.run, shard)
         marks = marks_of(stages, table)
         ready = shard > 0 or has_donor_predictions(job)  # which shard 0 writes
-        if ready and all(is_finished(job.run.part(s, shard), mark) for s, mark in marks.items()):
+        if ready and all(job.run.is_stage_finished(s, shard, mark) for s, mark in marks.items()):
             predicted = read_footer(job.run.part(PREDICTIONS, shard)).num_rows
             progress.reused += predicted
             progress.failed += len(table) - predicted

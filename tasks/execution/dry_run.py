@@ -6,7 +6,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
 import torch
 
 from models.classifier.classifier import Classifier, load_classifier
@@ -23,6 +22,7 @@ from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_laye
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import RunState
+from tasks.storage.parquet import write_table
 
 BATCHES = 2  # measured, after one that warms up
 
@@ -46,7 +46,7 @@ def estimate(request: AuditRequest, model: ModelSettings, compute: ComputeSettin
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
         sample = catalog.take(_spread_evenly(len(catalog), (1 + BATCHES) * compute.batch_size))
-        pq.write_table(sample, str(run.catalog), row_group_size=compute.batch_size)
+        write_table(run.catalog, sample, compute.batch_size)
         run.write_state(
             RunState(
                 schema_version=schema.VERSION,

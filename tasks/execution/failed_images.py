@@ -6,7 +6,7 @@ from models.errors import UnfinishedRun
 from tasks.attribution.batch import PREDICT
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import FAILURES, PREDICTIONS
-from tasks.storage.files import read_footer, read_table
+from tasks.storage.parquet import read_footer, read_table
 
 
 def refuse_without_predictions(run: RunFolder) -> None:

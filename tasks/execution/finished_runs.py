@@ -18,7 +18,8 @@ from tasks.execution.early_checks import catalog_of
 from tasks.runs.folder import TRANSIENT, RunFolder, read_metadata
 from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
-from tasks.storage.files import detects_change, read_footer, read_stamps, read_table
+from tasks.storage.files import detects_change, read_stamps
+from tasks.storage.parquet import read_footer, read_table
 from tasks.tracking.settings import Tracking
 
 WHERE = ("output", "compute", "tracking")  # sections that change no number

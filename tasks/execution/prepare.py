@@ -10,13 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
-from models.addresses import write_atomically
 from models.classifier.classifier import Classifier, load_classifier, save_bundle
 from models.classifier.mlflow_models import FetchedModel
-from models.classifier.settings import BUNDLE, ModelSettings
+from models.classifier.settings import ModelSettings
 from models.classifier.trial import check_answers
 from models.errors import UserError
 from models.methods.maps import check_methods, needs_default_layer
@@ -41,9 +39,12 @@ from tasks.interventions.donors import (
     find_named_pool,
     pool_specification,
 )
-from tasks.runs.folder import RunFolder, digest, start_run
+from tasks.runs.contents import forget_interventions
+from tasks.runs.folder import RunFolder, digest
 from tasks.runs.settings import OutputSettings
+from tasks.runs.start import start_run
 from tasks.runs.state import Identity, RunState
+from tasks.storage.parquet import write_table
 
 log = logging.getLogger("sightline")
 
@@ -106,8 +107,7 @@ def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
     state = start_run(run, state, replace=output.replace)
     state = _with_warnings(state, catalog, checked.classifier)
     _keep_model(run, state, checked.model, checked.classifier)
-    with write_atomically(run.catalog) as file:
-        pq.write_table(catalog, file, row_group_size=request.attribution.shard_size)
+    write_table(run.catalog, catalog, request.attribution.shard_size)
     if before is not None:
         plan_reuse(run, before, catalog, request.attribution.shard_size)
     keep_donors(run, request, identity, catalog, donors or before)
@@ -137,7 +137,7 @@ def keep_donors(
     Where nothing is exchanged, exchanges of an earlier try are deleted.
     """
     if not exchanges(request, identity):
-        run.forget_interventions()
+        forget_interventions(run)
         return
     specification = _specification(request, identity)
     if request.interventions.donors is None and donor_specification(run) == specification:
@@ -179,8 +179,7 @@ def _keep_model(
     """Write the model's address to run.json; a model from MLflow is saved in the run folder."""
     settings = model.settings
     if model.origin:
-        if not (run.model / BUNDLE).is_file():  # another model would be another identity
-            save_bundle(run.model, classifier)
+        save_bundle(run.model, classifier)  # again, since an earlier one may be damaged
         settings = ModelSettings(address=str(run.model), allow_factory=settings.allow_factory)
     run.write_state(state.change(model=settings, model_origin=model.origin))
 

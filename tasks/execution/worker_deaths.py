@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 from tasks.attribution.retry_policy import DEATHS_ALONE, RetryPolicy, note_path
 from tasks.runs.folder import RunFolder
-from tasks.storage.files import remove_folder
 
 DEATHS_WITHOUT_NOTE = 5  # after which a shard is given up: none of its images is to blame
 
@@ -42,15 +41,10 @@ class ShardFailures:
 
 
 def take_note(run: RunFolder, shard: int) -> list[str]:
-    """Read and delete the note that a dead worker left; empty where there is none."""
-    noted: list[str] = []
+    """Read and delete the note that a dead worker left; empty where none can be read."""
+    noted: object = None
     with suppress(FileNotFoundError):
-        noted = json.loads(note_path(run, shard).read_text())
+        with suppress(ValueError):
+            noted = json.loads(note_path(run, shard).read_text())
         note_path(run, shard).unlink()
-    return noted
-
-
-def forget_notes(run: RunFolder) -> None:
-    """Delete all notes, once no worker is running."""
-    if run.notes.exists():
-        remove_folder(run.notes)
+    return list(map(str, noted)) if isinstance(noted, list) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from models.addresses import TEMPORARY, write_atomically
-from models.errors import UserError
+from models.errors import DamagedFile, UserError
+from tasks.finetune.training_record import TRAINING, read_record
 
 VERSION = 1
-TRAINING = "training.json"  # the id and the identity of a folder's training
+TEMPORARY_FILE = re.compile(rf"\.(?:checkpoint\.pt|history\.json|training\.json)\.\w+{TEMPORARY}")
 StateDicts = dict[str, Any]  # of network, optimiser, schedule and random generators
 
 
@@ -66,16 +68,15 @@ class Checkpoints:
 
         Another training's checkpoint is refused, or deleted with `replace`.
         """
-        file = self.folder / TRAINING
-        recorded = json.loads(file.read_text()) if file.is_file() else {}
-        if recorded.get("identity") == self.identity:
-            return str(recorded["id"])
+        recorded = read_record(self.folder)
+        if recorded is not None and recorded.identity == self.identity:
+            return recorded.id
         if self.path.is_file() and not replace:
             raise self._foreign_checkpoint()
         self.folder.mkdir(parents=True, exist_ok=True)
         training_id = uuid4().hex
         record = {"id": training_id, "identity": self.identity}
-        with write_atomically(file) as opened:
+        with write_atomically(self.folder / TRAINING) as opened:
             opened.write(json.dumps(record).encode() + b"\n")
         for path in (self.path, self.history):
             path.unlink(missing_ok=True)
@@ -101,15 +102,33 @@ class Checkpoints:
     def load(self) -> tuple[TrainingState, StateDicts] | None:
         """The checkpoint, or None before the first epoch; another training's is refused."""
         for partial in self.folder.glob(f".*{TEMPORARY}"):  # of a process killed while writing
-            partial.unlink()
+            if TEMPORARY_FILE.fullmatch(partial.name):
+                partial.unlink()
         if not self.path.is_file():
             return None
-        content = torch.load(self.path, map_location="cpu", weights_only=True)
+        content = self._read()
         if (content.get("version"), content.get("identity")) != (VERSION, self.identity):
             raise self._foreign_checkpoint()
-        fields = content["standing"]
-        history = tuple(Epoch(**epoch) for epoch in fields["history"])
-        return TrainingState(**fields | {"history": history}), content["state"]
+        try:
+            fields = content["standing"]
+            history = tuple(Epoch(**epoch) for epoch in fields["history"])
+            return TrainingState(**fields | {"history": history}), content["state"]
+        except (KeyError, TypeError) as error:
+            raise self._damaged() from error
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch, zipfile and pickle each have their own
+            raise self._damaged() from error
+        if not isinstance(content, dict):
+            raise self._damaged()
+        return content
+
+    def _damaged(self) -> DamagedFile:
+        return DamagedFile(
+            f"{self.path} is damaged: delete it to train from the start, or give another --out"
+        )
 
     def _foreign_checkpoint(self) -> UserError:
         return UserError(

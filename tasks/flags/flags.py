@@ -10,9 +10,7 @@ import math
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from models.addresses import write_atomically
 from tasks import schema
 from tasks.flags.background_score import threshold_of
 from tasks.flags.estimate_quality import least_confidence_of
@@ -24,6 +22,7 @@ from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
+from tasks.storage.parquet import open_writer
 
 
 def write_flags(
@@ -40,13 +39,10 @@ def write_flags(
     ]
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
     rule = _rule(run, settings, null_N, least_confidence)
-    with (
-        write_atomically(run_folder.flags) as file,
-        pq.ParquetWriter(file, schema.FLAGS_TABLE, compression="zstd") as writer,
-    ):
+    with open_writer(run_folder.flags, schema.FLAGS_TABLE) as write:
         for shard in scored_shards(run, settings.method):
             table = flag_rows(shard, rule, least_confidence)
-            writer.write_table(table, row_group_size=max(1, table.num_rows))
+            write(table, row_group_size=max(1, table.num_rows))
     if rule.threshold is None:
         return rule, None
     value = np.mean(score_N > rule.threshold) - np.mean(null_N > rule.threshold)

@@ -15,7 +15,6 @@ from tasks.catalog.catalog import sources_of
 from tasks.flags.background_score import Scores, score_images
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
-from tasks.storage.files import open_parquet
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
     scored, intervened = (stage.from_estimates() if estimated else stage for stage in stages)
     donors = read_donor_predictions(run.folder)
     class_index = {name: index for index, name in enumerate(run.state.classes)}
-    catalog = open_parquet(run.folder.catalog)
+    catalog = run.folder.open_catalog()
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction"])
         if table is None:

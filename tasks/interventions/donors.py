@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from upath import UPath
@@ -28,7 +27,7 @@ from models.map_quality.localisation import to_cells
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
 from tasks.runs.folder import RunFolder, digest
-from tasks.storage.files import read_footer, read_table
+from tasks.storage.parquet import damage, is_intact, read_footer, read_table, write_table
 
 LARGEST_DONOR_FOREGROUND = 0.6  # area; with a larger one the background would be mostly filling
 TRIES = 4  # pictures read per donor at most
@@ -123,9 +122,11 @@ def find_named_pool(
     other = RunFolder.at(settings.donors)
     if other.path == run.path:
         raise UserError(f"--donors {settings.donors} is the run itself: leave it out")
+    if not other.donors.is_file():
+        raise UserError(f"{other.path} has no donor pool: name a run that made interventions")
     other_specification = donor_specification(other)
     if other_specification is None:
-        raise UserError(f"{other.path} has no donor pool: name a run that made interventions")
+        raise damage(other.donors, "its content differs from its checksums")
     if other_specification != specification:
         raise UserError(
             f"the donor pool of {other.path} was chosen or read differently: give the same --pool, "
@@ -154,8 +155,7 @@ def choose_donors(
         pixels.update(row)
     pool_digest = digest(columns["row_id"], columns["label"], pixels.hexdigest())
     schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: pool_digest})
-    with write_atomically(run.donors) as file:
-        pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
+    write_table(run.donors, pa.table(columns, schema=schema))
 
 
 def donor_digest(run: RunFolder) -> str | None:
@@ -164,8 +164,8 @@ def donor_digest(run: RunFolder) -> str | None:
 
 
 def donor_specification(run: RunFolder) -> str | None:
-    """The specification that a run's pool was chosen by; None without a pool."""
-    return _metadata(run, SPECIFICATION)
+    """The specification that a run's pool was chosen by; None where no pool can be read."""
+    return _metadata(run, SPECIFICATION) if is_intact(run.donors) else None
 
 
 def _metadata(run: RunFolder, name: bytes) -> str | None:
@@ -182,7 +182,7 @@ def read_donors(run: RunFolder, size: tuple[int, int]) -> DonorPool:
 
 @lru_cache(maxsize=1)
 def _read_pool(path: UPath, size: tuple[int, int], _: str | None) -> DonorPool:
-    rows = read_table(path).to_pydict()
+    rows = read_table(path, expected=COLUMNS).to_pydict()
     picture_NCHW = _pixels(rows["picture"]).reshape(-1, 3, *size)
     mask_NHW = _pixels(rows["mask"]).reshape(-1, *size)
     return DonorPool(

@@ -20,7 +20,7 @@ from tasks.intervals.rank_correlation import rank_correlation
 from tasks.runs.reader import Run
 from tasks.runs.stages import FAITHFULNESS, MAPS, SANITY, SCORES
 from tasks.schema import Interval, MethodCost
-from tasks.storage.files import read_footer
+from tasks.storage.parquet import read_footer
 
 
 @dataclass(frozen=True)

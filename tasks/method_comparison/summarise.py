@@ -15,7 +15,8 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS, SANITY
 from tasks.schema import Column, CostSummary, GalleryRow, MethodsSummary
-from tasks.storage.files import read_footer, write_text
+from tasks.storage.files import write_text
+from tasks.storage.parquet import read_footer
 
 SHOWN = 6  # images of the gallery
 

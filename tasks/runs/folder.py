@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 from upath import UPath
 
-from models.addresses import as_path, write_atomically
-from models.errors import RunFolderError
+from models.addresses import as_path
+from models.errors import DamagedFile, RunFolderError, printable
 from tasks import schema
-from tasks.runs.stages import ESTIMATED, STAGES, Stage
-from tasks.runs.state import Identity, RunState
-from tasks.storage.files import open_parquet, read_footer, remove_folder, write_text
-from tasks.storage.lock import LOCK
+from tasks.runs.stages import MAPS, Stage
+from tasks.runs.state import RunState
+from tasks.storage.files import write_text
+from tasks.storage.parquet import (
+    ParquetReader,
+    is_intact,
+    open_parquet,
+    read_footer,
+    read_table,
+    write_table,
+)
 
 FINGERPRINT = b"sightline.fingerprint"  # of the specification and the rows
 SPECIFICATION = b"sightline.specification"  # of all that determines a row's numbers except the row
@@ -107,6 +111,12 @@ class RunFolder:
         """The bundle of a model that came from MLflow."""
         return self.path / "model"
 
+    def open_catalog(self) -> ParquetReader:
+        return open_parquet(self.catalog, expected=schema.CATALOG)
+
+    def open_flags(self) -> ParquetReader:
+        return open_parquet(self.flags, expected=schema.FLAGS_TABLE)
+
     def stage(self, stage: Stage | str) -> UPath:
         """The folder of a stage; a string such as `maps/<method>` names it too."""
         return self.path / (stage if isinstance(stage, str) else stage.folder)
@@ -114,36 +124,52 @@ class RunFolder:
     def part(self, stage: Stage | str, index: int) -> UPath:
         return self.stage(stage) / f"part-{index:05d}.parquet"
 
+    def read_part(
+        self, stage: Stage | str, index: int, columns: list[str] | None = None
+    ) -> pa.Table | None:
+        """A part, or None when it is missing; refuses a damaged one."""
+        expected = None
+        if isinstance(stage, Stage) and not stage.is_one_of(MAPS):  # whose type has their size
+            expected = stage.columns
+        try:
+            return read_table(self.part(stage, index), columns, expected=expected)
+        except FileNotFoundError:
+            return None
+
     def parts(self, stage: Stage | str) -> list[UPath]:
         return sorted(self.stage(stage).glob("part-*.parquet"), key=str)
 
     def read_state(self) -> RunState:
+        """The content of run.json; refuses a folder that it does not identify as a run."""
+        content = self._read_json()
+        if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
+            raise RunFolderError(
+                f"{self.path} is not a run folder ({self.state} is not Sightline's): "
+                "give the --out of an audit"
+            )
         try:
-            return RunState.model_validate(self._read_json())
+            state = RunState.model_validate(content)
         except ValidationError as error:
             field = ".".join(map(str, error.errors()[0]["loc"]))
-            raise RunFolderError(
-                f"{self.state} was written by another version of Sightline (see {field}): "
-                "audit again with another --out, or --replace"
-            ) from error
+            raise self._damaged(f"see {printable(field)}") from error
+        state._file = str(self.state)
+        return state
 
-    def _read_json(self) -> dict[str, Any]:
+    def _read_json(self) -> object:
         if not self.state.is_file():
             raise RunFolderError(
                 f"{self.path} is not a run folder (it has no run.json): give the --out of an audit"
             )
         try:
-            content = json.loads(self.state.read_text())
-        except ValueError as error:
-            raise RunFolderError(
-                f"{self.state} is broken: delete the run (sightline remove), or --replace"
-            ) from error
-        if not (isinstance(content, dict) and {"identity", "schema_version"} <= content.keys()):
-            raise RunFolderError(
-                f"{self.path} is not a run folder (its run.json is not Sightline's): "
-                "give the --out of an audit"
-            )
-        return content
+            return json.loads(self.state.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged("it is not JSON") from error
+
+    def _damaged(self, reason: str) -> DamagedFile:
+        return DamagedFile(
+            f"{self.state} is damaged, or of another version of Sightline ({reason}), and nothing "
+            "else identifies the run: audit again with another --out"
+        )
 
     def write_state(self, state: RunState) -> None:
         write_text(self.state, json.dumps(state.as_json(), indent=2) + "\n")
@@ -151,35 +177,22 @@ class RunFolder:
     def update_state(self, **changes: object) -> None:
         self.write_state(self.read_state().change(**changes))
 
+    def is_stage_finished(self, stage: Stage, shard: int, mark: Mark) -> bool:
+        """Is a stage's part finished, and can its failures be read?"""
+        failures = stage.failures
+        path = None if failures is None else self.part(failures, shard)
+        readable = path is None or not path.exists() or is_intact(path)
+        return readable and is_finished(self.part(stage, shard), mark)
+
     def holds_run(self) -> bool:
-        """Is this a run, even one whose run.json is broken or of another version?"""
+        """Is this a run, or what may be one with a damaged run.json?"""
         try:
-            self._read_json()
+            self.read_state()
+        except DamagedFile:
+            return True
         except RunFolderError:
-            return self._is_half_written()
-        return True
-
-    def _is_half_written(self) -> bool:
-        """Did a crash break our run.json? Then the folder contains nothing that is not ours."""
-        if not self.state.is_file():
             return False
-        try:
-            json.loads(self.state.read_text())
-        except ValueError:
-            ours = {path.name for path in (*self._contents(), self.state)}
-            return {path.name for path in self.path.iterdir()} <= {*ours, LOCK}
-        return False
-
-    def _contents(self) -> list[UPath]:
-        """Everything that a run writes except run.json."""
-        inputs = (self.catalog, self.donors, self.statistics_images, self.reuse_plan)
-        folders = (ESTIMATED, *(stage.folder for stage in STAGES))
-        return [*inputs, self.notes, self.model, *map(self.stage, folders), *self._results()]
-
-    def _results(self) -> list[UPath]:
-        """What is derived from the parts."""
-        files = (self.flags, self.duplicates, self.summary, self.report)
-        return [*files, self.methods, self.methods_page]
+        return True
 
     def has_results(self) -> bool:
         """Is a page there, with the figures that it shows?"""
@@ -187,90 +200,10 @@ class RunFolder:
         compared = (self.methods, self.methods_page)
         return any(all(path.is_file() for path in files) for files in (audited, compared))
 
-    def erase(self) -> None:
-        """Delete what is ours, run.json last: until then the folder is still a run."""
-        _remove_existing(*self._contents(), self.state)
-
-    def restart(self) -> None:
-        """Delete what is derived from the parts: they may change from here on."""
-        for path in self._results():
-            path.unlink(missing_ok=True)
-
-    def forget_interventions(self) -> None:
-        """Delete the interventions of earlier tries and everything computed from them."""
-        stages = [stage for stage in STAGES if stage.intervenes]
-        failures = filter(None, (stage.failures for stage in stages))
-        estimated = (stage.from_estimates() for stage in stages)
-        _remove_existing(self.donors, *map(self.stage, (*stages, *failures, *estimated)))
-
     def finish(self, page: UPath, text: str) -> None:
         """Write the run's page, then mark the run as finished."""
         write_text(page, text)
         self.update_state(state="finished")
-
-
-def _remove_existing(*paths: UPath) -> None:
-    for path in paths:
-        if path.exists():
-            remove_folder(path)
-
-
-def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunState:
-    """Create the run folder, or continue the run there; refuses one with another identity.
-
-    Returns the state as it is in run.json now, with what an earlier try left in it.
-    """
-    earlier = _continue(run, state.identity, replace)
-    kept = {"id": uuid4().hex} | ({} if earlier is None else earlier.as_json())
-    kept.pop("mlflow", None)  # until its new results are there, too
-    state = RunState.model_validate(kept | state.as_json())
-    run.write_state(state)
-    return state
-
-
-def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | None:
-    """The state of the run to continue, whose results are deleted; None where a new run starts."""
-    if replace and _is_unreadable(run):
-        run.erase()
-        return None
-    state = _find_state(run)
-    if state is None:
-        return None
-    differences = state.identity.describe_differences(identity)
-    if differences and not replace:
-        raise RunFolderError(
-            f"{run.path} contains another run ({differences}): give another --out, or --replace"
-        )
-    if differences:
-        run.erase()
-        return None
-    run.restart()
-    return state
-
-
-def _is_unreadable(run: RunFolder) -> bool:
-    """Is this a run whose state cannot be read?"""
-    try:
-        run.read_state()
-    except RunFolderError:
-        return run.holds_run()
-    return False
-
-
-def _find_state(run: RunFolder) -> RunState | None:
-    """The state that an earlier try left; refuses a folder that contains anything else."""
-    if run.state.is_file():
-        return run.read_state()
-    if run.path.exists() and not (run.path.is_dir() and _has_only_lock(run)):
-        raise RunFolderError(
-            f"{run.path} is neither empty nor a run folder: give an empty or a new --out"
-        )
-    return None
-
-
-def _has_only_lock(run: RunFolder) -> bool:
-    """The caller holds it."""
-    return all(path.name == LOCK for path in run.path.iterdir())
 
 
 def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> None:
@@ -281,29 +214,22 @@ def write_part(path: UPath, table: pa.Table, mark: Mark, transient: int = 0) -> 
         FINGERPRINT: mark.fingerprint.encode(),
         TRANSIENT: str(transient).encode(),
     }
-    with write_atomically(path) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+    write_table(path, table.replace_schema_metadata(metadata))
 
 
 def is_finished(path: UPath, mark: Mark) -> bool:
-    """Is this part complete, with this mark, and without rows that may still succeed?"""
+    """Is this part intact, with this mark, and without rows that may still succeed?"""
     metadata = read_metadata(path)
     return (
-        metadata.get(FINGERPRINT) == mark.fingerprint.encode() and metadata.get(TRANSIENT) == b"0"
+        metadata.get(FINGERPRINT) == mark.fingerprint.encode()
+        and metadata.get(TRANSIENT) == b"0"
+        and is_intact(path)
     )
 
 
 def read_metadata(path: UPath) -> dict[bytes, bytes]:
-    """The metadata of a part; empty when it is missing or incomplete."""
+    """The metadata of a part; empty when it is missing or damaged."""
     try:
         return read_footer(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+    except (OSError, DamagedFile):
         return {}
-
-
-def read_part(path: UPath, columns: list[str] | None = None) -> pa.Table | None:
-    """A part, or None when it is missing."""
-    try:
-        return open_parquet(path).read(columns=columns)
-    except FileNotFoundError:
-        return None

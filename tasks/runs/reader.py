@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ValidationError
 from upath import UPath
 
-from models.errors import UserError, list_names, suggest
+from models.errors import DamagedFile, UserError, list_names, suggest
 from tasks import schema
-from tasks.runs.folder import RunFolder, read_part
+from tasks.runs.folder import RunFolder
 from tasks.runs.stages import MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
-from tasks.storage.files import open_parquet, read_footer, read_table
+from tasks.storage.parquet import open_parquet, read_footer, read_table
 
 Summary = TypeVar("Summary", bound=BaseModel)
 
@@ -43,11 +43,14 @@ class Run:
 
     @cached_property
     def catalog(self) -> pa.Table:
-        return read_table(self.folder.catalog)
+        return self.folder.open_catalog().read()
 
     @property
     def methods(self) -> list[str]:
-        return sorted(path.name for path in self.folder.stage(MAPS).iterdir())
+        """Attribution methods that have maps."""
+        folder = self.folder.stage(MAPS)
+        paths = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path.name for path in paths if path.is_dir())
 
     @property
     def shards(self) -> range:
@@ -69,7 +72,7 @@ class Run:
         self, stage: Stage | str, shard: int, columns: list[str] | None = None
     ) -> pa.Table | None:
         """One part as it was written, or None where it is missing."""
-        return read_part(self.folder.part(stage, shard), columns)
+        return self.folder.read_part(stage, shard, columns)
 
     def table(self, method: str | None = None) -> pa.Table:
         """Predictions, flags and their scores, a method's figures and the catalog: one row per
@@ -110,10 +113,10 @@ class Run:
                 "run the same command again, it continues"
             )
         try:
-            return kind.model_validate_json(path.read_text())
+            return kind.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise UserError(
-                f"{path} was written by another version of Sightline: "
+            raise DamagedFile(
+                f"{path} is damaged, or was written by another version of Sightline: "
                 "run the same command again, it computes no part twice"
             ) from error
 
@@ -131,7 +134,7 @@ class Run:
         joined = predictions
         for table in (flags, scores):
             joined = joined if table is None else join(joined, table)
-        rows = open_parquet(self.folder.catalog).read_row_group(shard).drop_columns(["label"])
+        rows = self.folder.open_catalog().read_row_group(shard).drop_columns(["label"])
         ours = set(joined.column_names) - {"row_id"}
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
         return join(joined, rows.rename_columns(names))

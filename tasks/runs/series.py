@@ -10,6 +10,7 @@ from models.addresses import as_path
 from models.errors import UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
+from tasks.storage.parquet import is_intact
 
 BY_HAND = "by-hand"  # folder of the runs that no deployment started
 TIME_FORMAT = "%Y-%m-%dT%H-%M-%SZ"  # sorts by time as text
@@ -42,6 +43,7 @@ def find_previous(series: UPath, run: str) -> str | None:
 
 def _is_finished(run: RunFolder) -> bool:
     try:
-        return run.summary.is_file() and run.read_state().state == "finished"
+        finished = run.summary.is_file() and run.read_state().state == "finished"
+        return finished and is_intact(run.catalog)
     except (UserError, OSError):  # not a run folder, or one that cannot be read
         return False

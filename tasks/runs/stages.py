@@ -57,6 +57,7 @@ DONOR_PREDICTIONS = Stage("votes", intervenes=True)  # one part per run
 FOREGROUNDS = Stage("foregrounds", schema.FOREGROUNDS)
 LAYER_STATISTICS = Stage("statistics")  # per layer
 FAILURES = Stage("failures", schema.FAILURES)  # of predictions, interventions, and each method
+FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)
 
 STAGES = (
     *(PREDICTIONS, FEATURES, MAPS, SCORES, FAITHFULNESS, SANITY, INTERVENTIONS),

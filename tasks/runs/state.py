@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
-from models.errors import RunFolderError
+from models.errors import DamagedFile
 from models.methods.registry import method_names
 from tasks.schema import GROUP_COLUMN
 
@@ -87,6 +87,7 @@ class RunState(BaseModel):
     model_origin: dict[str, str] = {}  # its version in MLflow
     model_stamps: dict[str, str] = {}  # sizes and times of its files; empty where they are not all
     mlflow: dict[str, str] = {}  # where the run was published
+    _file: str = "run.json"  # where it was read
 
     @property
     def model_address(self) -> str:
@@ -105,17 +106,25 @@ class RunState(BaseModel):
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the attribution methods in the settings, in their order."""
-        return tuple(method_names(self.settings["attribution"]["methods"]))
+        methods = self.settings.get("attribution", {}).get("methods")
+        if not (
+            isinstance(methods, list | tuple) and all(isinstance(name, str) for name in methods)
+        ):
+            raise self._of_another_version("attribution")
+        return tuple(method_names(methods))
 
     def section(self, name: str, kind: type[Section]) -> Section:
         """One section of the settings, as its own type."""
         try:
             return kind.model_validate(self.settings[name])
         except (KeyError, ValidationError) as error:
-            raise RunFolderError(
-                f"the settings of {name} in run.json are of another version of Sightline: "
-                "run the audit again"
-            ) from error
+            raise self._of_another_version(name) from error
+
+    def _of_another_version(self, section: str) -> DamagedFile:
+        return DamagedFile(
+            f"the settings of {section} in {self._file} are damaged, or of another version of "
+            "Sightline: run the audit again"
+        )
 
     def change(self, **changes: object) -> RunState:
         fields = {name: value for name, value in self if name in self.model_fields_set}

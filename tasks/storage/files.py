@@ -1,4 +1,4 @@
-"""Bytes, folders, stamps and tables at local and remote addresses, each read in the fastest way.
+"""Bytes, folders and stamps at local and remote addresses, each read in the fastest way.
 
 Only this file and models/addresses.py know that some addresses are local and others remote.
 """
@@ -13,11 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from upath import UPath
 
-from models.addresses import TEMPORARY, as_path, is_local, is_web, write_atomically
+from models.addresses import as_path, is_local, is_web, write_atomically
 from models.errors import AddressError, describe_error
 from tasks.storage.remote_bytes import download, read_object
 
@@ -97,37 +95,6 @@ def write_text(target: UPath, text: str) -> None:
         if is_local(target):
             file.flush()
             os.fsync(file.fileno())
-
-
-def remove_temporary_files(folder: UPath) -> None:
-    """Remove the temporary files that killed writers left behind."""
-    if is_local(folder):
-        for path in folder.rglob(f".*{TEMPORARY}"):
-            path.unlink(missing_ok=True)
-
-
-def remove_folder(folder: UPath) -> None:
-    """Delete a folder and everything in it."""
-    folder.fs.rm(folder.path, recursive=True)
-
-
-def read_footer(target: UPath) -> pq.FileMetaData:
-    return pq.read_metadata(_arrow_source(target))
-
-
-def open_parquet(target: UPath, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    return pq.ParquetFile(_arrow_source(target), metadata=footer)
-
-
-def read_table(
-    target: UPath, columns: list[str] | None = None, filters: pa.compute.Expression | None = None
-) -> pa.Table:
-    return pq.read_table(_arrow_source(target), columns=columns, filters=filters)
-
-
-def _arrow_source(target: UPath) -> Any:
-    """What pyarrow reads from: a local path, since its own files are faster than Python's."""
-    return str(target) if is_local(target) else target.open("rb")
 
 
 def _local_names(root: UPath) -> Iterator[str]:

@@ -7,10 +7,10 @@ but never both go on. Claims of dead writers are deleted.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import threading
@@ -18,15 +18,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 from uuid import uuid4
 
 import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from upath import UPath
 
 from models.addresses import as_os_errors, as_path, is_local
-from models.errors import UserError
+from models.errors import UserError, printable
 from tasks.storage.files import write_text
 
 log = logging.getLogger("sightline")
@@ -34,25 +35,32 @@ log = logging.getLogger("sightline")
 LOCK = "lock"  # folder of the claims on a run
 HEARTBEAT = 15.0  # seconds
 STALE_AFTER = 120.0  # seconds without a heartbeat after which an owner on another machine is dead
+CLAIM = re.compile(r"[0-9a-f]{32}\.json")
+LARGEST_PID = 2**31 - 1
+LATEST = 253402300799.0  # the end of the year 9999
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())  # by this command
 TRIES = 5  # where two writers claim at the same moment
 
+Seconds = Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)]  # since 1970
 
-@dataclass(frozen=True)
-class Claim:
+
+class Claim(BaseModel):
     """Who is writing, and when it was last seen alive."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     token: str
     host: str
     machine: str
-    pid: int
-    born: float  # when the process started: process numbers are reused
-    since: float
-    beat: float
+    pid: int = Field(ge=0, le=LARGEST_PID)
+    born: Seconds  # when the process started: process numbers are reused
+    since: Seconds
+    beat: Seconds
     holding: bool = False
 
     @property
     def alive(self) -> bool:
+        """A clock that is ahead cannot say that its process has died."""
         if self.machine != _machine_id():
             return time.time() - self.beat < STALE_AFTER
         try:
@@ -63,9 +71,14 @@ class Claim:
             return False
 
     def describe(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        seen = max(0, round(time.time() - self.beat))
-        return f"process {self.pid} on {self.host} since {since}, last seen {seen} s ago"
+        seen = round(time.time() - self.beat)
+        process = f"process {self.pid} on {printable(self.host)} since {_as_date(self.since)}"
+        if seen < -STALE_AFTER:
+            return (
+                f"{process}, last seen in the future, at {_as_date(self.beat)}: the clock there, "
+                f"or here, is wrong; if nothing writes it any more, delete {LOCK}/{self.token}.json"
+            )
+        return f"{process}, last seen {max(0, seen)} s ago"
 
 
 @contextmanager
@@ -77,7 +90,9 @@ def hold_lock(run: str) -> Iterator[None]:
     if run in _held.get():
         yield
         return
-    path, claim = _acquire(as_path(run))
+    folder = as_path(run)
+    is_new = not folder.exists()
+    path, claim = _acquire(folder)
     done = threading.Event()
     heartbeat = threading.Thread(
         target=_keep_alive, args=(path, claim, done), daemon=True, name="lock"
@@ -92,6 +107,8 @@ def hold_lock(run: str) -> Iterator[None]:
         heartbeat.join()
         with suppress(OSError), as_os_errors():  # storage is unreachable: the claim will go stale
             _withdraw(path)
+            if is_new and is_local(folder):
+                folder.rmdir()  # only where empty
 
 
 def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
@@ -100,7 +117,7 @@ def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
         try:
             with as_os_errors():
                 path.stat()
-                _write_claim(path, replace(claim, beat=time.time()))
+                _write_claim(path, claim.model_copy(update={"beat": time.time()}))
         except FileNotFoundError:
             log.error("%s was taken over by another run: this one stops", path.parent.parent)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -115,14 +132,20 @@ def owner_of(run: UPath) -> Claim | None:
 
 
 def _acquire(run: UPath) -> tuple[UPath, Claim]:
+    folder = run / LOCK
+    if is_local(folder) and (folder.is_symlink() or (folder.exists() and not folder.is_dir())):
+        raise UserError(
+            f"{folder} is not a folder, and the lock of a run is kept there: move it away, or give "
+            "another --out"
+        )
     other = None
     for _ in range(TRIES):
         claim = _new_claim()
-        path = run / LOCK / f"{claim.token}.json"
+        path = folder / f"{claim.token}.json"
         _write_claim(path, claim)
         other = _find_other_claim(run, path)
         if other is None:
-            holding = replace(claim, holding=True)
+            holding = claim.model_copy(update={"holding": True})
             _write_claim(path, holding)
             return path, holding
         _withdraw(path)
@@ -142,30 +165,40 @@ def _find_other_claim(run: UPath, ours: UPath) -> Claim | None:
             continue
         if claim.alive:
             return claim
-        path.unlink(missing_ok=True)
+        if claim.token == path.stem:  # else it may be no claim
+            path.unlink(missing_ok=True)
     return None
 
 
 def _read_claims(run: UPath) -> Iterator[tuple[UPath, Claim]]:
+    """Only of files that are named as claims: others in the folder are not ours."""
     folder = run / LOCK
     if folder.is_dir():
         for path in folder.glob("*.json"):
-            with suppress(FileNotFoundError):  # withdrawn in the meantime
-                yield path, _read_claim(path)
+            if CLAIM.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # withdrawn in the meantime
+                    yield path, _read_claim(path)
 
 
 def _read_claim(path: UPath) -> Claim:
+    """What the file says; of one that says nothing, an unknown writer that its time speaks for."""
     try:
-        return Claim(**json.loads(path.read_text()))
-    except (ValueError, TypeError):  # half written when its machine died, or by another version
-        written = path.stat().st_mtime
+        return Claim.model_validate_json(path.read_bytes())
+    except ValidationError:  # damaged, or by another version
         return Claim(
-            path.stem, "an unknown host", "", 0, 0.0, since=written, beat=written, holding=True
+            token="",
+            host="an unknown host",
+            machine="",
+            pid=0,
+            born=0,
+            since=(written := path.stat().st_mtime),
+            beat=written,
+            holding=True,
         )
 
 
 def _write_claim(path: UPath, claim: Claim) -> None:
-    text = json.dumps(asdict(claim))
+    text = claim.model_dump_json()
     for _ in range(TRIES):
         with suppress(FileNotFoundError):  # another writer withdrew and removed the folder
             write_text(path, text)
@@ -176,15 +209,26 @@ def _write_claim(path: UPath, claim: Claim) -> None:
 def _withdraw(path: UPath) -> None:
     path.unlink(missing_ok=True)
     if is_local(path):
-        for folder in (path.parent, path.parent.parent):  # only where empty
-            with suppress(OSError):
-                folder.rmdir()
+        with suppress(OSError):  # not empty
+            path.parent.rmdir()
 
 
 def _new_claim() -> Claim:
     now = time.time()
     born = psutil.Process().create_time()
-    return Claim(uuid4().hex, socket.gethostname(), _machine_id(), os.getpid(), born, now, now)
+    return Claim(
+        token=uuid4().hex,
+        host=socket.gethostname(),
+        machine=_machine_id(),
+        pid=os.getpid(),
+        born=born,
+        since=now,
+        beat=now,
+    )
+
+
+def _as_date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _machine_id() -> str:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from tasks import schema
 from tasks.compare.paired_images import group_column_of
 from tasks.runs.reader import Run
-from tasks.storage.files import open_parquet, read_table
+from tasks.storage.parquet import read_table
 
 MOST = 50  # values of a column by which images are grouped; the group column may have more
 
@@ -32,7 +32,7 @@ class GroupingColumns:
 
 def find_grouping_columns(run: Run) -> GroupingColumns:
     """The group column first, then columns of few values, but several."""
-    columns = open_parquet(run.folder.catalog).schema_arrow
+    columns = run.folder.open_catalog().schema
     group = group_column_of(run)
     ours = {*schema.CATALOG.names, "prediction", "correct"}
     plain = [name for name in columns.names if _is_plain(columns.field(name).type)]

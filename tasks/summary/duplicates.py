@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from models.addresses import write_atomically
 from tasks import schema
 from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS
+from tasks.storage.parquet import write_table
 
 SHOWN = 20  # pictures in the summary
 COPIES = 5  # of each such picture
@@ -36,8 +35,7 @@ def write_duplicates(run: Run) -> schema.DuplicateSummary:
     table = table.filter(pc.is_valid(table["labels"])).sort_by(
         [("labels", "descending"), ("content_id", "ascending"), ("row_id", "ascending")]
     )
-    with write_atomically(run.folder.duplicates) as file:
-        pq.write_table(table.cast(schema.DUPLICATES), file)
+    write_table(run.folder.duplicates, table.cast(schema.DUPLICATES))
     return schema.DuplicateSummary(
         pictures=len(each),
         rows=len(table),

@@ -25,7 +25,7 @@ from tasks.pictures.samples import Sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS
-from tasks.storage.files import open_parquet, read_table
+from tasks.storage.parquet import read_table
 
 SHOWN = 12
 
@@ -138,7 +138,7 @@ def _denormalise(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 def _strongest_flags(run_folder: RunFolder) -> Rows:
     """Rows of the flags table, the highest score first."""
-    flags = open_parquet(run_folder.flags)
+    flags = run_folder.open_flags()
     groups = (flags.read_row_group(group) for group in range(flags.num_row_groups))
     flagged = (
         group.filter(pc.equal(group["flag"].cast(pa.string()), "rests_on_background"))
@@ -153,9 +153,7 @@ def _least_confident(run_folder: RunFolder) -> Rows:
     parts = (read_table(path, columns) for path in run_folder.parts(PREDICTIONS))
     row_ids = [row["row_id"] for row in _first(parts, "confidence", "ascending")]
     chosen = pc.field("row_id").isin(pa.array(row_ids, pa.string()))
-    by_row = {
-        row["row_id"]: row for row in read_table(run_folder.flags, filters=chosen).to_pylist()
-    }
+    by_row = {row["row_id"]: row for row in run_folder.open_flags().read_rows(chosen).to_pylist()}
     return {row_id: by_row[row_id] for row_id in row_ids}
 
 

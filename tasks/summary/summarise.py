@@ -28,7 +28,8 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
-from tasks.storage.files import open_parquet, read_footer, read_table, write_text
+from tasks.storage.files import write_text
+from tasks.storage.parquet import read_footer, read_table
 from tasks.summary.columns import GroupingColumns, find_grouping_columns, shorten_groups
 from tasks.summary.cross_tables import COLUMNS, Answers, ColumnCounts, cross_tables
 from tasks.summary.duplicates import write_duplicates
@@ -225,14 +226,14 @@ def _count(run: Run, rule: schema.FlagRule, grouping: GroupingColumns) -> _Count
     classes = {name: number for number, name in enumerate(run.state.classes)}
     crossed = {name: ColumnCounts(len(run.state.classes)) for name in grouping.few[:COLUMNS]}
     counts = _Counts(crossed=crossed)
-    flags = open_parquet(run.folder.flags)
+    flags = run.folder.open_flags()
     names = ["row_id", *grouping.names]
     group = 0
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", "label", "prediction", "correct"])
         if predictions is None:
             continue
-        rows = open_parquet(run.folder.catalog).read_row_group(shard, columns=names)
+        rows = run.folder.open_catalog().read_row_group(shard, columns=names)
         columns = join(predictions, rows).to_pydict()
         correct = columns.pop("correct")
         del columns["row_id"]

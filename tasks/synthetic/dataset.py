@@ -2,7 +2,8 @@
 
     images/<split>/00017.png  masks/<split>/00017.png  metadata.csv  benchmark.json
 
-benchmark.json is written last: with it the folder is complete.
+benchmark.json is written first and identifies the folder, metadata.csv last: with it the folder is
+complete.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields
+from io import StringIO
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +22,9 @@ from typing import Any
 
 from PIL import Image
 
+from models.addresses import as_path
 from models.errors import UserError
+from tasks.storage.files import write_text
 from tasks.synthetic.primitives import Draw
 from tasks.synthetic.scene import Scene, render
 from tasks.synthetic.settings import SPLITS, VERSION, BenchmarkSettings, Split
@@ -28,6 +32,7 @@ from tasks.synthetic.settings import SPLITS, VERSION, BenchmarkSettings, Split
 log = logging.getLogger("sightline")
 
 TABLE, IDENTITY = "metadata.csv", "benchmark.json"
+FOLDERS = ("images", "masks")
 SEEDS = 2**31
 BATCH = 100  # pictures that a process draws at a time
 
@@ -74,19 +79,21 @@ def write_benchmark(folder: Path, settings: BenchmarkSettings, processes: int = 
     """
     if (folder / IDENTITY).exists():
         _refuse_other_benchmark(folder, settings)
-        return folder / TABLE
+        if (folder / TABLE).exists():
+            return folder / TABLE
+    _refuse_foreign_files(folder)
     rows = plan(settings)
     log.info(
         "drawing %s pictures, in training %.0f%% of each class on its own background",
         *(f"{len(rows):,}", 100 * settings.strength),
     )
+    identity = {"version": VERSION, **settings.model_dump()}
+    write_text(as_path(folder / IDENTITY), json.dumps(identity, indent=2) + "\n")
     for split in SPLITS:
-        for kind in ("images", "masks"):
+        for kind in FOLDERS:
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
     _write_pictures(folder, settings, rows, processes)
     _write_table(folder / TABLE, rows)
-    identity = {"version": VERSION, **settings.model_dump()}
-    (folder / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n")
     return folder / TABLE
 
 
@@ -176,10 +183,21 @@ def _save(pixels: Any, path: Path) -> None:
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Row)])
-        writer.writerows(astuple(row) for row in rows)
+    text = StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([field.name for field in fields(Row)])
+    writer.writerows(astuple(row) for row in rows)
+    write_text(as_path(path), text.getvalue())
+
+
+def _refuse_foreign_files(folder: Path) -> None:
+    """Refuse a folder that no benchmark.json identifies, with files that would be overwritten."""
+    foreign = [folder / name for name in (*FOLDERS, TABLE) if (folder / name).exists()]
+    if foreign and not (folder / IDENTITY).exists():
+        raise UserError(
+            f"{foreign[0]} is not of a generated benchmark, and is not overwritten: "
+            "use another folder"
+        )
 
 
 def _refuse_other_benchmark(folder: Path, settings: BenchmarkSettings) -> None:
@@ -187,6 +205,5 @@ def _refuse_other_benchmark(folder: Path, settings: BenchmarkSettings) -> None:
     if existing != settings:
         differ = sorted(name for name, value in existing if value != getattr(settings, name))
         raise UserError(
-            f"{folder} holds another benchmark, its {', '.join(differ)} differ: "
-            "use another folder or delete this one"
+            f"{folder} holds another benchmark, its {', '.join(differ)} differ: use another folder"
         )

@@ -70,9 +70,12 @@ def run_audit(
     model: ModelSettings,
     attribution: AttributionSettings = AttributionSettings(),
     asked: AuditRequest | None = None,
+    *,
+    reuse: Path | None = None,
 ) -> RunFolder:
     """The stages of an audit up to summary.json in this process: no Prefect, no Dask."""
-    run, cost = attribute_in_process(folder, model, asked or AuditRequest(data, attribution))
+    asked = asked or AuditRequest(data, attribution)
+    run, cost = attribute_in_process(folder, model, asked, reuse)
     summarise(run, FlagSettings(), cost)
     return run
 

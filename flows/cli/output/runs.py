@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Column
 
+from flows.cli.output.lines import print_line
 from flows.cli.output.tables import PlainTable, print_table
 from tasks.runs.inventory import Entry
 
@@ -19,6 +20,9 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
         name = entry.path.removeprefix(folder.rstrip("/") + "/")
         table.add_row(name, entry.state, images, format_size(entry.size), entry.model)
     print_table(table)
+    for entry in entries:
+        if entry.damage is not None:
+            print_line(f"damaged: {entry.damage}")
 
 
 def format_size(size: int) -> str:

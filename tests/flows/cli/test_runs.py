@@ -58,6 +58,31 @@ def test_a_run_is_deleted_after_asking(runs: Path) -> None:
     assert listed(runs) == {}
 
 
+def test_what_is_not_the_runs_is_kept_and_named(runs: Path) -> None:
+    (runs / "done/notes").mkdir()
+    (runs / "done/notes/mine.md").touch()
+    done = invoke("remove", str(runs / "done"), "--yes")
+    assert done.exit_code == 0
+    assert "kept what is not the run's: 'notes/mine.md'" in done.stdout
+    assert [path.name for path in (runs / "done").rglob("*")] == ["notes", "mine.md"]
+
+
+def test_a_damaged_run_hides_no_other(runs: Path) -> None:
+    (runs / "a").mkdir()
+    (runs / "a/run.json").write_bytes(b"\xff")
+    RunFolder.at(runs / "nightly/half").catalog.write_bytes(b"PAR1")
+    entries = listed(runs)
+    states = {name: entry["state"] for name, entry in entries.items()}
+    assert states == {"a": "damaged", "done": "finished", "half": "damaged"}
+    assert "half/catalog.parquet is damaged" in str(entries["half"]["damage"])
+    table = invoke("runs", str(runs)).stdout
+    assert f"damaged: {runs}/a/run.json is damaged" in table
+    refused = invoke("remove", str(runs / "a"), "--yes")
+    assert refused.exit_code == 2
+    assert (runs / "a/run.json").exists()
+    assert invoke("remove", str(runs / "nightly/half"), "--yes").exit_code == 0
+
+
 def test_what_is_no_run_or_is_being_written_stays(runs: Path) -> None:
     for folder, message in (
         (runs, "is not a run folder"),

@@ -170,3 +170,10 @@ def test_columns_without_a_table_are_refused(tmp_path: Path) -> None:
     columns = Columns(label="species", boxes=("bbox",))
     with pytest.raises(UserError, match="is not a table: drop --label-column --box-columns"):
         list_images(tmp_path, columns)
+
+
+def test_data_that_is_no_file_is_said_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.csv")
+    for data in (tmp_path / "data.csv", Path("/dev/zero")):
+        with pytest.raises(UserError, match=f"data {data} is a pipe, a socket or a device"):
+            list_images(data, Columns())

@@ -98,3 +98,31 @@ def test_categories_may_be_more_than_the_model_knows() -> None:
 def test_categories_of_no_class_show_both_sides() -> None:
     with pytest.raises(UserError, match=r"categories 'Cat', 'x' .* \(did you mean 'cat'\?\)"):
         match_categories(pa.array(["Cat", "x"]), CLASSES, "name")
+
+
+def test_thousands_of_classes_are_matched_in_one_pass(tmp_path: Path) -> None:
+    """A search for each name among all, as of lists, compares each with thousands."""
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    count = 21_841
+    classes = tuple(Name(f"class {number}") for number in range(count))
+    names = pa.array([f"class {number}" for number in range(count)])
+    keys = pa.array([f"key {number}" for number in range(count)])
+    file = tmp_path / "labels.csv"
+    file.write_text("".join(f"key {number},class {number}\n" for number in range(count)))
+    assert match_labels(names, classes, "name") == names
+    assert match_labels(keys, classes, str(file)) == names
+    assert match_categories(keys, classes, str(file)) == names
+    assert match_categories(names, classes, "name") == names
+    with pytest.raises(UserError, match="21833 more is one of"):
+        match_categories(keys, classes, "name")
+    assert compared < 20 * count

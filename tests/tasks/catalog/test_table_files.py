@@ -26,7 +26,7 @@ from tasks.catalog.listing import Columns
 from tasks.catalog.settings import DataSettings
 from tasks.catalog.table_files import MOST_COLUMNS, read_table_file
 from tasks.runs.reader import join
-from tasks.storage.files import open_parquet
+from tasks.storage.parquet import open_parquet
 
 AS_WRITTEN = (
     "12345678901234567890",

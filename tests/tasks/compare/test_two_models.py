@@ -23,6 +23,7 @@ from tasks.compare.verdicts import judge_change
 from tasks.intervals.bootstrap import change_of_means
 from tasks.pictures import samples
 from tasks.runs import open_run
+from tasks.runs.contents import forget_interventions
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
 from tasks.schema import ENOUGH
@@ -301,7 +302,7 @@ def test_no_picture_of_another_place_is_read(
 def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_path: Path) -> None:
     before, after = copies(runs, tmp_path)
     for run in (before, after):
-        run.folder.forget_interventions()
+        forget_interventions(run.folder)
         flags = pq.read_table(run.folder.flags)
         column = flags.column_names.index("flag")
         undecided = pa.array(["undecided"] * len(flags)).dictionary_encode()

@@ -17,7 +17,7 @@ from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
-from models.errors import UserError
+from models.errors import DamagedFile, UserError
 from models.objectives.dfr import Dfr
 from models.objectives.erm import Erm
 from models.objectives.step import Objective
@@ -145,8 +145,23 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_no_partial_files(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint.pt.0123.tmp").write_bytes(b"half")
+    (tmp_path / ".mine.tmp").touch()
     assert Checkpoints(tmp_path, "this one").load() is None
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".mine.tmp"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"garbage" * 99])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"checkpoint\.pt is damaged: delete it to train"):
+        Checkpoints(tmp_path, "this one").load()
+
+
+@pytest.mark.parametrize("value", [[], {}, {"version": 1, "identity": "this one"}])
+def test_a_checkpoint_of_wrong_types_is_named(tmp_path: Path, value: object) -> None:
+    torch.save(value, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match=r"checkpoint\.pt is (damaged|a checkpoint of another)"):
+        Checkpoints(tmp_path, "this one").load()
 
 
 def test_a_folder_has_one_training(tmp_path: Path) -> None:

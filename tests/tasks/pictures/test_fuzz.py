@@ -23,7 +23,7 @@ from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
 from tasks.pictures.samples import Failure, MaskReading, Row, Sample, identify, read_sample, rows_of
 from tasks.schema import FAILURES
-from tasks.storage.files import read_table
+from tasks.storage.parquet import read_table
 from tests.support import encoded_pictures, fuzz_pictures, fuzz_tables
 from tests.support.audits import BENCHMARK, run_audit
 

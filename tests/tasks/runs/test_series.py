@@ -33,6 +33,8 @@ def test_the_previous_run_is_the_last_finished_one_before(
     assert settle_folder(output, "nightly", times[3]).reuse == folders[1]
     assert settle_folder(output, "nightly", times[0]).reuse is None
     assert find_previous(as_path(series), folders[1]) == folders[0]
+    RunFolder.at(folders[1]).catalog.write_bytes(b"PAR1")  # its rows cannot be found any more
+    assert settle_folder(output, "nightly", times[3]).reuse == folders[0]
 
 
 def test_a_time_gives_one_folder_in_every_zone() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import RunFolderError
+from models.errors import DamagedFile
 from tasks.attribution.settings import AttributionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.inventory import entry_of, remove_run
+from tasks.runs.inventory import entry_of, find_runs, remove_run
 
 KEYS = (
     *("id", "sightline", "settings", "classes", "state", "reuse", "schema_version", "identity"),
@@ -67,19 +67,21 @@ def test_another_identity_is_described_by_field_even_of_a_later_version(run: Run
 
 def test_a_state_that_cannot_be_read_is_one_line(run: RunFolder) -> None:
     change(run, identity={"shard_size": "many"})
-    with pytest.raises(RunFolderError, match=r"another version .*identity.shard_size") as raised:
-        open_run(run.path)
-    assert "\n" not in str(raised.value)
-    assert entry_of(str(run.path)).model == ""
-    remove_run(str(run.path))
-    assert not run.path.exists()
+    for read in (open_run, entry_of, remove_run):
+        with pytest.raises(DamagedFile, match=r"another version .*identity.shard_size") as raised:
+            read(str(run.path))
+        assert str(run.state) in str(raised.value)
+        assert "\n" not in str(raised.value)
+    (entry,) = find_runs(str(run.path))
+    assert (entry.state, entry.model) == ("damaged", "")
+    assert "identity.shard_size" in str(entry.damage)
 
 
 def test_settings_are_read_as_their_own_type(run: RunFolder) -> None:
     state = run.read_state()
     assert state.section("foreground", ForegroundSettings) == ForegroundSettings()
     assert state.section("attribution", AttributionSettings).methods == state.methods
-    with pytest.raises(RunFolderError, match=r"settings of flags in run\.json are of another"):
+    with pytest.raises(DamagedFile, match=r"settings of flags in /.*/run\.json are damaged"):
         state.section("flags", ForegroundSettings)
 
 

@@ -10,18 +10,19 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Barrier
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from upath import UPath
 
 from models.addresses import as_path
 from models.errors import UserError
 from tasks.storage import lock
-from tasks.storage.lock import Claim, hold_lock, owner_of
+from tasks.storage.lock import hold_lock, owner_of
 from tests.support.waiting import wait_until
 
 HOLD = """
@@ -31,6 +32,9 @@ with hold_lock(sys.argv[1]):
     print(1, flush=True)
     time.sleep(600)
 """
+
+
+OTHER = "0123456789abcdef" * 2  # a writer's token
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -45,10 +49,19 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
 def claim(run: UPath, **changes: object) -> UPath:
     """The claim of a process on another machine that was just seen alive."""
     now = time.time()
-    other = Claim("other", "elsewhere", "another boot", 4711, now, now, now, holding=True)
-    path = run / "lock" / "other.json"
+    other: dict[str, object] = {
+        "token": OTHER,
+        "host": "elsewhere",
+        "machine": "another boot",
+        "pid": 4711,
+        "born": now,
+        "since": now,
+        "beat": now,
+        "holding": True,
+    }
+    path = run / "lock" / f"{OTHER}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(replace(other, **changes))))  # type: ignore[arg-type]
+    path.write_text(json.dumps(other | changes))
     return path
 
 
@@ -134,7 +147,89 @@ def test_a_claim_that_was_half_written_goes_stale(tmp_path: Path) -> None:
     long_ago = time.time() - lock.STALE_AFTER - 1
     os.utime(path, (long_ago, long_ago))
     with hold_lock(str(run)):
-        assert not path.exists()
+        assert path.exists()  # what does not say whose it is, is not deleted
+
+
+WRONG: list[dict[str, object]] = [
+    {"pid": "4711"},
+    {"pid": -1},
+    {"pid": 10**30},
+    {"born": None},
+    {"since": "yesterday"},
+    {"since": 1e300},
+    {"beat": float("nan")},
+    {"beat": float("inf")},
+    {"host": ["elsewhere"]},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("changes", WRONG, ids=str)
+def test_a_claim_of_wrong_types_is_that_of_an_unknown_writer(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    run = as_path(tmp_path / "run")
+    claim(run, **changes)
+    with pytest.raises(UserError, match="an unknown host") as caught, hold_lock(str(run)):
+        pytest.fail("two writers")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_as_a_claim_are_told_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    run = as_path(tmp_path_factory.mktemp("lock") / "run")
+    claim(run).write_bytes(content)
+    with pytest.raises(UserError, match="is being written by"), hold_lock(str(run)):
+        pytest.fail("two writers")
+
+
+def test_files_that_are_no_claims_are_neither_read_nor_deleted(run: UPath) -> None:
+    mine = run / "lock" / "mine.json"
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("{}")
+    with hold_lock(str(run)):
+        pass
+    assert mine.read_text() == "{}"
+
+
+def test_a_clock_that_is_ahead_is_told_as_what_it_is(run: UPath) -> None:
+    year = 365 * 24 * 3600
+    path = claim(run, beat=time.time() + year)
+    told = f"in the future, at .* the clock there, or here, is wrong; .* delete lock/{path.name}"
+    with pytest.raises(UserError, match=told), hold_lock(str(run)):
+        pytest.fail("two writers")
+    path.unlink()
+    with hold_lock(str(run)):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_a_lock_that_is_no_folder_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine").mkdir()
+    path = tmp_path / "run/lock"
+    if kind == "file":
+        path.touch()
+    else:
+        path.symlink_to(tmp_path / ("mine" if kind == "link" else "nowhere"))
+    with (
+        pytest.raises(UserError, match="lock is not a folder"),
+        hold_lock(str(tmp_path / "run")),
+    ):
+        pytest.fail("locked")
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
+    with hold_lock(str(tmp_path / "new")):
+        pass
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    with hold_lock(str(tmp_path / "mine")):
+        pass
+    assert (tmp_path / "mine").exists()
 
 
 def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -206,6 +207,24 @@ def test_a_complete_folder_is_neither_drawn_again_nor_overwritten(folder: Path) 
     assert picture.stat().st_mtime_ns == before
     with pytest.raises(UserError, match="its seed, strength differ"):
         write_benchmark(folder, FEW.model_copy(update={"seed": 1, "strength": 0.5}))
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "images", "masks"])
+def test_files_of_others_are_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.png").touch()
+    with pytest.raises(UserError, match=f"{name} is not of a generated benchmark"):
+        write_benchmark(tmp_path, FEW)
+    assert [path.name for path in tmp_path.rglob("*")] == [name, "mine.png"]
+
+
+def test_a_killed_drawing_is_completed(folder: Path, tmp_path: Path) -> None:
+    half = Path(shutil.copytree(folder, tmp_path / "half"))
+    (half / "metadata.csv").unlink()
+    (half / "images/test/00003.png").write_bytes(b"half")
+    write_benchmark(half, FEW)
+    for path in folder.rglob("*.*"):
+        assert (half / path.relative_to(folder)).read_bytes() == path.read_bytes()
 
 
 def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,262 @@
+"""Parquet files of a run: written with checksums, and verified wherever they are read.
+
+Pages have the checksums of the format itself, which any reader may verify. They cover neither the
+pages' headers nor the footer, so 16 bytes before the footer hold two more, of all bytes before
+them and of the footer; other readers never look there. Files of earlier versions have neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+from zlib import crc32
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from upath import UPath
+
+from models.addresses import is_local, write_atomically
+from models.errors import DamagedFile
+
+MAGIC = b"PAR1"
+SEAL = b"CRC32\0\0\0"  # followed by the checksum of all before it, and that of the footer
+SEAL_SIZE = len(SEAL) + 8
+END_SIZE = 8  # the footer's length, and MAGIC
+BLOCK = 1 << 20  # bytes read at once
+LARGEST_FOOTER = 1 << 30
+
+WriteTable = Callable[..., None]  # (table, row_group_size=None)
+
+
+def write_table(target: UPath, table: pa.Table, rows_per_group: int | None = None) -> None:
+    """Write a table whole or not at all."""
+    with open_writer(target, table.schema) as write:
+        write(table, row_group_size=rows_per_group)
+
+
+@contextmanager
+def open_writer(target: UPath, schema: pa.Schema) -> Iterator[WriteTable]:
+    """A function that appends a table; the file appears when the block succeeds."""
+    with write_atomically(target) as file:
+        sealed = _SealedFile(file)
+        with pq.ParquetWriter(
+            sealed, schema, compression="zstd", write_page_checksum=True
+        ) as writer:
+            yield writer.write_table
+            sealed.keep_end()
+        sealed.finish()
+
+
+def read_table(
+    target: UPath,
+    columns: list[str] | None = None,
+    filters: pc.Expression | None = None,
+    expected: pa.Schema | None = None,
+) -> pa.Table:
+    """A file of a run, or some of its columns and rows; refuses a damaged one."""
+    return open_parquet(target, expected=expected).read_rows(filters, columns)
+
+
+def open_users_table(target: UPath) -> pq.ParquetFile:
+    """A Parquet file that the user gave, of any columns; errors are Arrow's own."""
+    source = str(target) if is_local(target) else target.open("rb")
+    return pq.ParquetFile(source, page_checksum_verification=True)
+
+
+def read_footer(target: UPath) -> pq.FileMetaData:
+    """Its number of rows and groups, and its metadata; refuses a damaged one."""
+    with _as_damage(target):
+        return pq.read_metadata(_open_checked(target))
+
+
+def is_intact(target: UPath) -> bool:
+    """Can all of the file be read as it was written?
+
+    Of a remote file only the footer is checked: object stores verify what they keep.
+    """
+    try:
+        read_footer(target)
+        return not is_local(target) or _has_right_content(target)
+    except (DamagedFile, FileNotFoundError):
+        return False
+
+
+def open_parquet(
+    target: UPath, footer: pq.FileMetaData | None = None, expected: pa.Schema | None = None
+) -> ParquetReader:
+    """Open a file of a run to read parts of it; `expected` names and types are checked."""
+    with _as_damage(target):
+        source = _open_checked(target)
+        file = pq.ParquetFile(source, metadata=footer, page_checksum_verification=True)
+    return ParquetReader(target, source, file, expected)
+
+
+class ParquetReader:
+    """An open Parquet file, whose pages are verified as they are read."""
+
+    def __init__(
+        self, target: UPath, source: Any, file: pq.ParquetFile, expected: pa.Schema | None
+    ) -> None:
+        self.target, self.source, self.file, self.expected = target, source, file, expected
+
+    @property
+    def schema(self) -> pa.Schema:
+        with _as_damage(self.target):
+            return self.file.schema_arrow
+
+    @property
+    def num_row_groups(self) -> int:
+        count: int = self.file.num_row_groups
+        return count
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        self._check_columns(columns)
+        with _as_damage(self.target):
+            return self.file.read(columns=columns)
+
+    def read_rows(
+        self, filters: pc.Expression | None, columns: list[str] | None = None
+    ) -> pa.Table:
+        """The rows that a filter takes, or all; the others are never all in memory."""
+        if filters is None:
+            return self.read(columns)
+        self._check_columns(columns)
+        with _as_damage(self.target):
+            return pq.read_table(
+                self.source, columns=columns, filters=filters, page_checksum_verification=True
+            )
+
+    def read_row_group(self, group: int, columns: list[str] | None = None) -> pa.Table:
+        self._check_columns(columns)
+        if group >= self.num_row_groups:
+            raise damage(self.target, "it lacks rows")
+        with _as_damage(self.target):
+            return self.file.read_row_group(group, columns=columns)
+
+    def _check_columns(self, columns: list[str] | None) -> None:
+        """Refuse a file that lacks one of these columns, or has one of another type."""
+        schema, expected = self.schema, self.expected or pa.schema([])
+        for name in expected.names if columns is None else columns:
+            if schema.get_field_index(name) < 0:
+                raise damage(self.target, f"it has no column {name!r}")
+            if name in expected.names and schema.field(name).type != expected.field(name).type:
+                raise damage(self.target, f"column {name!r} is of another type")
+
+
+def damage(target: UPath, what: str) -> DamagedFile:
+    return DamagedFile(
+        f"{target} is damaged ({what}): run the command that wrote it again, it computes what is "
+        "missing"
+    )
+
+
+class _SealedFile:
+    """A file that a Parquet writer writes to, which gets both checksums before its footer."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.checksum = file, 0
+        self.end: bytearray | None = None
+
+    def write(self, content: Any) -> int:
+        if self.end is not None:
+            self.end += content
+        else:
+            self._append(content)
+        return len(content)
+
+    def keep_end(self) -> None:
+        """From here on nothing but the footer is written."""
+        self.end = bytearray()
+
+    def finish(self) -> None:
+        assert self.end is not None
+        footer = self.end[-END_SIZE - int.from_bytes(self.end[-END_SIZE:-4], "little") :]
+        self._append(self.end[: -len(footer)])
+        checksums = (self.checksum, crc32(footer))
+        self.file.write(SEAL + b"".join(value.to_bytes(4, "little") for value in checksums))
+        self.file.write(footer)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def _append(self, content: Any) -> None:
+        self.checksum = crc32(content, self.checksum)
+        self.file.write(content)
+
+
+def _open_checked(target: UPath) -> Any:
+    """What pyarrow reads from: a local path, since its own files are faster than Python's.
+
+    Refuses a footer that differs from its checksum, before anything parses it.
+    """
+    if is_local(target):
+        with target.open("rb") as file:
+            _check_footer(target, file)
+        return str(target)
+    file = target.open("rb")
+    _check_footer(target, file)
+    file.seek(0)
+    return file
+
+
+def _check_footer(target: UPath, file: IO[bytes]) -> None:
+    found = _read_end(file)
+    if found is not None and crc32(found[1]) != int.from_bytes(found[0][-4:], "little"):
+        raise damage(target, "its footer differs from its checksum")
+
+
+def _has_right_content(target: UPath) -> bool:
+    with target.open("rb") as file:
+        found = _read_end(file)
+        if found is not None:
+            seal, footer = found
+            size = file.seek(0, 2) - len(seal) - len(footer)
+            file.seek(0)
+            return _checksum(file, size) == int.from_bytes(seal[len(SEAL) : -4], "little")
+    reader = open_parquet(target)
+    for group in range(reader.num_row_groups):
+        reader.read_row_group(group)
+    return True
+
+
+def _read_end(file: IO[bytes]) -> tuple[bytes, bytes] | None:
+    """The seal, and the footer with its length; None in files without a seal."""
+    size = file.seek(0, 2)
+    if size < END_SIZE + SEAL_SIZE:
+        return None
+    file.seek(size - END_SIZE)
+    end = file.read(END_SIZE)
+    length = int.from_bytes(end[:4], "little") + END_SIZE
+    if end[4:] != MAGIC or length > min(size - SEAL_SIZE, LARGEST_FOOTER):
+        return None
+    file.seek(size - length - SEAL_SIZE)
+    seal, footer = file.read(SEAL_SIZE), file.read(length)
+    return (seal, footer) if seal.startswith(SEAL) else None
+
+
+def _checksum(file: IO[bytes], size: int) -> int:
+    """Of the next `size` bytes."""
+    value = 0
+    while size > 0 and (block := file.read(min(size, BLOCK))):
+        value = crc32(block, value)
+        size -= len(block)
+    return value
+
+
+@contextmanager
+def _as_damage(target: UPath) -> Iterator[None]:
+    """Report what Arrow says of broken bytes as damage; the system's errors have a number."""
+    try:
+        yield
+    except (DamagedFile, MemoryError):
+        raise
+    except (pa.ArrowException, ValueError, KeyError, OverflowError) as error:
+        raise damage(target, "it cannot be read as Parquet") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise damage(target, "its content differs from its checksums") from error
