@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from prefect import flow, task
 
 from flows.runtime.prefect_tasks import attribute, catalog, publish
@@ -10,6 +12,7 @@ from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import check_settings
 from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
+from reports.finding import headline
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings
@@ -23,6 +26,9 @@ from tasks.schema import CostSummary
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
 from tasks.tracking.settings import TrackingSettings
+
+
+log = logging.getLogger("sightline")
 
 
 @flow(name="audit", validate_parameters=False)  # check_settings does, in one line
@@ -51,7 +57,8 @@ def audit(
 
 @task
 def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
-    summarise(run, settings.flags, cost)
+    summary = summarise(run, settings.flags, cost)
+    log.info(headline(summary))  # before the page and MLflow, which take seconds
 
 
 @task

@@ -148,12 +148,18 @@ def audit(settings: AuditSettings, as_json: bool, quiet: bool, dry_run: bool) ->
 @flow_command(RetrainSettings)
 def retrain(settings: RetrainSettings, as_json: bool, quiet: bool) -> None:
     """Train a model further, audit it before and after, compare, and register the result."""
+    from tasks.execution.early_checks import check_early
+
+    check_early(settings.plan)
     print_pair(_run_flow("flows.retrain:retrain", **dict(settings)), as_json, quiet)
 
 
 @flow_command(ReleaseSettings, compose_release)
 def release(settings: ReleaseSettings, as_json: bool, quiet: bool) -> None:
     """Audit a candidate, check it against a policy and the champion, promote it or refuse."""
+    from tasks.gate.policy import read_policy
+
+    read_policy(settings.gate.policy)  # before what takes seconds to start
     try:
         print_gate(_run_flow("flows.release:release", **dict(settings)), as_json, quiet)
     except ReleaseRefused as refusal:
