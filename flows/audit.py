@@ -27,7 +27,6 @@ from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
 from tasks.tracking.settings import TrackingSettings
 
-
 log = logging.getLogger("sightline")
 
 
