@@ -24,11 +24,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 # What is allowed, by the type of pydantic's refusal; the names in braces are of its context.
 ALLOWED = {
@@ -188,7 +185,7 @@ def describe_os_error(error: OSError) -> str:
     return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
-def describe_refusal(problem: ErrorDetails) -> str:
+def describe_refusal(problem: Mapping[str, Any]) -> str:
     """Why pydantic refuses a value, in our words: what is allowed."""
     context = problem.get("ctx", {})
     if problem["type"] == "value_error":  # raised by a validator of ours

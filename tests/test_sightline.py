@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -53,9 +54,19 @@ def test_it_reads_in_a_project_that_has_our_names(
     lines = "".join(order).format(folder=str(project), run=str(finished_run.path))
     (project / "script.py").write_text(lines)
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=project, capture_output=True, text=True, check=False
+        [sys.executable, "script.py"],
+        cwd=project,
+        env=as_a_user(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def as_a_user() -> dict[str, str]:
+    """Without what our commands set for their children."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
 
 
 def test_a_folder_of_checkpoints_called_models_does_not_hide_ours(

@@ -15,10 +15,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+import psutil
 import torch
 
 from benchmarks.measure import Figure, at_most, main, ratios
+from flows.runtime.local_server import LocalServer
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import check_classifier, save_bundle
 from models.classifier.settings import ModelSettings
@@ -29,6 +32,11 @@ from tasks.synthetic.settings import BenchmarkSettings
 
 SIGHTLINE = str(Path(sys.executable).with_name("sightline"))
 IMPORT_TORCH = (sys.executable, "-c", "import torch")
+MIGRATED = "Prefect's server until it answers, its database made by migrations"
+SERVERS: dict[str, float | None] = {
+    MIGRATED: None,
+    "Prefect's server until it answers, its database copied": None,
+}
 HELP, READING, MISTAKE, AGAIN, SMALL, LARGE = 0.15, 0.35, 0.5, 2.0, 6.0, 12.0
 
 
@@ -54,14 +62,32 @@ def run(quick: bool) -> list[Figure]:
         spent = [
             {"torch": _cpu_seconds(IMPORT_TORCH, folder, 0)}
             | {command.name: _measure(command, folder) for command in commands}
+            | {name: _server_seconds(folder, name) for name in SERVERS}
             for _ in range(rounds)
         ]
-    return [_figure(command, spent) for command in commands]
+    goals: dict[str, float | None] = {command.name: command.goal for command in commands}
+    return [_figure(name, goal, spent) for name, goal in (goals | SERVERS).items()]
 
 
-def _figure(command: Command, spent: Sequence[Mapping[str, float]]) -> Figure:
-    ours, torch_alone = ([turn[name] for turn in spent] for name in (command.name, "torch"))
-    return at_most(command.goal, f"{command.name}, times import torch", ratios(ours, torch_alone))
+def _figure(name: str, goal: float | None, spent: Sequence[Mapping[str, float]]) -> Figure:
+    ours, torch_alone = ([turn[key] for turn in spent] for key in (name, "torch"))
+    return at_most(goal, f"{name}, times import torch", ratios(ours, torch_alone))
+
+
+def _server_seconds(folder: Path, name: str) -> float:
+    """CPU time of Prefect's server until it answers, without any flow."""
+    home = folder / "server"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    variables = {"PREFECT_HOME": str(home)}
+    if name == MIGRATED:
+        variables["XDG_CACHE_HOME"] = str(home / "empty")
+    with mock.patch.dict(os.environ, variables):
+        server = LocalServer(home)
+        server.await_answer()
+        times = psutil.Process(server.process.pid).cpu_times()
+        server.stop()
+    return float(times.user + times.system)
 
 
 def make_commands(folder: Path) -> list[Command]:

@@ -41,7 +41,7 @@ from flows.settings.command_settings import (
     RunSettings,
 )
 from flows.settings.compose import AnySettings, compose
-from flows.settings.environment import home, prepare_environment, tracking_of
+from flows.settings.environment import prepare_environment, tracking_of
 from flows.settings.release import compose_release
 from models.addresses import as_path
 from models.errors import ReleaseRefused, list_names
@@ -290,7 +290,7 @@ def demo(out: Path, as_json: bool, quiet: bool) -> None:
     check_demo(out)
     folder = Path(_run_flow("flows.demo:demo", folder=str(out)))
     print_demo(folder, as_json, quiet)
-    log.info("pages:   PREFECT_HOME=%s prefect server start", home() / "prefect")
+    log.info("pages:   sightline up (Prefect's)")
     log.info("         mlflow ui --backend-store-uri sqlite:///%s", folder / "mlflow.db")
 
 

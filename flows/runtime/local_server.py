@@ -19,10 +19,10 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from flows.runtime.prefect_database import empty_database, prepare_database
+from flows.settings.environment import environment_of_server, prefect_url, use_prefect
 from models.addresses import remove_secrets
 from models.errors import PrefectUnavailable
 
-API_URL = "PREFECT_API_URL"
 HOST = "127.0.0.1"
 STARTED_WITHIN = 120.0  # seconds: a cold disk is slow
 ANSWERS_WITHIN = 10.0  # seconds, of a server that is running
@@ -98,11 +98,10 @@ def start_python(
 
     -P, since its working folder is on its path otherwise.
     """
-    environment = {name: value for name, value in os.environ.items() if name != API_URL}
     return subprocess.Popen(
         [sys.executable, "-P", *arguments],
         cwd=folder,
-        env=environment | settings,
+        env=environment_of_server(settings),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -147,16 +146,16 @@ def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
     Sets PREFECT_API_URL, and so must come before Prefect is imported. The server ends with the
     process, after Prefect has sent its last lines, which it does when Python exits.
     """
-    given = os.environ.get(API_URL)
+    given = prefect_url()
     if given:
         _refuse_silent(given)
         return None
     if kept is not None:
-        os.environ[API_URL] = kept
+        use_prefect(kept)
         return None
     server = LocalServer(home / "prefect")
     atexit.register(server.stop)
-    os.environ[API_URL] = server.url
+    use_prefect(server.url)
     return server
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from flows.settings.environment import cache_folder
+from flows.settings.environment import cache_folder, has_own_prefect_database
 from models.errors import UserError
 from tasks.storage.empty_database import EmptyDatabase
 
-CONNECTIONS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 MIGRATIONS = Path("server/database/_migrations/versions/sqlite")
 
 
@@ -30,8 +28,7 @@ def prepare_database(home: Path) -> Path | None:
 
 def database_in(home: Path) -> Path | None:
     """The file of the database; None where the user has chosen another one."""
-    chosen = any(os.environ.get(name) for name in CONNECTIONS)
-    return None if chosen else home / "prefect.db"
+    return None if has_own_prefect_database() else home / "prefect.db"
 
 
 def empty_database() -> EmptyDatabase:

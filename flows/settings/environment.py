@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from tasks.storage.empty_database import EmptyDatabase
 from tasks.storage.folders import make_folder
 from tasks.tracking.settings import Tracking, TrackingSettings
+
+PREFECT_URL = "PREFECT_API_URL"
+PREFECT_DATABASES = (
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+)
 
 
 def home() -> Path:
@@ -26,7 +33,23 @@ def cache_folder() -> Path | None:
 
 def prefect_url() -> str | None:
     """Prefect's address where one is named; else a server is started."""
-    return os.environ.get("PREFECT_API_URL")
+    return os.environ.get(PREFECT_URL)
+
+
+def use_prefect(url: str) -> None:
+    """Name Prefect's address; must come before Prefect is imported."""
+    os.environ[PREFECT_URL] = url
+
+
+def environment_of_server(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a server that we start, which is not a client of another one."""
+    kept = {name: value for name, value in os.environ.items() if name != PREFECT_URL}
+    return kept | dict(settings)
+
+
+def has_own_prefect_database() -> bool:
+    """Has the user named a database for Prefect, such as PostgreSQL?"""
+    return any(os.environ.get(name) for name in PREFECT_DATABASES)
 
 
 def mlflow_uri() -> str | None:
@@ -73,6 +96,7 @@ def prepare_environment() -> None:
         # The command reports an error in one line; the traceback goes to the flow run's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else a page per event refused
+        "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",  # lines of other libraries stay out of the log
         "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PYTHONSAFEPATH": "1",  # no child imports what lies in the working folder

@@ -70,7 +70,9 @@ class ModelSettings(BaseModel):
     allow_pickle: bool = Field(False, description="Read weights whose file can run code.")
     allow_factory: bool = Field(False, description="Let a bundle run the code that it names.")
 
-    @field_validator("preprocessing", mode="wrap")
+    @field_validator(
+        "preprocessing", mode="wrap", json_schema_input_type=str | Preprocessing | None
+    )
     @classmethod
     def _read_preprocessing(
         cls, value: Any, validate: ValidatorFunctionWrapHandler
@@ -85,7 +87,13 @@ class ModelSettings(BaseModel):
             )
         return preprocessing
 
-    @field_validator("size", "mean", "std", mode="before")
+    @field_validator(
+        "size",
+        "mean",
+        "std",
+        mode="before",
+        json_schema_input_type=str | float | list[float] | None,
+    )
     @classmethod
     def _as_numbers(cls, value: Any, field: ValidationInfo) -> Any:
         """One number, or several separated by commas; one mean holds for the three colours."""

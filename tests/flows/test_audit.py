@@ -69,7 +69,14 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
 
     second = invoke(*options)
     assert second.exit_code == 0, second.stderr
-    cost = json.loads(second.stdout)["cost"]
+    assert second.stdout == first.stdout
+    assert "nothing is left to compute" in second.stderr
+    assert stamps(run.folder.path) == before
+
+    run.folder.report.unlink()
+    third = invoke(*options)
+    assert third.exit_code == 0, third.stderr
+    cost = json.loads(third.stdout)["cost"]
     assert (cost["computed"], cost["reused"]) == (0, 64)
     assert stamps(run.folder.path) == before
 

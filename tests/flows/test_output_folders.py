@@ -106,7 +106,10 @@ def test_the_command_refuses_it_before_anything(
 ) -> None:
     (tmp_path / "file").write_text(THEIRS)
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    monkeypatch.setattr("flows.cli.commands.run_flow", lambda *_, **__: pytest.fail("started"))
+    for name in ("run_flow", "run_audit"):
+        monkeypatch.setattr(
+            f"flows.runtime.command.{name}", lambda *_, **__: pytest.fail("started")
+        )
     options = ("--data", "d", "--model", "m", option, str(tmp_path / out))
     check_refused(invoke("audit", *options), 2, words)
     check_refused(invoke("compare-methods", *options), 2, words)

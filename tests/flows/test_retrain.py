@@ -438,7 +438,7 @@ def test_a_loss_that_is_no_number_stops_and_is_mended_with_replace(
     scenes: Path, bundle: Path, tmp_path: Path
 ) -> None:
     options = command(scenes, bundle, tmp_path)
-    wild = ("--learning-rate", "1e30", "--schedule", "constant")
+    wild = ("--learning-rate", "1000", "--schedule", "constant")
     done = invoke(*options, *wild)
     assert done.exit_code == 2
     line = done.stderr.strip().splitlines()[-1]

@@ -15,7 +15,7 @@ from tests.support.waiting import PATIENCE
 
 COMMAND = """
 import sys
-sys.path.remove("")  # as the installed command, which does not look into the working folder
+sys.path = [path for path in sys.path if path]  # as the installed command: no working folder
 import subprocess, time
 from flows.cli.orphan_guard import guard_children
 with guard_children():

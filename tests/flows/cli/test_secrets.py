@@ -59,7 +59,8 @@ def test_no_option_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     def run_flow(*_: object, **settings: object) -> str:
         raise AssertionError(f"a flow would get {settings}")
 
-    monkeypatch.setattr(commands, "run_flow", run_flow)
+    for name in ("run_flow", "run_audit"):
+        monkeypatch.setattr(f"flows.runtime.command.{name}", run_flow)
     for (name, option), address in zip(text_options(), cycle(ADDRESSES), strict=False):
         words = list(LEAST[name])
         set_option(words, option, address)

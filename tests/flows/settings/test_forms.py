@@ -53,7 +53,9 @@ def parameters(file: Path) -> dict[str, Any]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "pre.json"
-    file.write_text('{"resize": 64, "crop": [56, 56]}')
+    file.write_text(
+        '{"resize": 64, "crop": [56, 56], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
+    )
     return file
 
 
@@ -119,7 +121,12 @@ def test_kinds_with_other_defaults_take_texts_as_well() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "words"),
     [
-        ("model", "preprocessing", "nowhere.json", "preprocessing nowhere.json not found"),
+        (
+            "model",
+            "preprocessing",
+            "nowhere.json",
+            "'nowhere.json' is neither a file nor a known preprocessing",
+        ),
         ("model", "preprocessing", 3, "a section with keys is needed (found 3)"),
         ("model", "preprocessing", {"resize": "x" * 9999}, "(found 'xxxx"),
         ("model", "preprocessing", {"crop": [8]}, "crop.1: it is missing (found [8])"),
@@ -164,5 +171,5 @@ def test_deployments_leave_the_check_to_the_flow(name: str) -> None:
 
 def test_a_preprocessing_that_is_no_json_says_where(file: Path) -> None:
     file.write_text('{"resize": 64,\n "crop": }')
-    with pytest.raises(UserError, match=r"pre.json is not JSON at line 2, column 10: correct it"):
+    with pytest.raises(UserError, match=r"pre.json is not JSON \(line 2, column 10\): give a file"):
         from_toml(file)

@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import Context
 from pathlib import Path
 from threading import Barrier
 
@@ -75,12 +76,23 @@ def test_the_lock_is_there_while_held_and_gone_afterwards(run: UPath) -> None:
 
 
 def test_a_second_writer_is_refused_with_the_owner_and_the_age(run: UPath) -> None:
+    def hold() -> None:
+        with hold_lock(str(run)):
+            pytest.fail("two writers")
+
     with (
         hold_lock(str(run)),
         pytest.raises(UserError, match=rf"process {os.getpid()} on .* last seen 0 s ago"),
-        hold_lock(str(run)),
     ):
-        pytest.fail("two writers")
+        Context().run(hold)  # as another command's
+
+
+def test_who_holds_it_may_hold_it_again(run: UPath) -> None:
+    with hold_lock(str(run)):
+        with hold_lock(str(run)):
+            pass
+        assert owner_of(run) is not None
+    assert owner_of(run) is None
 
 
 def test_an_owner_elsewhere_is_alive_while_its_heartbeat_is_fresh(run: UPath) -> None:

@@ -26,6 +26,7 @@ def test_new_files_and_our_own_may_be_written(tmp_path: Path) -> None:
     (tmp_path / "junit.xml").touch()
     FILES.check(as_path(tmp_path))
     FILES.check(as_path(tmp_path / "nowhere"))
+    assert (tmp_path / "thesis.tex").exists()
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[1]", '{"passed": "perhaps"}'])
