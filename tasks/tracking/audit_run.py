@@ -21,6 +21,7 @@ from models.addresses import is_local, remove_secrets
 from models.classifier.mlflow_addresses import SCHEME
 from models.errors import RunFolderError
 from tasks.runs import open_run
+from tasks.runs.contents import stamp_results
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.state import RunState
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
@@ -69,7 +70,8 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
             client.set_tag(run.info.run_id, PUBLISHED, results.digest)
     run_id: str = run.info.run_id
     uri = remove_secrets(tracking.uri)
-    run_folder.update_state(mlflow={"uri": uri, "experiment": tracking.experiment, "run": run_id})
+    published = {"uri": uri, "experiment": tracking.experiment, "run": run_id}
+    run_folder.update_state(mlflow=published, results_stamp=stamp_results(run_folder))
     return run_id
 
 
