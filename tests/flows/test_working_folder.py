@@ -61,7 +61,7 @@ def servers_of(audit: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_an_audit_in_a_hostile_folder_with_a_server_that_is_killed(
     poisoned: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    names = ("PREFECT_", "MLFLOW_TRACKING", "PYTHONSAFEPATH", "PYTHONPATH")
+    names = ("PREFECT_", "MLFLOW_TRACKING", "PYTHONSAFEPATH")
     environment = {name: text for name, text in os.environ.items() if not name.startswith(names)}
     environment["SIGHTLINE_HOME"] = str(tmp_path / "home")
     audit = subprocess.Popen(

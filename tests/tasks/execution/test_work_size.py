@@ -93,19 +93,14 @@ def test_long_work_is_left_to_workers(job: Job, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_more_passes_take_longer(job: Job) -> None:
-    def with_methods(*names: str) -> Job:
-        return replace(job, attribution=job.attribution.model_copy(update={"methods": names}))
+    def passes(*names: str, changes: Job = job) -> float:
+        attribution = job.attribution.model_copy(update={"methods": names})
+        found = work_size._passes(replace(changes, attribution=attribution))
+        assert found is not None
+        return found
 
-    passes = [
-        work_size._passes(with_methods(*names))
-        for names in (("grad_cam_pp",), ("integrated_gradients",), ("rise:masks=500",))
-    ]
-    assert None not in passes
-    assert passes == sorted(passes)
-    assert passes[0] < passes[1] < passes[2]
-    alone = work_size._passes(replace(with_methods("grad_cam_pp"), donors=None))
-    assert alone is not None
-    assert alone < passes[0]
+    few, more, many = map(passes, ("grad_cam_pp", "integrated_gradients", "rise:masks=500"))
+    assert passes("grad_cam_pp", changes=replace(job, donors=None)) < few < more < many
 
 
 def test_a_method_of_unknown_cost_is_left_to_workers(job: Job, tmp_path: Path) -> None:

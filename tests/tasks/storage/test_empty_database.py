@@ -107,11 +107,12 @@ def test_a_cache_that_cannot_be_used_is_done_without(made: Path, tmp_path: Path)
         empty = EmptyDatabase.of(folder, "prefect", "3.9.1")
         empty.keep(made)
         assert not empty.copy_to(tmp_path / "new.db")
-    with not_root(), TemporaryDirectory() as folder:  # one that others cannot even look into
-        make_database(Path(folder) / "made.db")
+    with not_root(), TemporaryDirectory() as name:  # one that others cannot even look into
+        own = Path(name)
+        make_database(own / "made.db")
         empty = EmptyDatabase.of(tmp_path, "prefect", "3.9.1")
-        empty.keep(Path(folder) / "made.db")
-        assert not empty.copy_to(Path(folder) / "new.db")
+        empty.keep(own / "made.db")
+        assert not empty.copy_to(own / "new.db")
     assert files_in(tmp_path) == ["made.db"]
 
 
