@@ -7,6 +7,7 @@ import logging
 from prefect import flow, task
 
 from flows.runtime.prefect_tasks import attribute, catalog, publish
+from flows.runtime.result_artifacts import show_results
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import check_settings
@@ -51,6 +52,7 @@ def audit(
         report(run, settings)
         published = publish(run, settings, return_state=True)
     warn_unpublished(published)
+    show_results(run)
     return str(run.path)
 
 

@@ -1,4 +1,7 @@
-"""Verdicts as Markdown for a pull request, of two models and of the gate; user text is escaped."""
+"""An audit, a comparison and a verdict as Markdown, for Prefect's page and for pull requests.
+
+User text is escaped.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,31 @@ from collections.abc import Iterator
 
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
+from reports.finding import headline
 from reports.visible_text import visible
-from tasks.schema import FIGURES, PairedSummary
+from tasks.schema import FIGURES, Excess, Interval, PairedSummary, Rate, Summary
 from tasks.schema.gate import GateResult, Ruling
 
 LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)  # http:// www. a@b.c @a
 WORD_JOINER = "\u2060"  # invisible
 PLAIN = frozenset(" -./,:%+−–()'")  # besides letters and digits, what Markdown leaves alone
+HEADLINE = ("accuracy", "worst_group", "flagged", "null", "excess", "undecided", "flips")
+
+
+def audit_as_markdown(summary: Summary) -> str:
+    """What was found, and a table of the headline figures that have a value."""
+    figures = summary.by_name()
+    lines = [
+        f"**{escape(headline(summary))}**",
+        "",
+        f"{escape(summary.model.address)}, {summary.images.predicted:,} images of "
+        f"{escape(summary.data)}; {summary.images.failed:,} failed.",
+        "",
+        "| figure | value | 95% interval |",
+        "|---|---:|---|",
+        *(_figure_row(name, figures[name]) for name in HEADLINE if name in figures),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def models_as_markdown(paired: PairedSummary) -> str:
@@ -67,6 +88,14 @@ def escape(text: str) -> str:
 def _title(figure: str, name: str | None) -> str:
     title = FIGURES[figure].title
     return title if name is None else f"{title}, {escape(name)}"
+
+
+def _figure_row(name: str, figure: Rate | Interval | Excess) -> str:
+    show = FIGURES[name].unit.show
+    if figure.value is None or figure.low is None or figure.high is None:
+        return f"| {_title(name, None)} | – | – |"
+    ends = f"{show(figure.low)} to {show(figure.high)}"
+    return f"| {_title(name, None)} | {show(figure.value)} | {ends} |"
 
 
 def _change_row(row: ChangeRow) -> str:

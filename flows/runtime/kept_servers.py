@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psutil
+from pydantic import Field, PositiveInt, TypeAdapter
 
 from flows.runtime.local_server import (
     APP,
@@ -29,6 +30,7 @@ from models.errors import UserError
 from tasks.tracking.settings import TrackingSettings
 
 PREFECT, MLFLOW = "Prefect", "MLflow"
+PAGE = r"^http://127\.0\.0\.1:\d+$"  # what another program has put into the list is not asked
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class KeptServer:
     """A server that outlives the command that started it."""
 
     name: str
-    page: str  # its address in a browser
-    pid: int
+    page: Annotated[str, Field(pattern=PAGE)]  # its address in a browser
+    pid: PositiveInt
     born: float  # when the process started: process numbers are reused
 
     @property
@@ -74,6 +76,9 @@ class KeptServer:
             os.killpg(self.pid, signal.SIGKILL)
 
 
+LIST = TypeAdapter(list[KeptServer])
+
+
 def kept_prefect() -> str | None:
     """The API of the Prefect server that `sightline up` keeps; None if none answers."""
     for server in read_servers():
@@ -85,9 +90,8 @@ def kept_prefect() -> str | None:
 def read_servers() -> list[KeptServer]:
     """Those that are alive."""
     try:
-        entries = json.loads(_list().read_text(encoding="utf-8"))
-        servers = [KeptServer(**entry) for entry in entries]
-    except (FileNotFoundError, ValueError, TypeError):
+        servers = LIST.validate_json(_list().read_bytes())
+    except (OSError, ValueError):
         return []
     return [server for server in servers if server.is_alive]
 
@@ -167,5 +171,5 @@ def _list() -> Path:
 
 def _write_list(servers: list[KeptServer]) -> None:
     temporary = _list().with_suffix(".tmp")
-    temporary.write_text(json.dumps([asdict(server) for server in servers], indent=2))
+    temporary.write_bytes(LIST.dump_json(servers, indent=2))
     temporary.replace(_list())

@@ -160,7 +160,7 @@ def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
 
 
 def _refuse_silent(url: str) -> None:
-    if not answers(url):
+    if not answers(url, ANSWERS_WITHIN):
         raise PrefectUnavailable(
             f"Prefect at {remove_secrets(url)} does not answer within {ANSWERS_WITHIN:.0f} s: "
             "start it, give the address of another in PREFECT_API_URL, or unset it"

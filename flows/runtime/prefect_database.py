@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from flows.settings.environment import cache_folder, has_own_prefect_database
-from models.errors import UserError
+from models.errors import UserError, printable
 from tasks.storage.empty_database import EmptyDatabase
 
 MIGRATIONS = Path("server/database/_migrations/versions/sqlite")
@@ -39,20 +39,30 @@ def check_database(database: Path) -> None:
     """Refuse a database that is damaged, or that a newer Prefect has migrated."""
     remedy = f"move it away (mv {database} {database}.old); audits are kept in their run folders"
     try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except (sqlite3.Error, TypeError) as error:
+        revision = _read_revision(database)
+    except sqlite3.Error as error:
         if "locked" in str(error):  # by another command, which found it fit
             return
         raise UserError(f"Prefect's database {database} is damaged: {remedy}") from error
-    if verdict != "ok":
-        raise UserError(f"Prefect's database {database} is damaged: {remedy}")
-    if not _is_known(revision):
+    if revision is not None and not _is_known(revision):
         raise UserError(
             f"Prefect's database {database} was changed by another version of Prefect (its schema "
-            f"{revision} is unknown to {version('prefect')}): install that version, or {remedy}"
+            f"{printable(revision)} is unknown to {version('prefect')}): install that version, or "
+            f"{remedy}"
         )
+
+
+def _read_revision(database: Path) -> str | None:
+    """The schema's; None where another command's server is about to make it."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+        if verdict != "ok" or (tables and "alembic_version" not in tables):
+            raise sqlite3.DatabaseError(verdict)
+        if not tables:
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return None if row is None else str(row[0])
 
 
 def _is_known(revision: str) -> bool:

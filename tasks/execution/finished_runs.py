@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
+
+from upath import UPath
 
 from models.addresses import as_path, remove_secrets
 from models.classifier.model_files import files_of
@@ -15,11 +16,11 @@ from models.methods.registry import is_user_method
 from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.listing import Listing
 from tasks.execution.early_checks import catalog_of
+from tasks.runs.contents import list_results, stamp_results
 from tasks.runs.folder import TRANSIENT, RunFolder, read_metadata
-from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import RunState
 from tasks.storage.files import detects_change, read_stamps
-from tasks.storage.parquet import read_footer, read_table
+from tasks.storage.parquet import is_intact, read_table
 from tasks.tracking.settings import Tracking
 
 WHERE = ("output", "compute", "tracking")  # sections that change no number
@@ -56,8 +57,8 @@ def find_finished(plan: RunPlan, listing: Listing, tracking: Tracking) -> RunFol
             and state.model_stamps == stamps
             and _decisive(state.settings) == _decisive(plan.settings | request.sections())
             and _is_published(state, tracking)
-            and run.has_results()
-            and _is_complete(run, state)
+            and state.results_stamp == stamp_results(run)
+            and all(map(_is_complete, list_results(run)))
             and read_table(run.catalog).equals(catalog_of(request, state.classes, listing))
         ):
             return run
@@ -76,18 +77,8 @@ def _is_published(state: RunState, tracking: Tracking) -> bool:
     return known == (remove_secrets(tracking.uri), tracking.experiment)
 
 
-def _is_complete(run: RunFolder, state: RunState) -> bool:
-    """Is every part there, without rows that another try may still compute?"""
-    shards = range(read_footer(run.catalog).num_row_groups)
-    parts = (run.part(stage, shard) for stage in _stages_of(run, state) for shard in shards)
-    return all(read_metadata(part).get(TRANSIENT) == b"0" for part in parts)
-
-
-def _stages_of(run: RunFolder, state: RunState) -> Iterator[Stage]:
-    yield PREDICTIONS
-    if run.donors.exists():
-        yield INTERVENTIONS
-    for method in state.methods:
-        yield MAPS.of(method)
-        if state.identity.has_foreground:
-            yield SCORES.of(method)
+def _is_complete(file: UPath) -> bool:
+    """Is a part intact, and without rows that another try may still compute?"""
+    if file.suffix != ".parquet":
+        return True
+    return is_intact(file) and read_metadata(file).get(TRANSIENT, b"0") == b"0"

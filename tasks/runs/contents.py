@@ -17,8 +17,9 @@ from upath import UPath
 
 from models.addresses import TEMPORARY, is_local
 from models.errors import RunFolderError
-from tasks.runs.folder import RunFolder
+from tasks.runs.folder import RunFolder, digest
 from tasks.runs.stages import ESTIMATED, STAGES, Stage
+from tasks.storage.files import read_stamps
 from tasks.storage.lock import LOCK
 
 UNIQUE = "[0-9a-f]{32}"  # of the names of claims and temporary files
@@ -58,6 +59,20 @@ def list_contents(run: RunFolder) -> Contents:
     files, others = _list_local(run) if is_local(run.path) else (_list_remote(run), [])
     ours = tuple(name for name in files if is_own_file(name))
     return Contents(ours, (*others, *(name for name in files if not is_own_file(name))))
+
+
+def list_results(run: RunFolder) -> list[UPath]:
+    """The files of a run that nobody writes any more once it is published."""
+    changing = (run.state.name, f"{LOCK}/", f"{run.notes.name}/")
+    names = sorted(name for name in list_contents(run).ours if not name.startswith(changing))
+    return [run.path / name for name in names]
+
+
+def stamp_results(run: RunFolder) -> str:
+    """A digest of their names, sizes and times."""
+    files = [str(path) for path in list_results(run)]
+    names = [file.removeprefix(str(run.path)) for file in files]
+    return digest(names, read_stamps(files))
 
 
 def erase(run: RunFolder) -> Contents:

@@ -194,12 +194,6 @@ class RunFolder:
             return False
         return True
 
-    def has_results(self) -> bool:
-        """Is a page there, with the figures that it shows?"""
-        audited = (self.flags, self.summary, self.report)
-        compared = (self.methods, self.methods_page)
-        return any(all(path.is_file() for path in files) for files in (audited, compared))
-
     def finish(self, page: UPath, text: str) -> None:
         """Write the run's page, then mark the run as finished."""
         write_text(page, text)

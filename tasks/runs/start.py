@@ -21,7 +21,8 @@ def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunS
     """
     earlier = _continue(run, state.identity, replace)
     kept = {"id": uuid4().hex} | ({} if earlier is None else earlier.as_json())
-    kept.pop("mlflow", None)  # until its new results are there, too
+    for name in ("mlflow", "results_stamp"):  # until its new results are there, too
+        kept.pop(name, None)
     state = RunState.model_validate(kept | state.as_json())
     run.write_state(state)
     return state

@@ -87,6 +87,7 @@ class RunState(BaseModel):
     model_origin: dict[str, str] = {}  # its version in MLflow
     model_stamps: dict[str, str] = {}  # sizes and times of its files; empty where they are not all
     mlflow: dict[str, str] = {}  # where the run was published
+    results_stamp: str = ""  # of its files when it was published; one that is gone changes it
     _file: str = "run.json"  # where it was read
 
     @property

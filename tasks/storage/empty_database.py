@@ -23,7 +23,7 @@ class EmptyDatabase:
 
     def copy_to(self, database: Path) -> bool:
         """Put a copy where there is no database yet; False where none is kept."""
-        if self.kept is None or not self.kept.is_file() or database.exists():
+        if self.kept is None or database.exists():
             return False
         temporary = database.with_name(f".{uuid4().hex}.tmp")
         try:
@@ -37,14 +37,21 @@ class EmptyDatabase:
 
     def keep(self, database: Path) -> None:
         """Keep a copy of a database that nobody has written to yet, if it can be kept."""
-        if self.kept is None or self.kept.exists():
+        if self.kept is None:
             return
         temporary = self.kept.with_name(f".{uuid4().hex}.tmp")
         with suppress(OSError, sqlite3.Error):
+            if self.kept.exists():
+                return
             self.kept.parent.mkdir(parents=True, exist_ok=True)
-            with (
-                closing(sqlite3.connect(database)) as source,
-                closing(sqlite3.connect(temporary)) as target,
-            ):
-                source.backup(target)
-            temporary.replace(self.kept)
+            try:
+                _copy(database, temporary)
+                temporary.replace(self.kept)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def _copy(database: Path, copy: Path) -> None:
+    """With what its owner has not moved from the journal yet."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)

@@ -18,8 +18,10 @@ from uuid import uuid4
 from upath import UPath
 
 from models.addresses import is_local, remove_secrets
+from models.classifier.mlflow_addresses import SCHEME
 from models.errors import RunFolderError
 from tasks.runs import open_run
+from tasks.runs.contents import stamp_results
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.state import RunState
 from tasks.tracking.metrics import metrics_of, metrics_of_methods
@@ -61,14 +63,15 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
     tags = _identifying_tags(run_folder)
     with mlflow_errors(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
         client = connect(tracking)
-        run = find_or_create_run(client, tracking, run_folder.path.name, tags)
+        run = find_or_create_run(client, tracking, _name_of(run_folder), tags)
         if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != results.digest:
             _log(client, run, run_folder, results, flow_run)
             client.set_terminated(run.info.run_id)
             client.set_tag(run.info.run_id, PUBLISHED, results.digest)
     run_id: str = run.info.run_id
     uri = remove_secrets(tracking.uri)
-    run_folder.update_state(mlflow={"uri": uri, "experiment": tracking.experiment, "run": run_id})
+    published = {"uri": uri, "experiment": tracking.experiment, "run": run_id}
+    run_folder.update_state(mlflow=published, results_stamp=stamp_results(run_folder))
     return run_id
 
 
@@ -90,6 +93,25 @@ def _results_of(run_folder: RunFolder) -> _Results:
             f"{run_folder.path} has no report yet: run the same command again, it continues"
         )
     return _Results(created, results_digest, metrics, profile, (run_folder.catalog, *files))
+
+
+def _name_of(run_folder: RunFolder) -> str:
+    """What a list of runs shows: `photos · resnet18 · nightly`."""
+    state = run_folder.read_state()
+    names = (_last_part(state.data_address), _model_name(state.model_address), run_folder.path.name)
+    return " · ".join(names)
+
+
+def _model_name(address: str) -> str:
+    """`resnet18` of `torchvision:resnet18`, `birds/3` of `mlflow:models:/birds/3`."""
+    if address.startswith(SCHEME):
+        return address.partition(":/")[2]
+    name = _last_part(address)
+    return name if ".py:" in name else name.rpartition(":")[2]
+
+
+def _last_part(address: str) -> str:
+    return remove_secrets(address).rstrip("/").rpartition("/")[2]
 
 
 def _identifying_tags(run_folder: RunFolder) -> dict[str, str]:

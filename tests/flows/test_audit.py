@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from distributed import LocalCluster
 from mlflow.tracking import MlflowClient
 from PIL import Image
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from safetensors.torch import save_file
 
 from flows.settings.command_settings import (
@@ -50,7 +52,7 @@ def stamps(run: Path) -> dict[str, int]:
 
 @pytest.mark.usefixtures("prefect_server")
 def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
-    options: list[str], tmp_path: Path, tracking: str
+    options: list[str], bundle: Path, tmp_path: Path, tracking: str
 ) -> None:
     options += ["--workers", "2", "--shard-size", "16", "--json"]
     first = invoke(*options)
@@ -83,7 +85,18 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     client = MlflowClient(tracking_uri=tracking)
     (logged,) = client.search_runs([client.get_experiment_by_name("sightline").experiment_id])
     assert logged.data.metrics["images"] == 64
-    assert logged.data.tags["prefect.flow_run"] != "none"
+    assert logged.info.run_name == f"benchmark · {bundle.name} · run"
+    check_artifacts(logged.data.tags["prefect.flow_run"], tmp_path / "run/report.html")
+
+
+def check_artifacts(flow_run: str, page: Path) -> None:
+    """Prefect's run shows the headline figures and links to the page."""
+    its = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(flow_run)]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=its)
+    texts = {artifact.description: str(artifact.data) for artifact in found}
+    assert "| Accuracy | " in texts["figures of run"]
+    assert texts["report of run"] == f"[report.html]({page.as_uri()})"
 
 
 @pytest.mark.full

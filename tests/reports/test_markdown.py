@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports.markdown import escape, gate_as_markdown, models_as_markdown
+from reports.markdown import audit_as_markdown, escape, gate_as_markdown, models_as_markdown
+from tasks.schema import Summary
+from tests.support.audit_summaries import (
+    empty_summary,
+    hostile_summary,
+    summary,
+    without_foreground,
+)
 from tests.support.gate_results import refused, ruling
 from tests.support.model_comparisons import audited_model, paired, paired_figure
 
@@ -83,3 +90,21 @@ def test_both_files_keep_names_as_text(name: str) -> None:
         assert not LINKS.search(html.unescape(text))
         tables = [line for line in text.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in tables}) == 1
+
+
+def test_an_audit_says_its_headline_and_its_figures() -> None:
+    text = audit_as_markdown(summary())
+    assert text.startswith("**")
+    assert "| Accuracy | " in text
+    assert "%" in text
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(text)
+    assert page.count("<table>") == 1
+    assert page.count("<tr>") >= 4
+
+
+@pytest.mark.parametrize("found", [hostile_summary(), without_foreground(), empty_summary()])
+def test_any_audit_is_one_table_without_links(found: Summary) -> None:
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(audit_as_markdown(found))
+    assert page.count("<table>") == 1
+    assert "<a " not in page
+    assert not LINKS.search(html.unescape(page))

@@ -101,19 +101,36 @@ def test_keys_stand_neither_on_command_lines_nor_in_files(client: Client, scratc
     assert not [path for path in files if secret in path.read_text(errors="replace")]
 
 
-def test_nothing_listens_beyond_the_machine(client: Client) -> None:
-    assert client.status == "running"
+def listening_addresses() -> set[str]:
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    listening = {
+    return {
         connection.laddr.ip
         for process in processes
         for connection in process.net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening == {"127.0.0.1"}
+
+
+def test_nothing_listens_beyond_the_machine(client: Client) -> None:
+    assert client.status == "running"
+    assert listening_addresses() == {"127.0.0.1"}
+
+
+def test_work_in_this_process_opens_no_scheduler(scratch: Path) -> None:
+    before = listening_addresses()
+    with open_client(ComputeSettings(workers=0), str(scratch)) as client:
+        info = client.scheduler_info()
+        addresses = [info["address"], *info["workers"]]
+        assert [address.partition(":")[0] for address in addresses] == ["inproc", "inproc"]
+        assert listening_addresses() <= before | {"127.0.0.1"}
+        check_pages(client)
 
 
 def test_its_pages_tell_nothing(client: Client) -> None:
+    check_pages(client)
+
+
+def check_pages(client: Client) -> None:
     port = client.scheduler_info()["services"]["dashboard"]
     for page in ("info/main/workers.html", "json/counts.json", "metrics"):
         with pytest.raises(urllib.error.HTTPError, match="404"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import dask
@@ -17,11 +20,13 @@ from tasks.catalog.settings import DataSettings
 from tasks.execution.attribution_stage import attribute_run
 from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.work_size import died_here
 from tasks.execution.worker_deaths import DEATHS_WITHOUT_NOTE, ShardFailures, take_note
 from tasks.pictures.samples import Row
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
+from tests.support.waiting import PATIENCE
 
 ROWS = [Row(str(index), f"{index}.png", None) for index in range(10)]
 MODEL = '''
@@ -57,6 +62,15 @@ late = len(list(folder.glob("start-*"))) == 1
 (folder / f"start-{os.getpid()}").touch()
 if late:
     time.sleep(17)
+"""
+
+OWN_PROCESS = """
+from tasks.execution.attribution_stage import attribute_run
+from tasks.execution.settings import ComputeSettings
+from tasks.runs.folder import RunFolder
+
+compute = ComputeSettings(batch_size=4)
+attribute_run(RunFolder.at({run!r}), compute, {scratch!r}, lambda _: None)
 """
 
 
@@ -133,6 +147,22 @@ def test_the_image_that_kills_is_found_and_the_others_are_computed(
 
     again = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
     assert (again.computed, again.reused) == (0, 23)
+
+
+@pytest.mark.full
+def test_an_image_that_kills_the_command_itself_is_found_by_the_next_try(
+    deadly: tuple[Path, str], tmp_path: Path
+) -> None:
+    run = prepare(*deadly, tmp_path / "run")
+    compute, scratch = ComputeSettings(batch_size=4), str(tmp_path / "dask")
+    program = OWN_PROCESS.format(run=str(run.path), scratch=scratch)
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE)
+    assert done.returncode == -signal.SIGKILL
+    assert died_here(run)
+    cost = attribute_run(run, compute, scratch, lambda _: None)
+    assert cost.computed + cost.reused == 23
+    assert cost.workers > 0
+    assert not run.notes.exists()
 
 
 @pytest.mark.full

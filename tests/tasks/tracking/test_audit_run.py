@@ -60,6 +60,26 @@ def test_everything_is_logged_once(run: RunFolder, tracking: Tracking) -> None:
     assert {artifact.path for artifact in client.list_artifacts(run_id)} == FILES
 
 
+@pytest.mark.parametrize(
+    ("data", "model", "name"),
+    [
+        ("/data/photos/", "torchvision:resnet18", "photos · resnet18 · run"),
+        ("photos/table.csv", "timm:resnet50.a1_in1k", "table.csv · resnet50.a1_in1k · run"),
+        ("s3://key:secret@bucket/photos?sig=1", "models/birds", "photos · birds · run"),
+        ("photos", "/code/net.py:build", "photos · net.py:build · run"),
+        ("photos", "mlflow:models:/birds/3", "photos · birds/3 · run"),
+    ],
+)
+def test_its_name_says_which_data_and_which_model(
+    run: RunFolder, tracking: Tracking, data: str, model: str, name: str
+) -> None:
+    settings = run.read_state().settings
+    run.update_state(settings=settings | {"data": {"path": data}, "model": {"address": model}})
+    publish_run(run, tracking)
+    (logged,) = logged_runs(tracking)
+    assert logged.info.run_name == name
+
+
 def test_publishing_twice_changes_nothing(run: RunFolder, tracking: Tracking) -> None:
     first = publish_run(run, tracking)
     before = logged_runs(tracking)
