@@ -9,7 +9,12 @@ from typing import Any, TextIO
 
 
 def survive_closed_output() -> None:
-    """Let stdout and stderr discard what nobody reads any more; tests replace them before."""
+    """Let stdout and stderr discard what nobody reads any more; tests replace them before.
+
+    A closed stdin has nothing to read: a question stays without an answer.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         sys.stdout = _discarding(sys.stdout, 1)
     if sys.stderr is None or sys.stderr is sys.__stderr__:
