@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -14,7 +15,7 @@ def survive_closed_output() -> None:
     A closed stdin has nothing to read: a question stays without an answer.
     """
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         sys.stdout = _discarding(sys.stdout, 1)
     if sys.stderr is None or sys.stderr is sys.__stderr__:
