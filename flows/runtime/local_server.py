@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 from flows.runtime.prefect_database import empty_database, prepare_database
 from models.addresses import remove_secrets
+from models.answering_servers import find_fault
 from models.errors import PrefectUnavailable
 
 API_URL = "PREFECT_API_URL"
@@ -161,7 +162,8 @@ def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
 
 
 def _refuse_silent(url: str) -> None:
-    if not answers(url):
+    is_whole = answers(url) and find_fault(f"{url}/health") is None  # else its client would wait
+    if not is_whole:
         raise PrefectUnavailable(
             f"Prefect at {remove_secrets(url)} does not answer within {ANSWERS_WITHIN:.0f} s: "
             "start it, give the address of another in PREFECT_API_URL, or unset it"
