@@ -116,7 +116,7 @@ def servers() -> Iterator[Fault]:
     codes = frozenset({0, 3})
     yield Fault("MLflow is away from an audit", away, codes, seconds=LONG, leaves_run=True)
     silent = (*SMALL, "--dask", f"tcp://{SERVER}")
-    yield Fault("Dask says nothing", silent, REFUSED, "no Dask", server=silent_server)
+    yield Fault("Dask says nothing", silent, REFUSED, "no Dask", server=silent_server, seconds=LONG)
     refused = (*SMALL, "--dask", "tcp://127.0.0.1:9")
     yield Fault("Dask is away", refused, REFUSED, "no Dask scheduler answers")
 
