@@ -170,6 +170,8 @@ def describe_error(error: BaseException) -> str:
     have no message."""
     if isinstance(error, UserCodeError) and error.__cause__ is not None:
         error = error.__cause__
+    elif isinstance(error, TimeoutError) and str(error):
+        return " ".join(str(error).split())  # which says it without its type
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 

@@ -16,6 +16,7 @@ from models.addresses import as_address_errors, as_path
 from models.classifier.check_model import check_model
 from models.classifier.settings import BUNDLE, WEIGHTS, ModelSettings
 from models.errors import UserError
+from tasks.storage.folders import check_folder
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -37,13 +38,11 @@ def bundle(out: str, **options: Any) -> None:
 
 
 def _new_folder(out: str) -> UPath:
-    """The folder, unless it holds something that would be overwritten."""
+    """The folder, unless it cannot be one or holds something that would be overwritten."""
+    check_folder(out, "--out")
     folder = as_path(out)
     with as_address_errors(out):
-        is_file = folder.is_file()
         there = [name for name in (BUNDLE, WEIGHTS) if (folder / name).exists()]
-    if is_file:
-        raise UserError(f"--out {out} is a file: give a folder")
     if there:
         raise UserError(f"--out {out} already holds {there[0]}: give another folder, or remove it")
     return folder

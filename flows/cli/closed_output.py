@@ -5,11 +5,17 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 
 def survive_closed_output() -> None:
-    """Let stdout and stderr discard what nobody reads any more; tests replace them before."""
+    """Let stdout and stderr discard what nobody reads any more; tests replace them before.
+
+    A closed stdin has nothing to read: a question stays without an answer.
+    """
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None or sys.stdout is sys.__stdout__:
         sys.stdout = _discarding(sys.stdout, 1)
     if sys.stderr is None or sys.stderr is sys.__stderr__:

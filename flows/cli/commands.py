@@ -151,6 +151,9 @@ def retrain(settings: RetrainSettings, as_json: bool, quiet: bool) -> None:
     from tasks.execution.early_checks import check_early
 
     check_early(settings.plan)
+    from tasks.finetune.early_checks import check_training  # which imports torch
+
+    check_training(settings.training_request)
     print_pair(_run_flow("flows.retrain:retrain", **dict(settings)), as_json, quiet)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from models.errors import Unfinished, UserError, describe_os_error
 from reports.visible_text import visible
 
 FAILURE = 3  # ours; the others are in models/errors.py
+LONGEST = 900  # characters of a message
 
 
 @contextmanager
@@ -32,6 +34,8 @@ def one_line_errors() -> Iterator[None]:
     except click.Abort:  # a question was not answered
         exit_with("nothing was done: answer the question, or pass --yes", UserError.exit_code)
     except OSError as error:  # a full disk, or storage that does not answer
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            exit_with(f"{describe_os_error(error)}: give another path", UserError.exit_code)
         exit_with(f"{describe_os_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
         for line in remove_secrets(traceback.format_exc()).splitlines():
@@ -73,5 +77,8 @@ def _visible_usage() -> Iterator[None]:
 
 def exit_with(message: str, code: int) -> NoReturn:
     """Print a last line to stderr, without secrets, and exit."""
-    click.echo(f"sightline: {visible(remove_secrets(message).strip())}", err=True)
+    line = visible(remove_secrets(message).strip())
+    if len(line) > LONGEST:  # of a name that a file gives; the end says what to do
+        line = f"{line[: LONGEST // 2]}…{line[-LONGEST // 2 :]}"
+    click.echo(f"sightline: {line}", err=True)
     sys.exit(code)

@@ -21,6 +21,7 @@ from urllib.request import urlopen
 from flows.runtime.prefect_database import empty_database, prepare_database
 from flows.settings.environment import environment_of_server, prefect_url, use_prefect
 from models.addresses import remove_secrets
+from models.answering_servers import find_fault
 from models.errors import PrefectUnavailable
 
 HOST = "127.0.0.1"
@@ -160,7 +161,8 @@ def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
 
 
 def _refuse_silent(url: str) -> None:
-    if not answers(url, ANSWERS_WITHIN):
+    is_whole = answers(url, ANSWERS_WITHIN) and find_fault(f"{url}/health") is None
+    if not is_whole:  # else its client would wait
         raise PrefectUnavailable(
             f"Prefect at {remove_secrets(url)} does not answer within {ANSWERS_WITHIN:.0f} s: "
             "start it, give the address of another in PREFECT_API_URL, or unset it"

@@ -126,7 +126,7 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else parse_yaml(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # also numbers too long to read
         form = "TOML" if file.suffix == ".toml" else "YAML"
         raise UserError(
             f"configuration {file} is not {form}{find_position(error)}: correct it there"

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.addresses import is_local
+from models.classifier.bundle import describe_first_problem
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.preprocessing_sources import geometry_of, may_hold_preprocessing
 from models.classifier.settings import ModelSettings
@@ -53,9 +54,7 @@ def complete_preprocessing(settings: ModelSettings, brought: Preprocessing | Non
     try:
         return Preprocessing.model_validate(values | changes)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise UserError(f"--size, --mean or --std: {name}: {first['msg']}") from error
+        raise UserError(describe_first_problem(error, "--size, --mean or --std")) from error
 
 
 def _missing(settings: ModelSettings, missing: list[str]) -> UserError:

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 from models.addresses import describe_safely, remove_secrets
 from models.answering_servers import check_answer
 from models.classifier.bundle import read_bundle
-from models.classifier.mlflow_addresses import BY_ALIAS, BY_ID, BY_RUN, BY_VERSION, FORMS, SCHEME
+from models.classifier.mlflow_addresses import (
+    BY_ALIAS,
+    BY_ID,
+    BY_VERSION,
+    SCHEME,
+    check_mlflow_address,
+)
 from models.classifier.settings import BUNDLE, ModelSettings
 from models.errors import MlflowUnavailable, UserError, list_names, suggest
 
@@ -83,14 +89,13 @@ def resolve_model(settings: ModelSettings, folder: Path, tracking_uri: str) -> F
 
 def find_version(client: MlflowClient, address: str) -> ModelVersion:
     """What `models:/…` or `runs:/…` means now."""
+    check_mlflow_address(f"{SCHEME}{address}")
     if match := BY_ALIAS.fullmatch(address) or BY_VERSION.fullmatch(address):
         return _registered_version(client, **match.groupdict())
     if match := BY_ID.fullmatch(address):
         model = client.get_logged_model(match["id"])
         return ModelVersion(address, model.artifact_location, model.source_run_id)
-    if match := BY_RUN.fullmatch(address):
-        return ModelVersion(address, address, match["run"])
-    raise UserError(f"{SCHEME}{address} is not a model in MLflow: give {FORMS}")
+    return ModelVersion(address, address, address.removeprefix("runs:/").partition("/")[0])
 
 
 def _registered_version(

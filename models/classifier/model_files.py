@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.addresses import is_local, read_text
 from models.classifier.bundle import find_bundle, read_bundle
-from models.classifier.mlflow_addresses import SCHEME
+from models.classifier.mlflow_addresses import SCHEME, check_mlflow_address
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
 
@@ -16,6 +16,7 @@ CODE = ".py:"  # in the address of a user's function
 def check_model_files(settings: ModelSettings) -> None:
     """Refuse a model whose files are not there; the weights are not read."""
     if settings.address.startswith(SCHEME):
+        check_mlflow_address(settings.address)
         return
     read_class_names(settings)
     code, is_code, _ = settings.address.rpartition(CODE)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from models.addresses import read_text
 from models.classifier.preprocessing import Preprocessing
-from models.errors import UserError, suggest
+from models.errors import UserError, find_position, suggest
 
 IMAGENET = Preprocessing(
     resize=256, crop=(224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
@@ -39,9 +39,9 @@ def read_preprocessing(text: str) -> Preprocessing | dict[str, Any]:
         )
     try:
         values = json.loads(content)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers too long to read
         raise UserError(
-            f"{text} is not JSON (line {error.lineno}, column {error.colno}): give a file such as "
+            f"{text} is not JSON{find_position(error)}: give a file such as "
             '{"resize": 256, "crop": [224, 224], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
         ) from error
     if not isinstance(values, dict):

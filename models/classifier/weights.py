@@ -67,9 +67,10 @@ def _load_safetensors(path: Path, name: str) -> Checkpoint:
     try:
         return Checkpoint(dict(load_file(path)), content=read_metadata(path))
     except SafetensorError as error:
+        reason = str(error).removeprefix("Error while deserializing header: ")
         raise UserError(
-            f"{name} ({path.stat().st_size} bytes) are not readable safetensors "
-            f"({describe_error(error)}): write or copy the file again"
+            f"{name} ({path.stat().st_size} bytes) are not readable safetensors ({reason}): write "
+            "or copy the file again"
         ) from error
 
 

@@ -66,6 +66,11 @@ def read_annotations(path: UPath) -> Annotations:
     try:
         names = {each["id"]: str(each["name"]) for each in content["categories"]}
         by_image: dict[Any, list[Any]] = {each["id"]: [] for each in content["images"]}
+        if len(by_image) < len(content["images"]):
+            raise UserError(
+                f"annotations {path} give several images one id, so nobody knows whose an "
+                "annotation is: give each image its own id"
+            )
         for each in content["annotations"]:
             by_image[each["image_id"]].append((names[each["category_id"]], each))
         return Annotations(

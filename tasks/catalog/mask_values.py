@@ -66,8 +66,8 @@ def _refuse_missing(names: dict[Any, str | None], table: Values, rule: str) -> N
     if missing:
         raise UserError(
             f"mask values {rule} do not say what is foreground for {list_names(sorted(missing))}"
-            f"{suggest(missing[0], table)}; they have {list_names(table)}: add a line for each "
-            "(label,value), or give values for all with --mask-values 1,3"
+            f"{suggest(missing[0], table)}; they have {list_names(table) or 'none'}: add a line "
+            "for each (label,value), or give values for all with --mask-values 1,3"
         )
 
 

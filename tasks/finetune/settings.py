@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.addresses import Address
 from models.limits import LARGEST_SEED, MOST_IN_MEMORY
 from tasks.catalog.settings import DataSettings
 from tasks.pictures.settings import ForegroundSettings
@@ -85,7 +86,7 @@ class LearningSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: str | None = Field(
+    train: Address | None = Field(
         None, description="Images to train on, as --data; by default another split of the same."
     )
     train_split: str | None = Field(None, description="Split to train on.")

@@ -208,7 +208,7 @@ def read_policy(address: str) -> Policy:
         raise UserError(f"policy {address} is not UTF-8 text: give a TOML file") from error
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers too long to read
         raise UserError(
             f"policy {address} is not TOML{find_position(error)}: "
             f"{suggest_option(text, '--policy') or 'correct it there'}"

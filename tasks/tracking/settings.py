@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tasks.storage.empty_database import EmptyDatabase
 
 SQLITE = "sqlite:///"
-NAME_PATTERN = r"^[^/:@\s]+$"
+NAME_PATTERN = r"^[^/:@\s\x00-\x1f\x7f-\x9f]+$"  # no control characters
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)  # aliases that MLflow refuses
 
 

@@ -64,7 +64,7 @@ def test_a_bundles_is_taken(tmp_path: Path) -> None:
     ("content", "line"),
     [
         (None, "is neither a file nor a known preprocessing: give imagenet, or a JSON file with"),
-        ("resize = 64", "is not JSON (line 1, column 1): give a file such as {"),
+        ("resize = 64", "is not JSON at line 1, column 1: give a file such as {"),
         ("[64]", "holds no object with resize, crop, mean and std"),
         ('{"crop": [64, 64]}', "the preprocessing has no mean and no std, and none is guessed"),
         (
