@@ -148,6 +148,8 @@ def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> st
         keys = _keys(kind, path[:-1])
         return f"unknown setting {name}{suggest(path[-1], keys)}; known are {', '.join(keys)}"
     message = describe_refusal(first)
+    if first["input"] == {}:  # a section without settings: nothing was found that could be shown
+        return f"setting {name}: {message}" if name else message
     value = printable(remove_secrets(repr(first["input"])), LONGEST_SHOWN)
     return f"setting {name}: {message} (found {value})" if name else message
 

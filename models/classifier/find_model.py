@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.classifier.model_files import WEIGHTS
 from models.errors import UserError
 
 BUNDLE = "model.json"
-WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 CLASS_FILES = ("classes.txt", "class_names.txt", "labels.txt")
 FOLDERS = (".", "model", "models", "weights", "checkpoints")  # where weights may lie
 TRAINING = "num_batches_tracked"  # a counter that old files lack

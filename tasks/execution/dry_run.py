@@ -16,6 +16,7 @@ from tasks.attribution.job import Job, count_shards
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
+from tasks.catalog.listing import Listing
 from tasks.execution.attribution_stage import job_of, missing_moments
 from tasks.execution.cluster import local_workers, move_to_device, one_thread
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_layer_statistics
@@ -38,10 +39,15 @@ class _Measurement:
     donors: int
 
 
-def estimate(request: AuditRequest, model: ModelSettings, compute: ComputeSettings) -> str:
+def estimate(
+    request: AuditRequest,
+    model: ModelSettings,
+    compute: ComputeSettings,
+    listing: Listing | None = None,
+) -> str:
     """Make every check that an audit makes first, then estimate its time and storage."""
     classifier = load_classifier(model)
-    catalog = make_checked_catalog(request, classifier)
+    catalog = make_checked_catalog(request, classifier, listing)
     identity = identity_of(catalog, classifier, request)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
