@@ -36,7 +36,7 @@ class ProgressDisplay:
         """Show `done` of `total`, `reused` of which took no work; `more` is appended."""
         now = time.monotonic()
         rate = (done - reused) / max(now - self.start, 1e-9)
-        detail = f"{rate:.0f} {self.unit}/s {more}"
+        detail = f"{rate:.{0 if rate >= 10 else 1}f} {self.unit}/s {more}".rstrip()
         self.bar.update(self.line, completed=done, total=total, detail=detail)
         if now - self.updated >= INTERVAL or done >= total:
             self.updated = now
