@@ -37,7 +37,8 @@ class ProgressDisplay:
         """Show `done` of `total`, `reused` of which took no work; `more` is appended."""
         now = time.monotonic()
         rate = (done - reused) / max(now - self.start, 1e-9)
-        detail = f"{rate:.{0 if rate >= 10 else 1}f} {self.unit}/s {more}".rstrip()
+        speed = "reused" if 0 < done == reused else f"{rate:.{rate < 10:d}f} {self.unit}/s"
+        detail = f"{speed} {more}".rstrip()
         self.bar.update(self.line, completed=done, total=total, detail=detail)
         if now - self.updated >= INTERVAL or done >= total:
             self.updated = now

@@ -122,7 +122,9 @@ def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:
 def read_config(file: Path) -> dict[str, Any]:
     """The sections of a configuration file."""
     if not file.is_file():
-        raise UserError(f"configuration {file} not found")
+        raise UserError(
+            f"configuration {file} not found: give a TOML or YAML file (sightline init writes one)"
+        )
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else parse_yaml(text)

@@ -55,8 +55,8 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
         return table
     if "split" not in table.column_names:
         raise UserError(
-            f"table {path} has no column 'split', from which --split takes rows; it has "
-            f"{list_names(table.column_names, 20)}: rename the one of the splits, or drop --split"
+            f"table {path} has no column 'split', from which a split is taken; it has "
+            f"{list_names(table.column_names, 20)}: rename the one of the splits, or name no split"
         )
     splits = _as_texts(table, "split", path)
     values = [str(value) for value in pc.unique(splits).to_pylist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from dataclasses import dataclass
@@ -18,12 +19,15 @@ from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.listing import Listing
 from tasks.execution.attribution_stage import job_of, missing_moments
+from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.execution.cluster import local_workers, move_to_device, one_thread
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_layer_statistics
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import RunState
 from tasks.storage.parquet import write_table
+
+log = logging.getLogger("sightline")
 
 BATCHES = 2  # measured, after one that warms up
 
@@ -49,6 +53,9 @@ def estimate(
     classifier = load_classifier(model)
     catalog = make_checked_catalog(request, classifier, listing)
     identity = identity_of(catalog, classifier, request)
+    warning = check_preprocessing(catalog, classifier, identity.orientation)
+    if warning is not None:
+        log.warning(warning)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
         sample = catalog.take(_spread_evenly(len(catalog), (1 + BATCHES) * compute.batch_size))

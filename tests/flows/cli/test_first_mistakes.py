@@ -39,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("--data", "list.csv", *MODEL, *CLASSES), "name the one with the file names with --image"),
         (
             (*DATA, *MODEL, *CLASSES, "--split", "test"),
-            "it has 'pictures', 'kind', 'part': rename the one of the splits, or drop --split",
+            "it has 'pictures', 'kind', 'part': rename the one of the splits, or name no split",
         ),
         (("--data", "test", "--masks", "maks", *MODEL), "maks not found: give --masks a folder"),
         ((*DATA, "--model", "net.pt", *PREPARED), "give --weights net.pt, and the network with"),
@@ -59,3 +59,7 @@ def test_a_first_mistake_is_told_before_torch_is_loaded(
 def test_a_missing_folder_of_results_is_asked_for_in_words_alone() -> None:
     done = invoke("audit", *DATA, *MODEL, *CLASSES, "--dry-run")
     assert done.stderr.endswith("give --out FOLDER or --series FOLDER\n")
+
+
+def test_a_missing_configuration_names_the_command_that_writes_one() -> None:
+    assert "(sightline init writes one)" in invoke("audit", "--config", "none.toml").stderr

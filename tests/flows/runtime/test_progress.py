@@ -41,6 +41,16 @@ def test_a_log_has_few_lines_of_long_work(
     assert display.artifact.updates > 1000
 
 
+def test_what_is_reused_has_no_speed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(progress, "ProgressArtifact", Artifact)
+    monkeypatch.setattr(progress.log, "propagate", True)
+    with caplog.at_level(logging.INFO, "sightline"):
+        ProgressDisplay("maps of night", "images", Progress(disable=True)).update(80, 80, 80)
+    assert caplog.messages == ["maps of night: 80 of 80 images, reused"]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
