@@ -6,6 +6,7 @@ import logging
 
 from prefect import flow, task
 
+from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import AuditSettings
@@ -63,4 +64,6 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 @task
 def report(run: RunFolder, settings: AuditSettings) -> None:
     examples = examples_of(run, settings.flags.method)
-    run.finish(run.report, render_page(open_run(run.path).summary(), examples))
+    summary = open_run(run.path).summary()
+    run.finish(run.report, render_page(summary, examples))
+    show_result(headline(summary), run.report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, task
 
+from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import ComparedMethods, CompareMethodsSettings, SampledData
@@ -56,3 +57,4 @@ def rank(run: RunFolder, cost: CostSummary) -> MethodsSummary:
 @task
 def report(run: RunFolder, summary: MethodsSummary) -> None:
     run.finish(run.methods_page, render_methods(summary, gallery_of(run)))
+    show_result(summary.sentence, run.methods_page)

@@ -38,7 +38,7 @@ class ProgressDisplay:
         now = time.monotonic()
         rate = (done - reused) / max(now - self.start, 1e-9)
         speed = "reused" if 0 < done == reused else f"{rate:.{rate < 10:d}f} {self.unit}/s"
-        detail = f"{speed} {more}".rstrip()
+        detail = ", ".join(filter(None, (speed, more)))
         self.bar.update(self.line, completed=done, total=total, detail=detail)
         if now - self.updated >= INTERVAL or done >= total:
             self.updated = now
