@@ -6,14 +6,15 @@ import logging
 
 from prefect import flow, task
 
+from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import attribute, catalog, publish
-from flows.runtime.result_artifacts import show_results
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import check_settings
 from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
 from reports.finding import headline
+from reports.markdown import audit_as_markdown
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings
@@ -52,7 +53,6 @@ def audit(
         report(run, settings)
         published = publish(run, settings, return_state=True)
     warn_unpublished(published)
-    show_results(run)
     return str(run.path)
 
 
@@ -65,4 +65,6 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 @task
 def report(run: RunFolder, settings: AuditSettings) -> None:
     examples = examples_of(run, settings.flags.method)
-    run.finish(run.report, render_page(open_run(run.path).summary(), examples))
+    summary = open_run(run.path).summary()
+    run.finish(run.report, render_page(summary, examples))
+    show_result(audit_as_markdown(summary), run.report)

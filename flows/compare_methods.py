@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from prefect import flow, task
 
+from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import attribute, catalog, publish
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import ComparedMethods, CompareMethodsSettings, SampledData
 from flows.settings.compose import check_settings
 from models.classifier.settings import ModelSettings
+from reports.markdown import escape
 from reports.methods_page import render_methods
 from tasks.attribution.settings import ComparisonSettings
 from tasks.execution.settings import ComputeSettings
@@ -56,3 +58,4 @@ def rank(run: RunFolder, cost: CostSummary) -> MethodsSummary:
 @task
 def report(run: RunFolder, summary: MethodsSummary) -> None:
     run.finish(run.methods_page, render_methods(summary, gallery_of(run)))
+    show_result(escape(summary.sentence), run.methods_page)

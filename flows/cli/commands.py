@@ -327,12 +327,15 @@ def publish(run: str, **options: Any) -> None:
 
 def _estimate(settings: AuditSettings) -> str:
     prepare_environment()
+    from tasks.execution.early_checks import check_early
+
+    listing = check_early(settings.plan)
     from models.classifier.mlflow_models import fetch
     from tasks.execution.dry_run import estimate
 
     uri = tracking_of(settings.tracking).uri
     with printing_to_stderr(), fetch(settings.model, uri) as model:
-        return estimate(settings.audit_request, model.settings, settings.compute)
+        return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
 for other in (up, down, status, init, doctor, bundle):

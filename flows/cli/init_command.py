@@ -25,19 +25,25 @@ def init(folder: Path, weights: Path | None) -> None:
     from models.classifier.find_model import describe_weights, find_model
     from tasks.catalog.find_dataset import find_dataset
 
-    data = find_dataset(folder)
     folders = (folder, Path())
     model = find_model(folders) if weights is None else describe_weights(weights, folders)
+    data = find_dataset(folder, _read_classes(model.settings.get("classes")))
     text = write_config(str(CONFIG), data, model)
     try:
         with CONFIG.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise UserError(f"{CONFIG} cannot be written here ({error.strerror})") from error
-    click.echo(f"wrote {CONFIG}: look through it" + ("" if model.missing else ", then run"))
-    for number, missing in enumerate(model.missing, 1):
-        click.echo(f"  {number}. {missing}")
-    click.echo(f"{'then run' if model.missing else ' '} sightline audit --config {CONFIG}".strip())
+    steps = [*data.missing, *model.missing]
+    click.echo(f"wrote {CONFIG}: look through it" + ("" if steps else ", then run"))
+    for number, step in enumerate(steps, 1):
+        click.echo(f"  {number}. {step}")
+    click.echo(f"{'then run' if steps else ' '} sightline audit --config {CONFIG}".strip())
+
+
+def _read_classes(file: str | None) -> list[str]:
+    lines = [] if file is None else Path(file).read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _refuse(folder: Path, weights: Path | None) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -36,7 +37,8 @@ class ProgressDisplay:
         """Show `done` of `total`, `reused` of which took no work; `more` is appended."""
         now = time.monotonic()
         rate = (done - reused) / max(now - self.start, 1e-9)
-        detail = f"{rate:.0f} {self.unit}/s {more}"
+        speed = "reused" if 0 < done == reused else f"{rate:.{rate < 10:d}f} {self.unit}/s"
+        detail = ", ".join(filter(None, (speed, more)))
         self.bar.update(self.line, completed=done, total=total, detail=detail)
         if now - self.updated >= INTERVAL or done >= total:
             self.updated = now
@@ -80,10 +82,27 @@ def _display(what: str, unit: str) -> Iterator[ProgressDisplay]:
         TimeRemainingColumn(),
     )
     silent = not (sys.stderr.isatty() and log.isEnabledFor(logging.INFO))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=silent, transient=True) as bar:
+    console, stderr = Console(stderr=True), sys.stderr
+    with (
+        Progress(*columns, console=console, disable=silent, transient=True) as bar,
+        _log_above_bar(stderr),
+    ):
         display = ProgressDisplay(what, unit, bar)
         try:
             yield display
         finally:
             display.artifact.close()
+
+
+@contextmanager
+def _log_above_bar(stderr: TextIO) -> Iterator[None]:
+    """While a bar is drawn, sys.stderr writes above it: our log's lines go there, too."""
+    streams = [it for it in log.handlers if isinstance(it, logging.StreamHandler)]
+    handlers = [it for it in streams if it.stream is stderr]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(stderr)

@@ -122,7 +122,9 @@ def _fill(values: dict[str, Any], settings: Mapping[str, Any]) -> None:
 def read_config(file: Path) -> dict[str, Any]:
     """The sections of a configuration file."""
     if not file.is_file():
-        raise UserError(f"configuration {file} not found")
+        raise UserError(
+            f"configuration {file} not found: give a TOML or YAML file (sightline init writes one)"
+        )
     try:
         text = file.read_text(encoding="utf-8")
         values = tomllib.loads(text) if file.suffix == ".toml" else parse_yaml(text)
@@ -148,6 +150,8 @@ def _describe_first_problem(error: ValidationError, kind: type[BaseModel]) -> st
         keys = _keys(kind, path[:-1])
         return f"unknown setting {name}{suggest(path[-1], keys)}; known are {', '.join(keys)}"
     message = describe_refusal(first)
+    if first["input"] == {}:  # a section without settings: nothing was found that could be shown
+        return f"setting {name}: {message}" if name else message
     value = printable(remove_secrets(repr(first["input"])), LONGEST_SHOWN)
     return f"setting {name}: {message} (found {value})" if name else message
 

@@ -6,17 +6,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from models.classifier.model_files import WEIGHTS
 from models.errors import UserError
 
 BUNDLE = "model.json"
-WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 CLASS_FILES = ("classes.txt", "class_names.txt", "labels.txt")
+LARGEST_CLASS_FILE = 1 << 22  # bytes
 FOLDERS = (".", "model", "models", "weights", "checkpoints")  # where weights may lie
 TRAINING = "num_batches_tracked"  # a counter that old files lack
 
-Shapes = dict[str, tuple[int, ...]]
+
+if TYPE_CHECKING:
+    from models.classifier.weights import State
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def find_model(folders: Sequence[Path]) -> FoundModel:
     return FoundModel(
         {},
         ["No weights were found: name a model and its weights, or your own code as"],
-        ["name the model (address, weights) in [model]"],
+        ["name the model (address, weights) in [model], or start again with --weights FILE"],
     )
 
 
@@ -65,17 +68,14 @@ def describe_weights(file: Path, folders: Sequence[Path]) -> FoundModel:
         return FoundModel(
             {"weights": str(file)}, [str(error)], ["name the model (address) in [model]"]
         )
-    shapes = {
-        name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(TRAINING)
-    }
     for address in _candidates(file.stem):
-        if (count := _count_classes(address, shapes)) is not None:
+        if (count := _count_classes(address, state)) is not None:
             settings = {"address": address, "weights": str(file)}
             return _with_classes(settings, folders, count, _usual_preprocessing(address))
     return FoundModel(
         {"weights": str(file)},
         [
-            f"The weights fit none of torchvision's networks (they begin with {next(iter(shapes))})"
+            f"The weights fit none of torchvision's networks (they begin with {next(iter(state))})"
             ": name timm's with timm:NAME, or your own code with path/to/file.py:function."
         ],
         ["name the model (address) in [model]"],
@@ -107,15 +107,25 @@ def _with_classes(
 
 
 def _find_classes(folders: Sequence[Path], count: int | None) -> Path | None:
-    """A file of class names that has as many lines as the weights have classes."""
+    """A file of class names that has as many lines as the weights have classes; one with another
+    name only where no second one has as many."""
     for path in (folder / name for folder in folders for name in CLASS_FILES):
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        except (OSError, ValueError):
-            continue
-        if lines and count in (None, len([line for line in lines if line.strip()])):
+        lines = _count_lines(path)
+        if lines and count in (None, lines):
             return path
-    return None
+    texts = [path for folder in dict.fromkeys(folders) for path in sorted(folder.glob("*.txt"))]
+    fitting = [path for path in texts if count is not None and _count_lines(path) == count]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _count_lines(path: Path) -> int:
+    """How many lines of a small text are not empty; 0 where it cannot be read."""
+    try:
+        is_small = path.is_file() and path.stat().st_size <= LARGEST_CLASS_FILE
+        lines = path.read_text(encoding="utf-8").split("\n") if is_small else []
+    except (OSError, ValueError):
+        return 0
+    return len([line for line in lines if line.strip()])
 
 
 def _read_timm_config(file: Path) -> str | None:
@@ -154,28 +164,33 @@ def _rarity(name: str) -> tuple[bool, str]:
     return not name.startswith("resnet"), name
 
 
-def _count_classes(address: str, shapes: Shapes) -> int | None:
-    """The number of classes of weights that fit the network in all but that; else None."""
+def _count_classes(address: str, state: State) -> int | None:
+    """The number of classes of weights that fit the network in all but that, below any prefix of a
+    wrapper; else None."""
     import torch
 
     from models.classifier.architectures import build_fresh
+    from models.classifier.weights import select
 
     try:
         with torch.device("meta"):  # names and shapes: nothing is allocated
             network = build_fresh(address, 2)
     except (NotImplementedError, RuntimeError, UserError):  # RegNets compute with their widths
         return None
-    own = {
-        name: tuple(tensor.shape)
-        for name, tensor in network.state_dict().items()
-        if not name.endswith(TRAINING)
-    }
+    own = _shapes(network.state_dict())
+    shapes = _shapes(select(state, own)[0])
     if own.keys() != shapes.keys():
         return None
     *trunk, head = own
     rows = shapes[head][0] if shapes[head] else 0
     fits = all(own[name] in (shapes[name], _of_two(shapes[name], rows)) for name in trunk)
     return rows if fits else None
+
+
+def _shapes(state: State) -> dict[str, tuple[int, ...]]:
+    return {
+        name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(TRAINING)
+    }
 
 
 def _of_two(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ from models.classifier.settings import ModelSettings
 from models.errors import UserError
 
 CODE = ".py:"  # in the address of a user's function
+NETWORKS = ("torchvision", "timm", "transformers", "sightline")  # before the colon of an address
+WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar")
 
 
 def check_model_files(settings: ModelSettings) -> None:
@@ -18,6 +20,7 @@ def check_model_files(settings: ModelSettings) -> None:
     if settings.address.startswith(SCHEME):
         check_mlflow_address(settings.address)
         return
+    _check_address(settings.address)
     read_class_names(settings)
     code, is_code, _ = settings.address.rpartition(CODE)
     if is_code and not Path(f"{code}.py").is_file():
@@ -27,6 +30,32 @@ def check_model_files(settings: ModelSettings) -> None:
     weights = settings.weights
     if weights and is_local(weights) and Path(weights).suffix and not Path(weights).is_file():
         raise UserError(f"weights {weights} not found: give a .safetensors file or a state dict")
+
+
+def _check_address(address: str) -> None:
+    is_network = address.partition(":")[0] in NETWORKS or CODE in address
+    if not is_network and find_bundle(address) is None:
+        raise unknown_address(address)
+
+
+def unknown_address(address: str) -> UserError:
+    """What to give in place of an address that names no model."""
+    if Path(address).suffix.lower() in WEIGHTS:
+        return UserError(
+            f"model {address!r} is a file of weights, which do not say what network they are for: "
+            f"give --weights {address}, and the network with --model (torchvision:NAME, timm:NAME "
+            "or path/to/file.py:function)"
+        )
+    if address.endswith(".py"):
+        return UserError(
+            f"model {address!r} does not say which function of the file builds the network: give "
+            f"--model {address}:FUNCTION"
+        )
+    return UserError(
+        f"model {address!r} is not understood: give torchvision:NAME, timm:NAME, "
+        "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
+        "mlflow:models:/NAME@ALIAS"
+    )
 
 
 def read_class_names(settings: ModelSettings) -> tuple[str, ...] | None:

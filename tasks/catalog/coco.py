@@ -51,7 +51,7 @@ def annotate(listing: Listing, path: UPath) -> Listing:
     """The same images with the instances of an annotation file, matched by name."""
     annotations = read_annotations(path)
     images, names = listing.image.to_pylist(), annotations.file_name.to_pylist()
-    indices = pair_names(images, names)
+    indices = pair_names(images, names, "give names relative to one folder")
     if all(index is None for index in indices):
         raise UserError(
             f"annotations {path} name none of the images: images are {list_names(images, 2)}, "

@@ -30,26 +30,42 @@ LARGEST_JSON = 1 << 28  # bytes
 
 @dataclass(frozen=True)
 class FoundDataset:
-    """What stands in the section [data], and what is to be said of it."""
+    """What stands in the section [data], what is to be said of it, and what is still to be done."""
 
     settings: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)  # distinct, as far as they were read
+    missing: list[str] = field(default_factory=list)
 
 
-def find_dataset(folder: Path) -> FoundDataset:
-    """Look at a folder of data; refuses one in which nothing is found."""
-    for find in (_find_table, _find_coco, _find_voc, _find_folders):
+def find_dataset(folder: Path, classes: Sequence[str] = ()) -> FoundDataset:
+    """Look at a folder of data, for a model with these classes, as far as they are known; refuses a
+    folder in which nothing is found."""
+    table = _find_table(folder, classes)
+    if table is not None:
+        return table
+    for find in (_find_coco, _find_voc):
         found = find(folder)
         if found is not None:
             return found
+    inner = (_find_table(path, classes) for path in _subfolders(folder))
+    found = next((table for table in inner if table is not None), None) or _find_folders(folder)
+    if found is not None:
+        return found
     raise UserError(
         f"folder {folder} holds no images: looked for {' '.join(sorted(PICTURES))}, and for tables "
         f"({' '.join(READERS)}) that name images"
     )
 
 
-def _find_table(folder: Path) -> FoundDataset | None:
+def _subfolders(folder: Path) -> list[Path]:
+    """Those in which a table is looked for; a split has one of its own, which is not all."""
+    splits = {name for group in SPLITS for name in group}
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in splits)
+    return [path for path in inner if not path.name.startswith(".")]
+
+
+def _find_table(folder: Path, classes: Sequence[str]) -> FoundDataset | None:
     """The first table whose rows name pictures that exist; `metadata` comes before others."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]  # a pipe would block
     tables = [path for path in files if path.suffix.lower() in READERS]
@@ -58,7 +74,7 @@ def _find_table(folder: Path) -> FoundDataset | None:
         for root in (folder, *(folder / name for name in IMAGE_FOLDERS)):
             named = _columns_of_files(rows, root)
             if named:
-                return _describe_table(path, root, rows, named)
+                return _describe_table(path, root, rows, named, classes)
     return None
 
 
@@ -75,28 +91,38 @@ def _are_files(rows: Sequence[Row], column: str, root: Path) -> bool:
 
 
 def _describe_table(
-    path: Path, root: Path, rows: Sequence[Row], files: Sequence[str]
+    path: Path, root: Path, rows: Sequence[Row], files: Sequence[str], classes: Sequence[str]
 ) -> FoundDataset:
     masks = [name for name in files if any(word in name.lower() for word in MASK_WORDS)]
     images = [name for name in files if name not in masks] or list(files)
     image = _preferred(images, IMAGE_COLUMNS)
-    label = _find_label_column(rows, files)
+    label = _find_label_column(rows, files, classes)
     usual = path.stem == "metadata" and root == path.parent
     settings: dict[str, Any] = {"path": str(path.parent if usual else path)}
     if root != path.parent:
         settings["images"] = str(root)
     settings |= _named("image_column", image, IMAGE_COLUMNS, rows)
-    notes = [f"{path.name} has the columns {list_names(rows[0], 20)}."]
+    notes, missing = [f"{path.name} has the columns {list_names(rows[0], 20)}."], []
     if label is not None:
         settings |= _named("label_column", label, LABEL_COLUMNS, rows)
     else:
-        notes.append("No column looks like a label: name it with label_column.")
+        notes.append("No column looks like a label.")
+        missing.append(
+            "name the column of the labels in [data], if there is one: label_column = "
+            f"{_list_candidates(rows, files)}"
+        )
     if masks:
         settings |= _named("mask_column", masks[0], MASK_COLUMNS, rows)
     notes.append(_describe_masks(bool(masks)))
     splits = _values(rows, SPLIT_COLUMN)
     settings |= _choose_split(splits, notes)
-    return FoundDataset(settings, notes, [] if label is None else _values(rows, label))
+    if not splits and (other := _find_split_column(rows)) is not None:
+        missing.append(
+            f"column {other!r} looks like splits: call it split in the table to audit the test "
+            "pictures alone"
+        )
+    labels = [] if label is None else _values(rows, label)
+    return FoundDataset(settings, notes, labels, missing)
 
 
 def _preferred(names: Sequence[str], usual: Sequence[str]) -> str:
@@ -109,17 +135,32 @@ def _named(setting: str, column: str, usual: Sequence[str], rows: Sequence[Row])
     return {} if first == column else {setting: column}
 
 
-def _find_label_column(rows: Sequence[Row], files: Sequence[str]) -> str | None:
-    """A usual name, or one that speaks of labels and repeats its values."""
+def _find_label_column(
+    rows: Sequence[Row], files: Sequence[str], classes: Sequence[str]
+) -> str | None:
+    """A usual name, one whose values are classes, or one that speaks of labels and repeats."""
     others = [name for name in rows[0] if name not in (*files, SPLIT_COLUMN)]
     usual = [name for name in LABEL_COLUMNS if name in others]
-    speaking = [
-        name
-        for word in LABEL_WORDS
-        for name in others
-        if word in name.lower() and 1 < len(_values(rows, name)) <= max(2, len(rows) // 2)
-    ]
-    return next(iter((*usual, *speaking)), None)
+    fitting = [name for name in others if (found := _values(rows, name)) and {*found} <= {*classes}]
+    repeating = _repeating(rows, others)
+    speaking = [name for word in LABEL_WORDS for name in repeating if word in name.lower()]
+    return next(iter((*usual, *fitting, *speaking)), None)
+
+
+def _repeating(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    return [name for name in names if 1 < len(_values(rows, name)) <= max(2, len(rows) // 2)]
+
+
+def _list_candidates(rows: Sequence[Row], files: Sequence[str]) -> str:
+    others = [name for name in rows[0] if name not in files]
+    return " or ".join(f'"{name}"' for name in _repeating(rows, others)[:5]) or '"COLUMN"'
+
+
+def _find_split_column(rows: Sequence[Row]) -> str | None:
+    """A column that holds nothing but names of splits, whatever it is called."""
+    splits = {name for group in SPLITS for name in group}
+    values = ((name, set(_values(rows, name))) for name in rows[0])
+    return next((name for name, found in values if found and found <= splits), None)
 
 
 def _values(rows: Sequence[Row], column: str) -> list[str]:

@@ -75,6 +75,12 @@ def _match_category(
 
 def _match_names(labels: list[str], classes: tuple[str, ...]) -> list[str]:
     unknown = sorted(set(labels) - set(classes))
+    if unknown and classes == tuple(str(index) for index in range(len(classes))):
+        raise UserError(
+            f"the data has the labels {list_names(sorted(labels))}, but the model's "
+            f"{len(classes)} classes have no names: give --classes FILE, one name per line in the "
+            "order of the logits"
+        )
     if unknown:
         raise UserError(
             f"the data's labels are not the model's classes: {list_names(unknown)} unknown; "

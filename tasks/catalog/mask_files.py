@@ -24,13 +24,12 @@ def masks_of(listing: Listing, address: str | None) -> pa.Array:
         masks = pc.list_flatten(listing.masks)
         counts = pc.fill_null(pc.list_value_length(listing.masks), 0)
         return lists_of(join_addresses(listing.root, masks), counts)
-    folder = as_path(address)
-    if not folder.is_dir():
-        raise UserError(f"masks folder {folder} not found")
+    folder = find_mask_folder(address)
     by_stem = _masks_by_stem(folder)
     stems = [_stem(image.as_py()) for image in listing.image]
     names = list(by_stem)
-    indices = pair_names(stems, names)
+    advice = f"give --masks the folder below {folder} that belongs to the images"
+    indices = pair_names(stems, names, advice)
     rows = [[] if index is None else by_stem[names[index]] for index in indices]
     if not any(rows):
         raise UserError(
@@ -40,6 +39,14 @@ def masks_of(listing: Listing, address: str | None) -> pa.Array:
         )
     masks = text_column(mask for row in rows for mask in row)
     return lists_of(join_addresses(folder, masks), pa.array([len(row) for row in rows]))
+
+
+def find_mask_folder(address: str) -> UPath:
+    """The folder of masks, which must be there."""
+    folder = as_path(address)
+    if not folder.is_dir():
+        raise UserError(f"masks folder {folder} not found: give --masks a folder that exists")
+    return folder
 
 
 def _masks_by_stem(folder: UPath) -> dict[str, list[str]]:

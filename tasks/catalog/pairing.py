@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from models.errors import UserError, list_names
 
 
-def pair_names(addresses: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """The index of the name that each address means, None where there is none.
+def pair_names(addresses: Sequence[str], names: Sequence[str], advice: str) -> list[int | None]:
+    """The index of the name that each address means, None where there is none; `advice` says what
+    to do where an address may mean several.
 
     Where no address is a name as it is, its last parts (`val/1` of `/data/val/1`) may be one, or
     its file name may be that of a single name. Each name belongs to one address only.
@@ -20,13 +21,19 @@ def pair_names(addresses: Sequence[str], names: Sequence[str]) -> list[int | Non
     by_file_name: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         by_file_name.setdefault(name.rpartition("/")[2], []).append(index)
-    indices = [_find_by_tail(address, by_name, by_file_name, names) for address in addresses]
-    _refuse_shared_names(addresses, indices, names)
+    indices = [
+        _find_by_tail(address, by_name, by_file_name, names, advice) for address in addresses
+    ]
+    _refuse_shared_names(addresses, indices, names, advice)
     return indices
 
 
 def _find_by_tail(
-    address: str, by_name: dict[str, int], by_file_name: dict[str, list[int]], names: Sequence[str]
+    address: str,
+    by_name: dict[str, int],
+    by_file_name: dict[str, list[int]],
+    names: Sequence[str],
+    advice: str,
 ) -> int | None:
     index = next((by_name[tail] for tail in _tails(address) if tail in by_name), None)
     if index is not None:
@@ -34,7 +41,7 @@ def _find_by_tail(
     same = by_file_name.get(address.rpartition("/")[2], [])
     if len(same) > 1:
         candidates = list_names(names[index] for index in same)
-        raise UserError(f"{address!r} may mean {candidates}: give names relative to one folder")
+        raise UserError(f"{address!r} may mean {candidates}: {advice}")
     return same[0] if same else None
 
 
@@ -45,12 +52,11 @@ def _tails(address: str) -> Iterator[str]:
 
 
 def _refuse_shared_names(
-    addresses: Sequence[str], indices: Sequence[int | None], names: Sequence[str]
+    addresses: Sequence[str], indices: Sequence[int | None], names: Sequence[str], advice: str
 ) -> None:
     owners: dict[int, str] = {}
     for address, index in zip(addresses, indices, strict=True):
         if index is not None and owners.setdefault(index, address) != address:
             raise UserError(
-                f"{names[index]!r} may belong to {owners[index]!r} or to {address!r}: "
-                "give names relative to one folder"
+                f"{names[index]!r} may belong to {owners[index]!r} or to {address!r}: {advice}"
             )

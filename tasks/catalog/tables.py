@@ -54,7 +54,10 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
     if split is None:
         return table
     if "split" not in table.column_names:
-        raise UserError(f"table {path} has no column 'split': drop --split")
+        raise UserError(
+            f"table {path} has no column 'split', from which a split is taken; it has "
+            f"{list_names(table.column_names, 20)}: rename the one of the splits, or name no split"
+        )
     splits = _as_texts(table, "split", path)
     values = [str(value) for value in pc.unique(splits).to_pylist()]
     aliases = split_names(split)

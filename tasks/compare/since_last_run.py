@@ -252,6 +252,8 @@ def _differences(
 ) -> Iterator[schema.Difference]:
     """What other than the images may have moved a figure, the model first."""
     then, today = _describe_run(before, first), _describe_run(now, summary)
+    if before.state.identity.model == now.state.identity.model:
+        today["model"] = then["model"]  # to the last number: its address is all that changed
     for key in then:
         if then[key] != today[key]:
             yield schema.Difference(field=key, before=then[key], now=today[key])

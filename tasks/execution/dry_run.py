@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,13 +17,17 @@ from tasks.attribution.job import Job, count_shards
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
+from tasks.catalog.listing import Listing
 from tasks.execution.attribution_stage import job_of, missing_moments
+from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.execution.cluster import local_workers, move_to_device, one_thread
 from tasks.execution.prepare import keep_donors, make_checked_catalog, plan_layer_statistics
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import RunState
 from tasks.storage.parquet import write_table
+
+log = logging.getLogger("sightline")
 
 BATCHES = 2  # measured, after one that warms up
 
@@ -38,11 +43,19 @@ class _Measurement:
     donors: int
 
 
-def estimate(request: AuditRequest, model: ModelSettings, compute: ComputeSettings) -> str:
+def estimate(
+    request: AuditRequest,
+    model: ModelSettings,
+    compute: ComputeSettings,
+    listing: Listing | None = None,
+) -> str:
     """Make every check that an audit makes first, then estimate its time and storage."""
     classifier = load_classifier(model)
-    catalog = make_checked_catalog(request, classifier)
+    catalog = make_checked_catalog(request, classifier, listing)
     identity = identity_of(catalog, classifier, request)
+    warning = check_preprocessing(catalog, classifier, identity.orientation)
+    if warning is not None:
+        log.warning(warning)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
         sample = catalog.take(_spread_evenly(len(catalog), (1 + BATCHES) * compute.batch_size))

@@ -11,6 +11,7 @@ from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.catalog import list_data, make_catalog
 from tasks.catalog.labels import match_labels
 from tasks.catalog.listing import Listing
+from tasks.catalog.mask_files import find_mask_folder
 from tasks.runs.folder import RunFolder
 
 
@@ -21,6 +22,8 @@ def check_early(plan: RunPlan) -> Listing:
     check_model_files(plan.model)
     check_model(plan.model)
     listing = list_data(plan.request.data)
+    if plan.request.data.masks is not None:
+        find_mask_folder(plan.request.data.masks)
     classes = read_class_names(plan.model)
     if classes is not None:
         match_labels(listing.label, classes, plan.request.data.labels)

@@ -158,7 +158,8 @@ class RunFolder:
     def _read_json(self) -> object:
         if not self.state.is_file():
             raise RunFolderError(
-                f"{self.path} is not a run folder (it has no run.json): give the --out of an audit"
+                f"{self.path} is not a run folder (it has no run.json): give the --out of an audit "
+                "(sightline runs FOLDER lists those in a folder)"
             )
         try:
             return json.loads(self.state.read_text(encoding="utf-8"))

@@ -27,8 +27,9 @@ class Terminal:
         self.pid, self.screen = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
-            os.execvpe(command[0], command, environment)
-        self.printed, self.code = b"", None
+            os.execvpe(command[0], list(command), environment)
+        self.printed = b""
+        self.code: int | None = None
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

@@ -105,6 +105,48 @@ def test_usual_columns_are_not_named(suffix: str) -> None:
     assert init()["data"] == {"path": "data", "split": "validation"}
 
 
+def put_klassen() -> None:
+    """A table of two columns that may be labels, with splits under another name."""
+    put_pictures("a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg")
+    rows = [
+        {"Bild": f"a/{index + 1}.jpg", "Ort": place, "Klasse": label, "Teil": "test"}
+        for index, (place, label) in enumerate([("sea", "gull"), ("sand", "auk")] * 2)
+    ]
+    put_table("list.csv", rows)
+
+
+def test_the_column_of_labels_is_that_of_the_classes_in_any_file() -> None:
+    put_klassen()
+    torch.save({"module." + k: v for k, v in resnet18(num_classes=2).state_dict().items()}, "a.pt")
+    Path("klassen.txt").write_text("auk\ngull\n")
+    settings = init()
+    assert settings["model"]["address"] == "torchvision:resnet18"
+    assert settings["model"]["classes"] == "klassen.txt"
+    assert settings["data"]["label_column"] == "Klasse"
+
+
+def test_a_second_file_of_as_many_lines_is_not_guessed_from() -> None:
+    put_klassen()
+    torch.save(resnet18(num_classes=2).state_dict(), "a.pt")
+    Path("klassen.txt").write_text("auk\ngull\n")
+    Path("notes.txt").write_text("buy milk\nand bread\n")
+    assert "classes" not in init()["model"]
+
+
+def test_labels_and_splits_that_are_not_recognised_are_steps() -> None:
+    put_klassen()
+    lines = invoke("init", "data").stdout.splitlines()
+    assert lines[1].endswith('if there is one: label_column = "Ort" or "Klasse"')
+    assert "column 'Teil' looks like splits: call it split" in lines[2]
+
+
+def test_a_table_one_folder_below_is_found() -> None:
+    put_klassen()
+    done = invoke("init", ".")
+    assert done.exit_code == 0
+    assert 'path = "data/list.csv"' in CONFIG.read_text()
+
+
 def test_coco_is_found_with_its_pictures() -> None:
     put_pictures("val2017/1.jpg")
     Path("data/annotations").mkdir()

@@ -11,6 +11,7 @@ import pytest
 
 from flows.runtime import prefect_database
 from flows.runtime.prefect_database import check_database, prepare_database
+from flows.settings.environment import PREFECT_DATABASES
 from models.errors import UserError
 from tasks.storage.empty_database import EmptyDatabase
 from tests.support.damage import overwritten, replaced, truncated
@@ -33,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(prefect_database, "_is_known", lambda revision: revision == "known")
     empty = EmptyDatabase(tmp_path / "kept.db")
     monkeypatch.setattr(prefect_database, "empty_database", lambda: empty)
-    for name in prefect_database.CONNECTIONS:
+    for name in PREFECT_DATABASES:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
@@ -73,7 +74,7 @@ def test_one_that_is_there_stays(home: Path) -> None:
 
 def test_the_users_own_database_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "prefect.db").write_bytes(b"garbage")
-    monkeypatch.setenv(prefect_database.CONNECTIONS[0], "postgresql+asyncpg://db/prefect")
+    monkeypatch.setenv(PREFECT_DATABASES[0], "postgresql+asyncpg://db/prefect")
     assert prepare_database(home) is None
 
 

@@ -136,6 +136,17 @@ def test_a_mask_folder_without_any_match_shows_both_sides(folder: Path, tmp_path
         make_catalog(settings(folder, masks=str(tmp_path / "other")), CLASSES)
 
 
+def test_masks_of_all_splits_beside_pictures_of_one_name_the_folder_to_give(
+    tmp_path: Path,
+) -> None:
+    for split in ("train", "test"):
+        picture(tmp_path / "all" / split / "cat.png")
+    data = tmp_path / "only"
+    picture(data / "cat.png")
+    with pytest.raises(UserError, match=r"'cat' may mean .*: give --masks the folder below .*all"):
+        make_catalog(settings(data, masks=str(tmp_path / "all")), CLASSES)
+
+
 def test_headers_are_checked_before_work_begins(folder: Path) -> None:
     masks = folder.parent / "masks"
     picture(masks / "cat" / "1.png", size=(8, 6))

@@ -126,3 +126,8 @@ def test_thousands_of_classes_are_matched_in_one_pass(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="21833 more is one of"):
         match_categories(keys, classes, "name")
     assert compared < 20 * count
+
+
+def test_a_model_without_names_of_classes_asks_for_them() -> None:
+    with pytest.raises(UserError, match=r"2 classes have no names: give --classes FILE"):
+        match_labels(pa.array(["cat", "owl"]), ("0", "1"), "name")

@@ -150,6 +150,15 @@ def test_a_night_like_the_last_shows_no_change(nights: tuple[RunFolder, RunFolde
     assert lift.sentence == "no change that these numbers can show (0.000 to 0.000)"
 
 
+def test_the_same_model_at_another_address_is_no_difference(
+    nights: tuple[RunFolder, RunFolder], tmp_path: Path
+) -> None:
+    moved = RunFolder.at(shutil.copytree(nights[1].path, tmp_path / "moved"))
+    moved.update_state(model_origin={"address": "mlflow:models:/net/1"})
+    now = open_run(moved.path)
+    assert compare_runs(now, now.summary(), open_run(nights[1].path)).differs == ()
+
+
 def test_a_run_that_reuses_another_is_compared_with_it(
     nights: tuple[RunFolder, RunFolder], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

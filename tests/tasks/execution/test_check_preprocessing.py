@@ -27,6 +27,8 @@ from tasks.execution.check_preprocessing import (
     check_preprocessing,
     is_clearly_better,
 )
+from tasks.execution.dry_run import estimate
+from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.runs import open_run
 from tasks.summary.summarise import summarise
@@ -176,3 +178,12 @@ def test_the_warning_is_logged_kept_and_on_the_page(
     assert isinstance(summary, schema.Summary)
     assert open_run(run.path).summary().warnings == (warning,)
     assert warning in read(summary).words
+
+
+def test_a_dry_run_gives_the_warning_too(
+    model: ModelSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataSettings(path=str(save_pictures(tmp_path / "pictures", 36)))
+    asked = AuditRequest(data, AttributionSettings(methods=("saliency",)))
+    estimate(asked, model, ComputeSettings())
+    assert [line for line in caplog.messages if "--mean 0 --std 1" in line]
