@@ -123,9 +123,8 @@ def read_settings(folder: Path) -> BenchmarkSettings:
 
 def _plan_row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
     draw = Draw(settings.seed, SPLITS.index(split), index)
-    kind = index % len(settings.classes)
-    label = settings.classes[kind]
-    background = _choose_background(draw, settings, split, index, kind)
+    label = settings.classes[index % len(settings.classes)]
+    background = _choose_background(draw, settings, split, index)
     name = f"{split}/{index:05d}.png"
     return Row(
         file_name=f"images/{name}",
@@ -140,15 +139,15 @@ def _plan_row(settings: BenchmarkSettings, split: Split, index: int) -> Row:
     )
 
 
-def _choose_background(
-    draw: Draw, settings: BenchmarkSettings, split: Split, index: int, kind: int
-) -> str:
+def _choose_background(draw: Draw, settings: BenchmarkSettings, split: Split, index: int) -> str:
     """With probability `strength` that of the class; in the test split all in turn."""
-    names = settings.backgrounds
+    names, classes = settings.backgrounds, settings.classes
+    kind = index % len(classes)
     if split == "test":
-        return names[index // len(names) % len(names)]
-    other = (kind + draw.count(1, len(names) - 1)) % len(names)
-    return names[kind if draw.chance(settings.strength) else other]
+        return names[(index // len(classes) + kind // len(names)) % len(names)]
+    own = names.index(settings.drawing.own_background(classes[kind]))
+    other = (own + draw.count(1, len(names) - 1)) % len(names)
+    return names[own if draw.chance(settings.strength) else other]
 
 
 def _is_tagged(draw: Draw, settings: BenchmarkSettings, split: Split, label: str) -> bool:

@@ -1,6 +1,7 @@
-"""The two looks of the benchmark: families of objects and scenes that share only primitives.
+"""The looks of the benchmark: families of objects and scenes that share only primitives.
 
-The shortcut pairs each class with the background at the same index.
+The shortcut pairs each class with a background of its own; in the third look, ten classes share
+each. Those ten have all shapes, and several textures and parts.
 """
 
 from __future__ import annotations
@@ -9,10 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.synthetic import nature_objects, nature_scenes, town_objects, town_scenes
+from tasks.synthetic import (
+    nature_objects,
+    nature_scenes,
+    town_objects,
+    town_scenes,
+    toy_indoor_scenes,
+    toy_outdoor_scenes,
+)
 from tasks.synthetic.primitives import Array, Draw, Plane, Point, Sketch
+from tasks.synthetic.toys import TOYS
 
-LookName = Literal["first", "second"]
+LookName = Literal["first", "second", "third"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class ObjectKind:
 
 @dataclass(frozen=True)
 class Look:
-    """Four classes, the background of each, and the clutter of any picture."""
+    """Classes, kinds of background, and the clutter of any picture."""
 
     objects: dict[str, ObjectKind]
     scenes: dict[str, Callable[[Draw, Plane], Array]]
@@ -40,6 +49,11 @@ class Look:
     @property
     def backgrounds(self) -> tuple[str, ...]:
         return tuple(self.scenes)
+
+    def own_background(self, label: str) -> str:
+        """The background that the shortcut pairs with a class."""
+        kind, kinds = self.classes.index(label), len(self.scenes)
+        return self.backgrounds[(kind + kind // kinds) % kinds]
 
 
 LOOKS: dict[LookName, Look] = {
@@ -72,5 +86,21 @@ LOOKS: dict[LookName, Look] = {
             "night": town_scenes.night,
         },
         town_scenes.bubbles,
+    ),
+    "third": Look(
+        {toy.name: ObjectKind(toy.draw, toy.area, toy.half, 0.06) for toy in TOYS},
+        {
+            "beach": toy_outdoor_scenes.beach,
+            "bricks": toy_indoor_scenes.bricks,
+            "snow": toy_outdoor_scenes.snow,
+            "books": toy_indoor_scenes.books,
+            "pond": toy_outdoor_scenes.pond,
+            "carpet": toy_indoor_scenes.carpet,
+            "field": toy_outdoor_scenes.field,
+            "curtain": toy_indoor_scenes.curtain,
+            "pebbles": toy_outdoor_scenes.pebbles,
+            "planks": toy_indoor_scenes.planks,
+        },
+        toy_indoor_scenes.confetti,
     ),
 }

@@ -28,7 +28,7 @@ class BenchmarkSettings(BaseModel):
     image_size: int = Field(64, ge=64, le=128)
     train: int = Field(4000, ge=0)
     validation: int = Field(800, ge=0)
-    test: int = Field(1280, ge=0)  # a multiple of 16 fills every group alike
+    test: int = Field(1280, ge=0)  # a multiple of 16 (third look: 1,000) fills every group alike
 
     @model_validator(mode="after")
     def _check_tag(self) -> BenchmarkSettings:

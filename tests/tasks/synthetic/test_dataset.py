@@ -29,7 +29,9 @@ from tasks.synthetic.settings import VERSION, BenchmarkSettings
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden" / "generate.json"
 FEW = BenchmarkSettings(train=12, validation=4, test=16, seed=5)
-FAMILIES = [(look, size) for look in ("first", "second") for size in ("small", "default", "large")]
+LOOK_NAMES = ("first", "second", "third")
+FAMILIES = [(look, size) for look in LOOK_NAMES for size in ("small", "default", "large")]
+STRIDE = 137  # prime, so that a few steps through a thousand pairs meet all kinds of them
 
 
 def of_family(look: str, size: str, **more: Any) -> BenchmarkSettings:
@@ -37,9 +39,10 @@ def of_family(look: str, size: str, **more: Any) -> BenchmarkSettings:
 
 
 def scenes(settings: BenchmarkSettings, count: int) -> list[Scene]:
-    """Every class on every background, repeated to `count`."""
+    """Every class on every background, repeated to `count`, or a spread of so many."""
     pairs = list(product(settings.classes, settings.backgrounds))
-    return [Scene(*pairs[i % len(pairs)], 100 + i, 200 + i) for i in range(count)]
+    step = 1 if len(pairs) <= count else STRIDE
+    return [Scene(*pairs[i * step % len(pairs)], 100 + i, 200 + i) for i in range(count)]
 
 
 # Objects and backgrounds
@@ -66,11 +69,14 @@ def test_outside_the_mask_is_exactly_the_background(look: str, size: str) -> Non
         assert (other != backdrop_HW3).mean() > 0.3
 
 
-def test_the_backdrop_does_not_depend_on_the_class() -> None:
-    scene = Scene("fish", "sea", 3, 4)
-    assert (
-        render_backdrop(scene, FEW) == render_backdrop(replace(scene, label="cactus"), FEW)
-    ).all()
+@pytest.mark.parametrize("look", LOOK_NAMES)
+def test_the_backdrop_does_not_depend_on_the_class(look: str) -> None:
+    settings = of_family(look, "default")
+    for background in settings.backgrounds:
+        scene = Scene(settings.classes[0], background, 3, 4)
+        there_HW3 = render_backdrop(scene, settings)
+        for label in settings.classes:
+            assert (render_backdrop(replace(scene, label=label), settings) == there_HW3).all()
 
 
 @pytest.mark.parametrize(("look", "size"), FAMILIES)
@@ -84,7 +90,7 @@ def test_mean_area_of_the_objects(look: str, size: str) -> None:
 
 
 def test_default_objects_are_whole() -> None:
-    for look in ("first", "second"):
+    for look in LOOK_NAMES:
         settings = of_family(look, "default")
         for scene in scenes(settings, 64):
             mask_HW = render(scene, settings).mask_HW
@@ -92,7 +98,7 @@ def test_default_objects_are_whole() -> None:
             assert not edge.any()
 
 
-@pytest.mark.parametrize("look", ["first", "second"])
+@pytest.mark.parametrize("look", LOOK_NAMES)
 def test_every_image_size_shows_the_same_picture(look: str) -> None:
     small, large = of_family(look, "default"), of_family(look, "default", image_size=128)
     for scene in scenes(small, 16):
@@ -140,23 +146,41 @@ def test_an_unknown_setting_is_refused() -> None:
 # The plan
 
 
-@pytest.mark.parametrize("strength", [0.25, 0.8, 0.95])
-def test_the_strength_is_the_share_on_the_background_of_the_class(strength: float) -> None:
-    settings = BenchmarkSettings(strength=strength, train=4000, validation=0, test=0)
-    own = dict(zip(settings.classes, settings.backgrounds, strict=True))
+@pytest.mark.parametrize("strength", [0.1, 0.25, 0.8, 0.95])
+@pytest.mark.parametrize("look", LOOK_NAMES)
+def test_the_strength_is_the_share_on_the_background_of_the_class(
+    look: str, strength: float
+) -> None:
+    settings = of_family(look, "default", strength=strength, train=4000, validation=0, test=0)
+    own = {label: settings.drawing.own_background(label) for label in settings.classes}
     rows = plan(settings)
     share = np.mean([row.background == own[row.label] for row in rows])
     assert share == pytest.approx(strength, abs=0.025)
-    counts = Counter(row.group for row in rows if row.background != own[row.label])
-    expected = 4000 * (1 - strength) / 12
-    assert len(counts) == 12
+    counts = Counter(
+        (own[row.label], row.background) for row in rows if row.background != own[row.label]
+    )
+    kinds = len(settings.backgrounds)
+    expected = 4000 * (1 - strength) / (kinds * (kinds - 1))
+    assert len(counts) > 0.8 * kinds * (kinds - 1)
     assert all(abs(count - expected) < 5 * expected**0.5 for count in counts.values())
 
 
-def test_the_test_split_is_balanced() -> None:
-    counts = Counter(row.group for row in plan(FEW) if row.split == "test")
-    assert len(counts) == 16
-    assert set(counts.values()) == {1}
+@pytest.mark.parametrize(("look", "pictures"), [("first", 16), ("second", 16), ("third", 1000)])
+def test_the_test_split_is_balanced(look: str, pictures: int) -> None:
+    rows = [row for row in plan(of_family(look, "default", test=pictures)) if row.split == "test"]
+    assert set(Counter(row.group for row in rows).values()) == {1}
+    assert len({row.group for row in rows}) == pictures
+
+
+def test_each_hundred_of_test_pictures_shows_every_class_and_every_background_alike() -> None:
+    settings = of_family("third", "default", train=0, validation=0, test=1000)
+    rows = plan(settings)
+    for start in range(0, 1000, 100):
+        part = rows[start : start + 100]
+        assert {row.label for row in part} == set(settings.classes)
+        assert set(Counter(row.background for row in part).values()) == {10}
+        own = [row.background == settings.drawing.own_background(row.label) for row in part]
+        assert sum(own) == 10
 
 
 def test_a_row_does_not_depend_on_how_many_there_are() -> None:
@@ -240,10 +264,15 @@ def test_a_folder_of_another_version_is_refused(folder: Path, tmp_path: Path) ->
 # What fixes the pixels
 
 
-def test_the_two_looks_share_primitives_only() -> None:
+def test_the_looks_share_primitives_only() -> None:
     package = Path(synthetic.__file__).parent
-    for name in ("nature_objects", "nature_scenes", "town_objects", "town_scenes"):
-        tree = ast.parse((package / f"{name}.py").read_text())
+    own_files = {
+        "toys": {f"tasks.synthetic.toy_{file}" for file in ("parts", "shapes", "textures")}
+    }
+    paths = [path for look in ("nature", "town", "toy") for path in package.glob(f"{look}*.py")]
+    assert len(paths) == 10
+    for path in paths:
+        tree = ast.parse(path.read_text())
         sources = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         names = {
             alias.name
@@ -251,7 +280,9 @@ def test_the_two_looks_share_primitives_only() -> None:
             if isinstance(node, ast.Import)
             for alias in node.names
         }
-        assert sources == {"__future__", "tasks.synthetic.primitives"}
+        assert "tasks.synthetic.primitives" in sources
+        ours = {name for name in sources if name is not None and name.startswith("tasks")}
+        assert ours - {"tasks.synthetic.primitives"} == own_files.get(path.stem, set())
         assert names == {"numpy"}
 
 
@@ -278,8 +309,8 @@ def test_fields_are_float32_between_0_and_1() -> None:
     assert field_HW.dtype == np.float32
     assert field_HW.min() >= 0
     assert field_HW.max() <= 1
-    for look in ("first", "second"):
-        drawing = BenchmarkSettings.model_validate({"look": look}).drawing
+    for look in LOOK_NAMES:
+        drawing = of_family(look, "default").drawing
         for kind in drawing.objects.values():
             plane = picture_plane(64).transform((0.5, 0.5), 0.1, 0.3)
             assert kind.draw(Draw(1), plane).colour_3HW.dtype == np.float32
@@ -299,7 +330,7 @@ def test_the_pixels_are_frozen(look: str, size: str, image_size: int) -> None:
 def digest(look: str, size: str, image_size: int) -> str:
     settings = of_family(look, size, image_size=image_size)
     total = hashlib.sha256()
-    for scene in scenes(settings, 16):
+    for scene in scenes(settings, 16 if look != "third" else 40):
         picture = render(replace(scene, tagged=True), settings)
         total.update(picture.image_HW3.tobytes() + picture.mask_HW.tobytes())
     return total.hexdigest()
