@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from models.classifier.check_model import check_model
 from models.classifier.model_files import check_model_files, read_class_names
+from models.classifier.segmenter_files import check_segmenter_files
 from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.catalog import list_data, make_catalog
 from tasks.catalog.labels import match_labels
@@ -20,6 +21,7 @@ def check_early(plan: RunPlan) -> Listing:
         RunFolder.at(run).read_state()
     check_model_files(plan.model)
     check_model(plan.model)
+    check_segmenter_files(plan.request.foreground.source)
     listing = list_data(plan.request.data)
     classes = read_class_names(plan.model)
     if classes is not None:
