@@ -10,7 +10,7 @@ from models.classifier.model_files import check_model_files, read_class_names
 from models.classifier.segmenter_files import check_segmenter_files
 from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.catalog import list_data, make_catalog
-from tasks.catalog.labels import match_labels
+from tasks.catalog.label_columns import label_listing
 from tasks.catalog.listing import Listing
 from tasks.runs.folder import RunFolder
 
@@ -25,7 +25,7 @@ def check_early(plan: RunPlan) -> Listing:
     listing = list_data(plan.request.data)
     classes = read_class_names(plan.model)
     if classes is not None:
-        match_labels(listing.label, classes, plan.request.data.labels)
+        listing = label_listing(listing, classes, plan.request.data).listing
     return listing
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +278,7 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert refusal(missing) == f"segmenter {missing} not found: give the address of an ONNX file"
     assert "--foreground-weights" in refusal(red_segmenter(tmp_path / "red.onnx"), "weights.pt")
     assert "http:// and https:// are read only" in refusal("onnx:https://example.org/u2net.onnx")
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert refusal(f"onnx:{tmp_path / 'red.onnx'}").endswith(
         "needs onnxruntime, which is not installed: pip install 'sightline[onnx]'"
     )
