@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from tasks.catalog.settings import DataSettings
 
 Picture = Callable[[np.random.Generator], Image.Image]
 
+COUNT = 6
 SIZE = (24, 16)  # columns and rows
 
 
@@ -73,12 +74,12 @@ MASKS: tuple[Picture, ...] = (binary, soft, palette, one_bit, coloured)
 OTHERS: tuple[Picture, ...] = (photograph, smaller, grey_photograph, even)
 
 
-def dataset(folder: Path, count: int = 6, image: str = "file_name", **columns: Picture) -> Path:
+def dataset(folder: Path, columns: Mapping[str, Picture] = {}, *, image: str = "file_name") -> Path:
     """A table with a column of pictures for each drawing, and the pictures."""
     draw = np.random.default_rng(0)
     columns = {image: photograph, **columns}
     rows = []
-    for number in range(count):
+    for number in range(COUNT):
         row = {"label": "cat"}
         for name, picture in columns.items():
             row[name] = f"{name}s/{number}.png"
@@ -108,7 +109,7 @@ def listed(path: Path, **settings: object) -> Listing:
 def test_masks_are_found_by_their_files(
     name: str, picture: Picture, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    path = dataset(tmp_path, **{name: picture})
+    path = dataset(tmp_path, {name: picture})
     listing = listed(path)
     assert listing.masks.to_pylist() == [[f"{name}s/{number}.png"] for number in range(6)]
     assert name not in listing.extra.column_names
@@ -120,7 +121,7 @@ def test_masks_are_found_by_their_files(
 def test_other_pictures_are_named_with_the_option(
     name: str, picture: Picture, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    listing = listed(dataset(tmp_path, **{name: picture}))
+    listing = listed(dataset(tmp_path, {name: picture}))
     assert listing.masks.null_count == 6
     assert name in listing.extra.column_names
     (line,) = log.messages
@@ -145,7 +146,7 @@ def test_one_column_is_used_and_several_are_named(
     tmp_path: Path,
     log: pytest.LogCaptureFixture,
 ) -> None:
-    listing = listed(dataset(tmp_path, **columns))
+    listing = listed(dataset(tmp_path, columns))
     assert (listing.masks.null_count == 0) == (found is not None)
     (line,) = log.messages
     if found is not None:
@@ -163,7 +164,7 @@ def test_one_column_is_used_and_several_are_named(
 def test_nothing_is_sought_where_masks_are_named(
     settings: dict[str, str], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    path = dataset(tmp_path, seg_path=binary, other=soft)
+    path = dataset(tmp_path, {"seg_path": binary, "other": soft})
     settings = {key: str(tmp_path) if key == "masks" else value for key, value in settings.items()}
     listing = listed(path, **settings)
     assert "seg_path" in listing.extra.column_names
@@ -171,13 +172,13 @@ def test_nothing_is_sought_where_masks_are_named(
 
 
 def test_a_usual_name_comes_first(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    listing = listed(dataset(tmp_path, mask=soft, seg_path=binary))
+    listing = listed(dataset(tmp_path, {"mask": soft, "seg_path": binary}))
     assert listing.masks.to_pylist()[0] == ["masks/0.png"]
     assert log.messages == []
 
 
 def test_files_that_are_not_there_are_said(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    path = dataset(tmp_path, mask_filename=binary)
+    path = dataset(tmp_path, {"mask_filename": binary})
     (tmp_path / "mask_filenames").rename(tmp_path / "elsewhere")
     assert listed(path).masks.null_count == 6
     (line,) = log.messages
@@ -187,14 +188,14 @@ def test_files_that_are_not_there_are_said(tmp_path: Path, log: pytest.LogCaptur
 
 
 def test_a_few_missing_and_broken_files_change_nothing(tmp_path: Path) -> None:
-    path = dataset(tmp_path, seg_path=binary)
+    path = dataset(tmp_path, {"seg_path": binary})
     (tmp_path / "seg_paths/0.png").unlink()
     (tmp_path / "seg_paths/1.png").write_bytes(b"no picture")
     assert listed(path).masks.null_count == 0
 
 
 def test_several_masks_of_an_image_and_rows_without(tmp_path: Path) -> None:
-    dataset(tmp_path, seg_path=binary)
+    dataset(tmp_path, {"seg_path": binary})
     masks = [["seg_paths/0.png", "seg_paths/1.png"], [], None, ["seg_paths/3.png"]]
     expected = [masks[0], None, None, masks[3]]
     rows = [
@@ -215,7 +216,7 @@ def test_several_masks_of_an_image_and_rows_without(tmp_path: Path) -> None:
 def test_images_are_found_by_their_files(
     name: str, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    path = dataset(tmp_path, image=name, seg_path=binary)
+    path = dataset(tmp_path, {"seg_path": binary}, image=name)
     listing = listed(path)
     assert listing.image.to_pylist()[0] == f"{name}s/0.png"
     assert listing.masks.null_count == 0
@@ -223,7 +224,7 @@ def test_images_are_found_by_their_files(
 
 
 def test_several_columns_of_images_are_refused(tmp_path: Path) -> None:
-    path = dataset(tmp_path, image="left", right=photograph)
+    path = dataset(tmp_path, {"right": photograph}, image="left")
     with pytest.raises(UserError) as caught:
         listed(path)
     assert str(caught.value) == (
@@ -250,7 +251,7 @@ def test_addresses_at_other_places_are_not_looked_at(
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    path = dataset(tmp_path, seg_path=binary)
+    path = dataset(tmp_path, {"seg_path": binary})
     for number in range(5):
         (tmp_path / f"seg_paths/{number}.png").unlink()
         os.mkfifo(tmp_path / f"seg_paths/{number}.png")
@@ -258,7 +259,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_found_masks_are_in_the_catalog(tmp_path: Path) -> None:
-    path = dataset(tmp_path, seg_path=binary)
+    path = dataset(tmp_path, {"seg_path": binary})
     catalog = make_catalog(DataSettings(path=str(path)), ("cat", "owl"))
     assert catalog["masks"].to_pylist()[0] == [str(tmp_path / "seg_paths/0.png")]
     assert "seg_path" not in catalog.column_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
@@ -17,12 +18,12 @@ CLASSES = ("cat", "dog", "owl")
 WHOLE = ["owl", "cat", "dog", "cat"]
 
 
-def listing(labels: list[str] | None = None, **columns: list[object]) -> Listing:
+def listing(labels: Sequence[object] | None = None, **columns: Sequence[object]) -> Listing:
     images = pa.array([f"{number}.jpg" for number in range(4)])
     bare = unlabelled_listing(as_path("/data"), images)
     label = bare.label if labels is None else pa.array(labels)
     return Listing(
-        bare.root, bare.key, bare.image, label, bare.masks, bare.instances, pa.table(columns)
+        bare.root, bare.key, bare.image, label, bare.masks, bare.instances, pa.table(dict(columns))
     )
 
 
@@ -58,7 +59,7 @@ def test_the_column_of_the_classes_is_taken(
     ],
 )
 def test_other_columns_are_no_labels(
-    columns: dict[str, list[object]], log: pytest.LogCaptureFixture
+    columns: dict[str, Sequence[object]], log: pytest.LogCaptureFixture
 ) -> None:
     found = label_listing(listing(**columns), CLASSES, settings())
     assert found.labels.null_count == 4
