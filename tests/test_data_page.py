@@ -47,6 +47,7 @@ EXPECTED: dict[str, tuple[str, list[str | None]]] = {
     "table": ("none", ["cat", "owl"]),
     "monday": ("none", ["owl", None]),
     "metadata": ("none", ["cat", "dog"]),
+    "found": ("annotated", ["cat", "owl"]),
     "waterbirds": ("none", ["dog"]),
     "pets": ("annotated", ["Abyssinian"]),
     "german": ("none", ["owl", "cat"]),

@@ -23,6 +23,15 @@ LARGEST_INPUT = 32_000_000  # pixels of what a network reads: its first layer al
 SMALLEST_STD, LARGEST_VALUE = 1e-4, 10.0  # of values from 0 to 1
 OTHER_VALUES = "is not of values from 0 to 1; divide mean and std by 255 if they are of 0 to 255"
 
+Colours = tuple[float, float, float]  # red, green, blue
+
+
+def refuse_impossible_values(mean: Colours | None, std: Colours | None) -> None:
+    """Neither NaN, which is in no range, nor values that a picture would vanish beside."""
+    for name, values, least in (("mean", mean, -LARGEST_VALUE), ("std", std, SMALLEST_STD)):
+        if not all(least <= value <= LARGEST_VALUE for value in values or ()):
+            raise ValueError(f"{name} {list(values or ())} {OTHER_VALUES}")
+
 
 class Preprocessing(BaseModel):
     """How a model's pictures are prepared: resize (shorter side, or rows and columns), centre crop,
@@ -32,20 +41,14 @@ class Preprocessing(BaseModel):
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     crop: tuple[PositiveInt, PositiveInt] | None = None
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: Colours = (0.5, 0.5, 0.5)
+    std: Colours = (0.5, 0.5, 0.5)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = True
 
     @model_validator(mode="after")
     def _has_possible_values(self) -> Preprocessing:
-        """Neither NaN, which is in no range, nor values that a picture would vanish beside."""
-        for name, values, least in (
-            ("mean", self.mean, -LARGEST_VALUE),
-            ("std", self.std, SMALLEST_STD),
-        ):
-            if not all(least <= value <= LARGEST_VALUE for value in values):
-                raise ValueError(f"{name} {list(values)} {OTHER_VALUES}")
+        refuse_impossible_values(self.mean, self.std)
         return self
 
     @model_validator(mode="after")

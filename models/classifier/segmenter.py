@@ -1,7 +1,8 @@
 """A network that marks the foreground of pictures without annotations.
 
-Addresses: `torchvision:NAME` (its segmentation networks) with weights, `path/to/file.py:function`
-(the user's code). Shapes: B pictures, C=3 colours, H W pixels, K classes, 0 the background.
+Addresses: `torchvision:NAME` (its segmentation networks) with weights, `onnx:FILE`, `rembg:NAME`,
+`path/to/file.py:function` (the user's code). Shapes: B pictures, C=3 colours, H W pixels,
+K classes, 0 the background.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from torchvision.transforms import Normalize
 
 from models.classifier import weights as weight_files
 from models.classifier.architectures import BuiltNetwork
+from models.classifier.onnx_networks import build_onnx, build_rembg
 from models.errors import SegmenterError, describe_error, list_names, suggest
 from models.network.capture import as_found
 from models.user_code import build_from_file
 
 VERSION = 1  # of how masks are made from logits; part of every digest
 TRIAL_SIZE = (224, 224)  # rows and columns
+WITH_WEIGHTS = {"onnx": build_onnx, "rembg": build_rembg}  # by scheme
 AUXILIARY = "aux_classifier"  # a head that only training uses
 EXPECTED = "(batch, 1 or classes, rows, columns), of the picture's size or smaller"
 
@@ -105,10 +108,16 @@ def _build(address: str, weights: str | None, allow_pickle: bool) -> BuiltNetwor
     scheme, _, name = address.partition(":")
     if scheme == "torchvision":
         return BuiltNetwork(_torchvision(name, weights, allow_pickle), address)
+    if scheme in WITH_WEIGHTS:
+        if weights is not None:
+            raise SegmenterError(
+                f"segmenter {address} has its own weights: leave --foreground-weights out"
+            )
+        return WITH_WEIGHTS[scheme](name)
     if ".py:" not in address:
         raise SegmenterError(
-            f"segmenter {address!r} is not understood: give torchvision:NAME "
-            "or path/to/file.py:function"
+            f"segmenter {address!r} is not understood: give torchvision:NAME, onnx:FILE, "
+            "rembg:NAME or path/to/file.py:function"
         )
     network, source = build_from_file(address, "segmenter")
     if weights is not None:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +27,7 @@ from tasks.attribution.reuse import ReusedRows, reuse_rows
 from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors
 from tasks.interventions.intervene import Interventions
-from tasks.pictures.samples import Failure, Row, Sample, read_ahead, rows_of
+from tasks.pictures.samples import Failure, Row, Sample, rows_of
 from tasks.runs.folder import Mark, write_part
 from tasks.runs.stages import (
     FAILED_PREDICTIONS,
@@ -142,17 +141,15 @@ def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure]]:
 
 def _read_batches(work: _RemainingWork) -> Iterator[list[Sample | Failure]]:
     """Batches in order, some read ahead; after a death one by one, each noted before it is read."""
-    job, read = work.job, work.job.reader
+    job, reader = work.job, work.job.reader
     batches = list(work.policy.batches(work.rows, job.batch_size))
     ahead = BATCHES_AHEAD * job.batch_size
     if not work.policy.noted:
-        stream = read_ahead(chain.from_iterable(batches), read, job.decode_threads, ahead)
-        for batch in batches:
-            yield list(islice(stream, len(batch)))
+        yield from reader.read_batches(batches, job.decode_threads, ahead)
         return
     for batch in batches:
         write_note(job.run, work.shard, batch)
-        yield list(read_ahead(batch, read, job.decode_threads, ahead))
+        yield from reader.read_batches([batch], job.decode_threads, ahead)
 
 
 def _join(

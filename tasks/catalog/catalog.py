@@ -20,7 +20,7 @@ from tasks.catalog.allowed_addresses import (
 from tasks.catalog.coco import annotate
 from tasks.catalog.formats import list_images
 from tasks.catalog.instances import unite_instances
-from tasks.catalog.labels import match_labels
+from tasks.catalog.label_columns import label_listing
 from tasks.catalog.listing import Columns, Listing
 from tasks.catalog.mask_files import BATCH, join_addresses, lists_of, masks_of
 from tasks.catalog.mask_values import NONZERO, foreground_values
@@ -37,7 +37,8 @@ def make_catalog(
 ) -> pa.Table:
     """The catalog of a dataset; refuses data that cannot be listed or matched."""
     listing = _without_secrets(listing or list_data(data))
-    labels = match_labels(listing.label, classes, data.labels)
+    labelled = label_listing(listing, classes, data)
+    listing, labels = labelled.listing, labelled.labels
     if data.sample is not None or data.limit is not None:
         rows = _choose_rows(labels, data)
         listing, labels = listing.take(rows), labels.take(rows)
@@ -138,6 +139,7 @@ def list_data(data: DataSettings) -> Listing:
         data.key_column,
         data.box_columns or (),
         data.box_format,
+        seek_masks=data.masks is None and data.annotations is None,
     )
     listing = list_images(data.path, columns, data.split, data.images)
     return listing if data.annotations is None else annotate(listing, as_path(data.annotations))

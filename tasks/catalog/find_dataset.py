@@ -13,6 +13,7 @@ from upath import UPath
 
 from models.errors import UserError, list_names
 from tasks.catalog import voc
+from tasks.catalog.file_columns import MASK_WORDS
 from tasks.catalog.first_rows import READERS, Row, read_first_rows
 from tasks.catalog.listing import PICTURES, SPLITS
 from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
@@ -22,7 +23,6 @@ SPLIT_COLUMN = "split"
 MASK_FOLDERS = ("masks", "mask", "segmentations", "segmentation", "annotations", "labels")
 IMAGE_FOLDERS = ("images", "image", "imgs", "pictures", "photos")
 LABEL_WORDS = ("label", "class", "category", "species", "target", "name")  # in a column's name
-MASK_WORDS = ("mask", "segment")
 TRIED = 20  # rows whose files are looked for
 MOST_FILES = 20_000  # listed, to see what a folder holds
 LARGEST_JSON = 1 << 28  # bytes

@@ -9,6 +9,7 @@ from upath import UPath
 
 from models.errors import NothingToAudit, UserError, list_names, suggest
 from tasks.catalog.boxes import boxes_of
+from tasks.catalog.file_columns import MASK_SEPARATOR, find_image_column, find_mask_column
 from tasks.catalog.instances import gather_instances
 from tasks.catalog.listing import SPLITS, Columns, Listing, instances_type, split_names
 from tasks.catalog.mask_files import lists_of
@@ -18,7 +19,6 @@ IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # the usual name
 LABEL_COLUMNS = ("label", "y")
 MASK_COLUMNS = ("mask", "masks", "mask_file_name")
 KEY_COLUMNS = ("row_id",)
-MASK_SEPARATOR = "|"  # between the masks of one image in a CSV
 LARGEST_INTEGER = 2.0**53  # a float64 holds every integer below
 WRITABLE = (  # types of one plain text for each value
     *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal),
@@ -31,12 +31,15 @@ def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) ->
     table = _keep_split(read_table_file(path, columns.boxes), split, path)
     if table.num_rows == 0:
         raise NothingToAudit(f"table {path} holds no rows{f' of split {split!r}' if split else ''}")
-    image = _find_image_column(table, columns, path)
+    image = _find_image_column(table, columns, root, path)
     label = _find_column(table, columns.label, _usual_label_columns(table, columns), "label", path)
     mask = _find_column(table, columns.mask, MASK_COLUMNS, "mask", path)
     key = _find_column(table, columns.key, KEY_COLUMNS, "key", path) or image
     instances = boxes_of(table, columns, path)
     used = {name for name in (image, label, mask, key) if name is not None}
+    if mask is None and instances is None and columns.seek_masks:
+        mask = find_mask_column(table, image, used, root, path)
+        used |= set() if mask is None else {mask}
     count = table.num_rows
     listing = Listing(
         root,
@@ -72,12 +75,14 @@ def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
     return table.filter(pc.equal(splits, value))
 
 
-def _find_image_column(table: pa.Table, columns: Columns, path: UPath) -> str:
+def _find_image_column(table: pa.Table, columns: Columns, root: UPath, path: UPath) -> str:
     image = _find_column(table, columns.image, IMAGE_COLUMNS, "image", path)
+    image = image or find_image_column(table, root, path)
     if image is None:
         raise UserError(
             f"table {path} has columns {list_names(table.column_names)}, none of them "
-            f"{' or '.join(IMAGE_COLUMNS)}: name the one with the file names with --image-column"
+            f"{' or '.join(IMAGE_COLUMNS)}, and none names pictures below {root}: name the one "
+            "with the file names with --image-column"
         )
     if not _is_text(table[image].type):
         raise UserError(

@@ -7,9 +7,10 @@ import pyarrow as pa
 
 from models.classifier.check_model import check_model
 from models.classifier.model_files import check_model_files, read_class_names
+from models.classifier.segmenter_files import check_segmenter_files
 from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.catalog import list_data, make_catalog
-from tasks.catalog.labels import match_labels
+from tasks.catalog.label_columns import label_listing
 from tasks.catalog.listing import Listing
 from tasks.catalog.mask_files import find_mask_folder
 from tasks.runs.folder import RunFolder
@@ -21,12 +22,13 @@ def check_early(plan: RunPlan) -> Listing:
         RunFolder.at(run).read_state()
     check_model_files(plan.model)
     check_model(plan.model)
+    check_segmenter_files(plan.request.foreground.source)
     listing = list_data(plan.request.data)
     if plan.request.data.masks is not None:
         find_mask_folder(plan.request.data.masks)
     classes = read_class_names(plan.model)
     if classes is not None:
-        match_labels(listing.label, classes, plan.request.data.labels)
+        listing = label_listing(listing, classes, plan.request.data).listing
     return listing
 
 

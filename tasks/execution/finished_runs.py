@@ -10,6 +10,7 @@ from upath import UPath
 
 from models.addresses import as_path, remove_secrets
 from models.classifier.model_files import files_of
+from models.classifier.segmenter_files import files_of_segmenter
 from models.classifier.settings import ModelSettings
 from models.errors import RunFolderError, UserError
 from models.methods.registry import is_user_method
@@ -32,9 +33,11 @@ def read_model_stamps(request: AuditRequest, model: ModelSettings) -> dict[str, 
     Empty where they do not suffice: where code or a server decides too, or where a change would
     leave the stamp as it is.
     """
-    files = files_of(model)
-    if files is None or any(map(is_user_method, request.attribution.methods)):
+    files, others = files_of(model), files_of_segmenter(request.foreground.source)
+    has_code = any(map(is_user_method, request.attribution.methods))
+    if files is None or others is None or has_code:
         return {}
+    files += others
     if request.foreground.weights is not None:
         files.append(request.foreground.weights)
     if request.interventions.donors is not None:

@@ -39,6 +39,7 @@ from tasks.interventions.donors import (
     find_named_pool,
     pool_specification,
 )
+from tasks.pictures.settings import ANNOTATED
 from tasks.runs.contents import forget_interventions
 from tasks.runs.folder import RunFolder, digest
 from tasks.runs.settings import OutputSettings
@@ -47,6 +48,11 @@ from tasks.runs.state import Identity, RunState
 from tasks.storage.parquet import write_table
 
 log = logging.getLogger("sightline")
+
+NO_FOREGROUND = (
+    "no image has a foreground, so nothing can be flagged: name masks with --mask-column or "
+    "--masks, boxes with --box-columns or --annotations, or use --foreground estimate"
+)
 
 
 @dataclass(frozen=True)
@@ -230,6 +236,8 @@ def make_checked_catalog(
         "data: %s images, %s with a label, %s with a foreground",
         *(f"{n:,}" for n in (len(catalog), len(catalog) - unlabelled, annotated)),
     )
+    if not annotated and request.foreground.source == ANNOTATED:
+        log.warning(NO_FOREGROUND)
     for warning in check_catalog(catalog, data):
         log.warning(warning)
     return catalog

@@ -22,7 +22,7 @@ from torch.nn.functional import max_pool2d
 
 from models.errors import UserError, list_names
 from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
-from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
+from tasks.pictures.samples import Failure, Reader, Sample, rows_of
 from tasks.schema import GROUP_COLUMN
 
 SHARE = 0.3  # of the free memory that the images may take before they go to a file
@@ -93,7 +93,7 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
     image_NCHW, mask_NHW = _allocate(len(rows), size, folder)
     known_N = torch.zeros(len(rows), dtype=torch.bool)
     failures: list[Failure] = []
-    for number, sample in enumerate(read_ahead(rows, reader, THREADS, 4 * THREADS)):
+    for number, sample in enumerate(reader.read_rows(rows, THREADS)):
         failure = sample if isinstance(sample, Failure) else sample.failure
         failures += [failure] if failure is not None else []
         if isinstance(sample, Sample):

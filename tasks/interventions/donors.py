@@ -25,7 +25,7 @@ from models.errors import UserError
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Failure, Reader, Sample, read_ahead, rows_of
+from tasks.pictures.samples import Failure, Reader, Sample, rows_of
 from tasks.runs.folder import RunFolder, digest
 from tasks.storage.parquet import damage, is_intact, read_footer, read_table, write_table
 
@@ -217,7 +217,7 @@ def _choose_columns(
     order = _order_keys(catalog, settings, reader.estimator is not None)[: TRIES * settings.pool]
     candidates = catalog.filter(pc.is_in(catalog["row_id"], pa.array(order, pa.string())))
     rows = {row.row_id: row for row in rows_of(candidates)}
-    samples = read_ahead([rows[key] for key in order], reader, THREADS, 4 * THREADS)
+    samples = reader.read_rows([rows[key] for key in order], THREADS)
     unreachable: list[Failure] = []
     for sample in islice(_usable(samples, unreachable), settings.pool):
         assert sample.mask_HW is not None

@@ -8,6 +8,7 @@ from functools import lru_cache
 from threading import Lock
 
 import cv2
+import torch
 from torch import Tensor
 
 from models.classifier.segmenter import load_segmenter
@@ -16,13 +17,17 @@ from tasks.pictures import segmentation
 from tasks.pictures.segmentation import Estimate
 from tasks.pictures.settings import ANNOTATED, ESTIMATE, ForegroundSettings
 
+AT_ONCE = 16  # pictures that a segmenter reads, whatever the audited network's batches are
+
 
 @dataclass(frozen=True)
 class Estimator:
-    """Estimates the foreground of one picture; the digest covers all that its masks depend on."""
+    """Estimates the foreground of one picture, or of several at once where that is faster; the
+    digest covers all that its masks depend on."""
 
     estimate: Callable[[Tensor], Estimate]
     digest: str
+    estimate_batch: Callable[[Tensor], list[Estimate]] | None = None  # of pictures of one size
 
 
 def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estimator | None:
@@ -34,8 +39,9 @@ def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estim
         return Estimator(segmentation.estimate_foreground, digest)
     if ":" not in settings.source:
         raise UserError(
-            f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME "
-            f"and path/to/file.py:function{suggest(settings.source, (ANNOTATED, ESTIMATE))}"
+            f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME, "
+            "onnx:FILE, rembg:NAME and path/to/file.py:function"
+            f"{suggest(settings.source, (ANNOTATED, ESTIMATE))}"
         )
     return _load_segmenter(settings, size)
 
@@ -70,9 +76,17 @@ def _load_segmenter(settings: ForegroundSettings, size: tuple[int, int]) -> Esti
         raise UserError(message) from error
     lock = Lock()  # pictures are read by several threads
 
-    def estimate(picture_CHW: Tensor) -> Estimate:
+    def estimate_batch(picture_BCHW: Tensor) -> list[Estimate]:
+        parts = torch.split(picture_BCHW, AT_ONCE)
         with lock:
-            mask_BHW, confidence_B = segmenter.segment(picture_CHW[None])
-        return Estimate(mask_BHW[0], float(confidence_B[0]))
+            segmented = [segmenter.segment(some_BCHW) for some_BCHW in parts]
+        return [
+            Estimate(mask_HW, float(confidence))
+            for mask_BHW, confidence_B in segmented
+            for mask_HW, confidence in zip(mask_BHW, confidence_B, strict=True)
+        ]
 
-    return Estimator(estimate, segmenter.digest)
+    def estimate(picture_CHW: Tensor) -> Estimate:
+        return estimate_batch(picture_CHW[None])[0]
+
+    return Estimator(estimate, segmenter.digest, estimate_batch)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Literal, TypeVar
 
 import pyarrow as pa
+import torch
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import RowError, UserError, printable
 from tasks.pictures.decode import apply_turn, decode
-from tasks.pictures.estimator import Estimator
+from tasks.pictures.estimator import AT_ONCE, Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.pictures.segmentation import Estimate
 from tasks.storage.files import read_bytes
@@ -117,18 +119,55 @@ class Reader:
     estimator: Estimator | None = None
 
     def __call__(self, row: Row) -> Sample | Failure:
-        sample = read_sample(row, self.preprocessing, self.reading)
+        return self._with_estimate(read_sample(row, self.preprocessing, self.reading))
+
+    def read_batches(
+        self, batches: Sequence[Sequence[Row]], threads: int, ahead: int
+    ) -> Iterator[list[Sample | Failure]]:
+        """Batches in order, some rows read ahead; an estimator that takes batches gets them."""
+        in_batches = self.estimator is not None and self.estimator.estimate_batch is not None
+        read = replace(self, estimator=None) if in_batches else self
+        stream = read_ahead(chain.from_iterable(batches), read, threads, ahead)
+        for batch in batches:
+            samples = list(islice(stream, len(batch)))
+            yield self._with_estimates(samples) if in_batches else samples
+
+    def read_rows(self, rows: Sequence[Row], threads: int) -> Iterator[Sample | Failure]:
+        """Rows in order, some read ahead."""
+        batches = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+        return chain.from_iterable(self.read_batches(batches, threads, 4 * threads))
+
+    def _with_estimates(self, samples: Sequence[Sample | Failure]) -> list[Sample | Failure]:
+        """Estimated at once; one by one where that fails, so that each has its own failure."""
+        assert self.estimator is not None
+        assert self.estimator.estimate_batch is not None
+        pictures = [sample.picture_CHW for sample in samples if isinstance(sample, Sample)]
+        if not pictures:
+            return list(samples)
+        try:
+            estimates = iter(self.estimator.estimate_batch(torch.stack(pictures)))
+        except Exception:  # a segmenter is the user's code
+            return [self._with_estimate(sample) for sample in samples]
+        return [
+            _take_estimate(it, next(estimates)) if isinstance(it, Sample) else it for it in samples
+        ]
+
+    def _with_estimate(self, sample: Sample | Failure) -> Sample | Failure:
         if isinstance(sample, Failure) or self.estimator is None:
             return sample
         try:
             with _row_errors("the foreground cannot be estimated", "mark it or drop the row"):
-                estimate = self.estimator.estimate(sample.picture_CHW)
+                return _take_estimate(sample, self.estimator.estimate(sample.picture_CHW))
         except Exception as error:  # a segmenter is the user's code
             row_error = error if isinstance(error, RowError) else _segmenter_error(error)
-            return replace(sample, failure=_failure_of(row, "foreground", row_error))
-        if sample.mask_HW is not None or sample.failure is not None:
-            return replace(sample, estimate=estimate)
-        return replace(sample, estimate=estimate, mask_HW=estimate.mask_HW, estimated=True)
+            return replace(sample, failure=_failure_of(sample.row, "foreground", row_error))
+
+
+def _take_estimate(sample: Sample, estimate: Estimate) -> Sample:
+    """The estimate is the mask where none is annotated."""
+    if sample.mask_HW is not None or sample.failure is not None:
+        return replace(sample, estimate=estimate)
+    return replace(sample, estimate=estimate, mask_HW=estimate.mask_HW, estimated=True)
 
 
 def identify(row: Row) -> tuple[str, str | None]:

@@ -214,7 +214,8 @@ def test_wrong_shapes_are_refused_when_loading(answer: str, words: str, tmp_path
 
 
 def test_unknown_addresses_and_weights_are_refused(tmp_path: Path) -> None:
-    assert "give torchvision:NAME or path/to/file.py:function" in refusal("resnet50")
+    others = "give torchvision:NAME, onnx:FILE, rembg:NAME or path/to/file.py:function"
+    assert others in refusal("resnet50")
     assert "did you mean 'fcn_resnet50'?" in refusal("torchvision:fcn_resnet5")
     assert "no segmentation network 'resnet50'" in refusal("torchvision:resnet50")
     assert "'COCO_WITH_VOC_LABELS_V1', 'DEFAULT'" in refusal(f"torchvision:{NAME}")

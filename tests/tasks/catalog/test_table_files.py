@@ -118,7 +118,7 @@ KINDS: dict[str, Any] = {
 def test_a_further_column_of_any_type_goes_through_the_catalog(tmp_path: Path, kind: str) -> None:
     table = pa.table({"file_name": ["a.png", "b.png", "c.png"], "more": KINDS[kind]})
     pq.write_table(table, tmp_path / "t.parquet")
-    catalog = make_catalog(DataSettings(path=str(tmp_path / "t.parquet"), sample=2), ("x", "y"))
+    catalog = make_catalog(DataSettings(path=str(tmp_path / "t.parquet"), sample=2), ("cat", "owl"))
     pq.write_table(catalog, tmp_path / "catalog.parquet", row_group_size=1)
     rows = open_parquet(as_path(tmp_path / "catalog.parquet")).read_row_group(0)
     joined = join(pa.table({"row_id": rows["row_id"]}), rows.select(["row_id", "more"]))

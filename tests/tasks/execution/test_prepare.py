@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,10 @@ from models.classifier.classifier import check_classifier
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings, AuditRequest, ComparisonSettings
+from tasks.catalog.catalog import list_data
 from tasks.catalog.settings import DataSettings
-from tasks.execution.prepare import make_checked_catalog
+from tasks.execution.prepare import NO_FOREGROUND, make_checked_catalog
+from tasks.pictures.settings import ForegroundSettings
 from tests.support.audits import BENCHMARK
 from tests.support.networks import TinyNet, tiny_net, torchvision_net
 
@@ -63,3 +67,26 @@ def test_a_coarse_layer_and_a_restless_network_are_said(
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == (said is not None)
     assert all(said in line for line in lines if said)
+
+
+@pytest.mark.parametrize("source", ["annotated", "estimate"])
+@pytest.mark.parametrize("annotated", [True, False], ids=["masks", "no masks"])
+def test_no_foreground_is_never_silent(
+    source: str, annotated: bool, benchmark_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared = Preprocessing(crop=(64, 64))
+    built = BuiltNetwork(tiny_net(4), "net.py:build", "", BENCHMARK.classes, prepared)
+    classifier = check_classifier(built, ModelSettings(address="net.py:build"))
+    data = DataSettings(path=str(benchmark_folder), split="test", limit=4)
+    if not annotated:
+        listing = replace(list_data(data), masks=pa.nulls(64, pa.list_(pa.string())))
+    request = AuditRequest(
+        data,
+        AttributionSettings(methods=("grad_cam",)),
+        foreground=ForegroundSettings(source=source),
+    )
+    with caplog.at_level(logging.INFO, "sightline"):
+        make_checked_catalog(request, classifier, None if annotated else listing)
+    warned = [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+    assert warned == ([NO_FOREGROUND] if source == "annotated" and not annotated else [])
+    assert any(f"{4 * annotated} with a foreground" in line for line in caplog.messages)
