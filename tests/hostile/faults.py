@@ -28,7 +28,7 @@ Server = Callable[[], AbstractContextManager[str]]
 
 SERVER = "SERVER"  # in words and in the environment: HOST:PORT
 DONE, REFUSED, STOPPED = frozenset({0}), frozenset({2}), frozenset({3})
-SHORT = 60.0  # seconds within which a command must have ended that computes nothing
+SHORT = 180.0  # seconds within which a command must have ended that computes nothing
 LONG = 400.0  # one that audits; it takes 30 on two quiet cores
 SHOW = ("show", "run")
 SMALL = (*AUDIT, "--limit", "12")

@@ -41,6 +41,7 @@ def surroundings(
 def _without_servers(surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_before_servers(monkeypatch)
     monkeypatch.setenv("SIGHTLINE_HOME", str(surroundings.home))
+    monkeypatch.setenv("PREFECT_HOME", str(surroundings.home / "prefect"))
 
 
 def identify(tried: HostileInput) -> str:
