@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
 
 from flows.cli.one_line_errors import one_line_errors
 from flows.settings.environment import prepare_environment
+
+log = logging.getLogger("sightline")
 
 
 @click.command()
@@ -18,6 +21,7 @@ def up(browser: bool | None) -> None:
     prepare_environment()
     from flows.runtime.kept_servers import start_servers
 
+    log.info("starting the servers that do not run yet")  # which takes seconds
     for server in start_servers():
         click.echo(f"{server.name + ':':9}{server.page}")
         if browser or (browser is None and sys.stdout.isatty()):
