@@ -19,6 +19,7 @@ from models.addresses import is_local
 from models.classifier import timm_models
 from models.classifier import weights as weight_files
 from models.classifier.bundle import describe_first_problem
+from models.classifier.model_files import unknown_address
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.preprocessing_sources import find_preprocessing
 from models.classifier.settings import ModelSettings
@@ -64,11 +65,7 @@ def build(settings: ModelSettings) -> BuiltNetwork:
         return _transformers(name, settings)
     if ".py:" in settings.address:
         return _from_factory(settings)
-    raise UserError(
-        f"model {settings.address!r} is not understood: give torchvision:NAME, timm:NAME, "
-        "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
-        "mlflow:models:/NAME@ALIAS"
-    )
+    raise unknown_address(settings.address)
 
 
 def build_fresh(architecture: str, classes: int) -> nn.Module:

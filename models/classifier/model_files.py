@@ -11,6 +11,7 @@ from models.classifier.settings import ModelSettings
 from models.errors import UserError
 
 CODE = ".py:"  # in the address of a user's function
+LIBRARIES = ("torchvision", "timm", "sightline", "transformers")  # that have networks by name
 
 
 def check_model_files(settings: ModelSettings) -> None:
@@ -19,6 +20,9 @@ def check_model_files(settings: ModelSettings) -> None:
         return
     read_class_names(settings)
     code, is_code, _ = settings.address.rpartition(CODE)
+    has_name = settings.address.partition(":")[0] in LIBRARIES
+    if not (has_name or is_code or find_bundle(settings.address)):
+        raise unknown_address(settings.address)
     if is_code and not Path(f"{code}.py").is_file():
         raise UserError(
             f"model {settings.address}: there is no file {code}.py: give path/to/file.py:function"
@@ -26,6 +30,14 @@ def check_model_files(settings: ModelSettings) -> None:
     weights = settings.weights
     if weights and is_local(weights) and Path(weights).suffix and not Path(weights).is_file():
         raise UserError(f"weights {weights} not found: give a .safetensors file or a state dict")
+
+
+def unknown_address(address: str) -> UserError:
+    return UserError(
+        f"model {address!r} is not understood: give torchvision:NAME, timm:NAME, "
+        "transformers:DIR, a bundle (model.json or its folder), path/to/file.py:function or "
+        "mlflow:models:/NAME@ALIAS"
+    )
 
 
 def read_class_names(settings: ModelSettings) -> tuple[str, ...] | None:

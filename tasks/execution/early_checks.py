@@ -8,7 +8,7 @@ import pyarrow as pa
 from models.classifier.check_model import check_model
 from models.classifier.model_files import check_model_files, read_class_names
 from tasks.attribution.settings import AuditRequest, RunPlan
-from tasks.catalog.catalog import list_data, make_catalog
+from tasks.catalog.catalog import check_group_column, list_data, make_catalog
 from tasks.catalog.labels import match_labels
 from tasks.catalog.listing import Listing
 from tasks.runs.folder import RunFolder
@@ -21,6 +21,8 @@ def check_early(plan: RunPlan) -> Listing:
     check_model_files(plan.model)
     check_model(plan.model)
     listing = list_data(plan.request.data)
+    if plan.request.data.group_column is not None:
+        check_group_column(listing.extra, plan.request.data.group_column)
     classes = read_class_names(plan.model)
     if classes is not None:
         match_labels(listing.label, classes, plan.request.data.labels)
