@@ -29,6 +29,14 @@ assert settings.attribution.methods == ("rise:masks=20", "grad_cam_pp")
 """
 
 
+COMMAND = """
+from click.testing import CliRunner
+from flows.cli.commands import main
+done = CliRunner().invoke(main, {words!r})
+assert done.exit_code == 0, done.stderr
+"""
+
+
 def heavy_after(program: str) -> set[str]:
     """The heavy packages that a fresh interpreter has imported after these lines."""
     program += f"\nimport sys\nprint(*({HEAVY!r} & sys.modules.keys()))"
@@ -58,3 +66,36 @@ def test_settings_are_checked_without_torch() -> None:
 
 def test_the_command_line_is_light_until_something_is_to_be_done() -> None:
     assert heavy_after("import flows.cli") == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--help"], ["--version"], ["status"], ["policy", "--help"]),
+        *([name, "--help"] for name in ("audit", "retrain", "release", "compare-methods", "init")),
+    ],
+    ids=" ".join,
+)
+def test_help_needs_nothing(words: list[str]) -> None:
+    assert heavy_after(COMMAND.format(words=words)) == set()
+
+
+@pytest.mark.parametrize("command", ["show", "runs", "policy check"])
+def test_runs_and_policies_are_shown_without_torch(command: str, finished_run: RunFolder) -> None:
+    shown = "flows/policy.toml" if command == "policy check" else str(finished_run.path)
+    words = [*command.split(), shown]
+    assert heavy_after(COMMAND.format(words=words)) <= {"pyarrow"}
+
+
+def test_shell_completion_needs_nothing() -> None:
+    program = """
+import os
+from flows.cli.commands import main
+os.environ |= {"_SIGHTLINE_COMPLETE": "bash_complete", "COMP_WORDS": "sightline au"}
+os.environ |= {"COMP_CWORD": "1"}
+try:
+    main(prog_name="sightline", complete_var="_SIGHTLINE_COMPLETE")
+except SystemExit:
+    pass
+"""
+    assert heavy_after(program) == {"plain,audit"}  # the one completion

@@ -45,7 +45,7 @@ def make_catalog(
     _refuse_repeated_keys(listing.key)
     _refuse_reserved_columns(listing.extra.column_names)
     if data.group_column is not None:
-        _check_group_column(listing.extra, data.group_column)
+        check_group_column(listing.extra, data.group_column)
     images = join_addresses(listing.root, listing.image)
     masks = masks_of(listing, data.masks)
     allowed = AllowedAddresses.of(data)
@@ -196,7 +196,7 @@ def _refuse_reserved_columns(names: list[str]) -> None:
         )
 
 
-def _check_group_column(table: pa.Table, column: str) -> None:
+def check_group_column(table: pa.Table, column: str) -> None:
     """Refuse a column that the table lacks, or that holds no plain values."""
     names = table.column_names
     advice = "name another with --group-column, or leave it out"

@@ -30,7 +30,10 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
 }
 DASK_SETTINGS: dict[str, Any] = {
-    "distributed.worker.preload": ["tasks.execution.worker_logging"],
+    "distributed.worker.preload": [
+        "tasks.execution.worker_logging",
+        "tasks.execution.worker_signals",
+    ],
     "distributed.worker.profile.enabled": False,  # it interrupts every thread repeatedly
     "distributed.admin.tick.interval": "500ms",  # the monitoring costs more than the work
     "distributed.admin.system-monitor.interval": "5s",

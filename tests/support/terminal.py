@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ import psutil
 from tests.support.waiting import PATIENCE, wait_until
 
 CTRL_C = b"\x03"
+CONTROL = re.compile(r"\^C|\x1b\[[\d;?]*[A-Za-z]")
 
 
 class Terminal:
@@ -39,8 +41,8 @@ class Terminal:
 
     @property
     def last_line(self) -> str:
-        """Without the echo of the keys."""
-        return self.text.strip().splitlines()[-1].replace("^C", "")
+        """Without the echo of the keys, and what clears a line of progress."""
+        return CONTROL.sub("", self.text.strip().splitlines()[-1])
 
     def press_ctrl_c(self) -> None:
         os.write(self.screen, CTRL_C)

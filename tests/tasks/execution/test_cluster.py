@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +57,14 @@ def test_workers_compute_shards_and_unload_the_model(client: Client, copy: RunFo
     assert done[-1] == 64
     assert progress.devices == {"cpu"}
     assert plugins(client, job) == [False, False]
+
+
+def test_ctrl_c_on_the_terminal_is_not_for_workers(client: Client) -> None:
+    workers = client.run(os.getpid)
+    for process in workers.values():
+        os.kill(process, signal.SIGINT)
+    assert client.submit(abs, -1).result() == 1
+    assert client.run(os.getpid) == workers  # none was started again
 
 
 def test_audits_that_share_a_cluster_keep_their_models_apart(
