@@ -203,6 +203,7 @@ def test_weights_that_no_digest_names_are_refused(
         ("[]", "red.json"),
         ('{"size": [8, 8]}', "size"),
         ('{"input_size": [8, 0]}', "input_size"),
+        ('{"input_size": [100000, 100000]}', "at most 32 million pixels are allowed"),
         ('{"std": [1, 1, 0]}', "std [1.0, 1.0, 0.0] is not of values from 0 to 1"),
         ('{"mean": [123, 116, 103]}', "divide mean and std by 255"),
         ('{"activation": "tanh"}', "activation: allowed are 'sigmoid', 'softmax' or 'none'"),
