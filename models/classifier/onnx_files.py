@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_
 
 from models.addresses import as_address_errors, as_path, local_copy, read_text
 from models.classifier.bundle import describe_first_problem
-from models.classifier.preprocessing import Colours, refuse_impossible_values
+from models.classifier.preprocessing import LARGEST_INPUT, Colours, refuse_impossible_values
 from models.errors import SegmenterError, find_position
 
 SUFFIX = ".onnx"
@@ -41,6 +41,12 @@ class OnnxReading(BaseModel):
     @model_validator(mode="after")
     def _has_possible_values(self) -> OnnxReading:
         refuse_impossible_values(mean=self.mean, std=self.std)
+        rows, columns = self.input_size or (1, 1)
+        if rows * columns > LARGEST_INPUT:
+            raise ValueError(
+                f"an input_size of {rows}x{columns} does not fit into memory: at most "
+                f"{LARGEST_INPUT // 10**6} million pixels are allowed"
+            )
         return self
 
     def colours(self, address: str) -> tuple[Colours, Colours]:

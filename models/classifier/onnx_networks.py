@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def build_onnx(address: str) -> BuiltNetwork:
     session = _open_session(file)
     network = OnnxNetwork(session, file.reading, address)
     device = session.get_providers()[0].removesuffix("ExecutionProvider")
-    log.info("segmenter onnx:%s on %s: %s", address, device, network.description)
+    _log_once(f"segmenter onnx:{address} on {device}: {network.description}")
     source = f"onnx {VERSION} {file.digest} {network.description} output {network.output}"
     return BuiltNetwork(network, f"onnx:{Path(address).name}", source)
 
@@ -149,6 +150,12 @@ def build_rembg(name: str) -> BuiltNetwork:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     source = f"rembg {VERSION} {version('rembg')} {digest}"
     return BuiltNetwork(RembgNetwork(session), f"rembg:{name}", source)
+
+
+@cache
+def _log_once(line: str) -> None:
+    """An audit reads its segmenter several times."""
+    log.info(line)
 
 
 def _open_session(file: OnnxFile) -> Any:

@@ -250,6 +250,19 @@ def test_addresses_at_other_places_are_not_looked_at(
         assert listed(path).masks.null_count == 6
 
 
+@pytest.mark.parametrize("value", ["", "notes", "a.txt", "\0.png", "..png", "/"])
+def test_other_texts_are_no_files(
+    value: str, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    path = dataset(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},seg", *(f"{it},{value}" for it in lines[1:])]) + "\n")
+    listing = listed(path)
+    assert listing.masks.null_count == COUNT
+    assert listing.extra.column_names == ["seg"]
+    assert all("--images" in line for line in log.messages)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     path = dataset(tmp_path, {"seg_path": binary})
     for number in range(5):
