@@ -25,6 +25,11 @@ MORE = {"third": {"train": 12_000}}  # a hundred classes take more pictures to l
 FAR = 10_000_000  # seeds of redrawn backgrounds; no picture of the benchmark has one
 
 
+def chance_of(look: str) -> float:
+    """The strength at which each class is as often on each background."""
+    return 1 / len(BenchmarkSettings.model_validate({"look": look}).backgrounds)
+
+
 @dataclass(frozen=True)
 class DatasetVariant:
     """Which pictures of the generated benchmark."""
@@ -41,7 +46,7 @@ class DatasetVariant:
     @property
     def has_shortcut(self) -> bool:
         """Is a class in training more often on its own background than on others?"""
-        return self.strength > 1 / len(self.make_settings().backgrounds)
+        return self.strength > chance_of(self.look)
 
     def make_settings(self, **pictures: int) -> BenchmarkSettings:
         """With as many pictures a split as named, else as many as the look takes."""
