@@ -1,4 +1,4 @@
-"""What many tests stand on: a small generated benchmark, two models for it, and their audits."""
+"""What many tests stand on: small generated benchmarks, models for them, and their audits."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tasks.runs.folder import RunFolder
 from tasks.synthetic.dataset import write_benchmark
 from tests.support.audits import (
     BENCHMARK,
+    MANY_CLASSES,
     audit_test_split,
     perturb_head,
     save_untrained_model,
@@ -66,6 +67,31 @@ def bundle(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def other_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same network with noise on its head: some of its answers are others."""
     return perturb_head(bundle, tmp_path_factory.mktemp("other-model"))
+
+
+@pytest.fixture(scope="session")
+def many_classes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred classes: two test pictures and a training picture of each, with masks."""
+    folder = tmp_path_factory.mktemp("generated") / "many-classes"
+    write_benchmark(folder, MANY_CLASSES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def many_classes_bundle(
+    many_classes_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An untrained small network that predicts many of the hundred classes."""
+    return save_untrained_model(tmp_path_factory.mktemp("model"), many_classes_folder)
+
+
+@pytest.fixture(scope="session")
+def many_classes_run(
+    many_classes_folder: Path, many_classes_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """The 200 test pictures of a hundred classes, audited. For reading only."""
+    folder = tmp_path_factory.mktemp("runs") / "many-classes"
+    return audit_test_split(folder, many_classes_folder, many_classes_bundle)
 
 
 @pytest.fixture(scope="session")

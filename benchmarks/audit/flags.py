@@ -109,7 +109,9 @@ def _specs(quick: bool) -> list[ClassifierSpec]:
         ClassifierSpec(look, "small", strength, seed) for look in looks for strength, seed in plain
     ]
     specs += [ClassifierSpec(look, "default", 0.95, 1) for look in looks]
-    return specs + [ClassifierSpec(look, "small", 0.25, 1, MIX) for look in looks]
+    specs += [ClassifierSpec(look, "small", 0.25, 1, MIX) for look in looks]
+    specs += [ClassifierSpec("third", "small", 0.1, seed) for seed in SEEDS]
+    return [*specs, ClassifierSpec("third", "small", 0.1, 1, MIX)]
 
 
 def _measure(spec: ClassifierSpec) -> Cell:

@@ -1,8 +1,8 @@
 """Classifiers whose dependence on the background is known for each image, made once and kept.
 
 The truth of a test picture is what the network says when the generator draws the same object on
-other clean backgrounds, which no audit ever sees. Shapes: N pictures, K classes, 3 other kinds of
-background, 3 of each.
+other clean backgrounds, which no audit ever sees. Shapes: N pictures, K classes, G kinds of
+background, T other backgrounds: 3 of each other kind.
 """
 
 from __future__ import annotations
@@ -66,16 +66,24 @@ class KnownClassifier:
 
 
 class ProductOfExperts(nn.Module):
-    """A network that knows objects and one that knows backgrounds, joined by a weight."""
+    """A network that knows objects and one that knows backgrounds, joined by a weight.
 
-    def __init__(self, on_object: nn.Module, on_background: nn.Module, mix: float) -> None:
+    A background speaks for the classes that the shortcut pairs with it.
+    """
+
+    own_K: Tensor
+
+    def __init__(
+        self, on_object: nn.Module, on_background: nn.Module, own_K: Tensor, mix: float
+    ) -> None:
         super().__init__()
         self.on_object, self.on_background, self.mix = on_object, on_background, mix
+        self.register_buffer("own_K", own_K)
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         object_BK = self.on_object(image_BCHW).log_softmax(1)
-        background_BK = self.on_background(image_BCHW).log_softmax(1)
-        joint_BK: Tensor = object_BK + self.mix * background_BK
+        background_BG = self.on_background(image_BCHW).log_softmax(1)
+        joint_BK: Tensor = object_BK + self.mix * background_BG[:, self.own_K]
         return joint_BK
 
 
@@ -99,10 +107,12 @@ def load_known_classifier(spec: ClassifierSpec) -> KnownClassifier:
 
 
 def _make_classifier(spec: ClassifierSpec) -> Classifier:
+    settings = spec.settings
     network = _train(spec, "label")
     if spec.mix is not None:
-        network = ProductOfExperts(network, _train(spec, "background"), spec.mix).eval()
-    settings = spec.settings
+        on_background = _train(spec, "background")
+        network = ProductOfExperts(network, on_background, own_backgrounds(settings), spec.mix)
+        network = network.eval()
     built = BuiltNetwork(
         network,
         "generated",
@@ -112,19 +122,27 @@ def _make_classifier(spec: ClassifierSpec) -> Classifier:
     return check_classifier(built, ModelSettings(address="generated"))
 
 
+def own_backgrounds(settings: BenchmarkSettings) -> Tensor:
+    """(K,): the number of the background that the shortcut pairs with each class."""
+    own = [settings.drawing.own_background(label) for label in settings.classes]
+    return torch.tensor([settings.backgrounds.index(background) for background in own])
+
+
 def _train(spec: ClassifierSpec, column: str) -> nn.Module:
     """On the classes, or on the kinds of background."""
     settings = spec.settings
+    classes = len(settings.classes)
     images = training_images_of(spec.folder, "train", small_preprocessing(settings.image_size))
     if column == "background":
         rows = rows_of_split(spec.folder, "train")
         numbers = [settings.backgrounds.index(row["background"]) for row in rows]
         images = replace(images, label_N=torch.tensor(numbers))
-    return train_once(spec.folder / f"{column}.pt", images, settings, spec.seed)
+        classes = len(settings.backgrounds)
+    return train_once(spec.folder / f"{column}.pt", images, settings, classes, spec.seed)
 
 
 def _find_truths(spec: ClassifierSpec, classifier: Classifier) -> dict[str, np.ndarray]:
-    """Does the prediction change on each clean background of another kind (N, 9), of the same?"""
+    """Does the prediction change on each clean background of another kind (N, T), of the same?"""
     rows, settings = rows_of_split(spec.folder, "test"), spec.settings
     pictures = [render(scene_of(row), settings).image_HW3 for row in rows]
     clean_N = _predict(classifier, pictures)

@@ -83,7 +83,9 @@ class StudyPictures(DatasetVariant):
 
     def network(self) -> nn.Module:
         """It has learnt the shortcut, where there is one."""
-        return train_once(self.folder / "network.pt", self.train, self.settings, self.seed)
+        settings = self.settings
+        classes = len(settings.classes)
+        return train_once(self.folder / "network.pt", self.train, settings, classes, self.seed)
 
     def _keep(self, name: str, make: Callable[[], Tensor]) -> Tensor:
         file = self.folder / f"{name}.npy"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.errors import list_names, suggest
 from tasks.synthetic.families import LOOKS, Look, LookName
 
 VERSION = 1  # of the pixels, fixed by a golden test; figures of two versions do not compare
@@ -33,8 +34,10 @@ class BenchmarkSettings(BaseModel):
     @model_validator(mode="after")
     def _check_tag(self) -> BenchmarkSettings:
         if self.tag is not None and self.tag not in self.classes:
-            classes = ", ".join(self.classes)
-            raise ValueError(f"tag {self.tag!r} is not a class of the {self.look} look: {classes}")
+            raise ValueError(
+                f"tag {self.tag!r} is not a class of the {self.look} look, which has "
+                f"{list_names(self.classes)}{suggest(self.tag, self.classes)}"
+            )
         return self
 
     @property

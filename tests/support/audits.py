@@ -1,4 +1,4 @@
-"""A generated benchmark, two models for it, and audits of them in this process."""
+"""Generated benchmarks, models for them, and audits of these in this process."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.summary.summarise import summarise
 from tasks.synthetic.baseline import training_images_of
+from tasks.synthetic.dataset import read_settings
 from tasks.synthetic.settings import BenchmarkSettings
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
+MANY_CLASSES = BenchmarkSettings(look="third", train=100, validation=0, test=200)
 SHARD = 40  # the 64 pictures of the test split make two shards
 
 
 def save_untrained_model(folder: Path, benchmark: Path) -> Path:
     """A small network for the benchmark, as our bundle; seeded, so always the same."""
+    settings = read_settings(benchmark)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = small_resnet(len(BENCHMARK.classes))
+        network = small_resnet(len(settings.classes))
     address = "sightline:small_resnet"
-    prepared = Preprocessing(crop=(BENCHMARK.image_size, BENCHMARK.image_size))
+    prepared = Preprocessing(crop=(settings.image_size, settings.image_size))
     _spread_predictions(network, benchmark, prepared)
-    built = BuiltNetwork(network, address, classes=BENCHMARK.classes, preprocessing=prepared)
+    built = BuiltNetwork(network, address, classes=settings.classes, preprocessing=prepared)
     save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
     return folder
 

@@ -134,8 +134,13 @@ def test_the_tag_is_on_one_class_in_training_and_on_half_of_all_in_the_test() ->
 
 
 def test_an_unknown_class_for_the_tag_is_refused() -> None:
-    with pytest.raises(ValidationError, match="tag 'mug' is not a class of the first look: fish"):
+    with pytest.raises(
+        ValidationError, match="not a class of the first look, which has 'fish', 'm"
+    ):
         BenchmarkSettings(tag="mug")
+    message = "and 92 more \\(did you mean 'plain star with legs'"
+    with pytest.raises(ValidationError, match=message):
+        BenchmarkSettings(look="third", tag="plain star with leg")
 
 
 def test_an_unknown_setting_is_refused() -> None:
