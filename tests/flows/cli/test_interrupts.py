@@ -160,7 +160,7 @@ def audit(crowd: Path, bundle: Path, tmp_path: Path) -> Audit:
     return Audit(crowd, bundle, tmp_path)
 
 
-def stop(audit: Audit, when: Callable[[], object], *more: str, how: int | None = None) -> None:
+def check_stop(audit: Audit, when: Callable[[], object], *more: str, how: int | None = None) -> None:
     """Stop the command at this moment; it ends in time, alone, and says how to continue."""
     command = audit.start(*more)
     with in_terminal(command, audit.folder, audit.environment) as terminal:
@@ -186,13 +186,13 @@ def starts_server(audit: Audit) -> bool:
 def test_ctrl_c_while_the_model_loads(crowd: Path, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(SLOW_MODEL.format(mark=str(tmp_path / "loads")))
     audit = Audit(crowd, tmp_path / "net.py:build", tmp_path)
-    stop(audit, (tmp_path / "loads").exists)
+    check_stop(audit, (tmp_path / "loads").exists)
 
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_ctrl_c_while_the_server_starts(audit: Audit, undisturbed: tuple[pa.Table, ...]) -> None:
-    stop(audit, lambda: starts_server(audit))
+    check_stop(audit, lambda: starts_server(audit))
     finish(audit, undisturbed)
 
 
@@ -203,7 +203,7 @@ def test_ctrl_c_while_the_server_starts(audit: Audit, undisturbed: tuple[pa.Tabl
 def test_a_run_that_is_stopped_while_it_computes_continues(
     audit: Audit, undisturbed: tuple[pa.Table, ...], workers: str, how: int | None
 ) -> None:
-    stop(audit, lambda: audit.parts > 6, "--workers", workers, how=how)
+    check_stop(audit, lambda: audit.parts > 6, "--workers", workers, how=how)
     assert 0 < len(list(audit.run.glob("predictions/part-*"))) < IMAGES / SHARD
     finish(audit, undisturbed, "--workers", workers)
 

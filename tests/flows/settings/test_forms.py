@@ -171,5 +171,5 @@ def test_deployments_leave_the_check_to_the_flow(name: str) -> None:
 
 def test_a_preprocessing_that_is_no_json_says_where(file: Path) -> None:
     file.write_text('{"resize": 64,\n "crop": }')
-    with pytest.raises(UserError, match=r"pre.json is not JSON \(line 2, column 10\): give a file"):
+    with pytest.raises(UserError, match=r"pre.json is not JSON at line 2, column 10: give a file"):
         from_toml(file)
