@@ -110,8 +110,8 @@ def _specs(quick: bool) -> list[ClassifierSpec]:
     ]
     specs += [ClassifierSpec(look, "default", 0.95, 1) for look in looks]
     specs += [ClassifierSpec(look, "small", 0.25, 1, MIX) for look in looks]
-    specs += [ClassifierSpec("third", "small", 0.1, seed) for seed in SEEDS]
-    return [*specs, ClassifierSpec("third", "small", 0.1, 1, MIX)]
+    specs += [ClassifierSpec("third", "default", 0.1, seed) for seed in SEEDS]
+    return [*specs, ClassifierSpec("third", "default", 0.1, 1, MIX)]
 
 
 def _measure(spec: ClassifierSpec) -> Cell:

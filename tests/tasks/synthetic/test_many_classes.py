@@ -42,10 +42,9 @@ def pictures_of(split: str, labels: list[str]) -> TrainingImages:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("start", "step"), [(0, 11), (3, 9)])
-def test_ten_classes_are_learnt_on_backgrounds_that_do_not_tell_them(start: int, step: int) -> None:
+def test_ten_classes_are_learnt_on_backgrounds_that_do_not_tell_them() -> None:
     """Every shape, every texture and every part is among them."""
-    labels = list(UNBIASED.classes[start::step][:10])
+    labels = list(UNBIASED.classes[::11])
     preprocessing = small_preprocessing(UNBIASED.image_size)
     train, test = (pictures_of(split, labels) for split in ("train", "test"))
     network = train_small_resnet(train, preprocessing, len(labels), seed=0)
