@@ -1,0 +1,181 @@
+"""Ways to fill an object in, to move its background and to paste it back, on uint8 photographs.
+
+Shapes: H W pixels, 3 colours; a mask is True on the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]  # H W 3
+Mask = NDArray[np.bool_]  # H W
+Floats = NDArray[np.float32]
+Move = Callable[[Picture], Picture]
+
+GROWN = 0.02  # of the shorter side: how far a hole reaches beyond the mask
+FEATHER = 0.007  # of the shorter side: standard deviation of a soft edge
+SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)  # of a side: from where a patch may come
+RIM = 3  # pixels around a hole in which a patch is compared with it
+
+
+@dataclass(frozen=True)
+class Paste:
+    """How the hole of an object is filled, and how the edge of a pasted object looks."""
+
+    fill: str
+    edge: str  # hard or feathered
+
+    @property
+    def name(self) -> str:
+        return f"{self.fill}-{self.edge}"
+
+    def background(self, picture_HW3: Picture, mask_HW: Mask) -> Picture:
+        return FILLS[self.fill](picture_HW3, mask_HW)
+
+    def put(self, picture_HW3: Picture, mask_HW: Mask, background_HW3: Picture) -> Picture:
+        """The object of a picture on a background."""
+        share_HW1 = mask_HW[..., None].astype(np.float32)
+        if self.edge == "feathered":
+            share_HW1 = _blurred(share_HW1, FEATHER * min(mask_HW.shape))
+        return _uint8(share_HW1 * picture_HW3 + (1 - share_HW1) * background_HW3)
+
+
+def fill_with_mean(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """The mean colour of the background, inside the mask."""
+    return _inside(picture_HW3, mask_HW, _mean_outside(picture_HW3, mask_HW))
+
+
+def fill_with_mean_grown(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """The same beyond the mask, too."""
+    return fill_with_mean(picture_HW3, grow(mask_HW))
+
+
+def fill_with_blur(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """A strong blur of the background."""
+    known_HW3 = fill_with_mean(picture_HW3, mask_HW)
+    size = max(3, min(mask_HW.shape) // 4 | 1)
+    return _inside(picture_HW3, mask_HW, cv2.GaussianBlur(known_HW3, (size, size), 0))
+
+
+def fill_by_navier_stokes(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """Inpainting of OpenCV, beyond the mask, too."""
+    hole_HW = grow(mask_HW).astype(np.uint8)
+    return np.asarray(cv2.inpaint(picture_HW3, hole_HW, 3, cv2.INPAINT_NS), np.uint8)
+
+
+def fill_by_pyramid(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """Each hole pixel from the finest scale at which something of the background is near it."""
+    hole_HW = grow(mask_HW)
+    known_HW1 = (~hole_HW)[..., None].astype(np.float32)
+    filled_HW3 = _pull_push(picture_HW3 * known_HW1, known_HW1[..., 0])
+    return _inside(picture_HW3, hole_HW, filled_HW3)
+
+
+def fill_with_patch(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """The part of the background, shifted or mirrored, that fits the hole's rim best."""
+    hole_HW = grow(mask_HW)
+    smooth_HW3 = fill_by_pyramid(picture_HW3, mask_HW).astype(np.float32)
+    rim_HW = grow(hole_HW, RIM) & ~hole_HW
+    candidates = [_moved(smooth_HW3, hole_HW, *way) for way in product((1, -1), SHIFTS, SHIFTS)]
+    costs = [
+        np.abs(moved_HW3 - smooth_HW3)[rim_HW].mean()
+        + 255 * (hole_HW & lost_HW).sum() / hole_HW.sum()
+        for moved_HW3, lost_HW in candidates
+    ]
+    best_HW3, lost_HW = candidates[int(np.argmin(costs))]
+    own_HW1 = _blurred((hole_HW & ~lost_HW)[..., None].astype(np.float32), RIM)
+    return _inside(picture_HW3, hole_HW, own_HW1 * best_HW3 + (1 - own_HW1) * smooth_HW3)
+
+
+FILLS: dict[str, Callable[[Picture, Mask], Picture]] = {
+    "mean": fill_with_mean,
+    "mean-grown": fill_with_mean_grown,
+    "blur": fill_with_blur,
+    "navier-stokes": fill_by_navier_stokes,
+    "pyramid": fill_by_pyramid,
+    "patch": fill_with_patch,
+}
+
+
+def mirror(picture_HW3: Picture) -> Picture:
+    return picture_HW3[:, ::-1]
+
+
+def _roll(down: float, right: float) -> Move:
+    def roll(picture_HW3: Picture) -> Picture:
+        height, width = picture_HW3.shape[:2]
+        return np.roll(picture_HW3, (round(down * height), round(right * width)), (0, 1))
+
+    return roll
+
+
+MOVES: dict[str, Move] = {
+    "mirrored": mirror,
+    "half a side right": _roll(0, 0.5),
+    "half a side down": _roll(0.5, 0),
+    "a third right, mirrored": lambda picture_HW3: _roll(0, 1 / 3)(mirror(picture_HW3)),
+    "a third left": _roll(0, -1 / 3),
+    "half a side both ways, mirrored": lambda picture_HW3: _roll(0.5, 0.5)(mirror(picture_HW3)),
+}
+
+
+def grow(mask_HW: Mask, pixels: int | None = None) -> Mask:
+    """By a disc."""
+    radius = round(GROWN * min(mask_HW.shape)) if pixels is None else pixels
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.dilate(mask_HW.astype(np.uint8), disc), bool)
+
+
+def _moved(
+    picture_HW3: Floats, hole_HW: Mask, step: int, down: float, right: float
+) -> tuple[Floats, Mask]:
+    """The picture and its hole, mirrored for a step of -1, rolled by shares of its sides."""
+    shift = round(down * len(hole_HW)), round(right * hole_HW.shape[1])
+    moved_HW3 = np.roll(picture_HW3[:, ::step], shift, (0, 1))
+    return moved_HW3, np.roll(hole_HW[:, ::step], shift, (0, 1))
+
+
+def _pull_push(weighted_HW3: Floats, weight_HW: Floats) -> Floats:
+    """Means of what is known, from the coarsest scale to the finest."""
+    height, width = weight_HW.shape
+    known_HW1 = np.minimum(weight_HW, 1)[..., None]
+    own_HW3: Floats = weighted_HW3 / np.maximum(weight_HW, np.float32(1e-6))[..., None]
+    if min(height, width) <= 1:
+        return own_HW3
+    half = (width + 1) // 2, (height + 1) // 2
+    total_hw3, weight_hw = (_halved(part_HW, half) for part_HW in (weighted_HW3, weight_HW))
+    excess_hw = np.maximum(weight_hw, 1)
+    below_hw3 = _pull_push(total_hw3 / excess_hw[..., None], weight_hw / excess_hw)
+    below_HW3 = np.asarray(cv2.resize(below_hw3, (width, height)), np.float32)
+    filled_HW3: Floats = known_HW1 * own_HW3 + (1 - known_HW1) * below_HW3
+    return filled_HW3
+
+
+def _halved(part_HW: Floats, size: tuple[int, int]) -> Floats:
+    """Sums over blocks of four pixels."""
+    return np.asarray(4 * cv2.resize(part_HW, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _mean_outside(picture_HW3: Picture, mask_HW: Mask) -> Floats:
+    outside_N3 = picture_HW3[~mask_HW] if not mask_HW.all() else picture_HW3.reshape(-1, 3)
+    mean_3: Floats = outside_N3.mean(0, dtype=np.float32)
+    return mean_3
+
+
+def _inside(picture_HW3: Picture, mask_HW: Mask, other: NDArray[np.generic]) -> Picture:
+    return _uint8(np.where(mask_HW[..., None], other, picture_HW3))
+
+
+def _blurred(value_HW1: Floats, deviation: float) -> Floats:
+    blurred_HW = cv2.GaussianBlur(value_HW1[..., 0], (0, 0), deviation)
+    return np.asarray(blurred_HW[..., None], np.float32)
+
+
+def _uint8(value_HW3: NDArray[np.generic]) -> Picture:
+    return np.clip(np.rint(value_HW3.astype(np.float32)), 0, 255).astype(np.uint8)
