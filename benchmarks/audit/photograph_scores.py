@@ -27,6 +27,7 @@ class Outcomes:
     own_NM: np.ndarray  # probability of the class that is predicted for the unchanged photograph
     own_changed_NM: np.ndarray
     seen_NE: np.ndarray
+    seen_changed_NE: np.ndarray
     seen_donor_NE: np.ndarray
     truth_N: np.ndarray
     alone_NB: np.ndarray  # probability of the same class for each background alone
@@ -48,6 +49,7 @@ class Outcomes:
             own_NM=moved["own"][:, :moves].astype(np.float64),
             own_changed_NM=(moved["own_prediction"] != predicted_N1)[:, :moves],
             seen_NE=exchanged["exchanged"][:, :seen].astype(np.float64),
+            seen_changed_NE=changed_NE[:, :seen],
             seen_donor_NE=exchanged["donors"][:, :seen],
             truth_N=changed_NE[:, -TRUTH:].mean(1) > 0.5,
             alone_NB=moved["alone"].astype(np.float64),
@@ -110,6 +112,7 @@ def scores_of(outcomes: Outcomes) -> dict[str, np.ndarray]:
         "additive forecast": 1 - forecast_N,
         "mean of both": 1 - (mean_N + forecast_N) / 2,
         "mixed by exchanges left out": 1 - (trust * forecast_N + (1 - trust) * mean_N),
+        "changed, then lost": outcomes.seen_changed_NE.mean(1) + (1 - mean_N) / 2,
         "mean of log-odds": -log_odds(outcomes.seen_NE).mean(1),
         "lost against own backgrounds": own_N - mean_N,
         "low confidence": 1 - outcomes.confidence_N,

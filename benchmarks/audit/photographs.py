@@ -52,7 +52,7 @@ PASTES = (
         for fill in ("mean", "navier-stokes", "pyramid")
         for edge in ("hard", "feathered")
     ),
-    *(Paste(fill, "feathered") for fill in ("blur", "mean-grown", "patch")),
+    *(Paste(fill, "feathered") for fill in ("blur", "mean-grown", "patch", "inpaint")),
 )
 SCORED = (  # with exchanges; other networks by the first alone
     Paste("patch", "feathered"),
