@@ -55,7 +55,7 @@ def fill_holes(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
     )
     filled_BCHW = smooth_BCHW.clone()
     way_B = _choose_ways(smooth_BCHW, hole_B1HW)
-    for number in way_B.unique().tolist():
+    for number in sorted(set(way_B.tolist())):
         row_b = (way_B == number).nonzero()[:, 0]
         filled_BCHW[row_b] = _put(WAYS[number], smooth_BCHW[row_b], hole_B1HW[row_b])
     return filled_BCHW

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 import cv2
 import numpy as np
@@ -23,8 +22,6 @@ Move = Callable[[Picture], Picture]
 
 GROWN = 0.02  # of the shorter side: how far a hole reaches beyond the mask
 FEATHER = 0.007  # of the shorter side: standard deviation of a soft edge
-SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)  # of a side: from where a patch may come
-RIM = 3  # pixels around a hole in which a patch is compared with it
 
 
 @dataclass(frozen=True)
@@ -76,28 +73,12 @@ def fill_by_pyramid(picture_HW3: Picture, mask_HW: Mask) -> Picture:
     """Each hole pixel from the finest scale at which something of the background is near it."""
     hole_HW = grow(mask_HW)
     known_HW1 = (~hole_HW)[..., None].astype(np.float32)
-    filled_HW3 = _pull_push(picture_HW3 * known_HW1, known_HW1[..., 0])
+    filled_HW3 = _pull_push(picture_HW3.astype(np.float32) * known_HW1, known_HW1[..., 0])
     return _inside(picture_HW3, hole_HW, filled_HW3)
 
 
-def fill_with_patch(picture_HW3: Picture, mask_HW: Mask) -> Picture:
-    """The part of the background, shifted or mirrored, that fits the hole's rim best."""
-    hole_HW = grow(mask_HW)
-    smooth_HW3 = fill_by_pyramid(picture_HW3, mask_HW).astype(np.float32)
-    rim_HW = grow(hole_HW, RIM) & ~hole_HW
-    candidates = [_moved(smooth_HW3, hole_HW, *way) for way in product((1, -1), SHIFTS, SHIFTS)]
-    costs = [
-        np.abs(moved_HW3 - smooth_HW3)[rim_HW].mean()
-        + 255 * (hole_HW & lost_HW).sum() / hole_HW.sum()
-        for moved_HW3, lost_HW in candidates
-    ]
-    best_HW3, lost_HW = candidates[int(np.argmin(costs))]
-    own_HW1 = _blurred((hole_HW & ~lost_HW)[..., None].astype(np.float32), RIM)
-    return _inside(picture_HW3, hole_HW, own_HW1 * best_HW3 + (1 - own_HW1) * smooth_HW3)
-
-
-def fill_as_an_audit(picture_HW3: Picture, mask_HW: Mask) -> Picture:
-    """By `--fill inpaint`."""
+def fill_by_inpaint(picture_HW3: Picture, mask_HW: Mask) -> Picture:
+    """As `--fill inpaint` of an audit does."""
     image_1CHW = torch.from_numpy(picture_HW3.astype(np.float32)).permute(2, 0, 1)[None] / 64 - 2
     filled_1CHW = fill_holes(image_1CHW, torch.from_numpy(mask_HW.astype(np.float32))[None])
     return _uint8((filled_1CHW[0].permute(1, 2, 0).numpy() + 2) * 64)
@@ -109,8 +90,7 @@ FILLS: dict[str, Callable[[Picture, Mask], Picture]] = {
     "blur": fill_with_blur,
     "navier-stokes": fill_by_navier_stokes,
     "pyramid": fill_by_pyramid,
-    "patch": fill_with_patch,
-    "inpaint": fill_as_an_audit,
+    "inpaint": fill_by_inpaint,
 }
 
 
@@ -143,25 +123,16 @@ def grow(mask_HW: Mask, pixels: int | None = None) -> Mask:
     return np.asarray(cv2.dilate(mask_HW.astype(np.uint8), disc), bool)
 
 
-def _moved(
-    picture_HW3: Floats, hole_HW: Mask, step: int, down: float, right: float
-) -> tuple[Floats, Mask]:
-    """The picture and its hole, mirrored for a step of -1, rolled by shares of its sides."""
-    shift = round(down * len(hole_HW)), round(right * hole_HW.shape[1])
-    moved_HW3 = np.roll(picture_HW3[:, ::step], shift, (0, 1))
-    return moved_HW3, np.roll(hole_HW[:, ::step], shift, (0, 1))
-
-
 def _pull_push(weighted_HW3: Floats, weight_HW: Floats) -> Floats:
     """Means of what is known, from the coarsest scale to the finest."""
     height, width = weight_HW.shape
-    known_HW1 = np.minimum(weight_HW, 1)[..., None]
-    own_HW3: Floats = weighted_HW3 / np.maximum(weight_HW, np.float32(1e-6))[..., None]
+    known_HW1: Floats = np.minimum(weight_HW, np.float32(1))[..., None]
+    own_HW3 = np.asarray(weighted_HW3 / np.maximum(weight_HW, 1e-6)[..., None], np.float32)
     if min(height, width) <= 1:
         return own_HW3
     half = (width + 1) // 2, (height + 1) // 2
     total_hw3, weight_hw = (_halved(part_HW, half) for part_HW in (weighted_HW3, weight_HW))
-    excess_hw = np.maximum(weight_hw, 1)
+    excess_hw: Floats = np.maximum(weight_hw, np.float32(1))
     below_hw3 = _pull_push(total_hw3 / excess_hw[..., None], weight_hw / excess_hw)
     below_HW3 = np.asarray(cv2.resize(below_hw3, (width, height)), np.float32)
     filled_HW3: Floats = known_HW1 * own_HW3 + (1 - known_HW1) * below_HW3

@@ -52,10 +52,10 @@ PASTES = (
         for fill in ("mean", "navier-stokes", "pyramid")
         for edge in ("hard", "feathered")
     ),
-    *(Paste(fill, "feathered") for fill in ("blur", "mean-grown", "patch", "inpaint")),
+    *(Paste(fill, "feathered") for fill in ("blur", "mean-grown", "inpaint")),
 )
 SCORED = (  # with exchanges; other networks by the first alone
-    Paste("patch", "feathered"),
+    Paste("inpaint", "feathered"),
     Paste("navier-stokes", "feathered"),
     Paste("mean", "hard"),
 )

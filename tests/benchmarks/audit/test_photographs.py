@@ -49,8 +49,8 @@ def test_a_fill_removes_the_object_and_keeps_the_rest(name: str, seed: int) -> N
 @pytest.mark.parametrize("name", FILLS)
 def test_a_fill_does_not_depend_on_the_object(name: str) -> None:
     """Whatever its colour, the hole looks the same, so that it cannot tell the class."""
-    holes = [FILLS[name](*picture_with_object(1, colour)) for colour in (0, 255)]
-    np.testing.assert_array_equal(*holes)
+    dark_HW3, light_HW3 = (FILLS[name](*picture_with_object(1, colour)) for colour in (0, 255))
+    np.testing.assert_array_equal(dark_HW3, light_HW3)
 
 
 def test_an_even_background_is_filled_without_a_trace() -> None:
@@ -142,10 +142,10 @@ def test_thirds_are_of_equal_size() -> None:
 
 def _colour_network() -> nn.Module:
     """Four classes, by the mean colours."""
-    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
     torch.manual_seed(0)
-    nn.init.normal_(network[2].weight)
-    return network.eval()
+    linear = nn.Linear(3, 4)
+    nn.init.normal_(linear.weight)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear).eval()
 
 
 def test_cells_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
