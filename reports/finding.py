@@ -8,6 +8,7 @@ from tasks.schema import Interval, Summary
 from tasks.schema.units import percent
 
 MATTERS = 0.02  # of the predicted class's probability, on average over the images
+MANY = 0.1  # of the exchanges with backgrounds of another kind, that change the prediction
 
 
 def headline(summary: Summary) -> str:
@@ -31,10 +32,18 @@ def _at_chance(summary: Summary) -> str:
 
     Such a model may be untrained, or its classes in another order: its flags say little.
     """
-    accuracy, chance = summary.accuracy, 1 / max(1, len(summary.model.classes))
-    if accuracy.low is None or chance == 1 or accuracy.low > chance:
+    if not _is_at_chance(summary):
         return ""
-    return f"The model is not clearly better than chance ({percent(chance)}). "
+    return f"The model is not clearly better than chance ({percent(_chance(summary))}). "
+
+
+def _is_at_chance(summary: Summary) -> bool:
+    lowest = summary.accuracy.low
+    return lowest is not None and lowest <= _chance(summary) < 1
+
+
+def _chance(summary: Summary) -> float:
+    return 1 / max(1, len(summary.model.classes))
 
 
 def _background_of(summary: Summary) -> Markup:
@@ -78,10 +87,16 @@ def _clear_excess(summary: Summary) -> Markup:
 def negligible_effect(summary: Summary) -> Interval | None:
     """The probability lost on backgrounds of another kind, where it is surely too little to matter.
 
-    A score ranks the images of any network, also of one that backgrounds hardly touch.
+    A score ranks the images of any network, also of one that backgrounds hardly touch. Where many
+    predictions change with little probability, that matters, unless they are guesses.
     """
-    lost = None if summary.evidence is None else summary.evidence.reliance_across
-    return lost if lost is not None and lost.high < MATTERS else None
+    if summary.evidence is None:
+        return None
+    lost, flips = summary.evidence.reliance_across, summary.evidence.flips_across
+    if lost is None or lost.high >= MATTERS:
+        return None
+    changes = flips is not None and flips.high >= MANY
+    return None if changes and not _is_at_chance(summary) else lost
 
 
 def _emphasise(words: str) -> Markup:

@@ -31,7 +31,7 @@ def test_without_labels_nothing_is_said_of_chance() -> None:
 
 def test_an_excess_without_an_effect_is_no_finding() -> None:
     """An untrained network: the score ranks, and nothing is lost."""
-    found = summary(evidence=evidence(reliance_across=lost(0.003)))
+    found = summary(evidence=evidence(reliance_across=lost(0.003), flips_across=lost(0.086)))
     assert (
         finding_of(found).striptags()
         == f"{NO_EFFECT} 0.3 points of probability, where 2 would matter."
@@ -46,6 +46,14 @@ def test_an_effect_that_may_matter_is_a_finding(value: float) -> None:
     found = summary(evidence=evidence(reliance_across=lost(value)))
     assert negligible_effect(found) is None
     assert "it is clear that some of these predictions rest on the background" in read(found).words
+
+
+def test_many_changed_predictions_matter_unless_they_are_guesses() -> None:
+    """A network whose probabilities are all alike may still depend on backgrounds."""
+    flat = evidence(reliance_across=lost(0.003), flips_across=lost(0.4))
+    assert negligible_effect(summary(evidence=flat)) is None
+    assert negligible_effect(summary(evidence=flat, accuracy=wilson(600, 1197))) is not None
+    assert negligible_effect(summary(evidence=flat, accuracy=wilson(0, 0))) is None
 
 
 def test_an_effect_that_is_not_known_hides_nothing() -> None:
