@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Fill = Literal["mean", "blur", "data"]
+Fill = Literal["mean", "blur", "data", "inpaint"]
 FILLS: tuple[Fill, ...] = get_args(Fill)

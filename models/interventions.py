@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from models.errors import ForwardError
 from models.fills import Fill
+from models.holes import fill_holes
 from models.network.capture import as_found
 
 VERSION = 1  # of the pixels that each intervention gives
@@ -21,7 +22,10 @@ EMPTY = 1e-3  # pixels; a smaller background is the rounding error of a mask tha
 
 
 def remove_object(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill = "mean") -> Tensor:
-    """The object replaced by its background's mean colour, a blur of it, or the data's mean."""
+    """The object replaced by its background's mean colour, a blur of it, the data's mean, or what
+    is around it, without an outline (models/holes.py)."""
+    if fill == "inpaint":
+        return fill_holes(image_BCHW, mask_BHW)
     return exchange_background(
         image_BCHW, mask_BHW, _filling(image_BCHW, mask_BHW, fill), keep="background"
     )

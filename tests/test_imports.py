@@ -19,7 +19,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     "models": (
         ("errors", "file_kinds", "function_network", "limits", "yaml_text"),
         ("time_limit", "user_calls"),
-        ("addresses", "answering_servers", "arguments", "fills", "network", "user_code"),
+        ("addresses", "answering_servers", "arguments", "fills", "holes", "network", "user_code"),
         ("classifier", "interventions", "methods"),
         ("map_quality",),
         ("objectives",),

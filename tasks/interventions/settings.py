@@ -33,7 +33,7 @@ class InterventionSettings(BaseModel):
     fill: Fill = Field(
         "mean",
         description="What replaces a removed object: its background's mean colour, a blur of the "
-        "background, or the data's mean.",
+        "background, the data's mean, or what is around it, so that no outline is left (inpaint).",
     )
     donor_seed: int = Field(
         0, ge=0, le=LARGEST_SEED, description="Seed of the donor pool and of each image's donors."
