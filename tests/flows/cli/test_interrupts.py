@@ -160,7 +160,9 @@ def audit(crowd: Path, bundle: Path, tmp_path: Path) -> Audit:
     return Audit(crowd, bundle, tmp_path)
 
 
-def check_stop(audit: Audit, when: Callable[[], object], *more: str, how: int | None = None) -> None:
+def check_stop(
+    audit: Audit, when: Callable[[], object], *more: str, how: int | None = None
+) -> None:
     """Stop the command at this moment; it ends in time, alone, and says how to continue."""
     command = audit.start(*more)
     with in_terminal(command, audit.folder, audit.environment) as terminal:
