@@ -36,7 +36,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--data", "list.csv", *MODEL, *CLASSES), "name the one with the file names with --image"),
         (
             (*DATA, *MODEL, *CLASSES, "--split", "test"),
             "it has 'pictures', 'kind', 'part': rename the one of the splits, or name no split",
