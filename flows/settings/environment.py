@@ -99,7 +99,6 @@ def prepare_environment() -> None:
         "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",  # lines of other libraries stay out of the log
         "PREFECT_LOGGING_EXTRA_LOGGERS": "sightline",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PYTHONSAFEPATH": "1",  # no child imports what lies in the working folder
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # What goes wrong is told in one line of ours; --verbose shows what others say of it.

@@ -24,7 +24,8 @@ log = logging.getLogger("sightline")
 # Dask returns the memory of every freed tensor to the system at once, and the next batch allocates
 # it again: with these, a worker keeps up to half a GiB and computes 1.4 times as fast. Set key by
 # key: a mapping would replace Dask's own OMP_NUM_THREADS=1.
-ALLOCATOR = {
+ENVIRONMENT = {
+    "PYTHONSAFEPATH": "1",  # no worker imports what lies in the working folder
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
@@ -46,7 +47,7 @@ DASK_SETTINGS: dict[str, Any] = {
     # By default a cluster drops a worker that is not back 15 seconds after it died, and the run
     # waits for ever: on a busy machine, importing torch takes longer.
     "distributed.deploy.lost-worker-timeout": "365 days",
-    **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ALLOCATOR.items()},
+    **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ENVIRONMENT.items()},
 }
 WORKER_TIMEOUT = 30  # seconds for the first worker of an existing cluster
 
