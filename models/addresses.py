@@ -13,13 +13,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 from pydantic import AfterValidator
-from upath import UPath
 
 from models.errors import AddressError, describe_error, printable
+
+if TYPE_CHECKING:  # imported with the first address: every command would pay for it
+    from upath import UPath
 
 REMOTE = "://"
 CHAIN = "::"  # fsspec would open the second address through the first, as archives or templates
@@ -107,6 +109,8 @@ def as_path(address: str | os.PathLike[str]) -> UPath:
 
     Every address goes through here before it is opened.
     """
+    from upath import UPath
+
     text = without_file_protocol(str(address))
     if is_local(text):
         return UPath(Path(text).absolute())

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
-import psutil
-
 MARK = "SIGHTLINE_COMMAND"
 DONE = b"done"  # sent by a command that ends by itself, as its children will
 
@@ -43,6 +41,8 @@ def guard_children() -> Iterator[None]:
 
 
 def _kill_marked(mark: str) -> None:
+    import psutil  # not in every command
+
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it has ended, or is another user's
             if process.pid != os.getpid() and process.environ().get(MARK) == mark:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from upath import UPath
 
 from models.addresses import as_address_errors, as_path, is_local, read_text
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import BUNDLE, WEIGHTS
 from models.errors import UserError, describe_refusal, find_position
 from models.file_kinds import suggest_option
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 class Bundle(BaseModel):

@@ -18,7 +18,7 @@ from tasks.storage.files import write_text
 
 log = logging.getLogger("sightline")
 
-STARTING_WORKERS = 10.0  # seconds: each imports torch and loads the model
+STARTING_WORKERS = 15.0  # seconds: each takes four to import torch and to load the model
 MOST_IMAGES = 20_000  # more than these take longer than starting workers, whatever the network
 READING = 0.005  # seconds an image, to decode it
 EXCHANGES = 6  # passes an image, where objects are put on other backgrounds
