@@ -14,7 +14,6 @@ from itertools import product
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2.functional import gaussian_blur
 
 GROWN = 0.02  # of the shorter side: how far a hole reaches beyond its mask
 SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)  # of a side
@@ -63,6 +62,8 @@ def fill_holes(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
 
 def _put(way: _Way, smooth_BCHW: Tensor, hole_B1HW: Tensor) -> Tensor:
     """Moved pictures inside the holes, except where they have a hole themselves."""
+    from torchvision.transforms.v2.functional import gaussian_blur
+
     size = min(hole_B1HW.shape[2:])
     own_B1HW = hole_B1HW * (1 - way.move(hole_B1HW))
     kernel = 2 * round(3 * SOFT * size) + 1

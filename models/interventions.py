@@ -10,7 +10,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from models.errors import ForwardError
 from models.fills import Fill
@@ -74,6 +73,8 @@ def _filling(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill) -> Tensor:
     if fill == "mean":
         return mean_BC11
     known_BCHW = exchange_background(image_BCHW, mask_BHW, mean_BC11, keep="background")
+    from torchvision.transforms.v2.functional import gaussian_blur
+
     size = max(3, min(image_BCHW.shape[2:]) // 4 | 1)
     blurred_BCHW: Tensor = gaussian_blur(known_BCHW, [size, size])
     return blurred_BCHW

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from flows.runtime.garbage import collect_rarely
+
 
 def main() -> None:
     """The command `sightline`."""
     try:
+        collect_rarely()
         from flows.cli.commands import run_command
 
         run_command()

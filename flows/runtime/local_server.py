@@ -29,9 +29,10 @@ STARTED_WITHIN = 120.0  # seconds: a cold disk is slow
 ANSWERS_WITHIN = 10.0  # seconds, of a server that is running
 STOPPED_WITHIN = 3.0  # seconds until a server that does not end is killed
 RESTARTS = 3
-APP = ("-m", "uvicorn", "--factory", "prefect.server.api.server:create_app")
-# Without the services that schedule runs, and without pages.
+APP = ("-m", "flows.runtime.serve_prefect")
+# Without the services that schedule runs and act on events, and without pages.
 EPHEMERAL = {
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "0",
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",

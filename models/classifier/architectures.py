@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torchvision
 from pydantic import ValidationError
 from torch import nn
 
@@ -84,6 +83,8 @@ def build_fresh(architecture: str, classes: int) -> nn.Module:
 
 
 def _torchvision(name: str, settings: ModelSettings) -> BuiltNetwork:
+    import torchvision  # costs most of a second, which not every command needs
+
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise UserError(f"torchvision has no classification network {name!r}{suggest(name, known)}")
@@ -142,6 +143,8 @@ def _fill_torchvision(name: str, state: weight_files.State, weights: str) -> nn.
 
 
 def _build_torchvision(name: str, num_classes: int) -> nn.Module:
+    import torchvision
+
     extra: dict[str, Any] = (
         {"init_weights": False, "aux_logits": False} if name in INCEPTIONS else {}
     )

@@ -90,6 +90,10 @@ class Preprocessing(BaseModel):
 
     def resize_and_crop(self, picture_CHW: Tensor) -> Tensor:
         """A uint8 picture or mask of any size, resized and cropped to `size`; still uint8."""
+        size = tuple(picture_CHW.shape[-2:])
+        if self.resize in (None, size) and self.crop in (None, size):
+            return picture_CHW
+
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as geometry
 

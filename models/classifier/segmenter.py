@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.transforms import Normalize
 
 from models.classifier import weights as weight_files
 from models.classifier.architectures import BuiltNetwork
@@ -127,6 +125,9 @@ def _build(address: str, weights: str | None, allow_pickle: bool) -> BuiltNetwor
 
 def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Module:
     """A network with as many classes as the weights have, which reads RGB from 0 to 1."""
+    import torchvision
+    from torchvision.transforms import Normalize
+
     known = torchvision.models.list_models(module=torchvision.models.segmentation)
     if name not in known:
         raise SegmenterError(
@@ -153,6 +154,8 @@ def _torchvision(name: str, weights: str | None, allow_pickle: bool) -> nn.Modul
 
 def _empty(name: str, num_classes: int) -> nn.Module:
     """A network with random weights; torchvision would download those of the trunk by default."""
+    import torchvision
+
     network: nn.Module = torchvision.models.get_model(
         name, weights=None, weights_backbone=None, num_classes=num_classes, aux_loss=False
     )

@@ -9,7 +9,6 @@ Shapes: n images, G groups, 2 is before and after.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaincinv
 
 from tasks.intervals.bootstrap import Floats, Indices
 from tasks.intervals.change import Change
@@ -20,6 +19,8 @@ from tasks.schema import wilson
 
 def interval_of_worst(right_n: Floats, group_n: Indices, confidence: float) -> tuple[float, float]:
     """The ends for the lowest mean over groups: the lowest of all lower and of all upper ends."""
+    from scipy.special import betaincinv
+
     count_G = np.bincount(group_n)
     right_G = np.bincount(group_n, right_n)
     beyond = (1 - simultaneous_confidence(len(count_G), confidence)) / 2

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageFile
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from models.classifier.preprocessing import LARGEST
 from models.errors import PictureError
@@ -93,13 +92,21 @@ def decode(content: bytes) -> DecodedPicture:
             _refuse_jpeg(header, content)
         if header is not None and header.bits == 8 and header.bands in (1, 3):
             try:
-                content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-                return DecodedPicture(decode_jpeg(content_N, mode=ImageReadMode.RGB), header.turn)
+                return DecodedPicture(_decode_jpeg(content), header.turn)
             except RuntimeError:
                 pass  # PIL's message is better, and it accepts some oddities
     opened = open_picture(content)
     rgb_HWC = torch.from_numpy(_load_rgb(opened))
     return DecodedPicture(opened.as_stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
+
+
+def _decode_jpeg(content: bytes) -> Tensor:
+    """(C, H, W) in RGB; a RuntimeError where torchvision's decoder gives up."""
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    content_N = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    picture_CHW: Tensor = decode_jpeg(content_N, mode=ImageReadMode.RGB)
+    return picture_CHW
 
 
 def open_picture(content: bytes) -> OpenedPicture:
