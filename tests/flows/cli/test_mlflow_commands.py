@@ -111,7 +111,7 @@ def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run:
     assert done.exit_code == 3
     (message,) = done.stderr.splitlines()
     assert message.startswith(f"sightline: MLflow at {server.uri} failed (")
-    assert message.endswith(f"; it is kept; later: sightline publish {run.path}")
+    assert message.endswith(f"; the run is kept; to send it later: sightline publish {run.path}")
     server.start()
     for _ in range(2):
         done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
