@@ -11,6 +11,11 @@ from flows.runtime.schedule import warn_unpublished
 from models.errors import MlflowUnavailable
 
 
+@pytest.fixture(autouse=True)
+def _heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("sightline"), "propagate", True)
+
+
 def test_an_error_of_ours_is_said_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     line = "MLflow at http://x does not answer; to send it later: sightline publish run"
     warn_unpublished(Failed(data=MlflowUnavailable(line), message="Task run encountered"))
