@@ -12,8 +12,9 @@ from models.errors import MlflowUnavailable
 
 
 @pytest.fixture(autouse=True)
-def _heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def _heard(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(logging.getLogger("sightline"), "propagate", True)
+    caplog.set_level(logging.WARNING, "sightline")
 
 
 def test_an_error_of_ours_is_said_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
