@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
 def main() -> None:
     """The command `sightline`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until flows.cli.interrupts
     try:
         from flows.cli.commands import run_command
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from models.addresses import remove_secrets
+from models.errors import Stopped
 
 GRACE = 4.0  # seconds
 CODE = 3  # of a run that could not finish
@@ -24,7 +25,7 @@ _told = threading.Event()
 
 
 def handle_interrupts() -> None:
-    """Let both signals raise KeyboardInterrupt, and end the process if that does not."""
+    """Let both signals raise Stopped, and end the process if that does not."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
 
@@ -36,7 +37,7 @@ def _stop(_: int, __: FrameType | None) -> None:
     timer = threading.Timer(GRACE, end_now)
     timer.daemon = True
     timer.start()
-    raise KeyboardInterrupt
+    raise Stopped
 
 
 def end_now() -> None:
