@@ -7,6 +7,7 @@ place whole, and the guard kills the children (flows/cli/orphan_guard.py).
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import signal
@@ -45,6 +46,14 @@ def end_now() -> None:
     if not _told.is_set():
         os.write(2, f"\nsightline: {describe_stop()}\n".encode(errors="replace"))
     os._exit(CODE)
+
+
+@atexit.register
+def _end_stopped() -> None:
+    """Last of what runs at the end, since registered first: leave the threads that still compute,
+    under which Python's own end would crash."""
+    if _stopping.is_set():
+        end_now()
 
 
 def describe_stop() -> str:
