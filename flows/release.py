@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from flows.audit import audit
 from flows.compare_models import compare_audits
 from flows.output_folders import RELEASE
+from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import GateSettings, ReleaseSettings
@@ -183,6 +184,7 @@ def promote(settings: ReleaseSettings, challenge: Challenge, verdict: GateResult
     promoted = verdict.passed and reason is None
     result = verdict.model_copy(update={"promoted": promoted, "promotion": words})
     _write_result(settings, result)
+    show_result(gate_as_markdown(result), as_path(settings.output.folder) / "release.html")
     return result
 
 

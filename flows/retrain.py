@@ -6,12 +6,15 @@ from prefect import flow, task
 
 from flows.audit import audit
 from flows.compare_models import compare_audits
+from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import mlflow_task
 from flows.runtime.schedule import exclusive_run
 from flows.settings.command_settings import CandidateSettings, RetrainedMethods, RetrainSettings
 from flows.settings.compose import check_settings
 from flows.train_and_register import TrainedModel, register_trained, train
+from models.addresses import as_path
 from models.classifier.settings import ModelSettings
+from reports.markdown import models_as_markdown
 from tasks.catalog.settings import DataSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.finetune.settings import FinetuneSettings, LearningSettings
@@ -56,7 +59,10 @@ def learn(settings: RetrainSettings) -> TrainedModel:
 
 @task
 def compare(settings: RetrainSettings, before: str, after: str) -> PairedSummary:
-    return compare_audits(before, after, settings.output.folder)
+    folder = settings.output.folder
+    paired = compare_audits(before, after, folder)
+    show_result(models_as_markdown(paired), as_path(folder) / "compare.html")
+    return paired
 
 
 @mlflow_task("register")

@@ -15,6 +15,7 @@ Unfinished           work could not be finished; what was computed is kept: exit
   PrefectUnavailable, MlflowUnavailable
                      a server that does not answer
 ReleaseRefused       the gate says no: exit code 1
+Stopped              Ctrl-C or SIGTERM: exit code 3
 
 A message is one line: what we got, what is allowed, what to do. Any other exception is our own
 failure: a traceback and exit code 3.
@@ -147,6 +148,10 @@ class PrefectUnavailable(Unfinished):
 
 class MlflowUnavailable(Unfinished):
     """MLflow does not answer, or fails: another try may succeed."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM; a plain KeyboardInterrupt may be raised by a user's code, too."""
 
 
 class ReleaseRefused(RuntimeError):

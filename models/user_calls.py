@@ -20,6 +20,7 @@ from torch import nn
 
 from models.errors import (
     ForwardError,
+    Stopped,
     UserCodeError,
     UserError,
     describe_error,
@@ -47,14 +48,22 @@ def user_call(
     before = ProcessState.now()
     try:
         yield
-    except (UserError, KeyboardInterrupt):
+    except UserError:
         raise
     except BaseException as error:  # SystemExit too: their exit code is not ours
-        if may_be_smaller and lacks_memory(error):
+        if _is_ctrl_c(error) or (may_be_smaller and lacks_memory(error)):
             raise
         raise kind(f"{failed} {printable(describe_error(error))}: {remedy}") from error
     finally:
         before.restore()
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Or did their code raise it? A command's handler raises Stopped, Python's the plain one."""
+    if isinstance(error, Stopped):
+        return True
+    is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, KeyboardInterrupt) and is_pythons
 
 
 def guard_forward(network: nn.Module, name: str) -> None:

@@ -20,6 +20,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
         ("errors", "file_kinds", "function_network", "limits", "yaml_text"),
         ("time_limit", "user_calls"),
         ("addresses", "answering_servers", "arguments", "fills", "holes", "network", "user_code"),
+        ("mlflow_failures",),
         ("classifier", "interventions", "methods"),
         ("map_quality",),
         ("objectives",),

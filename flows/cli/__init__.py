@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from flows.runtime.garbage import collect_rarely
@@ -9,6 +10,7 @@ from flows.runtime.garbage import collect_rarely
 
 def main() -> None:
     """The command `sightline`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until flows.cli.interrupts
     try:
         collect_rarely()
         from flows.cli.commands import run_command

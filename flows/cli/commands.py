@@ -7,11 +7,9 @@ are slow to import are imported by the commands that need them.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -22,20 +20,25 @@ from pydantic import BaseModel
 from flows.cli.bundle_command import bundle
 from flows.cli.closed_output import survive_closed_output
 from flows.cli.doctor_command import doctor
+from flows.cli.finished_run_commands import compare, publish, remove, runs, show
 from flows.cli.init_command import init
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
 from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
-from flows.cli.options_from_settings import other_options, settings_from_options, settings_options
+from flows.cli.options_from_settings import (
+    json_option,
+    other_options,
+    settings_from_options,
+    settings_options,
+)
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
-from flows.cli.output.lines import print_json, print_line, write_every_name
+from flows.cli.output.lines import print_line, write_every_name
 from flows.cli.results_output import printing_to_stderr
 from flows.cli.server_commands import down, status, up
 from flows.settings.command_settings import (
     AuditSettings,
     CompareMethodsSettings,
     LogSettings,
-    PublishSettings,
     ReleaseSettings,
     RetrainSettings,
     RunSettings,
@@ -43,9 +46,7 @@ from flows.settings.command_settings import (
 from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import prepare_environment, tracking_of
 from flows.settings.release import compose_release
-from models.addresses import as_path
-from models.errors import ReleaseRefused, list_names
-from reports.visible_text import visible
+from models.errors import ReleaseRefused
 
 log = logging.getLogger("sightline")
 
@@ -54,7 +55,6 @@ config_option = click.option(
     type=click.Path(path_type=Path),
     help="TOML or YAML file of settings; options override it.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 
 
 @click.group(
@@ -194,86 +194,6 @@ def check(file: str) -> None:
 
 
 @main.command()
-@click.argument("run")
-@click.option(
-    "--all-classes", is_flag=True, help="Print every class, not only the ten that matter."
-)
-@json_option
-@one_line_errors()
-def show(run: str, all_classes: bool, as_json: bool) -> None:
-    """Print the figures of a finished run."""
-    print_run(run, as_json, every_class=all_classes)
-
-
-@main.command()
-@click.argument("folder", default=".")
-@json_option
-@one_line_errors()
-def runs(folder: str, as_json: bool) -> None:
-    """List the runs under a folder, with their state and size."""
-    from flows.cli.output.runs import print_runs
-    from tasks.runs.inventory import find_runs
-
-    entries = list(find_runs(folder))
-    if as_json:
-        print_json(json.dumps([asdict(entry) for entry in entries]))
-    else:
-        print_runs(entries, str(as_path(folder)))
-
-
-@main.command()
-@click.argument("run")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@one_line_errors()
-def remove(run: str, yes: bool) -> None:
-    """Delete a run and all that it wrote, after asking; what is not the run's stays."""
-    from flows.cli.output.runs import format_size
-    from tasks.runs.inventory import entry_of, remove_run
-
-    entry = entry_of(run)
-    size = format_size(entry.size)
-    question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
-    if not yes and not click.confirm(visible(question)):
-        print_line("nothing was deleted")
-        return
-    others = remove_run(run).others
-    print_line(f"deleted {entry.path} ({size})")
-    if others:
-        print_line(f"kept what is not the run's: {list_names(others)}")
-
-
-@main.command()
-@click.argument("run")
-@click.argument("before")
-@click.option("--out", help="Folder for compare.html, compare.md and compare.json, of a pair.")
-@json_option
-@one_line_errors()
-def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
-    """Print what moved between two finished runs."""
-    from flows.cli.output.comparison import print_comparison, print_models
-    from flows.compare_models import write_paired
-    from flows.output_folders import check_comparison
-    from tasks.compare.since_last_run import compare_runs
-    from tasks.compare.two_models import are_two_models, compare_models
-    from tasks.runs import open_run
-
-    if out is not None:
-        check_comparison(out)
-    now, then = open_run(run), open_run(before)
-    comparison = compare_runs(now, now.summary(), then)
-    prints_models = not as_json and are_two_models(then, now)
-    paired = compare_models(then, now) if out is not None or prints_models else None
-    if out is not None and paired is not None:
-        write_paired(then, now, paired, as_path(out))
-    if as_json:
-        print_json(comparison.model_dump_json())
-    else:
-        print_comparison(comparison)
-    if paired is not None and prints_models:
-        print_models(paired)
-
-
-@main.command()
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -312,19 +232,6 @@ def log_model(**options: Any) -> None:
     print_line(address)
 
 
-@main.command()
-@click.argument("run")
-@settings_options(PublishSettings)
-@verbose_option
-@one_line_errors()
-def publish(run: str, **options: Any) -> None:
-    """Send a finished run to MLflow, if it is not there yet."""
-    prepare_environment()
-    from flows.cli.mlflow_commands import publish_later
-
-    print_line(publish_later(run, settings_from_options(PublishSettings, options)))
-
-
 def _estimate(settings: AuditSettings) -> str:
     prepare_environment()
     from tasks.execution.early_checks import check_early
@@ -338,5 +245,5 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
-for other in (up, down, status, init, doctor, bundle):
+for other in (show, runs, remove, compare, publish, up, down, status, init, doctor, bundle):
     main.add_command(other)

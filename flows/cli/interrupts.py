@@ -7,6 +7,7 @@ place whole, and the guard kills the children (flows/cli/orphan_guard.py).
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from models.addresses import remove_secrets
+from models.errors import Stopped
 
 GRACE = 4.0  # seconds
 CODE = 3  # of a run that could not finish
@@ -24,7 +26,7 @@ _told = threading.Event()
 
 
 def handle_interrupts() -> None:
-    """Let both signals raise KeyboardInterrupt, and end the process if that does not."""
+    """Let both signals raise Stopped, and end the process if that does not."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
 
@@ -36,7 +38,7 @@ def _stop(_: int, __: FrameType | None) -> None:
     timer = threading.Timer(GRACE, end_now)
     timer.daemon = True
     timer.start()
-    raise KeyboardInterrupt
+    raise Stopped
 
 
 def end_now() -> None:
@@ -44,6 +46,14 @@ def end_now() -> None:
     if not _told.is_set():
         os.write(2, f"\nsightline: {describe_stop()}\n".encode(errors="replace"))
     os._exit(CODE)
+
+
+@atexit.register
+def _end_stopped() -> None:
+    """Last of what runs at the end, since registered first: leave the threads that still compute,
+    under which Python's own end would crash."""
+    if _stopping.is_set():
+        end_now()
 
 
 def describe_stop() -> str:

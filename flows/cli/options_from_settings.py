@@ -13,6 +13,8 @@ from flows.settings.compose import option_name, plain_type
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+
 
 def settings_options(kind: type[BaseModel]) -> Callable[[Command], Command]:
     """Add an option for each field of each section of the settings."""

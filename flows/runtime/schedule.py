@@ -13,6 +13,8 @@ from flows.output_folders import check_output
 from flows.runtime.log_lines import show_control_characters
 from flows.runtime.prefect_server import wait_for_prefect
 from flows.settings.command_settings import RunSettings
+from models.addresses import describe_safely
+from models.errors import Unfinished, UserError
 from tasks.runs.series import settle_folder
 from tasks.storage.lock import hold_lock
 
@@ -42,4 +44,6 @@ def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
 def warn_unpublished(published: State[Any]) -> None:
     """Warn where MLflow did not get the run, which is finished nevertheless."""
     if published.is_failed():
-        log.warning("not published: %s", published.message)
+        error = published.result(raise_on_failure=False)
+        is_ours = isinstance(error, (UserError, Unfinished))
+        log.warning("not published: %s", error if is_ours else describe_safely(error)[0])

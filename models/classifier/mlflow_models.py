@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from models.addresses import describe_safely, remove_secrets
+from models.addresses import remove_secrets
 from models.answering_servers import check_answer
 from models.classifier.bundle import read_bundle
 from models.classifier.mlflow_addresses import (
@@ -24,6 +24,7 @@ from models.classifier.mlflow_addresses import (
 )
 from models.classifier.settings import BUNDLE, ModelSettings
 from models.errors import MlflowUnavailable, UserError, list_names, suggest
+from models.mlflow_failures import explain_failure, safe_cause
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and only its models need it
     from mlflow.tracking import MlflowClient
@@ -231,8 +232,8 @@ def _errors_in_one_line(address: str, tracking_uri: str) -> Iterator[None]:
     except (UserError, MlflowUnavailable):
         raise
     except Exception as error:  # MLflow's own, and those of every artifact store
-        message, cause = describe_safely(error)
         raise MlflowUnavailable(
-            f"MLflow at {remove_secrets(tracking_uri)} does not give {address} ({message[:300]}): "
+            f"MLflow at {remove_secrets(tracking_uri)} does not give {address} "
+            f"({explain_failure(error)}): "
             "check that it runs and answers, or give another --mlflow"
-        ) from cause
+        ) from safe_cause(error)

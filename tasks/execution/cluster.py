@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import dask
@@ -96,19 +98,41 @@ def move_to_device(classifier: Classifier, device: str, memory_format: str) -> N
 @contextmanager
 def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     """A client of the given scheduler, of workers that end with the block, or of this process."""
-    with ExitStack() as stack:
-        if compute.dask is not None:
-            check_scheduler(compute.dask)
-            client = Client(compute.dask, timeout=TIMEOUT, set_as_default=False)
-            stack.enter_context(client)
-            _await_workers(client, compute.dask)
-        else:
-            stack.enter_context(dask.config.set(DASK_SETTINGS))
-            if compute.workers == 0:
-                stack.enter_context(one_thread())
-            cluster = stack.enter_context(_local_cluster(compute, scratch))
-            client = stack.enter_context(Client(cluster, set_as_default=False))
+    if compute.dask is None:
+        with _local_client(compute, scratch) as client:
+            yield client
+        return
+    check_scheduler(compute.dask)
+    with Client(compute.dask, timeout=TIMEOUT, set_as_default=False) as client:
+        _await_workers(client, compute.dask)
         yield client
+
+
+@contextmanager
+def _local_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
+    """On Ctrl-C it does not wait for the shards under way, as closing a cluster does."""
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(DASK_SETTINGS))
+        if compute.workers == 0:
+            stack.enter_context(one_thread())
+        cluster = stack.enter_context(_local_cluster(compute, scratch))
+        client = stack.enter_context(Client(cluster, set_as_default=False))
+        try:
+            yield client
+        except KeyboardInterrupt:
+            if compute.workers == 0:  # a thread, which ends with this process
+                cluster.shutdown_on_close = False
+                stack.pop_all()
+            else:
+                _kill_workers(cluster)
+            raise
+
+
+def _kill_workers(cluster: LocalCluster) -> None:
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        with suppress(ProcessLookupError):
+            os.kill(nanny.pid, signal.SIGKILL)
 
 
 def _local_cluster(compute: ComputeSettings, scratch: str) -> LocalCluster:

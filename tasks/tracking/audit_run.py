@@ -6,6 +6,7 @@ run is created with tags that identify it, and found again by them. A second wri
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,8 @@ def publish_run(run_folder: RunFolder, tracking: Tracking, flow_run: str | None 
     """Log the run to its one MLflow run; returns the id of that."""
     results = _results_of(run_folder)
     tags = _identifying_tags(run_folder)
-    with mlflow_errors(tracking.uri, f"it is kept; later: sightline publish {run_folder.path}"):
+    later = f"sightline publish {shlex.quote(str(run_folder.path))}"
+    with mlflow_errors(tracking.uri, f"the run is kept; to send it later: {later}"):
         client = connect(tracking)
         run = find_or_create_run(client, tracking, _name_of(run_folder), tags)
         if run.info.status != "FINISHED" or run.data.tags.get(PUBLISHED) != results.digest:

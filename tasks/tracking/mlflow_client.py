@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from models.addresses import describe_safely, remove_secrets
 from models.answering_servers import check_answer
 from models.errors import MlflowUnavailable, UserError
+from models.mlflow_failures import describe_failure, safe_cause
 from tasks.tracking.settings import Tracking, flatten
 
 if TYPE_CHECKING:  # importing MLflow takes seconds
@@ -71,14 +71,8 @@ def mlflow_errors(uri: str, remedy: str) -> Iterator[None]:
     except (UserError, MlflowUnavailable):  # already one line
         raise
     except Exception as error:  # MLflow's own, and those of its file stores
-        message, cause = describe_failure(uri, error)
-        raise MlflowUnavailable(f"{message}; {remedy}") from cause
-
-
-def describe_failure(uri: str, error: Exception) -> tuple[str, BaseException | None]:
-    """One line without secrets, and a cause that is safe to show."""
-    words, cause = describe_safely(error)
-    return f"MLflow at {remove_secrets(uri)} failed ({words[:300]})", cause
+        message = f"{describe_failure(uri, error)}; {remedy}"
+        raise MlflowUnavailable(message) from safe_cause(error)
 
 
 @contextmanager

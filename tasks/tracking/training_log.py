@@ -19,11 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+from models.mlflow_failures import describe_failure
 from tasks.tracking.mlflow_client import (
     InputData,
     connect,
     dataset_input,
-    describe_failure,
     find_or_create_run,
     metrics_at,
     new_parameters,
@@ -167,7 +167,7 @@ class TrainingLog:
         except Exception as error:  # MLflow's own, and those of its file stores
             if not self._warned:
                 self._warned = True
-                message, _ = describe_failure(self._tracking.uri, error)
+                message = describe_failure(self._tracking.uri, error)
                 log.warning("%s; the training continues and sends it later", message)
 
 

@@ -304,7 +304,7 @@ def test_a_registry_that_is_away_costs_a_version_until_the_next_try(
     done = invoke(*away)
     assert done.exit_code == 3
     line = done.stderr.splitlines()[-1]
-    assert line.startswith("sightline: MLflow at http://127.0.0.1:9 failed (")
+    assert line.startswith("sightline: MLflow at http://127.0.0.1:9 does not answer (")
     assert "no version was registered" in line
     assert "run the same command again" in line
     assert "Traceback" not in done.stderr

@@ -47,8 +47,6 @@ CODE = {
     "output": "print('{\"accuracy\": 1}')\nbuild = None",
     "a secret": "def build(): raise RuntimeError('https://u:password-7@host/')",
 }
-REFUSED_CODE = frozenset({2})
-STOPPED = frozenset({2, 3})  # nobody can tell it from Ctrl-C
 NAMES = ("", "a b", "__class__", "build.x", "build()", "os.system", "\x1b[31m", "x" * 5000)
 
 
@@ -58,8 +56,7 @@ def inputs() -> Iterator[HostileInput]:
         files = CLASSES | {"code.py": code}
         yield hostile(f"code, {name}", words, files, never=("password-7", "\x1b"))
         methods = audit("--methods", "grad_cam_pp,code.py:build")
-        codes = STOPPED if name == "an interrupt" else REFUSED_CODE
-        yield hostile(f"method, {name}", methods, files, codes, never=("password-7", "\x1b"))
+        yield hostile(f"method, {name}", methods, files, never=("password-7", "\x1b"))
     for name in NAMES:
         words = audit(*PREPARED, "--model", f"code.py:{name}")
         files = CLASSES | {"code.py": "def build(): pass"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import signal
 
 import pytest
 import torch
 
-from models.errors import ForwardError, UserCodeError, UserError
+from models.errors import ForwardError, Stopped, UserCodeError, UserError
 from models.user_calls import guard_forward, user_call
 from tests.support.networks import TinyNet, random_images, tiny_net
 
@@ -26,11 +27,25 @@ def test_whatever_is_raised_is_one_line(error: BaseException) -> None:
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("ours")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped(), UserError("ours")])
 def test_what_is_not_theirs_goes_on(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, user_call("net.py:build raised"):
         raise error
     assert caught.value is error
+
+
+def test_a_keyboard_interrupt_of_theirs_is_no_ctrl_c() -> None:
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # a command's handler
+    try:
+        with (
+            pytest.raises(UserCodeError, match="KeyboardInterrupt: "),
+            user_call("x raised"),
+        ):
+            raise KeyboardInterrupt
+        with pytest.raises(Stopped), user_call("x raised"):
+            raise Stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_lack_of_memory_goes_on_where_less_is_tried_next() -> None:

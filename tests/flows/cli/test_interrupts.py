@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -135,6 +137,11 @@ class Audit:
     def processes(self) -> list[psutil.Process]:
         return processes_with("SIGHTLINE_HOME", self.environment["SIGHTLINE_HOME"])
 
+    def prefect_states(self) -> list[str]:
+        """What Prefect's list says of each flow run."""
+        with closing(sqlite3.connect(self.folder / "home/prefect/prefect.db")) as database:
+            return [state for (state,) in database.execute("SELECT state_type FROM flow_run")]
+
     def rows(self) -> tuple[pa.Table, ...]:
         reader = open_run(self.run)
         maps = [reader.part("maps/grad_cam_pp", shard) for shard in reader.shards]
@@ -207,6 +214,7 @@ def test_a_run_that_is_stopped_while_it_computes_continues(
 ) -> None:
     check_stop(audit, lambda: audit.parts > 6, "--workers", workers, how=how)
     assert 0 < len(list(audit.run.glob("predictions/part-*"))) < IMAGES / SHARD
+    assert audit.prefect_states() == ["CRASHED"]  # not "RUNNING" for ever
     finish(audit, undisturbed, "--workers", workers)
 
 

@@ -110,8 +110,8 @@ def test_a_server_that_is_killed_and_comes_back_has_one_run(server: Server, run:
     done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
     assert done.exit_code == 3
     (message,) = done.stderr.splitlines()
-    assert message.startswith(f"sightline: MLflow at {server.uri} failed (")
-    assert message.endswith(f"; it is kept; later: sightline publish {run.path}")
+    assert message.startswith(f"sightline: MLflow at {server.uri} does not answer (")
+    assert message.endswith(f"; the run is kept; to send it later: sightline publish {run.path}")
     server.start()
     for _ in range(2):
         done = invoke("publish", str(run.path), "--mlflow", server.uri, "--experiment", "killed")
@@ -150,7 +150,7 @@ def test_epochs_that_mlflow_missed_are_sent_when_it_is_back(
         training = TrainingLog(Tracking(line.uri, "training"), start)
         training.send([EpochFigures(1, {"loss": 1.0}, b"picture")])
         line.lost, line.cut = -1, True
-        while "failed" not in caplog.text:
+        while "does not answer" not in caplog.text:
             training.send([EpochFigures(2, {"loss": 0.5}, b"picture")])
             time.sleep(0.1)
         line.lost, line.cut = None, False

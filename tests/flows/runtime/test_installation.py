@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
+import tomllib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -108,6 +109,12 @@ def test_a_server_that_never_ends_its_answer_is_named(
     monkeypatch.setattr("models.answering_servers.TIMEOUT", 1.0)
     with server() as address:
         assert installation.check_prefect(f"http://{address}/api").state == "missing"
+
+
+def test_every_extra_of_the_project_has_its_line() -> None:
+    declared = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(declared["project"]["optional-dependencies"]) - installation.DEVELOPMENT
+    assert {it.text.partition(":")[0] for it in installation.check_extras()} == extras
 
 
 def test_an_extra_that_is_not_there_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,5 +304,5 @@ def test_a_network_for_one_batch_size_is_served_image_by_image(
 def test_an_mlflow_that_is_away_is_one_line(classifier: Classifier) -> None:
     with pytest.raises(MlflowUnavailable) as caught:
         register_model(classifier, REGISTRY, Tracking("http://127.0.0.1:9", "tests"), ORIGIN)
-    assert str(caught.value).startswith("MLflow at http://127.0.0.1:9 failed (")
+    assert str(caught.value).startswith("MLflow at http://127.0.0.1:9 does not answer (")
     assert str(caught.value).endswith("; no version was registered, or its alias is not set")

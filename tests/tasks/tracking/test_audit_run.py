@@ -187,8 +187,8 @@ def test_mlflow_being_away_is_one_line_with_the_command_for_later(run: RunFolder
         publish_run(run, Tracking("http://127.0.0.1:9", "tests"))
     line = str(caught.value)
     assert "\n" not in line
-    assert line.startswith("MLflow at http://127.0.0.1:9 failed (MlflowException: ")
-    assert line.endswith(f"; it is kept; later: sightline publish {run.path}")
+    assert line.startswith("MLflow at http://127.0.0.1:9 does not answer (Connection refused); ")
+    assert line.endswith(f"; the run is kept; to send it later: sightline publish {run.path}")
 
 
 def test_pandas_categories_and_methods_with_arguments_reach_mlflow(

@@ -1,0 +1,113 @@
+"""Commands on finished runs: list, show and compare them, delete one, send one to MLflow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from flows.cli.log_lines import verbose_option
+from flows.cli.one_line_errors import one_line_errors
+from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
+from flows.cli.output import print_run
+from flows.cli.output.lines import print_json, print_line
+from flows.settings.command_settings import PublishSettings
+from flows.settings.environment import prepare_environment
+from models.addresses import as_path
+from models.errors import list_names
+from reports.visible_text import visible
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--all-classes", is_flag=True, help="Print every class, not only the ten that matter."
+)
+@json_option
+@one_line_errors()
+def show(run: str, all_classes: bool, as_json: bool) -> None:
+    """Print the figures of a finished run."""
+    print_run(run, as_json, every_class=all_classes)
+
+
+@click.command()
+@click.argument("folder", default=".")
+@json_option
+@one_line_errors()
+def runs(folder: str, as_json: bool) -> None:
+    """List the runs under a folder, with their state and size."""
+    from flows.cli.output.runs import print_runs
+    from tasks.runs.inventory import find_runs
+
+    entries = list(find_runs(folder))
+    if as_json:
+        print_json(json.dumps([asdict(entry) for entry in entries]))
+    else:
+        print_runs(entries, str(as_path(folder)))
+
+
+@click.command()
+@click.argument("run")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@one_line_errors()
+def remove(run: str, yes: bool) -> None:
+    """Delete a run and all that it wrote, after asking; what is not the run's stays."""
+    from flows.cli.output.runs import format_size
+    from tasks.runs.inventory import entry_of, remove_run
+
+    entry = entry_of(run)
+    size = format_size(entry.size)
+    question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
+    if not yes and not click.confirm(visible(question)):
+        print_line("nothing was deleted")
+        return
+    others = remove_run(run).others
+    print_line(f"deleted {entry.path} ({size})")
+    if others:
+        print_line(f"kept what is not the run's: {list_names(others)}")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("before")
+@click.option("--out", help="Folder for compare.html, compare.md and compare.json, of a pair.")
+@json_option
+@one_line_errors()
+def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
+    """Print what moved between two finished runs."""
+    from flows.cli.output.comparison import print_comparison, print_models
+    from flows.compare_models import write_paired
+    from flows.output_folders import check_comparison
+    from tasks.compare.since_last_run import compare_runs
+    from tasks.compare.two_models import are_two_models, compare_models
+    from tasks.runs import open_run
+
+    if out is not None:
+        check_comparison(out)
+    now, then = open_run(run), open_run(before)
+    comparison = compare_runs(now, now.summary(), then)
+    prints_models = not as_json and are_two_models(then, now)
+    paired = compare_models(then, now) if out is not None or prints_models else None
+    if out is not None and paired is not None:
+        write_paired(then, now, paired, as_path(out))
+    if as_json:
+        print_json(comparison.model_dump_json())
+    else:
+        print_comparison(comparison)
+    if paired is not None and prints_models:
+        print_models(paired)
+
+
+@click.command()
+@click.argument("run")
+@settings_options(PublishSettings)
+@verbose_option
+@one_line_errors()
+def publish(run: str, **options: Any) -> None:
+    """Send a finished run to MLflow, if it is not there yet."""
+    prepare_environment()
+    from flows.cli.mlflow_commands import publish_later
+
+    print_line(publish_later(run, settings_from_options(PublishSettings, options)))
