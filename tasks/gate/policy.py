@@ -33,6 +33,20 @@ NOT_KEPT: dict[str, Status] = {
 }
 
 
+@dataclass(frozen=True)
+class Noun:
+    """What a rule judges one by one."""
+
+    one: str
+    many: str
+
+
+EACH = {
+    "class": Noun("class", "classes"),
+    "class_group": Noun("group of classes", "groups of classes"),
+}
+
+
 class Rule(BaseModel):
     """A limit of one figure, or of its change against the champion. The limit itself is allowed."""
 
@@ -40,7 +54,7 @@ class Rule(BaseModel):
 
     figure: str
     method: str | None = None  # where there is a figure per method
-    each: Literal["class"] | None = None
+    each: Literal["class", "class_group"] | None = None
     at_least: float | None = None
     at_most: float | None = None
     change_at_least: float | None = None
@@ -127,9 +141,14 @@ class Rule(BaseModel):
         return f"the change of {name}" if self.is_change else name
 
     @property
+    def parts(self) -> Noun:
+        """What the rule judges one by one, where it does."""
+        return EACH[self.each or "class"]
+
+    @property
     def words(self) -> str:
         """The rule as a sentence."""
-        of = " of each class" if self.each else ""
+        of = f" of each {self.parts.one}" if self.each else ""
         against = " against the champion" if self.is_change else ""
         counted = "over groups of" if self.definition.interval == "groups" else "of"
         limits = f"{self.limits}{against}"
@@ -195,6 +214,16 @@ class Policy:
                     f"policy {self.address}, rule {number + 1} asks for the {rule.subject}, "
                     f"and the audit computes {', '.join(audited)}: add it to --methods"
                 )
+
+    def check_class_groups(self, has_groups: bool) -> None:
+        """Refuse rules about groups of classes where the audit has none."""
+        for number, rule in enumerate(self.rules):
+            if rule.each != "class_group" or has_groups or rule.effect_of("missing") != "fail":
+                continue
+            raise UserError(
+                f"policy {self.address}, rule {number + 1} asks for the {rule.subject} of each "
+                "group of classes, and the audit has no groups: name them with --class-groups FILE"
+            )
 
 
 def read_policy(address: str) -> Policy:
