@@ -173,6 +173,8 @@ class _Table:
         sure_KV = self._sureness()
         images_V = (self.rates.right.of + self.rates.said.of).max(0, initial=0)
         rows = sorted(used, key=lambda row: (-sure_KV[row].max(initial=0), self.rows.names[row]))
+        if len(used) > ROWS:  # of many, the others would be any
+            rows = [row for row in rows if sure_KV[row].max(initial=0) > 0][:ROWS]
         columns = sorted(
             range(len(self.values)),
             key=lambda value: (-sure_KV[:, value].max(initial=0), -images_V[value]),
@@ -181,9 +183,9 @@ class _Table:
             of_groups=self.rows.of_groups,
             labelled=self.rates.labelled,
             values=tuple(self.values[value] for value in columns[:VALUES]),
-            rows=tuple(self._row(row, columns[:VALUES]) for row in rows[:ROWS]),
+            rows=tuple(self._row(row, columns[:VALUES]) for row in rows),
             more_values=len(columns[VALUES:]),
-            more_rows=len(rows[ROWS:]),
+            more_rows=len(used) - len(rows),
             contrast=next(self._contrasts(), None),
         )
 
