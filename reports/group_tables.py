@@ -24,7 +24,8 @@ class GroupTable:
     title: str
     rows: tuple[GroupSummary, ...]
     further: tuple[GroupSummary, ...]  # in the same order, not drawn
-    too_few: int  # groups that are left out, since they have too few images to be judged
+    too_few: int  # groups that are left out, since they have fewer images than
+    least: int  # those that are listed: one, or enough to be judged
     end: float  # of the axis
 
     @property
@@ -63,8 +64,14 @@ def _table(
 ) -> GroupTable:
     rows = tuple(listed[:MOST])
     drawn = [rate for row in rows for rate in rates_of(row)]
-    further = tuple(listed[MOST:])
-    return GroupTable(title, rows, further, len(groups) - len(listed), rate_axis_end(drawn))
+    return GroupTable(
+        title=title,
+        rows=rows,
+        further=tuple(listed[MOST:]),
+        too_few=len(groups) - len(listed),
+        least=1 if len(groups) <= MOST else ENOUGH,
+        end=rate_axis_end(drawn),
+    )
 
 
 def list_judged(

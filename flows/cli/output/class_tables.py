@@ -52,7 +52,10 @@ def _print_rows(summary: Summary, kind: _Kind, groups: Sequence[GroupSummary], e
     judged = bool(summary.flagged.of)
     images_of = decided_images if judged else labelled_images
     ranked = rank_groups(groups) if judged else rank_by_accuracy(groups)
-    listed = ranked if every else list_judged(ranked, len(groups), MOST, images_of)
+    if every:
+        listed = [*ranked, *(group for group in groups if not images_of(group))]
+    else:
+        listed = list_judged(ranked, len(groups), MOST, images_of)
     shown = listed if every else listed[:MOST]
     if shown:
         print_table(_table(kind, shown, judged))

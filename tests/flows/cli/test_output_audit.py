@@ -131,6 +131,9 @@ def test_classes_with_too_few_images_are_one_line(printed: Printed) -> None:
         in words
     )
     assert printed(summary(by_prediction=SMALL), every_class=True).count("rarity") == 883
+    none = SMALL[0].model_copy(update={"flagged": wilson(0, 0), "name": "undecided class"})
+    assert "undecided class" not in printed(summary(by_prediction=(*SMALL, none)))
+    assert "undecided class" in printed(summary(by_prediction=(*SMALL, none)), every_class=True)
     words = printed(without_foreground(by_label=SMALL))
     assert "883 classes have too few images to judge (fewer than 20 labelled)" in words
     assert "rarity" not in words
