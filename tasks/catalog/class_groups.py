@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import yaml
 
-from models.addresses import as_path
+from models.addresses import read_text
 from models.errors import MappingFileError, UserError, find_position, list_names, suggest
 from models.file_kinds import suggest_option
 from models.yaml_text import DEEPEST, parse_yaml
@@ -49,13 +50,11 @@ def check_class_groups(address: str, classes: Sequence[str] | None) -> None:
 
 def read_class_paths(address: str) -> list[tuple[str, Path]]:
     """Each class with the groups above it, in the order of the file."""
-    path = as_path(address)
-    if not path.is_file():
+    text = read_text(address)
+    if text is None:
         raise UserError(f"class groups file {address} not found: {FORMS}")
     try:
-        return list(_paths_of(_parse(path.read_text(encoding="utf-8-sig"), path.suffix.lower())))
-    except UnicodeDecodeError as error:
-        raise UserError(f"class groups file {address} is not UTF-8 text: {FORMS}") from error
+        return list(_paths_of(_parse(text, PurePath(address).suffix.lower())))
     except MappingFileError as error:
         raise UserError(f"class groups file {address}: {error}: {FORMS}") from error
 

@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_or_no_text_is_one_line(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"gone.csv not found: give lines class,group"):
         check_class_groups(str(tmp_path / "gone.csv"), None)
     (tmp_path / "picture.json").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(UserError, match="is not UTF-8 text"):
+    with pytest.raises(UserError, match="is not UTF-8 text: save it as UTF-8"):
         check_class_groups(str(tmp_path / "picture.json"), CLASSES)
 
 
