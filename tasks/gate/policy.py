@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from models.errors import UserError, describe_refusal, find_position, printable,
 from models.file_kinds import suggest_option
 from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
+from tasks.gate.policy_lines import Lines
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
 from tasks.schema.gate import Effect, Status
 from tasks.schema.units import Unit
 
-HEADER = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 LIMITS = ("at_least", "at_most", "change_at_least", "change_at_most")
 RENAMED = {
     "gap": "write exchange_gap (accuracy - accuracy_exchanged); class_gap is the audit's own, of "
@@ -255,31 +254,6 @@ def read_policy(address: str) -> Policy:
         )
     headers = tuple(lines.of(number) for number in range(len(rules)))
     return Policy(address, rules, headers, digest([rule.model_dump() for rule in rules]))
-
-
-@dataclass(frozen=True)
-class Lines:
-    """The lines of rules and keys, which TOML's parser does not give: found where the file has the
-    usual layout, `[[rule]]` and one key per line, and unknown otherwise."""
-
-    text: str
-    rules: int
-
-    def of(self, number: int | None, key: str | None = None) -> int | None:
-        """The line of a rule's key or header; without a rule, of a top-level key."""
-        lines = self.text.splitlines()
-        starts = [index for index, line in enumerate(lines) if HEADER.match(line)]
-        if number is None:
-            first, last = 0, len(lines)
-        elif len(starts) != self.rules:
-            return None
-        else:
-            first, last = starts[number], [*starts, len(lines)][number + 1]
-        if key is not None:
-            pattern = re.compile(rf"[\s\[]*[\"']?{re.escape(key)}[\"']?\s*[\]=.]")
-            matches = (index for index in range(first, last) if pattern.match(lines[index]))
-            return next(matches, first) + 1
-        return first + 1
 
 
 def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:

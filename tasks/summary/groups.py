@@ -103,6 +103,17 @@ def worst_group(
     )
 
 
+def find_worst_group(
+    groups: Mapping[str, Sequence[GroupSummary]], column: str | None, of_classes: ClassGroups | None
+) -> WorstGroup | None:
+    """Among the values of the group column, else among groups of classes, else among labels."""
+    if column is not None:
+        return worst_group(groups.get(column, ()), column)
+    if of_classes is not None:
+        return worst_group(groups.get(CLASS_GROUPS, ()), of_classes=True)
+    return worst_group(groups.get("label", ()))
+
+
 def class_group_of_each(
     groups: ClassGroups, labels: Sequence[str | None], predictions: Sequence[str]
 ) -> list[str]:

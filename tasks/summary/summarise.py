@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +33,7 @@ from tasks.storage.parquet import read_footer, read_table
 from tasks.summary.columns import GroupingColumns, find_grouping_columns, shorten_groups
 from tasks.summary.cross_tables import COLUMNS, Answers, ColumnCounts, TableRows, cross_tables
 from tasks.summary.duplicates import write_duplicates
-from tasks.summary.groups import CLASS_GROUPS, Groups, Tally, class_group_of_each, worst_group
+from tasks.summary.groups import CLASS_GROUPS, Groups, Tally, class_group_of_each, find_worst_group
 from tasks.summary.intervention_figures import measure_interventions
 
 
@@ -125,7 +125,7 @@ def summarise(
         by_column={name: shorten_groups(groups[name]) for name in grouping.names if name in groups},
         same_columns=dict(grouping.same),
         cross_tables=cross_tables(counts.crossed, counts.table_rows),
-        worst_group=_worst_group(state, grouping.group, groups),
+        worst_group=find_worst_group(groups, grouping.group, state.class_groups),
         smallest_group=schema.ENOUGH,
         evidence=_evidence(run),
         figures=_figures(run),
@@ -138,17 +138,6 @@ def summarise(
     summary = summary.model_copy(update={"moved": compare_with_reused(run, summary)})
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
     return summary
-
-
-def _worst_group(
-    state: RunState, column: str | None, groups: Mapping[str, Sequence[schema.GroupSummary]]
-) -> schema.WorstGroup | None:
-    """Among the values of the group column, else among groups of classes, else among labels."""
-    if column is not None:
-        return worst_group(groups.get(column, ()), column)
-    if state.class_groups is not None:
-        return worst_group(groups.get(CLASS_GROUPS, ()), of_classes=True)
-    return worst_group(groups.get("label", ()))
 
 
 def _excess(tally: Tally, interval: tuple[float, float] | None) -> schema.Excess | None:
