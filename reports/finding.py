@@ -14,7 +14,7 @@ MANY = 0.1  # of the exchanges with backgrounds of another kind, that change the
 
 def headline(summary: Summary) -> str:
     """How often the model is right, and what was found about the background."""
-    groups = describe_class_groups(summary)
+    groups = describe_class_groups(summary).striptags()
     finding = f"{finding_of(summary).striptags()} {groups}".rstrip()
     if summary.accuracy.value is None:
         return finding

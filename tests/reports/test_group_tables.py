@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+from reports.audit_page import render_page
 from reports.column_sections import column_sections
+from reports.finding import headline
 from reports.group_tables import COLUMNS, flagged_table, rank_groups, stands_out
 from tasks.schema import ClassGroups, GroupSummary, WorstGroup, wilson
 from tests.support.audit_summaries import (
+    SPITEFUL,
     class_summary,
     cross_table,
     excess_of,
@@ -128,8 +131,11 @@ def test_groups_of_classes_come_first_with_their_accuracy() -> None:
     page = read(grouped)
     assert (
         "By group of classes 2 groups of classes, level 2 of 3 of the tree; an image belongs to "
-        "the group of its label. Of 2 groups of classes, boats has the lowest accuracy (50.0%), "
-        "and boats is flagged most surely more than the null (61.5%, null 4.7%). "
+        "the group of its label. Group"
+    ) in page.words
+    assert (
+        "Of 2 groups of classes, boats has the lowest accuracy (50.0%), and is flagged most "
+        "surely more than the null (61.5%, null 4.7%). All groups."
     ) in page.words
     assert "boats 61.5% 91 of 148 4.7% +56.8 +48.8 to +64.8 <0.001 50.0%" in page.text
     assert page.words.index("By group of classes") < page.words.index("By label")
@@ -187,3 +193,17 @@ def test_without_a_foreground_classes_are_drawn_by_accuracy() -> None:
     assert len(page.of("few-images")) == 2
     assert not page.of("groups")
     assert "By site" in page.words
+
+
+def test_names_of_groups_of_classes_are_text() -> None:
+    boats = class_summary("boats", 91, 148).model_copy(update={"name": SPITEFUL})
+    worst = WorstGroup(name=SPITEFUL, accuracy=figure(0.5), groups=1, of_classes=True)
+    grouped = summary(
+        class_groups=ClassGroups(group_of={"tent": SPITEFUL}),
+        by_class_group=(boats,),
+        worst_group=worst,
+    )
+    html = render_page(grouped, [])
+    assert "<script>" not in html
+    assert "alert(1)" in html
+    assert "\u202e" not in headline(grouped)
