@@ -17,6 +17,7 @@ EXPERIMENTS = {  # short name: where it lives
     "start": "speed.start",
     "orchestration": "speed.orchestration",
     "memory": "speed.memory",
+    "many-classes": "speed.many_classes",
     "reuse": "speed.reuse",
     "shortcut": "audit.shortcut",
     "foregrounds": "audit.estimated_foregrounds",

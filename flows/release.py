@@ -94,6 +94,7 @@ def check_request(settings: ReleaseSettings) -> Policy:
     policy = read_policy(gate.policy)
     if gate.run is None:
         policy.check_methods(method_names(settings.attribution.methods))
+        policy.check_class_groups(settings.data.class_groups is not None)
         tracking = tracking_of(settings.tracking)
         promotion.check_versions(settings.model.address, gate.alias, tracking)
     return policy

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reports import group_tables
+from reports.class_groups import describe_class_groups
 from reports.column_sections import (
     column_sections,
     describe_worst_group,
@@ -60,6 +61,8 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
         .render(
             s=summary,
             cards=[_card(example) for example in examples],
+            by_class_group=table("Group", summary.by_class_group),
+            class_groups_in_words=describe_class_groups(summary),
             by_label=table("Label", summary.by_label),
             by_prediction=table("Predicted class", summary.by_prediction),
             columns=columns,

@@ -33,7 +33,7 @@ class ColumnSection:
 
     @property
     def is_empty(self) -> bool:
-        return not self.groups.rows and (self.cross is None or not self.cross.rows)
+        return self.groups.is_empty and (self.cross is None or not self.cross.rows)
 
 
 def column_sections(summary: Summary) -> tuple[list[ColumnSection], int]:
@@ -84,24 +84,29 @@ def tell_contrast(column: str, cross: CrossTable) -> Markup:
     here, elsewhere = (
         rounded_percent(rate.value or 0.0) for rate in (contrast.here, contrast.elsewhere)
     )
+    said, others = "{}", "classes"
+    if cross.of_groups:
+        said, others = "a class of {}", "groups"
     words = "Where {} is {}, {} is predicted right in {}, everywhere else in {}."
     if contrast.figure == "said" and cross.labelled:
         words = (
-            "Where {} is {}, it says {} in {} of the images of other classes, everywhere else in "
-            "{}."
+            f"Where {{}} is {{}}, it says {said} in {{}} of the images of other {others}, "
+            "everywhere else in {}."
         )
     elif contrast.figure == "said":
         words = (
-            "Where {} is {}, it says {} in {}, everywhere else in {}; without labels it is not "
-            "known how often rightly."
+            f"Where {{}} is {{}}, it says {said} in {{}}, everywhere else in {{}}; without labels "
+            "it is not known how often rightly."
         )
     names = map(isolate_name, (column, contrast.value, contrast.name))
     return Markup(words).format(*names, here, elsewhere)
 
 
 def describe_worst_group(worst: WorstGroup) -> Markup:
-    """`reef, the lowest of 4 values of place`."""
+    """`reef, the lowest of 4 values of place`; of labels or groups of classes without a column."""
     name = isolate_name(worst.name)
+    if worst.of_classes:
+        return Markup("{}, the lowest of {:,} groups of classes").format(name, worst.groups)
     if worst.column is None:
         return Markup("{}, the lowest of {}").format(name, count_of(worst.groups, "label"))
     of = count_of(worst.groups, "value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from reports.class_groups import describe_class_groups
 from tasks.schema import Interval, Summary
 from tasks.schema.units import percent
 
@@ -13,7 +14,8 @@ MANY = 0.1  # of the exchanges with backgrounds of another kind, that change the
 
 def headline(summary: Summary) -> str:
     """How often the model is right, and what was found about the background."""
-    finding = finding_of(summary).striptags()
+    groups = describe_class_groups(summary).striptags()
+    finding = f"{finding_of(summary).striptags()} {groups}".rstrip()
     if summary.accuracy.value is None:
         return finding
     return (

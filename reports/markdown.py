@@ -18,6 +18,7 @@ from tasks.schema.gate import GateResult, Ruling
 LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)  # http:// www. a@b.c @a
 WORD_JOINER = "\u2060"  # invisible
 PLAIN = frozenset(" -./,:%+−–()'")  # besides letters and digits, what Markdown leaves alone
+NAMED = 10  # figures of classes that are worse
 HEADLINE = ("accuracy", "worst_group", "flagged", "null", "excess", "undecided", "flips")
 
 
@@ -106,10 +107,12 @@ def _change_row(row: ChangeRow) -> str:
 def _after_table(paired: PairedSummary) -> Iterator[str]:
     worse = [figure for figure in paired.classes if figure.verdict == "worse"]
     if worse:
-        classes = "; ".join(
-            f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse
-        )
-        yield f"Classes: {classes}."
+        classes = [
+            f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse[:NAMED]
+        ]
+        more = len(worse) - len(classes)
+        classes += [f"and {more:,} more in compare.json"] if more else []
+        yield f"Classes: {'; '.join(classes)}."
         yield ""
     changed = (f"{count:,} {kind.replace('_', ' ')}" for kind, count in paired.turns.items())
     yield f"Images: {', '.join(changed)}. Intervals are 95%, paired over images."

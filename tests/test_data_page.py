@@ -23,6 +23,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
 from tasks.catalog.catalog import check_catalog, foreground_source, make_catalog
+from tasks.catalog.class_groups import read_class_groups
 from tasks.catalog.listing import PICTURES
 from tasks.catalog.settings import DataSettings
 from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
@@ -51,6 +52,7 @@ EXPECTED: dict[str, tuple[str, list[str | None]]] = {
     "waterbirds": ("none", ["dog"]),
     "pets": ("annotated", ["Abyssinian"]),
     "german": ("none", ["owl", "cat"]),
+    "groups": ("none", ["cat", "owl"]),
     "masks": ("annotated", ["cat", "owl"]),
     "several": ("annotated", ["cat", "owl", "owl"]),
     "values": ("annotated", [None]),
@@ -149,6 +151,19 @@ def test_each_example_is_listed_and_read(
         assert (sample.mask_HW is not None) == (row.masks is not None or row.regions is not None)
         if sample.mask_HW is not None:
             assert 0 < float((sample.mask_HW > 0).float().mean()) < 1
+
+
+def test_the_tree_of_classes_is_cut_below_its_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = settings_of(EXAMPLES["groups"].command)
+    build(EXAMPLES["groups"], data)
+    assert data.class_groups is not None
+    groups = read_class_groups(data.class_groups, CLASSES)
+    assert groups.group_of == dict.fromkeys(("cat", "dog", "Abyssinian"), "mammal") | {
+        "owl": "bird"
+    }
 
 
 def test_the_page_has_no_other_examples() -> None:

@@ -72,6 +72,11 @@ class DataSettings(BaseModel):
         description="Column that names each image's group, among which the worst is found; by "
         "default group, or the labels where there is none.",
     )
+    class_groups: Address | None = Field(
+        None,
+        description="File of groups of the model's classes: the group by class (CSV, JSON, YAML), "
+        "or a tree of classes (nested JSON or YAML).",
+    )
     split: str | None = Field(
         None, description="Take only this split: of the column 'split', split folders or dataset."
     )

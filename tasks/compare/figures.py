@@ -35,10 +35,16 @@ class FigureQuery:
     change: bool = False
     images: int = schema.ENOUGH  # that a group needs to be the worst
     confidence: float = 0.95
+    class_group: str | None = None  # of one group of classes only
 
     @property
     def definition(self) -> schema.Figure:
         return schema.FIGURES[self.figure]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is of all images."""
+        return self.label is None and self.class_group is None
 
     @property
     def column(self) -> str:
@@ -73,11 +79,11 @@ def compute_figure(images: PairedImages, query: FigureQuery) -> FigureResult:
     if query.definition.interval == "groups":
         return _worst_group(images, query)
     value_N2 = images.values(query.column)
-    known_N = _select(images, query.label) & np.isfinite(value_N2).all(1)
+    known_N = _select(images, query) & np.isfinite(value_N2).all(1)
     value_n2 = value_N2[known_N]
     if not len(value_n2):
         return _missing_figure(images, query)
-    if query.definition.interval == "thresholds" and query.label is None:
+    if query.definition.interval == "thresholds" and query.is_whole:
         interval = _interval_of_excess(images, query, known_N)
     else:
         interval = _interval(query, value_n2)
@@ -106,10 +112,12 @@ def leeway(of: int, confidence: float) -> float:
     return float(1 - ((1 - confidence) / 2) ** (1 / of))
 
 
-def _select(images: PairedImages, label: str | None) -> NDArray[np.bool_]:
-    if label is None:
-        return np.ones(len(images), bool)
-    selected_N: NDArray[np.bool_] = images.label_N == label
+def _select(images: PairedImages, query: FigureQuery) -> NDArray[np.bool_]:
+    selected_N = np.ones(len(images), bool)
+    if query.label is not None:
+        selected_N &= images.label_N == query.label
+    if query.class_group is not None:
+        selected_N &= images.class_group_N == query.class_group
     return selected_N
 
 
@@ -196,23 +204,21 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
         first = last
         ends = interval_of_worst(right_n2[:, 1], group_n, query.confidence)
         interval = Change(float(groups.share_G2[last, 1]), *ends)
-    column = images.group_column
-    kind = "labels" if column is None else f"values of the column {column}"
     count_G = np.bincount(group_n)
     return replace(
         _value(interval, right_n2[(group_n == first) | (group_n == last)]),
         before=float(groups.share_G2[first, 0]),
         after=float(groups.share_G2[last, 1]),
         smallest=int(min(count_G[first], count_G[last])),
-        note=groups.note(first, last, kind),
+        note=groups.note(first, last, images.kind_of_groups),
     )
 
 
 def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
-    """Groups by the group column of the table, else by label."""
+    """Groups by the group column of the table, else of classes, else by label."""
     right_N2, name_N = images.values("correct"), images.group_N
     named_N = name_N != None  # noqa: E711  # elementwise
-    known_N = np.isfinite(right_N2).all(1) & named_N & _select(images, query.label)
+    known_N = np.isfinite(right_N2).all(1) & named_N & _select(images, query)
     names, index_n, count_G = np.unique(
         name_N[known_N].astype(str), return_inverse=True, return_counts=True
     )
@@ -224,7 +230,7 @@ def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
 
 
 def _missing_figure(images: PairedImages, query: FigureQuery) -> schema.MissingFigure:
-    name = query.label if query.method is None else query.method
+    name = query.method or query.label or query.class_group
     return schema.MissingFigure(figure=query.figure, name=name, reason=_why_missing(images, query))
 
 
@@ -235,7 +241,7 @@ def _why_missing(images: PairedImages, query: FigureQuery) -> str:
     if query.definition.column in ("flagged", "excess") and not images.same_rule:
         before, after = (f"{rule.method} at {rule.false_alarm:g}" for rule in images.rules)
         return f"the two audits flag by different rules: {before}, and {after}"
-    if query.label is not None and not _select(images, query.label).any():
-        return "no image has this label"
+    if not query.is_whole and not _select(images, query).any():
+        return "no image has this label" if query.label else "no image has a label of this group"
     remedy = f": {query.definition.remedy}" if query.definition.remedy else ""
     return f"{query.definition.missing}{both}{remedy}"

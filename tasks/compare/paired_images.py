@@ -50,6 +50,7 @@ class PairedImages:
     rules: tuple[schema.FlagRule, schema.FlagRule]
     rows: int  # of the catalog
     group_column: str | None  # that names each image's group; None without one
+    class_groups: schema.ClassGroups | None = None  # of the labels
 
     def __len__(self) -> int:
         return len(self.after)
@@ -81,8 +82,24 @@ class PairedImages:
 
     @cached_property
     def group_N(self) -> NDArray[np.object_]:
-        """Values of the group column, else labels; None where an image has none."""
-        return self.label_N if self.group_column is None else self.words("group")[1]
+        """Values of the group column, else groups of the labels, else labels; None where an image
+        has none."""
+        if self.group_column is not None:
+            return self.words("group")[1]
+        return self.label_N if self.class_groups is None else self.class_group_N
+
+    @cached_property
+    def class_group_N(self) -> NDArray[np.object_]:
+        """The group of each label; None where there is none."""
+        groups = {} if self.class_groups is None else self.class_groups.group_of
+        return np.array([groups.get(label) for label in self.label_N], object)
+
+    @property
+    def kind_of_groups(self) -> str:
+        """What `group_N` holds, in words."""
+        if self.group_column is not None:
+            return f"values of the column {self.group_column}"
+        return "labels" if self.class_groups is None else "groups of classes"
 
     @cached_property
     def _values(self) -> dict[str, Floats]:
@@ -216,7 +233,7 @@ def _make_pair(runs: tuple[Run, Run], tables: tuple[pa.Table, pa.Table]) -> Pair
     before, after = runs
     rules = (before.summary().rule, after.summary().rule)
     rows = read_footer(after.folder.catalog).num_rows
-    return PairedImages(*tables, rules, rows, group_column_of(after))
+    return PairedImages(*tables, rules, rows, group_column_of(after), after.state.class_groups)
 
 
 def _comparable_fields(run: Run) -> dict[str, str]:
@@ -240,8 +257,9 @@ def _shorten(value: object) -> str:
 def group_column_of(run: Run) -> str | None:
     """The column of the catalog that names each image's group; None where there is none."""
     name, columns = run.state.group_column, run.folder.open_catalog().schema
-    has_groups = name in columns.names and not pa.types.is_nested(columns.field(name).type)
-    return name if has_groups else None
+    if name is None or name not in columns.names:
+        return None
+    return None if pa.types.is_nested(columns.field(name).type) else name
 
 
 def _keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:

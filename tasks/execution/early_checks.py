@@ -10,6 +10,7 @@ from models.classifier.model_files import check_model_files, read_class_names
 from models.classifier.segmenter_files import check_segmenter_files
 from tasks.attribution.settings import AuditRequest, RunPlan
 from tasks.catalog.catalog import check_group_column, list_data, make_catalog
+from tasks.catalog.class_groups import check_class_groups
 from tasks.catalog.label_columns import label_listing
 from tasks.catalog.listing import Listing
 from tasks.catalog.mask_files import find_mask_folder
@@ -29,6 +30,8 @@ def check_early(plan: RunPlan) -> Listing:
     if plan.request.data.group_column is not None:
         check_group_column(listing.extra, plan.request.data.group_column)
     classes = read_class_names(plan.model)
+    if plan.request.data.class_groups is not None:
+        check_class_groups(plan.request.data.class_groups, classes)
     if classes is not None:
         listing = label_listing(listing, classes, plan.request.data).listing
     return listing

@@ -15,6 +15,7 @@ from models.classifier.settings import ModelSettings
 from models.errors import RunFolderError, UserError
 from models.methods.registry import is_user_method
 from tasks.attribution.settings import AuditRequest, RunPlan
+from tasks.catalog.class_groups import read_class_groups
 from tasks.catalog.listing import Listing
 from tasks.execution.early_checks import catalog_of
 from tasks.runs.contents import list_results, stamp_results
@@ -59,6 +60,7 @@ def find_finished(plan: RunPlan, listing: Listing, tracking: Tracking) -> RunFol
             and stamps
             and state.model_stamps == stamps
             and _decisive(state.settings) == _decisive(plan.settings | request.sections())
+            and _has_same_groups(state, request)
             and _is_published(state, tracking)
             and state.results_stamp == stamp_results(run)
             and all(map(_is_complete, list_results(run)))
@@ -70,6 +72,13 @@ def find_finished(plan: RunPlan, listing: Listing, tracking: Tracking) -> RunFol
 
 def _decisive(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: section for name, section in settings.items() if name not in WHERE}
+
+
+def _has_same_groups(state: RunState, request: AuditRequest) -> bool:
+    """Does the file of groups of classes still say what it said?"""
+    address = request.data.class_groups
+    groups = None if address is None else read_class_groups(address, state.classes)
+    return state.class_groups == groups
 
 
 def _is_published(state: RunState, tracking: Tracking) -> bool:

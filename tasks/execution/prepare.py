@@ -16,7 +16,7 @@ from models.classifier.classifier import Classifier, load_classifier, save_bundl
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.classifier.trial import check_answers
-from models.errors import UserError
+from models.errors import UserError, list_names
 from models.methods.maps import check_methods, needs_default_layer
 from models.methods.registry import Method, find_methods
 from models.network.grid import Grid
@@ -28,6 +28,7 @@ from tasks.attribution.layer_statistics import keep_statistics_images, layers_wi
 from tasks.attribution.reuse import plan_reuse, previous_run
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import check_catalog, list_data
+from tasks.catalog.class_groups import read_class_groups
 from tasks.catalog.listing import Listing
 from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.execution.early_checks import catalog_of
@@ -68,6 +69,7 @@ class CheckedRun:
     catalog: pa.Table
     identity: Identity
     settings: dict[str, Any]
+    class_groups: schema.ClassGroups | None
 
 
 def prepare_run(
@@ -87,7 +89,20 @@ def check_run(
     classifier = load_classifier(model.settings)
     catalog = make_checked_catalog(request, classifier, listing)
     identity = identity_of(catalog, classifier, request)
-    return CheckedRun(request, model, classifier, catalog, identity, settings | request.sections())
+    return CheckedRun(
+        *(request, model, classifier, catalog, identity, settings | request.sections()),
+        class_groups=_class_groups(request, classifier.classes),
+    )
+
+
+def _class_groups(request: AuditRequest, classes: tuple[str, ...]) -> schema.ClassGroups | None:
+    """The groups that a file names; only figures of the finished run depend on them."""
+    address = request.data.class_groups
+    if address is None:
+        return None
+    groups = read_class_groups(address, classes)
+    log.info("classes: %s: %s", groups.describe(), list_names(groups.names))
+    return groups
 
 
 def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
@@ -102,6 +117,7 @@ def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
         sightline=version("sightline"),
         settings=checked.settings,
         classes=checked.classifier.classes,
+        class_groups=checked.class_groups,
         state="running",
         reuse=None if before is None else str(before.path),
         schema_version=schema.VERSION,

@@ -100,7 +100,7 @@ class LearningSettings(BaseModel):
     def data(self, audited: DataSettings, split: str | None) -> DataSettings:
         """A split of the training data, which needs groups only for some objectives."""
         path = self.train or audited.path
-        every = {"sample": None, "limit": None, "group_column": None}
+        every = {"sample": None, "limit": None, "group_column": None, "class_groups": None}
         return audited.model_copy(update={"path": path, "split": split, **every})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from models.errors import UserError, describe_refusal, find_position, printable,
 from models.file_kinds import suggest_option
 from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
+from tasks.gate.policy_lines import Lines
 from tasks.runs.folder import digest
 from tasks.schema import FIGURES, Figure, figures_of_images
 from tasks.schema.gate import Effect, Status
 from tasks.schema.units import Unit
 
-HEADER = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 LIMITS = ("at_least", "at_most", "change_at_least", "change_at_most")
 RENAMED = {
     "gap": "write exchange_gap (accuracy - accuracy_exchanged); class_gap is the audit's own, of "
@@ -33,6 +32,20 @@ NOT_KEPT: dict[str, Status] = {
 }
 
 
+@dataclass(frozen=True)
+class Noun:
+    """What a rule judges one by one."""
+
+    one: str
+    many: str
+
+
+EACH = {
+    "class": Noun("class", "classes"),
+    "class_group": Noun("group of classes", "groups of classes"),
+}
+
+
 class Rule(BaseModel):
     """A limit of one figure, or of its change against the champion. The limit itself is allowed."""
 
@@ -40,7 +53,7 @@ class Rule(BaseModel):
 
     figure: str
     method: str | None = None  # where there is a figure per method
-    each: Literal["class"] | None = None
+    each: Literal["class", "class_group"] | None = None
     at_least: float | None = None
     at_most: float | None = None
     change_at_least: float | None = None
@@ -127,9 +140,14 @@ class Rule(BaseModel):
         return f"the change of {name}" if self.is_change else name
 
     @property
+    def parts(self) -> Noun:
+        """What the rule judges one by one, where it does."""
+        return EACH[self.each or "class"]
+
+    @property
     def words(self) -> str:
         """The rule as a sentence."""
-        of = " of each class" if self.each else ""
+        of = f" of each {self.parts.one}" if self.each else ""
         against = " against the champion" if self.is_change else ""
         counted = "over groups of" if self.definition.interval == "groups" else "of"
         limits = f"{self.limits}{against}"
@@ -196,6 +214,16 @@ class Policy:
                     f"and the audit computes {', '.join(audited)}: add it to --methods"
                 )
 
+    def check_class_groups(self, has_groups: bool) -> None:
+        """Refuse rules about groups of classes where the audit has none."""
+        for number, rule in enumerate(self.rules):
+            if rule.each != "class_group" or has_groups or rule.effect_of("missing") != "fail":
+                continue
+            raise UserError(
+                f"policy {self.address}, rule {number + 1} asks for the {rule.subject} of each "
+                "group of classes, and the audit has no groups: name them with --class-groups FILE"
+            )
+
 
 def read_policy(address: str) -> Policy:
     """The policy in a TOML file; an error names its line."""
@@ -226,31 +254,6 @@ def read_policy(address: str) -> Policy:
         )
     headers = tuple(lines.of(number) for number in range(len(rules)))
     return Policy(address, rules, headers, digest([rule.model_dump() for rule in rules]))
-
-
-@dataclass(frozen=True)
-class Lines:
-    """The lines of rules and keys, which TOML's parser does not give: found where the file has the
-    usual layout, `[[rule]]` and one key per line, and unknown otherwise."""
-
-    text: str
-    rules: int
-
-    def of(self, number: int | None, key: str | None = None) -> int | None:
-        """The line of a rule's key or header; without a rule, of a top-level key."""
-        lines = self.text.splitlines()
-        starts = [index for index, line in enumerate(lines) if HEADER.match(line)]
-        if number is None:
-            first, last = 0, len(lines)
-        elif len(starts) != self.rules:
-            return None
-        else:
-            first, last = starts[number], [*starts, len(lines)][number + 1]
-        if key is not None:
-            pattern = re.compile(rf"[\s\[]*[\"']?{re.escape(key)}[\"']?\s*[\]=.]")
-            matches = (index for index in range(first, last) if pattern.match(lines[index]))
-            return next(matches, first) + 1
-        return first + 1
 
 
 def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:

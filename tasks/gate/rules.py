@@ -8,6 +8,7 @@ missing fails the rule, unless the policy says otherwise.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
 
 ORDER: tuple[Status, ...] = ("fail", "missing", "undecided", "pass")  # the worst first
 NO_CHAMPION = "no champion to compare with: decided by absolute rules"
+NO_GROUPS = "the audit has no groups of classes: name them with --class-groups FILE"
 NAMED = 8  # checks of classes whose sentences a reason quotes
 
 
@@ -90,7 +92,7 @@ def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ru
         checks = tuple(_checks(rule, images, evidence.classes))
         status = min((check.status for check in checks), key=ORDER.index)
         effect = max((check.effect for check in checks), key=EFFECTS.index)
-        reason = _reason(checks)
+        reason = _reason(rule, checks)
     return Ruling(
         number=number,
         line=line,
@@ -107,24 +109,42 @@ def _checks(rule: Rule, images: PairedImages, classes: Sequence[str]) -> Iterato
     if rule.each is None:
         yield check_of(rule, None, _compute(rule, images))
         return
-    label_N = images.label_N
-    labels = {label for label in label_N if label is not None}
-    counts = {name: int((label_N == name).sum()) for name in sorted(labels | {*classes})}
+    counts = _count_parts(rule, images, classes)
     judged = [name for name, count in counts.items() if count >= rule.images]
     small = [name for name in counts if name not in judged]
     confidence = simultaneous_confidence(len(judged))
     for name in judged:
         yield check_of(rule, name, _compute(rule, images, name, confidence))
-    if not judged:
+    if rule.each == "class_group" and images.class_groups is None:
+        yield _check_without_figure("missing", rule.effect_of("missing"), NO_GROUPS)
+    elif not judged:
         yield _none_judged(rule, max(counts.values(), default=0))
     elif small:
         yield _too_small(rule, small)
 
 
+def _count_parts(rule: Rule, images: PairedImages, classes: Sequence[str]) -> dict[str, int]:
+    """How many images each class has, or each group of classes."""
+    if rule.each == "class":
+        known, name_N = set(classes), images.label_N
+    else:
+        groups, name_N = images.class_groups, images.class_group_N
+        known = set() if groups is None else set(groups.names)
+    counts = Counter(name for name in name_N.tolist() if name is not None)
+    return {name: counts[name] for name in sorted(known | counts.keys())}
+
+
 def _compute(
-    rule: Rule, images: PairedImages, label: str | None = None, confidence: float = 0.95
+    rule: Rule, images: PairedImages, part: str | None = None, confidence: float = 0.95
 ) -> FigureResult:
-    query = FigureQuery(rule.figure, rule.method, label, rule.is_change, rule.images, confidence)
+    query = FigureQuery(
+        *(rule.figure, rule.method),
+        label=part if rule.each == "class" else None,
+        class_group=part if rule.each == "class_group" else None,
+        change=rule.is_change,
+        images=rule.images,
+        confidence=confidence,
+    )
     result = compute_figure(images, query)
     return widen(result, query) if isinstance(result, FigureValue) else result
 
@@ -166,17 +186,20 @@ def _position(rule: Rule, result: FigureValue, status: Status) -> str:
 
 
 def _none_judged(rule: Rule, most: int) -> Check:
-    """The check of a rule for which no class has enough images."""
+    """The check of a rule for which no class, or no group of classes, has enough images."""
     status: Status = "undecided" if most else "missing"
-    sentence = f"no class has {rule.images:,} images for {rule.subject}, the largest has {most:,}"
+    sentence = (
+        f"no {rule.parts.one} has {rule.images:,} images for {rule.subject}, the largest has "
+        f"{most:,}"
+    )
     return _check_without_figure(status, rule.effect_of(status), sentence)
 
 
 def _too_small(rule: Rule, names: Sequence[str]) -> Check:
     """Named without failing the rule: a policy that needs these classes sets a smaller `images`."""
-    noun = "class has" if len(names) == 1 else "classes have"
+    parts = f"{rule.parts.one} has" if len(names) == 1 else f"{rule.parts.many} have"
     sentence = (
-        f"{len(names)} {noun} fewer than {rule.images:,} images and cannot be judged: "
+        f"{len(names):,} {parts} fewer than {rule.images:,} images and cannot be judged: "
         f"{list_names(names, NAMED)}"
     )
     return _check_without_figure("pass", "pass", sentence)
@@ -198,17 +221,30 @@ def _check_without_figure(
     )
 
 
-def _reason(checks: Sequence[Check]) -> str:
+def _reason(rule: Rule, checks: Sequence[Check]) -> str:
     """The deciding sentences: of the worst checks, and which classes could not be judged."""
     if len(checks) == 1:
         return checks[0].sentence
     judged = [check for check in checks if check.name is not None]
     bad = sorted(
         (check for check in judged if check.status != "pass"),
-        key=lambda check: (-EFFECTS.index(check.effect), ORDER.index(check.status)),
+        key=lambda check: (
+            -EFFECTS.index(check.effect),
+            ORDER.index(check.status),
+            _margin(rule, check),
+        ),
     )
-    reasons = [f"{len(judged) - len(bad)} of {len(judged)} classes keep the rule"]
+    reasons = [f"{len(judged) - len(bad)} of {len(judged)} {rule.parts.many} keep the rule"]
     reasons += [check.sentence for check in bad[:NAMED]]
-    reasons += [f"and {len(bad) - NAMED} more classes"] if len(bad) > NAMED else []
+    reasons += [f"and {len(bad) - NAMED} more {rule.parts.many}"] if len(bad) > NAMED else []
     reasons += [check.sentence for check in checks if check.name is None]
     return "; ".join(reasons)
+
+
+def _margin(rule: Rule, check: Check) -> float:
+    """How far the figure is inside its limits; below 0 outside, lowest where it is worst."""
+    if check.value is None:
+        return 0.0
+    lowest = -math.inf if rule.lowest is None else rule.lowest
+    highest = math.inf if rule.highest is None else rule.highest
+    return min(check.value - lowest, highest - check.value)

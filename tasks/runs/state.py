@@ -13,7 +13,7 @@ from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.errors import DamagedFile
 from models.methods.registry import method_names
-from tasks.schema import GROUP_COLUMN
+from tasks.schema import GROUP_COLUMN, ClassGroups
 
 GEOMETRY = ("resize", "crop", "interpolation", "antialias")  # of the preprocessing
 
@@ -78,6 +78,7 @@ class RunState(BaseModel):
     sightline: str = ""  # version that wrote it
     settings: dict[str, dict[str, Any]]  # by section, to reproduce the run
     classes: tuple[str, ...] = ()
+    class_groups: ClassGroups | None = None  # of the classes, as they were when the run started
     state: Literal["running", "finished"] = "running"
     reuse: str | None = None  # run folder that rows are taken from
     schema_version: int
@@ -100,9 +101,13 @@ class RunState(BaseModel):
         return str(self.settings.get("data", {}).get("path", ""))
 
     @property
-    def group_column(self) -> str:
-        """Column of the user's table that names each image's group."""
-        return str(self.settings.get("data", {}).get("group_column") or GROUP_COLUMN)
+    def group_column(self) -> str | None:
+        """Column of the user's table that names each image's group; groups of classes take the
+        place of one that was not named."""
+        named = self.settings.get("data", {}).get("group_column")
+        if named:
+            return str(named)
+        return GROUP_COLUMN if self.class_groups is None else None
 
     @property
     def methods(self) -> tuple[str, ...]:

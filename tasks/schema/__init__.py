@@ -20,6 +20,7 @@ from tasks.schema.audit import (
     Summary,
     WorstGroup,
 )
+from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import Contrast, CrossCell, CrossRow, CrossTable
 from tasks.schema.examples import ChangedPicture, Example
 from tasks.schema.figures import FIGURES, METHOD_FIGURES, Figure, figures_of_images

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
+from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import CrossTable
 from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
 from tasks.schema.values import Excess, Interval, Rate, Value
@@ -77,7 +78,8 @@ class MethodSummary(Value):
 
 
 class GroupSummary(Value):
-    """The images of one label, one predicted class or one value of a column of the user's table."""
+    """The images of one label, one predicted class, one group of classes or one value of a column
+    of the user's table."""
 
     name: str
     accuracy: Rate  # among those with a label
@@ -93,7 +95,8 @@ class WorstGroup(Value):
     name: str
     accuracy: Interval
     groups: int
-    column: str | None = None  # whose values the groups are; None: labels
+    column: str | None = None  # whose values the groups are; None: labels, or
+    of_classes: bool = False  # groups of classes
 
 
 class EvidenceSummary(Value):
@@ -219,9 +222,11 @@ class Summary(Value):
     flagged_incorrect: Rate
     by_label: tuple[GroupSummary, ...]
     by_prediction: tuple[GroupSummary, ...]
+    class_groups: ClassGroups | None = None  # as --class-groups names them
+    by_class_group: tuple[GroupSummary, ...] = ()  # of labels; of the prediction without a label
     by_column: dict[str, tuple[GroupSummary, ...]]  # of the user's table, the group column first
     same_columns: dict[str, tuple[str, ...]] = Field({})  # left out, by the one that says the same
-    cross_tables: dict[str, CrossTable] = Field({})  # labels by values of a column
+    cross_tables: dict[str, CrossTable] = Field({})  # classes, or groups of them, by values
     worst_group: WorstGroup | None = None
     smallest_group: int  # decided images that a group needs for an excess
     evidence: EvidenceSummary | None  # null without interventions

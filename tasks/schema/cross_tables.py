@@ -8,7 +8,7 @@ from tasks.schema.values import Rate, Value
 
 
 class CrossCell(Value):
-    """One class where a column has one value."""
+    """One class, or one group of classes, where a column has one value."""
 
     right: Rate  # of the images with this label, those predicted right
     said: Rate  # of the images with other labels, those predicted as this class
@@ -36,6 +36,7 @@ class Contrast(Value):
 class CrossTable(Value):
     """The classes by the values of one column of the user's table, what is surest first."""
 
+    of_groups: bool = False  # are the rows groups of classes?
     labelled: bool  # without any label, `said` is of all images
     values: tuple[str, ...]
     rows: tuple[CrossRow, ...]

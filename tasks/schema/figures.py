@@ -91,13 +91,13 @@ _OF_IMAGES = (
     _of_images(
         "worst_group",
         "accuracy of the worst group",
-        "The lowest accuracy over values of the table's group column (`--group-column`), or over "
-        "labels without one, among groups of enough images, found for each model separately. The "
-        "lowest of many is low partly by chance.",
+        "The lowest accuracy over values of the table's group column (`--group-column`), else over "
+        "groups of classes (`--class-groups`), else over labels, among groups of enough images, "
+        "found for each model separately. The lowest of many is low partly by chance.",
         higher_is_better=True,
         interval="groups",
         missing="no image of a group has a label",
-        remedy="give labels, and a column of groups with --group-column",
+        remedy="give labels, and groups with --group-column or --class-groups",
     ),
     _of_images(
         "flips",

@@ -1,10 +1,12 @@
 """Classes by the values of a column, and where one is surely said too often, or surely wrong.
 
-Shapes: B images of a shard, K classes, V values of a column.
+Of many classes, the rows are groups of them, where the user names groups.
+Shapes: B images of a shard, K classes or groups of classes, V values of a column.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,41 +21,64 @@ from tasks.intervals.many_comparisons import simultaneous_confidence
 
 COLUMNS = 12  # that get a table: a thousand classes take a megabyte for each
 ROWS, VALUES = 15, 6  # of a table
+MOST_CLASSES = 30  # that a table has a row for; of more, their groups are the rows
 
 CrossFigure = Literal["said", "right"]
 FIGURES: tuple[CrossFigure, ...] = ("said", "right")
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The images of a shard: the number of the class of each."""
+class TableRows:
+    """The rows of the tables: the classes, or groups of them."""
 
-    label_B: Indices  # -1 without a label
-    prediction_B: Indices
+    names: tuple[str, ...]
+    number_of: Mapping[str, int]  # by class
+    of_groups: bool
 
     @classmethod
     def of(
-        cls, labels: Sequence[str | None], predictions: Sequence[str], classes: Mapping[str, int]
+        cls, classes: Sequence[str], class_groups: schema.ClassGroups | None = None
+    ) -> TableRows:
+        """Groups, where there are any and the classes are many."""
+        if class_groups is None or len(classes) <= MOST_CLASSES:
+            return cls(tuple(classes), {name: row for row, name in enumerate(classes)}, False)
+        row_of = {name: row for row, name in enumerate(class_groups.names)}
+        number_of = {name: row_of[class_groups.group_of[name]] for name in classes}
+        return cls(class_groups.names, number_of, True)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The images of a shard: the row of each one's label and prediction."""
+
+    label_B: Indices  # -1 without a label
+    prediction_B: Indices
+    right_B: NDArray[np.bool_]  # is the very class predicted?
+
+    @classmethod
+    def of(
+        cls, labels: Sequence[str | None], predictions: Sequence[str], rows: TableRows
     ) -> Answers:
-        label_B = np.array([-1 if name is None else classes[name] for name in labels], np.int64)
-        prediction_B = np.array([classes[name] for name in predictions], np.int64)
-        return cls(label_B, prediction_B)
+        label_B = np.array([-1 if name is None else rows.number_of[name] for name in labels])
+        prediction_B = np.array([rows.number_of[name] for name in predictions])
+        right_B = np.array([*map(operator.eq, labels, predictions)], bool)
+        return cls(label_B.astype(np.int64), prediction_B.astype(np.int64), right_B)
 
 
 @dataclass
 class ColumnCounts:
     """Images by class and value of one column, added up shard by shard."""
 
-    classes: int
+    classes: int  # or groups of them
     number_of: dict[str, int] = field(default_factory=dict)  # of each value
     label_KV: Indices = field(init=False)
     right_KV: Indices = field(init=False)
-    predicted_KV: Indices = field(init=False)  # images with a label
+    said_KV: Indices = field(init=False)  # predictions of images with a label of another row
     unlabelled_KV: Indices = field(init=False)  # predictions of the others
 
     def __post_init__(self) -> None:
         none_KV = np.zeros((self.classes, 0), np.int64)
-        self.label_KV = self.right_KV = self.predicted_KV = self.unlabelled_KV = none_KV
+        self.label_KV = self.right_KV = self.said_KV = self.unlabelled_KV = none_KV
 
     def add(self, values: Sequence[object], answers: Answers) -> None:
         """Add a shard; images without a value count nowhere."""
@@ -61,10 +86,11 @@ class ColumnCounts:
         label_B, prediction_B = answers.label_B, answers.prediction_B
         known_B = value_B >= 0
         labelled_B = known_B & (label_B >= 0)
-        right_B = labelled_B & (label_B == prediction_B)
+        right_B = labelled_B & answers.right_B
+        said_B = labelled_B & (label_B != prediction_B)
         self.label_KV = self._count(self.label_KV, label_B, value_B, labelled_B)
         self.right_KV = self._count(self.right_KV, label_B, value_B, right_B)
-        self.predicted_KV = self._count(self.predicted_KV, prediction_B, value_B, labelled_B)
+        self.said_KV = self._count(self.said_KV, prediction_B, value_B, said_B)
         unlabelled_B = known_B & (label_B < 0)
         self.unlabelled_KV = self._count(self.unlabelled_KV, prediction_B, value_B, unlabelled_B)
 
@@ -93,13 +119,13 @@ class _Rates:
     @classmethod
     def of(cls, counts: ColumnCounts) -> _Rates:
         labelled = bool(counts.label_KV.any())
-        predicted_KV = counts.predicted_KV if labelled else counts.unlabelled_KV
+        said_KV = counts.said_KV if labelled else counts.unlabelled_KV
         images_V = (counts.label_KV if labelled else counts.unlabelled_KV).sum(0)
         others_KV = images_V - counts.label_KV
         return cls(
             labelled,
             Shares(counts.right_KV, counts.label_KV),
-            Shares(predicted_KV - counts.right_KV, others_KV),
+            Shares(said_KV, others_KV),
         )
 
     def judged(self, figure: CrossFigure) -> NDArray[np.bool_]:
@@ -119,7 +145,7 @@ class _Rates:
 
 
 def cross_tables(
-    counts: Mapping[str, ColumnCounts], classes: Sequence[str]
+    counts: Mapping[str, ColumnCounts], rows: TableRows
 ) -> dict[str, schema.CrossTable]:
     """A table for each column; intervals hold for all cells of all columns together."""
     rates = {name: _Rates.of(column) for name, column in counts.items()}
@@ -128,7 +154,7 @@ def cross_tables(
     )
     confidence = simultaneous_confidence(judged)
     return {
-        name: _Table(rates[name], tuple(column.number_of), classes, confidence).summary()
+        name: _Table(rates[name], tuple(column.number_of), rows, confidence).summary()
         for name, column in counts.items()
     }
 
@@ -139,24 +165,27 @@ class _Table:
 
     rates: _Rates
     values: tuple[str, ...]
-    classes: Sequence[str]
+    rows: TableRows
     confidence: float
 
     def summary(self) -> schema.CrossTable:
         used = np.flatnonzero((self.rates.right.of + self.rates.said.count).sum(1)).tolist()
         sure_KV = self._sureness()
         images_V = (self.rates.right.of + self.rates.said.of).max(0, initial=0)
-        rows = sorted(used, key=lambda row: (-sure_KV[row].max(initial=0), self.classes[row]))
+        rows = sorted(used, key=lambda row: (-sure_KV[row].max(initial=0), self.rows.names[row]))
+        if len(used) > ROWS:  # of many, the others would be any
+            rows = [row for row in rows if sure_KV[row].max(initial=0) > 0][:ROWS]
         columns = sorted(
             range(len(self.values)),
             key=lambda value: (-sure_KV[:, value].max(initial=0), -images_V[value]),
         )
         return schema.CrossTable(
+            of_groups=self.rows.of_groups,
             labelled=self.rates.labelled,
             values=tuple(self.values[value] for value in columns[:VALUES]),
-            rows=tuple(self._row(row, columns[:VALUES]) for row in rows[:ROWS]),
+            rows=tuple(self._row(row, columns[:VALUES]) for row in rows),
             more_values=len(columns[VALUES:]),
-            more_rows=len(rows[ROWS:]),
+            more_rows=len(used) - len(rows),
             contrast=next(self._contrasts(), None),
         )
 
@@ -172,7 +201,7 @@ class _Table:
             schema.CrossCell(right=_rate(right, row, value), said=_rate(said, row, value))
             for value in columns
         )
-        return schema.CrossRow(name=self.classes[row], cells=cells)
+        return schema.CrossRow(name=self.rows.names[row], cells=cells)
 
     def _contrasts(self) -> Iterator[schema.Contrast]:
         """Where a class is most surely said too often; then where one is most surely wrong."""
@@ -189,7 +218,7 @@ class _Table:
         low_KV, high_KV = self.rates.ends(figure, self.confidence)
         return schema.Contrast(
             figure=figure,
-            name=self.classes[row],
+            name=self.rows.names[row],
             value=self.values[value],
             here=_rate(here, row, value),
             elsewhere=_rate(_elsewhere(here), row, value),

@@ -1,4 +1,4 @@
-"""Counts by class and by every column of the user's table, and their excess over the null."""
+"""Counts by class, by group of classes and by column of the table; their excess over the null."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ import numpy as np
 from tasks.intervals.many_comparisons import adjust_p_values
 from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate, mcnemar_p
 from tasks.intervals.worst_group import interval_of_worst
-from tasks.schema import ENOUGH, Excess, GroupSummary, Interval, Rate, WorstGroup, wilson
+from tasks.schema import (
+    ENOUGH,
+    ClassGroups,
+    Excess,
+    GroupSummary,
+    Interval,
+    Rate,
+    WorstGroup,
+    wilson,
+)
+
+CLASS_GROUPS = "\0groups of classes"  # among the columns; no column of a table is called so
 
 
 @dataclass
@@ -74,7 +85,9 @@ class Tally:
         )
 
 
-def worst_group(groups: Sequence[GroupSummary], column: str | None = None) -> WorstGroup | None:
+def worst_group(
+    groups: Sequence[GroupSummary], column: str | None = None, *, of_classes: bool = False
+) -> WorstGroup | None:
     """The lowest accuracy among groups of enough labelled images, as in a rule of the gate."""
     rates = {group.name: group.accuracy for group in groups if group.accuracy.of >= ENOUGH}
     if not rates:
@@ -85,7 +98,30 @@ def worst_group(groups: Sequence[GroupSummary], column: str | None = None) -> Wo
     low, high = interval_of_worst(right_n.astype(float), group_n, 0.95)
     lowest = rates[worst].count / rates[worst].of
     accuracy = Interval(value=lowest, low=low, high=high, of=rates[worst].of)
-    return WorstGroup(name=worst, accuracy=accuracy, groups=len(rates), column=column)
+    return WorstGroup(
+        name=worst, accuracy=accuracy, groups=len(rates), column=column, of_classes=of_classes
+    )
+
+
+def find_worst_group(
+    groups: Mapping[str, Sequence[GroupSummary]], column: str | None, of_classes: ClassGroups | None
+) -> WorstGroup | None:
+    """Among the values of the group column, else among groups of classes, else among labels."""
+    if column is not None:
+        return worst_group(groups.get(column, ()), column)
+    if of_classes is not None:
+        return worst_group(groups.get(CLASS_GROUPS, ()), of_classes=True)
+    return worst_group(groups.get("label", ()))
+
+
+def class_group_of_each(
+    groups: ClassGroups, labels: Sequence[str | None], predictions: Sequence[str]
+) -> list[str]:
+    """The group of each image's label, or of its prediction where it has none."""
+    return [
+        groups.group_of[prediction if label is None else label]
+        for label, prediction in zip(labels, predictions, strict=True)
+    ]
 
 
 @dataclass

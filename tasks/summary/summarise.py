@@ -31,9 +31,9 @@ from tasks.runs.state import Identity, RunState
 from tasks.storage.files import write_text
 from tasks.storage.parquet import read_footer, read_table
 from tasks.summary.columns import GroupingColumns, find_grouping_columns, shorten_groups
-from tasks.summary.cross_tables import COLUMNS, Answers, ColumnCounts, cross_tables
+from tasks.summary.cross_tables import COLUMNS, Answers, ColumnCounts, TableRows, cross_tables
 from tasks.summary.duplicates import write_duplicates
-from tasks.summary.groups import Groups, Tally, worst_group
+from tasks.summary.groups import CLASS_GROUPS, Groups, Tally, class_group_of_each, find_worst_group
 from tasks.summary.intervention_figures import measure_interventions
 
 
@@ -41,6 +41,7 @@ from tasks.summary.intervention_figures import measure_interventions
 class _Counts:
     """Counts added up shard by shard."""
 
+    table_rows: TableRows
     predicted: int = 0
     scored: int = 0
     area: float = 0.0
@@ -91,8 +92,6 @@ def summarise(
     grouping = find_grouping_columns(run)
     counts = _count(run, rule, grouping)
     groups = counts.groups.summaries()
-    by_label, by_prediction = groups.pop("label", ()), groups.pop("prediction", ())
-    judged = by_label if grouping.group is None else groups.get(grouping.group, ())
     identity, state = run.state.identity, run.state
     methods = state.methods
     summary = schema.Summary(
@@ -119,12 +118,14 @@ def summarise(
         excess=_excess(counts.all_images, interval),
         flagged_correct=counts.right.rate,
         flagged_incorrect=counts.wrong.rate,
-        by_label=by_label,
-        by_prediction=by_prediction,
+        by_label=groups.get("label", ()),
+        by_prediction=groups.get("prediction", ()),
+        class_groups=state.class_groups,
+        by_class_group=groups.get(CLASS_GROUPS, ()),
         by_column={name: shorten_groups(groups[name]) for name in grouping.names if name in groups},
         same_columns=dict(grouping.same),
-        cross_tables=cross_tables(counts.crossed, state.classes),
-        worst_group=worst_group(judged, grouping.group),
+        cross_tables=cross_tables(counts.crossed, counts.table_rows),
+        worst_group=find_worst_group(groups, grouping.group, state.class_groups),
         smallest_group=schema.ENOUGH,
         evidence=_evidence(run),
         figures=_figures(run),
@@ -223,9 +224,10 @@ def _model(state: RunState) -> schema.ModelSummary:
 
 
 def _count(run: Run, rule: schema.FlagRule, grouping: GroupingColumns) -> _Counts:
-    classes = {name: number for number, name in enumerate(run.state.classes)}
-    crossed = {name: ColumnCounts(len(run.state.classes)) for name in grouping.few[:COLUMNS]}
-    counts = _Counts(crossed=crossed)
+    class_groups = run.state.class_groups
+    table_rows = TableRows.of(run.state.classes, class_groups)
+    crossed = {name: ColumnCounts(len(table_rows.names)) for name in grouping.few[:COLUMNS]}
+    counts = _Counts(table_rows, crossed=crossed)
     flags = run.folder.open_flags()
     names = ["row_id", *grouping.names]
     group = 0
@@ -237,9 +239,13 @@ def _count(run: Run, rule: schema.FlagRule, grouping: GroupingColumns) -> _Count
         columns = join(predictions, rows).to_pydict()
         correct = columns.pop("correct")
         del columns["row_id"]
-        answers = Answers.of(columns["label"], columns["prediction"], classes)
+        answers = Answers.of(columns["label"], columns["prediction"], table_rows)
         for name, column in counts.crossed.items():
             column.add(columns[name], answers)
+        if class_groups is not None:
+            columns[CLASS_GROUPS] = class_group_of_each(
+                class_groups, columns["label"], columns["prediction"]
+            )
         counts.add(columns, correct, _Flags.of(flags.read_row_group(group), rule.threshold))
         group += 1
     return counts

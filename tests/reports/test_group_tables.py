@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
+from reports.audit_page import render_page
 from reports.column_sections import column_sections
-from reports.group_tables import COLUMNS, rank_groups, stands_out
-from tasks.schema import GroupSummary, wilson
+from reports.finding import headline
+from reports.group_tables import COLUMNS, flagged_table, rank_groups, stands_out
+from tasks.schema import ClassGroups, GroupSummary, WorstGroup, wilson
 from tests.support.audit_summaries import (
+    SPITEFUL,
     class_summary,
+    cross_table,
     excess_of,
     few_images,
+    figure,
     summary,
     without_foreground,
 )
@@ -78,17 +83,80 @@ def test_a_rate_below_the_null_is_never_marked() -> None:
     assert not stands_out(below)
 
 
-def test_a_thousand_classes_show_the_thirty_that_surely_stand_out() -> None:
+def test_of_a_thousand_classes_thirty_are_drawn_and_the_others_folded_in_pages() -> None:
     names = [f"species {number}" for number in range(1000)]
     classes = tuple(class_summary(name, index % 40, 50) for index, name in enumerate(names))
     alone = class_summary("one image of one", 1, 1)
     page = read(summary(by_label=(alone, *classes), by_prediction=classes, by_column={}))
     assert len(page.of("interval-bar")) == 60 + EVIDENCE_BARS
-    assert "971 more classes are not drawn" in page.words
+    assert page.html.count('class="groups further"') == 2 * 10
+    assert "31 to 130 of 1,000 classes" in page.words
+    assert "931 to 1,000 of 1,000 classes" in page.words
+    assert "1 class has too few images to judge (fewer than 20 decided)" in page.words
+    assert (
+        "sightline show /runs/night --all-classes prints it, summary.json holds it." in page.words
+    )
     assert "one image of one" not in page.words
     assert "78.0%" in page.words
 
 
+def test_a_thousand_classes_with_an_image_each_are_one_line() -> None:
+    classes = tuple(class_summary(f"species {number}", number % 2, 1) for number in range(1000))
+    page = read(summary(by_label=classes, by_prediction=classes, by_column={}))
+    assert "1,000 classes have too few images to judge (fewer than 20 decided)" in page.words
+    assert page.words.count("Groups of classes have more images than classes: --class-groups") == 1
+    assert "species" not in section(page)
+    assert not page.of("groups")
+    assert len(page.html) < 100_000
+
+
+def test_pages_follow_the_order_of_the_table() -> None:
+    groups = tuple(class_summary(f"g{number}", number % 40, 50) for number in range(250))
+    table = flagged_table("", (*groups, class_summary("small", 1, 19)))
+    ranks = [(first, len(rows)) for first, rows in table.pages]
+    assert ranks == [(31, 100), (131, 100), (231, 20)]
+    in_order = [*table.rows, *(row for _, rows in table.pages for row in rows)]
+    assert in_order == rank_groups(groups)
+    assert table.too_few == 1
+
+
+def test_groups_of_classes_come_first_with_their_accuracy() -> None:
+    boats = class_summary("boats", 91, 148)
+    birds = class_summary("shore birds", 2, 148)
+    grouped = summary(
+        class_groups=GROUPS,
+        by_class_group=(birds, boats),
+        worst_group=WorstGroup(name="boats", accuracy=figure(0.5), groups=2, of_classes=True),
+    )
+    page = read(grouped)
+    assert (
+        "By group of classes 2 groups of classes, level 2 of 3 of the tree; an image belongs to "
+        "the group of its label. Group"
+    ) in page.words
+    assert (
+        "Of 2 groups of classes, boats has the lowest accuracy (50.0%), and is flagged most "
+        "surely more than the null (61.5%, null 4.7%). All groups."
+    ) in page.words
+    assert "boats 61.5% 91 of 148 4.7% +56.8 +48.8 to +64.8 <0.001 50.0%" in page.text
+    assert page.words.index("By group of classes") < page.words.index("By label")
+    assert "boats, the lowest of 2 groups of classes" in page.words
+    assert "Groups of classes have more images" not in page.words
+
+
+def test_columns_by_groups_of_classes_say_so() -> None:
+    cross = cross_table(classes=("boats", "birds")).model_copy(update={"of_groups": True})
+    words = read(summary(class_groups=GROUPS, cross_tables={"site": cross})).words
+    assert (
+        "Where site is reef, it says a class of boats in 76% of the images of other groups, "
+        "everywhere else in 9%." in words
+    )
+    assert "Predicted as a class of this group, of the images with labels of other groups" in words
+    none = cross.model_copy(update={"rows": (), "more_rows": 40, "contrast": None})
+    words = read(summary(class_groups=GROUPS, cross_tables={"site": none})).words
+    assert "No group of classes is surely predicted more or less often" in words
+
+
+GROUPS = ClassGroups(group_of={"tent": "boats", "teapot": "shore birds"}, level=2, levels=3)
 EVIDENCE_BARS = 8  # flips and accuracies in the section above
 
 
@@ -109,7 +177,7 @@ def test_groups_without_a_decided_image_are_counted_not_drawn() -> None:
         update={"name": "bus", "flagged": wilson(0, 0), "null": wilson(0, 0), "excess": None}
     )
     page = read(summary(by_label=(none, class_summary("tent", 1, 40))))
-    assert "1 more class is not drawn" in page.words
+    assert "1 class has no decided image: " in page.words
 
 
 def test_few_images_judge_no_group() -> None:
@@ -125,3 +193,17 @@ def test_without_a_foreground_classes_are_drawn_by_accuracy() -> None:
     assert len(page.of("few-images")) == 2
     assert not page.of("groups")
     assert "By site" in page.words
+
+
+def test_names_of_groups_of_classes_are_text() -> None:
+    boats = class_summary("boats", 91, 148).model_copy(update={"name": SPITEFUL})
+    worst = WorstGroup(name=SPITEFUL, accuracy=figure(0.5), groups=1, of_classes=True)
+    grouped = summary(
+        class_groups=ClassGroups(group_of={"tent": SPITEFUL}),
+        by_class_group=(boats,),
+        worst_group=worst,
+    )
+    html = render_page(grouped, [])
+    assert "<script>" not in html
+    assert "alert(1)" in html
+    assert "\u202e" not in headline(grouped)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reports.markdown import audit_as_markdown, escape, gate_as_markdown, models_as_markdown
-from tasks.schema import Summary
+from tasks.schema import ClassGroups, Interval, Summary, WorstGroup
 from tests.support.audit_summaries import (
+    class_summary,
     empty_summary,
     hostile_summary,
     summary,
@@ -108,3 +109,28 @@ def test_any_audit_is_one_table_without_links(found: Summary) -> None:
     assert page.count("<table>") == 1
     assert "<a " not in page
     assert not LINKS.search(html.unescape(page))
+
+
+def test_of_many_classes_that_are_worse_ten_are_named() -> None:
+    worse = tuple(paired_figure("accuracy", "worse", f"species {at}") for at in range(300))
+    text = models_as_markdown(paired(classes=worse))
+    assert text.count("species") == 10
+    assert "; and 290 more in compare.json." in text
+
+
+def test_the_head_of_an_audit_says_which_group_of_classes_is_the_worst() -> None:
+    worst = WorstGroup(
+        name="boats",
+        accuracy=Interval(value=0.5, low=0.4, high=0.6, of=90),
+        groups=2,
+        of_classes=True,
+    )
+    groups = ClassGroups(group_of={"tent": "boats", "teapot": "birds"})
+    boats, birds = class_summary("boats", 9, 148), class_summary("birds", 91, 148)
+    text = audit_as_markdown(
+        summary(class_groups=groups, by_class_group=(boats, birds), worst_group=worst)
+    )
+    assert (
+        "Of 2 groups of classes, boats has the lowest accuracy (50.0%), and birds is flagged most "
+        "surely more than the null (61.5%, null 4.7%).**" in text
+    )

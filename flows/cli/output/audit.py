@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
+from flows.cli.output.cells import excess_cell, rate_cell
+from flows.cli.output.class_tables import print_classes
 from flows.cli.output.comparison import print_comparison
 from flows.cli.output.lines import print_line
 from flows.cli.output.tables import PlainTable, print_table
 from reports.column_sections import describe_worst_group, surest_story
 from reports.evidence_section import evidence_line
-from reports.formatting import chance, points_interval
-from reports.group_tables import rank_by_accuracy, rank_groups, stands_out
 from tasks.schema import (
     FIGURES,
     DuplicateSummary,
-    Excess,
     FailureSummary,
     ForegroundSummary,
-    GroupSummary,
     Interval,
-    Rate,
     Summary,
 )
 from tasks.schema.figures import NO_LABEL
-from tasks.schema.units import points
 
-MOST = 10  # classes shown
 EVIDENCE = {  # figures of changed backgrounds, those of the own kind or class below
     "flips": FIGURES["flips"].words,
     "evidence.flips_across": "  from pictures predicted otherwise",
@@ -45,7 +39,7 @@ def print_summary(summary: Summary, *, every_class: bool = False) -> None:
         print_line(f"story:   {story.striptags()}")
     if summary.methods:
         print_table(_methods(summary))
-    _print_classes(summary, every_class)
+    print_classes(summary, every_class=every_class)
     if summary.moved is not None:
         print_comparison(summary.moved)
     lines = [*map(_failure, summary.failures)]
@@ -58,16 +52,6 @@ def print_summary(summary: Summary, *, every_class: bool = False) -> None:
 def _failure(failure: FailureSummary) -> str:
     kind = f"{failure.count} x {failure.stage} ({failure.kind})"
     return f"{kind}: {failure.message}; {failure.remedy}"
-
-
-def _rate(rate: Rate, missing: str = "-") -> str:
-    """`12.3% (11.0 to 13.7; 300 of 2,440)`, or why nothing was counted."""
-    if rate.value is None or rate.low is None or rate.high is None:
-        return missing
-    return (
-        f"{rate.value:.1%} ({100 * rate.low:.1f} to {100 * rate.high:.1f}; "
-        f"{rate.count:,} of {rate.of:,})"
-    )
 
 
 def _duplicates(duplicates: DuplicateSummary) -> str:
@@ -85,10 +69,10 @@ def _headline(summary: Summary) -> PlainTable:
     images, cost = summary.images, summary.cost
     rows = {
         "images": f"{images.predicted:,} predicted, {images.failed:,} failed",
-        "accuracy": _rate(summary.accuracy, NO_LABEL),
+        "accuracy": rate_cell(summary.accuracy, NO_LABEL),
         FIGURES["worst_group"].words: _worst_group(summary),
         **_flagged(summary),
-        "undecided": _rate(summary.flags["undecided"], "no image was predicted"),
+        "undecided": rate_cell(summary.flags["undecided"], "no image was predicted"),
         **dict(_evidence(summary)),
         "foreground": _foreground(summary.foreground),
         "computed now": f"{cost.computed:,} images in {cost.seconds:.1f} s"
@@ -105,13 +89,13 @@ def _flagged(summary: Summary) -> dict[str, str]:
     if not summary.flagged.of:
         return {"rests on background": "no prediction is decided: see the rule below"}
     without = "none is decided" if summary.accuracy.of else NO_LABEL
-    excess = "too few images to judge" if summary.excess is None else _excess(summary.excess)
+    excess = "too few images to judge" if summary.excess is None else excess_cell(summary.excess)
     return {
-        "rests on background": _rate(summary.flagged),
-        "  if backgrounds did not matter": _rate(summary.null),
+        "rests on background": rate_cell(summary.flagged),
+        "  if backgrounds did not matter": rate_cell(summary.null),
         "  excess, points": excess,
-        "  among correct": _rate(summary.flagged_correct, without),
-        "  among incorrect": _rate(summary.flagged_incorrect, without),
+        "  among correct": rate_cell(summary.flagged_correct, without),
+        "  among incorrect": rate_cell(summary.flagged_incorrect, without),
     }
 
 
@@ -140,10 +124,6 @@ def _share(share: Interval) -> str:
     return f"{share.value:.1%} ({100 * share.low:.1f} to {100 * share.high:.1f})"
 
 
-def _excess(excess: Excess) -> str:
-    return f"{points(excess.value)} ({points_interval(excess)})"
-
-
 def _foreground(foreground: ForegroundSummary) -> str:
     estimates = foreground.estimates
     if estimates is None:
@@ -163,43 +143,9 @@ def _methods(summary: Summary) -> PlainTable:
             lift += f" ({method.mean_lift_low:.2f} to {method.mean_lift_high:.2f})"
         share = "-" if method.mean_share is None else f"{method.mean_share:.3f}"
         centred = _decimal(method.mean_centred_lift)
-        table.add_row(method.method, share, lift, centred, _rate(method.pointing))
+        table.add_row(method.method, share, lift, centred, rate_cell(method.pointing))
     return table
 
 
 def _decimal(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _print_classes(summary: Summary, every_class: bool) -> None:
-    """The classes that stand out most; labels by accuracy where no class is judged."""
-    if summary.flagged.of:
-        rows, most = rank_groups(summary.by_prediction), "flagged most surely more than the null"
-        names = ("predicted class", "rests on background", "null", "excess, points", "q")
-        table = PlainTable(*names, "right when predicted")
-    else:
-        rows, most = rank_by_accuracy(summary.by_label), "of the surely lowest accuracy"
-        table = PlainTable("label", "accuracy")
-    shown = rows if every_class else rows[:MOST]
-    for row in shown:
-        table.add_row(*(_judged_cells(row) if summary.flagged.of else _labelled_cells(row)))
-    if shown:
-        print_table(table)
-    if len(rows) > len(shown):
-        command = f"sightline show {shlex.quote(summary.run)} --all-classes"
-        print_line(f"classes: the {len(shown)} of {len(rows):,} {most}; all: {command}")
-
-
-def _judged_cells(row: GroupSummary) -> Iterator[str]:
-    """With a mark on a class that stands out significantly."""
-    yield f"{'* ' if stands_out(row) else ''}{row.name}"
-    yield _rate(row.flagged)
-    yield "-" if row.null.value is None else f"{row.null.value:.1%}"
-    yield _excess(row.excess) if row.excess else "too few"
-    yield "-" if row.q is None else chance(row.q)
-    yield _rate(row.accuracy, "no labels")
-
-
-def _labelled_cells(row: GroupSummary) -> Iterator[str]:
-    yield row.name
-    yield _rate(row.accuracy)

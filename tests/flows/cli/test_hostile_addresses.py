@@ -30,6 +30,7 @@ from models.classifier.weights import read_state
 from models.errors import UserError
 from tasks.attribution.reuse import previous_run
 from tasks.catalog.catalog import check_catalog, make_catalog
+from tasks.catalog.class_groups import check_class_groups
 from tasks.catalog.mapping_file import read_mapping
 from tasks.catalog.settings import DataSettings
 from tasks.gate.policy import read_policy
@@ -138,6 +139,7 @@ WAYS: dict[str, Callable[[str, Path], object]] = {  # in which an address comes 
         table(folder, image="a").model_copy(update={"annotations": address})
     ),
     "--labels": lambda address, _: read_mapping(address),
+    "--class-groups": lambda address, _: check_class_groups(address, None),
     "--classes": lambda address, _: read_text(address),
     "--weights": lambda address, _: read_state(address),
     "--model": lambda address, _: load_classifier(ModelSettings.model_construct(address=address)),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from flows.cli.output.audit import print_summary
-from tasks.schema import Summary, wilson
+from tasks.schema import ClassGroups, Summary, WorstGroup, wilson
 from tests.support.audit_summaries import (
     class_summary,
     few_images,
+    figure,
     summary,
     unlabelled_evidence,
     without_foreground,
@@ -115,6 +116,45 @@ def test_ten_classes_are_shown_with_the_way_to_the_rest(printed: Printed) -> Non
     every = printed(many, every_class=True)
     assert every.count("species ") == 300
     assert "--all-classes" not in every
+
+
+SMALL = tuple(class_summary(f"rarity {number:03}", 1, 1) for number in range(883))
+
+
+def test_classes_with_too_few_images_are_one_line(printed: Printed) -> None:
+    words = printed(summary(by_prediction=(*SMALL, *MANY[30:35])))
+    assert words.count("species ") == 5
+    assert "rarity" not in words
+    assert (
+        "883 classes have too few images to judge (fewer than 20 decided); all: "
+        "sightline show /runs/night --all-classes; --class-groups FILE judges groups of them"
+        in words
+    )
+    assert printed(summary(by_prediction=SMALL), every_class=True).count("rarity") == 883
+    none = SMALL[0].model_copy(update={"flagged": wilson(0, 0), "name": "undecided class"})
+    assert "undecided class" not in printed(summary(by_prediction=(*SMALL, none)))
+    assert "undecided class" in printed(summary(by_prediction=(*SMALL, none)), every_class=True)
+    words = printed(without_foreground(by_label=SMALL))
+    assert "883 classes have too few images to judge (fewer than 20 labelled)" in words
+    assert "rarity" not in words
+
+
+def test_groups_of_classes_come_before_the_classes(printed: Printed) -> None:
+    groups = tuple(row.model_copy(update={"name": f"group {row.name}"}) for row in MANY[20:40])
+    worst = WorstGroup(name="group species 020", accuracy=figure(0.5), groups=20, of_classes=True)
+    grouped = summary(
+        class_groups=ClassGroups(group_of={}),
+        by_class_group=groups,
+        by_prediction=SMALL,
+        worst_group=worst,
+    )
+    words = printed(grouped)
+    assert words.count("group species ") == 11
+    assert "group species 020, the lowest of 20 groups of classes" in words
+    assert "* group species 039 78.0%" in words
+    assert "groups: the 10 of 20 flagged most surely more than the null; all: " in words
+    assert "--class-groups" not in words
+    assert printed(grouped, every_class=True).count("group species ") == 21
 
 
 def test_without_flags_the_ten_labels_of_lowest_accuracy_are_shown(printed: Printed) -> None:

@@ -18,6 +18,7 @@ from flows.settings.command_settings import AuditSettings
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
+from models.errors import UserError
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.settings import AttributionSettings
 from tasks.attribution.shard import attribute_shard
@@ -27,6 +28,7 @@ from tasks.execution.finished_runs import find_finished, read_model_stamps
 from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
+from tasks.runs import open_run
 from tasks.runs.contents import stamp_results
 from tasks.runs.folder import TRANSIENT, RunFolder
 from tasks.runs.stages import PREDICTIONS
@@ -224,6 +226,36 @@ def test_the_same_command_again_finds_its_finished_run(audited: Audited) -> None
 def test_what_has_changed_is_computed(audited: Audited, change: Change) -> None:
     change(audited)
     assert not audited.is_finished
+
+
+def test_groups_of_classes_are_no_part_of_the_identity(audited: Audited) -> None:
+    """Other groups make another summary of the same parts; the same groups make none."""
+    classes = open_run(audited.run).state.classes
+    groups = audited.folder / "groups.json"
+    parts = {path: path.stat().st_mtime_ns for path in audited.run.rglob("part-*")}
+    for names in (("first", "other"), ("other", "first")):
+        groups.write_text(json.dumps({name: names[name != classes[0]] for name in classes}))
+        audited.options["data"]["class_groups"] = str(groups)
+        before = audited.is_finished
+        audited.compute()
+        assert (before, audited.is_finished) == (False, True)
+        summary = open_run(audited.run).summary()
+        assert {group.name for group in summary.by_class_group} == {"first", "other"}
+        assert summary.class_groups is not None
+        assert summary.class_groups.group_of[classes[0]] == names[0]
+    assert {path: path.stat().st_mtime_ns for path in audited.run.rglob("part-*")} == parts
+    del audited.options["data"]["class_groups"]
+    assert not audited.is_finished
+    audited.compute()
+    assert open_run(audited.run).summary().class_groups is None
+
+
+def test_groups_that_do_not_fit_are_refused_before_the_network_is_read(audited: Audited) -> None:
+    groups = audited.folder / "groups.csv"
+    groups.write_text("class,group\nnobody,first\n")
+    audited.options["data"]["class_groups"] = str(groups)
+    with pytest.raises(UserError, match="names 'nobody', which the model does not have"):
+        check_early(audited.settings.plan)
 
 
 def files_of(run: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom, binomtest
 
+from models.errors import UserError
 from reports.junit import as_junit
 from reports.markdown import gate_as_markdown
 from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, leeway, widen
@@ -21,7 +23,9 @@ from tasks.compare.paired_images import PairedImages, read_alone, read_pair
 from tasks.compare.two_models import compare_models
 from tasks.gate.policy import Policy, Rule
 from tasks.gate.rules import (
+    NAMED,
     NO_CHAMPION,
+    NO_GROUPS,
     Evidence,
     apply_policy,
     check_of,
@@ -32,7 +36,14 @@ from tasks.gate.rules import (
 from tasks.intervals.bootstrap import DRAWS, SEED
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.schema import AuditedModel, FlagRule, PairedFigure, figures_of_images, wilson
+from tasks.schema import (
+    AuditedModel,
+    ClassGroups,
+    FlagRule,
+    PairedFigure,
+    figures_of_images,
+    wilson,
+)
 from tasks.schema.gate import Effect, GateResult, Status
 from tests.support.recount import image_values
 
@@ -432,6 +443,55 @@ def test_classes_with_few_or_no_images_are_named_and_not_judged() -> None:
     (ruling,) = apply_policy(policy(rule(at_least=0.0, each="class", images=200)), given)
     assert (ruling.status, ruling.effect) == ("undecided", "fail")
     assert ruling.reason == "no class has 200 images for accuracy, the largest has 80"
+
+
+GROUPS = ClassGroups(group_of={"bird": "animal", "boat": "vehicle", "car": "vehicle"})
+GROUPED = Evidence(
+    replace(answers(CANDIDATE, CANDIDATE), class_groups=GROUPS),
+    replace(answers(CHAMPION, CANDIDATE), class_groups=GROUPS),
+    CLASSES,
+)
+
+
+@pytest.mark.parametrize("figure", MEANS)
+def test_each_group_of_classes_is_judged_by_the_images_of_its_labels(figure: str) -> None:
+    checked = rule(figure, change_at_most=1.0, each="class_group", images=50)
+    (ruling,) = apply_policy(policy(checked), GROUPED)
+    assert [check.name for check in ruling.checks] == ["animal", "vehicle"]
+    for check, labels in zip(ruling.checks, (["bird"], ["boat", "car"]), strict=True):
+        own = CANDIDATE["label"].isin(labels).to_numpy()
+        changes = values(CANDIDATE, figure)[own] - values(CHAMPION, figure)[own]
+        assert check.value == pytest.approx(changes.mean())
+        assert check.of == own.sum()
+        assert check.low is not None
+        assert check.low < changes.mean()
+    assert ruling.reason == "2 of 2 groups of classes keep the rule"
+    assert " of each group of classes is at most +1" in ruling.rule
+
+
+def test_small_groups_of_classes_and_none_at_all_say_so() -> None:
+    limits = rule(at_least=0.0, each="class_group", images=100)
+    (ruling,) = apply_policy(policy(limits), GROUPED)
+    assert "1 group of classes has fewer than 100 images" in ruling.reason
+    (ruling,) = apply_policy(policy(limits), EVIDENCE)
+    assert (ruling.status, ruling.effect) == ("missing", "fail")
+    assert ruling.reason == NO_GROUPS
+    with pytest.raises(UserError, match=r"rule 1 .* has no groups: name them with --class-groups"):
+        policy(limits).check_class_groups(has_groups=False)
+    policy(limits).check_class_groups(has_groups=True)
+    policy(rule(at_least=0.0, each="class")).check_class_groups(has_groups=False)
+
+
+def test_of_many_classes_the_worst_are_named_first() -> None:
+    labels = [f"species {at % 24:02}" for at in range(IMAGES)]
+    right = [float(at % 24 >= 12 or at // 24 > at % 24 / 2) for at in range(IMAGES)]
+    many = CANDIDATE.assign(label=labels, correct=right)
+    given = Evidence(answers(many, many), None, tuple(sorted({*labels})))
+    (ruling,) = apply_policy(policy(rule(at_least=0.99, each="class", images=10)), given)
+    named = re.findall(r"accuracy of species (\d+) is ([\d.]+)%", ruling.reason)
+    assert len(named) == NAMED
+    broken = [float(value) for _, value in named]
+    assert broken == sorted(broken)
 
 
 def test_small_groups_are_never_the_worst() -> None:

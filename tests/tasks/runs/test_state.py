@@ -16,8 +16,8 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.inventory import entry_of, find_runs, remove_run
 
 KEYS = (
-    *("id", "sightline", "settings", "classes", "state", "reuse", "schema_version", "identity"),
-    *("model", "warnings", "model_origin", "model_stamps"),
+    *("id", "sightline", "settings", "classes", "class_groups", "state", "reuse"),
+    *("schema_version", "identity", "model", "warnings", "model_origin", "model_stamps"),
 )
 IDENTITY = (
     *("catalog", "model", "classes", "preprocessing", "layer", "target", "foreground"),

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.schema import CrossTable, wilson
-from tasks.summary.cross_tables import ROWS, VALUES, Answers, ColumnCounts, cross_tables
+from tasks.schema import ClassGroups, CrossTable, wilson
+from tasks.summary.cross_tables import (
+    ROWS,
+    VALUES,
+    Answers,
+    ColumnCounts,
+    TableRows,
+    cross_tables,
+)
 
 CLASSES = ("knife", "fork", "spoon")
-NUMBERS = {name: number for number, name in enumerate(CLASSES)}
+TABLE = TableRows.of(CLASSES)
 
 Image = tuple[str | None, str, str | None]  # label, prediction, place
 
@@ -22,9 +29,9 @@ def table_of(images: Sequence[Image], shards: int = 1) -> CrossTable:
     counts = ColumnCounts(len(CLASSES))
     for shard in range(shards):
         part = images[shard::shards]
-        answers = Answers.of([it[0] for it in part], [it[1] for it in part], NUMBERS)
+        answers = Answers.of([it[0] for it in part], [it[1] for it in part], TABLE)
         counts.add([it[2] for it in part], answers)
-    return cross_tables({"place": counts}, CLASSES)["place"]
+    return cross_tables({"place": counts}, TABLE)["place"]
 
 
 def on(place: str, label: str, **predicted: int) -> list[Image]:
@@ -95,9 +102,9 @@ def test_a_class_that_fails_as_many_others_on_one_place_is_told_by_its_accuracy(
         labels += ["knife"] * 40
         predictions += others[:wrong] + ["knife"] * (40 - wrong)
         places += [place] * 40
-    numbers = {name: number for number, name in enumerate(classes)}
-    counts.add(places, Answers.of(labels, predictions, numbers))
-    found = cross_tables({"place": counts}, classes)["place"].contrast
+    rows = TableRows.of(classes)
+    counts.add(places, Answers.of(labels, predictions, rows))
+    found = cross_tables({"place": counts}, rows)["place"].contrast
     assert found is not None
     assert (found.figure, found.name, found.value) == ("right", "knife", "reef")
     assert found.high < 0
@@ -108,11 +115,11 @@ def test_chance_makes_no_contrast() -> None:
     random = np.random.default_rng(0)
     labels = random.choice(CLASSES, 600)
     predictions = np.where(random.random(600) < 0.6, labels, random.choice(CLASSES, 600))
-    answers = Answers.of(labels.tolist(), predictions.tolist(), NUMBERS)
+    answers = Answers.of(labels.tolist(), predictions.tolist(), TABLE)
     counts = {f"noise {number}": ColumnCounts(len(CLASSES)) for number in range(20)}
     for column in counts.values():
         column.add(random.choice(list("abcd"), 600).tolist(), answers)
-    tables = cross_tables(counts, CLASSES)
+    tables = cross_tables(counts, TABLE)
     assert sum(table.contrast is not None for table in tables.values()) <= 1
 
 
@@ -133,16 +140,68 @@ def test_without_labels_the_predictions_are_compared() -> None:
 def test_a_thousand_classes_on_fifty_places_are_cut() -> None:
     random = np.random.default_rng(0)
     classes = [f"species {number}" for number in range(1000)]
-    numbers = {name: number for number, name in enumerate(classes)}
+    rows = TableRows.of(classes)
     labels, places = random.choice(classes, 40_000), random.choice(50, 40_000)
     stuck = (places == 7) & (random.random(40_000) < 0.5)
     predictions = np.where(stuck, "species 3", labels)
     counts = ColumnCounts(len(classes))
-    counts.add(places.tolist(), Answers.of(labels.tolist(), predictions.tolist(), numbers))
-    table = cross_tables({"site": counts}, classes)["site"]
-    assert (len(table.rows), len(table.values)) == (ROWS, VALUES)
-    assert (table.more_rows, table.more_values) == (1000 - ROWS, 50 - VALUES)
+    counts.add(places.tolist(), Answers.of(labels.tolist(), predictions.tolist(), rows))
+    table = cross_tables({"site": counts}, rows)["site"]
+    assert (len(table.rows), len(table.values)) == (1, VALUES)  # the only one that surely differs
+    assert (table.more_rows, table.more_values) == (999, 50 - VALUES)
     assert (table.rows[0].name, table.values[0]) == ("species 3", "7")
     assert table.contrast is not None
     assert (table.contrast.name, table.contrast.value) == ("species 3", "7")
     assert len(table.model_dump_json(indent=2)) < 150_000
+
+
+def test_of_many_rows_that_surely_differ_the_surest_are_shown() -> None:
+    random = np.random.default_rng(0)
+    classes = [f"species {number}" for number in range(40)]
+    rows = TableRows.of(classes)
+    labels, places = random.choice(classes, 40_000), random.choice(2, 40_000)
+    predictions = np.where(places == 1, random.choice(classes, 40_000), labels)
+    counts = ColumnCounts(len(classes))
+    counts.add(places.tolist(), Answers.of(labels.tolist(), predictions.tolist(), rows))
+    table = cross_tables({"site": counts}, rows)["site"]
+    assert (len(table.rows), table.more_rows) == (ROWS, 40 - ROWS)
+
+
+BIRDS, FISH = ("egret", "stork"), ("carp", "eel")
+
+
+def test_of_many_classes_the_rows_are_their_groups() -> None:
+    """A wrong class of the right group is wrong, and is not said of another group's images."""
+    others = [f"c{number}" for number in range(40)]
+    classes = (*BIRDS, *FISH, *others)
+    group_of = dict.fromkeys(BIRDS, "bird") | dict.fromkeys(FISH, "fish")
+    groups = ClassGroups(group_of=group_of | dict.fromkeys(others, "other"))
+    rows = TableRows.of(classes, groups)
+    counts = ColumnCounts(len(rows.names))
+    images = [
+        *on("shore", "egret", egret=30, stork=10),
+        *on("shore", "carp", stork=28, carp=12),
+        *on("river", "carp", eel=5, carp=35),
+        *on("river", "egret", egret=40),
+    ]
+    labels, predictions, places = map(list, zip(*images, strict=True))
+    counts.add(places, Answers.of(labels, predictions, rows))
+    table = cross_tables({"place": counts}, rows)["place"]
+    assert table.of_groups
+    assert {row.name for row in table.rows} == {"bird", "fish"}
+    cells = {
+        (row.name, value): cell
+        for row in table.rows
+        for value, cell in zip(table.values, row.cells, strict=True)
+    }
+    assert cells["bird", "shore"].right == wilson(30, 40)
+    assert cells["bird", "shore"].said == wilson(28, 40)
+    assert cells["fish", "river"].right == wilson(35, 40)
+    assert cells["fish", "river"].said == wilson(0, 40)
+    assert table.contrast is not None
+    assert (table.contrast.name, table.contrast.value) == ("bird", "shore")
+
+
+def test_few_classes_are_rows_of_their_own() -> None:
+    groups = ClassGroups(group_of=dict.fromkeys(CLASSES, "cutlery"))
+    assert TableRows.of(CLASSES, groups) == TableRows.of(CLASSES)
