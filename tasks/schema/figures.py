@@ -53,7 +53,10 @@ NO_EXCHANGE = "no image was put on the background of another class"
 NO_LABELLED_EXCHANGE = "no image with a label was put on the background of another class"
 EXCHANGES = "it takes foregrounds (--masks, --foreground estimate) and pictures of several classes"
 NO_MOVE = "no image was put on its own background, moved"
-MOVES = "it takes foregrounds (--masks, --foreground estimate) and --moves of 1 or more"
+MOVES = (
+    "it takes foregrounds (--masks, --foreground estimate), --moves of 1 or more, and an audit of "
+    "this version"
+)
 NOT_DECIDED = "no image is decided"
 RULE = "the rule in the audit's report says why"
 
@@ -120,6 +123,7 @@ _OF_IMAGES = (
         "predictions that their own background, moved, changes",
         "Share of an image's own backgrounds, its object filled in and the rest mirrored or rolled "
         "behind it, that change the prediction: what cutting and pasting does by itself.",
+        higher_is_better=False,
         missing=NO_MOVE,
         remedy=MOVES,
         column="flips_own",
@@ -166,6 +170,7 @@ _OF_IMAGES = (
         "How much probability of the predicted class is lost where the image's own background is "
         "moved behind the object.",
         unit=POINTS,
+        higher_is_better=False,
         missing=NO_MOVE,
         remedy=MOVES,
         column="reliance_own",
@@ -202,7 +207,7 @@ FEW_OF_OWN_KIND = (
     f"fewer than {ENOUGH} images were put on the background of a donor that is predicted alike"
 )
 NO_PAIR = "no image was put on another background and on its own, moved"
-PAIRS = "it takes foregrounds, --moves of 1 or more, and two pictures or more"
+PAIRS = "it takes foregrounds, two pictures, --moves of 1 or more, and an audit of this version"
 NO_OWN_CLASS = "no image has a donor of its own class"
 MORE_DONORS = "give pictures that the model predicts as several classes, or a larger --pool"
 _of_audit = partial(Figure, kind="audit")
