@@ -99,9 +99,10 @@ class Interventions:
         yield all_B, own_BCHW
         yield all_B, remove_background(image_BCHW, mask_BHW)
         for slot in range(self.settings.moves):
-            ways = [MOVES[image.ways[slot]] for image in drawn]
-            moved = [way.apply(own_CHW) for way, own_CHW in zip(ways, own_BCHW, strict=True)]
-            yield all_B, exchange_background(image_BCHW, mask_BHW, torch.stack(moved))
+            moved_BCHW = torch.empty_like(own_BCHW)  # in its memory format, which is faster
+            for row, image in enumerate(drawn):
+                moved_BCHW[row] = MOVES[image.ways[slot]].apply(own_BCHW[row])
+            yield all_B, exchange_background(image_BCHW, mask_BHW, moved_BCHW)
         for slot in range(max(len(image.donors) for image in drawn)):
             having = [row for row, image in enumerate(drawn) if slot < len(image.donors)]
             row_b = torch.tensor(having)
