@@ -8,12 +8,13 @@ W ways to move a picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from models.moves import Move
 
 GROWN = 0.02  # of the shorter side: how far a hole reaches beyond its mask
 SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)  # of a side
@@ -24,22 +25,7 @@ SOFT = 0.013  # of the shorter side: standard deviation of the edge of a part
 LEAST = 1e-6  # weight; where there is no more, nothing is known
 
 
-@dataclass(frozen=True)
-class _Way:
-    """One way to move a picture: mirrored or not, then rolled by shares of its sides."""
-
-    mirrored: bool
-    down: float
-    right: float
-
-    def move(self, value_BCHW: Tensor) -> Tensor:
-        height, width = value_BCHW.shape[2:]
-        shift = round(self.down * height), round(self.right * width)
-        turned_BCHW = value_BCHW.flip(3) if self.mirrored else value_BCHW
-        return turned_BCHW.roll(shift, (2, 3))
-
-
-WAYS = tuple(_Way(*way) for way in product((False, True), SHIFTS, SHIFTS))
+WAYS = tuple(Move(*way) for way in product((False, True), SHIFTS, SHIFTS))
 
 
 def fill_holes(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
@@ -60,15 +46,15 @@ def fill_holes(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
     return filled_BCHW
 
 
-def _put(way: _Way, smooth_BCHW: Tensor, hole_B1HW: Tensor) -> Tensor:
+def _put(way: Move, smooth_BCHW: Tensor, hole_B1HW: Tensor) -> Tensor:
     """Moved pictures inside the holes, except where they have a hole themselves."""
     from torchvision.transforms.v2.functional import gaussian_blur
 
     size = min(hole_B1HW.shape[2:])
-    own_B1HW = hole_B1HW * (1 - way.move(hole_B1HW))
+    own_B1HW = hole_B1HW * (1 - way.apply(hole_B1HW))
     kernel = 2 * round(3 * SOFT * size) + 1
     soft_B1HW = hole_B1HW * gaussian_blur(own_B1HW, [kernel, kernel], [SOFT * size, SOFT * size])
-    return torch.lerp(smooth_BCHW, way.move(smooth_BCHW), soft_B1HW.expand_as(smooth_BCHW))
+    return torch.lerp(smooth_BCHW, way.apply(smooth_BCHW), soft_B1HW.expand_as(smooth_BCHW))
 
 
 def _choose_ways(smooth_BCHW: Tensor, hole_B1HW: Tensor) -> Tensor:
@@ -79,8 +65,8 @@ def _choose_ways(smooth_BCHW: Tensor, hole_B1HW: Tensor) -> Tensor:
     rim_B1hw = _grow(hole_B1hw, RIM) - hole_B1hw
     costs = []
     for way in WAYS:
-        apart_B1hw = (way.move(small_BChw) - small_BChw).abs().mean(1, keepdim=True)
-        costs.append(_mean(apart_B1hw, rim_B1hw) + LOST * _mean(way.move(hole_B1hw), hole_B1hw))
+        apart_B1hw = (way.apply(small_BChw) - small_BChw).abs().mean(1, keepdim=True)
+        costs.append(_mean(apart_B1hw, rim_B1hw) + LOST * _mean(way.apply(hole_B1hw), hole_B1hw))
     return torch.stack(costs).argmin(0)
 
 

@@ -16,7 +16,7 @@ from models.fills import Fill
 from models.holes import fill_holes
 from models.network.capture import as_found
 
-VERSION = 1  # of the pixels that each intervention gives
+VERSION = 2  # of the pixels that each intervention gives
 EMPTY = 1e-3  # pixels; a smaller background is the rounding error of a mask that covers all
 
 

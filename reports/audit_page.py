@@ -19,7 +19,7 @@ from reports.column_sections import (
 from reports.evidence_section import SHOWN, evidence_line, evidence_parts
 from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
-from reports.finding import finding_of, negligible_effect
+from reports.finding import few_other_donors, finding_of, negligible_effect
 from reports.heatmaps import fit, overlay
 from reports.rendering import environment, png_address, thumbnail_address
 from tasks.schema import FIGURES, ChangedPicture, Comparison, Example, Rate, Summary
@@ -76,6 +76,7 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             figures=FIGURES,
             finding=finding_of(summary),
             negligible=negligible_effect(summary),
+            few_other_donors=few_other_donors(summary),
             evidence_parts=evidence_parts(summary),
             flips=evidence_line(summary, "flips"),
             other_figures={n: it for n, it in summary.figures.items() if n not in SHOWN},

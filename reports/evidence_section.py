@@ -8,9 +8,13 @@ from tasks.schema import FIGURES, EvidenceSummary, Figure, Interval, Summary
 from tasks.schema.units import POINTS
 
 PARTS = {
-    "Predictions that change": ("flips", "evidence.flips_across", "evidence.flips_within"),
+    "Predictions that change": (
+        *("flips", "evidence.flips_across", "evidence.flips_within"),
+        *("flips_own", "evidence.flips_effect"),
+    ),
     "Probability, in points": (
         *("evidence.reliance_removal", "evidence.reliance_across", "evidence.reliance_within"),
+        *("reliance_own", "evidence.reliance_effect"),
     ),
     "Accuracy": (
         *("evidence.accuracy", "evidence.accuracy_within", "evidence.accuracy_across"),
@@ -19,7 +23,13 @@ PARTS = {
     ),
 }
 SHOWN = frozenset(name for names in PARTS.values() for name in names)
-OF_EXCHANGES = ("flips", "_across", "_within", "_gap")  # ends of figures that need donors
+OF_EXCHANGES = (
+    "flips",
+    "_across",
+    "_within",
+    "_gap",
+    "_effect",
+)  # ends of figures that need donors
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from markupsafe import Markup
 
 from reports.class_groups import describe_class_groups
 from tasks.schema import Interval, Summary
-from tasks.schema.units import percent
+from tasks.schema.units import percent, points
 
-MATTERS = 0.02  # of the predicted class's probability, on average over the images
-MANY = 0.1  # of the exchanges with backgrounds of another kind, that change the prediction
+MATTERS = 0.02  # probability that other backgrounds take, beyond the own, moved
+MANY = 0.1  # of the predictions, that other backgrounds change beyond the own, moved
 
 
 def headline(summary: Summary) -> str:
@@ -49,56 +49,74 @@ def _chance(summary: Summary) -> float:
 
 
 def _background_of(summary: Summary) -> Markup:
-    emphasised, background = map(_emphasise, (percent(summary.flagged.value), "background"))
     if summary.foreground.source == "none" and summary.foreground.estimates is None:
         return Markup("Nothing is flagged: this audit had no foreground.")
     if not summary.flagged.of:
         return Markup("No prediction could be decided.")
     if not summary.flagged.count:
         words = "No prediction is flagged as resting on the {}."
-        return Markup(words).format(background)
+        return Markup(words).format(_emphasise("background"))
+    return _flags_of(summary)
+
+
+def _flags_of(summary: Summary) -> Markup:
+    """What they are worth, where some predictions are flagged."""
+    flagged, null = percent(summary.flagged.value), percent(summary.null.value)
+    if summary.excess is not None and summary.excess.low <= 0:
+        words = (
+            "No excess: {} of the decided predictions are flagged, {} would be if backgrounds did "
+            "not matter."
+        )
+        return Markup(words).format(flagged, null)
+    effect = negligible_effect(summary)
+    if effect is not None:
+        return _no_finding(flagged, effect)
     if summary.excess is None:
         words = "{} of the decided predictions are flagged: too few images to judge the excess."
-        return Markup(words).format(emphasised)
-    if summary.excess.low > 0:
-        return _clear_excess(summary)
-    words = (
-        "No excess: {} of the decided predictions are flagged, {} would be if backgrounds did not "
-        "matter."
-    )
-    return Markup(words).format(percent(summary.flagged.value), percent(summary.null.value))
-
-
-def _clear_excess(summary: Summary) -> Markup:
-    """A finding where the effect may matter."""
-    flagged, effect = percent(summary.flagged.value), negligible_effect(summary)
-    if effect is not None:
-        words = (
-            "{} of the decided predictions are flagged, but to no effect: other backgrounds take "
-            "{:.1f} points of probability, where {:.0f} would matter."
-        )
-        return Markup(words).format(flagged, 100 * effect.value, 100 * MATTERS)
+        return Markup(words).format(_emphasise(flagged))
     words = (
         "{} of the decided predictions are flagged as resting on the {}; {} would be if "
         "backgrounds did not matter."
     )
-    emphasised, background = map(_emphasise, (flagged, "background"))
-    return Markup(words).format(emphasised, background, percent(summary.null.value))
+    return Markup(words).format(_emphasise(flagged), _emphasise("background"), null)
+
+
+def _no_finding(flagged: str, effect: Interval) -> Markup:
+    words = (
+        "No finding about the background: in place of their own, other backgrounds take {} points "
+        "of probability, where {:.0f} would matter. The {} that are flagged say nothing."
+    )
+    return Markup(words).format(points(effect.value), 100 * MATTERS, flagged)
 
 
 def negligible_effect(summary: Summary) -> Interval | None:
-    """The probability lost on backgrounds of another kind, where it is surely too little to matter.
+    """The probability that other backgrounds take beyond the own, moved, where it is surely too
+    little to matter.
 
     A score ranks the images of any network, also of one that backgrounds hardly touch. Where many
     predictions change with little probability, that matters, unless they are guesses.
     """
     if summary.evidence is None:
         return None
-    lost, flips = summary.evidence.reliance_across, summary.evidence.flips_across
+    lost, changed = summary.evidence.reliance_effect, summary.evidence.flips_effect
     if lost is None or lost.high >= MATTERS:
         return None
-    changes = flips is not None and flips.high >= MANY
+    changes = changed is not None and changed.high >= MANY
     return None if changes and not _is_at_chance(summary) else lost
+
+
+def few_other_donors(summary: Summary) -> str:
+    """A sentence where most images had no donor that the model predicts otherwise; else nothing."""
+    if summary.evidence is None or not summary.evidence.donors:
+        return ""
+    across, images = summary.evidence.flips_across, summary.evidence.images
+    count = 0 if across is None else across.of
+    if count >= images / 2:
+        return ""
+    return (
+        f"Only {count:,} of {images:,} images were put on the background of a picture that is "
+        "predicted otherwise; for the rest, backgrounds of pictures predicted alike had to do."
+    )
 
 
 def _emphasise(words: str) -> Markup:

@@ -57,7 +57,7 @@ from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.summary.summarise import summarise
 
-VERSION = 1  # of what a cell measures
+VERSION = 2  # of what a cell measures
 METHOD = "grad_cam_pp"
 SEEDS = (1, 2, 3)
 MIX = 1.0
@@ -251,6 +251,7 @@ def _excess(name: str, run: RunFolder) -> Cell:
     if summary.excess is None or summary.evidence is None:
         return {}
     across, within = summary.evidence.flips_across, summary.evidence.flips_within
+    own, effect = summary.figures.get("flips_own"), summary.evidence.reliance_effect
     found = {
         "flagged": summary.flagged.value,
         "excess": summary.excess.value,
@@ -258,6 +259,8 @@ def _excess(name: str, run: RunFolder) -> Cell:
         "excess high": summary.excess.high,
         "flips across": across.value if across else None,
         "flips within": within.value if within else None,
+        "flips own": own.value if own else None,
+        "lost beyond own": effect.value if effect else None,
     }
     return {f"{name}{figure}": value for figure, value in found.items() if value is not None}
 

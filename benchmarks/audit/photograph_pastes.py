@@ -1,4 +1,4 @@
-"""Ways to fill an object in, to move its background and to paste it back, on uint8 photographs.
+"""Ways to fill an object in and to paste it back, on uint8 photographs.
 
 Shapes: H W pixels, 3 colours; a mask is True on the object.
 """
@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from models.holes import fill_holes
+from models.moves import Move
 
 Picture = NDArray[np.uint8]  # H W 3
 Mask = NDArray[np.bool_]  # H W
 Floats = NDArray[np.float32]
-Move = Callable[[Picture], Picture]
 
 GROWN = 0.02  # of the shorter side: how far a hole reaches beyond the mask
 FEATHER = 0.007  # of the shorter side: standard deviation of a soft edge
@@ -94,26 +94,10 @@ FILLS: dict[str, Callable[[Picture, Mask], Picture]] = {
 }
 
 
-def mirror(picture_HW3: Picture) -> Picture:
-    return picture_HW3[:, ::-1]
-
-
-def _roll(down: float, right: float) -> Move:
-    def roll(picture_HW3: Picture) -> Picture:
-        height, width = picture_HW3.shape[:2]
-        return np.roll(picture_HW3, (round(down * height), round(right * width)), (0, 1))
-
-    return roll
-
-
-MOVES: dict[str, Move] = {
-    "mirrored": mirror,
-    "half a side right": _roll(0, 0.5),
-    "half a side down": _roll(0.5, 0),
-    "a third right, mirrored": lambda picture_HW3: _roll(0, 1 / 3)(mirror(picture_HW3)),
-    "a third left": _roll(0, -1 / 3),
-    "half a side both ways, mirrored": lambda picture_HW3: _roll(0.5, 0.5)(mirror(picture_HW3)),
-}
+def move_background(move: Move, picture_HW3: Picture) -> Picture:
+    """As an audit moves it."""
+    moved_3HW = move.apply(torch.from_numpy(np.ascontiguousarray(picture_HW3)).permute(2, 0, 1))
+    return np.asarray(moved_3HW.permute(1, 2, 0).numpy(), np.uint8)
 
 
 def grow(mask_HW: Mask, pixels: int | None = None) -> Mask:

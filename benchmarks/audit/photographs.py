@@ -33,9 +33,10 @@ from benchmarks.audit.photograph_figures import (
     paste_figures,
     score_figures,
 )
-from benchmarks.audit.photograph_pastes import MOVES, Mask, Paste, Picture
+from benchmarks.audit.photograph_pastes import Mask, Paste, Picture, move_background
 from benchmarks.audit.photograph_scores import Outcomes
 from benchmarks.measure import Figure, make_parser, print_figures
+from models.moves import MOVES
 
 CELLS = Path(__file__).parents[1] / "cells" / "photographs"
 VERSION = 1  # of how cells are made
@@ -131,7 +132,8 @@ def _moved(
     for number, photo in enumerate(photographs):
         own_HW3 = paste.background(photo.picture_HW3, photo.mask_HW)
         pictures = [
-            paste.put(photo.picture_HW3, photo.mask_HW, move(own_HW3)) for move in MOVES.values()
+            paste.put(photo.picture_HW3, photo.mask_HW, move_background(move, own_HW3))
+            for move in MOVES.values()
         ]
         found_SK = probabilities(network, [own_HW3, *pictures])
         alone.append(found_SK[0])

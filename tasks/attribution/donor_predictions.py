@@ -54,9 +54,9 @@ class DonorPredictions:
 def write_donor_predictions(job: Job, classifier: Classifier) -> None:
     """Predict every donor's picture and its background alone, unless that is done already."""
     mark = donor_predictions_mark(job)
-    if mark is None or has_donor_predictions(job):
+    if mark is None or job.interventions is None or has_donor_predictions(job):
         return
-    pool = read_donors(job.run, classifier.preprocessing.size)
+    pool = read_donors(job.run, classifier.preprocessing.size, job.interventions.fill)
     prediction_N = _probabilities(classifier, pool.picture_NCHW, job.batch_size).argmax(1)
     probability_NK = _probabilities(classifier, pool.background_NCHW, job.batch_size)
     rows = (

@@ -122,10 +122,11 @@ def _of_estimates(digests: dict[Stage, str]) -> dict[Stage, str]:
 
 def donor_predictions_mark(job: Job) -> Mark | None:
     """Of the part with the donors' predictions; None without donors."""
-    if job.donors is None:
+    if job.donors is None or job.interventions is None:
         return None
     specification = digest(
-        intervene.VERSION, interventions.VERSION, _model_fields(job.identity), job.donors
+        *(intervene.VERSION, interventions.VERSION),
+        *(_model_fields(job.identity), job.donors, job.interventions.fill),
     )
     return Mark(specification, specification)
 

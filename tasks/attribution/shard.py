@@ -116,7 +116,8 @@ def _make_interventions(job: Job, missing: Mapping[Stage, Mark]) -> Intervention
     needed = any(stage.is_one_of(INTERVENTIONS, SCORES) for stage in missing)
     if not needed or job.donors is None or job.interventions is None:
         return None
-    return Interventions(job.interventions, read_donors(job.run, job.reader.preprocessing.size))
+    size, settings = job.reader.preprocessing.size, job.interventions
+    return Interventions(settings, read_donors(job.run, size, settings.fill))
 
 
 def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure]]:

@@ -15,6 +15,7 @@ from tasks.attribution.job import reader_of
 from tasks.catalog.allowed_addresses import AllowedAddresses
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.donors import DonorPool, read_donors
+from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Reader, Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
@@ -71,7 +72,10 @@ class ShownImages:
     def donors(self) -> DonorPool | None:
         """None where the run made no interventions."""
         folder = self.run.folder
-        return read_donors(folder, self.size) if folder.donors.is_file() else None
+        if not folder.donors.is_file():
+            return None
+        settings = self.run.state.section("interventions", InterventionSettings)
+        return read_donors(folder, self.size, settings.fill)
 
     @cached_property
     def _allowed(self) -> AllowedAddresses:

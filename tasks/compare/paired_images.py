@@ -244,7 +244,9 @@ def _comparable_fields(run: Run) -> dict[str, str]:
     fields["donor pool"] = donor_digest(run.folder)
     if fields["donor pool"] is not None:
         settings = run.state.section("interventions", InterventionSettings)
-        fields["donors"] = settings.model_dump(include={"others", "same", "fill", "donor_seed"})
+        fields["donors"] = settings.model_dump(
+            include={"others", "same", "moves", "fill", "donor_seed"}
+        )
     else:
         fields["donors"] = None
     return {name: _shorten(value) for name, value in fields.items()}

@@ -1,37 +1,45 @@
 """One score per image: how far its prediction rests on the background. And the same under a null.
 
-A few exchanges predict what all donors would do, because evidence adds up in the log-odds of the
-predicted class: on a donor's background they are the object's contribution plus that of the
-background alone. The object's contribution, `e`, is measured on the few backgrounds it was put on:
+What the prediction keeps on other backgrounds is told in two ways, and the mean of both is taken:
+as the mean over the exchanges that were made, and as a forecast for all donors. The forecast holds
+because evidence nearly adds up in the log-odds of the predicted class: on a donor's background
+they are the object's contribution plus that of the background alone. The object's contribution,
+`e`, is measured on the few backgrounds it was put on:
 
     e(i) = weighted mean over its donors d of  logodds p(i on d) - logodds v(d)
-    kept(i) = mean over n donors d predicted otherwise than i of  sigmoid(e(i) + logodds v(d))
+    forecast(i) = mean over donors d predicted otherwise than i of  sigmoid(e(i) + logodds v(d))
+    kept(i) = (forecast(i) + mean over n exchanges with such donors of p(i on d)) / 2
+    null kept(i) = mean over n moves m of  p(i on its own background, moved by m)
     score(i) = (4 (1 - kept) + removal + attention) / 6
 
 v(d) is the probability of i's class for donor d's background alone; an exchange is weighted by
 p (1 - p) + 0.05, since odds far from even are known least; removal is
 (1 + p(object removed) - p(background removed)) / 2; attention is the map's energy outside the
-foreground. The null score uses the n donors that are predicted as i is: if backgrounds did not
-matter, a donor's prediction would say nothing about its background, and both scores would be
-alike. Both use the same number of donors, since a mean over fewer would vary more. Shapes: B
-images, N donors, K classes, E exchanges.
+foreground. Where no donor is predicted otherwise, all count: nothing is undecided for want of
+donors. The null score puts the null's kept in place of kept: pasting is in both, another
+background in one alone. n is the smaller of the numbers of moves and of such exchanges, since a
+mean over fewer draws has wider tails: of unequal numbers the one with fewer would exceed any
+threshold more often, whatever the background. Shapes: B images, N donors, K classes, E exchanges,
+M moves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions
+from tasks.flags.exchanges import Exchanges, mean_by_image, rank_in_image
 from tasks.intervals.flagged_excess import threshold_rank
 
-VERSION = 2  # of the score
+VERSION = 3  # of the score
 CLOSEST = 1e-4  # probabilities closer to 0 or 1 are clipped to this: softmax resolves no more
 FLOOR = 0.05  # of an exchange's weight
 WEIGHTS = np.array([4.0, 1.0, 1.0])  # of drop, removal and attention
+MOST_OWN_CHANGES = 0.5  # of an image's moves: where more change, pasting itself is at fault
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,18 @@ class Scores:
     null_kept_B: np.ndarray
     removal_B: np.ndarray
     attention_B: np.ndarray
+    moves_B: np.ndarray  # ways in which the own background was moved
+    own_changes_B: np.ndarray  # of them, those that change the prediction
+
+    @classmethod
+    def missing(cls, images: int) -> Scores:
+        return cls(*(np.full(images, np.nan) for _ in fields(cls)))
+
+    @property
+    def pasted_poorly_B(self) -> np.ndarray:
+        """Whose prediction changes on most of the own backgrounds, moved: pasting says nothing."""
+        poorly_B: np.ndarray = self.own_changes_B > MOST_OWN_CHANGES * self.moves_B
+        return poorly_B
 
     @property
     def score_B(self) -> np.ndarray:
@@ -69,18 +89,20 @@ class Scores:
 def score_images(interventions: pa.Table, class_B: np.ndarray, donors: DonorPredictions) -> Scores:
     """Scores of images, from their interventions with `content_id` and the map's `share`, and the
     indices of their predicted classes."""
-    background_BN = log_odds(donors.probability_NK[:, class_B].T)
-    own_BN = np.array(interventions["content_id"].to_pylist())[:, None] == donors.content_N[None]
-    usable_BN = ~own_BN & donors.is_known_N
-    alike_BN = (donors.prediction_N[None] == class_B[:, None]) & usable_BN
-    object_B = _object_log_odds(interventions, background_BN, donors)
-    probability_BN = 1 / (1 + np.exp(-(object_B[:, None] + background_BN)))
-    kept_B, null_kept_B = _means_of_equal_counts(probability_BN, ~alike_BN & usable_BN, alike_BN)
+    exchanges = Exchanges.of(interventions, class_B, donors)
+    image_M, moved_M = _flatten(interventions["moved"])
+    moves_B = np.bincount(image_M, minlength=len(class_B))
+    compared_B = np.where(moves_B > 0, moves_B, len(donors.index))
+    measured_B = exchanges.mean_of_first(exchanges.probability_E, exchanges.other_E, compared_B)
+    forecast_B = _forecast(interventions, class_B, donors, exchanges)
+    first_M = rank_in_image(image_M) < exchanges.counts(exchanges.other_E)[image_M]
     return Scores(
-        kept_B=kept_B,
-        null_kept_B=null_kept_B,
+        kept_B=np.where(np.isnan(forecast_B), measured_B, (forecast_B + measured_B) / 2),
+        null_kept_B=mean_by_image(moved_M[first_M], image_M[first_M], len(class_B)),
         removal_B=(1 + _floats(interventions, "reliance_removal")) / 2,
         attention_B=1 - _floats(interventions, "share"),
+        moves_B=moves_B.astype(float),
+        own_changes_B=np.nan_to_num(moves_B * _floats(interventions, "flips_own")).round(),
     )
 
 
@@ -96,42 +118,38 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
     return logit
 
 
-def _object_log_odds(
-    interventions: pa.Table, background_BN: np.ndarray, donors: DonorPredictions
+def _forecast(
+    interventions: pa.Table, class_B: np.ndarray, donors: DonorPredictions, exchanges: Exchanges
 ) -> np.ndarray:
+    """The mean probability over all donors that the additive forecast gives; NaN without one."""
+    background_BN = log_odds(donors.probability_NK[:, class_B].T)
+    own_BN = np.array(interventions["content_id"].to_pylist())[:, None] == donors.content_N[None]
+    usable_BN = ~own_BN & donors.is_known_N
+    other_BN = usable_BN & (donors.prediction_N[None] != class_B[:, None])
+    chosen_BN = np.where(other_BN.any(1, keepdims=True), other_BN, usable_BN)
+    object_B = _object_log_odds(exchanges, background_BN)
+    probability_BN = 1 / (1 + np.exp(-(object_B[:, None] + background_BN)))
+    total_B = np.where(chosen_BN, probability_BN, 0).sum(1)
+    return np.where(chosen_BN.any(1), total_B / np.maximum(chosen_BN.sum(1), 1), np.nan)
+
+
+def _object_log_odds(exchanges: Exchanges, background_BN: np.ndarray) -> np.ndarray:
     """Each object's contribution: weighted mean over its exchanges; NaN without one."""
-    exchanged = interventions["exchanged"].combine_chunks()
-    count_B = pc.list_value_length(exchanged).to_numpy()
-    image_E = np.repeat(np.arange(len(count_B)), count_B)
-    names = interventions["donors"].combine_chunks().flatten().to_pylist()
-    donor_E = np.array([donors.index[name] for name in names], np.int64)
-    probability_E = exchanged.flatten().to_numpy().astype(np.float64)
-    weight_E = (probability_E * (1 - probability_E) + FLOOR) * donors.is_known_N[donor_E]
-    object_E = log_odds(probability_E) - np.nan_to_num(background_BN[image_E, donor_E])
-    weight_B = np.bincount(image_E, weight_E, len(count_B))
-    total_B = np.bincount(image_E, weight_E * object_E, len(count_B))
+    images, image_E = exchanges.images, exchanges.image_E
+    p_E = exchanges.probability_E
+    weight_E = (p_E * (1 - p_E) + FLOOR) * exchanges.known_E
+    object_E = log_odds(p_E) - np.nan_to_num(background_BN[image_E, exchanges.donor_E])
+    weight_B = np.bincount(image_E, weight_E, images)
+    total_B = np.bincount(image_E, weight_E * object_E, images)
     return np.where(weight_B > 0, total_B / np.maximum(weight_B, FLOOR), np.nan)
 
 
-def _means_of_equal_counts(
-    value_BN: np.ndarray, one_BN: np.ndarray, other_BN: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two means per row, both over as many donors as the smaller choice has; NaN where it is empty.
-
-    Donors of the larger choice are picked evenly, starting at a different one in each row.
-    """
-    means_B2 = np.full((len(value_BN), 2), np.nan)
-    for row, value_N in enumerate(value_BN):
-        choices = [np.flatnonzero(chosen_BN[row]) for chosen_BN in (one_BN, other_BN)]
-        count = min(map(len, choices))
-        if count:
-            means_B2[row] = [value_N[_pick_evenly(choice, count, row)].mean() for choice in choices]
-    return means_B2[:, 0], means_B2[:, 1]
-
-
-def _pick_evenly(indices: np.ndarray, count: int, first: int) -> np.ndarray:
-    picked: np.ndarray = np.roll(indices, -first)[np.arange(count) * len(indices) // count]
-    return picked
+def _flatten(lists: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """The row of each value, and the values; null lists have none."""
+    rows = lists.combine_chunks()
+    count_B = pc.fill_null(pc.list_value_length(rows), 0).to_numpy()
+    values: np.ndarray = rows.flatten().to_numpy().astype(np.float64)
+    return np.repeat(np.arange(len(count_B)), count_B), values
 
 
 def _floats(table: pa.Table, column: str) -> np.ndarray:

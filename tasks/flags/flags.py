@@ -1,12 +1,13 @@
 """Flags: per image, does the prediction rest on the background? And the rule that decides it.
 
 The threshold is not a matter of taste: it is what the same score exceeds on a stated share of the
-images when they are put on backgrounds of their own kind only (tasks/flags/background_score.py).
+images when they are put on their own backgrounds, moved (tasks/flags/background_score.py).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
 from tasks.storage.parquet import open_writer
+
+LAST_COLUMNS = ("reliance_removal", "flips_own", "area", "share", "lift")
 
 
 def write_flags(
@@ -53,18 +56,7 @@ def write_flags(
 def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule, least_confidence: float) -> pa.Table:
     """The flags table of one shard; estimates below `least_confidence` decide nothing."""
     scores, table = shard.scores, shard.table
-    flags = [
-        _flag_unsure(confidence, least_confidence)
-        if is_unsure
-        else flag_of(area, share, (score, kept), rule.threshold)
-        for is_unsure, confidence, area, share, score, kept in zip(
-            shard.unsure(least_confidence).tolist(),
-            *(table[name].to_pylist() for name in ("confidence", "area", "share")),
-            scores.score_B.tolist(),
-            scores.kept_B.tolist(),
-            strict=True,
-        )
-    ]
+    flags = list(_flags_of(shard, rule.threshold, least_confidence))
     columns = {
         "row_id": table["row_id"],
         "flag": [flag for flag, _ in flags],
@@ -74,13 +66,30 @@ def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule, least_confidence:
         "score": _nullable(scores.score_B),
         "null_score": _nullable(scores.null_score_B),
         "kept": _nullable(scores.kept_B),
-        **{name: table[name] for name in ("reliance_removal", "area", "share", "lift")},
+        **{name: table[name] for name in LAST_COLUMNS},
     }
     arrays = [
         pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
         for column, field in zip(columns.values(), schema.FLAGS_TABLE, strict=True)
     ]
     return pa.table(arrays, schema=schema.FLAGS_TABLE)
+
+
+def _flags_of(
+    shard: ScoredPredictions, threshold: float | None, least: float
+) -> Iterator[tuple[schema.Flag, str]]:
+    """The flag of each image and its reason."""
+    scores, unsure_B = shard.scores, shard.unsure(least)
+    poorly_B, score_B = scores.pasted_poorly_B, scores.score_B
+    columns = [shard.table[name].to_pylist() for name in ("confidence", "area", "share")]
+    for image, (confidence, area, share) in enumerate(zip(*columns, strict=True)):
+        if unsure_B[image]:
+            yield _flag_unsure(confidence, least)
+        elif poorly_B[image]:
+            yield _flag_pasted_poorly(int(scores.own_changes_B[image]), int(scores.moves_B[image]))
+        else:
+            scored = float(score_B[image]), float(scores.kept_B[image])
+            yield flag_of(area, share, scored, threshold)
 
 
 def flag_of(
@@ -91,7 +100,7 @@ def flag_of(
     missing = _why_undecided(area, share, score, threshold)
     if missing is not None or threshold is None:
         return "undecided", missing or ""
-    fall = f"on other kinds of background its probability would be {kept:.0%}"
+    fall = f"on other backgrounds its probability would be {kept:.0%}"
     if score > threshold:
         return "rests_on_background", f"score {score:.2f} exceeds {threshold:.2f}: {fall}"
     return "rests_on_object", f"score {score:.2f} does not exceed {threshold:.2f}: {fall}"
@@ -101,6 +110,11 @@ def _flag_unsure(confidence: float, least: float) -> tuple[schema.Flag, str]:
     reason = (
         f"the estimated foreground is unsure ({confidence:.2f}, at least {least:.2f} is needed)"
     )
+    return "undecided", reason
+
+
+def _flag_pasted_poorly(changes: int, moves: int) -> tuple[schema.Flag, str]:
+    reason = f"pasted back on its own background, moved, {changes} of {moves} predictions change"
     return "undecided", reason
 
 
@@ -114,7 +128,7 @@ def _why_undecided(
         f"the foreground covers {area:.1%} of the picture, under {SMALLEST:.0%}": area < SMALLEST,
         f"the foreground covers {area:.1%} of the picture, over {LARGEST:.0%}": area > LARGEST,
         "the map is zero everywhere": share is None,
-        "no donor is predicted as this image is, or none as another class": math.isnan(score),
+        "it was put on no other background": math.isnan(score),
         "too few images to calibrate the threshold": threshold is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -161,10 +175,11 @@ def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> st
     return (
         "An image is flagged rests_on_background when its score exceeds "
         f"{threshold:.3f}, which the same score exceeds on {settings.false_alarm:.0%} of "
-        f"{count:,} images when they are put on backgrounds of their own kind only. The score is "
+        f"{count:,} images when they are put on their own backgrounds, moved. The score is "
         "two thirds how far the predicted class is expected to fall short of certainty on "
-        "backgrounds of other kinds, one sixth what removing the object leaves of it compared with "
+        "other backgrounds, one sixth what removing the object leaves of it compared with "
         f"removing the background, and one sixth the share of the {settings.method} map outside "
         f"the foreground. It is undecided when the foreground covers less than {SMALLEST:.0%} or "
-        f"more than {LARGEST:.0%}, or when the foreground, the map or the exchange is missing."
+        f"more than {LARGEST:.0%}, when most of its own backgrounds, moved, change the "
+        "prediction, or when the foreground, the map or the exchange is missing."
     )

@@ -7,19 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from models.errors import printable
-from tasks.attribution.donor_predictions import read_donor_predictions
 from tasks.flags.scored_predictions import scored_shards
 from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
-
-COMPARED = (
-    "a score compares backgrounds of pictures that are predicted as the image is with those of "
-    "pictures that are predicted otherwise: give pictures that the model predicts as several "
-    "classes, or a larger --pool"
-)
 
 
 @dataclass
@@ -29,8 +22,8 @@ class _Counts:
     predicted: int = 0
     changed: int = 0
     exchanged: int = 0
-    compared: int = 0  # have donors that are predicted as they are, and donors that are not
-    mapped: int = 0  # have a map to compare, too
+    held: int = 0  # and keep their prediction on most of their own backgrounds, moved
+    mapped: int = 0  # and have a map to compare, too
 
     @classmethod
     def of(cls, run: Run, method: str) -> _Counts:
@@ -44,15 +37,15 @@ class _Counts:
                 )
         for scored in scored_shards(run, method):
             scores = scored.scores
-            compared_B = np.isfinite(scores.kept_B) & np.isfinite(scores.null_kept_B)
-            counts.predicted += len(compared_B)
-            counts.compared += int(compared_B.sum())
-            counts.mapped += int((compared_B & np.isfinite(scores.attention_B)).sum())
+            held_B = np.isfinite(scores.kept_B) & ~scores.pasted_poorly_B
+            counts.predicted += len(held_B)
+            counts.held += int(held_B.sum())
+            counts.mapped += int((held_B & np.isfinite(scores.attention_B)).sum())
         return counts
 
 
 def why_no_score(run: Run, method: str) -> str:
-    """In words that lead on; for a run in which no image has both scores."""
+    """In words that lead on; for a run in which no image can be decided."""
     if not run.folder.donors.is_file():
         return "no picture was changed, as --interventions none asks: leave it out"
     counts = _Counts.of(run, method)
@@ -79,20 +72,16 @@ def _why_not_exchanged(counts: _Counts) -> str:
 
 
 def _why_not_scored(run: Run, counts: _Counts, method: str) -> str:
-    if not counts.compared:
-        return _describe_donors(run)
+    if not run.state.section("interventions", InterventionSettings).moves:
+        return "not on their own, moved, as --moves 0 asks: leave it out"
+    if not counts.held:
+        return (
+            "pasted back on their own, moved, most of their predictions change, so pasting itself "
+            "is at fault: look at the masks"
+        )
     if not counts.mapped:
         return f"their {method} maps are missing or zero: the failures say why"
     return (
         "every estimated foreground is too unsure: annotate some images, or lower "
         "--foreground-confidence"
     )
-
-
-def _describe_donors(run: Run) -> str:
-    donors = read_donor_predictions(run.folder)
-    predicted = np.unique([] if donors is None else donors.prediction_N).astype(int)
-    if donors is None or len(predicted) != 1:
-        return f"none has donors of both kinds: {COMPARED}"
-    name = printable(run.state.classes[predicted[0]])
-    return f"the model predicts all {len(donors.prediction_N):,} donors as {name}, and {COMPARED}"

@@ -32,9 +32,10 @@ class ScoredPredictions:
         return unsure_B
 
     def calibration_pairs(self, least: float) -> np.ndarray:
-        """(b, 2): score and null score of the images that have both."""
+        """(b, 2): score and null score of the images that have both and can be decided."""
         pair_B2 = np.stack([self.scores.score_B, self.scores.null_score_B], 1)
-        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & ~self.unsure(least)]
+        undecided_B = self.unsure(least) | self.scores.pasted_poorly_B
+        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & ~undecided_B]
         return pair_b2
 
 
@@ -72,25 +73,16 @@ def _scores(
 ) -> Scores:
     """NaN for images without interventions."""
     changed = table["exchanged"].is_valid().to_numpy(zero_copy_only=False)
-    missing_B = np.full(len(table), np.nan)
+    scores = Scores.missing(len(table))
     if donors is None or not len(donors.index) or not changed.any():
-        return Scores(missing_B, missing_B, missing_B, missing_B)
+        return scores
     interventions = table.filter(pa.array(changed))
     class_b = np.array(
         [class_index[name] for name in interventions["prediction"].to_pylist()], np.int64
     )
-    scores = score_images(interventions, class_b, donors)
-    columns = []
-    for value_b in (
-        scores.kept_B,
-        scores.null_kept_B,
-        scores.removal_B,
-        scores.attention_B,
-    ):
-        value_B = missing_B.copy()
-        value_B[changed] = value_b
-        columns.append(value_B)
-    return Scores(*columns)
+    for name, value_b in vars(score_images(interventions, class_b, donors)).items():
+        getattr(scores, name)[changed] = value_b
+    return scores
 
 
 def _join_part(table: pa.Table, part: pa.Table | None, columns: pa.Schema) -> pa.Table:

@@ -22,6 +22,7 @@ from upath import UPath
 
 from models.addresses import write_atomically
 from models.errors import UserError
+from models.fills import Fill
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
 from tasks.interventions.settings import InterventionSettings
@@ -34,6 +35,7 @@ TRIES = 4  # pictures read per donor at most
 THREADS = 4
 MASKS = 64  # that maps of other images are compared with
 BATCH = 32  # donors whose object is removed at a time
+GREY, DEVIATION = 127.5, 64.0  # of a picture's values, about
 SPECIFICATION, DIGEST = b"sightline.specification", b"sightline.digest"
 COLUMNS = pa.schema(
     [
@@ -64,7 +66,7 @@ class DonorPool:
 
         Fewer if the pool has no more; never the image itself or a copy of it.
         """
-        seed = int.from_bytes(_random_key(settings, row_id), "big")
+        seed = int.from_bytes(random_key(settings, row_id), "big")
         order = np.random.default_rng(seed).permutation(len(self.row_ids))
         others = [donor for donor in order.tolist() if self.content_ids[donor] != content_id]
         if label is None or not any(self.labels):
@@ -110,7 +112,7 @@ def _masks_on(pool: DonorPool, cells: tuple[int, int]) -> Tensor:
 
 def pool_specification(settings: InterventionSettings, reading: str) -> str:
     """Digest of all that determines a pool, except the rows."""
-    return digest(VERSION, settings.pool, settings.donor_seed, reading)
+    return digest(VERSION, settings.pool, settings.fill, settings.donor_seed, reading)
 
 
 def find_named_pool(
@@ -130,7 +132,8 @@ def find_named_pool(
     if other_specification != specification:
         raise UserError(
             f"the donor pool of {other.path} was chosen or read differently: give the same --pool, "
-            "--donor-seed, preprocessing and kind of foreground as that run, or leave --donors out"
+            "--fill, --donor-seed, preprocessing and kind of foreground as that run, or leave "
+            "--donors out"
         )
     return other
 
@@ -175,13 +178,13 @@ def _metadata(run: RunFolder, name: bytes) -> str | None:
     return value.decode()
 
 
-def read_donors(run: RunFolder, size: tuple[int, int]) -> DonorPool:
-    """A run's pool, of pictures of this size; read once per process."""
-    return _read_pool(run.donors, size, donor_digest(run))
+def read_donors(run: RunFolder, size: tuple[int, int], fill: Fill) -> DonorPool:
+    """A run's pool, of pictures of this size, their objects filled in; read once per process."""
+    return _read_pool(run.donors, size, fill, donor_digest(run))
 
 
 @lru_cache(maxsize=1)
-def _read_pool(path: UPath, size: tuple[int, int], _: str | None) -> DonorPool:
+def _read_pool(path: UPath, size: tuple[int, int], fill: Fill, _: str | None) -> DonorPool:
     rows = read_table(path, expected=COLUMNS).to_pydict()
     picture_NCHW = _pixels(rows["picture"]).reshape(-1, 3, *size)
     mask_NHW = _pixels(rows["mask"]).reshape(-1, *size)
@@ -190,7 +193,7 @@ def _read_pool(path: UPath, size: tuple[int, int], _: str | None) -> DonorPool:
         tuple(rows["label"]),
         tuple(rows["content_id"]),
         picture_NCHW,
-        _remove_objects(picture_NCHW, mask_NHW),
+        _remove_objects(picture_NCHW, mask_NHW, fill),
         mask_NHW,
     )
 
@@ -199,14 +202,20 @@ def _pixels(rows: Sequence[bytes]) -> Tensor:
     return torch.from_numpy(np.frombuffer(b"".join(rows), np.uint8).copy())
 
 
-def _remove_objects(picture_NCHW: Tensor, mask_NHW: Tensor) -> Tensor:
+def _remove_objects(picture_NCHW: Tensor, mask_NHW: Tensor, fill: Fill) -> Tensor:
     """Backgrounds in uint8, a few at a time: as floats they would take four times the memory."""
     batches = zip(torch.split(picture_NCHW, BATCH), torch.split(mask_NHW, BATCH), strict=True)
     backgrounds = [
-        remove_object(picture_bCHW.float(), mask_bHW / 255).round().to(torch.uint8)
-        for picture_bCHW, mask_bHW in batches
+        _remove_objects_of_batch(picture_bCHW, mask_bHW, fill) for picture_bCHW, mask_bHW in batches
     ]
     return torch.cat(backgrounds) if backgrounds else picture_NCHW
+
+
+def _remove_objects_of_batch(picture_bCHW: Tensor, mask_bHW: Tensor, fill: Fill) -> Tensor:
+    """Normalised alike for all models, so that they are compared on the same backgrounds."""
+    image_bCHW = (picture_bCHW.float() - GREY) / DEVIATION
+    background_bCHW = remove_object(image_bCHW, mask_bHW / 255, fill)
+    return (background_bCHW * DEVIATION + GREY).round().clamp(0, 255).to(torch.uint8)
 
 
 def _choose_columns(
@@ -257,11 +266,11 @@ def _order_keys(catalog: pa.Table, settings: InterventionSettings, estimates: bo
     for row_id, label in zip(
         *(catalog[name].to_pylist() for name in ("row_id", "label")), strict=True
     ):
-        by_label[label or ""].append((_random_key(settings, row_id), row_id))
+        by_label[label or ""].append((random_key(settings, row_id), row_id))
     turns = zip_longest(*(sorted(by_label[label]) for label in sorted(by_label)))
     return [pair[1] for pair in chain.from_iterable(turns) if pair is not None]
 
 
-def _random_key(settings: InterventionSettings, row_id: str) -> bytes:
+def random_key(settings: InterventionSettings, row_id: str) -> bytes:
     """Random bytes that depend on the seed and the row's key alone."""
     return hashlib.blake2b(f"{settings.donor_seed} {row_id}".encode(), digest_size=8).digest()

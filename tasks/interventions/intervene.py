@@ -1,7 +1,7 @@
 """How each prediction changes when the object or the background is changed.
 
 Shapes: B images, b some of them, C=3 colours, H W pixels, K classes, S changes: object removed,
-background removed, then one per donor.
+background removed, then one per way to move the own background, then one per donor.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ from torch import Tensor
 
 from models.classifier.classifier import Classifier
 from models.interventions import exchange_background, predict_each, remove_background, remove_object
+from models.moves import MOVES
 from tasks import schema
-from tasks.interventions.donors import DonorPool, DrawnDonors
+from tasks.interventions.donors import DonorPool, DrawnDonors, random_key
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
-VERSION = 1  # of the changes and of the rows
+VERSION = 2  # of the changes and of the rows
 SMALLEST, LARGEST = 0.01, 0.95  # foreground areas; outside of them nothing can be decided
-REMOVALS = 2  # changes that need no donor
+REMOVALS = 2  # changes that need neither a donor nor a move
+
+
+def draw_moves(row_id: str, settings: InterventionSettings) -> tuple[str, ...]:
+    """The ways in which an image's own background is moved, by seed and key alone."""
+    seed = int.from_bytes(random_key(settings, f"moves of {row_id}"), "big")
+    order = np.random.default_rng(seed).permutation(list(MOVES))
+    return tuple(order[: settings.moves].tolist())
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Interventions:
         """
         subjects = subjects.decidable()
         drawn = [self._draw(sample) for sample in subjects.samples]
-        outcome = _Outcome.of(subjects.logits_BK, REMOVALS + max(map(len, drawn), default=0))
+        outcome = _Outcome.of(subjects.logits_BK, max(map(len, drawn), default=0))
         for change, (row_b, image_bCHW) in enumerate(self._changes(classifier, subjects, drawn)):
             probability_bK = predict_each(classifier.network, image_bCHW, len(classifier.classes))
             outcome.fill(change, row_b, probability_bK)
@@ -74,23 +82,31 @@ class Interventions:
                 failures.append(_not_finite(sample))
         return pa.RecordBatch.from_pylist(rows, schema=schema.INTERVENTIONS), failures
 
-    def _draw(self, sample: Sample) -> DrawnDonors:
+    def _draw(self, sample: Sample) -> _Drawn:
         row = sample.row
-        return self.pool.draw(row.row_id, sample.content_id, row.label, self.settings)
+        donors = self.pool.draw(row.row_id, sample.content_id, row.label, self.settings)
+        return _Drawn(draw_moves(row.row_id, self.settings), donors)
 
     def _changes(
-        self, classifier: Classifier, subjects: Subjects, drawn: Sequence[DrawnDonors]
+        self, classifier: Classifier, subjects: Subjects, drawn: Sequence[_Drawn]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """For each change, the rows of the images that have it, and the changed images."""
         image_BCHW, mask_BHW = subjects.image_BCHW, subjects.mask_BHW
         if not drawn:
             return
         all_B = torch.arange(len(drawn))
-        yield all_B, remove_object(image_BCHW, mask_BHW, self.settings.fill)
+        own_BCHW = remove_object(image_BCHW, mask_BHW, self.settings.fill)
+        yield all_B, own_BCHW
         yield all_B, remove_background(image_BCHW, mask_BHW)
-        for slot in range(max(map(len, drawn))):
-            row_b = torch.tensor([row for row, donors in enumerate(drawn) if slot < len(donors)])
-            donor_b = torch.tensor([drawn[row].indices[slot] for row in row_b.tolist()])
+        for slot in range(self.settings.moves):
+            moved_BCHW = torch.empty_like(own_BCHW)  # in its memory format, which is faster
+            for row, image in enumerate(drawn):
+                moved_BCHW[row] = MOVES[image.ways[slot]].apply(own_BCHW[row])
+            yield all_B, exchange_background(image_BCHW, mask_BHW, moved_BCHW)
+        for slot in range(max(len(image.donors) for image in drawn)):
+            having = [row for row, image in enumerate(drawn) if slot < len(image.donors)]
+            row_b = torch.tensor(having)
+            donor_b = torch.tensor([drawn[row].donors.indices[slot] for row in having])
             background_bCHW = self.pool.background_NCHW[donor_b].to(image_BCHW.device)
             other_bCHW = classifier.preprocessing.normalise(background_bCHW)
             yield row_b, exchange_background(image_BCHW[row_b], mask_BHW[row_b], other_bCHW)
@@ -98,30 +114,53 @@ class Interventions:
     def _row(
         self,
         sample: Sample,
-        drawn: DrawnDonors,
+        drawn: _Drawn,
         outcome: _Outcome,
         image: int,
         classes: tuple[str, ...],
     ) -> dict[str, Any]:
-        target, confidence = int(outcome.target_B[image]), float(outcome.confidence_B[image])
-        changes, others = REMOVALS + len(drawn), len(drawn.others)
-        removed, alone, *on_donors = outcome.probability_BS[image, :changes].tolist()
-        predicted = outcome.class_BS[image, :changes].tolist()
-        flips = [index != target for index in predicted[REMOVALS:][:others]]
+        confidence = float(outcome.confidence_B[image])
+        removed, alone, *pasted = outcome.probability_BS[image, : len(drawn)].tolist()
+        indices = outcome.class_BS[image, : len(drawn)].tolist()
+        changed = [index != int(outcome.target_B[image]) for index in indices[REMOVALS:]]
+        predicted = [classes[index] for index in indices]
+        moves, donors = len(drawn.ways), drawn.donors
+        others = slice(moves, moves + len(donors.others))
         return {
             "row_id": sample.row.row_id,
             "object_removed": removed,
             "background_removed": alone,
-            "object_removed_prediction": classes[predicted[0]],
-            "background_removed_prediction": classes[predicted[1]],
-            "donors": [self.pool.row_ids[index] for index in drawn.indices],
-            "same_class": [index in drawn.same for index in drawn.indices],
-            "exchanged": on_donors,
-            "exchanged_predictions": [classes[index] for index in predicted[REMOVALS:]],
+            "object_removed_prediction": predicted[0],
+            "background_removed_prediction": predicted[1],
+            "donors": [self.pool.row_ids[index] for index in donors.indices],
+            "same_class": [index in donors.same for index in donors.indices],
+            "exchanged": pasted[moves:],
+            "exchanged_predictions": predicted[REMOVALS + moves :],
             "reliance_removal": removed - alone,
-            "reliance_exchange": confidence - np.mean(on_donors[:others]) if others else None,
-            "flips": np.mean(flips) if others else None,
+            "reliance_exchange": _lost(confidence, pasted[others]),
+            "flips": np.mean(changed[others]) if donors.others else None,
+            "moved": pasted[:moves],
+            "moved_predictions": predicted[REMOVALS:][:moves],
+            "moved_ways": list(drawn.ways),
+            "reliance_own": _lost(confidence, pasted[:moves]),
+            "flips_own": np.mean(changed[:moves]) if moves else None,
         }
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """How one image's background is replaced: ways to move its own, then donors."""
+
+    ways: tuple[str, ...]
+    donors: DrawnDonors
+
+    def __len__(self) -> int:
+        """Of all changes."""
+        return REMOVALS + len(self.ways) + len(self.donors)
+
+
+def _lost(confidence: float, probabilities: Sequence[float]) -> float | None:
+    return confidence - float(np.mean(probabilities)) if probabilities else None
 
 
 @dataclass(frozen=True)
@@ -146,8 +185,8 @@ class _Outcome:
         self.probability_BS[row_b, change] = probability_bK.gather(1, target_b1)[:, 0]
         self.class_BS[row_b, change] = probability_bK.argmax(1)
 
-    def is_finite(self, image: int, donors: int) -> bool:
-        return bool(self.probability_BS[image, : REMOVALS + donors].isfinite().all())
+    def is_finite(self, image: int, changes: int) -> bool:
+        return bool(self.probability_BS[image, :changes].isfinite().all())
 
 
 def _not_finite(sample: Sample) -> Failure:

@@ -108,9 +108,11 @@ class EvidenceSummary(Value):
     donors: int
     digest: str  # of the donor pool
     labelled: bool  # do the donors have labels, so that within and across a class differ?
+    flips_effect: Interval | None = None  # changed by other backgrounds - by the own, moved
     flips_across: Interval | None  # of exchanges with donors predicted as another class
-    flips_within: Interval | None  # with donors predicted as the same class: the floor
+    flips_within: Interval | None  # with donors predicted alike; null for too few images
     reliance_removal: Interval | None
+    reliance_effect: Interval | None = None  # probability lost on others - on the own, moved
     reliance_across: Interval | None  # probability lost, with the same two kinds of donors
     reliance_within: Interval | None
     accuracy: Interval | None  # of the same images, unchanged

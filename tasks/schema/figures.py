@@ -10,6 +10,7 @@ from functools import partial
 from typing import Literal
 
 from tasks.schema.units import CORRELATION, COUNT, POINTS, RATIO, SECONDS, SHARE, Unit
+from tasks.schema.values import ENOUGH
 
 Kind = Literal["image", "audit", "method", "cost"]
 IntervalKind = Literal["Wilson", "bootstrap", "thresholds", "groups", "normal", "none"]
@@ -51,6 +52,11 @@ LABELS = "give a table with labels, or class folders"
 NO_EXCHANGE = "no image was put on the background of another class"
 NO_LABELLED_EXCHANGE = "no image with a label was put on the background of another class"
 EXCHANGES = "it takes foregrounds (--masks, --foreground estimate) and pictures of several classes"
+NO_MOVE = "no image was put on its own background, moved"
+MOVES = (
+    "it takes foregrounds (--masks, --foreground estimate), --moves of 1 or more, and an audit of "
+    "this version"
+)
 NOT_DECIDED = "no image is decided"
 RULE = "the rule in the audit's report says why"
 
@@ -113,6 +119,17 @@ _OF_IMAGES = (
         in_summary=True,
     ),
     _of_images(
+        "flips_own",
+        "predictions that their own background, moved, changes",
+        "Share of an image's own backgrounds, its object filled in and the rest mirrored or rolled "
+        "behind it, that change the prediction: what cutting and pasting does by itself.",
+        higher_is_better=False,
+        missing=NO_MOVE,
+        remedy=MOVES,
+        column="flips_own",
+        in_summary=True,
+    ),
+    _of_images(
         "flagged",
         "flagged as resting on the background",
         "Share of `rests_on_background` among decided images; of a pair, among those that both "
@@ -148,6 +165,18 @@ _OF_IMAGES = (
         column="reliance_exchange",
     ),
     _of_images(
+        "reliance_own",
+        "probability lost on the own background, moved",
+        "How much probability of the predicted class is lost where the image's own background is "
+        "moved behind the object.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=NO_MOVE,
+        remedy=MOVES,
+        column="reliance_own",
+        in_summary=True,
+    ),
+    _of_images(
         "reliance_removal",
         "object removed minus background removed",
         "Probability with the object removed, minus that with the background removed: above 0, "
@@ -174,7 +203,11 @@ _OF_IMAGES = (
 
 
 NO_OTHER_KIND = "no donor's picture is predicted as another class than the image"
-NO_OWN_KIND = "no donor's picture is predicted as the same class as the image"
+FEW_OF_OWN_KIND = (
+    f"fewer than {ENOUGH} images were put on the background of a donor that is predicted alike"
+)
+NO_PAIR = "no image was put on another background and on its own, moved"
+PAIRS = "it takes foregrounds, two pictures, --moves of 1 or more, and an audit of this version"
 NO_OWN_CLASS = "no image has a donor of its own class"
 MORE_DONORS = "give pictures that the model predicts as several classes, or a larger --pool"
 _of_audit = partial(Figure, kind="audit")
@@ -196,7 +229,7 @@ _OF_AUDIT = (
     _of_audit(
         "null",
         "flagged if backgrounds did not matter",
-        "Share of the same images that is flagged by their score on backgrounds of their own kind.",
+        "Share of the same images that is flagged by their score on their own backgrounds, moved.",
         interval="Wilson",
     ),
     _of_audit(
@@ -211,6 +244,17 @@ _OF_AUDIT = (
         interval="normal",
     ),
     _of_audit(
+        "evidence.flips_effect",
+        "predictions that other backgrounds change more often than the own, moved",
+        "By image, the share of changed predictions on other backgrounds minus that on its own, "
+        "moved. Other backgrounds are those of donors that the model predicts as another class "
+        "than the image; of images without such a donor, all.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=NO_PAIR,
+        remedy=PAIRS,
+    ),
+    _of_audit(
         "evidence.flips_across",
         "the same, by backgrounds predicted as another class",
         "The part of all exchanges whose donor's picture the model predicts as another class than "
@@ -222,9 +266,9 @@ _OF_AUDIT = (
     _of_audit(
         "evidence.flips_within",
         "the same, by backgrounds predicted as the same class",
-        "The other part. This is the floor: cutting and pasting changes some predictions by "
-        "itself. Only what backgrounds of another kind add to it can be due to the background.",
-        missing=f"{NO_OWN_KIND}, so there is no floor",
+        f"The other part, where {ENOUGH} images or more have such donors. Their backgrounds may be "
+        "of another kind all the same.",
+        missing=FEW_OF_OWN_KIND,
         remedy=MORE_DONORS,
     ),
     _of_audit(
@@ -235,6 +279,17 @@ _OF_AUDIT = (
         unit=POINTS,
         higher_is_better=False,
         missing="no object was removed",
+    ),
+    _of_audit(
+        "evidence.reliance_effect",
+        "probability lost on other backgrounds beyond the own, moved",
+        "By image, the probability of the predicted class on its own backgrounds, moved, minus "
+        "that on other backgrounds: what another background takes, with pasting in both. Where "
+        "this is surely less than 2 points, flags are no finding.",
+        unit=POINTS,
+        higher_is_better=False,
+        missing=NO_PAIR,
+        remedy=PAIRS,
     ),
     _of_audit(
         "evidence.reliance_across",
@@ -249,9 +304,10 @@ _OF_AUDIT = (
     _of_audit(
         "evidence.reliance_within",
         "probability lost on backgrounds of the same kind",
-        "The same with donors that it predicts as the same class: the floor.",
+        f"The same with donors that it predicts as the same class, where {ENOUGH} images or more "
+        "have them.",
         unit=POINTS,
-        missing=f"{NO_OWN_KIND}, so there is no floor",
+        missing=FEW_OF_OWN_KIND,
         remedy=MORE_DONORS,
     ),
     _of_audit(

@@ -78,9 +78,15 @@ INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the u
         pa.field("reliance_removal", pa.float32(), nullable=False),
         pa.field("reliance_exchange", pa.float32()),  # null without a donor of another class
         pa.field("flips", pa.float32()),  # share of those donors that change the prediction
+        pa.field("moved", pa.list_(pa.float32())),  # on the image's own background, moved
+        pa.field("moved_predictions", pa.list_(pa.string())),
+        pa.field("moved_ways", pa.list_(pa.string())),  # how it was moved, as in models/moves.py
+        pa.field("reliance_own", pa.float32()),  # null without a move
+        pa.field("flips_own", pa.float32()),  # share of the moves that change the prediction
     ]
 )
-"""One row per image whose foreground is neither too small nor too large."""
+"""One row per image whose foreground is neither too small nor too large. Runs of version 1 of the
+interventions have no moves: their columns are read as null."""
 
 MERITS = pa.schema(  # the faithfulness of a map; null for a map of zeros
     [
@@ -138,9 +144,10 @@ FLAGS_TABLE = pa.schema(
         pa.field("method", _name, nullable=False),
         pa.field("foreground", _name, nullable=False),  # its source: annotated, box, …
         pa.field("score", pa.float32()),  # 0 to 1: how far the prediction rests on the background
-        pa.field("null_score", pa.float32()),  # the same on backgrounds of its own kind only
-        pa.field("kept", pa.float32()),  # probability expected on backgrounds of other kinds
+        pa.field("null_score", pa.float32()),  # the same on its own background, moved
+        pa.field("kept", pa.float32()),  # probability expected on other backgrounds
         pa.field("reliance_removal", pa.float32()),
+        pa.field("flips_own", pa.float32()),  # share of its own backgrounds, moved, that change it
         pa.field("area", pa.float32()),
         pa.field("share", pa.float32()),
         pa.field("lift", pa.float32()),

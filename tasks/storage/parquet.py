@@ -86,7 +86,10 @@ def is_intact(target: UPath) -> bool:
 def open_parquet(
     target: UPath, footer: pq.FileMetaData | None = None, expected: pa.Schema | None = None
 ) -> ParquetReader:
-    """Open a file of a run to read parts of it; `expected` names and types are checked."""
+    """Open a file of a run to read parts of it; `expected` names and types are checked.
+
+    An expected column that may be null is null where a file of an older version lacks it.
+    """
     with _as_damage(target):
         source = _open_checked(target)
         file = pq.ParquetFile(source, metadata=footer, page_checksum_verification=True)
@@ -112,9 +115,9 @@ class ParquetReader:
         return count
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
-        self._check_columns(columns)
+        present = self._check_columns(columns)
         with _as_damage(self.target):
-            return self.file.read(columns=columns)
+            return self._complete(self.file.read(columns=present), columns)
 
     def read_rows(
         self, filters: pc.Expression | None, columns: list[str] | None = None
@@ -122,27 +125,41 @@ class ParquetReader:
         """The rows that a filter takes, or all; the others are never all in memory."""
         if filters is None:
             return self.read(columns)
-        self._check_columns(columns)
+        present = self._check_columns(columns)
         with _as_damage(self.target):
-            return pq.read_table(
-                self.source, columns=columns, filters=filters, page_checksum_verification=True
+            rows = pq.read_table(
+                self.source, columns=present, filters=filters, page_checksum_verification=True
             )
+        return self._complete(rows, columns)
 
     def read_row_group(self, group: int, columns: list[str] | None = None) -> pa.Table:
-        self._check_columns(columns)
+        present = self._check_columns(columns)
         if group >= self.num_row_groups:
             raise damage(self.target, "it lacks rows")
         with _as_damage(self.target):
-            return self.file.read_row_group(group, columns=columns)
+            return self._complete(self.file.read_row_group(group, columns=present), columns)
 
-    def _check_columns(self, columns: list[str] | None) -> None:
-        """Refuse a file that lacks one of these columns, or has one of another type."""
+    def _check_columns(self, columns: list[str] | None) -> list[str] | None:
+        """Those of these columns that are there; refuses a file that lacks one which is never null,
+        or has one of another type."""
         schema, expected = self.schema, self.expected or pa.schema([])
         for name in expected.names if columns is None else columns:
-            if schema.get_field_index(name) < 0:
-                raise damage(self.target, f"it has no column {name!r}")
-            if name in expected.names and schema.field(name).type != expected.field(name).type:
+            is_known = name in expected.names
+            if name not in schema.names:
+                if not is_known or not expected.field(name).nullable:
+                    raise damage(self.target, f"it has no column {name!r}")
+            elif is_known and schema.field(name).type != expected.field(name).type:
                 raise damage(self.target, f"column {name!r} is of another type")
+        return None if columns is None else [name for name in columns if name in schema.names]
+
+    def _complete(self, table: pa.Table, columns: list[str] | None) -> pa.Table:
+        """With the expected columns that the file lacks, all null."""
+        expected = self.expected or pa.schema([])
+        for name in expected.names if columns is None else columns:
+            if name not in table.column_names:
+                missing = expected.field(name)
+                table = table.append_column(missing, pa.nulls(len(table), missing.type))
+        return table if columns is None else table.select(columns)
 
 
 def damage(target: UPath, what: str) -> DamagedFile:

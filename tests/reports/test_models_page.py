@@ -39,7 +39,7 @@ def test_hostile_words_are_shown_as_words() -> None:
 def test_the_verdict_comes_first_and_regressions_before_all_else() -> None:
     text = read(paired()).text
     order = (
-        "1 of 10 figures is worse, 1 is better.",
+        "1 of 12 figures is worse, 1 is better.",
         "Worse: accuracy. Better: flips.",
         "31 of 480 images (6.5%) are predicted differently",
         "Worse Accuracy ↑ worse by −6.0 points (−9.0 to −3.0)",
@@ -133,10 +133,10 @@ def ends(figure: PairedFigure) -> tuple[float, float, float]:
 
 def test_markdown_is_a_table_with_its_verdict() -> None:
     lines = models_as_markdown(paired()).splitlines()
-    assert lines[0].startswith("**1 of 10 figures is worse, 1 is better.** Worse: accuracy.")
+    assert lines[0].startswith("**1 of 12 figures is worse, 1 is better.** Worse: accuracy.")
     assert lines[2] == "champion → candidate, 480 images of /data/scenes."
     table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 + 10 + 1
+    assert len(table) == 2 + 12 + 1
     assert {line.count("|") for line in table} == {5}
     assert table[2] == "| Accuracy | 70.0% | 64.0% | **worse by −6.0 points (−9.0 to −3.0)** |"
     assert "12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in lines[-1]

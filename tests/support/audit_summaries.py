@@ -92,9 +92,11 @@ def evidence(**changes: Any) -> EvidenceSummary:
         "donors": 256,
         "digest": "2a29e427",
         "labelled": True,
+        "flips_effect": figure(0.381),
         "flips_across": figure(0.467),
         "flips_within": figure(0.121),
         "reliance_removal": figure(0.164),
+        "reliance_effect": figure(0.274),
         "reliance_across": figure(0.317),
         "reliance_within": figure(0.052),
         "accuracy": figure(0.782),
@@ -166,7 +168,7 @@ def summary(**changes: Any) -> Summary:
         "by_column": {"site": classes},
         "same_columns": {"site": ("site_id",)},
         "cross_tables": {"site": cross_table()},
-        "figures": {"flips": figure(0.433)},
+        "figures": {"flips": figure(0.433), "flips_own": figure(0.083)},
         "worst_group": WorstGroup(
             name="tent on snow", accuracy=figure(0.05, 41), groups=16, column="group"
         ),

@@ -83,7 +83,7 @@ def paired(**changes: Any) -> PairedSummary:
         "images": 480,
         "left_out": 2,
         "predictions_changed": wilson(31, 480),
-        "sentence": "Worse: accuracy. Better: flips. 8 of 10 figures show no change.",
+        "sentence": "Worse: accuracy. Better: flips. 10 of 12 figures show no change.",
         "figures": tuple(sorted(figures, key=lambda it: order.index(it.verdict))),
         "missing": (MissingFigure(figure="lift", name="vjp", reason="no map was scored"),),
         "classes": (

@@ -10,7 +10,9 @@ from flows.cli.output.comparison import print_comparison
 from flows.cli.output.lines import print_line
 from flows.cli.output.tables import PlainTable, print_table
 from reports.column_sections import describe_worst_group, surest_story
-from reports.evidence_section import evidence_line
+from reports.evidence_section import EvidenceLine, evidence_line
+from reports.finding import few_other_donors, negligible_effect
+from reports.formatting import points_interval
 from tasks.schema import (
     FIGURES,
     DuplicateSummary,
@@ -20,14 +22,18 @@ from tasks.schema import (
     Summary,
 )
 from tasks.schema.figures import NO_LABEL
+from tasks.schema.units import points
 
-EVIDENCE = {  # figures of changed backgrounds, those of the own kind or class below
+EVIDENCE = {  # figures of changed backgrounds, those of the own background or class below
     "flips": FIGURES["flips"].words,
     "evidence.flips_across": "  from pictures predicted otherwise",
-    "evidence.flips_within": "  from pictures predicted alike: the floor",
+    "evidence.flips_within": "  from pictures predicted alike",
+    "flips_own": "  their own, moved: the floor",
+    "evidence.reliance_effect": "probability lost beyond the own, points",
     "evidence.accuracy_across": FIGURES["evidence.accuracy_across"].words,
     "evidence.accuracy_within": "  on backgrounds of the same class",
 }
+NO_FINDING = "; no finding: other backgrounds take too little to matter"
 
 
 def print_summary(summary: Summary, *, every_class: bool = False) -> None:
@@ -42,7 +48,7 @@ def print_summary(summary: Summary, *, every_class: bool = False) -> None:
     print_classes(summary, every_class=every_class)
     if summary.moved is not None:
         print_comparison(summary.moved)
-    lines = [*map(_failure, summary.failures)]
+    lines = [*map(_failure, summary.failures), *filter(None, [few_other_donors(summary)])]
     if summary.duplicates.pictures:
         lines.append(_duplicates(summary.duplicates))
     for line in (*lines, f"rule:    {summary.rule.sentence}"):
@@ -93,7 +99,7 @@ def _flagged(summary: Summary) -> dict[str, str]:
     return {
         "rests on background": rate_cell(summary.flagged),
         "  if backgrounds did not matter": rate_cell(summary.null),
-        "  excess, points": excess,
+        "  excess, points": excess + (NO_FINDING if negligible_effect(summary) else ""),
         "  among correct": rate_cell(summary.flagged_correct, without),
         "  among incorrect": rate_cell(summary.flagged_incorrect, without),
     }
@@ -117,11 +123,13 @@ def _evidence(summary: Summary) -> Iterator[tuple[str, str]]:
         return
     for name, words in EVIDENCE.items():
         line = evidence_line(summary, name)
-        yield words, line.missing if line.value is None else _share(line.value)
+        yield words, line.missing if line.value is None else _interval(line, line.value)
 
 
-def _share(share: Interval) -> str:
-    return f"{share.value:.1%} ({100 * share.low:.1f} to {100 * share.high:.1f})"
+def _interval(line: EvidenceLine, found: Interval) -> str:
+    if line.is_difference:
+        return f"{points(found.value)} ({points_interval(found)})"
+    return f"{found.value:.1%} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def _foreground(foreground: ForegroundSummary) -> str:

@@ -13,7 +13,14 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.audit import photographs
-from benchmarks.audit.photograph_pastes import FILLS, MOVES, Mask, Paste, Picture, grow
+from benchmarks.audit.photograph_pastes import (
+    FILLS,
+    Mask,
+    Paste,
+    Picture,
+    grow,
+    move_background,
+)
 from benchmarks.audit.photograph_scores import (
     Outcomes,
     flag,
@@ -22,6 +29,7 @@ from benchmarks.audit.photograph_scores import (
     thirds,
     trust_in_forecast,
 )
+from models.moves import MOVES
 from tasks.flags.background_score import log_odds
 
 
@@ -70,7 +78,7 @@ def test_a_mask_of_all_pixels_still_gives_a_picture() -> None:
 @pytest.mark.parametrize("name", MOVES)
 def test_a_move_keeps_every_pixel_and_changes_the_picture(name: str) -> None:
     picture_HW3, _ = picture_with_object(2)
-    moved_HW3 = MOVES[name](picture_HW3)
+    moved_HW3 = move_background(MOVES[name], picture_HW3)
     assert not np.array_equal(moved_HW3, picture_HW3)
     pixels, moved = (np.sort(part_HW3.reshape(-1, 3), 0) for part_HW3 in (picture_HW3, moved_HW3))
     np.testing.assert_array_equal(pixels, moved)

@@ -63,7 +63,7 @@ def test_runs_that_are_no_pair_write_nothing_and_say_why(
     benchmark_folder: Path, bundle: Path, finished_run: RunFolder, tmp_path: Path
 ) -> None:
     other = audit_test_split(
-        tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=2)
+        tmp_path / "other", benchmark_folder, bundle, InterventionSettings(others=1)
     )
     done = compare(other, finished_run)
     assert done.exit_code == 0

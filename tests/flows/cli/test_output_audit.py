@@ -8,6 +8,7 @@ from flows.cli.output.audit import print_summary
 from tasks.schema import ClassGroups, Summary, WorstGroup, wilson
 from tests.support.audit_summaries import (
     class_summary,
+    evidence,
     few_images,
     figure,
     summary,
@@ -46,12 +47,28 @@ def test_flips_and_accuracy_stand_beside_those_of_the_own_class(printed: Printed
     assert (
         "predictions that other backgrounds change 43.3% (41.3 to 45.3) "
         "from pictures predicted otherwise 46.7% (44.7 to 48.7) "
-        "from pictures predicted alike: the floor 12.1% (10.1 to 14.1)" in words
+        "from pictures predicted alike 12.1% (10.1 to 14.1) "
+        "their own, moved: the floor 8.3% (6.3 to 10.3) "
+        "probability lost beyond the own, points +27.4 (+25.4 to +29.4)" in words
     )
     assert (
         "accuracy on other classes' backgrounds 43.3% (41.3 to 45.3) "
         "on backgrounds of the same class 71.1% (69.1 to 73.1)" in words
     )
+
+
+def test_an_excess_without_an_effect_is_said_to_be_no_finding(printed: Printed) -> None:
+    assert "no finding" not in printed(summary())
+    tiny = evidence(reliance_effect=figure(-0.003), flips_effect=figure(0.01))
+    words = printed(summary(evidence=tiny))
+    assert "no finding: other backgrounds take too little to matter" in words
+
+
+def test_few_donors_of_another_prediction_are_said(printed: Printed) -> None:
+    few = "images were put on the background of a picture that is predicted otherwise"
+    assert few not in printed(summary())
+    words = printed(summary(evidence=evidence(flips_across=figure(0.4, of=500))))
+    assert f"Only 500 of 1,180 {few}" in words
 
 
 def test_classes_have_excess_and_q_and_those_that_stand_out_a_mark(printed: Printed) -> None:

@@ -76,7 +76,7 @@ def test_an_estimator_changes_what_needs_a_foreground_and_evaluates_estimates(jo
 
 
 def test_donors_and_their_settings_change_the_parts_made_with_them(job: Job) -> None:
-    settings = InterventionSettings(others=2)
+    settings = InterventionSettings(others=1)
     for other, changed in (
         (replace(job, donors="another"), {"interventions", "scores/grad_cam"}),
         (replace(job, interventions=settings), {"interventions"}),

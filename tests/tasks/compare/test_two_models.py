@@ -134,7 +134,7 @@ def test_classes_with_enough_images_share_one_error(
     counts = both["label_after"].value_counts()
     assert counts.max() < ENOUGH
     assert paired.classes == ()
-    monkeypatch.setattr(schema, "ENOUGH", int(counts.min()))
+    monkeypatch.setattr(schema, "ENOUGH", int(counts.min()) // 2)  # some are undecided
     compared = compare_models(*runs)
     assert {it.name for it in compared.classes} == set(counts.index)
     assert {it.figure for it in compared.classes} == {"accuracy", "flips", "flagged"}
@@ -142,6 +142,8 @@ def test_classes_with_enough_images_share_one_error(
     for it in compared.classes:
         own = both[both["label_after"] == it.name]
         values = [image_values(one_side(own, side), it.figure) for side in SIDES]
+        known = values[0].notna() & values[1].notna()  # on both sides
+        values = [value[known] for value in values]
         assert (it.before, it.after) == pytest.approx([value.mean() for value in values])
         pair_n2 = np.stack([value.to_numpy(float) for value in values], 1)
         change = change_of_means(pair_n2, compared.confidence)
@@ -382,7 +384,7 @@ def test_other_donors_are_refused(runs: tuple[Run, Run], tmp_path: Path) -> None
     settings = json.loads(after.folder.state.read_text())["settings"]
     settings["interventions"]["others"] = 5
     after.folder.update_state(settings=settings)
-    with pytest.raises(NotComparable, match=r'donors was .*"others": 3.*, is .*"others": 5'):
+    with pytest.raises(NotComparable, match=r'donors was .*"others": 2.*, is .*"others": 5'):
         compare_models(before, reopened(after))
     after.folder.donors.unlink()
     with pytest.raises(NotComparable, match=r"donor pool was [0-9a-f]{12}, is null"):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import schema
-from tasks.flags.flags import flag_of
+from tasks.flags.flags import flag_of, flag_rows
+from tasks.flags.scored_predictions import scored_shards
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 
@@ -18,12 +22,12 @@ from tasks.runs.folder import RunFolder
 @pytest.mark.parametrize(
     ("area", "share", "score", "flag", "reason"),
     [
-        (0.2, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other kinds of"),
-        (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other kinds"),
+        (0.2, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other"),
+        (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other"),
         (0.005, 0.3, 0.7, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
         (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
         (0.2, None, 0.7, "undecided", "the map is zero everywhere"),
-        (0.2, 0.3, math.nan, "undecided", "no donor is predicted as this image is"),
+        (0.2, 0.3, math.nan, "undecided", "it was put on no other background"),
         (None, None, math.nan, "undecided", "there is no foreground or no map to compare"),
     ],
 )
@@ -37,7 +41,24 @@ def test_each_case_has_its_reason(
 
 def test_the_reason_says_what_is_left() -> None:
     _, reason = flag_of(0.2, 0.3, (0.7, 0.12), 0.5)
-    assert reason.endswith("on other kinds of background its probability would be 12%")
+    assert reason.endswith("on other backgrounds its probability would be 12%")
+
+
+def test_an_image_that_pasting_itself_changes_is_undecided(finished_run: RunFolder) -> None:
+    """By what was measured on its own background, moved."""
+    run = open_run(finished_run.path)
+    shard = next(scored_shards(run, run.summary().rule.method))
+    changes_B = np.arange(len(shard.table)) % 3
+    poor = replace(shard.scores, own_changes_B=changes_B.astype(float))
+    rows = flag_rows(replace(shard, scores=poor), run.summary().rule, 0.0).to_pylist()
+    for row, changes in zip(rows, changes_B, strict=True):
+        assert (row["flag"] == "undecided") == (changes == 2)
+        if changes == 2:
+            assert row["reason"] == (
+                "pasted back on its own background, moved, 2 of 2 predictions change"
+            )
+    calibrated = replace(shard, scores=poor).calibration_pairs(0.0)
+    assert len(calibrated) == (changes_B < 2).sum()
 
 
 def test_without_a_threshold_nothing_is_decided() -> None:
@@ -63,7 +84,8 @@ def test_flags_and_rule_of_a_run(finished_run: RunFolder) -> None:
         assert row["foreground"] == "annotated"
         if row["flag"] != "undecided":
             assert (row["flag"] == "rests_on_background") == (row["score"] > rule.threshold)
-    null = [score for score in flags["null_score"].to_pylist() if score is not None]
+    decided = flags.filter(pc.not_equal(flags["flag"].cast("string"), "undecided"))
+    null = decided["null_score"].to_pylist()
     assert len(null) == rule.calibrated_on
     assert sum(score > rule.threshold for score in null) <= 0.05 * len(null)
     assert f"exceeds {rule.threshold:.3f}" in rule.sentence

@@ -69,6 +69,8 @@ def table(seed: int, right: float = 0.8) -> pd.DataFrame:
             "flips": random.integers(4, size=IMAGES) / 3,
             "reliance_exchange": random.normal(0.1, 0.2, IMAGES),
             "reliance_removal": random.normal(-0.1, 0.2, IMAGES),
+            "flips_own": random.integers(3, size=IMAGES) / 2,
+            "reliance_own": random.normal(0.02, 0.1, IMAGES),
             "score": score,
             "null_score": null,
             "flag": np.where(score > 0.6, "rests_on_background", "rests_on_object"),

@@ -13,10 +13,12 @@ import torch
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
+from models.fills import FILLS, Fill
+from models.interventions import remove_object
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
-from tasks.interventions.donors import DonorPool, donor_digest, read_donors
+from tasks.interventions.donors import DonorPool, donor_digest, pool_specification, read_donors
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
@@ -49,7 +51,7 @@ def prepare(
 
 
 def test_donors_are_of_every_other_class_and_of_the_images_own() -> None:
-    drawn = pool(*"abcd" * 5).draw("row", "content", "a", InterventionSettings())
+    drawn = pool(*"abcd" * 5).draw("row", "content", "a", InterventionSettings(others=3))
     labels = [("abcd" * 5)[index] for index in drawn.others]
     assert sorted(labels) == ["b", "c", "d"]
     assert [("abcd" * 5)[index] for index in drawn.same] == ["a"]
@@ -69,7 +71,7 @@ def test_each_row_has_its_own_donors_whatever_the_other_rows() -> None:
 
 def test_these_draws_are_frozen() -> None:
     """So that models are compared on the same backgrounds, also across versions of the code."""
-    drawn = pool(*"abcd" * 8).draw("a picture.jpg", "", "b", InterventionSettings())
+    drawn = pool(*"abcd" * 8).draw("a picture.jpg", "", "b", InterventionSettings(others=3))
     assert drawn.indices == (27, 26, 8, 5)
 
 
@@ -84,7 +86,7 @@ def test_a_picture_is_not_put_on_itself_or_its_copy() -> None:
 def test_without_labels_all_donors_are_alike() -> None:
     for donors, label in ((pool(*[None] * 9), "a"), (pool(*"abc" * 3), None)):
         drawn = donors.draw("row", "", label, InterventionSettings())
-        assert (len(drawn.others), drawn.same) == (4, ())
+        assert (len(drawn.others), drawn.same) == (3, ())
 
 
 def test_the_pool_is_of_all_classes_in_turn_and_frozen(
@@ -104,13 +106,31 @@ def test_the_pool_is_of_all_classes_in_turn_and_frozen(
 def test_backgrounds_lack_their_object(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
-    donors = read_donors(prepare(tmp_path / "run", benchmark_folder, bundle), (64, 64))
+    donors = read_donors(prepare(tmp_path / "run", benchmark_folder, bundle), (64, 64), "mean")
     inside_NHW = donors.mask_NHW == 255
     for picture_CHW, background_CHW, inside_HW in zip(
         donors.picture_NCHW, donors.background_NCHW, inside_NHW, strict=True
     ):
         assert torch.equal(picture_CHW[:, ~inside_HW], background_CHW[:, ~inside_HW])
         assert (background_CHW[:, inside_HW].float().std(1) == 0).all()
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_objects_of_donors_are_filled_as_those_of_images_are(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path, fill: Fill
+) -> None:
+    settings = InterventionSettings(pool=8, fill=fill)
+    run = prepare(tmp_path / "run", benchmark_folder, bundle, settings, limit=12)
+    donors = read_donors(run, (64, 64), fill)
+    image_NCHW = (donors.picture_NCHW.float() - 127.5) / 64
+    filled_NCHW = remove_object(image_NCHW, donors.mask_NHW / 255, fill) * 64 + 127.5
+    apart_NCHW = (filled_NCHW.clamp(0, 255) - donors.background_NCHW.float()).abs()
+    assert apart_NCHW.max() <= 0.51
+
+
+def test_pools_of_other_fills_are_other_pools() -> None:
+    ways = {pool_specification(InterventionSettings(fill=fill), "read") for fill in FILLS}
+    assert len(ways) == len(FILLS)
 
 
 def test_another_runs_pool_is_taken_or_refused(

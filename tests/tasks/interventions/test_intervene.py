@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pydantic import ValidationError
 
 from models.classifier.classifier import Classifier, load_classifier
 from models.interventions import exchange_background, predict, remove_background, remove_object
+from models.moves import MOVES
 from tasks import schema
 from tasks.attribution.job import read_shard, reader_of
 from tasks.interventions.donors import DonorPool, read_donors
-from tasks.interventions.intervene import Interventions, Subjects
+from tasks.interventions.intervene import Interventions, Subjects, draw_moves
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
@@ -34,7 +37,7 @@ def test_every_column_is_what_its_name_says(
     finished_run: RunFolder, classifier: Classifier
 ) -> None:
     read = reader_of(finished_run.read_state().identity, ForegroundSettings())
-    pool = read_donors(finished_run, (64, 64))
+    pool = read_donors(finished_run, (64, 64), "mean")
     part = {
         row["row_id"]: row
         for row in pq.read_table(finished_run.part("interventions", 0)).to_pylist()
@@ -50,6 +53,9 @@ def test_every_column_is_what_its_name_says(
         mask_1HW = sample.mask_HW[None] / 255
         target = classifier.classes.index(predicted[row.row_id]["prediction"])
         changes = [remove_object(image_1CHW, mask_1HW), remove_background(image_1CHW, mask_1HW)]
+        own_1CHW = changes[0]
+        for way in kept["moved_ways"]:
+            changes.append(exchange_background(image_1CHW, mask_1HW, MOVES[way].apply(own_1CHW)))
         for name in kept["donors"]:
             background_CHW = pool.background_NCHW[pool.row_ids.index(name)]
             other_1CHW = classifier.preprocessing.normalise(background_CHW[None])
@@ -57,25 +63,33 @@ def test_every_column_is_what_its_name_says(
         outcomes = [predict(classifier.network, image_1CHW)[0] for image_1CHW in changes]
         probabilities = [float(probability_K[target]) for probability_K in outcomes]
         classes = [classifier.classes[int(probability_K.argmax())] for probability_K in outcomes]
-        assert [kept["object_removed"], kept["background_removed"], *kept["exchanged"]] == (
-            pytest.approx(probabilities, abs=1e-4)
-        )
+        removed, alone, *pasted = probabilities
+        removals = [kept["object_removed"], kept["background_removed"]]
+        found = [*removals, *kept["moved"], *kept["exchanged"]]
+        assert found == pytest.approx(probabilities, abs=1e-4)
         assert [
             kept["object_removed_prediction"],
             kept["background_removed_prediction"],
+            *kept["moved_predictions"],
             *kept["exchanged_predictions"],
         ] == classes
-        removed, alone, *on_donors = probabilities
+        moves = InterventionSettings().moves
+        assert len(set(kept["moved_ways"])) == len(kept["moved"]) == moves
+        on_own, on_donors = pasted[:moves], pasted[moves:]
         assert kept["reliance_removal"] == pytest.approx(removed - alone, abs=1e-4)
         others = [p for p, same in zip(on_donors, kept["same_class"], strict=True) if not same]
         reliance = predicted[row.row_id]["confidence"] - np.mean(others)
         assert kept["reliance_exchange"] == pytest.approx(reliance, abs=1e-4)
         flips = [
             name != predicted[row.row_id]["prediction"]
-            for name, same in zip(classes[2:], kept["same_class"], strict=True)
+            for name, same in zip(classes[2 + moves :], kept["same_class"], strict=True)
             if not same
         ]
         assert kept["flips"] == pytest.approx(np.mean(flips))
+        lost = predicted[row.row_id]["confidence"] - np.mean(on_own)
+        assert kept["reliance_own"] == pytest.approx(lost, abs=1e-4)
+        changed = [name != predicted[row.row_id]["prediction"] for name in classes[2 : 2 + moves]]
+        assert kept["flips_own"] == pytest.approx(np.mean(changed))
         assert kept["same_class"] == [
             pool.labels[pool.row_ids.index(name)] == row.label for name in kept["donors"]
         ]
@@ -89,6 +103,41 @@ def subjects(*masks: torch.Tensor) -> Subjects:
     image_BCHW = torch.randn(len(masks), 3, 8, 8, generator=torch.Generator().manual_seed(0))
     logits_BK = torch.tensor([[1.0, 0.0]]).repeat(len(masks), 1)
     return Subjects(samples, image_BCHW, torch.stack(masks), logits_BK)
+
+
+def test_ways_to_move_are_drawn_by_seed_and_key_alone() -> None:
+    """Distinct ones for each image, all of them in turn, and the first of more are the same."""
+    settings = InterventionSettings()
+    drawn = [draw_moves(str(number), settings) for number in range(300)]
+    assert drawn == [draw_moves(str(number), settings) for number in range(300)]
+    assert all(len(set(ways)) == 2 for ways in drawn)
+    counts = Counter(way for ways in drawn for way in ways)
+    assert counts.keys() == MOVES.keys()
+    assert min(counts.values()) > 60
+    more = [draw_moves(str(number), InterventionSettings(moves=6)) for number in range(300)]
+    assert [ways[:2] for ways in more] == drawn
+    assert all(set(ways) == MOVES.keys() for ways in more)
+    others = [draw_moves(str(number), InterventionSettings(donor_seed=1)) for number in range(300)]
+    assert others != drawn
+
+
+def test_these_moves_are_frozen() -> None:
+    """So that models are compared on the same pictures, also across versions of the code."""
+    assert draw_moves("a picture.jpg", InterventionSettings()) == (
+        "a third right, mirrored",
+        "half a side down",
+    )
+
+
+def test_no_more_moves_are_asked_for_than_there_are() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 6"):
+        InterventionSettings(moves=len(MOVES) + 1)
+    assert InterventionSettings(moves=len(MOVES)).moves == 6
+
+
+def test_moves_are_part_of_the_identity() -> None:
+    identities = [InterventionSettings(moves=moves).identity for moves in (0, 1, 2)]
+    assert len({str(identity) for identity in identities}) == 3
 
 
 def test_only_foregrounds_that_leave_something_are_changed() -> None:
@@ -129,6 +178,8 @@ def test_without_donors_the_object_and_the_background_are_still_removed(
     assert rows.schema == schema.INTERVENTIONS
     (row,) = rows.to_pylist()
     assert (row["donors"], row["reliance_exchange"], row["flips"]) == ([], None, None)
+    assert len(row["moved"]) == 2  # which needs no donor
+    assert row["flips_own"] is not None
     assert 0 <= row["object_removed"] <= 1
 
 
@@ -158,6 +209,8 @@ def test_dataset_figures_are_those_of_the_rows(finished_run: RunFolder) -> None:
         (evidence.accuracy_background_alone, alone),
         (evidence.class_gap, np.subtract(within, across)),
         (evidence.reliance_removal, [change["reliance_removal"] for _, change in rows]),
+        (run.summary().figures["flips_own"], [change["flips_own"] for _, change in rows]),
+        (run.summary().figures["reliance_own"], [change["reliance_own"] for _, change in rows]),
     ):
         assert figure is not None
         assert figure.value == pytest.approx(np.mean(values), abs=1e-5)

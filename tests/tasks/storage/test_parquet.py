@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -165,3 +166,18 @@ def test_a_missing_file_is_not_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_table(as_path(tmp_path / "part.parquet"))
     assert not is_intact(as_path(tmp_path / "part.parquet"))
+
+
+def test_a_column_that_an_older_version_lacks_is_null_where_it_may_be(path: Path) -> None:
+    write_table(as_path(path), TABLE, rows_per_group=100)
+    expected = pa.schema([("row_id", pa.string()), ("moved", pa.list_(pa.float32()))])
+    for table in (
+        read_table(as_path(path), expected=expected),
+        read_table(as_path(path), ["moved", "row_id"], expected=expected),
+        read_table(as_path(path), filters=pc.field("row_id").is_valid(), expected=expected),
+        open_parquet(as_path(path), expected=expected).read_row_group(0, ["moved"]),
+    ):
+        assert table["moved"].null_count == len(table) > 0
+    never_null = pa.schema([pa.field("moved", pa.string(), nullable=False)])
+    with pytest.raises(DamagedFile, match="it has no column 'moved'"):
+        read_table(as_path(path), expected=never_null)
