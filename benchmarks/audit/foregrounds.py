@@ -31,13 +31,14 @@ from benchmarks.audit.masked_photographs import CROP, Pairs, Photographs, read_p
 from benchmarks.audit.photographs import EIGHTH, load_network
 from benchmarks.measure import Figure, make_parser, print_figures
 from models.classifier import object_network
+from models.classifier.object_network_files import NETWORK, find_weights
 from tasks.flags.estimate_quality import least_confidence_by_default
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.pictures import object_segmentation
 from tasks.pictures.estimate_confidence import GOOD
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.segmentation import Estimate
-from tasks.pictures.settings import ESTIMATE, NETWORK, ForegroundSettings
+from tasks.pictures.settings import ESTIMATE, ForegroundSettings
 from tasks.schema import wilson
 from tasks.synthetic.dataset import plan, scene_of
 from tasks.synthetic.scene import render
@@ -281,7 +282,7 @@ def _draw(look: str, size: str) -> Pairs:
 
 def refit(photos: Photographs) -> None:
     """Write the linear map, fitted to whole photographs of the choosing half."""
-    network = object_network.load_object_network(object_network.find_weights(NETWORK))
+    network = object_network.load_object_network(find_weights())
     features = [network.features(_tensor(it)[None])[:, 0].mean(0) for it, _ in photos.whole]
     feature_NFhw = torch.stack(features).double().numpy()
     chosen_N = photos.is_chosen_on_N

