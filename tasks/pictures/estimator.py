@@ -11,9 +11,11 @@ import cv2
 import torch
 from torch import Tensor
 
+from models.classifier import object_network
+from models.classifier.object_network_files import NETWORK, find_weights
 from models.classifier.segmenter import load_segmenter
 from models.errors import UserError, suggest
-from tasks.pictures import segmentation
+from tasks.pictures import object_segmentation, segmentation
 from tasks.pictures.segmentation import Estimate
 from tasks.pictures.settings import ANNOTATED, ESTIMATE, ForegroundSettings
 
@@ -35,13 +37,14 @@ def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estim
     if settings.source == ANNOTATED:
         return None
     if settings.source == ESTIMATE:
-        digest = f"classical {segmentation.VERSION}, OpenCV {cv2.__version__}"
-        return Estimator(segmentation.estimate_foreground, digest)
+        return Estimator(segmentation.estimate_foreground, _digest_of_cuts())
+    if settings.source == NETWORK:
+        return _load_network()
     if ":" not in settings.source:
         raise UserError(
-            f"--foreground {settings.source!r} is none of annotated, estimate, torchvision:NAME, "
-            "onnx:FILE, rembg:NAME and path/to/file.py:function"
-            f"{suggest(settings.source, (ANNOTATED, ESTIMATE))}"
+            f"--foreground {settings.source!r} is none of annotated, estimate, network, "
+            "torchvision:NAME, onnx:FILE, rembg:NAME and path/to/file.py:function"
+            f"{suggest(settings.source, (ANNOTATED, ESTIMATE, NETWORK))}"
         )
     return _load_segmenter(settings, size)
 
@@ -86,7 +89,30 @@ def _load_segmenter(settings: ForegroundSettings, size: tuple[int, int]) -> Esti
             for mask_HW, confidence in zip(mask_BHW, confidence_B, strict=True)
         ]
 
+    return _in_batches(estimate_batch, segmenter.digest)
+
+
+def _load_network() -> Estimator:
+    network = object_network.load_object_network(find_weights())
+    lock = Lock()
+
+    def estimate_batch(picture_BCHW: Tensor) -> list[Estimate]:
+        parts = torch.split(picture_BCHW, AT_ONCE)
+        with lock:
+            map_VBhw = torch.cat([network.map_objects(some_BCHW) for some_BCHW in parts], 1)
+        map_BVhw = map_VBhw.transpose(0, 1).double().numpy()
+        return list(map(object_segmentation.segment_by_map, picture_BCHW, map_BVhw))
+
+    digest = f"network {object_segmentation.VERSION}, {network.digest}, {_digest_of_cuts()}"
+    return _in_batches(estimate_batch, digest)
+
+
+def _in_batches(estimate_batch: Callable[[Tensor], list[Estimate]], digest: str) -> Estimator:
     def estimate(picture_CHW: Tensor) -> Estimate:
         return estimate_batch(picture_CHW[None])[0]
 
-    return Estimator(estimate, segmenter.digest, estimate_batch)
+    return Estimator(estimate, digest, estimate_batch)
+
+
+def _digest_of_cuts() -> str:
+    return f"classical {segmentation.VERSION}, OpenCV {cv2.__version__}"

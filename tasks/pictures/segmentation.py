@@ -56,10 +56,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class FineCut:
-    """The foreground on the larger copy, and the odds by colour alone."""
+    """The foreground on the larger copy, and the odds without smoothness."""
 
     mask_hw: Mask
-    odds_hw: Array  # nats for the foreground
+    odds_hw: Array  # nats for the foreground before the cut: by colour, or by a map of objects
     gaussian_GKM: Array  # of the foreground and of the background
 
 
@@ -68,16 +68,16 @@ def estimate_foreground(picture_CHW: Tensor) -> Estimate:
     if min(picture_CHW.shape[1:]) < NARROW:
         return Estimate(torch.zeros_like(picture_CHW[0]), 0.0)
     picture_HW3 = np.ascontiguousarray(picture_CHW.permute(1, 2, 0).numpy())
-    coarse_hw3 = _resize(picture_HW3, COARSE, COARSE)
-    fine_hw3 = _resize(picture_HW3, FINE, FINE)
+    coarse_hw3 = resize(picture_HW3, COARSE, COARSE)
+    fine_hw3 = resize(picture_HW3, FINE, FINE)
     salient_hw = _saliency_odds(coarse_hw3)
     tries_Thw = _cut_from_starts(coarse_hw3, salient_hw)
     majority_hw = _majority(tries_Thw, salient_hw)
     fine = _refine(fine_hw3, majority_hw)
     if fine is None:
-        return Estimate(_mask_tensor(_resize_mask(majority_hw, *picture_HW3.shape[:2])), 0.0)
-    mask_HW = _follow_outline(picture_HW3, fine)
-    return Estimate(_mask_tensor(mask_HW), _confidence(fine, tries_Thw, fine_hw3))
+        return Estimate(mask_tensor(resize_mask(majority_hw, *picture_HW3.shape[:2])), 0.0)
+    mask_HW = follow_outline(picture_HW3, fine)
+    return Estimate(mask_tensor(mask_HW), rate_cut(fine, tries_Thw, fine_hw3))
 
 
 def _saliency_odds(coarse_hw3: Picture) -> Array:
@@ -101,7 +101,7 @@ def _cut_from_starts(coarse_hw3: Picture, salient_hw: Array) -> NDArray[np.bool_
     """A cut from each start."""
     start_Thw = np.concatenate([_ellipses(), ((salient_hw > 0) & ~_rim(COARSE))[None]])
     colour_PM = monomials(coarse_hw3.reshape(-1, 3))
-    odds_TP, _ = _colour_odds(colour_PM, start_Thw.reshape(len(start_Thw), -1))
+    odds_TP, _ = colour_odds(colour_PM, start_Thw.reshape(len(start_Thw), -1))
     odds_Thw = odds_TP.reshape(start_Thw.shape) + salient_hw
     odds_Thw[:, _rim(COARSE)] = OUTSIDE
     plane_P2 = widest_plane(colour_PM)
@@ -110,7 +110,7 @@ def _cut_from_starts(coarse_hw3: Picture, salient_hw: Array) -> NDArray[np.bool_
 
 def _majority(tries_Thw: NDArray[np.bool_], salient_hw: Array) -> Mask:
     """What half of the usable tries call foreground; what is salient where none is usable."""
-    usable = [try_hw for try_hw in tries_Thw if _is_usable(try_hw)]
+    usable = [try_hw for try_hw in tries_Thw if is_usable(try_hw)]
     if not usable:
         return salient_hw > 0
     majority_hw: Mask = np.mean(usable, axis=0) >= 0.5
@@ -119,21 +119,21 @@ def _majority(tries_Thw: NDArray[np.bool_], salient_hw: Array) -> Mask:
 
 def _refine(fine_hw3: Picture, majority_hw: Mask) -> FineCut | None:
     """Cut the larger copy, starting from the majority; None where that is next to nothing."""
-    mask_hw = _resize_mask(majority_hw, FINE, FINE)
-    if not _is_usable(mask_hw):
+    mask_hw = resize_mask(majority_hw, FINE, FINE)
+    if not is_usable(mask_hw):
         return None
     colour_PM = monomials(fine_hw3.reshape(-1, 3))
     plane_P2 = widest_plane(colour_PM)
     for _ in range(ROUNDS):
-        odds_TP, gaussian_GKM = _colour_odds(colour_PM, mask_hw.reshape(1, -1))
+        odds_TP, gaussian_GKM = colour_odds(colour_PM, mask_hw.reshape(1, -1))
         odds_hw = odds_TP.reshape(FINE, FINE)
         odds_hw[_rim(FINE)] = OUTSIDE
-        refined_hw = _remove_specks(graph_cut(odds_hw, plane_P2, TIGHT))
-        mask_hw = refined_hw if _is_usable(refined_hw) else mask_hw
+        refined_hw = remove_specks(graph_cut(odds_hw, plane_P2, TIGHT))
+        mask_hw = refined_hw if is_usable(refined_hw) else mask_hw
     return FineCut(mask_hw, odds_hw, gaussian_GKM)
 
 
-def _colour_odds(colour_PM: Array, inside_TP: NDArray[np.bool_]) -> tuple[Array, Array]:
+def colour_odds(colour_PM: Array, inside_TP: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Nats for the foreground by colour alone, for each mask; and the Gaussians, insides first."""
     gaussian_GKM = fit_mixtures(colour_PM, np.concatenate([inside_TP, ~inside_TP]))
     inside_first_GP = log_densities(colour_PM, gaussian_GKM)
@@ -141,22 +141,22 @@ def _colour_odds(colour_PM: Array, inside_TP: NDArray[np.bool_]) -> tuple[Array,
     return odds_TP, gaussian_GKM
 
 
-def _follow_outline(picture_HW3: Picture, fine: FineCut) -> Mask:
+def follow_outline(picture_HW3: Picture, fine: FineCut) -> Mask:
     """The mask at the picture's size: pixels near its outline are decided by their own colours."""
     rows, columns = picture_HW3.shape[:2]
     size = max(rows, columns)
     shrink = min(1, FULL / size)
     scale = shrink * size / FINE
     if scale <= 1:
-        return _resize_mask(_extend_to_border(fine.mask_hw), rows, columns)
-    small_HW3 = _resize(picture_HW3, max(1, round(rows * shrink)), max(1, round(columns * shrink)))
-    mask_HW = _resize_mask(_extend_to_border(fine.mask_hw), *small_HW3.shape[:2])
+        return resize_mask(_extend_to_border(fine.mask_hw), rows, columns)
+    small_HW3 = resize(picture_HW3, max(1, round(rows * shrink)), max(1, round(columns * shrink)))
+    mask_HW = resize_mask(_extend_to_border(fine.mask_hw), *small_HW3.shape[:2])
     odds_HW = np.where(mask_HW, UNSURE, -UNSURE).astype(np.float32)
     near_HW = _near_outline(mask_HW, int(np.ceil(scale)) + 1)
     if near_HW.any():
         inside_P, outside_P = log_densities(monomials(small_HW3[near_HW]), fine.gaussian_GKM)
         odds_HW[near_HW] = np.clip(inside_P - outside_P, -UNSURE, UNSURE)
-    followed_HW: Mask = _resize(cv2.GaussianBlur(odds_HW, (0, 0), scale / 2), rows, columns) > 0
+    followed_HW: Mask = resize(cv2.GaussianBlur(odds_HW, (0, 0), scale / 2), rows, columns) > 0
     return followed_HW
 
 
@@ -167,13 +167,13 @@ def _near_outline(mask_HW: Mask, reach: int) -> Mask:
     return near_HW
 
 
-def _confidence(fine: FineCut, tries_Thw: NDArray[np.bool_], fine_hw3: Picture) -> float:
-    """The geometric mean of how far the tries agree with the result, how far colours alone agree
+def rate_cut(fine: FineCut, tries_Thw: NDArray[np.bool_], fine_hw3: Picture) -> float:
+    """The geometric mean of how far the tries agree with the result, how far the odds alone agree
     with it, and how much of its outline lies where colours change."""
-    resized_Thw = [_resize_mask(try_hw, FINE, FINE) for try_hw in tries_Thw]
+    resized_Thw = [resize_mask(try_hw, FINE, FINE) for try_hw in tries_Thw]
     agreement = float(np.mean([_iou(try_hw, fine.mask_hw) for try_hw in resized_Thw]))
-    by_colour = _iou(fine.odds_hw > 0, fine.mask_hw)
-    return float(np.cbrt(agreement * by_colour * _edge_share(fine.mask_hw, fine_hw3)))
+    by_odds = _iou(fine.odds_hw > 0, fine.mask_hw)
+    return float(np.cbrt(agreement * by_odds * _edge_share(fine.mask_hw, fine_hw3)))
 
 
 def _edge_share(mask_hw: Mask, fine_hw3: Picture) -> float:
@@ -185,7 +185,7 @@ def _edge_share(mask_hw: Mask, fine_hw3: Picture) -> float:
     return float((change_N[crosses_N] > CLEARLY * change_N.mean()).mean())
 
 
-def _remove_specks(mask_hw: Mask) -> Mask:
+def remove_specks(mask_hw: Mask) -> Mask:
     """Drop the parts that are small compared with the largest."""
     _, part_hw, stats, _ = cv2.connectedComponentsWithStats(mask_hw.astype(np.uint8))
     area_N = stats[:, cv2.CC_STAT_AREA]
@@ -212,7 +212,7 @@ def _rim(size: int) -> Mask:
     return np.pad(np.zeros((size - 2, size - 2), bool), 1, constant_values=True)
 
 
-def _is_usable(mask_hw: Mask) -> bool:
+def is_usable(mask_hw: Mask) -> bool:
     return bool(LEAST < mask_hw.mean() < MOST)
 
 
@@ -220,12 +220,12 @@ def _iou(first_hw: Mask, second_hw: Mask) -> float:
     return float((first_hw & second_hw).sum() / (first_hw | second_hw).sum())
 
 
-def _resize_mask(mask_hw: Mask, rows: int, columns: int) -> Mask:
-    resized_HW: Mask = _resize(mask_hw.astype(np.float32), rows, columns) >= 0.5
+def resize_mask(mask_hw: Mask, rows: int, columns: int) -> Mask:
+    resized_HW: Mask = resize(mask_hw.astype(np.float32), rows, columns) >= 0.5
     return resized_HW
 
 
-def _resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+def resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     if pixels.shape[:2] == (rows, columns):
         return pixels
     shrinks = rows < pixels.shape[0] or columns < pixels.shape[1]
@@ -233,5 +233,5 @@ def _resize(pixels: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     return cv2.resize(pixels, (columns, rows), interpolation=interpolation)
 
 
-def _mask_tensor(mask_HW: Mask) -> Tensor:
+def mask_tensor(mask_HW: Mask) -> Tensor:
     return torch.from_numpy(mask_HW.astype(np.uint8) * 255)

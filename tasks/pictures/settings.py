@@ -16,8 +16,9 @@ class ForegroundSettings(BaseModel):
 
     source: str = Field(
         ANNOTATED,
-        description="annotated (only masks and boxes), estimate, or a segmenter: torchvision:NAME, "
-        "onnx:FILE, rembg:NAME or path/to/file.py:function.",
+        description="annotated (only masks and boxes), estimate (by graph cuts), network (by a "
+        "pretrained one: for photographs), or a segmenter: torchvision:NAME, onnx:FILE, rembg:NAME "
+        "or path/to/file.py:function.",
     )
     weights: Address | None = Field(
         None, description="Weights file of the segmenter, or the name of torchvision's own."

@@ -114,6 +114,6 @@ def test_what_is_no_estimator_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         load_estimator(ForegroundSettings(source="estimat"), SIZE)
     assert str(caught.value) == (
-        "--foreground 'estimat' is none of annotated, estimate, torchvision:NAME, onnx:FILE, "
-        "rembg:NAME and path/to/file.py:function (did you mean 'estimate'?)"
+        "--foreground 'estimat' is none of annotated, estimate, network, torchvision:NAME, "
+        "onnx:FILE, rembg:NAME and path/to/file.py:function (did you mean 'estimate'?)"
     )
