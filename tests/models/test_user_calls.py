@@ -28,7 +28,8 @@ def test_whatever_is_raised_is_one_line(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Stopped(), UserError("ours")])
-def test_what_is_not_theirs_goes_on(error: BaseException) -> None:
+def test_what_is_not_theirs_goes_on(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
     with pytest.raises(type(error)) as caught, user_call("net.py:build raised"):
         raise error
     assert caught.value is error

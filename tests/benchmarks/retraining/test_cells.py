@@ -24,7 +24,7 @@ def test_each_cell_has_a_file_of_its_own() -> None:
 def test_every_kept_cell_is_one_of_the_study() -> None:
     cells = [cell for it in COMPARISONS for row in it.rows for cell in it.cells(row)]
     kept = set(cells[0].file.parents[1].rglob("*.npz"))
-    others = {file for file in kept if file.parent.name == "photographs"}
+    others = {file for file in kept if file.parent.name in ("photographs", "foregrounds")}
     assert kept - others == {cell.file for cell in cells}
 
 
