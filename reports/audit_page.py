@@ -21,7 +21,7 @@ from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
 from reports.finding import few_other_donors, finding_of, negligible_effect
 from reports.heatmaps import fit, overlay
-from reports.rendering import environment, png_address, thumbnail_address
+from reports.rendering import environment, picture_address, thumbnail_address
 from tasks.schema import FIGURES, ChangedPicture, Comparison, Example, Rate, Summary
 
 FAILURES = 30  # kinds listed
@@ -109,8 +109,8 @@ def _card(example: Example) -> Card:
     overlay_HW3 = overlay(example.picture_HW3, example.map_HW, example.mask_HW)
     return Card(
         example,
-        png_address(picture_HW3),
-        png_address(overlay_HW3),
+        picture_address(picture_HW3),
+        picture_address(overlay_HW3),
         width,
         height,
         outlined=example.mask_HW is not None,

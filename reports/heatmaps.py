@@ -84,10 +84,13 @@ def fit(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
 
 def thumbnail(picture_HW3: Picture) -> bytes:
     """A small JPEG, for a picture among many others."""
+    return jpeg(fit(picture_HW3, SMALL))
+
+
+def jpeg(image_HW3: Picture) -> bytes:
+    """The image as a JPEG file in which no loss is seen."""
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(fit(picture_HW3, SMALL))).save(
-        file, "JPEG", quality=90, subsampling=0
-    )
+    Image.fromarray(np.ascontiguousarray(image_HW3)).save(file, "JPEG", quality=90, subsampling=0)
     return file.getvalue()
 
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from reports import charts, group_tables
 from reports.formatting import FILTERS
-from reports.heatmaps import Picture, colour_scale, png, thumbnail
+from reports.heatmaps import Picture, colour_scale, jpeg, png, thumbnail
 from reports.visible_text import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,21 +37,28 @@ def environment() -> Environment:
     shared.filters.update(FILTERS, prose=prose)
     shared.globals.update(
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # ours, no user text
-        colour_scale=png_address(colour_scale()),
+        colour_scale=picture_address(colour_scale()),
         most_classes=group_tables.MOST,
         charts=charts,
     )
     return shared
 
 
-def png_address(image_HW3: Picture) -> str:
-    """The picture as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png(image_HW3)).decode("ascii")
+def picture_address(image_HW3: Picture) -> str:
+    """The picture as a data URL, in the smaller format: photographs take a tenth as JPEG, and
+    drawings less as PNG."""
+    kinds = {"png": png(image_HW3), "jpeg": jpeg(image_HW3)}
+    kind = min(kinds, key=lambda name: len(kinds[name]))
+    return _data_address(kind, kinds[kind])
 
 
 def thumbnail_address(image_HW3: Picture) -> str:
     """A small version of the picture as a data URL, for a picture among many."""
-    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(image_HW3)).decode("ascii")
+    return _data_address("jpeg", thumbnail(image_HW3))
+
+
+def _data_address(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
 def prose(text: str) -> Markup:
