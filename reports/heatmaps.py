@@ -88,9 +88,9 @@ def thumbnail(picture_HW3: Picture) -> bytes:
 
 
 def jpeg(image_HW3: Picture) -> bytes:
-    """The image as a JPEG file in which no loss is seen."""
+    """The image as a JPEG file; the colours of heat maps need no less than this."""
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image_HW3)).save(file, "JPEG", quality=90, subsampling=0)
+    Image.fromarray(np.ascontiguousarray(image_HW3)).save(file, "JPEG", quality=80, subsampling=0)
     return file.getvalue()
 
 
