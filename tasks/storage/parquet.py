@@ -266,7 +266,10 @@ def _checksum(file: IO[bytes], size: int) -> int:
 
 @contextmanager
 def _as_damage(target: UPath) -> Iterator[None]:
-    """Report what Arrow says of broken bytes as damage; the system's errors have a number."""
+    """Report what Arrow says of broken bytes as damage: a plain OSError without a number.
+
+    The system's errors have one; object stores raise kinds of OSError without.
+    """
     try:
         yield
     except (DamagedFile, MemoryError):
@@ -274,6 +277,6 @@ def _as_damage(target: UPath) -> Iterator[None]:
     except (pa.ArrowException, ValueError, KeyError, OverflowError) as error:
         raise damage(target, "it cannot be read as Parquet") from error
     except OSError as error:
-        if error.errno is not None:
+        if type(error) is not OSError or error.errno is not None:
             raise
         raise damage(target, "its content differs from its checksums") from error

@@ -181,3 +181,10 @@ def test_a_column_that_an_older_version_lacks_is_null_where_it_may_be(path: Path
     never_null = pa.schema([pa.field("moved", pa.string(), nullable=False)])
     with pytest.raises(DamagedFile, match="it has no column 'moved'"):
         read_table(as_path(path), expected=never_null)
+
+
+@pytest.mark.parametrize("address", ["memory://parquet/none.parquet", "none.parquet"])
+def test_a_file_that_is_not_there_is_not_called_damaged(address: str, tmp_path: Path) -> None:
+    path = as_path(address if "://" in address else str(tmp_path / address))
+    with pytest.raises(FileNotFoundError):
+        open_parquet(path)
