@@ -42,7 +42,7 @@ def test_the_demo_refuses_the_shortcut_and_lets_the_mended_model_through(tmp_pat
     assert client.get_registered_model("demo").aliases == {"candidate": 2, "champion": 2}
     assert client.get_model_version("demo", "1").tags["sightline.release"] == "refused"
     assert (folder / "retrained/compare.html").stat().st_size > 100_000
-    assert "prefect server start" in log
+    assert "sightline up" in log
     assert "mlflow ui" in log
 
     again, _ = run_demo(folder)

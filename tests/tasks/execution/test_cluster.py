@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from distributed import Client, LocalCluster
@@ -134,7 +135,7 @@ def test_a_run_that_is_not_finished_says_what_is_kept(copy: RunFolder, tmp_path:
 @pytest.mark.full
 def test_temporary_files_of_killed_workers_are_deleted(copy: RunFolder, tmp_path: Path) -> None:
     copy.part("maps/grad_cam", 1).unlink()
-    left = copy.path / "maps/grad_cam/.part-00000.parquet.4711.tmp"
+    left = copy.path / f"maps/grad_cam/.part-00000.parquet.{uuid4().hex}.tmp"
     left.touch()
     attribute_run(copy, ComputeSettings(workers=1), str(tmp_path / "dask"), lambda _: None)
     assert not left.exists()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dask
 import pytest
 from PIL import Image
 
@@ -18,6 +17,7 @@ from tasks.attribution.retry_policy import RetryPolicy, write_note
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.attribution_stage import attribute_run
+from tasks.execution.cluster import DASK_SETTINGS
 from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.work_size import died_here
@@ -66,6 +66,7 @@ if late:
 
 OWN_PROCESS = """
 from tasks.execution.attribution_stage import attribute_run
+from tasks.execution.cluster import DASK_SETTINGS
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 
@@ -167,14 +168,15 @@ def test_an_image_that_kills_the_command_itself_is_found_by_the_next_try(
 
 @pytest.mark.full
 def test_a_worker_that_comes_back_late_is_waited_for(
-    deadly: tuple[Path, str], tmp_path: Path
+    deadly: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """17 seconds late, where Dask waits for 15."""
     (tmp_path / "late.py").write_text(LATE.replace("FOLDER", repr(str(tmp_path))))
     run = prepare(*deadly, tmp_path / "run")
-    with dask.config.set({"distributed.worker.preload": [str(tmp_path / "late.py")]}):
-        one = ComputeSettings(workers=1, batch_size=4)
-        cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
+    name = "distributed.worker.preload"
+    monkeypatch.setitem(DASK_SETTINGS, name, [*DASK_SETTINGS[name], str(tmp_path / "late.py")])
+    one = ComputeSettings(workers=1, batch_size=4)
+    cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
     assert cost.computed == 23
     assert len(list(tmp_path.glob("start-*"))) > 1
 
