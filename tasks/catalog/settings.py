@@ -99,8 +99,11 @@ class DataSettings(BaseModel):
                 )
         return places
 
-    _split_box_columns = field_validator(
-        "box_columns", mode="before", json_schema_input_type=str | list[str] | None
+    _split_lists = field_validator(
+        "box_columns",
+        "allow_addresses",
+        mode="before",
+        json_schema_input_type=str | list[str] | None,
     )(split_names)
 
     @field_validator("box_columns")

@@ -74,8 +74,8 @@ def test_an_audit_lives_on_object_storage(data: UPath, bundle: Path, tmp_path: P
     assert not [name for name in names if name.startswith(".")]
     assert not (data / "runs/first/lock").exists()
 
-    again = audit(*first, *how, *where, "--json")
-    assert json.loads(again.stdout)["cost"]["reused"] == 64
+    again = audit(*first, *how, *where)
+    assert "nothing is left to compute" in again.stderr
 
     second = ("--data", "s3://pictures", "--split", "test", "--out", "s3://pictures/runs/second")
     taken = audit(*second, *how, *where, "--reuse", "s3://pictures/runs/first", "--json")

@@ -91,7 +91,10 @@ def test_another_place_is_refused_in_one_line(
 
 def test_other_places_are_allowed_by_an_option(tmp_path: Path) -> None:
     path = table(tmp_path, file_name=["https://there:80/a.png", "s3://bucket/b.png", "c.png"])
-    data = DataSettings(path=path, allow_addresses=("https://there:80", "s3://bucket"))
+    # as the option has them: a string is as good as a list
+    data = DataSettings.model_validate(
+        {"path": path, "allow_addresses": "https://there:80, s3://bucket"}
+    )
     assert len(make_catalog(data, ())) == 3
     assert "https://there:80" in refusal(DataSettings(path=path, allow_addresses=("s3://bucket",)))
 
