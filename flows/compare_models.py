@@ -28,6 +28,7 @@ def write_paired(before: Run, after: Run, paired: PairedSummary, folder: UPath) 
     """Write compare.json, which identifies the others as ours, compare.html and compare.md."""
     page = render_models(paired, examples_of_pair(before, after, paired))
     COMPARISON.check(folder)
+    COMPARISON.remove_temporary_files(folder)
     write_text(folder / COMPARISON.identity, paired.model_dump_json(indent=2) + "\n")
     write_text(folder / "compare.html", page)
     write_text(folder / "compare.md", models_as_markdown(paired))

@@ -224,6 +224,7 @@ def _write_result(settings: ReleaseSettings, result: GateResult) -> None:
     """Write result.json first, which identifies the others as ours, and the three others."""
     folder = as_path(settings.output.folder)
     RELEASE.check(folder)
+    RELEASE.remove_temporary_files(folder)
     write_text(folder / RELEASE.identity, result.model_dump_json(indent=2) + "\n")
     write_text(folder / "junit.xml", as_junit(result))
     write_text(folder / "release.html", render_gate(result))

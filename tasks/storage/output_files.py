@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 from upath import UPath
 
+from models.addresses import TEMPORARY, is_local
 from models.errors import UserError
 
 
@@ -28,6 +31,16 @@ class OutputFiles:
                 f"{(links or found)[0]} was not written by Sightline, or is damaged, and is not "
                 "overwritten: move it away, or give another --out"
             )
+
+    def remove_temporary_files(self, folder: UPath) -> None:
+        """Delete what a killed writer of these files left behind."""
+        if not is_local(folder):  # object stores show no file before it is whole
+            return
+        names = "|".join(map(re.escape, (self.identity, *self.others)))
+        left = re.compile(rf"\.({names})\.[0-9a-f]{{32}}{re.escape(TEMPORARY)}")
+        for path in Path(str(folder)).glob(f".*{TEMPORARY}"):
+            if left.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                path.unlink(missing_ok=True)
 
     def is_written(self, folder: UPath) -> bool:
         """Is the first file there, and one of ours?"""

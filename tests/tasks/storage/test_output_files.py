@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
@@ -48,3 +49,12 @@ def test_nothing_is_written_over_a_link(tmp_path: Path, name: str, target: str) 
     (tmp_path / name).symlink_to(tmp_path / target)
     with pytest.raises(UserError, match=f"{name} was not written"):
         FILES.check(as_path(tmp_path))
+
+
+def test_only_what_a_killed_writer_left_is_deleted(tmp_path: Path) -> None:
+    left = tmp_path / f".release.md.{uuid4().hex}.tmp"
+    kept = [".release.md.mine.tmp", f".thesis.tex.{uuid4().hex}.tmp", "release.md"]
+    for path in (left, *(tmp_path / name for name in kept)):
+        path.touch()
+    FILES.remove_temporary_files(as_path(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
