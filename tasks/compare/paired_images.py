@@ -1,6 +1,6 @@
-"""The results of each image, of one run or of two side by side; refuses runs that are not a pair.
+"""The images of two runs side by side, or of one beside itself; refuses runs that are not a pair.
 
-Shapes: N images, B images and E exchanges of a shard, 2 is before and after.
+Shapes: N images, 2 is before and after.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from models.errors import NotComparable
 from tasks import schema
-from tasks.flags.estimate_quality import least_confidence_of
+from tasks.compare.image_results import group_column_of, read_images
 from tasks.interventions.donors import donor_digest
-from tasks.interventions.intervene import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
-from tasks.runs.reader import Run, join
-from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
+from tasks.runs.reader import Run
 from tasks.storage.parquet import read_footer
 
 Floats = NDArray[np.float64]
@@ -36,9 +34,7 @@ COLUMNS = (
     *("row_id", "content_id", "label", "prediction", "confidence", "correct", "group"),
     *("flag", "score", "null_score", "flips", "kept_label"),
 )
-KEYS = ("row_id", "label")
 DERIVED = frozenset({"flagged", "excess", "exchange_gap"})  # from other columns, in _derive
-OF_EXCHANGES = frozenset({"kept_label", *schema.INTERVENTIONS.names[1:]})
 
 
 @dataclass(frozen=True)
@@ -176,48 +172,6 @@ def match_images(
         yield old.take(index.filter(matched)), block.filter(matched)
 
 
-def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The columns of each image with a prediction: one table per shard, empty where there is none.
-
-    Columns are those of the predictions, the flags and the interventions, `kept_label`, `group`
-    (the catalog's group column), and `column:method` of a method's scores. Dictionaries are
-    decoded: those of two runs differ.
-    """
-    flags = run.folder.open_flags()  # one row group per shard with predictions
-    predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
-    flagged = [name for name in columns if _is_flag_column(name)]
-    exchanged = [name for name in columns if name in OF_EXCHANGES]
-    scored = [name for name in columns if ":" in name]
-    least = least_confidence_of(run) if exchanged else 0.0
-    group = 0
-    for shard in run.shards:
-        table = run.part(PREDICTIONS, shard, predicted)
-        if table is None:
-            table = schema.PREDICTIONS.empty_table()
-            shard_flags = schema.FLAGS_TABLE.empty_table()
-        else:
-            shard_flags = flags.read_row_group(group, columns=flagged)
-            group += 1
-        for name in flagged:
-            table = table.append_column(name, shard_flags[name])
-        if "group" in columns:
-            table = _add_group(table, run, shard)
-        if exchanged:
-            exchanges = _read_exchanges(run, shard, table, least)
-            table = join(table, exchanges.select(["row_id", *exchanged]))
-        for name in scored:
-            table = join(table, _read_scores(run, shard, name))
-        yield _decode_words(table.select(list(columns)))
-
-
-def _is_flag_column(column: str) -> bool:
-    return (
-        column in schema.FLAGS_TABLE.names
-        and column not in schema.PREDICTIONS.names
-        and column not in OF_EXCHANGES
-    )
-
-
 def _columns_of_figures(methods: Sequence[str]) -> list[str]:
     """Every column that a figure is computed from."""
     columns = dict.fromkeys(COLUMNS)
@@ -256,14 +210,6 @@ def _shorten(value: object) -> str:
     return value[:12] if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def group_column_of(run: Run) -> str | None:
-    """The column of the catalog that names each image's group; None where there is none."""
-    name, columns = run.state.group_column, run.folder.open_catalog().schema
-    if name is None or name not in columns.names:
-        return None
-    return None if pa.types.is_nested(columns.field(name).type) else name
-
-
 def _keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     same = pc.equal(before["content_id"], after["content_id"])
     return before.filter(same), after.filter(same)
@@ -283,63 +229,3 @@ def _blocks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")
-
-
-def _add_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
-    """Add the group column, as `group`; null where the catalog has none."""
-    name = group_column_of(run)
-    if name is None:
-        return table.append_column("group", pa.nulls(len(table), pa.string()))
-    rows = run.folder.open_catalog().read_row_group(shard, columns=["row_id", name])
-    return join(table, rows.set_column(1, "group", rows[name].cast(pa.string())))
-
-
-def _read_exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
-    """Interventions and `kept_label`: how often other classes' backgrounds keep the label."""
-    part = run.part(INTERVENTIONS, shard)
-    if part is None:
-        part = schema.INTERVENTIONS.empty_table()
-    part = drop_unsure(part, run.part(FOREGROUNDS, shard), least)
-    labels = join(part.select(["row_id"]), table.select(["row_id", "label"]))["label"]
-    return part.append_column("kept_label", _kept_label(part, labels))
-
-
-def drop_unsure(table: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
-    """Without images whose estimated foreground is less sure than `least`, as in the flags."""
-    if estimates is None:
-        return table
-    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-    sure = pc.invert(pc.is_in(table["row_id"], unsure["row_id"].combine_chunks()))
-    return table.filter(sure)
-
-
-def _kept_label(table: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
-    """Null without a label, and without a donor of another class."""
-    predicted = table["exchanged_predictions"].combine_chunks()
-    image_E = pc.list_parent_indices(predicted).to_numpy()
-    other_E = ~np.array(pc.list_flatten(table["same_class"].combine_chunks()), dtype=bool)
-    names = labels.cast(pa.string()).combine_chunks()
-    right_E = pc.equal(pc.list_flatten(predicted), names.take(pa.array(image_E)))
-    right_E = pc.fill_null(right_E, False).to_numpy(zero_copy_only=False)
-    count_B = np.bincount(image_E[other_E], minlength=len(table))
-    kept_B = np.bincount(image_E[other_E], right_E[other_E].astype(float), len(table))
-    unknown_B = (count_B == 0) | names.is_null().to_numpy(zero_copy_only=False)
-    return pa.array(kept_B / np.maximum(count_B, 1), mask=unknown_B)
-
-
-def _read_scores(run: Run, shard: int, column: str) -> pa.Table:
-    """A method's scores, of foregrounds neither too small nor too large, as in the summary."""
-    name, _, method = column.partition(":")
-    scores = run.part(SCORES.of(method), shard, list({"row_id", "area", name}))
-    if scores is None:
-        scores = schema.SCORES.empty_table()
-    decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
-    kept = scores.filter(decidable)
-    return pa.table({"row_id": kept["row_id"], column: kept[name]})
-
-
-def _decode_words(table: pa.Table) -> pa.Table:
-    for index, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            table = table.set_column(index, field.name, table[field.name].cast(pa.string()))
-    return table

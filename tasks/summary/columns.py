@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
-from tasks.compare.paired_images import group_column_of
+from tasks.compare.image_results import group_column_of
 from tasks.runs.reader import Run
 from tasks.storage.parquet import read_table
 

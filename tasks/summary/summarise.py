@@ -15,7 +15,7 @@ import torch
 
 from tasks import schema
 from tasks.compare.figures import interval_of_mean
-from tasks.compare.paired_images import read_images
+from tasks.compare.image_results import read_images
 from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summarise_estimates
 from tasks.flags.flags import write_flags
