@@ -64,7 +64,7 @@ REFUSED = {
     "factory_recurses": "raised RecursionError: maximum recursion depth exceeded",
 }
 WITHOUT_GRADIENT = ("without_a_gradient",)
-WARNED = ("random_answers", "counts_its_calls")
+WARNED = ("random_answers", "seldom_random_answers", "counts_its_calls")
 LATER = ("forward_exits_later", "forward_fails_later", "huge")  # only real pictures show it
 
 
