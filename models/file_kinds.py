@@ -37,8 +37,13 @@ def _kind_of(text: str) -> tuple[str, str] | None:
 
 
 def _kind_of_json(content: Any) -> tuple[str, str] | None:
-    if not isinstance(content, dict):
-        return None
+    if isinstance(content, list):
+        is_names = bool(content) and all(isinstance(name, str) for name in content)
+        return ("a list of names", "--classes") if is_names else None
+    return _kind_of_mapping(content) if isinstance(content, dict) else None
+
+
+def _kind_of_mapping(content: dict[str, Any]) -> tuple[str, str] | None:
     keys = content.keys()
     if {"images", "annotations"} <= keys:
         return "COCO's annotations", "--annotations"

@@ -27,6 +27,7 @@ from models.errors import (
     lacks_memory,
     printable,
 )
+from models.time_limit import limit_time
 
 CALL = "call it by itself with these pictures"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -77,7 +78,10 @@ def guard_forward(network: nn.Module, name: str) -> None:
 
     @wraps(kind.forward)  # exporters look at the names of its arguments
     def forward(self: nn.Module, *arguments: object, **named: object) -> object:
-        with user_call(f"{name} raised", CALL, ForwardError, may_be_smaller=True):
+        with (
+            limit_time(f"a forward of {name}"),
+            user_call(f"{name} raised", CALL, ForwardError, may_be_smaller=True),
+        ):
             return kind.forward(self, *arguments, **named)
 
     members = {"forward": forward, "__module__": kind.__module__, "__qualname__": kind.__qualname__}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -36,6 +37,17 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["SIGHTLINE_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _log_is_heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """By `caplog`, also after Prefect or a command has kept our lines for its own handlers."""
+    log = logging.getLogger("sightline")
+    monkeypatch.setattr(log, "propagate", True)
+    level = log.level
+    log.setLevel(level or logging.WARNING)
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,7 @@ PAGE = (ROOT / "docs/install.md").read_text(encoding="utf-8")
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    paths = {"PYTHONPATH", "PYTHONSAFEPATH"}  # a user's Python has neither
-    own = {name: value for name, value in os.environ.items() if name not in paths}
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # as a user's
     done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

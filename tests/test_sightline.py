@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -56,17 +55,11 @@ def test_it_reads_in_a_project_that_has_our_names(
     done = subprocess.run(
         [sys.executable, "script.py"],
         cwd=project,
-        env=as_a_user(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def as_a_user() -> dict[str, str]:
-    """Without what our commands set for their children."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
 
 
 def test_a_folder_of_checkpoints_called_models_does_not_hide_ours(

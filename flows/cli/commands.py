@@ -160,14 +160,26 @@ def retrain(settings: RetrainSettings, as_json: bool, quiet: bool) -> None:
 @flow_command(ReleaseSettings, compose_release)
 def release(settings: ReleaseSettings, as_json: bool, quiet: bool) -> None:
     """Audit a candidate, check it against a policy and the champion, promote it or refuse."""
-    from tasks.gate.policy import read_policy
-
-    read_policy(settings.gate.policy)  # before what takes seconds to start
+    _check_release(settings)  # before what takes seconds to start
     try:
         print_gate(_run_flow("flows.release:release", **dict(settings)), as_json, quiet)
     except ReleaseRefused as refusal:
         print_gate(refusal.folder, as_json, quiet)
         exit_with(refusal.sentence, refusal.exit_code)
+
+
+def _check_release(settings: ReleaseSettings) -> None:
+    """Refuse a policy, or audits that are to be made or given, of which nothing would come."""
+    from tasks.execution.early_checks import check_early
+    from tasks.gate.policy import read_policy
+    from tasks.runs.folder import RunFolder
+
+    gate = settings.gate
+    read_policy(gate.policy)
+    if gate.run is None:
+        check_early(settings.plan)
+    if gate.champion_run is not None:
+        RunFolder.at(gate.champion_run).read_state()
 
 
 @flow_command(CompareMethodsSettings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from models.addresses import is_local, read_text
@@ -64,9 +65,25 @@ def read_class_names(settings: ModelSettings) -> tuple[str, ...] | None:
         text = read_text(settings.classes)
         if text is None:
             raise UserError(f"classes file {settings.classes} not found: one class name per line")
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
+        return tuple(name.strip() for name in _list_names(text, settings.classes) if name.strip())
     bundle = find_bundle(settings.address)
     return None if bundle is None else read_bundle(bundle).classes
+
+
+def _list_names(text: str, path: str) -> list[str]:
+    """Those of a JSON list, else the lines."""
+    if not text.lstrip().startswith("["):
+        return text.splitlines()
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):  # the first name begins with a bracket
+        return text.splitlines()
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(
+            f"classes file {path} is a JSON list of more than texts: write the classes' names, "
+            '["cat", "dog"], or one name per line'
+        )
+    return list(names)
 
 
 def files_of(settings: ModelSettings) -> list[str] | None:

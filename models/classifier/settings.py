@@ -37,7 +37,9 @@ class ModelSettings(BaseModel):
         None, description="Weights file, or the name of torchvision's own."
     )
     classes: Address | None = Field(
-        None, description="File with one class name per line, in the order of the logits."
+        None,
+        description="File with one class name per line, or a JSON list of them, in the order of "
+        "the logits.",
     )
     preprocessing: Preprocessing | None = Field(
         None,

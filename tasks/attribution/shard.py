@@ -199,6 +199,7 @@ def _write(
     failures: Mapping[Stage, Sequence[Failure]],
 ) -> None:
     """Write failures before their part, since a finished part means that they are complete."""
+    job.run.check_not_deleted()
     transient = sum(f.kind == "transient" for group in failures.values() for f in group)
     for stage, mark in missing.items():
         folder = stage.failures

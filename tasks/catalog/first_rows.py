@@ -27,7 +27,9 @@ def read_first_rows(path: Path) -> list[Row]:
 
 def _read_csv(path: Path) -> Iterator[Row]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        yield from csv.DictReader(file, restkey="")
+        reader = csv.DictReader(file, restkey="")
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        yield from reader
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:

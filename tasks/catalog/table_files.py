@@ -1,7 +1,8 @@
 """The files of tables: CSV, JSONL and Parquet, as columns of types that every later step takes.
 
 In a CSV, a column becomes numbers only where they are written as Python writes them: `007`, `1.10`,
-`1e5`, and integers of more than 64 bits stay text.
+`1e5`, and integers of more than 64 bits stay text. Spaces around its columns' names are no part of
+them.
 """
 
 from __future__ import annotations
@@ -100,11 +101,12 @@ def _read_csv(path: UPath, numeric: Collection[str]) -> pa.Table:
             f"table {path} has {row.actual_columns} values in row {row.number}, but "
             f"{row.expected_columns} columns: {printable(row.text, 80)}"
         ) from error
+    names = [name.strip() for name in texts.column_names]
     columns = [
         (_as_numbers if name in numeric else _as_written)(column)
-        for name, column in zip(texts.column_names, texts.columns, strict=True)
+        for name, column in zip(names, texts.columns, strict=True)
     ]
-    return pa.table(columns, names=texts.column_names)
+    return pa.table(columns, names=names)
 
 
 def _read_header(path: UPath) -> list[str]:

@@ -61,6 +61,7 @@ def attribute_run(
             remove_temporary_files(run)
             forget_notes(run)
     if progress.broken:
+        run.check_not_deleted()
         raise UnfinishedRun(
             f"{progress.broken} of {len(unfinished)} shards failed ({progress.reason}); "
             f"{progress.done} of {progress.total} images are kept, and the same command continues"

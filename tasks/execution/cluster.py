@@ -20,18 +20,10 @@ from models.errors import UserError
 from tasks.attribution.job import Job
 from tasks.execution.scheduler_address import TIMEOUT, check_scheduler
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.worker_environment import ENVIRONMENT, environment_as_found
 
 log = logging.getLogger("sightline")
 
-# Dask returns the memory of every freed tensor to the system at once, and the next batch allocates
-# it again: with these, a worker keeps up to half a GiB and computes 1.4 times as fast. Set key by
-# key: a mapping would replace Dask's own OMP_NUM_THREADS=1.
-ENVIRONMENT = {
-    "PYTHONSAFEPATH": "1",  # no worker imports what lies in the working folder
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
-}
 DASK_SETTINGS: dict[str, Any] = {
     "distributed.worker.preload": [
         "tasks.execution.worker_logging",
@@ -49,6 +41,7 @@ DASK_SETTINGS: dict[str, Any] = {
     # By default a cluster drops a worker that is not back 15 seconds after it died, and the run
     # waits for ever: on a busy machine, importing torch takes longer.
     "distributed.deploy.lost-worker-timeout": "365 days",
+    # Key by key: a mapping would replace Dask's own OMP_NUM_THREADS=1.
     **{f"distributed.nanny.pre-spawn-environ.{key}": value for key, value in ENVIRONMENT.items()},
 }
 WORKER_TIMEOUT = 30  # seconds for the first worker of an existing cluster
@@ -113,6 +106,7 @@ def _local_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     """On Ctrl-C it does not wait for the shards under way, as closing a cluster does."""
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(DASK_SETTINGS))
+        stack.enter_context(environment_as_found())
         if compute.workers == 0:
             stack.enter_context(one_thread())
         cluster = stack.enter_context(_local_cluster(compute, scratch))

@@ -9,7 +9,7 @@ from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
-from models.errors import UserError, describe_error
+from models.errors import UserError, describe_error, describe_os_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
@@ -44,7 +44,7 @@ class Progress:
         self.broken += 1
         if self.broken > 1:
             return
-        self.reason = str(error) if isinstance(error, UserError) else describe_error(error)
+        self.reason = _describe(error)
         if not isinstance(error, OSError | KilledWorker | UserError):  # a bug of ours
             log.error("a shard failed", exc_info=error)
 
@@ -57,6 +57,15 @@ class Progress:
         self.computed += shard.computed
         self.reused += shard.reused
         self.devices.add(shard.device)
+
+
+def _describe(error: Exception) -> str:
+    """Why a shard could not be computed; a bug of ours by its exception."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, KilledWorker):
+        return "its worker died again and again"
+    return describe_os_error(error) if isinstance(error, OSError) else describe_error(error)
 
 
 def attribute_shards(

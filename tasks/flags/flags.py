@@ -129,7 +129,7 @@ def _why_undecided(
         f"the foreground covers {area:.1%} of the picture, over {LARGEST:.0%}": area > LARGEST,
         "the map is zero everywhere": share is None,
         "it was put on no other background": math.isnan(score),
-        "too few images to calibrate the threshold": threshold is None,
+        "no threshold could be calibrated, as the rule says": threshold is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 

@@ -139,6 +139,13 @@ class RunFolder:
     def parts(self, stage: Stage | str) -> list[UPath]:
         return sorted(self.stage(stage).glob("part-*.parquet"), key=str)
 
+    def check_not_deleted(self) -> None:
+        """Refuse to go on where somebody has deleted the folder: parts alone are no run."""
+        if not self.state.is_file():
+            raise RunFolderError(
+                f"{self.path} was deleted while it was written: run the same command again"
+            )
+
     def read_state(self) -> RunState:
         """The content of run.json; refuses a folder that it does not identify as a run."""
         content = self._read_json()

@@ -127,12 +127,12 @@ def databases() -> Iterator[Fault]:
         words = "damaged" if write is write_garbage else "another version of Prefect"
         yield Fault(f"Prefect's database is {name}", SMALL, REFUSED, words, prepare=prepare)
     publish = ("publish", "run", "--mlflow", "sqlite:///mlflow.db")
-    for name, write in {"damaged": write_garbage, "of a newer MLflow": write_revision}.items():
+    for name, write, words in (
+        ("damaged", write_garbage, "is not a database"),
+        ("of a newer MLflow", write_revision, "install that version, or move the database away"),
+    ):
         prepare = partial(write, "mlflow.db")
-        yield Fault(f"MLflow's database is {name}", publish, FAILED, prepare=prepare)
-
-
-FAILED = frozenset({2, 3})
+        yield Fault(f"MLflow's database is {name}", publish, STOPPED, words, prepare=prepare)
 
 
 def write_garbage(name: str, folder: Path) -> None:
@@ -234,7 +234,8 @@ def vanishing() -> Iterator[Fault]:
     yield Fault(
         "the run folder is deleted while it is written",
         SLOW,
-        FAILED,
+        REFUSED,
+        "was deleted while it was written",
         disturb=remove_run,
         seconds=LONG,
         again=True,
@@ -257,8 +258,10 @@ def remove_picture(number: int, folder: Path) -> None:
 
 
 def remove_run(process: subprocess.Popen[str], folder: Path) -> None:
+    """As a user does, again where a part was written meanwhile."""
     await_part(process, folder)
-    subprocess.run(["rm", "-rf", str(folder / "out")], check=False)
+    remove = ["rm", "-rf", str(folder / "out")]
+    assert wait_until(lambda: subprocess.run(remove, check=False).returncode == 0)
 
 
 def kill_child(pattern: str, process: subprocess.Popen[str], folder: Path) -> None:

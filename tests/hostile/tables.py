@@ -61,9 +61,14 @@ CSV: dict[str, str] = {
 CSV_CODES = {  # others than 2
     "box outside": EITHER,  # the row fails when it is read
     "label that is a number": EITHER,  # an index of the classes
+    "spaces in the header": frozenset({ACCEPTED}),
     "the picture has no name": frozenset({4}),
 }
-CSV_OPTIONS = {"box": ("--box-columns", "bbox"), "split": ("--split", "test")}
+CSV_OPTIONS = {  # by the name's first word
+    "box": ("--box-columns", "bbox"),
+    "split": ("--split", "test"),
+    "no": ("--image-column", "file_name"),
+}
 COCO: dict[str, object] = {
     "null": None,
     "a list": [],

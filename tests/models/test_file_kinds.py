@@ -37,7 +37,13 @@ def test_each_file_is_recognised(option: str) -> None:
     assert suggest_option(FILES[option], option) == ""
 
 
-@pytest.mark.parametrize("text", ["", "\0\0", "[1, 2]", "{", "a,b,c\nd\n", "\u202e", '"' * 3])
+def test_a_list_of_names_is_recognised_too() -> None:
+    words = "it looks like a list of names, which --classes takes"
+    assert suggest_option('["cat", "dog"]', "--labels") == words
+    assert suggest_option('["cat", "dog"]', "--classes") == ""
+
+
+@pytest.mark.parametrize("text", ["", "[]", "\0\0", "[1, 2]", "{", "a,b,c\nd\n", "\u202e", '"' * 3])
 def test_anything_else_is_not_guessed(text: str) -> None:
     assert suggest_option(text, "--classes") == ""
 

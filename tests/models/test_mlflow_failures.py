@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -79,11 +81,40 @@ def test_a_damaged_database(tmp_path: Path) -> None:
     assert failure_of(uri) == f"MLflow at {uri} failed (file is not a database)"
 
 
-def test_a_database_of_another_version(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+@pytest.fixture(params=["empty", "whole"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Without tables MLflow asks Alembic for the schema, with tables it looks itself."""
+    path = tmp_path / "mlflow.db"
+    if request.param == "whole":
+        connect(Tracking(f"sqlite:///{path}", "any")).search_experiments()
+        shutil.copy(path, tmp_path / "other.db")  # MLflow has looked at the first one already
+        return tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        connection.execute("INSERT INTO alembic_version VALUES ('ffffffffffff')")
-    assert "revision" in failure_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        connection.execute("INSERT INTO alembic_version VALUES ('none')")
+    return path
+
+
+def set_schema(database: Path, revision: str) -> str:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    return f"sqlite:///{database}"
+
+
+def test_a_database_of_a_newer_version(database: Path) -> None:
+    uri = set_schema(database, "ffffffffffff")
+    assert failure_of(uri) == (
+        f"MLflow at {uri} failed (its database was changed by a newer MLflow (its schema "
+        f"ffffffffffff is unknown to {version('mlflow')}): install that version, or move the "
+        "database away)"
+    )
+
+
+@pytest.mark.parametrize("database", ["whole"], indirect=True)
+def test_a_database_of_an_older_version_is_to_be_upgraded(database: Path) -> None:
+    line = failure_of(set_schema(database, "f5a4f2784254"))
+    assert "mlflow db upgrade" in line
+    assert "newer" not in line
 
 
 def test_a_driver_that_is_not_installed() -> None:

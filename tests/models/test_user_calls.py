@@ -5,13 +5,23 @@ from __future__ import annotations
 import copy
 import inspect
 import signal
+import time
 
 import pytest
 import torch
 
+from models import time_limit
 from models.errors import ForwardError, Stopped, UserCodeError, UserError
 from models.user_calls import guard_forward, user_call
 from tests.support.networks import TinyNet, random_images, tiny_net
+
+
+class Sleeper(TinyNet):
+    """Takes a minute for each batch."""
+
+    def forward(self, image_BCHW: torch.Tensor) -> torch.Tensor:
+        time.sleep(60)
+        return super().forward(image_BCHW)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +86,19 @@ def test_a_copy_of_a_guarded_network_runs_its_own_weights() -> None:
     assert torch.equal(other(image_BCHW), other.fc.bias.expand(2, -1))
     with pytest.raises(ForwardError, match=r"^model x raised RuntimeError: .*: call it by itself"):
         other(image_BCHW[:, :2])
+
+
+@pytest.mark.timeout(60, method="thread")  # its other method uses the same timer
+def test_a_forward_that_never_ends_is_stopped_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limit, "PATIENCE", 0.2)
+    monkeypatch.setattr(time_limit, "LIMIT", 0.5)
+    network = Sleeper()
+    guard_forward(network, "model net.py:build")
+    words = (
+        r"^a forward of model net.py:build has not ended after 0.5 s, at test_user_calls.py line"
+    )
+    with pytest.raises(UserError, match=words):
+        network(random_images(2, 16))
 
 
 def test_a_guarded_network_can_be_exported() -> None:

@@ -61,6 +61,14 @@ def mistakes(bundle: Path) -> dict[str, tuple[list[str], str]]:
         "a file of classes as labels": ([*audit, "--labels", "classes.txt"], "--classes"),
         "no policy": ([*release, "--policy", "nowhere.toml"], "nowhere.toml"),
         "a wrong policy": ([*release, "--policy", "policy.toml"], "accurracy"),
+        "no data of a release": (
+            ["release", "--data", "nowhere", *release[3:], "--policy", "good.toml"],
+            "nowhere",
+        ),
+        "no run of the champion": (
+            [*release, "--policy", "good.toml", "--champion-run", "nowhere"],
+            "nowhere is not a run folder",
+        ),
         "no column": ([*audit, "--label-column", "klass"], "klass"),
         "no column of images": (
             ["audit", "--data", "no-images.csv", *model, "--out", "run"],

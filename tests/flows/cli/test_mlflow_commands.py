@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -31,6 +30,7 @@ from tasks.tracking.settings import RegistrySettings, Tracking, TrackingSettings
 from tasks.tracking.training_log import EpochFigures, TrainingLog, TrainingStart
 from tests.support.command_line import invoke
 from tests.support.mlflow_server import Line, Server, line_to
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("without_backoff")
 
@@ -150,9 +150,12 @@ def test_epochs_that_mlflow_missed_are_sent_when_it_is_back(
         training = TrainingLog(Tracking(line.uri, "training"), start)
         training.send([EpochFigures(1, {"loss": 1.0}, b"picture")])
         line.lost, line.cut = -1, True
-        while "does not answer" not in caplog.text:
+
+        def is_missed() -> bool:
             training.send([EpochFigures(2, {"loss": 0.5}, b"picture")])
-            time.sleep(0.1)
+            return "does not answer" in caplog.text
+
+        assert wait_until(is_missed)
         line.lost, line.cut = None, False
         training.send([EpochFigures(3, {"loss": 0.25}, b"picture")])
         training.finish()

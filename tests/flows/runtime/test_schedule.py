@@ -12,8 +12,7 @@ from models.errors import MlflowUnavailable
 
 
 @pytest.fixture(autouse=True)
-def _heard(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(logging.getLogger("sightline"), "propagate", True)
+def _warnings_alone(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "sightline")
 
 

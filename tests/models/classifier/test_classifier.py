@@ -396,6 +396,29 @@ def test_a_missing_classes_file_is_named(tmp_path: Path) -> None:
     assert line == f"classes file {path} not found: one class name per line"
 
 
+@pytest.mark.parametrize("text", ['["bird", "boat",\n "car"]', ' ["bird","boat ","car"]\n'])
+def test_class_names_may_be_a_json_list(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "classes.json"
+    path.write_text(text)
+    assert checked(tiny_net(), classes=str(path)).classes == ("bird", "boat", "car")
+
+
+def test_a_json_list_of_anything_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "classes.json"
+    path.write_text('[["n01440764", "tench"], ["n01443537", "goldfish"]]')
+    line = refusal(lambda: checked(tiny_net(), classes=str(path)))
+    assert line == (
+        f"classes file {path} is a JSON list of more than texts: write the classes' names, "
+        '["cat", "dog"], or one name per line'
+    )
+
+
+def test_a_name_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("[unknown]\nboat\ncar\n")
+    assert checked(tiny_net(), classes=str(path)).classes == ("[unknown]", "boat", "car")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_class_names_are_utf_8(encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"

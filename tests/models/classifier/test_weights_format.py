@@ -23,6 +23,8 @@ from models.errors import UserError
 from tests.support.networks import TinyNet, random_images, tiny_net
 from tests.test_light_settings import heavy_after
 
+ROOT = Path(__file__).parents[3]
+
 
 def save_torchscript(path: Path) -> None:
     with warnings.catch_warnings():
@@ -154,7 +156,7 @@ def test_the_first_step_writes_the_state_dict(kind: str, tmp_path: Path) -> None
     with pytest.raises(UserError) as caught:
         refuse_programs(path, str(path))
     program = str(caught.value).split('"')[1]
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)  # the network's module
     network = TinyNet()
     network.load_state_dict(torch.load(tmp_path / "model.state.pt"))
     assert network.fc.weight.equal(tiny_net().fc.weight)

@@ -62,6 +62,18 @@ def test_usual_image_columns_are_known(tmp_path: Path, name: str) -> None:
     assert list_images(path, Columns()).image.to_pylist() == ["a.jpg"]
 
 
+def test_spaces_around_a_columns_name_are_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("file_name, label , place\na.jpg,cat,reef\n")
+    listing = list_images(path, Columns())
+    assert listing.label.to_pylist() == ["cat"]
+    assert listing.extra.column_names == ["place"]
+    assert list_images(path, Columns(label="place")).label.to_pylist() == ["reef"]
+    path.write_text("file_name,label, label\na.jpg,cat,dog\n")
+    with pytest.raises(UserError, match=r"has several columns 'label': rename them"):
+        list_images(path, Columns())
+
+
 def test_a_label_stays_a_label_beside_y(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("path,label,y\na.jpg,cat,3\n")

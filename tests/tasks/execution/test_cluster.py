@@ -36,6 +36,20 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
+def test_the_environment_of_this_process_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    before = dict(os.environ)
+    with open_client(ComputeSettings(workers=1), str(tmp_path)) as client:
+        (inside,) = client.run(lambda: dict(os.environ)).values()
+    assert (inside["PYTHONSAFEPATH"], inside["MALLOC_ARENA_MAX"]) == ("1", "7")  # as the user says
+    after = {name: text for name, text in os.environ.items() if not name.startswith("__DASK")}
+    assert after == {name: text for name, text in before.items() if not name.startswith("__DASK")}
+
+
 @pytest.fixture
 def copy(finished_run: RunFolder, tmp_path: Path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))

@@ -63,7 +63,6 @@ def test_the_line_of_the_users_code_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(silence_watch, "SAID_AFTER", 0.2)
-    monkeypatch.setattr(logging.getLogger("sightline"), "propagate", True)
     caplog.set_level(logging.INFO)
     assert wait(client, forward, 0.6) == 2
     assert "s; workers are at network.py line 5 (forward)" in caplog.text

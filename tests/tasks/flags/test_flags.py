@@ -64,7 +64,7 @@ def test_an_image_that_pasting_itself_changes_is_undecided(finished_run: RunFold
 def test_without_a_threshold_nothing_is_decided() -> None:
     assert flag_of(0.2, 0.3, (0.7, 0.5), None) == (
         "undecided",
-        "too few images to calibrate the threshold",
+        "no threshold could be calibrated, as the rule says",
     )
 
 
