@@ -9,7 +9,7 @@ from pydantic import AliasChoices, ConfigDict, Field, model_validator
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import CrossTable
 from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
-from tasks.schema.values import Excess, Interval, Rate, Value
+from tasks.schema.values import Excess, Interval, Rate, Value, wilson
 
 
 class ImageCounts(Value):
@@ -35,6 +35,11 @@ class EstimateSummary(Value):
     flagged_annotated: Rate  # of images that mask and estimate both decide, by their masks
     flagged_estimated: Rate  # the same images by their estimates
     agreement: Rate  # flagged alike
+
+    @property
+    def sure(self) -> Rate:
+        """Of the images whose foreground is an estimate, those that it can decide."""
+        return wilson(self.estimated - self.unsure, self.estimated)
 
 
 class ForegroundSummary(Value):
