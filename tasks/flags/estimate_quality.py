@@ -52,7 +52,7 @@ def estimates_of(run: Run) -> Estimates | None:
 
 def least_confidence_by_default(source: str) -> float:
     """What estimates of a source need where nothing tells how good they are. Of those with as much,
-    most have an IoU of `GOOD` on photographs, too (benchmarks/audit/foregrounds.py)."""
+    most have an IoU of `GOOD` on photographs, too (benchmarks/audit/photograph_foregrounds.py)."""
     return BY_GRAPH_CUTS if source == ESTIMATE else DEFAULT_CONFIDENCE
 
 
