@@ -150,6 +150,7 @@ def _rule(
     if run.state.identity.has_foreground and not count:
         sentence = f"Nothing is flagged: {why_no_score(run, settings.method)}."
     return schema.FlagRule(
+        version=schema.FLAG_RULE,
         method=settings.method,
         false_alarm=settings.false_alarm,
         threshold=threshold,

@@ -58,11 +58,16 @@ class ModelSummary(Value):
 
 
 class FlagRule(Value):
+    version: int = 0  # 0: of a summary that does not name it yet
     method: str
     false_alarm: float  # share of the null that may be flagged
     threshold: float | None  # of the score; null where too few images can calibrate it
     calibrated_on: int  # images
     sentence: str  # the rule in words, with its numbers
+
+    def describe(self) -> str:
+        """What makes two rules the same, whatever the data: `grad_cam_pp at 0.05, version 1`."""
+        return f"{self.method} at {self.false_alarm:g}, version {self.version}"
 
 
 class Histogram(Value):

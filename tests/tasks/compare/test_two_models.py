@@ -150,6 +150,33 @@ def test_classes_with_enough_images_share_one_error(
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
 
 
+def test_groups_of_classes_with_enough_images_share_one_error(
+    runs: tuple[Run, Run], both: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Of the groups that the later audit was given; another number of them than of classes."""
+    first, *others = sorted(both["label_after"].unique())
+    group_of = {first: "small"} | dict.fromkeys(others, "large")
+    before, after = copies(runs, tmp_path)
+    after.folder.update_state(class_groups={"group_of": group_of})
+    compared = compare_models(before, reopened(after))
+    group = both["label_after"].map(group_of)
+    assert (group == "small").sum() < ENOUGH <= (group == "large").sum()
+    assert {(it.figure, it.name) for it in compared.class_groups} == {
+        ("accuracy", "large"),
+        ("flips", "large"),
+        ("flagged", "large"),
+    }
+    assert compared.group_confidence == pytest.approx(1 - 0.05 / 3)
+    for it in compared.class_groups:
+        own = both[group == "large"]
+        values = pd.concat([image_values(one_side(own, side), it.figure) for side in SIDES], axis=1)
+        known = values.dropna()
+        assert it.of == len(known)
+        assert (it.before, it.after) == pytest.approx(tuple(known.mean()))
+        change = change_of_means(known.to_numpy(float), compared.group_confidence)
+        assert (it.low, it.high) == pytest.approx((change.low, change.high))
+
+
 def test_no_declared_interval_ends_in_a_zero() -> None:
     """At one digit `better by +0.0 points (+0.0 to +0.1)` would say and take back."""
     value_n2 = np.stack([np.zeros(400), np.tile([0.0001, 0.0004], 200)], 1)
@@ -323,15 +350,27 @@ def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_p
     assert all(it.exchange is None for it in examples)
 
 
-def test_flags_of_different_rules_are_not_compared(runs: tuple[Run, Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"false_alarm": 0.1}, f"grad_cam_pp at 0.1, version {schema.FLAG_RULE}"),
+        ({"version": 0}, "grad_cam_pp at 0.05, version 0"),
+    ],
+)
+def test_flags_of_different_rules_are_not_compared(
+    runs: tuple[Run, Run], tmp_path: Path, change: dict[str, object], words: str
+) -> None:
     before, after = copies(runs, tmp_path)
     summary = after.summary()
-    rule = summary.rule.model_copy(update={"false_alarm": 0.1})
+    rule = summary.rule.model_copy(update=change)
     text = summary.model_copy(update={"rule": rule}).model_dump_json()
     after.folder.summary.write_text(text)
     reasons = {it.figure: it.reason for it in compare_models(before, reopened(after)).missing}
     assert set(reasons) == {"flagged", "excess"}
-    assert "grad_cam_pp at 0.05, and grad_cam_pp at 0.1" in reasons["flagged"]
+    assert reasons["flagged"] == (
+        "the two audits flag by different rules: grad_cam_pp at 0.05, version "
+        f"{schema.FLAG_RULE}, and {words}"
+    )
 
 
 def test_images_of_other_bytes_are_left_out(runs: tuple[Run, Run], tmp_path: Path) -> None:

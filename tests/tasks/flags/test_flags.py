@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import schema
+from tasks.flags import background_score, estimate_quality
 from tasks.flags.flags import flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
 from tasks.runs import open_run
@@ -89,3 +90,14 @@ def test_flags_and_rule_of_a_run(finished_run: RunFolder) -> None:
     assert len(null) == rule.calibrated_on
     assert sum(score > rule.threshold for score in null) <= 0.05 * len(null)
     assert f"exceeds {rule.threshold:.3f}" in rule.sentence
+
+
+def test_what_decides_flags_besides_parts_and_settings_has_a_version() -> None:
+    """Who changes one of them raises schema.FLAG_RULE, with CHANGELOG: finished runs are flagged
+    again then, and not compared with older ones."""
+    decisive = (
+        *(background_score.VERSION, background_score.MOST_OWN_CHANGES),
+        *(estimate_quality.DEFAULT_CONFIDENCE, estimate_quality.BY_GRAPH_CUTS),
+        estimate_quality.GOOD_SHARE,
+    )
+    assert (schema.FLAG_RULE, decisive) == (1, (3, 0.5, 0.6, 0.8, 0.8))
