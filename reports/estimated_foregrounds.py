@@ -15,8 +15,8 @@ FEW = 0.5  # of the estimates: where fewer are sure, other sources are worth a t
 
 def lines_on_estimates(summary: Summary) -> list[str]:
     """For a log; none without an estimate."""
-    lines = describe_estimates(summary).striptags(), suggest_other_sources(summary)
-    return list(filter(None, lines))
+    lines = [describe_estimates(summary).striptags(), suggest_other_sources(summary)]
+    return list(filter(None, [*lines, doubt_estimates(summary)]))
 
 
 def describe_estimates(summary: Summary) -> Markup:
@@ -46,6 +46,19 @@ def suggest_other_sources(summary: Summary) -> str:
     return (
         "Graph cuts are sure of few: on photographs, --foreground network (pip install "
         "'sightline[photos]'), onnx:FILE or rembg:NAME find more objects."
+    )
+
+
+def doubt_estimates(summary: Summary) -> str:
+    """How many flags may come from a wrong foreground; nothing where none does."""
+    estimates = summary.foreground.estimates
+    other = None if estimates is None else estimates.other_object
+    if other is None or not other.count:
+        return ""
+    flags = f"{other.count:,} of {other.of:,} flags by an estimated foreground"
+    return (
+        f"{flags} ({percent(other.value)}) are of predictions that survive the removal of the "
+        "estimated object, with maps that lie outside it: the foreground may be another object."
     )
 
 

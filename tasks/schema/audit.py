@@ -35,6 +35,7 @@ class EstimateSummary(Value):
     flagged_annotated: Rate  # of images that mask and estimate both decide, by their masks
     flagged_estimated: Rate  # the same images by their estimates
     agreement: Rate  # flagged alike
+    other_object: Rate | None = None  # of the images flagged by an estimate, see FLAGS_TABLE
 
     @property
     def sure(self) -> Rate:

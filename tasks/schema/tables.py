@@ -152,6 +152,7 @@ FLAGS_TABLE = pa.schema(
         pa.field("area", pa.float32()),
         pa.field("share", pa.float32()),
         pa.field("lift", pa.float32()),
+        pa.field("other_object", pa.bool_()),  # may an estimate be another object? null: annotated
     ]
 )
 

@@ -87,6 +87,19 @@ def test_the_words_of_one_estimate_and_of_none() -> None:
     assert none == ["No image is judged by an estimate."]
 
 
+def test_flags_by_what_may_be_another_object_are_counted() -> None:
+    found = estimated(other_object=wilson(12, 48))
+    said = (
+        "12 of 48 flags by an estimated foreground (25.0%) are of predictions that survive the "
+        "removal of the estimated object, with maps that lie outside it: the foreground may be "
+        "another object."
+    )
+    assert lines_on_estimates(found)[1:] == [said]
+    assert f"{said} A model that ignores the right object does the same, so" in read(found).text
+    for none in (None, wilson(0, 48)):
+        assert len(lines_on_estimates(estimated(other_object=none))) == 1
+
+
 def test_without_estimates_there_is_no_such_section() -> None:
     assert lines_on_estimates(summary()) == []
     page = read(summary())
