@@ -134,20 +134,35 @@ def test_classes_with_enough_images_share_one_error(
     counts = both["label_after"].value_counts()
     assert counts.max() < ENOUGH
     assert paired.classes == ()
-    monkeypatch.setattr(schema, "ENOUGH", int(counts.min()) // 2)  # some are undecided
+    known = {
+        (figure, name): count_known(both[both["label_after"] == name], figure)
+        for figure in ("accuracy", "flips", "flagged")  # some are undecided
+        for name in counts.index
+    }
+    least = min(known.values())
+    monkeypatch.setattr(schema, "ENOUGH", least + 1)
+    enough = {part for part, count in known.items() if count > least}
+    assert {(it.figure, it.name) for it in compare_models(*runs).classes} == enough
+    monkeypatch.setattr(schema, "ENOUGH", least)
     compared = compare_models(*runs)
-    assert {it.name for it in compared.classes} == set(counts.index)
-    assert {it.figure for it in compared.classes} == {"accuracy", "flips", "flagged"}
+    assert {(it.figure, it.name): it.of for it in compared.classes} == known
     assert compared.confidence == pytest.approx(1 - 0.05 / len(compared.classes))
     for it in compared.classes:
         own = both[both["label_after"] == it.name]
-        values = [image_values(one_side(own, side), it.figure) for side in SIDES]
-        known = values[0].notna() & values[1].notna()  # on both sides
-        values = [value[known] for value in values]
-        assert (it.before, it.after) == pytest.approx([value.mean() for value in values])
-        pair_n2 = np.stack([value.to_numpy(float) for value in values], 1)
-        change = change_of_means(pair_n2, compared.confidence)
+        pairs = known_pairs(own, it.figure)
+        assert (it.before, it.after) == pytest.approx(tuple(pairs.mean()))
+        change = change_of_means(pairs.to_numpy(float), compared.confidence)
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
+
+
+def known_pairs(rows: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """The values of the images that have one on both sides."""
+    sides = [image_values(one_side(rows, side), figure) for side in SIDES]
+    return pd.concat(sides, axis=1).dropna()
+
+
+def count_known(rows: pd.DataFrame, figure: str) -> int:
+    return len(known_pairs(rows, figure))
 
 
 def test_groups_of_classes_with_enough_images_share_one_error(
@@ -168,12 +183,10 @@ def test_groups_of_classes_with_enough_images_share_one_error(
     }
     assert compared.group_confidence == pytest.approx(1 - 0.05 / 3)
     for it in compared.class_groups:
-        own = both[group == "large"]
-        values = pd.concat([image_values(one_side(own, side), it.figure) for side in SIDES], axis=1)
-        known = values.dropna()
-        assert it.of == len(known)
-        assert (it.before, it.after) == pytest.approx(tuple(known.mean()))
-        change = change_of_means(known.to_numpy(float), compared.group_confidence)
+        pairs = known_pairs(both[group == "large"], it.figure)
+        assert it.of == len(pairs)
+        assert (it.before, it.after) == pytest.approx(tuple(pairs.mean()))
+        change = change_of_means(pairs.to_numpy(float), compared.group_confidence)
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
 
 
