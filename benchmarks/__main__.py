@@ -6,6 +6,7 @@ import sys
 import time
 from argparse import ArgumentTypeError
 from importlib import import_module
+from pathlib import Path
 
 from benchmarks.measure import Figure, as_markdown, make_parser, print_figures
 
@@ -30,6 +31,11 @@ EXPERIMENTS = {  # short name: where it lives
     "study": "retraining.study",
     "gate": "gate.trials",
 }
+OF_PHOTOGRAPHS = {  # the same; they take --photos in place of --quick
+    "photographs": "audit.photographs",
+    "photograph-foregrounds": "audit.photograph_foregrounds",
+    "photograph-audits": "audit.photograph_audits",
+}
 
 
 def main() -> None:
@@ -40,10 +46,12 @@ def main() -> None:
         nargs="*",
         type=_known_name,
         metavar="NAME",
-        help=f"of {', '.join(EXPERIMENTS)}",
+        help=f"of {', '.join((*EXPERIMENTS, *OF_PHOTOGRAPHS))}",
     )
+    parser.add_argument("--photos", type=Path, help="folder with table.csv, photographs and masks")
     arguments = parser.parse_args()
-    found = {name: _run(name, arguments.quick) for name in arguments.names or EXPERIMENTS}
+    names = arguments.names or _all_names(arguments.photos)
+    found = {name: _run(name, arguments.quick, arguments.photos) for name in names}
     if arguments.markdown:
         for name, figures in found.items():
             sys.stdout.write(f"### {name}\n\n{as_markdown(figures)}\n\n")
@@ -52,15 +60,28 @@ def main() -> None:
 
 
 def _known_name(text: str) -> str:
-    if text not in EXPERIMENTS:
-        raise ArgumentTypeError(f"{text!r} is no benchmark; name one of {', '.join(EXPERIMENTS)}")
+    names = (*EXPERIMENTS, *OF_PHOTOGRAPHS)
+    if text not in names:
+        raise ArgumentTypeError(f"{text!r} is no benchmark; name one of {', '.join(names)}")
     return text
 
 
-def _run(name: str, quick: bool) -> list[Figure]:
+def _all_names(photos: Path | None) -> list[str]:
+    """Says what is left out."""
+    if photos is not None:
+        return [*EXPERIMENTS, *OF_PHOTOGRAPHS]
+    sys.stderr.write(
+        f"{', '.join(OF_PHOTOGRAPHS)} are left out: they need --photos DIR, a folder with "
+        "table.csv (file_name, label, class_index, mask), photographs and masks\n"
+    )
+    return list(EXPERIMENTS)
+
+
+def _run(name: str, quick: bool, photos: Path | None) -> list[Figure]:
     sys.stderr.write(f"benchmarks.{name} ...\n")
     start = time.perf_counter()
-    figures: list[Figure] = import_module(f"benchmarks.{EXPERIMENTS[name]}").run(quick)
+    module = import_module(f"benchmarks.{(EXPERIMENTS | OF_PHOTOGRAPHS)[name]}")
+    figures: list[Figure] = module.run(photos if name in OF_PHOTOGRAPHS else quick)
     sys.stderr.write(f"benchmarks.{name} took {time.perf_counter() - start:.0f} s\n")
     return figures
 

@@ -13,6 +13,7 @@ from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import check_settings
 from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
+from reports.estimated_foregrounds import lines_on_estimates
 from reports.finding import headline
 from reports.markdown import audit_as_markdown
 from tasks.attribution.settings import AttributionSettings
@@ -60,6 +61,8 @@ def audit(
 def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
     summary = summarise(run, settings.flags, cost)
     log.info(headline(summary))  # before the page and MLflow, which take seconds
+    for line in lines_on_estimates(summary):
+        log.info(line)
 
 
 @task

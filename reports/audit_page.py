@@ -16,6 +16,11 @@ from reports.column_sections import (
     name_columns,
     surest_story,
 )
+from reports.estimated_foregrounds import (
+    describe_estimates,
+    doubt_estimates,
+    suggest_other_sources,
+)
 from reports.evidence_section import SHOWN, evidence_line, evidence_parts
 from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
@@ -72,6 +77,9 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             story=surest_story(summary),
             worst_group=summary.worst_group and describe_worst_group(summary.worst_group),
             has_foreground=_has_foreground(summary),
+            estimates_in_words=describe_estimates(summary),
+            other_sources=suggest_other_sources(summary),
+            doubts_on_estimates=doubt_estimates(summary),
             judged=judged,
             figures=FIGURES,
             finding=finding_of(summary),

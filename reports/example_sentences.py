@@ -104,5 +104,6 @@ def _describe_removal(example: Example, removed: ChangedPicture) -> Markup:
     surprise = "still " if kept >= example.confidence / 2 else ""
     if kept > example.confidence:
         surprise = "even "
-    words = Markup(", while without the object it {}has {}")
-    return words.format(surprise, rounded_percent(kept))
+    removal = "estimated object" if example.foreground == "estimated" else "object"
+    words = Markup(", while without the {} it {}has {}")
+    return words.format(removal, surprise, rounded_percent(kept))

@@ -6,13 +6,21 @@ User text is escaped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
 from reports.finding import headline
 from reports.visible_text import visible
-from tasks.schema import FIGURES, Excess, Interval, PairedSummary, Rate, Summary
+from tasks.schema import (
+    FIGURES,
+    Excess,
+    Interval,
+    PairedFigure,
+    PairedSummary,
+    Rate,
+    Summary,
+)
 from tasks.schema.gate import GateResult, Ruling
 
 LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)  # http:// www. a@b.c @a
@@ -105,17 +113,20 @@ def _change_row(row: ChangeRow) -> str:
 
 
 def _after_table(paired: PairedSummary) -> Iterator[str]:
-    worse = [figure for figure in paired.classes if figure.verdict == "worse"]
-    if worse:
-        classes = [
-            f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse[:NAMED]
-        ]
-        more = len(worse) - len(classes)
-        classes += [f"and {more:,} more in compare.json"] if more else []
-        yield f"Classes: {'; '.join(classes)}."
-        yield ""
+    parts = {"Groups of classes": paired.class_groups, "Classes": paired.classes}
+    for title, figures in parts.items():
+        worse = [figure for figure in figures if figure.verdict == "worse"]
+        if worse:
+            yield f"{title}: {'; '.join(_name_worse(worse))}."
+            yield ""
     changed = (f"{count:,} {kind.replace('_', ' ')}" for kind, count in paired.turns.items())
     yield f"Images: {', '.join(changed)}. Intervals are 95%, paired over images."
+
+
+def _name_worse(worse: Sequence[PairedFigure]) -> list[str]:
+    named = [f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse[:NAMED]]
+    more = len(worse) - len(named)
+    return [*named, f"and {more:,} more in compare.json"] if more else named
 
 
 def _rule_row(ruling: Ruling) -> str:

@@ -35,6 +35,7 @@ def render_models(paired: PairedSummary, examples: Sequence[PairedExample]) -> s
             headline=headline(paired),
             figures=change_table(*_by_verdict(paired.figures)),
             classes=change_table(("", rows_of(paired.classes[:MOST]))),
+            class_groups=change_table(("", rows_of(paired.class_groups[:MOST]))),
             cards=[_card(example) for example in examples],
             titles=FIGURES,
             changed=CHANGED,

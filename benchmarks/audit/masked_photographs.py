@@ -45,7 +45,7 @@ def read_photographs(photos: Path) -> Photographs:
     """All that have a mask."""
     table = photos / "table.csv"
     if not table.is_file():
-        sys.exit(f"foregrounds: {table} does not exist: --photos names a folder with table.csv")
+        sys.exit(f"photographs: {table} does not exist: --photos names a folder with table.csv")
     with table.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["mask"]]
     pairs = [

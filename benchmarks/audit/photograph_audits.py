@@ -46,8 +46,10 @@ class Audit:
     null: Rate  # of those that are decided
 
 
-def run(photos: Path) -> list[Figure]:
+def run(photos: Path | None) -> list[Figure]:
     """Both audits, in a temporary folder."""
+    if photos is None:
+        sys.exit("photograph_audits: --photos DIR is not given: name the folder")
     rows = read_table(photos)
     with redirect_stdout(sys.stderr):  # the package prints
         load_network(NETWORK)  # says what is missing before anything is computed

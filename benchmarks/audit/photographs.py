@@ -231,7 +231,7 @@ def _cropped(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BICUBIC, box)
 
 
-def run(photos: Path | None, networks: Sequence[str]) -> list[Figure]:
+def run(photos: Path | None, networks: Sequence[str] = tuple(SIZES)) -> list[Figure]:
     """Every cell that is not kept is measured first."""
     figures = list(_figures_of_pastes(photos))
     for network in networks:

@@ -42,6 +42,12 @@ class FigureQuery:
         return schema.FIGURES[self.figure]
 
     @property
+    def name(self) -> str | None:
+        """Of the method, the class or the group of classes; None: of all images."""
+        names = (self.method, self.label, self.class_group)
+        return next((name for name in names if name is not None), None)
+
+    @property
     def is_whole(self) -> bool:
         """Whether it is of all images."""
         return self.label is None and self.class_group is None
@@ -79,7 +85,7 @@ def compute_figure(images: PairedImages, query: FigureQuery) -> FigureResult:
     if query.definition.interval == "groups":
         return _worst_group(images, query)
     value_N2 = images.values(query.column)
-    known_N = _select(images, query) & np.isfinite(value_N2).all(1)
+    known_N = select_images(images, query) & np.isfinite(value_N2).all(1)
     value_n2 = value_N2[known_N]
     if not len(value_n2):
         return _missing_figure(images, query)
@@ -112,7 +118,8 @@ def leeway(of: int, confidence: float) -> float:
     return float(1 - ((1 - confidence) / 2) ** (1 / of))
 
 
-def _select(images: PairedImages, query: FigureQuery) -> NDArray[np.bool_]:
+def select_images(images: PairedImages, query: FigureQuery) -> NDArray[np.bool_]:
+    """(N,): the images that a figure is of."""
     selected_N = np.ones(len(images), bool)
     if query.label is not None:
         selected_N &= images.label_N == query.label
@@ -218,7 +225,7 @@ def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
     """Groups by the group column of the table, else of classes, else by label."""
     right_N2, name_N = images.values("correct"), images.group_N
     named_N = name_N != None  # noqa: E711  # elementwise
-    known_N = np.isfinite(right_N2).all(1) & named_N & _select(images, query)
+    known_N = np.isfinite(right_N2).all(1) & named_N & select_images(images, query)
     names, index_n, count_G = np.unique(
         name_N[known_N].astype(str), return_inverse=True, return_counts=True
     )
@@ -230,8 +237,8 @@ def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
 
 
 def _missing_figure(images: PairedImages, query: FigureQuery) -> schema.MissingFigure:
-    name = query.method or query.label or query.class_group
-    return schema.MissingFigure(figure=query.figure, name=name, reason=_why_missing(images, query))
+    reason = _why_missing(images, query)
+    return schema.MissingFigure(figure=query.figure, name=query.name, reason=reason)
 
 
 def _why_missing(images: PairedImages, query: FigureQuery) -> str:
@@ -239,9 +246,9 @@ def _why_missing(images: PairedImages, query: FigureQuery) -> str:
     if not len(images):
         return f"no image was predicted{both}"
     if query.definition.column in ("flagged", "excess") and not images.same_rule:
-        before, after = (f"{rule.method} at {rule.false_alarm:g}" for rule in images.rules)
+        before, after = (rule.describe() for rule in images.rules)
         return f"the two audits flag by different rules: {before}, and {after}"
-    if not query.is_whole and not _select(images, query).any():
+    if not query.is_whole and not select_images(images, query).any():
         return "no image has this label" if query.label else "no image has a label of this group"
     remedy = f": {query.definition.remedy}" if query.definition.remedy else ""
     return f"{query.definition.missing}{both}{remedy}"

@@ -68,8 +68,8 @@ class PairedImages:
     @property
     def same_rule(self) -> bool:
         """Thresholds may differ: each is what the same share of its model's null exceeds."""
-        before, after = self.rules
-        return (before.method, before.false_alarm) == (after.method, after.false_alarm)
+        before, after = (rule.describe() for rule in self.rules)
+        return before == after
 
     @cached_property
     def label_N(self) -> NDArray[np.object_]:

@@ -267,6 +267,7 @@ def _describe_run(run: Run, summary: schema.Summary) -> dict[str, str]:
         "data": summary.data,
         **{name: _as_text(value) for name, value in identity.as_json(*FIELDS).items()},
         "flag method": summary.rule.method,
+        "version of the flag rule": str(summary.rule.version),
         "estimated foregrounds": _describe_estimates(summary),
         "false alarm rate": f"{summary.rule.false_alarm:g}",
         "donor pool": summary.evidence.digest[:12] if summary.evidence else "none",
@@ -277,7 +278,10 @@ def _describe_run(run: Run, summary: schema.Summary) -> dict[str, str]:
 
 def _describe_estimates(summary: schema.Summary) -> str:
     estimates = summary.foreground.estimates
-    return "none" if estimates is None else f"{estimates.source} ({estimates.digest[:24]})"
+    if estimates is None:
+        return "none"
+    least = "" if estimates.calibrated else f", at least {estimates.least:g} sure"
+    return f"{estimates.source} ({estimates.digest[:24]}){least}"
 
 
 def _as_text(value: object) -> str:

@@ -6,13 +6,15 @@ Champion and candidate, or before and after a retraining.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.errors import NotComparable
 from tasks import schema
 from tasks.compare.changed_images import count_changes, worst_changes
-from tasks.compare.figures import FigureQuery, FigureValue, compute_figure
+from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, select_images
 from tasks.compare.paired_images import PairedImages, check_pair, read_pair, shared_methods
 from tasks.compare.verdicts import ORDER, judge_change, summarise_verdicts
 from tasks.intervals.many_comparisons import simultaneous_confidence
@@ -29,7 +31,8 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
     images = read_pair(before, after)
     judgements = list(_figures(images, shared_methods(before, after)))
     figures = [figure for figure in judgements if isinstance(figure, schema.PairedFigure)]
-    classes, confidence = _classes(images)
+    classes, confidence = _judge_each(images, _queries_of_labels(images))
+    groups, group_confidence = _judge_each(images, _queries_of_groups(images))
     old, new = images.words("prediction")
     return schema.PairedSummary(
         before=audited_model(before, first),
@@ -46,6 +49,8 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
         classes=classes,
         confidence=confidence,
         smallest_class=schema.ENOUGH,
+        class_groups=groups,
+        group_confidence=group_confidence,
         turns=count_changes(images),
         changed=worst_changes(images),
     )
@@ -94,21 +99,44 @@ def _judge(images: PairedImages, query: FigureQuery) -> Judgement:
     return judge_change(query, value)
 
 
-def _classes(images: PairedImages) -> tuple[tuple[schema.PairedFigure, ...], float]:
-    """Figures of each label with enough images, and the confidence of their intervals."""
-    label_N = images.label_N
-    judged = [
-        (figure.name, name)
-        for name in sorted({label for label in label_N if label is not None})
-        for figure in schema.figures_of_images().values()
-        if figure.by_class and figure.column is not None
-        if np.isfinite(images.values(figure.column)[label_N == name]).all(1).sum() >= schema.ENOUGH
+def _queries_of_labels(images: PairedImages) -> list[FigureQuery]:
+    return [
+        FigureQuery(figure, label=name, change=True)
+        for name in _names(images.label_N)
+        for figure in _figures_of_parts()
     ]
-    confidence = simultaneous_confidence(len(judged))
-    judgements = [
-        _judge(images, FigureQuery(figure, label=name, change=True, confidence=confidence))
-        for figure, name in judged
+
+
+def _queries_of_groups(images: PairedImages) -> list[FigureQuery]:
+    """None where the audits have no groups of classes."""
+    return [
+        FigureQuery(figure, class_group=name, change=True)
+        for name in _names(images.class_group_N)
+        for figure in _figures_of_parts()
     ]
+
+
+def _figures_of_parts() -> list[str]:
+    figures = schema.figures_of_images().values()
+    return [it.name for it in figures if it.by_class and it.column is not None]
+
+
+def _names(name_N: NDArray[np.object_]) -> list[str]:
+    return sorted({name for name in name_N if name is not None})
+
+
+def _judge_each(
+    images: PairedImages, queries: Sequence[FigureQuery]
+) -> tuple[tuple[schema.PairedFigure, ...], float]:
+    """Figures of the parts with enough images, and the confidence of their intervals."""
+    enough = [query for query in queries if _has_enough(images, query)]
+    confidence = simultaneous_confidence(len(enough))
+    judgements = [_judge(images, replace(query, confidence=confidence)) for query in enough]
     figures = [figure for figure in judgements if isinstance(figure, schema.PairedFigure)]
     figures.sort(key=lambda figure: (ORDER.index(figure.verdict), -abs(figure.change)))
     return tuple(figures), confidence
+
+
+def _has_enough(images: PairedImages, query: FigureQuery) -> bool:
+    value_n2 = images.values(query.column)[select_images(images, query)]
+    return int(np.isfinite(value_n2).all(1).sum()) >= schema.ENOUGH

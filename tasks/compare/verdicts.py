@@ -22,7 +22,7 @@ def judge_change(query: FigureQuery, change: FigureValue) -> schema.PairedFigure
         verdict = "better" if (change.value > 0) == higher else "worse"
     return schema.PairedFigure(
         figure=query.figure,
-        name=query.label if query.method is None else query.method,
+        name=query.name,
         before=change.before,
         after=change.after,
         change=change.value,

@@ -21,6 +21,7 @@ from tasks.execution.early_checks import catalog_of
 from tasks.runs.contents import list_results, stamp_results
 from tasks.runs.folder import TRANSIENT, RunFolder, read_metadata
 from tasks.runs.state import RunState
+from tasks.schema import FLAG_RULE
 from tasks.storage.files import detects_change, read_stamps
 from tasks.storage.parquet import is_intact, read_table
 from tasks.tracking.settings import Tracking
@@ -56,7 +57,7 @@ def find_finished(plan: RunPlan, listing: Listing, tracking: Tracking) -> RunFol
         stamps = read_model_stamps(request, plan.model)
         if (
             state.state == "finished"
-            and state.sightline == version("sightline")
+            and (state.sightline, state.flag_rule) == (version("sightline"), FLAG_RULE)
             and stamps
             and state.model_stamps == stamps
             and _decisive(state.settings) == _decisive(plan.settings | request.sections())

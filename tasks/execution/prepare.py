@@ -115,6 +115,7 @@ def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
         donors = find_named_pool(request.interventions, _specification(request, identity), run)
     state = RunState(
         sightline=version("sightline"),
+        flag_rule=schema.FLAG_RULE,
         settings=checked.settings,
         classes=checked.classifier.classes,
         class_groups=checked.class_groups,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
@@ -52,7 +53,7 @@ def estimates_of(run: Run) -> Estimates | None:
 
 def least_confidence_by_default(source: str) -> float:
     """What estimates of a source need where nothing tells how good they are. Of those with as much,
-    most have an IoU of `GOOD` on photographs, too (benchmarks/audit/foregrounds.py)."""
+    most have an IoU of `GOOD` on photographs, too (benchmarks/audit/photograph_foregrounds.py)."""
     return BY_GRAPH_CUTS if source == ESTIMATE else DEFAULT_CONFIDENCE
 
 
@@ -65,7 +66,8 @@ def least_confidence_of(run: Run) -> float:
 def summarise_estimates(
     run: Run, estimates: Estimates, rule: schema.FlagRule
 ) -> schema.EstimateSummary:
-    """Figures of the estimates, and how annotated images' flags would change if they were used."""
+    """Figures of the estimates, and how annotated images' flags would change if they were used;
+    once the flags are written."""
     iou_N1 = estimates.pair_N2[:, 1:].astype(np.float32)
     (iou,) = bootstrap_means(iou_N1)
     counts = _count(run, estimates, rule)
@@ -82,7 +84,17 @@ def summarise_estimates(
         flagged_annotated=schema.wilson(counts["by_mask"], counts["both"]),
         flagged_estimated=schema.wilson(counts["by_estimate"], counts["both"]),
         agreement=schema.wilson(counts["same"], counts["both"]),
+        other_object=_rate_other_objects(run),
     )
+
+
+def _rate_other_objects(run: Run) -> schema.Rate:
+    """Of the images flagged by an estimate, those whose object it may not be."""
+    flags = run.folder.open_flags().read(["flag", "foreground", "other_object"])
+    flagged = pc.equal(flags["flag"].cast(pa.string()), "rests_on_background")
+    estimated = pc.equal(flags["foreground"].cast(pa.string()), "estimated")
+    other = flags.filter(pc.and_(flagged, estimated))["other_object"]
+    return schema.wilson(pc.sum(other).as_py() or 0, len(other))
 
 
 def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str]:

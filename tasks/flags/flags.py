@@ -25,6 +25,7 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
 from tasks.storage.parquet import open_writer
 
+OTHER_OBJECT = "the foreground may be another object"
 LAST_COLUMNS = ("reliance_removal", "flips_own", "area", "share", "lift")
 
 
@@ -67,6 +68,7 @@ def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule, least_confidence:
         "null_score": _nullable(scores.null_score_B),
         "kept": _nullable(scores.kept_B),
         **{name: table[name] for name in LAST_COLUMNS},
+        "other_object": shard.other_objects(),
     }
     arrays = [
         pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
@@ -82,6 +84,7 @@ def _flags_of(
     scores, unsure_B = shard.scores, shard.unsure(least)
     poorly_B, score_B = scores.pasted_poorly_B, scores.score_B
     columns = [shard.table[name].to_pylist() for name in ("confidence", "area", "share")]
+    other = shard.other_objects().to_pylist()
     for image, (confidence, area, share) in enumerate(zip(*columns, strict=True)):
         if unsure_B[image]:
             yield _flag_unsure(confidence, least)
@@ -89,7 +92,9 @@ def _flags_of(
             yield _flag_pasted_poorly(int(scores.own_changes_B[image]), int(scores.moves_B[image]))
         else:
             scored = float(score_B[image]), float(scores.kept_B[image])
-            yield flag_of(area, share, scored, threshold)
+            flag, reason = flag_of(area, share, scored, threshold)
+            doubtful = other[image] and flag == "rests_on_background"
+            yield flag, f"{reason}; {OTHER_OBJECT}" if doubtful else reason
 
 
 def flag_of(
@@ -150,6 +155,7 @@ def _rule(
     if run.state.identity.has_foreground and not count:
         sentence = f"Nothing is flagged: {why_no_score(run, settings.method)}."
     return schema.FlagRule(
+        version=schema.FLAG_RULE,
         method=settings.method,
         false_alarm=settings.false_alarm,
         threshold=threshold,

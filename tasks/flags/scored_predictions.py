@@ -16,11 +16,14 @@ from tasks.flags.background_score import Scores, score_images
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
 
+SURVIVES = 0.9  # of its probability: what a prediction keeps that does not need the object
+
 
 @dataclass(frozen=True)
 class ScoredPredictions:
-    """One shard's predictions with the source of their foreground (`foreground`), an estimate's
-    `confidence` (null for other sources), area, share, lift and reliance."""
+    """One shard's predictions with their `probability`, the source of their foreground
+    (`foreground`), an estimate's `confidence` (null for other sources), area, share, lift and
+    reliance."""
 
     table: pa.Table
     scores: Scores
@@ -30,6 +33,20 @@ class ScoredPredictions:
         confidence_B = pc.fill_null(self.table["confidence"], 1.0).to_numpy()
         unsure_B: np.ndarray = confidence_B < least
         return unsure_B
+
+    def other_objects(self) -> pa.ChunkedArray:
+        """May the estimated foreground be another object? Null for other sources.
+
+        So it is where the prediction survives the removal of what was estimated, and the map lies
+        less in it than by chance. A model that ignores the right object does the same: estimates
+        alone do not tell the two apart.
+        """
+        survives = pc.greater_equal(
+            self.table["object_removed"], pc.multiply(self.table["probability"], SURVIVES)
+        )
+        other = pc.fill_null(pc.and_(survives, pc.less(self.table["lift"], 1)), False)
+        estimated = pc.equal(self.table["foreground"], "estimated")
+        return pc.if_else(estimated, other, pa.scalar(None, pa.bool_()))
 
     def calibration_pairs(self, least: float) -> np.ndarray:
         """(b, 2): score and null score of the images that have both and can be decided."""
@@ -47,9 +64,10 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
     class_index = {name: index for index, name in enumerate(run.state.classes)}
     catalog = run.folder.open_catalog()
     for shard in run.shards:
-        table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction"])
+        table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction", "confidence"])
         if table is None:
             continue
+        table = table.rename_columns(["row_id", "content_id", "prediction", "probability"])
         sources = sources_of(catalog.read_row_group(shard, columns=["row_id", "masks", "regions"]))
         table = join(table, sources)
         table = _join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)

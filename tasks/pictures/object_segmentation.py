@@ -37,7 +37,7 @@ from tasks.pictures.segmentation import (
 
 VERSION = 1  # raise it, with CHANGELOG, when the mask or confidence of any picture changes
 
-# Chosen on half of the masked photographs: benchmarks/audit/foregrounds.py
+# Chosen on half of the masked photographs: benchmarks/audit/photograph_foregrounds.py
 THRESHOLD = 0.39  # of the map
 CONTRAST = 20.0  # nats for one unit of the map
 COLOUR_WEIGHT = 0.5

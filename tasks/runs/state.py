@@ -76,6 +76,7 @@ class RunState(BaseModel):
 
     id: str | None = None
     sightline: str = ""  # version that wrote it
+    flag_rule: int = 0  # version of the rule that its flags are made by
     settings: dict[str, dict[str, Any]]  # by section, to reproduce the run
     classes: tuple[str, ...] = ()
     class_groups: ClassGroups | None = None  # of the classes, as they were when the run started

@@ -50,6 +50,7 @@ from tasks.schema.tables import (
     DUPLICATES,
     FAILURES,
     FEATURES,
+    FLAG_RULE,
     FLAGS,
     FLAGS_TABLE,
     FOREGROUNDS,

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, ConfigDict, Field, model_validator
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import CrossTable
 from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
-from tasks.schema.values import Excess, Interval, Rate, Value
+from tasks.schema.values import Excess, Interval, Rate, Value, wilson
 
 
 class ImageCounts(Value):
@@ -35,6 +35,12 @@ class EstimateSummary(Value):
     flagged_annotated: Rate  # of images that mask and estimate both decide, by their masks
     flagged_estimated: Rate  # the same images by their estimates
     agreement: Rate  # flagged alike
+    other_object: Rate | None = None  # of the images flagged by an estimate, see FLAGS_TABLE
+
+    @property
+    def sure(self) -> Rate:
+        """Of the images whose foreground is an estimate, those that it can decide."""
+        return wilson(self.estimated - self.unsure, self.estimated)
 
 
 class ForegroundSummary(Value):
@@ -53,11 +59,16 @@ class ModelSummary(Value):
 
 
 class FlagRule(Value):
+    version: int = 0  # 0: of a summary that does not name it yet
     method: str
     false_alarm: float  # share of the null that may be flagged
     threshold: float | None  # of the score; null where too few images can calibrate it
     calibrated_on: int  # images
     sentence: str  # the rule in words, with its numbers
+
+    def describe(self) -> str:
+        """What makes two rules the same, whatever the data: `grad_cam_pp at 0.05, version 1`."""
+        return f"{self.method} at {self.false_alarm:g}, version {self.version}"
 
 
 class Histogram(Value):

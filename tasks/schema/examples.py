@@ -35,6 +35,7 @@ class Example:
     score: float | None  # of the flag
     lift: float | None
     foreground: str  # its source
+    other_object: bool  # may it be another object than the predicted one? Of estimates alone
     picture_HW3: np.ndarray  # uint8
     map_HW: np.ndarray  # float, >= 0, enlarged to the picture's size
     mask_HW: np.ndarray | None  # bool

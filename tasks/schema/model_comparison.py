@@ -88,7 +88,9 @@ class PairedSummary(Value):
     missing: tuple[MissingFigure, ...]
     classes: tuple[PairedFigure, ...]  # by label, flags by label too; regressions first
     confidence: float  # of each class's interval, so that all hold together with 95%
-    smallest_class: int  # images that a class needs to be judged
+    smallest_class: int  # images that a class needs to be judged, or a group of classes
+    class_groups: tuple[PairedFigure, ...] = ()  # the same by group of classes, where there are any
+    group_confidence: float = 0.95  # of each group's interval, as for classes
     turns: dict[ChangeKind, int]  # images of each kind of change
     changed: tuple[ChangedImage, ...]  # at most a few, the worst regressions first
 

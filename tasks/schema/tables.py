@@ -7,6 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 VERSION = 1  # of every table and of summary.json; raised when a meaning changes
+FLAG_RULE = 1  # version of the rule: raised, with CHANGELOG, when the same parts get other flags
 
 ForegroundSource = Literal["annotated", "box", "estimated", "none"]
 Flag = Literal["rests_on_background", "rests_on_object", "mixed", "undecided"]
@@ -151,6 +152,7 @@ FLAGS_TABLE = pa.schema(
         pa.field("area", pa.float32()),
         pa.field("share", pa.float32()),
         pa.field("lift", pa.float32()),
+        pa.field("other_object", pa.bool_()),  # may an estimate be another object? null: annotated
     ]
 )
 

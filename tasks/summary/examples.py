@@ -181,6 +181,7 @@ def _example(sample: Sample, record: _Record, map_HW: Any) -> schema.Example:
         score=flag["score"],
         lift=flag["lift"],
         foreground=flag["foreground"],
+        other_object=bool(flag["other_object"]),
         picture_HW3=picture_of(sample),
         map_HW=abs(map_HW),  # scores of a signed map count magnitudes
         mask_HW=mask_of(sample),

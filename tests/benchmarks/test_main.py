@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,10 @@ from benchmarks.measure import Figure
 
 @pytest.fixture(autouse=True)
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_run", lambda name, quick: [Figure(f"{name} {quick}", 1)])
+    def stand_in(name: str, quick: bool, photos: Path | None) -> list[Figure]:
+        return [Figure(f"{name} {quick} {photos}", 1)]
+
+    monkeypatch.setattr(command, "_run", stand_in)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -24,8 +29,23 @@ def test_without_names_it_runs_all(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(monkeypatch, "--json", "--quick")
-    rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == [f"{name} True" for name in command.EXPERIMENTS]
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
+    assert [row["name"] for row in rows] == [f"{name} True None" for name in command.EXPERIMENTS]
+    assert printed.err.startswith(
+        "photographs, photograph-foregrounds, photograph-audits are left out: they need --photos "
+    )
+
+
+def test_those_of_photographs_run_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "--json", "--photos", "there")
+    printed = capsys.readouterr()
+    names = (*command.EXPERIMENTS, *command.OF_PHOTOGRAPHS)
+    rows = json.loads(printed.out)
+    assert [row["name"] for row in rows] == [f"{name} False there" for name in names]
+    assert printed.err == ""
 
 
 def test_markdown_is_a_table_for_each(
@@ -46,3 +66,14 @@ def test_an_unknown_name_is_refused(
     with pytest.raises(SystemExit):
         run(monkeypatch, "speed")
     assert "'speed' is no benchmark; name one of cams, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", command.OF_PHOTOGRAPHS)
+def test_those_of_photographs_say_which_folder_they_lack(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is kept, in one line."""
+    module = import_module(f"benchmarks.{command.OF_PHOTOGRAPHS[name]}")
+    monkeypatch.setattr(module, "CELLS", tmp_path, raising=False)
+    with pytest.raises(SystemExit, match=r"--photos DIR is not given: name the folder$"):
+        module.run(None)

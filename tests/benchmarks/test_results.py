@@ -7,24 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import EXPERIMENTS
+from benchmarks.__main__ import EXPERIMENTS, OF_PHOTOGRAPHS
 
+ALL = EXPERIMENTS | OF_PHOTOGRAPHS
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-ROW = re.compile(r"^\| `([a-z-]+)` \| [^|]+ \| \[(\w+)\]\((\w+/results\.md)#([\w-]+)\) \|$", re.M)
+ROW = re.compile(r"^\| `([a-z-]+)` \| [^|]+ \| \[(\w+)\]\((\w+/\w+\.md)#([\w-]+)\) \|$", re.M)
 INDEX = {row[0]: row[1:] for row in ROW.findall((FOLDER / "README.md").read_text("utf-8"))}
 
 
 def test_the_index_has_every_benchmark() -> None:
-    assert set(INDEX) == set(EXPERIMENTS)
+    assert INDEX.keys() == ALL.keys()
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_link_leads_to_a_table_beside_the_code(name: str) -> None:
     subject, page, anchor = INDEX[name]
-    assert EXPERIMENTS[name].startswith(f"{subject}.")
-    sections = (FOLDER / page).read_text("utf-8").split("\n## ")[1:]
+    assert ALL[name].startswith(f"{subject}.")
+    sections = re.split(r"^##? ", (FOLDER / page).read_text("utf-8"), flags=re.M)[1:]
     anchors = {_anchor(section.splitlines()[0]): section for section in sections}
-    assert "\n|---|" in anchors[anchor]
+    assert re.search(r"^\|---\|", anchors[anchor], re.M)
 
 
 def _anchor(heading: str) -> str:

@@ -183,6 +183,23 @@ def test_an_existing_cluster_is_used(options: list[str]) -> None:
 
 @pytest.mark.full
 @pytest.mark.usefixtures("prefect_server")
+def test_without_masks_the_log_says_how_many_estimates_decide(
+    options: list[str], benchmark_folder: Path, tmp_path: Path
+) -> None:
+    pictures = sorted((benchmark_folder / "images/test").iterdir())[:4]
+    (tmp_path / "table.csv").write_text("\n".join(["file_name", *map(str, pictures)]) + "\n")
+    options[options.index("--data") + 1] = str(tmp_path / "table.csv")
+    where = options.index("--split")
+    del options[where : where + 2]
+    estimating = ("--foreground", "estimate", "--workers", "0", "--pool", "4")
+    done = invoke(*options, *estimating, "--foreground-confidence", "1")
+    assert done.exit_code == 0, done.stderr
+    log = " ".join(done.stderr.split())
+    assert "4 images have a foreground estimated by graph cuts (estimate); 0 of them" in log
+    assert "--foreground network (pip install 'sightline[photos]'), onnx:FILE or rembg:NAME" in log
+
+
+@pytest.mark.usefixtures("prefect_server")
 def test_show_prints_what_audit_printed(options: list[str], tmp_path: Path) -> None:
     audited = invoke(*options, "--workers", "1")
     shown = invoke("show", str(tmp_path / "run"))

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
 from flows.cli.commands import main
+from tasks import schema
 
 GOLDEN = Path(__file__).parents[1] / "golden/before_layout"
 MADE = json.loads((GOLDEN / "made.json").read_text())
@@ -106,24 +107,40 @@ def is_remade(name: str) -> bool:
     return name.startswith(("interventions", "votes", "flags", "donors"))
 
 
-def is_same_run(found: Path, expected: Path) -> None:
+def is_same_run(found: Path, expected: Path, more: tuple[str, ...] = ()) -> None:
     """The same identity, parts, marks and words, and numbers as near as other processors are;
-    apart from what has another version since."""
+    apart from what has another version since, and with the files `more`."""
     assert content(found / "run.json")["identity"] == content(expected / "run.json")["identity"]
     assert content(found / "run.json")["state"] == "finished"
     files = names(expected, "*.parquet")
-    more = {name for name in names(found, "*.parquet") if "failures/interventions" in name}
-    assert set(names(found, "*.parquet")) - {"reuse.parquet"} - more == set(files)
+    shards = names(expected / "interventions")
+    assert set(names(found, "*.parquet")) - {"reuse.parquet"} == {*files, *more}
     files = [name for name in files if not is_remade(name)]
+    assert len(files) >= 10
     tables = ((pq.read_table(found / name), pq.read_table(expected / name)) for name in files)
     different = (differing_rows(*pair, name) for name, pair in zip(files, tables, strict=True))
     assert [line for lines in different for line in lines] == []
-    for name in names(expected / "interventions"):
+    assert len(shards) == 2
+    for name in shards:
         new, old = (pq.read_table(run / "interventions" / name) for run in (found, expected))
-        kept = [column for column in old.column_names if "removed" in column]
+        removed = [column for column in old.column_names if "removed" in column]
+        assert len(removed) == 4
         assert new["moved"].null_count == 0
-        for column in ("row_id", *kept):
+        assert {len(row) for row in new["moved"].to_pylist()} == {2}
+        for column in ("row_id", "reliance_removal", *removed):
             assert list(differences(new[column].to_pylist(), old[column].to_pylist(), column)) == []
+    for name in ("donors.parquet", *names(expected, "votes/part-*.parquet")):  # of other marks
+        new, old = (pq.read_table(run / name) for run in (found, expected))
+        assert new.column_names == old.column_names
+        for column in old.column_names:
+            assert list(differences(new[column].to_pylist(), old[column].to_pylist(), column)) == []
+    flags = pq.read_table(found / "flags.parquet")
+    assert (
+        flags["row_id"].to_pylist()
+        == pq.read_table(expected / "flags.parquet")["row_id"].to_pylist()
+    )
+    assert set(flags["flag"].to_pylist()) >= {"rests_on_object", "undecided"}
+    assert content(found / "summary.json")["rule"]["version"] == schema.FLAG_RULE
 
 
 def test_what_is_kept_says_nothing_of_the_machine_that_made_it(kept: Path) -> None:
@@ -139,6 +156,7 @@ def test_a_finished_run_is_shown_with_its_figures(kept: Path) -> None:
     expected["evidence"]["class_gap"] = expected["evidence"].pop("gap")  # its name today
     assert expected["evidence"].pop("worst_group") is None
     expected["evidence"] |= {"flips_effect": None, "reliance_effect": None}
+    expected["rule"]["version"] = 0  # it does not name one
     for later in ("figures", "same_columns", "cross_tables"):
         assert shown.pop(later) == {}
     assert shown.pop("worst_group") is None
@@ -192,7 +210,8 @@ def test_an_unfinished_run_continues_after_its_first_shard(kept: Path) -> None:
     run_again("unfinished", kept)
     assert as_written(kept / "unfinished", list(before)) == before
     assert content(kept / "unfinished/run.json")["id"] == identity
-    is_same_run(kept / "unfinished", kept / "run")
+    remade = "failures/interventions/part-00000.parquet"  # of a part that was there
+    is_same_run(kept / "unfinished", kept / "run", (remade,))
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -55,6 +55,10 @@ def test_without_interventions_there_are_pictures_and_maps_alone() -> None:
 def test_an_estimated_foreground_is_named() -> None:
     words = read(summary(), [replace(example(), foreground="estimated")]).text
     assert "rests on the background, by an estimated foreground" in words
+    assert "another object" not in words
+    doubtful = replace(example(), foreground="estimated", other_object=True)
+    words = read(summary(), [doubtful]).text
+    assert "by an estimated foreground, which may be another object" in words
 
 
 def sentence(case: Example) -> str:
@@ -105,6 +109,11 @@ def test_what_other_backgrounds_leave_of_it(pairs: list[tuple[float, str]], word
 def test_what_is_left_without_the_object(removed: float, words: str) -> None:
     case = outcomes(example(), (0.1, "tent"), removed=removed)
     assert sentence(case).endswith(f", while without the object {words}")
+
+
+def test_of_an_estimate_it_is_the_estimated_object_that_was_removed() -> None:
+    estimated = replace(outcomes(example(), (0.1, "tent")), foreground="estimated")
+    assert sentence(estimated).endswith(", while without the estimated object it even has 88%.")
 
 
 def test_without_labels_backgrounds_are_of_no_class() -> None:

@@ -46,7 +46,9 @@ def test_the_verdict_comes_first_and_regressions_before_all_else() -> None:
         "Better Predictions that other backgrounds change ↓ better by +6.0 points",
         "No change shown Accuracy on other classes' backgrounds",
         "Not compared Mean lift, vjp no map was scored",
-        "Classes By label",
+        "Classes By group of classes By the group of the label",
+        "Predictions that other backgrounds change, shelter ↓ better by",
+        "By label By label, for classes",
         "Accuracy, tent ↑ worse by",
         "Images that changed",
         "What this page cannot show Two models",
@@ -166,6 +168,7 @@ def test_a_terminal_says_the_same(
     assert "teapot" not in output  # shows no change
     assert "missing: lift: no map was scored" in output
     assert "more figures of classes" not in output
+    assert output.index("tent") < output.index("by group of classes") < output.index("shelter")
 
 
 def test_a_terminal_shows_ten_classes_and_counts_the_others(
@@ -176,3 +179,16 @@ def test_a_terminal_shows_ten_classes_and_counts_the_others(
     output = capsys.readouterr().out
     assert output.count("species ") == 10
     assert "and 15 more figures of classes changed; compare.json lists them (--out" in output
+    print_models(paired(class_groups=classes))
+    output = capsys.readouterr().out
+    assert output.count("species ") == 10
+    assert "and 15 more figures of groups of classes changed; compare.json lists" in output
+
+
+def test_without_groups_of_classes_there_is_no_table_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ungrouped = paired(class_groups=())
+    print_models(ungrouped)
+    assert "group of classes" not in read(ungrouped).text.lower()
+    assert "group of classes" not in capsys.readouterr().out

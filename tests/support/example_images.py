@@ -25,6 +25,7 @@ def example(number: int = 0, size: int = 64) -> Example:
         score=0.91,
         lift=0.11,
         foreground="annotated",
+        other_object=False,
         picture_HW3=random.integers(0, 256, (size, size, 3), dtype=np.uint8),
         map_HW=random.random((size, size)),
         mask_HW=mask_HW,

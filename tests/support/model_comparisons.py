@@ -91,6 +91,7 @@ def paired(**changes: Any) -> PairedSummary:
             paired_figure("flips", "unchanged", "teapot"),
         ),
         "confidence": 0.975,
+        "class_groups": (paired_figure("flips", "better", "shelter"),),
         "smallest_class": 20,
         "turns": {"broken": 12, "newly_flagged": 9, "fixed": 5, "no_longer_flagged": 3},
         "changed": (changed_image(),),
@@ -128,6 +129,7 @@ def hostile_pair() -> PairedSummary:
         figures=tuple(paired_figure("lift", "worse", name) for name in NAMES),
         missing=tuple(MissingFigure(figure="lift", name=n, reason=n) for n in NAMES),
         classes=tuple(paired_figure("accuracy", "worse", name) for name in NAMES),
+        class_groups=tuple(paired_figure("accuracy", "worse", name) for name in NAMES),
         changed=(image, unlabelled),
     )
 
@@ -143,6 +145,7 @@ def nothing_compared() -> PairedSummary:
             MissingFigure(figure=name, name=None, reason=reason) for name in figures_of_images()
         ),
         classes=(),
+        class_groups=(),
         turns=dict.fromkeys(("broken", "newly_flagged", "fixed", "no_longer_flagged"), 0),
         changed=(),
     )

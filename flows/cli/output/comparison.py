@@ -28,24 +28,33 @@ def print_models(paired: PairedSummary) -> None:
     print_line(f"verdict: {paired.sentence}")
     counts = ", ".join(f"{n:,} {kind.replace('_', ' ')}" for kind, n in paired.turns.items())
     print_line(f"images:  {paired.images:,} in both; {counts}")
-    changed = [change for change in paired.classes if change.verdict != "unchanged"]
-    _print_table(("after", "on the same images"), rows_of((*paired.figures, *changed[:MOST])))
-    _print_rest(len(changed), "changed; compare.json lists them (--out writes it)")
+    groups, classes = (
+        [change for change in changes if change.verdict != "unchanged"]
+        for changes in (paired.class_groups, paired.classes)
+    )
+    titles, rest = (
+        ("after", "on the same images"),
+        "changed; compare.json lists them (--out writes it)",
+    )
+    _print_table(titles, rows_of((*paired.figures, *classes[:MOST])))
+    _print_rest(len(classes), rest)
+    _print_table(titles, rows_of(groups[:MOST]), "by group of classes")
+    _print_rest(len(groups), rest, "groups of classes")
     for missing in paired.missing:
         print_line(f"missing: {missing.figure}: {missing.reason}")
 
 
-def _print_table(titles: tuple[str, str], rows: Sequence[ChangeRow]) -> None:
-    table = PlainTable("figure", "before", *titles)
+def _print_table(titles: tuple[str, str], rows: Sequence[ChangeRow], first: str = "figure") -> None:
+    table = PlainTable(first, "before", *titles)
     for row in rows:
         table.add_row(row.title, row.before, row.after, row.sentence)
     if rows:
         print_table(table)
 
 
-def _print_rest(classes: int, words: str) -> None:
-    if classes > MOST:
-        print_line(f"and {classes - MOST:,} more figures of classes {words}")
+def _print_rest(count: int, words: str, parts: str = "classes") -> None:
+    if count > MOST:
+        print_line(f"and {count - MOST:,} more figures of {parts} {words}")
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

@@ -145,9 +145,17 @@ def test_a_night_like_the_last_shows_no_change(nights: tuple[RunFolder, RunFolde
     assert moved.differs == ()
     assert (moved.added, moved.removed, moved.changed) == (0, 0, 0)
     assert moved.predictions_changed.count == 0
-    assert not any(move.moved for move in (*moved.figures, *moved.classes))
+    for move in (*moved.figures, *moved.classes):
+        assert (move.change, move.moved) == (0, False)
+        assert move.sentence.startswith("no change that these numbers can show (")
     lift = moved.figures[-1]
-    assert lift.change == 0  # of decided images; the others widen its interval
+    (method,) = now.summary().methods
+    assert method.mean_lift is not None
+    assert method.mean_lift_low is not None
+    alone = method.mean_lift - method.mean_lift_low  # half of the interval of one night's lift
+    assert lift.figure == "mean_lift"
+    assert 0 <= lift.high < alone  # narrower than of other images, by sqrt(2): decided ones pair
+    assert lift.low == pytest.approx(-lift.high)
 
 
 def test_the_same_model_at_another_address_is_no_difference(

@@ -134,19 +134,59 @@ def test_classes_with_enough_images_share_one_error(
     counts = both["label_after"].value_counts()
     assert counts.max() < ENOUGH
     assert paired.classes == ()
-    monkeypatch.setattr(schema, "ENOUGH", int(counts.min()) // 2)  # some are undecided
+    known = {
+        (figure, name): count_known(both[both["label_after"] == name], figure)
+        for figure in ("accuracy", "flips", "flagged")  # some are undecided
+        for name in counts.index
+    }
+    least = min(known.values())
+    monkeypatch.setattr(schema, "ENOUGH", least + 1)
+    enough = {part for part, count in known.items() if count > least}
+    assert {(it.figure, it.name) for it in compare_models(*runs).classes} == enough
+    monkeypatch.setattr(schema, "ENOUGH", least)
     compared = compare_models(*runs)
-    assert {it.name for it in compared.classes} == set(counts.index)
-    assert {it.figure for it in compared.classes} == {"accuracy", "flips", "flagged"}
+    assert {(it.figure, it.name): it.of for it in compared.classes} == known
     assert compared.confidence == pytest.approx(1 - 0.05 / len(compared.classes))
     for it in compared.classes:
         own = both[both["label_after"] == it.name]
-        values = [image_values(one_side(own, side), it.figure) for side in SIDES]
-        known = values[0].notna() & values[1].notna()  # on both sides
-        values = [value[known] for value in values]
-        assert (it.before, it.after) == pytest.approx([value.mean() for value in values])
-        pair_n2 = np.stack([value.to_numpy(float) for value in values], 1)
-        change = change_of_means(pair_n2, compared.confidence)
+        pairs = known_pairs(own, it.figure)
+        assert (it.before, it.after) == pytest.approx(tuple(pairs.mean()))
+        change = change_of_means(pairs.to_numpy(float), compared.confidence)
+        assert (it.low, it.high) == pytest.approx((change.low, change.high))
+
+
+def known_pairs(rows: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """The values of the images that have one on both sides."""
+    sides = [image_values(one_side(rows, side), figure) for side in SIDES]
+    return pd.concat(sides, axis=1).dropna()
+
+
+def count_known(rows: pd.DataFrame, figure: str) -> int:
+    return len(known_pairs(rows, figure))
+
+
+def test_groups_of_classes_with_enough_images_share_one_error(
+    runs: tuple[Run, Run], both: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Of the groups that the later audit was given; another number of them than of classes."""
+    first, *others = sorted(both["label_after"].unique())
+    group_of = {first: "small"} | dict.fromkeys(others, "large")
+    before, after = copies(runs, tmp_path)
+    after.folder.update_state(class_groups={"group_of": group_of})
+    compared = compare_models(before, reopened(after))
+    group = both["label_after"].map(group_of)
+    assert (group == "small").sum() < ENOUGH <= (group == "large").sum()
+    assert {(it.figure, it.name) for it in compared.class_groups} == {
+        ("accuracy", "large"),
+        ("flips", "large"),
+        ("flagged", "large"),
+    }
+    assert compared.group_confidence == pytest.approx(1 - 0.05 / 3)
+    for it in compared.class_groups:
+        pairs = known_pairs(both[group == "large"], it.figure)
+        assert it.of == len(pairs)
+        assert (it.before, it.after) == pytest.approx(tuple(pairs.mean()))
+        change = change_of_means(pairs.to_numpy(float), compared.group_confidence)
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
 
 
@@ -323,15 +363,27 @@ def test_without_interventions_the_reasons_are_told(runs: tuple[Run, Run], tmp_p
     assert all(it.exchange is None for it in examples)
 
 
-def test_flags_of_different_rules_are_not_compared(runs: tuple[Run, Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"false_alarm": 0.1}, f"grad_cam_pp at 0.1, version {schema.FLAG_RULE}"),
+        ({"version": 0}, "grad_cam_pp at 0.05, version 0"),
+    ],
+)
+def test_flags_of_different_rules_are_not_compared(
+    runs: tuple[Run, Run], tmp_path: Path, change: dict[str, object], words: str
+) -> None:
     before, after = copies(runs, tmp_path)
     summary = after.summary()
-    rule = summary.rule.model_copy(update={"false_alarm": 0.1})
+    rule = summary.rule.model_copy(update=change)
     text = summary.model_copy(update={"rule": rule}).model_dump_json()
     after.folder.summary.write_text(text)
     reasons = {it.figure: it.reason for it in compare_models(before, reopened(after)).missing}
     assert set(reasons) == {"flagged", "excess"}
-    assert "grad_cam_pp at 0.05, and grad_cam_pp at 0.1" in reasons["flagged"]
+    assert reasons["flagged"] == (
+        "the two audits flag by different rules: grad_cam_pp at 0.05, version "
+        f"{schema.FLAG_RULE}, and {words}"
+    )
 
 
 def test_images_of_other_bytes_are_left_out(runs: tuple[Run, Run], tmp_path: Path) -> None:

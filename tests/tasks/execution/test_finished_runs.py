@@ -32,7 +32,7 @@ from tasks.runs import open_run
 from tasks.runs.contents import stamp_results
 from tasks.runs.folder import TRANSIENT, RunFolder
 from tasks.runs.stages import PREDICTIONS
-from tasks.schema import CostSummary
+from tasks.schema import FLAG_RULE, CostSummary
 from tasks.storage.parquet import read_table, write_table
 from tasks.summary.summarise import summarise
 from tasks.tracking.audit_run import publish_run
@@ -199,6 +199,10 @@ def another_version(audited: Audited) -> None:
     RunFolder.at(audited.run).update_state(sightline="0.0.1")
 
 
+def another_flag_rule(audited: Audited) -> None:
+    RunFolder.at(audited.run).update_state(flag_rule=FLAG_RULE - 1)
+
+
 def unfinished(audited: Audited) -> None:
     RunFolder.at(audited.run).update_state(state="running")
 
@@ -211,7 +215,7 @@ CHANGES: tuple[Change, ...] = (
     *(change_picture, change_picture_of_the_same_size, change_mask, delete_picture),
     *(change_labels, add_column, change_weights, change_setting, change_methods, more_images),
     *(delete_page, empty_page, change_experiment, delete_database, another_version),
-    *(unfinished, not_published),
+    *(another_flag_rule, unfinished, not_published),
 )
 
 

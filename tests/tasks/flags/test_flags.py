@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import schema
+from tasks.flags import background_score, estimate_quality, scored_predictions
 from tasks.flags.flags import flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
 from tasks.runs import open_run
@@ -89,3 +91,61 @@ def test_flags_and_rule_of_a_run(finished_run: RunFolder) -> None:
     assert len(null) == rule.calibrated_on
     assert sum(score > rule.threshold for score in null) <= 0.05 * len(null)
     assert f"exceeds {rule.threshold:.3f}" in rule.sentence
+
+
+def test_what_decides_flags_besides_parts_and_settings_has_a_version() -> None:
+    """Who changes one of them raises schema.FLAG_RULE, with CHANGELOG: finished runs are flagged
+    again then, and not compared with older ones."""
+    decisive = (
+        *(background_score.VERSION, background_score.MOST_OWN_CHANGES),
+        *(estimate_quality.DEFAULT_CONFIDENCE, estimate_quality.BY_GRAPH_CUTS),
+        *(estimate_quality.GOOD_SHARE, scored_predictions.SURVIVES),
+    )
+    assert (schema.FLAG_RULE, decisive) == (1, (3, 0.5, 0.6, 0.8, 0.8, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "lift", "said"),
+    [
+        ("estimated", 0.91, 0.9, True),
+        ("estimated", 0.89, 0.9, False),  # the prediction needs what was estimated
+        ("estimated", 0.91, 1.1, False),  # the map lies in it
+        ("annotated", 0.91, 0.9, False),  # a mask is taken as it is
+    ],
+)
+def test_an_estimate_without_which_nothing_changes_may_be_another_object(
+    finished_run: RunFolder, source: str, kept: float, lift: float, said: bool
+) -> None:
+    """The flag stays: a model that ignores the right object does the same."""
+    run = open_run(finished_run.path)
+    rule = run.summary().rule
+    shard = next(scored_shards(run, rule.method))
+    before = flag_rows(shard, rule, 0.0)
+    table = shard.table
+    changes = {
+        "foreground": pa.array([source] * len(table)),
+        "object_removed": pc.multiply(table["probability"], kept),
+        "lift": pa.array([lift] * len(table), pa.float32()),
+    }
+    for name, column in changes.items():
+        table = table.set_column(table.column_names.index(name), name, column)
+    after = flag_rows(replace(shard, table=table), rule, 0.0)
+    assert after["flag"].to_pylist() == before["flag"].to_pylist()
+    assert set(after["other_object"].to_pylist()) == {said if source == "estimated" else None}
+    flagged = 0
+    for old, new in zip(before.to_pylist(), after.to_pylist(), strict=True):
+        is_flagged = old["flag"] == "rests_on_background"
+        words = "; the foreground may be another object" if said and is_flagged else ""
+        assert new["reason"] == old["reason"] + words
+        flagged += is_flagged
+    assert flagged
+
+
+def test_without_a_map_or_interventions_no_object_is_doubted(finished_run: RunFolder) -> None:
+    run = open_run(finished_run.path)
+    shard = next(scored_shards(run, run.summary().rule.method))
+    table = shard.table
+    nothing = pa.nulls(len(table), pa.float32())
+    for name, column in (("foreground", pa.array(["estimated"] * len(table))), ("lift", nothing)):
+        table = table.set_column(table.column_names.index(name), name, column)
+    assert set(replace(shard, table=table).other_objects().to_pylist()) == {False}

@@ -350,7 +350,7 @@ def test_audits_that_flag_by_other_rules_have_no_change_of_flags() -> None:
     evidence = replace(EVIDENCE, pair=replace(EVIDENCE.pair, rules=rules))
     (ruling,) = apply_policy(policy(rule("excess", change_at_most=1.0)), evidence)
     assert ruling.status == "missing"
-    assert "flag by different rules: grad_cam at 0.05, and grad_cam at 0.1" in ruling.reason
+    assert "flag by different rules: grad_cam at 0.05, version 0, and grad_cam at" in ruling.reason
 
 
 def test_a_method_that_the_audit_lacks_is_missing() -> None:
