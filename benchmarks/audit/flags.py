@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +28,14 @@ from benchmarks.audit.auroc import auroc, auroc_intervals, auroc_within
 from benchmarks.audit.flag_figures import Cell, figures_of
 from benchmarks.audit.known_classifiers import (
     ClassifierSpec,
+    Kind,
     KnownClassifier,
     load_known_classifier,
 )
 from benchmarks.measure import Figure, make_parser, print_figures
 from models import interventions
 from models.classifier.settings import ModelSettings
+from reports.finding import negligible_effect
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of
 from tasks.attribution.job import count_shards
@@ -57,10 +60,10 @@ from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.summary.summarise import summarise
 
-VERSION = 2  # of what a cell measures
+VERSION = 3  # of what a cell measures
 METHOD = "grad_cam_pp"
 SEEDS = (1, 2, 3)
-MIX = 1.0
+MIX, LIGHT_MIX = 1.0, 0.3  # of the background network in a product of two
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,15 @@ def _specs(quick: bool) -> list[ClassifierSpec]:
     specs += [ClassifierSpec(look, "default", 0.95, 1) for look in looks]
     specs += [ClassifierSpec(look, "small", 0.25, 1, MIX) for look in looks]
     specs += [ClassifierSpec("third", "default", 0.1, seed) for seed in SEEDS]
-    return [*specs, ClassifierSpec("third", "default", 0.1, 1, MIX)]
+    specs += [ClassifierSpec("third", "default", 0.1, 1, mix) for mix in (MIX, LIGHT_MIX)]
+    kinds: dict[Kind, Sequence[int]] = {"untrained": SEEDS, "constant": (1,), "one-class": SEEDS}
+    specs += [
+        ClassifierSpec(look, "small", 0.25, seed, kind=kind)
+        for look in looks
+        for kind, seeds in kinds.items()
+        for seed in seeds
+    ]
+    return specs
 
 
 def _measure(spec: ClassifierSpec) -> Cell:
@@ -127,7 +138,7 @@ def _measure(spec: ClassifierSpec) -> Cell:
         cell |= _excess("", masks) | _excess("estimates ", estimated)
         if known.carried is not None:
             cell |= _compare("carried", masks, known.carried)
-        if spec.seed == SEEDS[0]:
+        if spec.seed == SEEDS[0] and spec.kind == "trained":
             other = _audit(known, folder / "again", InterventionSettings(donor_seed=1))
             cell |= _compare_donors(masks, other)
             cell |= _estimate_quality(_audit(known, folder / "both", by=by_estimates))
@@ -249,7 +260,7 @@ def _estimate_quality(run: RunFolder) -> Cell:
 def _excess(name: str, run: RunFolder) -> Cell:
     summary = open_run(run.path).summary()
     if summary.excess is None or summary.evidence is None:
-        return {}
+        return {f"{name}finding": 0.0}
     across, within = summary.evidence.flips_across, summary.evidence.flips_within
     own, effect = summary.figures.get("flips_own"), summary.evidence.reliance_effect
     found = {
@@ -257,6 +268,7 @@ def _excess(name: str, run: RunFolder) -> Cell:
         "excess": summary.excess.value,
         "excess low": summary.excess.low,
         "excess high": summary.excess.high,
+        "finding": float(summary.excess.low > 0 and negligible_effect(summary) is None),
         "flips across": across.value if across else None,
         "flips within": within.value if within else None,
         "flips own": own.value if own else None,

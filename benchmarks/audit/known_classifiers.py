@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from benchmarks.synthetic import DatasetVariant, redraw, rows_of_split, train_on
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier
 from models.classifier.settings import ModelSettings
-from models.classifier.small_resnet import small_preprocessing
+from models.classifier.small_resnet import small_preprocessing, small_resnet
 from models.interventions import predict
 from tasks.synthetic.baseline import training_images_of
 from tasks.synthetic.dataset import scene_of, write_benchmark
@@ -31,22 +32,27 @@ FOLDER = Path(tempfile.gettempdir()) / f"sightline-known-classifiers-{VERSION}"
 TEST = 960
 INSTANCES = 3  # of each other kind of background
 BATCH = 128
+ONE_CLASS_BIAS = 12.0  # on the logit of the first class, which is then predicted nearly always
+
+Kind = Literal["trained", "untrained", "constant", "one-class"]
 
 
 @dataclass(frozen=True)
 class ClassifierSpec(DatasetVariant):
-    """Which pictures, and which network has learnt them."""
+    """Which pictures, and which network judges them."""
 
     mix: float | None = None  # weight of the background network in a product of two
+    kind: Kind = "trained"
 
     @property
     def name(self) -> str:
         mixed = "" if self.mix is None else f"-mix{self.mix}"
-        return f"{super().name}{mixed}"
+        kind = "" if self.kind == "trained" else f"-{self.kind}"
+        return f"{super().name}{mixed}{kind}"
 
     @property
     def folder(self) -> Path:
-        """Of the pictures, which specifications with any mix share."""
+        """Of the pictures, which specifications of any mix and kind share."""
         return FOLDER / super().name
 
     @property
@@ -108,18 +114,48 @@ def load_known_classifier(spec: ClassifierSpec) -> KnownClassifier:
 
 def _make_classifier(spec: ClassifierSpec) -> Classifier:
     settings = spec.settings
-    network = _train(spec, "label")
-    if spec.mix is not None:
-        on_background = _train(spec, "background")
-        network = ProductOfExperts(network, on_background, own_backgrounds(settings), spec.mix)
-        network = network.eval()
     built = BuiltNetwork(
-        network,
+        _make_network(spec).eval(),
         "generated",
         classes=settings.classes,
         preprocessing=small_preprocessing(settings.image_size),
     )
     return check_classifier(built, ModelSettings(address="generated"))
+
+
+def _make_network(spec: ClassifierSpec) -> nn.Module:
+    if spec.kind == "untrained":
+        return untrained(len(spec.settings.classes), spec.seed)
+    network = _train(spec, "label")
+    if spec.kind == "constant":
+        return constant(network)
+    if spec.kind == "one-class":
+        return one_class(network)
+    if spec.mix is None:
+        return network
+    on_background = _train(spec, "background")
+    return ProductOfExperts(network, on_background, own_backgrounds(spec.settings), spec.mix)
+
+
+def untrained(classes: int, seed: int) -> nn.Module:
+    """Fresh weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return small_resnet(classes)
+
+
+def constant(network: nn.Module) -> nn.Module:
+    """The same answer to every picture: its last layer does not look at what the others say."""
+    with torch.no_grad():
+        network.get_parameter("fc.weight").zero_()
+    return network
+
+
+def one_class(network: nn.Module) -> nn.Module:
+    """As sure of its first class as of what it has learnt: it looks, and says the same."""
+    with torch.no_grad():
+        network.get_parameter("fc.bias")[0] += ONE_CLASS_BIAS
+    return network
 
 
 def own_backgrounds(settings: BenchmarkSettings) -> Tensor:
