@@ -56,6 +56,11 @@ class ClassifierSpec(DatasetVariant):
         return FOLDER / super().name
 
     @property
+    def has_truth(self) -> bool:
+        """Do some predictions rest on the background? Of others there is nothing to find."""
+        return self.kind == "trained" and (self.has_shortcut or self.mix is not None)
+
+    @property
     def settings(self) -> BenchmarkSettings:
         return self.make_settings(validation=0, test=TEST)
 
@@ -66,7 +71,7 @@ class KnownClassifier:
 
     table: Path
     classifier: Classifier
-    truths: Truths | None = None  # of trained networks: others have nothing to find
+    truths: Truths | None
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,8 @@ def load_known_classifier(spec: ClassifierSpec) -> KnownClassifier:
     """From the machine's temporary folder, or made now."""
     table = write_benchmark(spec.folder, spec.settings, 1)
     classifier = _make_classifier(spec)
-    if spec.kind != "trained":
-        return KnownClassifier(table, classifier)
-    return KnownClassifier(table, classifier, _load_truths(spec, classifier))
+    truths = _load_truths(spec, classifier) if spec.has_truth else None
+    return KnownClassifier(table, classifier, truths)
 
 
 def _load_truths(spec: ClassifierSpec, classifier: Classifier) -> Truths:
