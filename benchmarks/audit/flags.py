@@ -291,13 +291,15 @@ def _flagged(name: str, run: RunFolder) -> Cell:
 def main() -> None:
     """Named cells alone, or all figures."""
     parser = make_parser()
-    parser.add_argument("--cells", nargs="+", help="measure these alone: look-size-strength-seed")
+    specs = {spec.name: spec for spec in _specs(quick=False)}
+    parser.add_argument(
+        "--cells", nargs="+", choices=specs, metavar="NAME", help="measure these alone, in order"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.cells:
-        for spec in _specs(quick=False):
-            if spec.name in arguments.cells:
-                load_cell(spec)
+        for name in arguments.cells:
+            load_cell(specs[name])
     else:
         print_figures(run(arguments.quick), arguments)
 
