@@ -171,7 +171,7 @@ def constant(network: nn.Module) -> nn.Module:
 def one_class(network: nn.Module, image_NCHW: Tensor) -> nn.Module:
     """Its first class for nearly all of these pictures, by a bias; it still looks at them."""
     with torch.no_grad():
-        logit_NK = torch.cat([network(image_BCHW) for image_BCHW in image_NCHW.split(BATCH)])
+        logit_NK = torch.cat([network(image_BCHW) for image_BCHW in torch.split(image_NCHW, BATCH)])
         lead_N = logit_NK[:, 1:].amax(1) - logit_NK[:, 0]
         network.get_parameter("fc.bias")[0] += lead_N.quantile(ONE_CLASS)
     return network
