@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +28,14 @@ from benchmarks.audit.auroc import auroc, auroc_intervals, auroc_within
 from benchmarks.audit.flag_figures import Cell, figures_of
 from benchmarks.audit.known_classifiers import (
     ClassifierSpec,
+    Kind,
     KnownClassifier,
     load_known_classifier,
 )
 from benchmarks.measure import Figure, make_parser, print_figures
 from models import interventions
 from models.classifier.settings import ModelSettings
+from reports.finding import negligible_effect
 from tasks import schema
 from tasks.attribution.fingerprints import identity_of
 from tasks.attribution.job import count_shards
@@ -57,10 +60,10 @@ from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.summary.summarise import summarise
 
-VERSION = 2  # of what a cell measures
+VERSION = 3  # of what a cell measures
 METHOD = "grad_cam_pp"
 SEEDS = (1, 2, 3)
-MIX = 1.0
+MIX, LIGHT_MIX = 1.0, 0.3  # of the background network in a product of two
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,6 @@ class Answers:
     truth_N: np.ndarray
     prediction_N: np.ndarray
     scores: dict[str, np.ndarray]  # by name, the larger the more on the background
-    decided_N: np.ndarray
 
 
 def run(quick: bool) -> list[Figure]:
@@ -111,28 +113,39 @@ def _specs(quick: bool) -> list[ClassifierSpec]:
     specs += [ClassifierSpec(look, "default", 0.95, 1) for look in looks]
     specs += [ClassifierSpec(look, "small", 0.25, 1, MIX) for look in looks]
     specs += [ClassifierSpec("third", "default", 0.1, seed) for seed in SEEDS]
-    return [*specs, ClassifierSpec("third", "default", 0.1, 1, MIX)]
+    specs += [ClassifierSpec("third", "default", 0.1, 1, mix) for mix in (MIX, LIGHT_MIX)]
+    kinds: dict[Kind, Sequence[int]] = {"untrained": SEEDS, "constant": (1,), "one-class": SEEDS}
+    specs += [
+        ClassifierSpec(look, "small", 0.25, seed, kind=kind)
+        for look in looks
+        for kind, seeds in kinds.items()
+        for seed in seeds
+    ]
+    return specs
 
 
 def _measure(spec: ClassifierSpec) -> Cell:
     """Audits with masks and without; on the first seed also with other donors, and with both."""
     known = load_known_classifier(spec)
-    by_estimates = ForegroundSettings(source="estimate")
+    truths, by_estimates = known.truths, ForegroundSettings(source="estimate")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         masks = _audit(known, folder / "masks")
         unmarked = _without_masks(known.table, folder)
         estimated = _audit(known, folder / "estimates", by=by_estimates, table=unmarked)
-        cell = _compare("masks", masks, known.flips) | _compare("estimates", estimated, known.flips)
-        cell |= _excess("", masks) | _excess("estimates ", estimated)
-        if known.carried is not None:
-            cell |= _compare("carried", masks, known.carried)
-        if spec.seed == SEEDS[0]:
+        cell = _flagged("", masks) | _flagged("estimates ", estimated)
+        if truths is None:
+            return cell
+        cell |= _compare("masks", masks, truths.flips)
+        cell |= _compare("estimates", estimated, truths.flips)
+        if truths.carried is not None:
+            cell |= _compare("carried", masks, truths.carried)
+        if spec.seed == SEEDS[0] and spec.look != "third":
             other = _audit(known, folder / "again", InterventionSettings(donor_seed=1))
             cell |= _compare_donors(masks, other)
             cell |= _estimate_quality(_audit(known, folder / "both", by=by_estimates))
-    cell["prevalence"] = float(np.mean(list(known.flips.values())))
-    return cell | {"truth flips within": known.flips_within}
+    cell["prevalence"] = float(np.mean(list(truths.flips.values())))
+    return cell | {"truth flips within": truths.flips_within}
 
 
 def _audit(
@@ -185,7 +198,7 @@ def _without_masks(table: Path, folder: Path) -> Path:
 def _compare(name: str, run: RunFolder, truth: dict[str, bool]) -> Cell:
     """With a truth: AUROCs of the score and of what needs no intervention."""
     answers = _answers(run, truth)
-    cell: Cell = {"decided": float(answers.decided_N.mean())}
+    cell: Cell = {}
     known_N = np.isfinite(answers.scores["score"])  # the same images for all
     for score, score_N in answers.scores.items():
         own = score_N[known_N], answers.truth_N[known_N], answers.prediction_N[known_N]
@@ -214,7 +227,6 @@ def _answers(run: RunFolder, truth: dict[str, bool]) -> Answers:
             "attention": 1 - numbers["share"],
             "low confidence": 1 - predictions["confidence"].to_numpy(),
         },
-        decided_N=np.array(flags["flag"].to_pylist()) != "undecided",
     )
 
 
@@ -227,7 +239,7 @@ def _compare_donors(run: RunFolder, other: RunFolder) -> Cell:
     """Do other donors say the same?"""
     flags = [pq.read_table(str(own.flags))["flag"].to_pylist() for own in (run, other)]
     same = float(np.mean([first == second for first, second in zip(*flags, strict=True)]))
-    return _excess("other donors ", other) | {"other donors same flag": same}
+    return _flagged("other donors ", other) | {"other donors same flag": same}
 
 
 def _estimate_quality(run: RunFolder) -> Cell:
@@ -246,35 +258,48 @@ def _estimate_quality(run: RunFolder) -> Cell:
     return {f"estimates {name}": value for name, value in found.items() if value is not None}
 
 
-def _excess(name: str, run: RunFolder) -> Cell:
+def _flagged(name: str, run: RunFolder) -> Cell:
+    """How many are flagged, with what excess, and whether the page calls that a finding."""
     summary = open_run(run.path).summary()
-    if summary.excess is None or summary.evidence is None:
-        return {}
-    across, within = summary.evidence.flips_across, summary.evidence.flips_within
-    own, effect = summary.figures.get("flips_own"), summary.evidence.reliance_effect
-    found = {
-        "flagged": summary.flagged.value,
-        "excess": summary.excess.value,
-        "excess low": summary.excess.low,
-        "excess high": summary.excess.high,
-        "flips across": across.value if across else None,
-        "flips within": within.value if within else None,
-        "flips own": own.value if own else None,
-        "lost beyond own": effect.value if effect else None,
+    excess, evidence = summary.excess, summary.evidence
+    undecided = summary.flags["undecided"].value
+    found: dict[str, float | None] = {
+        "decided": None if undecided is None else 1 - undecided,
+        "accuracy": summary.accuracy.value,
+        "finding": 0.0,
     }
+    if evidence is not None:
+        intervals = {
+            "flips across": evidence.flips_across,
+            "flips within": evidence.flips_within,
+            "flips own": summary.figures.get("flips_own"),
+            "lost beyond own": evidence.reliance_effect,
+            "changed beyond own": evidence.flips_effect,
+        }
+        found |= {figure: own.value for figure, own in intervals.items() if own}
+    if excess is not None:
+        found |= {
+            "flagged": summary.flagged.value,
+            "excess": excess.value,
+            "excess low": excess.low,
+            "excess high": excess.high,
+            "finding": float(excess.low > 0 and negligible_effect(summary) is None),
+        }
     return {f"{name}{figure}": value for figure, value in found.items() if value is not None}
 
 
 def main() -> None:
     """Named cells alone, or all figures."""
     parser = make_parser()
-    parser.add_argument("--cells", nargs="+", help="measure these alone: look-size-strength-seed")
+    specs = {spec.name: spec for spec in _specs(quick=False)}
+    parser.add_argument(
+        "--cells", nargs="+", choices=specs, metavar="NAME", help="measure these alone, in order"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.cells:
-        for spec in _specs(quick=False):
-            if spec.name in arguments.cells:
-                load_cell(spec)
+        for name in arguments.cells:
+            load_cell(specs[name])
     else:
         print_figures(run(arguments.quick), arguments)
 

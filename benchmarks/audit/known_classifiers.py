@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from benchmarks.synthetic import DatasetVariant, redraw, rows_of_split, train_on
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier
 from models.classifier.settings import ModelSettings
-from models.classifier.small_resnet import small_preprocessing
+from models.classifier.small_resnet import small_preprocessing, small_resnet
 from models.interventions import predict
 from tasks.synthetic.baseline import training_images_of
 from tasks.synthetic.dataset import scene_of, write_benchmark
@@ -31,23 +32,33 @@ FOLDER = Path(tempfile.gettempdir()) / f"sightline-known-classifiers-{VERSION}"
 TEST = 960
 INSTANCES = 3  # of each other kind of background
 BATCH = 128
+ONE_CLASS = 0.97  # of the test pictures, for which a one-class network names its class
+
+Kind = Literal["trained", "untrained", "constant", "one-class"]
 
 
 @dataclass(frozen=True)
 class ClassifierSpec(DatasetVariant):
-    """Which pictures, and which network has learnt them."""
+    """Which pictures, and which network judges them."""
 
     mix: float | None = None  # weight of the background network in a product of two
+    kind: Kind = "trained"
 
     @property
     def name(self) -> str:
         mixed = "" if self.mix is None else f"-mix{self.mix}"
-        return f"{super().name}{mixed}"
+        kind = "" if self.kind == "trained" else f"-{self.kind}"
+        return f"{super().name}{mixed}{kind}"
 
     @property
     def folder(self) -> Path:
-        """Of the pictures, which specifications with any mix share."""
+        """Of the pictures, which specifications of any mix and kind share."""
         return FOLDER / super().name
+
+    @property
+    def has_truth(self) -> bool:
+        """Do some predictions rest on the background? Of others there is nothing to find."""
+        return self.kind == "trained" and (self.has_shortcut or self.mix is not None)
 
     @property
     def settings(self) -> BenchmarkSettings:
@@ -60,6 +71,13 @@ class KnownClassifier:
 
     table: Path
     classifier: Classifier
+    truths: Truths | None
+
+
+@dataclass(frozen=True)
+class Truths:
+    """What is true of the test pictures, by their addresses."""
+
     flips: dict[str, bool]  # the prediction changes on most of the other clean backgrounds
     flips_within: float  # share of changes on clean backgrounds of the same kind
     carried: dict[str, bool] | None  # of a product: its object network answers otherwise
@@ -91,15 +109,18 @@ def load_known_classifier(spec: ClassifierSpec) -> KnownClassifier:
     """From the machine's temporary folder, or made now."""
     table = write_benchmark(spec.folder, spec.settings, 1)
     classifier = _make_classifier(spec)
+    truths = _load_truths(spec, classifier) if spec.has_truth else None
+    return KnownClassifier(table, classifier, truths)
+
+
+def _load_truths(spec: ClassifierSpec, classifier: Classifier) -> Truths:
     kept = FOLDER / f"{spec.name}.npz"
     if not kept.exists():
         np.savez(kept, allow_pickle=False, **_find_truths(spec, classifier))
     truths = np.load(kept)
     names = [str(spec.folder / row["file_name"]) for row in rows_of_split(spec.folder, "test")]
     flips_N = truths["other"].mean(1) > 0.5
-    return KnownClassifier(
-        table,
-        classifier,
+    return Truths(
         dict(zip(names, flips_N.tolist(), strict=True)),
         float(truths["same"].mean()),
         dict(zip(names, truths["carried"].tolist(), strict=True)) if spec.mix else None,
@@ -108,18 +129,52 @@ def load_known_classifier(spec: ClassifierSpec) -> KnownClassifier:
 
 def _make_classifier(spec: ClassifierSpec) -> Classifier:
     settings = spec.settings
-    network = _train(spec, "label")
-    if spec.mix is not None:
-        on_background = _train(spec, "background")
-        network = ProductOfExperts(network, on_background, own_backgrounds(settings), spec.mix)
-        network = network.eval()
     built = BuiltNetwork(
-        network,
+        _make_network(spec).eval(),
         "generated",
         classes=settings.classes,
         preprocessing=small_preprocessing(settings.image_size),
     )
     return check_classifier(built, ModelSettings(address="generated"))
+
+
+def _make_network(spec: ClassifierSpec) -> nn.Module:
+    if spec.kind == "untrained":
+        return untrained(len(spec.settings.classes), spec.seed)
+    network = _train(spec, "label")
+    if spec.kind == "constant":
+        return constant(network)
+    if spec.kind == "one-class":
+        preprocessing = small_preprocessing(spec.settings.image_size)
+        images = training_images_of(spec.folder, "test", preprocessing)
+        return one_class(network, preprocessing.normalise(images.image_NCHW))
+    if spec.mix is None:
+        return network
+    on_background = _train(spec, "background")
+    return ProductOfExperts(network, on_background, own_backgrounds(spec.settings), spec.mix)
+
+
+def untrained(classes: int, seed: int) -> nn.Module:
+    """Fresh weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return small_resnet(classes)
+
+
+def constant(network: nn.Module) -> nn.Module:
+    """The same answer to every picture: its last layer does not look at what the others say."""
+    with torch.no_grad():
+        network.get_parameter("fc.weight").zero_()
+    return network
+
+
+def one_class(network: nn.Module, image_NCHW: Tensor) -> nn.Module:
+    """Its first class for nearly all of these pictures, by a bias; it still looks at them."""
+    with torch.no_grad():
+        logit_NK = torch.cat([network(image_BCHW) for image_BCHW in torch.split(image_NCHW, BATCH)])
+        lead_N = logit_NK[:, 1:].amax(1) - logit_NK[:, 0]
+        network.get_parameter("fc.bias")[0] += lead_N.quantile(ONE_CLASS)
+    return network
 
 
 def own_backgrounds(settings: BenchmarkSettings) -> Tensor:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.flags.background_score import FLOOR, log_odds, threshold_of
+from tasks.flags.background_score import threshold_of
+from tasks.flags.forecast import FLOOR, log_odds
 
 SEEN, TRUTH = 4, 12  # exchanges that scores see, and those of the truth
 FALSE_ALARM = 0.05

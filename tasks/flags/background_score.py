@@ -1,26 +1,20 @@
 """One score per image: how far its prediction rests on the background. And the same under a null.
 
-What the prediction keeps on other backgrounds is told in two ways, and the mean of both is taken:
-as the mean over the exchanges that were made, and as a forecast for all donors. The forecast holds
-because evidence nearly adds up in the log-odds of the predicted class: on a donor's background
-they are the object's contribution plus that of the background alone. The object's contribution,
-`e`, is measured on the few backgrounds it was put on:
+What the prediction keeps on other backgrounds is told in two ways: as the mean over the exchanges
+that were made, and as a forecast for all donors (forecast.py). The audit weighs them by how well
+each tells exchanges that it did not see, its trust in the forecast, t:
 
-    e(i) = weighted mean over its donors d of  logodds p(i on d) - logodds v(d)
-    forecast(i) = mean over donors d predicted otherwise than i of  sigmoid(e(i) + logodds v(d))
-    kept(i) = (forecast(i) + mean over n exchanges with such donors of p(i on d)) / 2
+    kept(i) = t forecast(i) + (1 - t) mean over n exchanges with donors predicted otherwise of
+              p(i on d)
     null kept(i) = mean over n moves m of  p(i on its own background, moved by m)
     score(i) = (4 (1 - kept) + removal + attention) / 6
 
-v(d) is the probability of i's class for donor d's background alone; an exchange is weighted by
-p (1 - p) + 0.05, since odds far from even are known least; removal is
-(1 + p(object removed) - p(background removed)) / 2; attention is the map's energy outside the
-foreground. Where no donor is predicted otherwise, all count: nothing is undecided for want of
-donors. The null score puts the null's kept in place of kept: pasting is in both, another
-background in one alone. n is the smaller of the numbers of moves and of such exchanges, since a
+removal is (1 + p(object removed) - p(background removed)) / 2; attention is the map's energy
+outside the foreground. Where no donor is predicted otherwise, all count: nothing is undecided for
+want of donors. The null score puts the null's kept in place of kept: pasting is in both, another
+background is in one alone. n is the smaller of the numbers of moves and of such exchanges, since a
 mean over fewer draws has wider tails: of unequal numbers the one with fewer would exceed any
-threshold more often, whatever the background. Shapes: B images, N donors, K classes, E exchanges,
-M moves.
+threshold more often, whatever the background. Shapes: B images, E exchanges, M moves.
 """
 
 from __future__ import annotations
@@ -33,11 +27,10 @@ import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions
 from tasks.flags.exchanges import Exchanges, mean_by_image, rank_in_image
+from tasks.flags.forecast import forecast_all
 from tasks.intervals.flagged_excess import threshold_rank
 
-VERSION = 3  # of the score
-CLOSEST = 1e-4  # probabilities closer to 0 or 1 are clipped to this: softmax resolves no more
-FLOOR = 0.05  # of an exchange's weight
+VERSION = 4  # of the score
 WEIGHTS = np.array([4.0, 1.0, 1.0])  # of drop, removal and attention
 MOST_OWN_CHANGES = 0.5  # of an image's moves: where more change, pasting itself is at fault
 
@@ -86,18 +79,21 @@ class Scores:
         return stored_B
 
 
-def score_images(interventions: pa.Table, class_B: np.ndarray, donors: DonorPredictions) -> Scores:
-    """Scores of images, from their interventions with `content_id` and the map's `share`, and the
-    indices of their predicted classes."""
+def score_images(
+    interventions: pa.Table, class_B: np.ndarray, donors: DonorPredictions, trust: float
+) -> Scores:
+    """Scores of images, from their interventions with `content_id` and the map's `share`, the
+    indices of their predicted classes, and the audit's trust in the forecast."""
     exchanges = Exchanges.of(interventions, class_B, donors)
     image_M, moved_M = _flatten(interventions["moved"])
     moves_B = np.bincount(image_M, minlength=len(class_B))
     compared_B = np.where(moves_B > 0, moves_B, len(donors.index))
     measured_B = exchanges.mean_of_first(exchanges.probability_E, exchanges.other_E, compared_B)
-    forecast_B = _forecast(interventions, class_B, donors, exchanges)
+    forecast_B = forecast_all(interventions["content_id"], class_B, donors, exchanges)
+    mixed_B = trust * forecast_B + (1 - trust) * measured_B
     first_M = rank_in_image(image_M) < exchanges.counts(exchanges.other_E)[image_M]
     return Scores(
-        kept_B=np.where(np.isnan(forecast_B), measured_B, (forecast_B + measured_B) / 2),
+        kept_B=np.where(np.isnan(forecast_B), measured_B, mixed_B),
         null_kept_B=mean_by_image(moved_M[first_M], image_M[first_M], len(class_B)),
         removal_B=(1 + _floats(interventions, "reliance_removal")) / 2,
         attention_B=1 - _floats(interventions, "share"),
@@ -110,38 +106,6 @@ def threshold_of(null_score: np.ndarray, false_alarm: float) -> float | None:
     """The lowest score that at most this share of the null exceeds; None for too few images."""
     rank = threshold_rank(len(null_score), false_alarm)
     return None if rank > len(null_score) else float(np.partition(null_score, rank - 1)[rank - 1])
-
-
-def log_odds(probability: np.ndarray) -> np.ndarray:
-    clipped = np.clip(probability.astype(np.float64), CLOSEST, 1 - CLOSEST)
-    logit: np.ndarray = np.log(clipped / (1 - clipped))
-    return logit
-
-
-def _forecast(
-    interventions: pa.Table, class_B: np.ndarray, donors: DonorPredictions, exchanges: Exchanges
-) -> np.ndarray:
-    """The mean probability over all donors that the additive forecast gives; NaN without one."""
-    background_BN = log_odds(donors.probability_NK[:, class_B].T)
-    own_BN = np.array(interventions["content_id"].to_pylist())[:, None] == donors.content_N[None]
-    usable_BN = ~own_BN & donors.is_known_N
-    other_BN = usable_BN & (donors.prediction_N[None] != class_B[:, None])
-    chosen_BN = np.where(other_BN.any(1, keepdims=True), other_BN, usable_BN)
-    object_B = _object_log_odds(exchanges, background_BN)
-    probability_BN = 1 / (1 + np.exp(-(object_B[:, None] + background_BN)))
-    total_B = np.where(chosen_BN, probability_BN, 0).sum(1)
-    return np.where(chosen_BN.any(1), total_B / np.maximum(chosen_BN.sum(1), 1), np.nan)
-
-
-def _object_log_odds(exchanges: Exchanges, background_BN: np.ndarray) -> np.ndarray:
-    """Each object's contribution: weighted mean over its exchanges; NaN without one."""
-    images, image_E = exchanges.images, exchanges.image_E
-    p_E = exchanges.probability_E
-    weight_E = (p_E * (1 - p_E) + FLOOR) * exchanges.known_E
-    object_E = log_odds(p_E) - np.nan_to_num(background_BN[image_E, exchanges.donor_E])
-    weight_B = np.bincount(image_E, weight_E, images)
-    total_B = np.bincount(image_E, weight_E * object_E, images)
-    return np.where(weight_B > 0, total_B / np.maximum(weight_B, FLOOR), np.nan)
 
 
 def _flatten(lists: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

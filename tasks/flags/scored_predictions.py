@@ -13,8 +13,10 @@ from tasks import schema
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
 from tasks.catalog.catalog import sources_of
 from tasks.flags.background_score import Scores, score_images
+from tasks.flags.exchanges import Exchanges
+from tasks.flags.forecast import Trial, try_forecast
 from tasks.runs.reader import Run, join
-from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES, Stage
 
 SURVIVES = 0.9  # of its probability: what a prediction keeps that does not need the object
 
@@ -62,6 +64,7 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
     scored, intervened = (stage.from_estimates() if estimated else stage for stage in stages)
     donors = read_donor_predictions(run.folder)
     class_index = {name: index for index, name in enumerate(run.state.classes)}
+    trust = _trust(run, intervened, class_index, donors)
     catalog = run.folder.open_catalog()
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction", "confidence"])
@@ -73,7 +76,7 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
         table = _join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
         table = _join_part(table, run.part(scored, shard), schema.SCORES)
         table = _join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
-        yield ScoredPredictions(_with_estimates(table), _scores(table, class_index, donors))
+        yield ScoredPredictions(_with_estimates(table), _scores(table, class_index, donors, trust))
 
 
 def _with_estimates(table: pa.Table) -> pa.Table:
@@ -86,8 +89,25 @@ def _with_estimates(table: pa.Table) -> pa.Table:
     return table
 
 
+def _trust(
+    run: Run, intervened: Stage, class_index: dict[str, int], donors: DonorPredictions | None
+) -> float:
+    """How far the forecast is trusted, by all exchanges of the run."""
+    trial = Trial()
+    for shard in run.shards:
+        predictions = run.part(PREDICTIONS, shard, ["row_id", "prediction"])
+        changed = run.part(intervened, shard, ["row_id", "donors", "exchanged"])
+        if predictions is None or changed is None or donors is None:
+            continue
+        table = join(predictions, changed)
+        table = table.filter(table["exchanged"].is_valid())
+        class_b = _classes(table, class_index)
+        trial += try_forecast(class_b, donors, Exchanges.of(table, class_b, donors))
+    return trial.trust
+
+
 def _scores(
-    table: pa.Table, class_index: dict[str, int], donors: DonorPredictions | None
+    table: pa.Table, class_index: dict[str, int], donors: DonorPredictions | None, trust: float
 ) -> Scores:
     """NaN for images without interventions."""
     changed = table["exchanged"].is_valid().to_numpy(zero_copy_only=False)
@@ -95,12 +115,15 @@ def _scores(
     if donors is None or not len(donors.index) or not changed.any():
         return scores
     interventions = table.filter(pa.array(changed))
-    class_b = np.array(
-        [class_index[name] for name in interventions["prediction"].to_pylist()], np.int64
-    )
-    for name, value_b in vars(score_images(interventions, class_b, donors)).items():
+    class_b = _classes(interventions, class_index)
+    for name, value_b in vars(score_images(interventions, class_b, donors, trust)).items():
         getattr(scores, name)[changed] = value_b
     return scores
+
+
+def _classes(table: pa.Table, class_index: dict[str, int]) -> np.ndarray:
+    """The index of each predicted class."""
+    return np.array([class_index[name] for name in table["prediction"].to_pylist()], np.int64)
 
 
 def _join_part(table: pa.Table, part: pa.Table | None, columns: pa.Schema) -> pa.Table:

@@ -29,3 +29,10 @@ def test_products_of_experts_have_no_goals() -> None:
     )
     assert figure.holds is None
     assert spec.folder == ClassifierSpec("second", "small", 0.25, 1).folder
+
+
+def test_networks_that_know_nothing_must_give_no_finding() -> None:
+    spec = ClassifierSpec("first", "small", 0.25, 1, kind="untrained")
+    flagged, finding = figures_of({spec: {"flagged": 0.3, "finding": 0.0}})
+    assert flagged.name == "first look, small objects, strength 0.25, untrained: flagged"
+    assert (flagged.holds, finding.holds) == (None, True)

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.audit.known_classifiers import ClassifierSpec, ProductOfExperts, own_backgrounds
+from benchmarks.audit.known_classifiers import (
+    ONE_CLASS,
+    ClassifierSpec,
+    ProductOfExperts,
+    constant,
+    one_class,
+    own_backgrounds,
+    untrained,
+)
 
 
 class Says(nn.Module):
@@ -51,3 +59,27 @@ def test_there_is_no_shortcut_where_each_background_is_as_frequent() -> None:
 def test_a_hundred_classes_are_learnt_from_more_pictures() -> None:
     train = [ClassifierSpec(look, "small", 0.9, 1).settings.train for look in ("first", "third")]
     assert train == [4000, 12_000]
+
+
+def test_only_networks_that_may_rest_on_the_background_have_a_truth() -> None:
+    calibration = ClassifierSpec("first", "small", 0.25, 1)
+    assert not calibration.has_truth
+    assert ClassifierSpec("first", "small", 0.25, 1, mix=0.3).has_truth
+    assert ClassifierSpec("first", "small", 0.9, 1).has_truth
+    assert not ClassifierSpec("first", "small", 0.9, 1, kind="one-class").has_truth
+
+
+def test_a_constant_network_answers_alike_and_one_of_one_class_does_not() -> None:
+    image_NCHW = torch.rand(200, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    logit_NK = constant(untrained(4, 1).eval())(image_NCHW)
+    assert torch.equal(logit_NK, logit_NK[:1].expand(200, 4))
+    logit_NK = one_class(untrained(4, 1).eval(), image_NCHW)(image_NCHW)
+    share = (logit_NK.argmax(1) == 0).float().mean().item()
+    assert share == pytest.approx(ONE_CLASS, abs=0.01)
+    assert logit_NK.std(0).min() > 0
+
+
+def test_untrained_networks_differ_by_their_seed_alone() -> None:
+    one, same, other = (untrained(4, seed).get_parameter("fc.weight") for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)

@@ -30,7 +30,7 @@ from benchmarks.audit.photograph_scores import (
     trust_in_forecast,
 )
 from models.moves import MOVES
-from tasks.flags.background_score import log_odds
+from tasks.flags.forecast import log_odds
 
 
 def picture_with_object(seed: int, colour: int = 255, size: int = 64) -> tuple[Picture, Mask]:
