@@ -120,6 +120,13 @@ def _of_estimates(digests: dict[Stage, str]) -> dict[Stage, str]:
     return {stage.from_estimates(): digest("estimated", digests[stage]) for stage in evaluated}
 
 
+def exchange_specification(job: Job) -> str:
+    """What determines a picture put on another's background, besides both rows and the way."""
+    identity = job.identity
+    parts = _reading_fields(identity), _model_fields(identity), _foreground_fields(identity)
+    return digest(interventions.VERSION, *parts)
+
+
 def donor_predictions_mark(job: Job) -> Mark | None:
     """Of the part with the donors' predictions; None without donors."""
     if job.donors is None or job.interventions is None:

@@ -45,6 +45,16 @@ from tasks.schema.model_comparison import (
     PairedSummary,
     Verdict,
 )
+from tasks.schema.patterns import (
+    PATTERN_MEMBERS,
+    PATTERN_SPACES,
+    PATTERN_TRIALS,
+    PATTERNS,
+    VERDICTS,
+    Pattern,
+    PatternSummary,
+    PatternVerdict,
+)
 from tasks.schema.tables import (
     CATALOG,
     DUPLICATES,

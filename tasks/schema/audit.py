@@ -8,6 +8,7 @@ from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import CrossTable
+from tasks.schema.patterns import PatternSummary
 from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
 from tasks.schema.values import Excess, Interval, Rate, Value
 
@@ -234,6 +235,7 @@ class Summary(Value):
     evidence: EvidenceSummary | None  # null without interventions
     figures: dict[str, Interval] = Field({})  # figures of FIGURES that no other field holds
     methods: tuple[MethodSummary, ...]
+    patterns: PatternSummary | None = None  # null where none was looked for
     failures: tuple[FailureSummary, ...]
     duplicates: DuplicateSummary
     cost: CostSummary

@@ -1,0 +1,174 @@
+"""Which groups of images may be patterns: those whose backgrounds alone are predicted as one class
+more often than others'. Only the proposing half is looked at; the other half will judge.
+
+Shapes: N images, L small clusters, U unions of them, K classes, h w cells of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.discover.clusters import NOWHERE, Union
+from tasks.discover.regions import Region, region_of
+from tasks.discover.spaces import Facts
+from tasks.schema.patterns import Exchanged
+from tasks.schema.values import quantile
+
+LEAST_STABILITY = 0.5
+LEAST_IMAGES = 20  # of the proposing half
+LEAST_SHARE = 0.001  # of the proposing half
+MOST, PER_IMAGE, AT_LEAST = 64, 1 / 1000, 8  # candidates
+SAME = 0.5  # of the smaller one's members: candidates that share more are one
+OF_PLACES = frozenset({"attended", "place"})  # spaces of what the map shows
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One division of all images into small clusters, and the unions that may be patterns."""
+
+    space: str  # or the column of the user's table
+    leaf_N: np.ndarray  # small cluster, or NOWHERE
+    distance_N: np.ndarray  # to its centre, in reaches
+    unions: tuple[Union, ...]
+    energy_Lhw: np.ndarray  # summed over the proposing images of each small cluster
+    with_energy_L: np.ndarray  # their number
+    usual_hw: np.ndarray  # mean over all proposing images
+    values: tuple[str, ...] = ()  # of a column: what each small cluster is
+
+    def members(self, leaves: Sequence[int]) -> np.ndarray:
+        """(N,) of booleans"""
+        return np.isin(self.leaf_N, np.array(leaves))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A group of images, and the class that their backgrounds are said to pull to."""
+
+    grouping: Grouping
+    union: Union
+    pulls_to: int
+    exchanged: Exchanged
+    region: Region | None  # where region is exchanged
+    surplus: float  # proposing images that are predicted so beyond the rate of the others
+
+    @property
+    def member_N(self) -> np.ndarray:
+        return self.grouping.members(self.union.leaves)
+
+    @property
+    def value(self) -> str | None:
+        """Of the user's column, where it is one."""
+        values = self.grouping.values
+        return values[self.union.leaves[0]] if values else None
+
+
+def propose(groupings: Sequence[Grouping], facts: Facts, classes: int) -> list[Candidate]:
+    """The candidates with the largest surplus, each group of images once per class."""
+    has_foreground = bool(np.isfinite(facts.area_N).any())
+    found = [
+        candidate
+        for grouping in groupings
+        for candidate in _candidates_of(grouping, facts, classes, has_foreground)
+    ]
+    most = min(MOST, max(AT_LEAST, int(PER_IMAGE * len(facts))))
+    chosen: list[Candidate] = []
+    for candidate in sorted(found, key=lambda it: -it.surplus):
+        if len(chosen) == most:
+            break
+        if not any(are_same(candidate, other) for other in chosen):
+            chosen.append(candidate)
+    return chosen
+
+
+def are_same(one: Candidate, other: Candidate) -> bool:
+    """Do two candidates share most members, the class, and what is exchanged?"""
+    if (one.pulls_to, one.exchanged) != (other.pulls_to, other.exchanged):
+        return False
+    return share_members(one, other)
+
+
+def share_members(one: Candidate, other: Candidate) -> bool:
+    member_N, other_N = one.member_N, other.member_N
+    shared = int((member_N & other_N).sum())
+    return shared > SAME * min(int(member_N.sum()), int(other_N.sum()))
+
+
+def _candidates_of(
+    grouping: Grouping, facts: Facts, classes: int, has_foreground: bool
+) -> Iterator[Candidate]:
+    union_UL = _matrix(grouping)
+    count_LK = _counts(grouping, facts, classes, len(union_UL[0]))
+    inside_UK = union_UL @ count_LK
+    surplus_UK = _surplus(inside_UK, np.bincount(_pulled(facts), minlength=classes))
+    size_U = inside_UK.sum(1)
+    least = max(LEAST_IMAGES, LEAST_SHARE * facts.proposes_N.sum())
+    rest_U = facts.proposes_N.sum() - size_U
+    for number, union in enumerate(grouping.unions):
+        pulls_to = int(surplus_UK[number].argmax())
+        surplus = float(surplus_UK[number, pulls_to])
+        enough = min(size_U[number], rest_U[number]) >= least
+        if not enough or surplus <= 0 or union.stability < LEAST_STABILITY:
+            continue
+        region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
+        if not has_foreground and region is None:
+            continue  # without the object's outline, only a region can be exchanged
+        by_region = region is not None and (grouping.space in OF_PLACES or not has_foreground)
+        yield Candidate(
+            grouping,
+            union,
+            pulls_to,
+            "region" if by_region else "background",
+            region if by_region else None,
+            surplus,
+        )
+
+
+def _matrix(grouping: Grouping) -> np.ndarray:
+    """(U, L) of 0 and 1"""
+    leaves = 1 + max((max(union.leaves) for union in grouping.unions), default=0)
+    union_UL = np.zeros((len(grouping.unions), leaves))
+    for number, union in enumerate(grouping.unions):
+        union_UL[number, list(union.leaves)] = 1
+    return union_UL
+
+
+def _pulled(facts: Facts) -> np.ndarray:
+    pulled_n: np.ndarray = facts.pulled_N[facts.proposes_N]
+    return pulled_n
+
+
+def _counts(grouping: Grouping, facts: Facts, classes: int, leaves: int) -> np.ndarray:
+    """(L, K): proposing images by small cluster, and by what their background is predicted as."""
+    leaf_n, pulled_n = grouping.leaf_N[facts.proposes_N].astype(np.int64), _pulled(facts)
+    inside_n = leaf_n != NOWHERE
+    cell_n = leaf_n[inside_n] * classes + pulled_n[inside_n]
+    count_LK: np.ndarray = np.bincount(cell_n, minlength=leaves * classes).reshape(leaves, classes)
+    return count_LK
+
+
+def _surplus(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
+    """Images of each union predicted as each class, by the lower end of a 95% interval, beyond the
+    rate of the images outside."""
+    size_U1 = np.maximum(inside_UK.sum(1, keepdims=True), 1)
+    outside_UK = total_K - inside_UK
+    rate_UK = outside_UK / np.maximum(outside_UK.sum(1, keepdims=True), 1)
+    surplus_UK: np.ndarray = size_U1 * (_wilson_low(inside_UK, size_U1) - rate_UK)
+    return surplus_UK
+
+
+def _wilson_low(count: np.ndarray, of: np.ndarray) -> np.ndarray:
+    z, p = quantile(0.95), count / of
+    centre = p + z * z / (2 * of)
+    half = z * np.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
+    low: np.ndarray = (centre - half) / (1 + z * z / of)
+    return low
+
+
+def _mean_energy(grouping: Grouping, union: Union) -> np.ndarray:
+    leaves = list(union.leaves)
+    count = grouping.with_energy_L[leaves].sum()
+    mean_hw: np.ndarray = grouping.energy_Lhw[leaves].sum(0) / max(1, count)
+    return mean_hw if count else grouping.usual_hw

@@ -1,0 +1,105 @@
+"""Patterns: what predictions rest on beside the object, found and confirmed by `discover`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+
+from tasks.schema.values import Interval, Rate, Value
+
+PatternVerdict = Literal["confirmed", "not confirmed", "confounded", "too few"]
+VERDICTS: tuple[PatternVerdict, ...] = ("confirmed", "not confirmed", "confounded", "too few")
+Exchanged = Literal["background", "region"]  # what of an exemplar others are put on, or get
+
+PATTERNS = pa.schema(  # one row per candidate, the confirmed ones first
+    [
+        pa.field("pattern", pa.string(), nullable=False),  # its id
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("space", pa.string(), nullable=False),
+        pa.field("pulls_to", pa.string(), nullable=False),  # class
+        pa.field("exchanged", pa.string(), nullable=False),  # background, or region
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("sentence", pa.string(), nullable=False),
+        pa.field("images", pa.int64(), nullable=False),  # members
+        pa.field("effect", pa.float32()),  # more predicted as the class than on other backgrounds
+        pa.field("effect_low", pa.float32()),  # ends of its 95% interval
+        pa.field("effect_high", pa.float32()),
+        pa.field("on_pattern", pa.float32()),  # predicted as the class, of images put on it
+        pa.field("on_others", pa.float32()),
+        pa.field("p", pa.float64()),
+        pa.field("q", pa.float64()),
+    ]
+)
+
+_floats = pa.list_(pa.float32())
+PATTERN_SPACES = pa.schema(  # how images are assigned to small clusters; one row per space
+    [
+        pa.field("space", pa.string(), nullable=False),
+        pa.field("scaling", pa.string(), nullable=False),  # as in tasks/discover/clusters.py
+        pa.field("mean", _floats, nullable=False),
+        pa.field("deviation", _floats, nullable=False),
+        pa.field("basis", pa.list_(_floats), nullable=False),  # one list per number of a vector
+        pa.field("centres", pa.list_(_floats), nullable=False),  # one list per small cluster
+        pa.field("reach", _floats, nullable=False),  # of each small cluster
+    ]
+)
+
+PATTERN_MEMBERS = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("pattern", pa.string(), nullable=False),  # its id
+        pa.field("distance", pa.float32(), nullable=False),  # to its centre: the smaller the purer
+        pa.field("half", pa.string(), nullable=False),  # that proposes, or that confirms
+    ]
+)
+
+PATTERN_TRIALS = pa.schema(  # one row per picture that was made to confirm a pattern
+    [
+        pa.field("background", pa.string(), nullable=False),  # row_id of the one put behind
+        pa.field("of_pattern", pa.bool_(), nullable=False),  # a member, else a control
+        pa.field("recipient", pa.string(), nullable=False),  # row_id of the image put on it
+        pa.field("check", pa.string(), nullable=False),  # main, or again with another fill
+        pa.field("log_odds", pa.float32(), nullable=False),  # of the class that it pulls to
+        pa.field("prediction", pa.string(), nullable=False),
+    ]
+)
+
+
+class Pattern(Value):
+    """A recurring background or artefact, the class that it pulls to, and the verdict."""
+
+    id: str
+    name: str  # the user's, else made from what its members share
+    space: str  # in which it was found, as in tasks/discover/spaces.py, or the user's column
+    clusters: tuple[int, ...]  # small clusters of that space, or values of that column
+    pulls_to: str  # class
+    exchanged: Exchanged
+    region: tuple[tuple[int, int], ...] = ()  # (row, column) of the cells, where that is exchanged
+    grid: tuple[int, int] = (0, 0)  # rows and columns of those cells
+    images: int  # members
+    label_share: Rate  # of labelled members, those of the class that it pulls to
+    alone: Rate  # of members with their object removed, those predicted as that class
+    stability: float  # agreement with the nearest cluster under another seed, 0 to 1
+    verdict: PatternVerdict
+    sentence: str
+    effect: Interval | None  # more predicted as the class than on other backgrounds, 0 to 1
+    on_pattern: Rate | None  # predicted as the class, of images put on it
+    on_others: Rate | None  # of the same images on other backgrounds
+    p: float | None
+    q: float | None  # p, corrected for all candidates
+    exemplars: tuple[str, ...]  # rows of the confirming half
+    controls: tuple[str, ...]
+    recipients: tuple[str, ...]
+
+
+class PatternSummary(Value):
+    """All candidates, the confirmed ones first."""
+
+    candidates: tuple[Pattern, ...]
+    halves: tuple[int, int]  # images that proposed, and that confirmed
+    forwards: int  # pictures predicted to confirm
+
+    @property
+    def confirmed(self) -> tuple[Pattern, ...]:
+        return tuple(it for it in self.candidates if it.verdict == "confirmed")
