@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.discover.clusters import NOWHERE, Union
+from tasks.discover.facts import Facts
 from tasks.discover.regions import Region, region_of
-from tasks.discover.spaces import Facts
 from tasks.schema.patterns import Exchanged
 from tasks.schema.values import quantile
 
@@ -52,7 +52,8 @@ class Candidate:
     pulls_to: int
     exchanged: Exchanged
     region: Region | None  # where region is exchanged
-    surplus: float  # proposing images that are predicted so beyond the rate of the others
+    log_ratio: float  # of the likelihoods: that its images are predicted so at their own rate, or
+    # at the rate of the others (the scan statistic of Kulldorff, 1997)
 
     @property
     def member_N(self) -> np.ndarray:
@@ -66,7 +67,7 @@ class Candidate:
 
 
 def propose(groupings: Sequence[Grouping], facts: Facts, classes: int) -> list[Candidate]:
-    """The candidates with the largest surplus, each group of images once per class."""
+    """The candidates of the largest likelihood ratio, each group of images once per class."""
     has_foreground = bool(np.isfinite(facts.area_N).any())
     found = [
         candidate
@@ -75,7 +76,7 @@ def propose(groupings: Sequence[Grouping], facts: Facts, classes: int) -> list[C
     ]
     most = min(MOST, max(AT_LEAST, int(PER_IMAGE * len(facts))))
     chosen: list[Candidate] = []
-    for candidate in sorted(found, key=lambda it: -it.surplus):
+    for candidate in sorted(found, key=lambda it: -it.log_ratio):
         if len(chosen) == most:
             break
         if not any(are_same(candidate, other) for other in chosen):
@@ -102,15 +103,15 @@ def _candidates_of(
     union_UL = _matrix(grouping)
     count_LK = _counts(grouping, facts, classes, len(union_UL[0]))
     inside_UK = union_UL @ count_LK
-    surplus_UK = _surplus(inside_UK, np.bincount(_pulled(facts), minlength=classes))
+    ratio_UK = _log_ratio(inside_UK, np.bincount(_pulled(facts), minlength=classes))
     size_U = inside_UK.sum(1)
     least = max(LEAST_IMAGES, LEAST_SHARE * facts.proposes_N.sum())
     rest_U = facts.proposes_N.sum() - size_U
     for number, union in enumerate(grouping.unions):
-        pulls_to = int(surplus_UK[number].argmax())
-        surplus = float(surplus_UK[number, pulls_to])
+        pulls_to = int(ratio_UK[number].argmax())
+        log_ratio = float(ratio_UK[number, pulls_to])
         enough = min(size_U[number], rest_U[number]) >= least
-        if not enough or surplus <= 0 or union.stability < LEAST_STABILITY:
+        if not enough or log_ratio <= 0 or union.stability < LEAST_STABILITY:
             continue
         region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
         if not has_foreground and region is None:
@@ -122,7 +123,7 @@ def _candidates_of(
             pulls_to,
             "region" if by_region else "background",
             region if by_region else None,
-            surplus,
+            log_ratio,
         )
 
 
@@ -149,14 +150,17 @@ def _counts(grouping: Grouping, facts: Facts, classes: int, leaves: int) -> np.n
     return count_LK
 
 
-def _surplus(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
-    """Images of each union predicted as each class, by the lower end of a 95% interval, beyond the
-    rate of the images outside."""
+def _log_ratio(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
+    """(U, K); 0 where the class is not predicted surely oftener than outside. Unlike the surplus of
+    images, it does not grow when a group is united with one that is like all others."""
     size_U1 = np.maximum(inside_UK.sum(1, keepdims=True), 1)
     outside_UK = total_K - inside_UK
-    rate_UK = outside_UK / np.maximum(outside_UK.sum(1, keepdims=True), 1)
-    surplus_UK: np.ndarray = size_U1 * (_wilson_low(inside_UK, size_U1) - rate_UK)
-    return surplus_UK
+    rest_U1 = np.maximum(outside_UK.sum(1, keepdims=True), 1)
+    rate_UK = (outside_UK + 0.5) / (rest_U1 + 1)
+    own_UK = np.clip(inside_UK / size_U1, 1e-9, 1 - 1e-9)
+    gain_UK = own_UK * np.log(own_UK / rate_UK)
+    gain_UK += (1 - own_UK) * np.log((1 - own_UK) / np.maximum(1 - rate_UK, 1e-9))
+    return np.where(_wilson_low(inside_UK, size_U1) > rate_UK, size_U1 * gain_UK, 0.0)
 
 
 def _wilson_low(count: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from tasks.attribution.job import Job
 from tasks.discover.candidates import Candidate, propose
+from tasks.discover.facts import UNKNOWN
 from tasks.discover.groupings import Divided, divide
 from tasks.discover.results import Found, describe, without_repetitions
-from tasks.discover.spaces import UNKNOWN
 from tasks.discover.trial import Place, Trial
 from tasks.discover.trial_plan import TrialImages, plan_trial
 from tasks.discover.trials_stage import OnProgress, run_trials

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from tasks.discover.candidates import LEAST_IMAGES, Grouping
 from tasks.discover.clusters import NOWHERE, Clusters, Scaling, Union
-from tasks.discover.spaces import Facts, ShardImages, read_shards
+from tasks.discover.facts import Facts
+from tasks.discover.spaces import ShardImages, read_shards
 from tasks.runs.reader import Run, join
 from tasks.storage.parquet import read_table
 from tasks.summary.columns import find_grouping_columns

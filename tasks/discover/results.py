@@ -11,8 +11,8 @@ import numpy as np
 
 from tasks.discover.candidates import Candidate, share_members
 from tasks.discover.descriptions import name_of, sentence_of
+from tasks.discover.facts import UNKNOWN
 from tasks.discover.groupings import Divided
-from tasks.discover.spaces import UNKNOWN
 from tasks.discover.trial import Place
 from tasks.discover.trial_plan import TrialImages
 from tasks.discover.verdicts import Judgement

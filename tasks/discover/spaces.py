@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
+from tasks.discover.facts import UNKNOWN, Facts
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import (
     ATTENDED_BACKGROUND,
@@ -28,7 +29,6 @@ SPACES = {  # by name, in words
     "place": "where the map lies outside the foreground",
     "properties": "plain properties of the picture",
 }
-UNKNOWN = -1  # of a class
 
 
 @dataclass(frozen=True)
@@ -38,38 +38,6 @@ class ShardImages:
     row_ids: pa.ChunkedArray
     facts: Facts
     vectors: Mapping[str, np.ndarray]  # by space, each (N, F); rows of NaN where there is none
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of each of N images."""
-
-    proposes_N: np.ndarray  # else it confirms; copies of a picture fall on the same side
-    content_N: np.ndarray  # uint64, equal for copies
-    label_N: np.ndarray  # class, or UNKNOWN
-    prediction_N: np.ndarray  # class
-    alone_N: np.ndarray  # class predicted without the object; UNKNOWN where none was removed
-    area_N: np.ndarray  # of the foreground; NaN without one
-    brightness_N: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.proposes_N)
-
-    @classmethod
-    def join(cls, parts: Sequence[Facts]) -> Facts:
-        return cls(
-            *(np.concatenate(columns) for columns in zip(*map(_columns, parts), strict=True))
-        )
-
-    @property
-    def pulled_N(self) -> np.ndarray:
-        """The class that the background alone is predicted as; of the picture where it is not
-        known."""
-        return np.where(self.alone_N == UNKNOWN, self.prediction_N, self.alone_N)
-
-
-def _columns(facts: Facts) -> tuple[np.ndarray, ...]:
-    return tuple(vars(facts).values())
 
 
 def read_shards(run: Run, method: str) -> Iterator[tuple[int, ShardImages]]:

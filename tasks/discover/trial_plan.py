@@ -14,7 +14,7 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from tasks.discover.candidates import Candidate
-from tasks.discover.spaces import UNKNOWN, Facts
+from tasks.discover.facts import UNKNOWN, Facts
 from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.interventions.intervene import LARGEST, SMALLEST
 
