@@ -26,6 +26,7 @@ from reports.junit import as_junit
 from reports.markdown import gate_as_markdown
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.gate.decide import decide, still_holds
@@ -64,6 +65,7 @@ def release(
     foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
     flags: FlagSettings = FlagSettings(),
+    patterns: PatternSettings = PatternSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Audit, decide, promote. Returns the release's folder, or raises ReleaseRefused."""

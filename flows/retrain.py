@@ -16,6 +16,7 @@ from models.addresses import as_path
 from models.classifier.settings import ModelSettings
 from reports.markdown import models_as_markdown
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.finetune.settings import FinetuneSettings, LearningSettings
 from tasks.flags.settings import FlagSettings
@@ -38,6 +39,7 @@ def retrain(
     foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
     flags: FlagSettings = FlagSettings(),
+    patterns: PatternSettings = PatternSettings(),
     registry: CandidateSettings = CandidateSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:

@@ -13,7 +13,7 @@ from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
 from flows.cli.output import print_run
 from flows.cli.output.lines import print_json, print_line
-from flows.settings.command_settings import PublishSettings
+from flows.settings.command_settings import DiscoverSettings, PublishSettings
 from flows.settings.environment import prepare_environment
 from models.addresses import as_path
 from models.errors import list_names
@@ -98,6 +98,21 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
         print_comparison(comparison)
     if paired is not None and prints_models:
         print_models(paired)
+
+
+@click.command()
+@click.argument("run")
+@settings_options(DiscoverSettings)
+@json_option
+@verbose_option
+@one_line_errors()
+def discover(run: str, as_json: bool, **options: Any) -> None:
+    """Find the backgrounds and artefacts that a finished audit's predictions rest on."""
+    settings = settings_from_options(DiscoverSettings, options)
+    prepare_environment()
+    from flows.discover import discover_patterns
+
+    print_run(str(discover_patterns(run, settings.compute).path), as_json)
 
 
 @click.command()

@@ -22,6 +22,7 @@ from tasks.attribution.settings import (
     RunPlan,
 )
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
 from tasks.flags.settings import FlagSettings
@@ -75,6 +76,11 @@ class AuditSettings(RunSettings):
     """The settings of an audit, named as the parameters of its flow."""
 
     flags: FlagSettings = FlagSettings()
+    patterns: PatternSettings = PatternSettings()
+
+    @property
+    def audit_request(self) -> AuditRequest:
+        return replace(super().audit_request, patterns=self.patterns)
 
     @model_validator(mode="after")
     def _check_flag_method(self) -> Self:
@@ -279,3 +285,11 @@ class PublishSettings(BaseModel):
 
     _without_secrets = model_validator(mode="after")(refuse_secrets)
     _decodable = model_validator(mode="after")(refuse_undecodable)
+
+
+class DiscoverSettings(BaseModel):
+    """The settings of `sightline discover`: where the exchanges are computed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    compute: ComputeSettings = ComputeSettings()

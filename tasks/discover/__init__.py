@@ -1,1 +1,1 @@
-"""Spurious patterns: proposed on one half of the images, confirmed by exchanges on the other."""
+"""Which backgrounds and artefacts predictions rest on."""

@@ -27,9 +27,19 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema import PatternSummary
+from tasks.storage.files import write_text
 
 
-def discover(
+def add_patterns(
+    run_folder: RunFolder, compute: ComputeSettings, scratch: str, on_progress: OnProgress
+) -> None:
+    """Write the patterns of a run that was summarised, and add them to its summary."""
+    found = find_patterns(run_folder, compute, scratch, on_progress)
+    summary = open_run(run_folder.path).summary().model_copy(update={"patterns": found})
+    write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
+
+
+def find_patterns(
     run_folder: RunFolder, compute: ComputeSettings, scratch: str, on_progress: OnProgress
 ) -> PatternSummary | None:
     """Write the patterns of a run; None where none was asked for, or nothing was predicted."""

@@ -101,8 +101,8 @@ def _properties(table: pa.Table) -> np.ndarray:
     names = [name for name in schema.PICTURE_PROPERTIES.names if name != "row_id"]
     columns = np.stack([_floats(table[name]) for name in names], 1)
     has_none_N1 = np.isnan(columns).all(1, keepdims=True)
-    property_NF: np.ndarray = np.where(has_none_N1, np.nan, np.nan_to_num(columns))
-    return property_NF.astype(np.float32)
+    property_NF: np.ndarray = np.where(has_none_N1, np.float32(np.nan), np.nan_to_num(columns))
+    return property_NF
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

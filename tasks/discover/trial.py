@@ -71,75 +71,78 @@ class _Pictures:
 
 def run_trial(job: Job, trial: Trial, classifier: Classifier) -> pa.Table:
     """A row of PATTERN_TRIALS for each picture that was made. Where the first recipients show no
-    effect, these are all; where all show one, the check follows."""
+    effect, these are all; where they show one, the others follow, and the check."""
     pictures = _read_pictures(job, trial, classifier)
-    of_kind = _keys(trial.exemplars)
-    backgrounds = pictures.select([*of_kind, *_keys(trial.controls)])
+    backgrounds = pictures.select(_keys((*trial.exemplars, *trial.controls)))
     recipients = pictures.select(_keys(trial.recipients))
-    rounds = [
-        _exchange(trial, classifier, backgrounds, _slice(recipients, 0, FIRST), job.batch_size)
-    ]
-    if _surplus(rounds[0], trial, classifier) > NO_EFFECT:
-        rest = _slice(recipients, FIRST, None)
-        rounds.append(_exchange(trial, classifier, backgrounds, rest, job.batch_size))
-        rounds.append(_check(trial, classifier, backgrounds, _slice(recipients, 0, FIRST), job))
-    return pa.concat_tables(rounds)
-
-
-def _check(
-    trial: Trial, classifier: Classifier, backgrounds: _Pictures, recipients: _Pictures, job: Job
-) -> pa.Table:
-    """Again with grown masks and another fill: what objects leave behind must not be the cause."""
+    first, rest = recipients.select(recipients.keys[:FIRST]), recipients.keys[FIRST:]
+    main = _Exchange(trial, classifier, job.batch_size, MAIN)
+    made = main.make(backgrounds, first)
+    if _surplus(made, classifier.classes[trial.pulls_to]) <= NO_EFFECT:
+        return made
+    # What objects leave behind must not be the cause: with another fill there is none of it.
     other: Fill = "inpaint" if trial.fill != "inpaint" else "mean"
-    made = _exchange(
-        replace(trial, fill=other),
-        classifier,
-        backgrounds.with_grown_masks(),
-        recipients.with_grown_masks(),
-        job.batch_size,
-    )
-    return made.set_column(
-        made.column_names.index("check"), "check", pa.array([CHECK] * len(made), pa.string())
+    check = replace(main, trial=replace(trial, fill=other), check=CHECK)
+    return pa.concat_tables(
+        [
+            made,
+            main.make(backgrounds, recipients.select(rest)),
+            check.make(backgrounds.with_grown_masks(), first.with_grown_masks()),
+        ]
     )
 
 
-def _exchange(
-    trial: Trial,
-    classifier: Classifier,
-    backgrounds: _Pictures,
-    recipients: _Pictures,
-    batch_size: int,
-) -> pa.Table:
-    """Every recipient on every background."""
-    other_MCHW = _without_objects(trial, backgrounds)
-    of_kind = set(_keys(trial.exemplars))
-    region_HW = None if trial.region is None else trial.region.mask(_size(backgrounds.image_NCHW))
-    columns: dict[str, list[object]] = {name: [] for name in PATTERN_TRIALS.names}
-    for key, other_CHW in zip(backgrounds.keys, other_MCHW, strict=True):
-        log_odds, predictions = [], []
-        for image_BCHW, mask_BHW in _batches(recipients, batch_size):
-            kept_BHW = mask_BHW if region_HW is None else (1 - region_HW).expand_as(mask_BHW)
-            mixed_BCHW = exchange_background(
-                image_BCHW, kept_BHW.to(image_BCHW.device), other_CHW[None]
-            )
-            p_BK = predict_each(classifier.network, mixed_BCHW, len(classifier.classes))
-            p_B = p_BK[:, trial.pulls_to].clamp(CLOSEST, 1 - CLOSEST)
+@dataclass(frozen=True)
+class _Exchange:
+    """One way to put images on others' backgrounds."""
+
+    trial: Trial
+    classifier: Classifier
+    batch_size: int
+    check: str
+
+    def make(self, backgrounds: _Pictures, recipients: _Pictures) -> pa.Table:
+        """Every recipient on every background."""
+        of_pattern = set(_keys(self.trial.exemplars))
+        tables = [
+            self._rows(key, key in of_pattern, recipients, other_CHW)
+            for key, other_CHW in zip(backgrounds.keys, self._sources(backgrounds), strict=True)
+        ]
+        return pa.concat_tables([PATTERN_TRIALS.empty_table(), *tables])
+
+    def _sources(self, backgrounds: _Pictures) -> Tensor:
+        """(M, C, H, W), without their objects where these are known."""
+        return remove_object(backgrounds.image_NCHW, backgrounds.mask_NHW, self.trial.fill)
+
+    def _rows(
+        self, background: str, of_pattern: bool, recipients: _Pictures, other_CHW: Tensor
+    ) -> pa.Table:
+        classes, count = self.classifier.classes, len(recipients.keys)
+        log_odds, predicted = [], []
+        for image_BCHW, mask_BHW in _batches(recipients, self.batch_size):
+            kept_BHW = self._kept(mask_BHW)
+            mixed_BCHW = exchange_background(image_BCHW, kept_BHW, other_CHW[None])
+            p_BK = predict_each(self.classifier.network, mixed_BCHW, len(classes))
+            p_B = p_BK[:, self.trial.pulls_to].clamp(CLOSEST, 1 - CLOSEST)
             log_odds += torch.logit(p_B).tolist()
-            predictions += [classifier.classes[index] for index in p_BK.argmax(1).tolist()]
-        columns["background"] += [key] * len(recipients.keys)
-        columns["of_pattern"] += [key in of_kind] * len(recipients.keys)
-        columns["recipient"] += recipients.keys
-        columns["check"] += [MAIN] * len(recipients.keys)
-        columns["log_odds"] += log_odds
-        columns["prediction"] += predictions
-    return pa.table(columns, schema=PATTERN_TRIALS)
+            predicted += [classes[index] for index in p_BK.argmax(1).tolist()]
+        columns = {
+            "background": [background] * count,
+            "of_pattern": [of_pattern] * count,
+            "recipient": list(recipients.keys),
+            "check": [self.check] * count,
+            "log_odds": log_odds,
+            "prediction": predicted,
+        }
+        return pa.table(columns, schema=PATTERN_TRIALS)
 
-
-def _without_objects(trial: Trial, backgrounds: _Pictures) -> Tensor:
-    """As they are where they have no object, or where only a region is taken from them."""
-    if trial.region is not None or not len(backgrounds.keys):
-        return backgrounds.image_NCHW
-    return remove_object(backgrounds.image_NCHW, backgrounds.mask_NHW, trial.fill)
+    def _kept(self, mask_BHW: Tensor) -> Tensor:
+        """What of each image stays: the object, or all but the region."""
+        if self.trial.region is None:
+            return mask_BHW
+        size = mask_BHW.shape[1], mask_BHW.shape[2]
+        region_HW = self.trial.region.mask(size).to(mask_BHW.device)
+        return (1 - region_HW).expand_as(mask_BHW)
 
 
 def _batches(pictures: _Pictures, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -150,12 +153,12 @@ def _batches(pictures: _Pictures, batch_size: int) -> Iterator[tuple[Tensor, Ten
     )
 
 
-def _surplus(made: pa.Table, trial: Trial, classifier: Classifier) -> float:
+def _surplus(made: pa.Table, class_name: str) -> float:
     """How much oftener the class is predicted on the pattern than on controls."""
     kind = made["of_pattern"].to_numpy(zero_copy_only=False)
-    predicted = np.array(made["prediction"].to_pylist()) == classifier.classes[trial.pulls_to]
     if not kind.any() or kind.all():
         return 0.0
+    predicted = np.array(made["prediction"].to_pylist()) == class_name
     return float(predicted[kind].mean() - predicted[~kind].mean())
 
 
@@ -188,11 +191,3 @@ def _rows(job: Job, places: Sequence[Place]) -> list[Row]:
 
 def _keys(places: Sequence[Place]) -> list[str]:
     return [key for _, key in places]
-
-
-def _slice(pictures: _Pictures, start: int, end: int | None) -> _Pictures:
-    return pictures.select(pictures.keys[start:end])
-
-
-def _size(image_NCHW: Tensor) -> tuple[int, int]:
-    return image_NCHW.shape[2], image_NCHW.shape[3]

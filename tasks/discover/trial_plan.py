@@ -112,5 +112,5 @@ def _standardised(value_N: np.ndarray) -> np.ndarray:
     known = value_N[np.isfinite(value_N)]
     if not len(known):
         return np.zeros(len(value_N))
-    standard_N: np.ndarray = (value_N - known.mean()) / max(float(known.std()), 1e-6)
-    return np.nan_to_num(standard_N)
+    standard_N: np.ndarray = np.nan_to_num((value_N - known.mean()) / max(float(known.std()), 1e-6))
+    return standard_N

@@ -56,6 +56,7 @@ from tasks.schema.patterns import (
     PatternVerdict,
 )
 from tasks.schema.tables import (
+    ATTENDED_BACKGROUND,
     CATALOG,
     DUPLICATES,
     FAILURES,
@@ -66,6 +67,7 @@ from tasks.schema.tables import (
     GROUP_COLUMN,
     INTERVENTIONS,
     MERITS,
+    PICTURE_PROPERTIES,
     PREDICTIONS,
     SCORES,
     TRIALS,

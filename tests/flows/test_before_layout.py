@@ -20,6 +20,8 @@ from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
 from flows.cli.commands import main
+from tasks.runs import open_run
+from tasks.runs.stages import INTERVENTIONS
 
 GOLDEN = Path(__file__).parents[1] / "golden/before_layout"
 MADE = json.loads((GOLDEN / "made.json").read_text())
@@ -106,13 +108,19 @@ def is_remade(name: str) -> bool:
     return name.startswith(("interventions", "votes", "flags", "donors"))
 
 
+def is_new(name: str) -> bool:
+    """Is it of a stage that there was not then?"""
+    stages = ("failures/interventions", "attended_background/", "picture_properties/")
+    return name.startswith(stages)
+
+
 def is_same_run(found: Path, expected: Path) -> None:
     """The same identity, parts, marks and words, and numbers as near as other processors are;
     apart from what has another version since."""
     assert content(found / "run.json")["identity"] == content(expected / "run.json")["identity"]
     assert content(found / "run.json")["state"] == "finished"
     files = names(expected, "*.parquet")
-    more = {name for name in names(found, "*.parquet") if "failures/interventions" in name}
+    more = set(filter(is_new, names(found, "*.parquet")))
     assert set(names(found, "*.parquet")) - {"reuse.parquet"} - more == set(files)
     files = [name for name in files if not is_remade(name)]
     tables = ((pq.read_table(found / name), pq.read_table(expected / name)) for name in files)
@@ -146,6 +154,13 @@ def test_a_finished_run_is_shown_with_its_figures(kept: Path) -> None:
     assert shown.pop("warnings") == []
     assert shown == expected
     assert "30 predicted, 2 failed" in " ".join(sightline("show", "run").split())
+
+
+def test_columns_that_there_were_not_then_are_null(kept: Path) -> None:
+    part = open_run(kept / "run").part(INTERVENTIONS, 0)
+    assert part is not None
+    for name in ("moved", "object_removed_features"):
+        assert part[name].null_count == len(part) > 0
 
 
 def test_runs_are_listed_with_their_state(kept: Path) -> None:
