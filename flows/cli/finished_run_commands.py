@@ -14,6 +14,7 @@ from flows.cli.options_from_settings import json_option, settings_from_options, 
 from flows.cli.output import print_run
 from flows.cli.output.lines import print_json, print_line
 from flows.settings.command_settings import DiscoverSettings, PublishSettings
+from flows.settings.compose import compose
 from flows.settings.environment import prepare_environment
 from models.addresses import as_path
 from models.errors import list_names
@@ -108,8 +109,8 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @one_line_errors()
 def discover(run: str, as_json: bool, **options: Any) -> None:
     """Find the backgrounds and artefacts that a finished audit's predictions rest on."""
-    settings = settings_from_options(DiscoverSettings, options)
     prepare_environment()
+    settings = compose(DiscoverSettings, None, settings_from_options(DiscoverSettings, options))
     from flows.discover import discover_patterns
 
     print_run(str(discover_patterns(run, settings.compute).path), as_json)

@@ -83,7 +83,8 @@ def _facts(table: pa.Table, classes: Sequence[str]) -> Facts:
 
     def codes(name: str) -> np.ndarray:
         index = pc.index_in(table[name].cast(pa.string()), known)
-        return pc.fill_null(index, UNKNOWN).to_numpy().astype(np.int32)
+        codes_N: np.ndarray = pc.fill_null(index, UNKNOWN).to_numpy().astype(np.int32)
+        return codes_N
 
     return Facts(
         proposes_N=(content_N & np.uint64(1)) == 0,
