@@ -245,18 +245,6 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
-for other in (
-    show,
-    runs,
-    remove,
-    compare,
-    discover,
-    publish,
-    up,
-    down,
-    status,
-    init,
-    doctor,
-    bundle,
-):
+OF_FINISHED_RUNS = (show, runs, remove, compare, discover, publish)
+for other in (*OF_FINISHED_RUNS, up, down, status, init, doctor, bundle):
     main.add_command(other)
