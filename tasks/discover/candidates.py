@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.discover.clusters import NOWHERE, Union
-from tasks.discover.facts import Facts
+from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.regions import Region, region_of
 from tasks.schema.patterns import Exchanged
 from tasks.schema.values import quantile
@@ -103,7 +103,8 @@ def _candidates_of(
     union_UL = _matrix(grouping)
     count_LK = _counts(grouping, facts, classes, len(union_UL[0]))
     inside_UK = union_UL @ count_LK
-    ratio_UK = _log_ratio(inside_UK, np.bincount(_pulled(facts), minlength=classes))
+    total_K = np.bincount(_pulled(facts, classes), minlength=classes + 1)
+    ratio_UK = _log_ratio(inside_UK, total_K)[:, :classes]
     size_U = inside_UK.sum(1)
     least = max(LEAST_IMAGES, LEAST_SHARE * facts.proposes_N.sum())
     rest_U = facts.proposes_N.sum() - size_U
@@ -136,17 +137,19 @@ def _matrix(grouping: Grouping) -> np.ndarray:
     return union_UL
 
 
-def _pulled(facts: Facts) -> np.ndarray:
+def _pulled(facts: Facts, classes: int) -> np.ndarray:
+    """Of the proposing images; the number of classes where nothing pulls."""
     pulled_n: np.ndarray = facts.pulled_N[facts.proposes_N]
-    return pulled_n
+    return np.where(pulled_n == UNKNOWN, classes, pulled_n)
 
 
 def _counts(grouping: Grouping, facts: Facts, classes: int, leaves: int) -> np.ndarray:
-    """(L, K): proposing images by small cluster, and by what their background is predicted as."""
-    leaf_n, pulled_n = grouping.leaf_N[facts.proposes_N].astype(np.int64), _pulled(facts)
-    inside_n = leaf_n != NOWHERE
-    cell_n = leaf_n[inside_n] * classes + pulled_n[inside_n]
-    count_LK: np.ndarray = np.bincount(cell_n, minlength=leaves * classes).reshape(leaves, classes)
+    """(L, K + 1): proposing images by small cluster, and by the class that they are pulled to, the
+    last for none."""
+    leaf_n, pulled_n = grouping.leaf_N[facts.proposes_N].astype(np.int64), _pulled(facts, classes)
+    inside_n, columns = leaf_n != NOWHERE, classes + 1
+    cell_n = leaf_n[inside_n] * columns + pulled_n[inside_n]
+    count_LK: np.ndarray = np.bincount(cell_n, minlength=leaves * columns).reshape(leaves, columns)
     return count_LK
 
 

@@ -33,9 +33,10 @@ class Facts:
 
     @property
     def pulled_N(self) -> np.ndarray:
-        """The class that the background alone is predicted as; of the picture where it is not
-        known."""
-        return np.where(self.alone_N == UNKNOWN, self.prediction_N, self.alone_N)
+        """The class that the background alone is predicted as. Where no object was removed, a
+        wrong prediction of the whole picture; a right one says nothing: UNKNOWN."""
+        wrong_N = np.where(self.prediction_N != self.label_N, self.prediction_N, UNKNOWN)
+        return np.where(self.alone_N == UNKNOWN, wrong_N, self.alone_N)
 
 
 def _columns(facts: Facts) -> tuple[np.ndarray, ...]:
