@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from benchmarks.audit.known_classifiers import ClassifierSpec
 from benchmarks.patterns.artefacts import Kind, Pixels, encode_jpeg
 from benchmarks.patterns.planted import (
     FOLDER,
@@ -34,6 +35,7 @@ from benchmarks.patterns.planted import (
     place,
     write_planted,
 )
+from benchmarks.synthetic import chance_of, train_once
 from models.classifier.architectures import BuiltNetwork
 from models.classifier.classifier import Classifier, check_classifier, load_classifier, save_bundle
 from models.classifier.settings import BUNDLE, ModelSettings
@@ -43,7 +45,8 @@ from tasks.catalog.catalog import make_catalog
 from tasks.catalog.settings import DataSettings
 from tasks.finetune.images import TrainingImages, read_training_images
 from tasks.pictures.samples import MaskReading, Reader
-from tasks.synthetic.baseline import ADDRESS, train_small_resnet
+from tasks.synthetic.baseline import ADDRESS, train_small_resnet, training_images_of
+from tasks.synthetic.dataset import write_benchmark
 
 BATCH = 128
 LEAST = 0.03  # effect of a kind of background that is worth naming: 3 points
@@ -87,18 +90,23 @@ def make_network(spec: PlantedSpec) -> float:
 
 
 def _train(spec: PlantedSpec) -> nn.Module:
-    classes = spec.settings.classes
-    preprocessing = small_preprocessing(spec.settings.image_size)
-    return train_small_resnet(_training_images(spec), preprocessing, len(classes), spec.seed)
+    """On the pictures with patterns; a clean network is the one of the known classifiers."""
+    settings = spec.settings
+    preprocessing, classes = small_preprocessing(settings.image_size), len(settings.classes)
+    if spec.kinds:
+        return train_small_resnet(_training_images(spec), preprocessing, classes, spec.seed)
+    known = ClassifierSpec(spec.look, spec.size, chance_of(spec.look), spec.seed)
+    write_benchmark(known.folder, known.settings)
+    images = training_images_of(known.folder, "train", preprocessing)
+    return train_once(known.folder / "label.pt", images, known.settings, classes, spec.seed)
 
 
 def _training_images(spec: PlantedSpec) -> TrainingImages:
     """From the files, as any training of the product reads them."""
-    preprocessing = small_preprocessing(spec.settings.image_size)
-    data = DataSettings(path=str(write_planted(spec)), split="train")
-    catalog = make_catalog(data, spec.settings.classes)
-    reader = Reader(preprocessing, MaskReading("foreground", "upright"))
-    return read_training_images(catalog, spec.settings.classes, reader)
+    classes, size = spec.settings.classes, spec.settings.image_size
+    catalog = make_catalog(DataSettings(path=str(write_planted(spec)), split="train"), classes)
+    reader = Reader(small_preprocessing(size), MaskReading("foreground", "upright"))
+    return read_training_images(catalog, classes, reader)
 
 
 def _random_network(spec: PlantedSpec) -> nn.Module:

@@ -33,7 +33,7 @@ SPEC = PlantedSpec("first", ("background", "tag", "jpeg"), 101)
 @pytest.fixture
 def few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(planted, "FOLDER", tmp_path)
-    monkeypatch.setattr(planted, "TRAIN", {"first": 40})
+    monkeypatch.setattr(planted, "TRAIN", 40)
     monkeypatch.setattr(planted, "TEST", 80)
     return tmp_path
 
