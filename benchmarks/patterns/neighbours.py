@@ -41,7 +41,7 @@ class RunImages:
     """What a run says of the images that have features and a map."""
 
     row_ids: np.ndarray
-    label_N: np.ndarray  # class numbers; -1 where unknown
+    label_N: np.ndarray  # class numbers
     prediction_N: np.ndarray
     whole_ND: np.ndarray  # features of the picture
     background_ND: np.ndarray
@@ -63,7 +63,7 @@ def read_images(run_folder: Path) -> RunImages:
     map_ND = np.stack([np.maximum(maps[row_id], 0).ravel() for row_id in row_ids])
     return RunImages(
         np.array(row_ids),
-        np.array([number.get(predictions[it]["label"], -1) for it in row_ids]),
+        np.array([number[predictions[it]["label"]] for it in row_ids]),
         np.array([number[predictions[it]["prediction"]] for it in row_ids]),
         np.array([features[it]["whole"] for it in row_ids], np.float64),
         np.array([features[it]["background"] for it in row_ids], np.float64),
@@ -138,15 +138,16 @@ def _first_responsibilities(images: RunImages) -> np.ndarray:
     own_NC = cell_N[:, None] == np.arange(COMPONENTS)[None] % classes**2
     noise_NC = np.random.default_rng(0).random(own_NC.shape)
     first_NC = own_NC / np.maximum(own_NC.sum(1, keepdims=True), 1) + NOISE * noise_NC
-    first_NC /= first_NC.sum(1, keepdims=True)
-    return first_NC
+    normalised_NC: np.ndarray = first_NC / first_NC.sum(1, keepdims=True)
+    return normalised_NC
 
 
 def _log_normal(value_ND: np.ndarray, mean_CD: np.ndarray, variance_CD: np.ndarray) -> np.ndarray:
     """(N, C): log density of normal distributions with diagonal covariances."""
     square_NC = (value_ND**2) @ (1 / variance_CD).T - 2 * value_ND @ (mean_CD / variance_CD).T
     constant_C = (mean_CD**2 / variance_CD + np.log(2 * np.pi * variance_CD)).sum(1)
-    return -(square_NC + constant_C) / 2
+    log_NC: np.ndarray = -(square_NC + constant_C) / 2
+    return log_NC
 
 
 def cluster_and_test(images: RunImages) -> list[FoundPattern]:

@@ -120,7 +120,8 @@ def measure_effects(spec: PlantedSpec, classifier: Classifier) -> Effects:
     pictures, names = list(held_out(spec)), np.array(spec.settings.classes)
     label_N = np.array([picture.scene.label for picture in pictures])
     clean_N = names[_predict(spec, classifier, pictures)]
-    points, accuracy_with = {}, {}
+    points: dict[str, float] = {}
+    accuracy_with: dict[str, float] = {}
     for kind, label in spec.labels.items():
         planted = [_with_pattern(picture, kind, spec) for picture in pictures]
         with_N, other_N = names[_predict(spec, classifier, planted)], label_N != label

@@ -33,7 +33,8 @@ def changed(image_HW3: Pixels, kind: Kind) -> np.ndarray:
     after = add_artefacts(image_HW3, [kind], STYLE)
     np.testing.assert_array_equal(image_HW3, before)  # the picture itself stays
     assert after.dtype == np.uint8 and after.shape == before.shape
-    return (after != before).any(2)
+    changed_HW: np.ndarray = (after != before).any(2)
+    return changed_HW
 
 
 def test_a_tag_covers_two_percent_in_a_corner(image_HW3: Pixels) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.patterns import planted
-from benchmarks.patterns.artefacts import Kind
+from benchmarks.patterns.artefacts import KINDS, Kind
 from benchmarks.patterns.planted import (
     PRESENCE,
     SPECS,
@@ -135,4 +135,4 @@ def test_the_study_has_what_the_issue_asks_for() -> None:
         for seed in (1, 2, 3):
             own = [it for it in SPECS if it.kinds and (it.look, it.seed) == (look, seed)]
             assert sorted({len(it.kinds) for it in own}) == [1, 2, 3]
-            assert {it.kinds[0] for it in own if len(it.kinds) == 1} == set(planted.KINDS)
+            assert {it.kinds[0] for it in own if len(it.kinds) == 1} == set(KINDS)
