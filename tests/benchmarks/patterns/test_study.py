@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.patterns import study
+from benchmarks.patterns import networks, planted, study
 from benchmarks.patterns.judge import FoundPattern, Judgement, PlantedPattern
+from benchmarks.patterns.neighbours import NEIGHBOURS
 from benchmarks.patterns.networks import Effects
 from benchmarks.patterns.planted import PlantedSpec
 from benchmarks.patterns.study import DISCOVER, Answer, Cell, figures_of
@@ -67,6 +68,32 @@ def test_a_cell_is_read_as_it_was_kept(tmp_path: Path, monkeypatch: pytest.Monke
         study._keep(study._file(kept.spec, name), content)
     monkeypatch.setattr(study, "SPECS", (kept.spec, CELLS[0].spec))
     assert study.load_cells() == [kept]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_cell_is_measured_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: bool
+) -> None:
+    """Pictures, network, effects, audit and the neighbours' answers, of a small data set."""
+    for name, value in {"FOLDER": tmp_path, "TRAIN": 128, "TEST": 128, "HELD_OUT": 32}.items():
+        monkeypatch.setattr(planted, name, value)
+    for module in (networks, study):
+        monkeypatch.setattr(module, "FOLDER", tmp_path)
+    monkeypatch.setattr(study, "CELLS", tmp_path / "cells")
+    neighbours = {name: study._reading(find) for name, find in NEIGHBOURS.items()}
+    monkeypatch.setattr(study, "methods", lambda: neighbours)
+    spec = PlantedSpec("first", ("frame", "jpeg"), 101, trained)
+    monkeypatch.setattr(study, "SPECS", (spec,))
+    study.measure(spec)
+    [cell] = study.load_cells()
+    assert cell.spec == spec and cell.effects.points.keys() == {"frame", "jpeg"}
+    assert all(-1 <= points <= 1 for points in cell.effects.points.values())
+    assert cell.answers.keys() == NEIGHBOURS.keys()
+    assert list(study.figures_of([cell]))
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    study.measure(spec)  # again: nothing is computed
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_what_is_hardly_learnt_need_not_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
