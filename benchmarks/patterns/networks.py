@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -60,7 +59,6 @@ class Effects:
     points: dict[str, float]  # by pattern: how much more often its class is predicted, 0 to 1
     accuracy_with: dict[str, float]  # of other classes' pictures, with the pattern
     scenes: dict[str, float]  # the same points of "background: class", where at least LEAST
-    seconds: float  # of training
 
 
 def load_effects(spec: PlantedSpec) -> Effects:
@@ -68,25 +66,22 @@ def load_effects(spec: PlantedSpec) -> Effects:
     kept = FOLDER / f"{spec.name}.json"
     if not kept.exists():
         write_planted(spec)
-        seconds = make_network(spec)
+        make_network(spec)
         effects = measure_effects(spec, load_classifier(ModelSettings(address=str(spec.bundle))))
-        found = json.dumps(asdict(replace(effects, seconds=seconds)), indent=1)
-        kept.with_suffix(".tmp").write_text(found)
+        kept.with_suffix(".tmp").write_text(json.dumps(asdict(effects), indent=1))
         kept.with_suffix(".tmp").replace(kept)
     return Effects(**json.loads(kept.read_text()))
 
 
-def make_network(spec: PlantedSpec) -> float:
-    """Train and write the bundle, unless there is one; returns the seconds that training took."""
+def make_network(spec: PlantedSpec) -> None:
+    """Train and write the bundle, unless there is one."""
     if (spec.bundle / BUNDLE).exists():
-        return 0.0
-    settings, start = spec.settings, time.perf_counter()
+        return
+    settings = spec.settings
     network = _train(spec) if spec.trained else _random_network(spec)
-    seconds = time.perf_counter() - start
     preprocessing = small_preprocessing(settings.image_size)
     built = BuiltNetwork(network, ADDRESS, classes=settings.classes, preprocessing=preprocessing)
     save_bundle(spec.bundle, check_classifier(built, ModelSettings(address=ADDRESS)))
-    return seconds
 
 
 def _train(spec: PlantedSpec) -> nn.Module:
@@ -130,7 +125,7 @@ def measure_effects(spec: PlantedSpec, classifier: Classifier) -> Effects:
         accuracy_with[kind] = float((with_N == label_N).mean(where=other_N))
     accuracy = float((clean_N == label_N).mean())
     scenes = dict(_scene_effects(spec, classifier, pictures))
-    return Effects(accuracy, points, accuracy_with, scenes, 0.0)
+    return Effects(accuracy, points, accuracy_with, scenes)
 
 
 def _with_pattern(picture: PlantedPicture, kind: Kind, spec: PlantedSpec) -> PlantedPicture:

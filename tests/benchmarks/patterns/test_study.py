@@ -23,7 +23,7 @@ PURE = (1.0, 0.96)
 
 def cell(spec: PlantedSpec, ours: Judgement, other: Judgement = NOTHING) -> Cell:
     points = dict.fromkeys(map(str, spec.kinds), 0.5)
-    effects = Effects(0.9, points, points, {}, 1.0)
+    effects = Effects(0.9, points, points, {})
     return Cell(spec, effects, {DISCOVER: Answer(ours, 2.0), OTHER: Answer(other, 1.0)})
 
 
@@ -100,7 +100,7 @@ def test_what_is_hardly_learnt_need_not_be_found(monkeypatch: pytest.MonkeyPatch
     spec = PlantedSpec("first", ("tag", "blur", "jpeg"), 1)
     monkeypatch.setattr(study, "read_backgrounds", lambda spec, scenes: list(scenes))
     scenes = {"sea: fish": 0.06, "sky: fish": 0.04}
-    effects = Effects(0.9, {"tag": 0.3, "blur": 0.07, "jpeg": 0.01}, {}, scenes, 1.0)
+    effects = Effects(0.9, {"tag": 0.3, "blur": 0.07, "jpeg": 0.01}, {}, scenes)
     tag, blur, jpeg = (PlantedPattern(kind, frozenset("ab"), "fish") for kind in spec.kinds)
     assert study.split_truths(effects, [tag, blur, jpeg], spec) == ([tag], [blur, "sea: fish"])
 
