@@ -24,7 +24,7 @@ TAG_MARGIN = 0.03  # of the side, to the picture's edges
 FRAME = 1 / 21  # of the side: 3 of 64 pixels
 OPACITY = 0.5  # of the watermark's letters
 BLUR = 0.016  # standard deviation, of the side: 1 of 64 pixels
-GOOD, POOR = 92, 30  # JPEG qualities, without the artefact and with it
+GOOD, POOR = 92, 15  # JPEG qualities, without the artefact and with it
 SUBSAMPLING = "4:2:0"  # in both, so that files differ by their quality alone
 
 COLOURS: tuple[Colour, ...] = ((214, 40, 40), (245, 200, 20), (150, 40, 190), (20, 170, 150))
@@ -82,14 +82,18 @@ def _blur(image_HW3: Pixels, style: Style) -> Pixels:
 
 
 def _watermark(image_HW3: Pixels, style: Style) -> Pixels:
-    """A line of text, as wide as most of the picture, in its lower half."""
+    """White text with a dark outline, as wide as most of the picture, in its lower half."""
     height, width = image_HW3.shape[:2]
-    layer = Image.new("L", (width, height), 0)
+    layer = Image.new("RGBA", (width, height))
     font = ImageFont.load_default(size=width / 4.2)
-    place = (width / 2, 0.68 * height)
-    ImageDraw.Draw(layer).text(place, style.text, fill=255, font=font, anchor="mm")
-    share_HW1 = OPACITY * np.asarray(layer, np.float32)[..., None] / 255
-    return np.rint(image_HW3 * (1 - share_HW1) + 255 * share_HW1).astype(np.uint8)
+    place, outline = (width / 2, 0.68 * height), max(1, round(width / 64))
+    ImageDraw.Draw(layer).text(
+        place, style.text, "white", font, "mm", stroke_width=outline, stroke_fill="black"
+    )
+    ink_HW4 = np.asarray(layer, np.float32)
+    share_HW1 = OPACITY * ink_HW4[..., 3:] / 255
+    marked_HW3 = image_HW3 * (1 - share_HW1) + ink_HW4[..., :3] * share_HW1
+    return np.rint(marked_HW3).astype(np.uint8)
 
 
 def _frame(image_HW3: Pixels, style: Style) -> Pixels:
