@@ -29,6 +29,7 @@ EXPERIMENTS = {  # short name: where it lives
     "steps": "speed.steps",
     "study": "retraining.study",
     "gate": "gate.trials",
+    "patterns": "patterns.study",
 }
 
 
