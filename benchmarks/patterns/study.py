@@ -49,8 +49,8 @@ from benchmarks.patterns.planted import (
 from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.flags.settings import FlagSettings
-from tasks.interventions.settings import InterventionSettings
 from tasks.schema import wilson
 from tasks.summary.summarise import summarise
 
@@ -156,7 +156,7 @@ def audit(spec: PlantedSpec) -> Path:
     if not (folder / "summary.json").is_file():
         data = DataSettings(path=str(write_planted(spec)), split="test")
         attribution = AttributionSettings(methods=(METHOD,))
-        request = AuditRequest(data, attribution, InterventionSettings())
+        request = AuditRequest(data, attribution, patterns=PatternSettings())
         run, cost = attribute_in_process(folder, ModelSettings(address=str(spec.bundle)), request)
         summarise(run, FlagSettings(method=METHOD), cost)
     return folder
