@@ -202,9 +202,7 @@ def figures_of(cells: Sequence[Cell]) -> Iterator[Figure]:
     yield from _effects(planted)
     for name in cells[0].answers if cells else ():
         runs = {cell.spec: cell.answers[name].judgement for cell in cells}
-        clean = [bool(it.false) for spec, it in runs.items() if not spec.kinds]
-        title = f"{name}: runs with a confirmed pattern where none is planted"
-        yield _rate(title, sum(clean), len(clean), Goal(1 / 30, at_most=True, ours=name))
+        yield from _clean_figures(name, runs)
         for where, belongs in GROUPS.items():
             own = [it for spec, it in runs.items() if spec.kinds and belongs(spec)]
             yield from _planted_figures(f"{name}, {where}", own, name)
@@ -243,6 +241,19 @@ def _effects(cells: Sequence[Cell]) -> Iterator[Figure]:
     for kind in dict.fromkeys(kind for cell in cells for kind in cell.spec.kinds):
         points = [cell.effects.points[kind] for cell in cells if kind in cell.spec.kinds]
         yield Figure(f"planted effect of {kind}", fmean(points), min(points), max(points))
+
+
+def _clean_figures(name: str, runs: Mapping[PlantedSpec, Judgement]) -> Iterator[Figure]:
+    """Runs with a confirmed pattern where none is planted; a network with random weights may rest
+    on backgrounds all the same, so that the last two leave out what is true of the network."""
+    every = {spec: it for spec, it in runs.items() if not spec.kinds}
+    wrong = sum(bool(it.false or it.unplanted) for it in every.values())
+    title = f"{name}, nothing planted: runs with a confirmed pattern"
+    yield _rate(title, wrong, len(every), Goal(1 / 30, at_most=True, ours=name))
+    for words, trained in (("trained", True), ("random weights", False)):
+        own = [bool(it.false) for spec, it in every.items() if spec.trained == trained]
+        title = f"{name}, nothing planted, {words}: runs with one that is not true of the network"
+        yield _rate(title, sum(own), len(own), Goal(1 / 30, at_most=True, ours=name))
 
 
 def _planted_figures(title: str, runs: Sequence[Judgement], name: str) -> Iterator[Figure]:

@@ -29,7 +29,7 @@ def cell(spec: PlantedSpec, ours: Judgement, other: Judgement = NOTHING) -> Cell
 
 CELLS = [
     cell(PlantedSpec("first", (), 1), Judgement({}), Judgement({}, others=("fish",))),
-    cell(PlantedSpec("first", (), 2), Judgement({}, unplanted=1)),
+    cell(PlantedSpec("first", (), 1, trained=False), Judgement({}, unplanted=1)),
     cell(PlantedSpec("first", ("tag",), 1), Judgement({"tag": PURE})),
     cell(PlantedSpec("second", ("tag", "blur"), 1), Judgement({"tag": PURE}, ("blur",), 1)),
 ]
@@ -37,16 +37,19 @@ CELLS = [
 
 def test_figures_count_over_all_cells_of_a_group() -> None:
     figures = {it.name: it for it in figures_of(CELLS)}
-    clean = "runs with a confirmed pattern where none is planted"
+    clean = "nothing planted: runs with a confirmed pattern"
+    untrue = "runs with one that is not true of the network"
     found = {
-        f"{DISCOVER}: {clean} (0 of 2)": (0.0, True),
+        f"{DISCOVER}, {clean} (1 of 2)": (0.5, False),
+        f"{DISCOVER}, nothing planted, trained: {untrue} (0 of 1)": (0.0, True),
+        f"{DISCOVER}, nothing planted, random weights: {untrue} (0 of 1)": (0.0, True),
         f"{DISCOVER}, first look: discovery rate (1 of 1)": (1.0, True),
         f"{DISCOVER}, second look: discovery rate (1 of 2)": (0.5, False),
         f"{DISCOVER}, second look: false discovery rate (1 of 2)": (0.5, False),
         f"{DISCOVER}, 2 at once: precision of the first 25": (0.96, True),
         f"{DISCOVER}, tag: discovery rate (2 of 2)": (1.0, True),
         f"{DISCOVER}, blur: discovery rate (0 of 1)": (0.0, False),
-        f"{OTHER}: {clean} (1 of 2)": (0.5, None),  # neighbours have no goal
+        f"{OTHER}, {clean} (1 of 2)": (0.5, None),  # neighbours have no goal
         f"{OTHER}: seconds a run": (1.0, None),
         "planted effect of tag": (0.5, None),
     }
