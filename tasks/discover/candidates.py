@@ -20,6 +20,7 @@ from tasks.schema.values import quantile
 LEAST_STABILITY = 0.5
 LEAST_IMAGES = 20  # of the proposing half
 LEAST_SHARE = 0.001  # of the proposing half
+MOST_SHARE = 0.5  # what most images have is no pattern: it is what those without another have
 MOST, PER_IMAGE, AT_LEAST = 64, 1 / 1000, 8  # candidates
 SAME = 0.5  # of the smaller one's members: candidates that share more are one
 OF_PLACES = frozenset({"attended", "place"})  # spaces of what the map shows
@@ -37,6 +38,10 @@ class Grouping:
     with_energy_L: np.ndarray  # their number
     usual_hw: np.ndarray  # mean over all proposing images
     values: tuple[str, ...] = ()  # of a column: what each small cluster is
+
+    @property
+    def leaves(self) -> int:
+        return len(self.with_energy_L)
 
     def members(self, leaves: Sequence[int]) -> np.ndarray:
         """(N,) of booleans"""
@@ -101,18 +106,18 @@ def _candidates_of(
     grouping: Grouping, facts: Facts, classes: int, has_foreground: bool
 ) -> Iterator[Candidate]:
     union_UL = _matrix(grouping)
-    count_LK = _counts(grouping, facts, classes, len(union_UL[0]))
+    count_LK = _counts(grouping, facts, classes)
     inside_UK = union_UL @ count_LK
     total_K = np.bincount(_pulled(facts, classes), minlength=classes + 1)
     ratio_UK = _log_ratio(inside_UK, total_K)[:, :classes]
     size_U = inside_UK.sum(1)
     least = max(LEAST_IMAGES, LEAST_SHARE * facts.proposes_N.sum())
-    rest_U = facts.proposes_N.sum() - size_U
+    most = MOST_SHARE * facts.proposes_N.sum()
     for number, union in enumerate(grouping.unions):
         pulls_to = int(ratio_UK[number].argmax())
         log_ratio = float(ratio_UK[number, pulls_to])
-        enough = min(size_U[number], rest_U[number]) >= least
-        if not enough or log_ratio <= 0 or union.stability < LEAST_STABILITY:
+        is_sized = least <= size_U[number] <= most
+        if not is_sized or log_ratio <= 0 or union.stability < LEAST_STABILITY:
             continue
         region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
         if not has_foreground and region is None:
@@ -130,8 +135,7 @@ def _candidates_of(
 
 def _matrix(grouping: Grouping) -> np.ndarray:
     """(U, L) of 0 and 1"""
-    leaves = 1 + max((max(union.leaves) for union in grouping.unions), default=0)
-    union_UL = np.zeros((len(grouping.unions), leaves))
+    union_UL = np.zeros((len(grouping.unions), grouping.leaves))
     for number, union in enumerate(grouping.unions):
         union_UL[number, list(union.leaves)] = 1
     return union_UL
@@ -143,13 +147,14 @@ def _pulled(facts: Facts, classes: int) -> np.ndarray:
     return np.where(pulled_n == UNKNOWN, classes, pulled_n)
 
 
-def _counts(grouping: Grouping, facts: Facts, classes: int, leaves: int) -> np.ndarray:
+def _counts(grouping: Grouping, facts: Facts, classes: int) -> np.ndarray:
     """(L, K + 1): proposing images by small cluster, and by the class that they are pulled to, the
     last for none."""
     leaf_n, pulled_n = grouping.leaf_N[facts.proposes_N].astype(np.int64), _pulled(facts, classes)
     inside_n, columns = leaf_n != NOWHERE, classes + 1
     cell_n = leaf_n[inside_n] * columns + pulled_n[inside_n]
-    count_LK: np.ndarray = np.bincount(cell_n, minlength=leaves * columns).reshape(leaves, columns)
+    shape = grouping.leaves, columns
+    count_LK: np.ndarray = np.bincount(cell_n, minlength=shape[0] * shape[1]).reshape(shape)
     return count_LK
 
 

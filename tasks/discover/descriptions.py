@@ -19,6 +19,8 @@ def name_of(candidate: Candidate, columns: list[Grouping], proposes_N: np.ndarra
     """By the value of a column that most members share; else by where or in what it was found."""
     if candidate.value is not None:
         return f"{candidate.grouping.space} {candidate.value}"
+    if candidate.grouping.space not in SPACES:
+        return candidate.grouping.space.replace("_", " ")  # such as low sharpness
     if candidate.region is not None:
         return f"something {_position(candidate.region)}"
     shared = _shared_value(candidate, columns, proposes_N)
@@ -44,7 +46,7 @@ def sentence_of(candidate: Candidate, judgement: Judgement, class_name: str) -> 
     )
     end = f", {judgement.reason}" if judgement.reason else ""
     return (
-        f"{pattern.value:.0%} of images of other classes are predicted as {class_name} {what}, "
+        f"{pattern.value:.0%} of images of other classes, predicted rightly, become {class_name} {what}, "
         f"{others.value:.0%} with {other} ({100 * effect.value:+.0f} points, "
         f"{100 * effect.low:+.0f} to {100 * effect.high:+.0f}){end}."
     )

@@ -32,6 +32,12 @@ class Facts:
         )
 
     @property
+    def is_right_N(self) -> np.ndarray:
+        """Also where there is no label."""
+        right_N: np.ndarray = (self.prediction_N == self.label_N) | (self.label_N == UNKNOWN)
+        return right_N
+
+    @property
     def pulled_N(self) -> np.ndarray:
         """The class that the background alone is predicted as. Where no object was removed, a
         wrong prediction of the whole picture; a right one says nothing: UNKNOWN."""

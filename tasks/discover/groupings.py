@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from tasks.discover.candidates import LEAST_IMAGES, Grouping
 from tasks.discover.clusters import NOWHERE, Clusters, Scaling, Union
 from tasks.discover.facts import Facts
+from tasks.discover.ranks import Ranks
 from tasks.discover.spaces import ShardImages, read_shards
 from tasks.runs.reader import Run, join
 from tasks.storage.parquet import read_table
@@ -53,7 +54,7 @@ def divide(run: Run, method: str) -> Divided | None:
     if not parts:
         return None
     clusters = samples.fit()
-    groupings = _assign(run, method, clusters)
+    groupings = _assign(run, method, clusters, samples.ranks())
     return Divided(Facts.join(parts), start_of_shard, clusters, groupings)
 
 
@@ -63,6 +64,7 @@ class _Samples:
 
     shards: int
     vectors: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    properties: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def add(self, shard: int, images: ShardImages) -> None:
         most = -(-SAMPLE // self.shards)
@@ -72,6 +74,17 @@ class _Samples:
             numbers = generator.permutation(np.flatnonzero(usable_N))[:most]
             if len(numbers):
                 self.vectors.setdefault(space, []).append(vector_NF[numbers])
+        numbers = generator.permutation(np.flatnonzero(images.facts.proposes_N))[:most]
+        for name, value_N in images.properties.items():
+            self.properties.setdefault(name, []).append(value_N[numbers])
+
+    def ranks(self) -> dict[str, tuple[str, Ranks]]:
+        """By the name of a grouping, the property and its ranks from one end."""
+        ranks: dict[str, tuple[str, Ranks]] = {}
+        for name, parts in self.properties.items():
+            low, high = Ranks.both_ends(np.concatenate(parts))
+            ranks |= {f"low {name}": (name, low), f"high {name}": (name, high)}
+        return ranks
 
     def fit(self) -> dict[str, Clusters]:
         """The clusters of each space in which enough images have a vector."""
@@ -83,12 +96,18 @@ class _Samples:
         }
 
 
-def _assign(run: Run, method: str, clusters: Mapping[str, Clusters]) -> tuple[Grouping, ...]:
-    """Every image in every space and column."""
+def _assign(
+    run: Run,
+    method: str,
+    clusters: Mapping[str, Clusters],
+    ranks: Mapping[str, tuple[str, Ranks]],
+) -> tuple[Grouping, ...]:
+    """Every image in every space, by every property, and in every column."""
     by_space = {
         space: _Division(space, found.unions, len(found.centre_LP))
         for space, found in clusters.items()
     }
+    by_rank = {name: _Division(name, it.unions, it.steps) for name, (_, it) in ranks.items()}
     by_column = {name: _division_of_column(run, name) for name in find_grouping_columns(run).few}
     usual = _Energy()
     catalog = run.folder.open_catalog()
@@ -96,6 +115,8 @@ def _assign(run: Run, method: str, clusters: Mapping[str, Clusters]) -> tuple[Gr
         usual.add(np.zeros(len(images.facts), np.int16), images)
         for space, found in clusters.items():
             by_space[space].add(*found.assign(images.vectors[space]), images)
+        for name, (of, found_ranks) in ranks.items():
+            by_rank[name].add(*found_ranks.assign(images.properties[of]), images)
         rows = join(
             pa.table({"row_id": images.row_ids}),
             catalog.read_row_group(shard, columns=["row_id", *by_column]),
@@ -103,8 +124,8 @@ def _assign(run: Run, method: str, clusters: Mapping[str, Clusters]) -> tuple[Gr
         for name, division in by_column.items():
             leaf_N = _codes(rows[name], division.values)
             division.add(leaf_N, np.zeros(len(leaf_N), np.float32), images)
-    divisions = (*by_space.values(), *by_column.values())
-    return tuple(division.finish(usual.mean) for division in divisions)
+    divisions = (*by_space.values(), *by_rank.values(), *by_column.values())
+    return tuple(it.finish(usual.mean) for it in divisions if it.unions)
 
 
 @dataclass

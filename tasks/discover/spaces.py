@@ -23,6 +23,7 @@ from tasks.runs.stages import (
     SCORES,
 )
 
+PROPERTIES = tuple(name for name in schema.PICTURE_PROPERTIES.names if name != "row_id")
 SPACES = {  # by name, in words
     "background": "features of the picture whose object was removed",
     "attended": "features where the map lies outside the foreground",
@@ -38,6 +39,7 @@ class ShardImages:
     row_ids: pa.ChunkedArray
     facts: Facts
     vectors: Mapping[str, np.ndarray]  # by space, each (N, F); rows of NaN where there is none
+    properties: Mapping[str, np.ndarray]  # by name, each (N,); NaN where an image has it not
 
 
 def read_shards(run: Run, method: str) -> Iterator[tuple[int, ShardImages]]:
@@ -66,13 +68,14 @@ def read_shard_images(run: Run, shard: int, method: str) -> ShardImages | None:
             assert stage.columns is not None
             part = stage.columns.empty_table().select(names or stage.columns.names)
         table = join(table, part)
+    properties = {name: _floats(table[name]) for name in PROPERTIES}
     vectors = {
         "background": _vectors(table["object_removed_features"]),
         "attended": _vectors(table["features"]),
         "place": _vectors(table["energy"]),
-        "properties": _properties(table),
+        "properties": _side_by_side(properties),
     }
-    return ShardImages(table["row_id"], _facts(table, run.state.classes), vectors)
+    return ShardImages(table["row_id"], _facts(table, run.state.classes), vectors, properties)
 
 
 def _facts(table: pa.Table, classes: Sequence[str]) -> Facts:
@@ -97,10 +100,9 @@ def _facts(table: pa.Table, classes: Sequence[str]) -> Facts:
     )
 
 
-def _properties(table: pa.Table) -> np.ndarray:
-    """Each a number; a property that an image lacks, such as the quality of a PNG, counts as 0."""
-    names = [name for name in schema.PICTURE_PROPERTIES.names if name != "row_id"]
-    columns = np.stack([_floats(table[name]) for name in names], 1)
+def _side_by_side(properties: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A property that an image lacks, such as the quality of a PNG, counts as 0."""
+    columns = np.stack([*properties.values()], 1)
     has_none_N1 = np.isnan(columns).all(1, keepdims=True)
     property_NF: np.ndarray = np.where(has_none_N1, np.float32(np.nan), np.nan_to_num(columns))
     return property_NF

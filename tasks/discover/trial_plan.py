@@ -48,9 +48,8 @@ def plan_trial(candidate: Candidate, facts: Facts) -> TrialImages:
         usable_N &= (facts.area_N > 0) & (facts.area_N <= LARGEST_DONOR_FOREGROUND)
     exemplars = _exemplars(candidate, facts, usable_N & member_N, backgrounds)
     controls = _like(facts, usable_N & ~member_N, exemplars)
-    receives_N = ~facts.proposes_N & ~member_N
-    for class_N in (facts.prediction_N, facts.label_N):  # an image of the class would go back to it
-        receives_N &= class_N != candidate.pulls_to
+    receives_N = ~facts.proposes_N & ~member_N & (facts.prediction_N != candidate.pulls_to)
+    receives_N &= facts.is_right_N  # a wrong one may rest on another pattern, and go back
     if candidate.exchanged == "background":
         receives_N &= (facts.area_N >= SMALLEST) & (facts.area_N <= LARGEST)
     receives_N[[*exemplars, *controls]] = False
