@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.attribution.job import Job
+from tasks.compare.pattern_changes import add_pattern_changes
 from tasks.discover.candidates import Candidate, propose
 from tasks.discover.earlier_patterns import place_known, read_earlier_patterns
 from tasks.discover.facts import UNKNOWN
@@ -37,7 +38,11 @@ def add_patterns(
 ) -> None:
     """Write the patterns of a run that was summarised, and add them to its summary."""
     found = find_patterns(run_folder, compute, scratch, on_progress)
-    summary = open_run(run_folder.path).summary().model_copy(update={"patterns": found})
+    run = open_run(run_folder.path)
+    summary = run.summary().model_copy(update={"patterns": found})
+    if summary.moved is not None:
+        moved = add_pattern_changes(summary.moved, run, found)
+        summary = summary.model_copy(update={"moved": moved})
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
 
 

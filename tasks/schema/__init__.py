@@ -46,13 +46,17 @@ from tasks.schema.model_comparison import (
     Verdict,
 )
 from tasks.schema.patterns import (
+    PATTERN_CHANGES,
     PATTERN_MEMBERS,
     PATTERN_SPACES,
     PATTERN_TRIALS,
     PATTERNS,
     VERDICTS,
     Pattern,
+    PatternChange,
+    PatternChangeKind,
     PatternSummary,
+    PatternThen,
     PatternVerdict,
 )
 from tasks.schema.tables import (

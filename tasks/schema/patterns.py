@@ -109,3 +109,28 @@ class PatternSummary(Value):
     @property
     def confirmed(self) -> tuple[Pattern, ...]:
         return tuple(it for it in self.candidates if it.verdict == "confirmed")
+
+
+PatternChangeKind = Literal["new", "gone", "grown", "shrunk", "unchanged"]
+PATTERN_CHANGES: tuple[PatternChangeKind, ...] = ("new", "gone", "grown", "shrunk", "unchanged")
+
+
+class PatternThen(Value):
+    """A pattern as one of two runs judged it."""
+
+    id: str
+    verdict: PatternVerdict
+    share: Rate  # of all images, those that are its members
+    effect: Interval | None
+
+
+class PatternChange(Value):
+    """A pattern that at least one of two runs confirmed."""
+
+    name: str
+    pulls_to: str  # class
+    kind: PatternChangeKind
+    before: PatternThen | None  # null where none of that run's candidates is it
+    now: PatternThen | None
+    change: Interval | None  # of its share of the images, where both confirmed it
+    sentence: str
