@@ -23,7 +23,13 @@ from tasks.schema.audit import (
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import Contrast, CrossCell, CrossRow, CrossTable
 from tasks.schema.examples import ChangedPicture, Example
-from tasks.schema.figures import FIGURES, METHOD_FIGURES, Figure, figures_of_images
+from tasks.schema.figures import (
+    FIGURES,
+    METHOD_FIGURES,
+    Figure,
+    figures_of_images,
+    figures_of_rules,
+)
 from tasks.schema.method_comparison import (
     Column,
     GalleryRow,

@@ -10,7 +10,8 @@ from tasks.discover.known_patterns import KnownPattern, add_watched, identify
 from tasks.discover.results import Found
 from tasks.discover.trial_plan import TrialImages
 from tasks.discover.verdicts import Judgement
-from tasks.schema import Pattern, PatternVerdict, wilson
+from tasks.schema import PatternVerdict
+from tests.support.patterns import confirmed_pattern
 
 IMAGES = np.arange(100)
 NOTHING = np.zeros(0)
@@ -30,29 +31,7 @@ def found(it: Candidate, verdict: PatternVerdict = "confirmed") -> Found:
 def known(
     identity: str, it: Candidate, verdict: PatternVerdict = "confirmed", *, named: bool = False
 ) -> KnownPattern:
-    pattern = Pattern(
-        id=identity,
-        name=f"name of {identity}",
-        named=named,
-        space="background",
-        clusters=(0,),
-        pulls_to="mushroom",
-        exchanged="background",
-        images=int(it.member_N.sum()),
-        label_share=wilson(0, 0),
-        alone=wilson(0, 0),
-        stability=1.0,
-        verdict=verdict,
-        sentence="",
-        effect=None,
-        on_pattern=None,
-        on_others=None,
-        p=None,
-        q=None,
-        exemplars=(),
-        controls=(),
-        recipients=(),
-    )
+    pattern = confirmed_pattern(identity, named=named, verdict=verdict, name=f"name of {identity}")
     return KnownPattern(pattern, it)
 
 
