@@ -8,6 +8,7 @@ from flows.audit import write_page
 from flows.runtime.progress import show_pictures
 from flows.settings.environment import home
 from models.errors import UserError
+from tasks.discover import given_names
 from tasks.discover.discover import add_patterns
 from tasks.execution.settings import ComputeSettings
 from tasks.runs import open_run
@@ -24,6 +25,14 @@ def discover_patterns(address: str, compute: ComputeSettings) -> RunFolder:
             add_patterns(run, compute, str(home() / "dask"), on_progress)
         write_page(run)
     return run
+
+
+def name_pattern(address: str, pattern: str, name: str) -> None:
+    """Give a pattern of a finished audit the user's name, also on the page."""
+    run = RunFolder.at(address)
+    with hold_lock(address):
+        given_names.name_pattern(run, pattern, name)
+        write_page(run)
 
 
 def _refuse_unable(run: RunFolder) -> None:

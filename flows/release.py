@@ -92,11 +92,12 @@ def release(
 
 def check_request(settings: ReleaseSettings) -> Policy:
     """The policy; refuses, before any audit, a request that could not be decided after it."""
-    gate = settings.gate
+    gate, changes = settings.gate, settings.interventions.choice
     policy = read_policy(gate.policy)
     if gate.run is None:
         policy.check_methods(method_names(settings.attribution.methods))
         policy.check_class_groups(settings.data.class_groups is not None)
+        policy.check_patterns("none" not in (settings.patterns.choice, changes))
         tracking = tracking_of(settings.tracking)
         promotion.check_versions(settings.model.address, gate.alias, tracking)
     return policy

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
 from reports.finding import headline
+from reports.pattern_changes import PatternRow, pattern_rows
 from reports.visible_text import visible
 from tasks.schema import FIGURES, Excess, Interval, PairedSummary, Rate, Summary
 from tasks.schema.gate import GateResult, Ruling
@@ -105,6 +106,11 @@ def _change_row(row: ChangeRow) -> str:
 
 
 def _after_table(paired: PairedSummary) -> Iterator[str]:
+    if paired.patterns:
+        yield "| pattern and what it pulls to | before | after | change |"
+        yield "|---|---:|---:|---|"
+        yield from map(_pattern_row, pattern_rows(paired.patterns))
+        yield ""
     worse = [figure for figure in paired.classes if figure.verdict == "worse"]
     if worse:
         classes = [
@@ -116,6 +122,12 @@ def _after_table(paired: PairedSummary) -> Iterator[str]:
         yield ""
     changed = (f"{count:,} {kind.replace('_', ' ')}" for kind, count in paired.turns.items())
     yield f"Images: {', '.join(changed)}. Intervals are 95%, paired over images."
+
+
+def _pattern_row(row: PatternRow) -> str:
+    change = f"**{row.sentence}**" if row.is_clear else row.sentence
+    name = f"{row.id} {escape(row.name)} → {escape(row.pulls_to)}"
+    return f"| {name} | {row.before} | {row.after} | {change} |"
 
 
 def _rule_row(ruling: Ruling) -> str:

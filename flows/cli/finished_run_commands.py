@@ -118,6 +118,19 @@ def discover(run: str, as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("run")
+@click.argument("pattern")
+@click.argument("name")
+@one_line_errors()
+def name(run: str, pattern: str, name: str) -> None:
+    """Name a pattern of a finished audit, P1 say; the next runs keep the name."""
+    from flows.discover import name_pattern
+
+    name_pattern(run, pattern, name)
+    print_line(f"{pattern} of {run} is called {visible(name.strip())}")
+
+
+@click.command()
+@click.argument("run")
 @settings_options(PublishSettings)
 @verbose_option
 @one_line_errors()

@@ -14,6 +14,7 @@ from tasks import schema
 from tasks.compare.changed_images import count_changes, worst_changes
 from tasks.compare.figures import FigureQuery, FigureValue, compute_figure
 from tasks.compare.paired_images import PairedImages, check_pair, read_pair, shared_methods
+from tasks.compare.pattern_changes import compare_patterns
 from tasks.compare.verdicts import ORDER, judge_change, summarise_verdicts
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.runs.reader import Run
@@ -48,6 +49,7 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
         smallest_class=schema.ENOUGH,
         turns=count_changes(images),
         changed=worst_changes(images),
+        patterns=compare_patterns(before, first.patterns, after, last.patterns),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.compare.matched_patterns import overlap_of
 from tasks.discover.clusters import NOWHERE, Union
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.regions import Region, region_of
@@ -22,7 +23,6 @@ LEAST_IMAGES = 20  # of the proposing half
 LEAST_SHARE = 0.001  # of the proposing half
 MOST_SHARE = 0.5  # what most images have is no pattern: it is what those without another have
 MOST, PER_IMAGE, AT_LEAST = 64, 1 / 1000, 8  # candidates
-SAME = 0.5  # of the smaller one's members: candidates that share more are one
 OF_PLACES = frozenset({"attended", "place"})  # spaces of what the map shows
 
 
@@ -38,6 +38,7 @@ class Grouping:
     with_energy_L: np.ndarray  # their number
     usual_hw: np.ndarray  # mean over all proposing images
     values: tuple[str, ...] = ()  # of a column: what each small cluster is
+    by_rows: bool = False  # a list of rows: other images cannot be assigned
 
     @property
     def leaves(self) -> int:
@@ -97,9 +98,7 @@ def are_same(one: Candidate, other: Candidate) -> bool:
 
 
 def share_members(one: Candidate, other: Candidate) -> bool:
-    member_N, other_N = one.member_N, other.member_N
-    shared = int((member_N & other_N).sum())
-    return shared > SAME * min(int(member_N.sum()), int(other_N.sum()))
+    return overlap_of(one.member_N, other.member_N).is_most
 
 
 def _candidates_of(

@@ -153,6 +153,8 @@ def _tree(centre_LP: np.ndarray) -> np.ndarray:
     from scipy.cluster.hierarchy import linkage
 
     rows = list(np.eye(len(centre_LP)))
+    if len(rows) == 1:  # all images are alike
+        return np.stack(rows)
     for one, other, *_ in linkage(centre_LP, "average"):
         rows.append(rows[int(one)] + rows[int(other)])
-    return np.stack(rows[:-1] if len(rows) > 1 else rows)
+    return np.stack(rows[:-1])

@@ -46,8 +46,8 @@ def sentence_of(candidate: Candidate, judgement: Judgement, class_name: str) -> 
     )
     end = f", {judgement.reason}" if judgement.reason else ""
     return (
-        f"{pattern.value:.0%} of images of other classes, predicted rightly, become {class_name} {what}, "
-        f"{others.value:.0%} with {other} ({100 * effect.value:+.0f} points, "
+        f"{pattern.value:.0%} of images of other classes, predicted rightly, become {class_name} "
+        f"{what}, {others.value:.0%} with {other} ({100 * effect.value:+.0f} points, "
         f"{100 * effect.low:+.0f} to {100 * effect.high:+.0f}){end}."
     )
 

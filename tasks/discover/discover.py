@@ -10,9 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.attribution.job import Job
+from tasks.compare.pattern_changes import add_pattern_changes
 from tasks.discover.candidates import Candidate, propose
+from tasks.discover.earlier_patterns import place_known, read_earlier_patterns
 from tasks.discover.facts import UNKNOWN
 from tasks.discover.groupings import Divided, divide
+from tasks.discover.known_patterns import add_watched, identify
 from tasks.discover.results import Found, describe, without_repetitions
 from tasks.discover.trial import Place, Trial
 from tasks.discover.trial_plan import TrialImages, plan_trial
@@ -35,7 +38,11 @@ def add_patterns(
 ) -> None:
     """Write the patterns of a run that was summarised, and add them to its summary."""
     found = find_patterns(run_folder, compute, scratch, on_progress)
-    summary = open_run(run_folder.path).summary().model_copy(update={"patterns": found})
+    run = open_run(run_folder.path)
+    summary = run.summary().model_copy(update={"patterns": found})
+    if summary.moved is not None:
+        moved = add_pattern_changes(summary.moved, run, found)
+        summary = summary.model_copy(update={"moved": moved})
     write_text(run_folder.summary, summary.model_dump_json(indent=2) + "\n")
 
 
@@ -44,10 +51,15 @@ def find_patterns(
 ) -> PatternSummary | None:
     """Write the patterns of a run; None where none was asked for, or nothing was predicted."""
     run, job = open_run(run_folder.path), job_of(run_folder, compute)
-    divided = None if job.patterns_method is None else divide(run, job.patterns_method)
+    if job.patterns_method is None:
+        return None
+    earlier = read_earlier_patterns(run, job)
+    divided = divide(run, job.patterns_method, earlier.clusters)
     if divided is None:
         return None
-    candidates = propose(divided.groupings, divided.facts, len(run.state.classes))
+    known = place_known(earlier, divided, run)
+    proposed = propose(divided.groupings, divided.facts, len(run.state.classes))
+    candidates = add_watched(proposed, known)
     planned = [plan_trial(candidate, divided.facts) for candidate in candidates]
     keys = _keys_of(run, divided, planned)
     trials = [
@@ -57,13 +69,17 @@ def find_patterns(
     made = run_trials(job, compute, scratch, trials, on_progress)
     judgements = _judge(run, divided, candidates, made, keys)
     found = without_repetitions(map(Found, candidates, planned, judgements))
-    patterns = describe(found, divided, run.state.classes, keys)
-    write_patterns(run_folder, divided, patterns, [it.candidate for it in found])
+    identities, numbered = identify(found, known, earlier.summary.numbered)
+    patterns = describe(found, identities, divided, run.state.classes, keys)
+    chosen = [it.candidate for it in found]
+    write_patterns(run_folder, divided, patterns, chosen, earlier.clusters)
     proposing = int(divided.facts.proposes_N.sum())
     return PatternSummary(
         candidates=patterns,
         halves=(proposing, len(divided.facts) - proposing),
         forwards=sum(len(table) for table in made if table is not None),
+        numbered=numbered,
+        known_from=earlier.known_from,
     )
 
 

@@ -8,7 +8,7 @@ clusters, h w cells of the map, flattened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,10 +41,15 @@ class Divided:
     start_of_shard: Mapping[int, int]  # the number of its first image
     clusters: Mapping[str, Clusters]  # by space
     groupings: tuple[Grouping, ...]
+    by_known: tuple[Grouping, ...] = ()  # by clusters of an earlier run
 
 
-def divide(run: Run, method: str) -> Divided | None:
-    """None where no image was predicted."""
+KnownClusters = Sequence[tuple[str, Clusters]]  # each with its space
+
+
+def divide(run: Run, method: str, known: KnownClusters = ()) -> Divided | None:
+    """Also by the clusters that are known from an earlier run. None where no image was
+    predicted."""
     parts, start_of_shard, samples, count = [], {}, _Samples(len(run.shards)), 0
     for shard, images in read_shards(run, method):
         start_of_shard[shard] = count
@@ -54,8 +59,9 @@ def divide(run: Run, method: str) -> Divided | None:
     if not parts:
         return None
     clusters = samples.fit()
-    groupings = _assign(run, method, clusters, samples.ranks())
-    return Divided(Facts.join(parts), start_of_shard, clusters, groupings)
+    by_space, others = _assign(run, method, [*clusters.items(), *known], samples.ranks())
+    own, by_known = by_space[: len(clusters)], by_space[len(clusters) :]
+    return Divided(Facts.join(parts), start_of_shard, clusters, (*own, *others), by_known)
 
 
 @dataclass
@@ -97,24 +103,18 @@ class _Samples:
 
 
 def _assign(
-    run: Run,
-    method: str,
-    clusters: Mapping[str, Clusters],
-    ranks: Mapping[str, tuple[str, Ranks]],
-) -> tuple[Grouping, ...]:
-    """Every image in every space, by every property, and in every column."""
-    by_space = {
-        space: _Division(space, found.unions, len(found.centre_LP))
-        for space, found in clusters.items()
-    }
+    run: Run, method: str, clusters: KnownClusters, ranks: Mapping[str, tuple[str, Ranks]]
+) -> tuple[tuple[Grouping, ...], tuple[Grouping, ...]]:
+    """Every image by all clusters; and by every property and every column."""
+    by_space = [_Division(space, found.unions, len(found.centre_LP)) for space, found in clusters]
     by_rank = {name: _Division(name, it.unions, it.steps) for name, (_, it) in ranks.items()}
     by_column = {name: _division_of_column(run, name) for name in find_grouping_columns(run).few}
     usual = _Energy()
     catalog = run.folder.open_catalog()
     for shard, images in read_shards(run, method):
         usual.add(np.zeros(len(images.facts), np.int16), images)
-        for space, found in clusters.items():
-            by_space[space].add(*found.assign(images.vectors[space]), images)
+        for division, (space, found) in zip(by_space, clusters, strict=True):
+            division.add(*found.assign(images.vectors[space]), images)
         for name, (of, found_ranks) in ranks.items():
             by_rank[name].add(*found_ranks.assign(images.properties[of]), images)
         rows = join(
@@ -124,8 +124,12 @@ def _assign(
         for name, division in by_column.items():
             leaf_N = _codes(rows[name], division.values)
             division.add(leaf_N, np.zeros(len(leaf_N), np.float32), images)
-    divisions = (*by_space.values(), *by_rank.values(), *by_column.values())
-    return tuple(it.finish(usual.mean) for it in divisions if it.unions)
+    others = [it for it in (*by_rank.values(), *by_column.values()) if it.unions]
+    by_clusters, by_values = (
+        tuple(division.finish(usual.mean) for division in divisions)
+        for divisions in (by_space, others)
+    )
+    return by_clusters, by_values
 
 
 @dataclass

@@ -28,12 +28,24 @@ class Found:
     images: TrialImages
     judgement: Judgement
 
+    @property
+    def is_confirmed(self) -> bool:
+        return self.judgement.verdict == "confirmed"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Of one pattern in all runs."""
+
+    id: str
+    name: str | None  # the user's
+
 
 def without_repetitions(found: Iterable[Found]) -> list[Found]:
     """The confirmed ones first; of those with the same members and class, the surest alone."""
     kept: list[Found] = []
     for it in sorted(found, key=_rank):
-        confirmed = (other for other in kept if other.judgement.verdict == "confirmed")
+        confirmed = (other for other in kept if other.is_confirmed)
         if not any(_are_same(it.candidate, other.candidate) for other in confirmed):
             kept.append(it)
     return kept
@@ -41,13 +53,15 @@ def without_repetitions(found: Iterable[Found]) -> list[Found]:
 
 def describe(
     found: Sequence[Found],
+    identities: Sequence[Identity],
     divided: Divided,
     classes: tuple[str, ...],
     keys: Mapping[int, Place],
 ) -> tuple[Pattern, ...]:
     """One pattern each."""
     return tuple(
-        _pattern(f"P{number}", it, divided, classes, keys) for number, it in enumerate(found, 1)
+        _pattern(identity, it, divided, classes, keys)
+        for identity, it in zip(identities, found, strict=True)
     )
 
 
@@ -61,7 +75,7 @@ def _rank(found: Found) -> tuple[int, float]:
 
 
 def _pattern(
-    identity: str,
+    identity: Identity,
     found: Found,
     divided: Divided,
     classes: tuple[str, ...],
@@ -72,10 +86,12 @@ def _pattern(
     class_name, region = classes[candidate.pulls_to], candidate.region
     columns = [grouping for grouping in divided.groupings if grouping.values]
     return Pattern(
-        id=identity,
-        name=name_of(candidate, columns, facts.proposes_N),
+        id=identity.id,
+        name=identity.name or name_of(candidate, columns, facts.proposes_N),
+        named=identity.name is not None,
         space=candidate.grouping.space,
-        clusters=candidate.union.leaves,
+        clusters=() if candidate.grouping.by_rows else candidate.union.leaves,
+        value=candidate.value,
         pulls_to=class_name,
         exchanged=candidate.exchanged,
         region=() if region is None else region.cells,

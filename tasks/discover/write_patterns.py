@@ -11,7 +11,7 @@ import pyarrow as pa
 from tasks import schema
 from tasks.discover.candidates import Candidate
 from tasks.discover.clusters import Clusters
-from tasks.discover.groupings import Divided
+from tasks.discover.groupings import Divided, KnownClusters
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
@@ -20,12 +20,16 @@ from tasks.storage.parquet import open_writer, write_table
 
 
 def write_patterns(
-    run: RunFolder, divided: Divided, patterns: Sequence[Pattern], candidates: Sequence[Candidate]
+    run: RunFolder,
+    divided: Divided,
+    patterns: Sequence[Pattern],
+    candidates: Sequence[Candidate],
+    known: KnownClusters,
 ) -> None:
     """Patterns and candidates in the same order."""
     rows = [_row(pattern) for pattern in patterns]
     write_table(run.patterns, pa.Table.from_pylist(rows, schema=schema.PATTERNS))
-    spaces = [_space(name, found) for name, found in divided.clusters.items()]
+    spaces = [*_spaces(divided, patterns, candidates, known)]
     write_table(run.pattern_spaces, pa.Table.from_pylist(spaces, schema=schema.PATTERN_SPACES))
     with open_writer(run.pattern_members, schema.PATTERN_MEMBERS) as write:
         for table in _members(run, divided, patterns, candidates):
@@ -72,7 +76,22 @@ def _members(
             )
 
 
-def _space(name: str, found: Clusters) -> Mapping[str, Any]:
+def _spaces(
+    divided: Divided,
+    patterns: Sequence[Pattern],
+    candidates: Sequence[Candidate],
+    known: KnownClusters,
+) -> Iterator[Mapping[str, Any]]:
+    """Those of this run, and those of patterns that only clusters of an earlier one have."""
+    for space, found in divided.clusters.items():
+        yield _space(space, found, None)
+    for pattern, candidate in zip(patterns, candidates, strict=True):
+        for (space, found), grouping in zip(known, divided.by_known, strict=True):
+            if candidate.grouping is grouping:
+                yield _space(space, found, pattern.id)
+
+
+def _space(name: str, found: Clusters, pattern: str | None) -> Mapping[str, Any]:
     projection = found.projection
     return {
         "space": name,
@@ -82,4 +101,5 @@ def _space(name: str, found: Clusters) -> Mapping[str, Any]:
         "basis": projection.basis_FP.tolist(),
         "centres": found.centre_LP.tolist(),
         "reach": found.reach_L.tolist(),
+        "pattern": pattern,
     }

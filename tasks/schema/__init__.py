@@ -23,7 +23,13 @@ from tasks.schema.audit import (
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import Contrast, CrossCell, CrossRow, CrossTable
 from tasks.schema.examples import ChangedPicture, Example
-from tasks.schema.figures import FIGURES, METHOD_FIGURES, Figure, figures_of_images
+from tasks.schema.figures import (
+    FIGURES,
+    METHOD_FIGURES,
+    Figure,
+    figures_of_images,
+    figures_of_rules,
+)
 from tasks.schema.method_comparison import (
     Column,
     GalleryRow,
@@ -46,13 +52,17 @@ from tasks.schema.model_comparison import (
     Verdict,
 )
 from tasks.schema.patterns import (
+    PATTERN_CHANGES,
     PATTERN_MEMBERS,
     PATTERN_SPACES,
     PATTERN_TRIALS,
     PATTERNS,
     VERDICTS,
     Pattern,
+    PatternChange,
+    PatternChangeKind,
     PatternSummary,
+    PatternThen,
     PatternVerdict,
 )
 from tasks.schema.tables import (

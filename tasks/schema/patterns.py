@@ -33,7 +33,8 @@ PATTERNS = pa.schema(  # one row per candidate, the confirmed ones first
 )
 
 _floats = pa.list_(pa.float32())
-PATTERN_SPACES = pa.schema(  # how images are assigned to small clusters; one row per space
+PATTERN_SPACES = pa.schema(  # how images are assigned to small clusters; one row per space, and
+    # one per pattern that an earlier run found and no candidate of this one has
     [
         pa.field("space", pa.string(), nullable=False),
         pa.field("scaling", pa.string(), nullable=False),  # as in tasks/discover/clusters.py
@@ -42,6 +43,7 @@ PATTERN_SPACES = pa.schema(  # how images are assigned to small clusters; one ro
         pa.field("basis", pa.list_(_floats), nullable=False),  # one list per number of a vector
         pa.field("centres", pa.list_(_floats), nullable=False),  # one list per small cluster
         pa.field("reach", _floats, nullable=False),  # of each small cluster
+        pa.field("pattern", pa.string()),  # the only one assigned so; null: all others of the space
     ]
 )
 
@@ -69,10 +71,12 @@ PATTERN_TRIALS = pa.schema(  # one row per picture that was made to confirm a pa
 class Pattern(Value):
     """A recurring background or artefact, the class that it pulls to, and the verdict."""
 
-    id: str
+    id: str  # kept from run to run, and never given to another pattern
     name: str  # the user's, else made from what its members share
+    named: bool = False  # is it the user's?
     space: str  # in which it was found, as in tasks/discover/spaces.py, or the user's column
-    clusters: tuple[int, ...]  # small clusters of that space, or values of that column
+    clusters: tuple[int, ...]  # small clusters of that space; none where rows alone are known
+    value: str | None = None  # of that column
     pulls_to: str  # class
     exchanged: Exchanged
     region: tuple[tuple[int, int], ...] = ()  # (row, column) of the cells, where that is exchanged
@@ -99,7 +103,34 @@ class PatternSummary(Value):
     candidates: tuple[Pattern, ...]
     halves: tuple[int, int]  # images that proposed, and that confirmed
     forwards: int  # pictures predicted to confirm
+    numbered: int = 0  # the highest number that an id ever had, here or in the runs before
+    known_from: str | None = None  # id of the run whose patterns have the same ids
 
     @property
     def confirmed(self) -> tuple[Pattern, ...]:
         return tuple(it for it in self.candidates if it.verdict == "confirmed")
+
+
+PatternChangeKind = Literal["new", "gone", "grown", "shrunk", "unchanged"]
+PATTERN_CHANGES: tuple[PatternChangeKind, ...] = ("new", "gone", "grown", "shrunk", "unchanged")
+
+
+class PatternThen(Value):
+    """A pattern as one of two runs judged it."""
+
+    id: str
+    verdict: PatternVerdict
+    share: Rate  # of all images, those that are its members
+    effect: Interval | None
+
+
+class PatternChange(Value):
+    """A pattern that at least one of two runs confirmed."""
+
+    name: str
+    pulls_to: str  # class
+    kind: PatternChangeKind
+    before: PatternThen | None  # null where none of that run's candidates is it
+    now: PatternThen | None
+    change: Interval | None  # of its share of the images, where both confirmed it
+    sentence: str

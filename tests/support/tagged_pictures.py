@@ -50,7 +50,9 @@ def rests_on_objects() -> nn.Module:
     return ReadsColours(0.0)
 
 
-def write_tagged_pictures(folder: Path, count: int, seed: int = 0) -> tuple[Path, set[str]]:
+def write_tagged_pictures(
+    folder: Path, count: int, seed: int = 0, share: float = TAGGED
+) -> tuple[Path, set[str]]:
     """A table of pictures with masks, and the files of those with a tag; unmarked.csv, beside it,
     has no masks."""
     (folder / "images").mkdir(parents=True)
@@ -65,7 +67,7 @@ def write_tagged_pictures(folder: Path, count: int, seed: int = 0) -> tuple[Path
         picture_HW3[(*square, number % 3)] = 230
         mask_HW = np.zeros((SIZE, SIZE), np.uint8)
         mask_HW[square] = 255
-        if generator.random() < TAGGED:
+        if generator.random() < share:
             picture_HW3[-TAG:, :TAG] = 255
             tagged.add(name)
         Image.fromarray(picture_HW3.astype(np.uint8)).save(folder / "images" / name)

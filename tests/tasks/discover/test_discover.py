@@ -7,19 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from models.classifier.preprocessing import Preprocessing
-from models.classifier.settings import ModelSettings
-from tasks.attribution.settings import AttributionSettings, AuditRequest
-from tasks.catalog.settings import DataSettings
 from tasks.discover.discover import find_patterns
-from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 from tasks.schema import Pattern, PatternSummary
 from tasks.storage.parquet import read_table
-from tests.support import tagged_pictures
-from tests.support.audits import run_audit
-from tests.support.tagged_pictures import SIZE, write_tagged_pictures
+from tests.support.tagged_audits import audit
+from tests.support.tagged_pictures import write_tagged_pictures
 
 IMAGES = 300
 HERE = ComputeSettings(workers=0)
@@ -28,18 +22,6 @@ HERE = ComputeSettings(workers=0)
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     return write_tagged_pictures(tmp_path_factory.mktemp("tagged"), IMAGES)
-
-
-def audit(folder: Path, table: Path, factory: str, *, masks: bool = True) -> RunFolder:
-    model = ModelSettings(
-        address=f"{tagged_pictures.__file__}:{factory}",
-        preprocessing=Preprocessing(crop=(SIZE, SIZE), mean=(0, 0, 0), std=(1, 1, 1)),
-        classes=str(table.with_name("classes.txt")),
-        layer="cells",
-    )
-    data = DataSettings(path=str(table if masks else table.with_name("unmarked.csv")))
-    asked = AuditRequest(data, AttributionSettings(shard_size=64), patterns=PatternSettings())
-    return run_audit(folder, data, model, asked=asked)
 
 
 def find(run: RunFolder, folder: Path) -> PatternSummary:
