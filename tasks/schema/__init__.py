@@ -45,12 +45,19 @@ from tasks.schema.model_comparison import (
     PairedSummary,
     Verdict,
 )
+from tasks.schema.pattern_pictures import (
+    PatternExemplar,
+    PatternPictures,
+    PatternRecipient,
+    PutPicture,
+)
 from tasks.schema.patterns import (
     PATTERN_MEMBERS,
     PATTERN_SPACES,
     PATTERN_TRIALS,
     PATTERNS,
     VERDICTS,
+    EnrichedValue,
     Pattern,
     PatternSummary,
     PatternVerdict,
