@@ -58,7 +58,7 @@ def test_pictures_stand_beside_a_control_and_say_what_was_predicted() -> None:
 def test_what_is_not_confirmed_has_a_line_and_no_card() -> None:
     page = section(summary(patterns=several()))
     assert sum(tag == "article" for tag, _ in page.elements) == 2
-    assert "P3 something in the upper left confounded: pulls to tent" in page.words
+    assert "P3 something in the upper left confounded: may pull to tent" in page.words
     assert "an idea tent 240 +2.0 −3.0 to +7.0 0.410 not confirmed" in page.words
     assert "a rare one tent 240 – too few" in page.words
     assert not [tag for tag, _ in page.elements if tag == "details"]
