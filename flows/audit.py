@@ -17,9 +17,11 @@ from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
 from reports.finding import headline
 from reports.markdown import audit_as_markdown
+from reports.patterns_section import pattern_lines
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.discover.discover import add_patterns
+from tasks.discover.pattern_pictures import pictures_of_patterns
 from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
@@ -72,6 +74,8 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 def discover(run: RunFolder, settings: AuditSettings) -> None:
     with show_pictures(f"patterns of {run.path.name}") as on_progress:
         add_patterns(run, settings.compute, str(home() / "dask"), on_progress)
+    for line in pattern_lines(open_run(run.path).summary()):
+        log.info(line)
 
 
 @task
@@ -81,7 +85,8 @@ def report(run: RunFolder, settings: AuditSettings) -> None:
 
 
 def write_page(run: RunFolder) -> Summary:
-    """Of the run's summary, with pictures of the images to look at first."""
+    """Of the run's summary, with pictures of the images to look at first and of the patterns."""
     summary = open_run(run.path).summary()
-    run.finish(run.report, render_page(summary, examples_of(run, summary.rule.method)))
+    examples = examples_of(run, summary.rule.method)
+    run.finish(run.report, render_page(summary, examples, pictures_of_patterns(run)))
     return summary

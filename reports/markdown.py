@@ -12,6 +12,7 @@ from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
 from reports.finding import headline
 from reports.pattern_changes import PatternRow, pattern_rows
+from reports.patterns_section import pattern_lines
 from reports.visible_text import visible
 from tasks.schema import FIGURES, Excess, Interval, PairedSummary, Rate, Summary
 from tasks.schema.gate import GateResult, Ruling
@@ -35,6 +36,7 @@ def audit_as_markdown(summary: Summary) -> str:
         "| figure | value | 95% interval |",
         "|---|---:|---|",
         *(_figure_row(name, figures[name]) for name in HEADLINE if name in figures),
+        *_pattern_list(summary),
     ]
     return "\n".join(lines) + "\n"
 
@@ -90,6 +92,12 @@ def escape(text: str) -> str:
 def _title(figure: str, name: str | None) -> str:
     title = FIGURES[figure].title
     return title if name is None else f"{title}, {escape(name)}"
+
+
+def _pattern_list(summary: Summary) -> Iterator[str]:
+    for line in pattern_lines(summary):
+        yield ""
+        yield escape(line)
 
 
 def _figure_row(name: str, figure: Rate | Interval | Excess) -> str:

@@ -108,7 +108,10 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @verbose_option
 @one_line_errors()
 def discover(run: str, as_json: bool, **options: Any) -> None:
-    """Find the backgrounds and artefacts that a finished audit's predictions rest on."""
+    """Find the backgrounds and artefacts that a finished audit's predictions rest on.
+
+    No map is made again; the summary and the page are written again, with what is found.
+    """
     prepare_environment()
     settings = compose(DiscoverSettings, None, settings_from_options(DiscoverSettings, options))
     from flows.discover import discover_patterns

@@ -63,9 +63,7 @@ def check_answers(network: nn.Module, size: tuple[int, int], address: str) -> It
 def _variation(network: nn.Module, image_BCHW: Tensor, logits_BK: Tensor, repeats: int) -> float:
     """How much the same pictures' logits differ from those given, asked until they do."""
     with as_found(network), torch.no_grad():
-        differences = (
-            _difference(network(image_BCHW.clone()), logits_BK) for _ in range(repeats)
-        )
+        differences = (_difference(network(image_BCHW.clone()), logits_BK) for _ in range(repeats))
         return next(filter(None, differences), 0.0)
 
 

@@ -5,6 +5,7 @@ confirmed by exchanges on the other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +69,7 @@ def find_patterns(
     ]
     made = run_trials(job, compute, scratch, trials, on_progress)
     judgements = _judge(run, divided, candidates, made, keys)
-    found = without_repetitions(map(Found, candidates, planned, judgements))
+    found = without_repetitions(map(Found, candidates, planned, judgements, count()))
     identities, numbered = identify(found, known, earlier.summary.numbered)
     patterns = describe(found, identities, divided, run.state.classes, keys)
     chosen = [it.candidate for it in found]

@@ -11,7 +11,8 @@ import numpy as np
 
 from tasks.discover.candidates import Candidate, share_members
 from tasks.discover.descriptions import name_of, sentence_of
-from tasks.discover.facts import UNKNOWN
+from tasks.discover.enrichment import enriched_values
+from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
 from tasks.discover.trial import Place
 from tasks.discover.trial_plan import TrialImages
@@ -27,6 +28,7 @@ class Found:
     candidate: Candidate
     images: TrialImages
     judgement: Judgement
+    number: int  # of its trial
 
     @property
     def is_confirmed(self) -> bool:
@@ -99,6 +101,8 @@ def _pattern(
         images=int(member_N.sum()),
         label_share=_share(facts.label_N[member_N], candidate.pulls_to),
         alone=_share(facts.alone_N[member_N], candidate.pulls_to),
+        errors=_errors(facts, member_N, candidate.pulls_to),
+        enriched=enriched_values(candidate, columns),
         stability=candidate.union.stability,
         verdict=judgement.verdict,
         sentence=sentence_of(candidate, judgement, class_name),
@@ -107,6 +111,7 @@ def _pattern(
         on_others=None if measured is None else measured.rate(of_pattern=False),
         p=None if measured is None else measured.p,
         q=None if measured is None else judgement.q,
+        trial=found.number if found.images.are_enough else None,
         exemplars=_row_ids(found.images.exemplars, keys),
         controls=_row_ids(found.images.controls, keys),
         recipients=_row_ids(found.images.recipients, keys),
@@ -120,6 +125,12 @@ def _row_ids(numbers: Iterable[int], keys: Mapping[int, Place]) -> tuple[str, ..
 def _share(class_n: np.ndarray, wanted: int) -> Rate:
     known = class_n[class_n != UNKNOWN]
     return wilson(int((known == wanted).sum()), len(known))
+
+
+def _errors(facts: Facts, member_N: np.ndarray, wanted: int) -> Rate:
+    known_N = facts.label_N != UNKNOWN
+    wrong_N = known_N & (facts.prediction_N == wanted) & (facts.label_N != wanted)
+    return wilson(int((wrong_N & member_N).sum()), int(wrong_N.sum()))
 
 
 def _interval(change: Change, images: int) -> Interval:

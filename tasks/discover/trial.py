@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from models.classifier.classifier import Classifier
 from models.fills import Fill
-from models.interventions import exchange_background, predict_each, remove_object
+from models.interventions import predict_each
 from tasks.attribution.job import Job, read_shard
+from tasks.discover.exchange import Exchange
 from tasks.discover.regions import Region
 from tasks.pictures.samples import Row, Sample, rows_of
 from tasks.schema.patterns import PATTERN_TRIALS
@@ -46,6 +47,10 @@ class Trial:
     @property
     def places(self) -> tuple[Place, ...]:
         return self.exemplars + self.controls + self.recipients
+
+    @property
+    def exchange(self) -> Exchange:
+        return Exchange(self.region, self.fill)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def run_trial(job: Job, trial: Trial, classifier: Classifier) -> pa.Table:
     backgrounds = pictures.select(_keys((*trial.exemplars, *trial.controls)))
     recipients = pictures.select(_keys(trial.recipients))
     first, rest = recipients.select(recipients.keys[:FIRST]), recipients.keys[FIRST:]
-    main = _Exchange(trial, classifier, job.batch_size, MAIN)
+    main = _Check(trial, classifier, job.batch_size, MAIN)
     made = main.make(backgrounds, first)
     if _surplus(made, classifier.classes[trial.pulls_to]) <= NO_EFFECT:
         return made
@@ -93,8 +98,8 @@ def run_trial(job: Job, trial: Trial, classifier: Classifier) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class _Exchange:
-    """One way to put images on others' backgrounds."""
+class _Check:
+    """One way to put images on others' backgrounds, and to predict them."""
 
     trial: Trial
     classifier: Classifier
@@ -104,24 +109,20 @@ class _Exchange:
     def make(self, backgrounds: _Pictures, recipients: _Pictures) -> pa.Table:
         """Every recipient on every background."""
         of_pattern = set(_keys(self.trial.exemplars))
+        source_MCHW = self.trial.exchange.sources(backgrounds.image_NCHW, backgrounds.mask_NHW)
         tables = [
-            self._rows(key, key in of_pattern, recipients, other_CHW)
-            for key, other_CHW in zip(backgrounds.keys, self._sources(backgrounds), strict=True)
+            self._rows(key, key in of_pattern, recipients, source_CHW)
+            for key, source_CHW in zip(backgrounds.keys, source_MCHW, strict=True)
         ]
         return pa.concat_tables([PATTERN_TRIALS.empty_table(), *tables])
 
-    def _sources(self, backgrounds: _Pictures) -> Tensor:
-        """(M, C, H, W), without their objects where these are known."""
-        return remove_object(backgrounds.image_NCHW, backgrounds.mask_NHW, self.trial.fill)
-
     def _rows(
-        self, background: str, of_pattern: bool, recipients: _Pictures, other_CHW: Tensor
+        self, background: str, of_pattern: bool, recipients: _Pictures, source_CHW: Tensor
     ) -> pa.Table:
         classes, count = self.classifier.classes, len(recipients.keys)
         log_odds, predicted = [], []
         for image_BCHW, mask_BHW in _batches(recipients, self.batch_size):
-            kept_BHW = self._kept(mask_BHW)
-            mixed_BCHW = exchange_background(image_BCHW, kept_BHW, other_CHW[None])
+            mixed_BCHW = self.trial.exchange.put(image_BCHW, mask_BHW, source_CHW)
             p_BK = predict_each(self.classifier.network, mixed_BCHW, len(classes))
             p_B = p_BK[:, self.trial.pulls_to].clamp(CLOSEST, 1 - CLOSEST)
             log_odds += torch.logit(p_B).tolist()
@@ -135,14 +136,6 @@ class _Exchange:
             "prediction": predicted,
         }
         return pa.table(columns, schema=PATTERN_TRIALS)
-
-    def _kept(self, mask_BHW: Tensor) -> Tensor:
-        """What of each image stays: the object, or all but the region."""
-        if self.trial.region is None:
-            return mask_BHW
-        size = mask_BHW.shape[1], mask_BHW.shape[2]
-        region_HW = self.trial.region.mask(size).to(mask_BHW.device)
-        return (1 - region_HW).expand_as(mask_BHW)
 
 
 def _batches(pictures: _Pictures, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

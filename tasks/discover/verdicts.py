@@ -19,10 +19,7 @@ from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, FEWEST_RECIPIENTS
 from tasks.intervals.change import Change
 from tasks.intervals.many_comparisons import adjust_p_values
 from tasks.intervals.permuted_backgrounds import bootstrap_difference, permutation_p
-from tasks.schema.patterns import PatternVerdict
-
-LEVEL = 0.05  # of q
-LEAST_EFFECT = 0.05  # more predicted as the class, at the interval's lower end
+from tasks.schema.patterns import LEAST_EFFECT, LEVEL, PatternVerdict
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,12 @@ from tasks.schema.model_comparison import (
     PairedSummary,
     Verdict,
 )
+from tasks.schema.pattern_pictures import (
+    PatternExemplar,
+    PatternPictures,
+    PatternRecipient,
+    PutPicture,
+)
 from tasks.schema.patterns import (
     PATTERN_CHANGES,
     PATTERN_MEMBERS,
@@ -58,6 +64,7 @@ from tasks.schema.patterns import (
     PATTERN_TRIALS,
     PATTERNS,
     VERDICTS,
+    EnrichedValue,
     Pattern,
     PatternChange,
     PatternChangeKind,

@@ -11,6 +11,9 @@ from tasks.schema.values import Interval, Rate, Value
 PatternVerdict = Literal["confirmed", "not confirmed", "confounded", "too few"]
 VERDICTS: tuple[PatternVerdict, ...] = ("confirmed", "not confirmed", "confounded", "too few")
 Exchanged = Literal["background", "region"]  # what of an exemplar others are put on, or get
+LEVEL = 0.05  # of q: more is not confirmed
+LEAST_EFFECT = 0.05  # more predicted as the class, at the interval's lower end
+MOST_SHOWN = 8  # patterns that a page shows with their pictures
 
 PATTERNS = pa.schema(  # one row per candidate, the confirmed ones first
     [
@@ -68,6 +71,16 @@ PATTERN_TRIALS = pa.schema(  # one row per picture that was made to confirm a pa
 )
 
 
+class EnrichedValue(Value):
+    """A value of the user's table that members have oftener than other images."""
+
+    column: str
+    value: str
+    members: Rate  # of members with a value in that column, those with this one
+    others: Rate  # of all other images
+    q: float  # of the hypergeometric p, corrected for all values
+
+
 class Pattern(Value):
     """A recurring background or artefact, the class that it pulls to, and the verdict."""
 
@@ -84,6 +97,8 @@ class Pattern(Value):
     images: int  # members
     label_share: Rate  # of labelled members, those of the class that it pulls to
     alone: Rate  # of members with their object removed, those predicted as that class
+    errors: Rate  # of all wrong predictions of that class, those of members
+    enriched: tuple[EnrichedValue, ...]  # those that most members have first
     stability: float  # agreement with the nearest cluster under another seed, 0 to 1
     verdict: PatternVerdict
     sentence: str
@@ -92,6 +107,7 @@ class Pattern(Value):
     on_others: Rate | None  # of the same images on other backgrounds
     p: float | None
     q: float | None  # p, corrected for all candidates
+    trial: int | None  # its part of pattern_trials; null for too few images
     exemplars: tuple[str, ...]  # rows of the confirming half
     controls: tuple[str, ...]
     recipients: tuple[str, ...]
@@ -109,6 +125,12 @@ class PatternSummary(Value):
     @property
     def confirmed(self) -> tuple[Pattern, ...]:
         return tuple(it for it in self.candidates if it.verdict == "confirmed")
+
+    @property
+    def shown(self) -> tuple[Pattern, ...]:
+        """Those that a page shows with their pictures: the confirmed, then the confounded."""
+        confounded = tuple(it for it in self.candidates if it.verdict == "confounded")
+        return (self.confirmed + confounded)[:MOST_SHOWN]
 
 
 PatternChangeKind = Literal["new", "gone", "grown", "shrunk", "unchanged"]
