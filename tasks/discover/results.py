@@ -46,7 +46,7 @@ class Identity:
 def without_repetitions(found: Iterable[Found]) -> list[Found]:
     """The confirmed ones first; of those with the same members and class, the surest alone."""
     kept: list[Found] = []
-    for it in sorted(found, key=_rank):
+    for it in sorted(found, key=strength):
         confirmed = (other for other in kept if other.is_confirmed)
         if not any(_are_same(it.candidate, other.candidate) for other in confirmed):
             kept.append(it)
@@ -71,7 +71,7 @@ def _are_same(one: Candidate, other: Candidate) -> bool:
     return one.pulls_to == other.pulls_to and share_members(one, other)
 
 
-def _rank(found: Found) -> tuple[int, float]:
+def strength(found: Found) -> tuple[int, float]:
     main = found.judgement.measured
     return VERDICTS.index(found.judgement.verdict), 1.0 if main is None else -main.effect.low
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 from distributed import Client, as_completed, get_worker
@@ -23,6 +23,7 @@ from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.work_size import EXCHANGES, settle_workers
 from tasks.runs.folder import Mark, digest, is_finished, write_part
 from tasks.runs.stages import PATTERN_TRIALS
+from tasks.storage.parquet import read_table
 
 VERSION = 1  # of what a trial measures
 
@@ -33,28 +34,26 @@ def run_trials(
     job: Job,
     compute: ComputeSettings,
     scratch: str,
-    trials: Sequence[Trial | None],
+    trials: Mapping[int, Trial],
     on_progress: OnProgress,
-) -> list[pa.Table | None]:
-    """The table of each trial; None for those that are None. Starts no cluster where all are
-    there."""
-    marks = {index: _mark(job, trial) for index, trial in enumerate(trials) if trial is not None}
-    missing = [index for index, mark in marks.items() if not is_finished(_path(job, index), mark)]
+) -> dict[int, pa.Table]:
+    """The table of each trial, by its number. Starts no cluster where all are there."""
+    marks = {number: _mark(job, trial) for number, trial in trials.items()}
+    missing = [it for it, mark in marks.items() if not is_finished(_path(job, it), mark)]
     if missing:
-        pictures = sum(_least_pictures(trials[index]) for index in missing)
+        pictures = sum(_least_pictures(trials[number]) for number in missing)
         settled = settle_workers(compute, job, pictures // EXCHANGES)
         with open_client(settled, scratch) as client, model_on_workers(client, job):
-            _run_on(client, job, {index: trials[index] for index in missing}, marks, on_progress)
-    return [
-        job.run.read_part(PATTERN_TRIALS, index) if index in marks else None
-        for index in range(len(trials))
-    ]
+            _run_on(client, job, {it: trials[it] for it in missing}, marks, on_progress)
+    return {
+        number: read_table(_path(job, number), expected=PATTERN_TRIALS.columns) for number in trials
+    }
 
 
 def _run_on(
     client: Client,
     job: Job,
-    trials: dict[int, Trial | None],
+    trials: Mapping[int, Trial],
     marks: dict[int, Mark],
     on_progress: OnProgress,
 ) -> None:
@@ -93,6 +92,6 @@ def _mark(job: Job, trial: Trial) -> Mark:
     return Mark(specification, digest(specification, trial))
 
 
-def _least_pictures(trial: Trial | None) -> int:
+def _least_pictures(trial: Trial) -> int:
     """That it makes at least."""
-    return 0 if trial is None else FIRST * (len(trial.exemplars) + len(trial.controls))
+    return FIRST * (len(trial.exemplars) + len(trial.controls))

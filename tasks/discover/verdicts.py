@@ -92,14 +92,17 @@ class Judgement:
     q: float
 
 
-def judge(trials: Sequence[tuple[Measured, Measured] | None]) -> list[Judgement]:
-    """Verdicts from the main check and the other one of each trial; None where there were too few
-    images. q is corrected over all of them."""
+TrialResult = tuple[Measured, Measured]  # of the main check, and of the other one
+
+
+def judge(trials: Sequence[TrialResult | None]) -> list[Judgement]:
+    """Verdicts from the result of each trial; None where there were too few images. q is corrected
+    over all of them."""
     p_values = [1.0 if trial is None or not trial[0].is_enough else trial[0].p for trial in trials]
     return [_judge(trial, q) for trial, q in zip(trials, adjust_p_values(p_values), strict=True)]
 
 
-def _judge(trial: tuple[Measured, Measured] | None, q: float) -> Judgement:
+def _judge(trial: TrialResult | None, q: float) -> Judgement:
     if trial is None or not trial[0].is_enough:
         reason = (
             f"at least {FEWEST_BACKGROUNDS} pictures with it, {FEWEST_BACKGROUNDS} without and "
@@ -132,9 +135,7 @@ def _why_confounded(main: Measured, check: Measured) -> str:
     return ""
 
 
-def trial_of(
-    made: pa.Table, class_name: str, labels: dict[str, str | None]
-) -> tuple[Measured, Measured]:
+def read_trial(made: pa.Table, class_name: str, labels: dict[str, str | None]) -> TrialResult:
     """Of the table that a worker wrote."""
     return (
         Measured.of(made, MAIN, class_name, labels),

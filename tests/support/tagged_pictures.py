@@ -25,6 +25,7 @@ class ReadsColours(nn.Module):
     def __init__(self, of_white: float) -> None:
         super().__init__()
         cells = nn.Conv2d(3, 4, CELL, CELL)
+        assert cells.bias is not None
         self.cells = nn.Sequential(cells, nn.ReLU())
         self.head = nn.Linear(4, 3)
         weight_43 = torch.tensor(

@@ -25,7 +25,7 @@ def candidate(start: int, end: int, pulls_to: int = 0) -> Candidate:
 
 
 def found(it: Candidate, verdict: PatternVerdict = "confirmed") -> Found:
-    return Found(it, TrialImages((), (), ()), Judgement(verdict, "", None, 1.0))
+    return Found(it, TrialImages((), (), ()), Judgement(verdict, "", None, 1.0), 0)
 
 
 def known(
