@@ -17,7 +17,7 @@ from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
 from reports.finding import headline
 from reports.markdown import audit_as_markdown
-from reports.patterns_section import pattern_lines
+from reports.pattern_sentences import pattern_lines
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.discover.discover import add_patterns

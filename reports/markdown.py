@@ -12,7 +12,7 @@ from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
 from reports.finding import headline
 from reports.pattern_changes import PatternRow, pattern_rows
-from reports.patterns_section import pattern_lines
+from reports.pattern_sentences import pattern_lines
 from reports.visible_text import visible
 from tasks.schema import FIGURES, Excess, Interval, PairedSummary, Rate, Summary
 from tasks.schema.gate import GateResult, Ruling

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.formatting import count_of, points_interval
 from reports.heatmaps import outline
+from reports.pattern_sentences import count_patterns
 from reports.rendering import thumbnail_address
 from tasks.schema import (
     Pattern,
@@ -18,7 +18,6 @@ from tasks.schema import (
     Summary,
 )
 from tasks.schema.patterns import LEAST_EFFECT, LEVEL
-from tasks.schema.units import points
 
 FEW = 5  # other candidates that are not folded
 
@@ -83,44 +82,10 @@ def patterns_section(
     others = tuple(it for it in found.candidates if it not in found.shown)
     return PatternsSection(
         found,
-        finding_of(found),
+        count_patterns(found),
         tuple(_card(it, by_pattern.get(it.id)) for it in found.shown),
         others,
         is_folded=len(others) > FEW,
-    )
-
-
-def finding_of(found: PatternSummary) -> str:
-    """How many patterns are confirmed, in one sentence."""
-    if not found.candidates:
-        return (
-            "No pattern was found: no images that are alike are predicted as one class, without "
-            "their objects, more often than others."
-        )
-    candidates, confirmed = count_of(len(found.candidates), "candidate"), len(found.confirmed)
-    if not confirmed:
-        return f"No pattern is confirmed, of {candidates}."
-    verb = "is" if confirmed == 1 else "are"
-    return f"{count_of(confirmed, 'pattern')} {verb} confirmed, of {candidates}."
-
-
-def pattern_lines(summary: Summary) -> list[str]:
-    """For a terminal or a log: a line for each confirmed pattern, or one that there is none."""
-    found = summary.patterns
-    if found is None:
-        return []
-    if not found.confirmed:
-        return [f"patterns: none confirmed of {count_of(len(found.candidates), 'candidate')}"]
-    return [f"pattern: {describe_pattern(it)}" for it in found.confirmed]
-
-
-def describe_pattern(pattern: Pattern) -> str:
-    """Its name, the class and the effect."""
-    effect = pattern.effect
-    assert effect is not None  # it is confirmed
-    return (
-        f"{pattern.id}, {pattern.name}: predicted as {pattern.pulls_to} {points(effect.value)} "
-        f"points more often ({points_interval(effect)})"
     )
 
 

@@ -6,7 +6,7 @@ import re
 
 from reports.audit_page import render_page
 from reports.markdown import audit_as_markdown
-from reports.patterns_section import pattern_lines
+from reports.pattern_sentences import pattern_lines
 from tasks.schema import PatternPictures, Summary
 from tasks.schema.patterns import MOST_SHOWN
 from tests.support.audit_summaries import SPITEFUL, summary
@@ -118,7 +118,7 @@ def test_text_of_users_stays_text() -> None:
 
 def test_a_line_for_each_confirmed_pattern() -> None:
     assert pattern_lines(summary(patterns=several())) == [
-        "pattern: P1, mostly site reef: predicted as tent +38.0 points more often (+31.0 to +45.0)"
+        "pattern: P1, mostly site reef, pulls to tent: +38.0 points (+31.0 to +45.0)"
     ]
     nothing = summary(patterns=found(not_confirmed("P1")))
     assert pattern_lines(nothing) == ["patterns: none confirmed of 1 candidate"]
@@ -126,6 +126,6 @@ def test_a_line_for_each_confirmed_pattern() -> None:
 
 def test_markdown_has_the_same_lines_with_their_text_escaped() -> None:
     made = audit_as_markdown(summary(patterns=found(pattern(name=SPITEFUL))))
-    assert "predicted as tent +38" in made
+    assert "pulls to tent: +38" in made
     assert "<script>" not in made
     assert "pattern" not in audit_as_markdown(summary())

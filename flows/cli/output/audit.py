@@ -13,7 +13,7 @@ from reports.column_sections import describe_worst_group, surest_story
 from reports.evidence_section import EvidenceLine, evidence_line
 from reports.finding import few_other_donors, negligible_effect
 from reports.formatting import points_interval
-from reports.patterns_section import pattern_lines
+from reports.pattern_sentences import pattern_lines
 from tasks.schema import (
     FIGURES,
     DuplicateSummary,

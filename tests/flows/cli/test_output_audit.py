@@ -103,7 +103,7 @@ def test_the_story_is_one_line(printed: Printed, capsys: pytest.CaptureFixture[s
 
 def test_a_line_for_each_confirmed_pattern_or_one_for_none(printed: Printed) -> None:
     words = printed(summary(patterns=several()))
-    assert "pattern: P1, mostly site reef: predicted as tent +38.0 points more often" in words
+    assert "pattern: P1, mostly site reef, pulls to tent: +38.0 points" in words
     assert words.count("pattern: ") == 1
     assert "patterns: none confirmed of 1 candidate" in printed(
         summary(patterns=found(not_confirmed("P1")))
