@@ -19,7 +19,7 @@ from models.classifier.classifier import Classifier
 from models.fills import Fill
 from models.interventions import exchange_background, predict_each, remove_object
 from tasks.attribution.job import Job, read_shard
-from tasks.discover.regions import Region
+from tasks.pictures.map_region import Region
 from tasks.pictures.samples import Row, Sample, rows_of
 from tasks.schema.patterns import PATTERN_TRIALS
 
