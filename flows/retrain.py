@@ -46,6 +46,8 @@ def retrain(
     """Finetune, audit before and after, compare, register. Returns the retraining's folder."""
     settings = check_settings(RetrainSettings, locals())
     with exclusive_run(settings) as settings:
+        if settings.learning.donors_from == "patterns" and settings.learning.patterns_run is None:
+            audit(**dict(settings.training_audit))
         trained = learn(settings)
         before = audit(**dict(settings.audit_of(trained.start, "before")))
         after = audit(**dict(settings.audit_of(trained.model, "after", before)))

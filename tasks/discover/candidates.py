@@ -14,7 +14,8 @@ import numpy as np
 from tasks.compare.matched_patterns import overlap_of
 from tasks.discover.clusters import NOWHERE, Union
 from tasks.discover.facts import UNKNOWN, Facts
-from tasks.discover.regions import Region, region_of
+from tasks.discover.regions import region_of
+from tasks.pictures.map_region import Region
 from tasks.schema.patterns import Exchanged
 from tasks.schema.values import quantile
 

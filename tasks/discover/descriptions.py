@@ -6,9 +6,9 @@ import numpy as np
 
 from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE
-from tasks.discover.regions import Region
 from tasks.discover.spaces import SPACES
 from tasks.discover.verdicts import Judgement
+from tasks.pictures.map_region import Region
 
 MOSTLY = 0.5  # of a candidate's members have the value of a column that names it
 OFTENER = 2.0  # than other images

@@ -18,7 +18,7 @@ from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE, Clusters, Projection, Union
 from tasks.discover.groupings import Divided, KnownClusters
 from tasks.discover.known_patterns import KnownPattern
-from tasks.discover.regions import Region
+from tasks.pictures.map_region import Region
 from tasks.runs import open_run
 from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.fills import Fill
 from models.interventions import exchange_background, remove_object
-from tasks.discover.regions import Region
+from tasks.pictures.map_region import Region
 
 
 @dataclass(frozen=True)

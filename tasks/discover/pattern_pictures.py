@@ -19,9 +19,9 @@ from torch import Tensor
 
 from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_of
 from tasks.discover.exchange import Exchange
-from tasks.discover.regions import Region
 from tasks.discover.trial import MAIN
 from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.map_region import Region
 from tasks.pictures.samples import Sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder

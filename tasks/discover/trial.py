@@ -20,7 +20,7 @@ from models.fills import Fill
 from models.interventions import predict_each
 from tasks.attribution.job import Job, read_shard
 from tasks.discover.exchange import Exchange
-from tasks.discover.regions import Region
+from tasks.pictures.map_region import Region
 from tasks.pictures.samples import Row, Sample, rows_of
 from tasks.schema.patterns import PATTERN_TRIALS
 

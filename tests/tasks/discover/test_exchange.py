@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tasks.discover.exchange import Exchange
-from tasks.discover.regions import Region
+from tasks.pictures.map_region import Region
 
 SIZE = 16
 
