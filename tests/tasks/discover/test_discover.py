@@ -44,7 +44,7 @@ def test_a_tag_is_found_with_its_class_and_its_images(
     assert pattern.pulls_to == "red"
     assert pattern.effect is not None
     assert pattern.effect.low > 0.5
-    assert "are predicted as red" in pattern.sentence
+    assert "become red on such backgrounds" in pattern.sentence
     members = read_table(run.pattern_members)
     of_it = members.filter(pa.compute.equal(members["pattern"], pattern.id))
     names = {row_id.rpartition("/")[2] for row_id in of_it["row_id"].to_pylist()}
