@@ -8,7 +8,7 @@ from prefect import flow, task
 
 from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import attribute, catalog, publish
-from flows.runtime.progress import show_pictures
+from flows.runtime.progress import show_trials
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import check_settings
@@ -72,7 +72,7 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 
 @task
 def discover(run: RunFolder, settings: AuditSettings) -> None:
-    with show_pictures(f"patterns of {run.path.name}") as on_progress:
+    with show_trials(f"patterns of {run.path.name}") as on_progress:
         add_patterns(run, settings.compute, str(home() / "dask"), on_progress)
     for line in pattern_lines(open_run(run.path).summary()):
         log.info(line)

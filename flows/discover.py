@@ -5,7 +5,7 @@ again.
 from __future__ import annotations
 
 from flows.audit import write_page
-from flows.runtime.progress import show_pictures
+from flows.runtime.progress import show_trials
 from flows.settings.environment import home
 from models.errors import UserError
 from tasks.discover import given_names
@@ -21,7 +21,7 @@ def discover_patterns(address: str, compute: ComputeSettings) -> RunFolder:
     run = RunFolder.at(address)
     with hold_lock(address):
         _refuse_unable(run)
-        with show_pictures(f"patterns of {run.path.name}") as on_progress:
+        with show_trials(f"patterns of {run.path.name}") as on_progress:
             add_patterns(run, compute, str(home() / "dask"), on_progress)
         write_page(run)
     return run
