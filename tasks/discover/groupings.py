@@ -174,7 +174,8 @@ class _Division:
     def add(self, leaf_N: np.ndarray, distance_N: np.ndarray, images: ShardImages) -> None:
         self.leaf_parts.append(leaf_N.astype(np.int16))
         self.distance_parts.append(distance_N.astype(np.float32))
-        self.energy.add(leaf_N, images)
+        if self.unions:  # of known patterns, the region is known, too
+            self.energy.add(leaf_N, images)
 
     def finish(self, usual_hw: np.ndarray) -> Grouping:
         return Grouping(

@@ -16,6 +16,7 @@ from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.schema import PatternChange, PatternSummary
 from tasks.storage.parquet import read_table
+from tests.support.command_line import invoke
 from tests.support.tagged_audits import audit
 from tests.support.tagged_pictures import write_tagged_pictures
 
@@ -49,7 +50,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunFolder]:
     table, _ = write_tagged_pictures(folder / "first", IMAGES)
     run = audit(folder / "run", table, "rests_on_tags")
     assert [it.id for it in discover(run, folder).confirmed] == ["P1"]
-    name_pattern(run, "P1", "the white tag")
+    done = invoke("name", str(run.path), "P1", " the white tag ")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == f"P1 of {run.path} is called the white tag\n"
     return table, run
 
 
@@ -72,6 +75,12 @@ def test_other_images_of_a_known_pattern_have_its_id_and_its_name(
     ids = [it.id for it in found.candidates]
     assert len(set(ids)) == len(ids)
     assert found.numbered >= max(int(it[1:]) for it in ids)
+
+
+def test_a_given_name_is_in_the_table(first: tuple[Path, RunFolder]) -> None:
+    run = first[1]
+    (row,) = (it for it in read_table(run.patterns).to_pylist() if it["pattern"] == "P1")
+    assert row["name"] == "the white tag"
 
 
 def test_a_second_time_everything_keeps_its_id_and_its_name(
