@@ -30,6 +30,7 @@ EXPERIMENTS = {  # short name: where it lives
     "steps": "speed.steps",
     "study": "retraining.study",
     "gate": "gate.trials",
+    "patterns": "patterns.study",
 }
 OF_PHOTOGRAPHS = {  # the same; they take --photos in place of --quick
     "photographs": "audit.photographs",

@@ -8,16 +8,22 @@ from prefect import flow, task
 
 from flows.runtime.prefect_results import show_result
 from flows.runtime.prefect_tasks import attribute, catalog, publish
+from flows.runtime.progress import show_trials
 from flows.runtime.schedule import exclusive_run, warn_unpublished
 from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import check_settings
+from flows.settings.environment import home
 from models.classifier.settings import ModelSettings
 from reports.audit_page import render_page
 from reports.estimated_foregrounds import lines_on_estimates
 from reports.finding import headline
 from reports.markdown import audit_as_markdown
+from reports.pattern_sentences import pattern_lines
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
+from tasks.discover.discover import add_patterns
+from tasks.discover.pattern_pictures import pictures_of_patterns
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.interventions.settings import InterventionSettings
@@ -25,7 +31,7 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
-from tasks.schema import CostSummary
+from tasks.schema import CostSummary, Summary
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
 from tasks.tracking.settings import TrackingSettings
@@ -43,14 +49,16 @@ def audit(
     foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
     flags: FlagSettings = FlagSettings(),
+    patterns: PatternSettings = PatternSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
-    """Catalog, attribute, flag, report, publish. Returns the run folder."""
+    """Catalog, attribute, flag, discover, report, publish. Returns the run folder."""
     settings = check_settings(AuditSettings, locals())
     with exclusive_run(settings) as settings:
         run = catalog(settings)
         cost = attribute(run, settings)
         flag(run, settings, cost)
+        discover(run, settings)
         report(run, settings)
         published = publish(run, settings, return_state=True)
     warn_unpublished(published)
@@ -66,8 +74,22 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
 
 
 @task
+def discover(run: RunFolder, settings: AuditSettings) -> None:
+    with show_trials(f"patterns of {run.path.name}") as on_progress:
+        add_patterns(run, settings.compute, str(home() / "dask"), on_progress)
+    for line in pattern_lines(open_run(run.path).summary()):
+        log.info(line)
+
+
+@task
 def report(run: RunFolder, settings: AuditSettings) -> None:
-    examples = examples_of(run, settings.flags.method)
-    summary = open_run(run.path).summary()
-    run.finish(run.report, render_page(summary, examples))
+    summary = write_page(run)
     show_result(audit_as_markdown(summary), run.report)
+
+
+def write_page(run: RunFolder) -> Summary:
+    """Of the run's summary, with pictures of the images to look at first and of the patterns."""
+    summary = open_run(run.path).summary()
+    examples = examples_of(run, summary.rule.method)
+    run.finish(run.report, render_page(summary, examples, pictures_of_patterns(run)))
+    return summary

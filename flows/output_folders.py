@@ -9,7 +9,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from flows.settings.command_settings import ReleaseSettings, RetrainSettings, RunSettings
+from flows.settings.command_settings import (
+    PATTERNS,
+    ReleaseSettings,
+    RetrainSettings,
+    RunSettings,
+)
 from models.addresses import as_path
 from models.errors import UserError
 from tasks.finetune.training_record import is_training
@@ -24,7 +29,10 @@ from tasks.synthetic.dataset import read_settings
 
 COMPARISON = OutputFiles("compare.json", PairedSummary, ("compare.html", "compare.md"))
 RELEASE = OutputFiles("result.json", GateResult, ("junit.xml", "release.html", "release.md"))
-AUDITS = {ReleaseSettings: ("candidate", "champion"), RetrainSettings: ("before", "after")}
+AUDITS = {
+    ReleaseSettings: ("candidate", "champion"),
+    RetrainSettings: ("before", "after", PATTERNS),
+}
 
 
 def check_output(settings: BaseModel) -> None:
@@ -59,7 +67,7 @@ def check_comparison(folder: str) -> None:
 def refuse_foreign_training(folder: Path) -> None:
     """Refuse a folder with files of others, which the training would overwrite."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if names - {LOCK} and not is_training(folder / "training"):
+    if names - {LOCK, PATTERNS} and not is_training(folder / "training"):
         raise UserError(
             f"{folder} is not empty and holds no training: give an empty or a new --out"
         )

@@ -26,6 +26,7 @@ from reports.junit import as_junit
 from reports.markdown import gate_as_markdown
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
 from tasks.gate.decide import decide, still_holds
@@ -64,6 +65,7 @@ def release(
     foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
     flags: FlagSettings = FlagSettings(),
+    patterns: PatternSettings = PatternSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Audit, decide, promote. Returns the release's folder, or raises ReleaseRefused."""
@@ -90,11 +92,12 @@ def release(
 
 def check_request(settings: ReleaseSettings) -> Policy:
     """The policy; refuses, before any audit, a request that could not be decided after it."""
-    gate = settings.gate
+    gate, changes = settings.gate, settings.interventions.choice
     policy = read_policy(gate.policy)
     if gate.run is None:
         policy.check_methods(method_names(settings.attribution.methods))
         policy.check_class_groups(settings.data.class_groups is not None)
+        policy.check_patterns("none" not in (settings.patterns.choice, changes))
         tracking = tracking_of(settings.tracking)
         promotion.check_versions(settings.model.address, gate.alias, tracking)
     return policy

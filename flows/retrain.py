@@ -16,6 +16,7 @@ from models.addresses import as_path
 from models.classifier.settings import ModelSettings
 from reports.markdown import models_as_markdown
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.finetune.settings import FinetuneSettings, LearningSettings
 from tasks.flags.settings import FlagSettings
@@ -38,12 +39,15 @@ def retrain(
     foreground: ForegroundSettings = ForegroundSettings(),
     compute: ComputeSettings = ComputeSettings(),
     flags: FlagSettings = FlagSettings(),
+    patterns: PatternSettings = PatternSettings(),
     registry: CandidateSettings = CandidateSettings(),
     tracking: TrackingSettings = TrackingSettings(),
 ) -> str:
     """Finetune, audit before and after, compare, register. Returns the retraining's folder."""
     settings = check_settings(RetrainSettings, locals())
     with exclusive_run(settings) as settings:
+        if settings.learning.donors_from == "patterns" and settings.learning.patterns_run is None:
+            audit(**dict(settings.training_audit))
         trained = learn(settings)
         before = audit(**dict(settings.audit_of(trained.start, "before")))
         after = audit(**dict(settings.audit_of(trained.model, "after", before)))

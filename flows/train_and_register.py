@@ -160,6 +160,10 @@ def _log_training(training: Training) -> None:
             f"the epoch is chosen by {training.held_out.figure_for(training.recipe.choose)} on "
             f"{count_of(len(training.held_out.images), 'validation image')}"
         )
+    if training.images.patterns:
+        log.info(
+            "donors and artefacts are of %s", count_of(len(training.images.patterns), "pattern")
+        )
     log.info(
         "training: %s, %s with a foreground, %s in %s; %s",
         count_of(len(training.images), "image"),

@@ -6,18 +6,26 @@ mean of the data; a mask holds the foreground's share of each pixel, 0 to 1.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.errors import ForwardError
 from models.fills import Fill
 from models.holes import fill_holes
-from models.network.capture import as_found
+from models.network.capture import as_found, record_layer
+from models.network.features import as_vectors, pool, project
+from models.network.grid import Grid
 
 VERSION = 2  # of the pixels that each intervention gives
 EMPTY = 1e-3  # pixels; a smaller background is the rounding error of a mask that covers all
+
+Answer = TypeVar("Answer")
+Features = list[np.ndarray | None]  # of each image, as models/network/features.py has them
 
 
 def remove_object(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill = "mean") -> Tensor:
@@ -55,13 +63,40 @@ def predict(network: nn.Module, image_BCHW: Tensor) -> Tensor:
 
 def predict_each(network: nn.Module, image_BCHW: Tensor, classes: int) -> Tensor:
     """The same; NaN of a picture for which the user's network raises, also alone."""
+    unknown_1K = image_BCHW.new_full((1, classes), torch.nan)
+    answers = _ask_each(partial(predict, network), image_BCHW)
+    return torch.cat([unknown_1K if answer is None else answer for answer in answers])
+
+
+def predict_with_features(
+    network: nn.Module, grid: Grid | None, image_BCHW: Tensor, classes: int
+) -> tuple[Tensor, Features]:
+    """The same, with the features of the grid's layer from that pass; None without a grid."""
+
+    def ask(image_bCHW: Tensor) -> tuple[Tensor, Features]:
+        with record_layer(network, grid, cut=True) as outputs:
+            probability_bK = predict(network, image_bCHW)
+            if grid is None or not outputs:
+                return probability_bK, [None] * len(image_bCHW)
+            activation_bDhw = grid.arrange(outputs[-1].detach())
+            return probability_bK, as_vectors(project(pool(activation_bDhw)))
+
+    unknown = image_BCHW.new_full((1, classes), torch.nan), [None]
+    answers = [answer or unknown for answer in _ask_each(ask, image_BCHW)]
+    vectors = [vector for _, some in answers for vector in some]
+    return torch.cat([probability_bK for probability_bK, _ in answers]), vectors
+
+
+def _ask_each(ask: Callable[[Tensor], Answer], image_BCHW: Tensor) -> list[Answer | None]:
+    """What is answered of all images at once, or of parts of them; None of an image for which the
+    user's network raises, also alone."""
     try:
-        return predict(network, image_BCHW)
+        return [ask(image_BCHW)]
     except ForwardError:
         if len(image_BCHW) == 1:
-            return image_BCHW.new_full((1, classes), torch.nan)
+            return [None]
     halves = image_BCHW.tensor_split(2)
-    return torch.cat([predict_each(network, half_bCHW, classes) for half_bCHW in halves])
+    return [answer for half_bCHW in halves for answer in _ask_each(ask, half_bCHW)]
 
 
 def _filling(image_BCHW: Tensor, mask_BHW: Tensor, fill: Fill) -> Tensor:

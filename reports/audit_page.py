@@ -26,8 +26,17 @@ from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
 from reports.finding import few_other_donors, finding_of, negligible_effect
 from reports.heatmaps import fit, overlay
+from reports.patterns_section import patterns_section
 from reports.rendering import environment, picture_address, thumbnail_address
-from tasks.schema import FIGURES, ChangedPicture, Comparison, Example, Rate, Summary
+from tasks.schema import (
+    FIGURES,
+    ChangedPicture,
+    Comparison,
+    Example,
+    PatternPictures,
+    Rate,
+    Summary,
+)
 
 FAILURES = 30  # kinds listed
 DUPLICATES = 10  # pictures listed
@@ -55,8 +64,11 @@ class Card:
     changes: tuple[Thumbnail, ...]
 
 
-def render_page(summary: Summary, examples: Sequence[Example]) -> str:
-    """The audit's page. Examples are shown in the order given, the strongest flags first."""
+def render_page(
+    summary: Summary, examples: Sequence[Example], pictures: Sequence[PatternPictures] = ()
+) -> str:
+    """The audit's page. Examples are shown in the order given, the strongest flags first; pictures
+    are those of patterns."""
     judged = summary.flagged.of > 0
     table = group_tables.flagged_table if judged else group_tables.accuracy_table
     columns, more_columns = column_sections(summary)
@@ -86,6 +98,7 @@ def render_page(summary: Summary, examples: Sequence[Example]) -> str:
             negligible=negligible_effect(summary),
             few_other_donors=few_other_donors(summary),
             evidence_parts=evidence_parts(summary),
+            patterns=patterns_section(summary, pictures),
             flips=evidence_line(summary, "flips"),
             other_figures={n: it for n, it in summary.figures.items() if n not in SHOWN},
             most_failures=FAILURES,

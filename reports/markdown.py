@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
 from reports.finding import headline
+from reports.pattern_changes import PatternRow, pattern_rows
+from reports.pattern_sentences import pattern_lines
 from reports.visible_text import visible
 from tasks.schema import (
     FIGURES,
@@ -42,6 +44,7 @@ def audit_as_markdown(summary: Summary) -> str:
         "| figure | value | 95% interval |",
         "|---|---:|---|",
         *(_figure_row(name, figures[name]) for name in HEADLINE if name in figures),
+        *_pattern_list(summary),
     ]
     return "\n".join(lines) + "\n"
 
@@ -99,6 +102,12 @@ def _title(figure: str, name: str | None) -> str:
     return title if name is None else f"{title}, {escape(name)}"
 
 
+def _pattern_list(summary: Summary) -> Iterator[str]:
+    for line in pattern_lines(summary):
+        yield ""
+        yield escape(line)
+
+
 def _figure_row(name: str, figure: Rate | Interval | Excess) -> str:
     show = FIGURES[name].unit.show
     if figure.value is None or figure.low is None or figure.high is None:
@@ -113,6 +122,11 @@ def _change_row(row: ChangeRow) -> str:
 
 
 def _after_table(paired: PairedSummary) -> Iterator[str]:
+    if paired.patterns:
+        yield "| pattern and what it pulls to | before | after | change |"
+        yield "|---|---:|---:|---|"
+        yield from map(_pattern_row, pattern_rows(paired.patterns))
+        yield ""
     parts = {"Groups of classes": paired.class_groups, "Classes": paired.classes}
     for title, figures in parts.items():
         worse = [figure for figure in figures if figure.verdict == "worse"]
@@ -127,6 +141,12 @@ def _name_worse(worse: Sequence[PairedFigure]) -> list[str]:
     named = [f"{_title(figure.figure, figure.name)} {figure.sentence}" for figure in worse[:NAMED]]
     more = len(worse) - len(named)
     return [*named, f"and {more:,} more in compare.json"] if more else named
+
+
+def _pattern_row(row: PatternRow) -> str:
+    change = f"**{row.sentence}**" if row.is_clear else row.sentence
+    name = f"{row.id} {escape(row.name)} → {escape(row.pulls_to)}"
+    return f"| {name} | {row.before} | {row.after} | {change} |"
 
 
 def _rule_row(ruling: Ruling) -> str:

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from reports import charts, group_tables
 from reports.formatting import FILTERS
 from reports.heatmaps import Picture, colour_scale, jpeg, png, thumbnail
+from reports.pattern_changes import describe_patterns, pattern_rows
 from reports.visible_text import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -40,6 +41,8 @@ def environment() -> Environment:
         colour_scale=picture_address(colour_scale()),
         most_classes=group_tables.MOST,
         charts=charts,
+        pattern_rows=pattern_rows,
+        describe_patterns=describe_patterns,
     )
     return shared
 

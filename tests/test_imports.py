@@ -34,17 +34,19 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
         ("execution", "flags", "synthetic"),
         ("compare", "method_comparison"),
         ("summary", "gate"),
+        ("discover",),
     ),
     "flows": (
         ("settings",),
         ("output_folders",),
         ("runtime", "compare_models"),
         ("audit", "compare_methods", "train_and_register"),
-        ("retrain", "release"),
+        ("discover", "retrain", "release"),
         ("demo",),
         ("cli",),
     ),
 }
+SETTINGS = ("tasks.flags.settings", "tasks.discover.settings")  # values that every floor reads
 OURS = (*ALLOWED, "benchmarks", "tests")
 MOST_STATEMENTS = 20  # of a flow: it reads as the list of its steps
 NOT_NAMES = {"utils", "core", "common", "helpers", "manager", "base", "misc"}
@@ -90,10 +92,18 @@ def test_a_package_imports_from_lower_floors_alone(role: str) -> None:
         if package_of(path) in floor
         for name in imported(path)
         if name.startswith(f"{role}.")
+        and not name.startswith(SETTINGS)
         and (other := name.split(".")[1]) != package_of(path)
         and floor.get(other, len(floor)) >= floor[package_of(path)]
     }
     assert not upwards
+
+
+@pytest.mark.parametrize("module", SETTINGS)
+def test_settings_that_every_floor_reads_import_no_task(module: str) -> None:
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    for file in (path, path.with_name("__init__.py")):
+        assert not [name for name in imported(file) if name.startswith("tasks.")]
 
 
 @pytest.mark.parametrize("role", FLOORS)

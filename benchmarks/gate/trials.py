@@ -31,7 +31,11 @@ from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, widen
 from tasks.compare.paired_images import PairedImages, match_runs, read_alone, read_pair
+from tasks.discover.discover import add_patterns
+from tasks.discover.settings import PatternSettings
+from tasks.execution.settings import ComputeSettings
 from tasks.flags.settings import FlagSettings
+from tasks.gate.pattern_counts import PatternEvidence
 from tasks.gate.policy import Policy, read_policy
 from tasks.gate.rules import Evidence, apply_policy, passes
 from tasks.interventions.settings import InterventionSettings
@@ -44,7 +48,7 @@ from tasks.synthetic.baseline import train_baseline
 from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 
-VERSION = 1  # of how trials are made and measured
+VERSION = 2  # of how trials are made and measured
 KEPT = CELLS / "gate"
 POLICY = Path(__file__).parents[2] / "flows/policy.toml"
 STRONG, HALF, NONE = 0.95, 0.8, 0.25
@@ -53,6 +57,7 @@ SAME = 50  # trials of the same against the same
 PICTURES = {"train": 2000, "validation": 0, "test": 1280}
 METHOD = "grad_cam_pp"  # flags, and of the policy's lift
 AGAIN = 10_000  # added to a seed: the second training's
+HERE = ComputeSettings(workers=0)
 CHANGES = ("accuracy", "worst_group", "flips", "exchange_gap", "excess", "lift")
 KINDS = {"donors": "itself with other donors", "training": "another training of its recipe"}
 
@@ -89,9 +94,11 @@ class Trial:
         folder = self.folder / name
         if not (folder / "summary.json").is_file():
             data = DataSettings(path=str(self.folder / "benchmark"), split="test")
-            request = AuditRequest(data, AttributionSettings(methods=(METHOD,)), donors)
+            maps, patterns = AttributionSettings(methods=(METHOD,)), PatternSettings()
+            request = AuditRequest(data, maps, donors, patterns=patterns)
             run, cost = attribute_in_process(folder, ModelSettings(address=str(bundle)), request)
             summarise(run, FlagSettings(method=METHOD), cost)
+            add_patterns(run, HERE, str(self.folder / "dask"), lambda *_: None)
         return open_run(folder)
 
 
@@ -138,7 +145,8 @@ def measure_verdict(trial: Trial) -> dict[str, Any]:
     policy = read_policy(str(POLICY))
     first = trial.audit("first", trial.bundle(trial.seed), InterventionSettings())
     alone = read_alone(first)
-    rulings = apply_policy(policy, Evidence(alone, None, first.summary().model.classes))
+    classes, patterns = first.summary().model.classes, PatternEvidence.of(first, None)
+    rulings = apply_policy(policy, Evidence(alone, None, classes, patterns))
     return {
         "passed": passes(rulings),
         "rules": {it.rule: it.status for it in rulings},
@@ -154,20 +162,25 @@ def measure_changes(trial: Trial) -> dict[str, Any]:
     second = trial.audit("donors", bundle, InterventionSettings(donor_seed=1))
     third = trial.audit("training", trial.bundle(AGAIN + trial.seed), same_donors)
     pairs = {"donors": match_runs(first, second), "training": read_pair(first, third)}
-    classes = first.summary().model.classes
-    return {kind: _judge_changes(policy, pair, classes) for kind, pair in pairs.items()}
+    classes, others = first.summary().model.classes, {"donors": second, "training": third}
+    return {
+        kind: _judge_changes(
+            policy, Evidence(pair, pair, classes, PatternEvidence.of(others[kind], first))
+        )
+        for kind, pair in pairs.items()
+    }
 
 
 QUESTIONS = {"verdict": measure_verdict, "same": measure_changes}
 
 
-def _judge_changes(policy: Policy, pair: PairedImages, classes: Sequence[str]) -> dict[str, Any]:
-    """The policy's rules about changes, and each change with its interval."""
-    rulings = apply_policy(policy, Evidence(pair, pair, classes))
-    changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.is_change]
+def _judge_changes(policy: Policy, evidence: Evidence) -> dict[str, Any]:
+    """The policy's rules about two models, and each change with its interval."""
+    rulings = apply_policy(policy, evidence)
+    changes = [it for it, rule in zip(rulings, policy.rules, strict=True) if rule.needs_champion]
     return {
         "rules": {it.rule: it.status for it in changes},
-        "figures": {name: _found(pair, name, change=True) for name in CHANGES},
+        "figures": {name: _found(evidence.candidate, name, change=True) for name in CHANGES},
     }
 
 

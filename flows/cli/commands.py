@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from flows.cli.bundle_command import bundle
 from flows.cli.closed_output import survive_closed_output
 from flows.cli.doctor_command import doctor
-from flows.cli.finished_run_commands import compare, publish, remove, runs, show
+from flows.cli.finished_run_commands import compare, discover, name, publish, remove, runs, show
 from flows.cli.init_command import init
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
 from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
@@ -257,5 +257,6 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
-for other in (show, runs, remove, compare, publish, up, down, status, init, doctor, bundle):
+OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, publish)
+for other in (*OF_FINISHED_RUNS, up, down, status, init, doctor, bundle):
     main.add_command(other)

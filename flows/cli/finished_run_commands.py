@@ -13,7 +13,8 @@ from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
 from flows.cli.output import print_run
 from flows.cli.output.lines import print_json, print_line
-from flows.settings.command_settings import PublishSettings
+from flows.settings.command_settings import DiscoverSettings, PublishSettings
+from flows.settings.compose import compose
 from flows.settings.environment import prepare_environment
 from models.addresses import as_path
 from models.errors import list_names
@@ -98,6 +99,37 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
         print_comparison(comparison)
     if paired is not None and prints_models:
         print_models(paired)
+
+
+@click.command()
+@click.argument("run")
+@settings_options(DiscoverSettings)
+@json_option
+@verbose_option
+@one_line_errors()
+def discover(run: str, as_json: bool, **options: Any) -> None:
+    """Find the backgrounds and artefacts that a finished audit's predictions rest on.
+
+    No map is made again; the summary and the page are written again, with what is found.
+    """
+    prepare_environment()
+    settings = compose(DiscoverSettings, None, settings_from_options(DiscoverSettings, options))
+    from flows.discover import discover_patterns
+
+    print_run(str(discover_patterns(run, settings.compute).path), as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("pattern")
+@click.argument("name")
+@one_line_errors()
+def name(run: str, pattern: str, name: str) -> None:
+    """Name a pattern of a finished audit, P1 say; the next runs keep the name."""
+    from flows.discover import name_pattern
+
+    name_pattern(run, pattern, name)
+    print_line(f"{pattern} of {run} is called {visible(name.strip())}")
 
 
 @click.command()

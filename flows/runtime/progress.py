@@ -73,6 +73,13 @@ def show_pictures(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def show_trials(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to call with the number of patterns' trials done and that of all."""
+    with _display(what, "trials") as display:
+        yield display.update
+
+
+@contextmanager
 def _display(what: str, unit: str) -> Iterator[ProgressDisplay]:
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -22,6 +22,7 @@ from tasks.attribution.settings import (
     RunPlan,
 )
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.settings import ComputeSettings
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
 from tasks.flags.settings import FlagSettings
@@ -30,6 +31,7 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.settings import OutputSettings
 from tasks.tracking.settings import NAME_PATTERN, Alias, RegistrySettings, TrackingSettings
 
+PATTERNS = "patterns"  # folder of the audit of the training images, inside a retraining's
 COMPARED = (
     *("grad_cam", "grad_cam_pp", "layer_cam", "full_grad", "integrated_gradients"),
     *("rise:masks=500", "iba", "ibisa"),
@@ -75,6 +77,11 @@ class AuditSettings(RunSettings):
     """The settings of an audit, named as the parameters of its flow."""
 
     flags: FlagSettings = FlagSettings()
+    patterns: PatternSettings = PatternSettings()
+
+    @property
+    def audit_request(self) -> AuditRequest:
+        return replace(super().audit_request, patterns=self.patterns)
 
     @model_validator(mode="after")
     def _check_flag_method(self) -> Self:
@@ -150,9 +157,38 @@ class RetrainSettings(AuditSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_patterns(self) -> Self:
+        sought = "none" not in (self.patterns.choice, self.interventions.choice)
+        if self.learning.donors_from == "patterns" and not sought:
+            raise ValueError(
+                "--donors-from patterns needs --patterns default and --interventions default"
+            )
+        return self
+
     @property
     def training_request(self) -> TrainingRequest:
-        return TrainingRequest(self.data, self.learning, self.foreground, self.finetune)
+        return TrainingRequest(
+            self.data, self.learning, self.foreground, self.finetune, self.patterns_run
+        )
+
+    @property
+    def patterns_run(self) -> str | None:
+        """The audit of the training images whose patterns are used; None where none are."""
+        if self.learning.donors_from != "patterns":
+            return None
+        return self.learning.patterns_run or f"{self.output.folder.rstrip('/')}/{PATTERNS}"
+
+    @property
+    def training_audit(self) -> AuditSettings:
+        """An audit of the training images, with the maps that patterns are found by alone."""
+        settings = self.audit_of(self.model, PATTERNS)
+        one_method = {"methods": (self.flags.method,)}
+        changes: dict[str, Any] = {
+            "data": self.learning.data(self.data, self.learning.train_split),
+            "attribution": self.attribution.model_copy(update=one_method),
+        }
+        return settings.model_copy(update=changes)
 
     @property
     def folder(self) -> Path:
@@ -279,3 +315,11 @@ class PublishSettings(BaseModel):
 
     _without_secrets = model_validator(mode="after")(refuse_secrets)
     _decodable = model_validator(mode="after")(refuse_undecodable)
+
+
+class DiscoverSettings(BaseModel):
+    """The settings of `sightline discover`: where the exchanges are computed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    compute: ComputeSettings = ComputeSettings()

@@ -63,6 +63,7 @@ OPTION_NAMES = {
     "foreground.pickle": "foreground_allow_pickle",
     "foreground.confidence": "foreground_confidence",
     "flags.method": "flag_method",
+    "patterns.choice": "patterns",
     "finetune.batch_size": "training_batch_size",
     "tracking.uri": "mlflow",
 }

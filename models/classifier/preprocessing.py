@@ -130,6 +130,17 @@ class Preprocessing(BaseModel):
         )[:, None, None]
         return picture_BCHW.float().mul_(scale).add_(shift)
 
+    def denormalise(self, image_BCHW: Tensor) -> Tensor:
+        """Normalised images back to uint8 pictures."""
+        import torch
+
+        mean_C11, std_C11 = (
+            torch.tensor(values, device=image_BCHW.device)[:, None, None]
+            for values in (self.mean, self.std)
+        )
+        picture_BCHW = 255 * (image_BCHW * std_C11 + mean_C11)
+        return picture_BCHW.round().clamp(0, 255).to(torch.uint8)
+
 
 def read_preprocessing(value: object) -> object:
     """The content of the JSON file that a text names; anything else as it is."""

@@ -96,7 +96,7 @@ def capture(  # noqa: PLR0913 - the inputs, and how far back the gradient goes
     """
     with (
         as_found(network),
-        _record_layer(network, grid, cut=not to_image) as outputs,
+        record_layer(network, grid, cut=not to_image) as outputs,
         _record_biases(network, biases) as biased,
         torch.enable_grad(),
     ):
@@ -127,9 +127,10 @@ def capture(  # noqa: PLR0913 - the inputs, and how far back the gradient goes
         )
 
 
-def _record_layer(
+def record_layer(
     network: nn.Module, grid: Grid | None, *, cut: bool
 ) -> AbstractContextManager[list[Tensor]]:
+    """The outputs of the grid's layer; none without a grid."""
     no_outputs: list[Tensor] = []
     if grid is None:
         return nullcontext(no_outputs)

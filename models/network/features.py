@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,3 +29,9 @@ def project(features_BD: Tensor) -> Tensor:
     matrix_DF = torch.randn(channels, WIDTH, generator=generator) / WIDTH**0.5
     projected_BF: Tensor = features_BD @ matrix_DF.to(features_BD.device)
     return projected_BF
+
+
+def as_vectors(value_BF: Tensor) -> list[np.ndarray | None]:
+    """One float16 vector per image, None where a number is missing or too large, or none is."""
+    array_BF = value_BF.half().cpu().numpy()
+    return [row_F if row_F.size and np.isfinite(row_F).all() else None for row_F in array_BF]

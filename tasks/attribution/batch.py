@@ -18,6 +18,7 @@ from models.methods.maps import capture_for, network_methods, pass_methods, read
 from models.methods.registry import Method
 from models.network.capture import Capture, as_found
 from tasks.attribution import encode
+from tasks.attribution.attended_background import attended_background
 from tasks.attribution.faithfulness_rows import ExplainedImages, faithfulness_rows
 from tasks.attribution.map_scores import score_maps
 from tasks.attribution.plan import Plan
@@ -25,11 +26,13 @@ from tasks.attribution.sanity_rows import sanity_rows
 from tasks.interventions.intervene import Subjects
 from tasks.pictures.samples import Failure, Row, Sample
 from tasks.runs.stages import (
+    ATTENDED_BACKGROUND,
     FAITHFULNESS,
     FEATURES,
     FOREGROUNDS,
     INTERVENTIONS,
     MAPS,
+    PICTURE_PROPERTIES,
     PREDICTIONS,
     SCORES,
     Stage,
@@ -67,6 +70,7 @@ def explain_batch(plan: Plan, samples: Sequence[Sample]) -> tuple[Rows, list[Fai
     for more, failed in (_intervene(plan, batch), *_rows_of_methods(plan, batch)):
         rows |= more
         failures += failed
+    rows |= _rows_of_patterns(plan, batch)
     if plan.judges_estimates:
         rows |= _rows_of_estimates(plan, batch)
     if plan.wants(FAITHFULNESS):
@@ -228,6 +232,26 @@ def _rows_of_method(plan: Plan, batch: _Batch, method: Method) -> tuple[Rows, li
     }
     message = f"the {method.name} map is not finite"
     return rows, _fail_not_finite(batch.samples, finite_B, method.name, message)
+
+
+def _rows_of_patterns(plan: Plan, batch: _Batch) -> Rows:
+    """What patterns are found by: what a method attends to beside objects, plain properties."""
+    rows = {}
+    for stage in plan.stages:
+        if stage.is_one_of(ATTENDED_BACKGROUND):
+            map_Bhw = batch.maps[stage.method]
+            finite_B = map_Bhw.isfinite().all(2).all(1)
+            rows[stage] = attended_background(
+                row_ids(_select(batch.samples, finite_B)),
+                map_Bhw[finite_B],
+                batch.mask_BHW[finite_B],
+                batch.seen.activation_BDhw[finite_B],
+            )
+    measured = [sample for sample in batch.samples if sample.file is not None]
+    if plan.wants(PICTURE_PROPERTIES) and measured:
+        picture_BCHW = torch.stack([sample.picture_CHW for sample in measured]).to(plan.device)
+        rows[PICTURE_PROPERTIES] = encode.encode_properties(measured, picture_BCHW)
+    return rows
 
 
 def _fail_not_finite(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.network import features
 from tasks import schema
+from tasks.pictures.properties import measure_pictures
 from tasks.pictures.samples import Failure, Sample
 
 HALF = 128  # of 255: from here on, a mask's pixel is foreground
@@ -67,7 +68,7 @@ def encode_features(
         features.pool(activation_BDhw, mask_Bhw),
         features.pool(activation_BDhw, 1 - mask_Bhw),
     )
-    vectors = [_vectors(features.project(value_BD)) for value_BD in pooled]
+    vectors = [encode_vectors(features.project(value_BD)) for value_BD in pooled]
     return pa.record_batch([pa.array(row_ids, pa.string()), *vectors], schema=schema.FEATURES)
 
 
@@ -99,6 +100,24 @@ def encode_failures(failures: Sequence[Failure]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.FAILURES)
 
 
+def encode_properties(samples: Sequence[Sample], picture_BCHW: Tensor) -> pa.RecordBatch:
+    """Of pictures whose file's properties were measured; schema.PICTURE_PROPERTIES."""
+    columns: dict[str, pa.Array] = {
+        "row_id": pa.array([sample.row.row_id for sample in samples], pa.string())
+    }
+    columns |= {name: nullable(v_B) for name, v_B in measure_pictures(picture_BCHW).items()}
+    files = [sample.file for sample in samples if sample.file is not None]
+    for name in ("width", "height", "blockiness", "jpeg_quality"):
+        values = [getattr(file, name) for file in files]
+        columns[name] = pa.array(values, pa.float32(), from_pandas=True)  # null where NaN
+    arrays = [columns[name] for name in schema.PICTURE_PROPERTIES.names]
+    return pa.record_batch(arrays, schema=schema.PICTURE_PROPERTIES)
+
+
+def encode_vectors(value_BF: Tensor) -> pa.Array:
+    return pa.array(features.as_vectors(value_BF), pa.list_(pa.float16()))
+
+
 def nullable(value_B: Tensor) -> pa.Array:
     """Null where a value is NaN."""
     values: np.ndarray = value_B.float().cpu().numpy()
@@ -117,12 +136,3 @@ def _tensors(value_Bhw: np.ndarray) -> pa.Array:
     storage = pa.FixedSizeListArray.from_arrays(flat, rows * columns)
     kind = pa.fixed_shape_tensor(flat.type, (rows, columns))
     return pa.ExtensionArray.from_storage(kind, storage)
-
-
-def _vectors(value_BF: Tensor) -> pa.Array:
-    """One float16 list per image, null where a number is missing or too large."""
-    array_BF = value_BF.half().cpu().numpy()
-    rows: list[np.ndarray | None] = [
-        row_F if np.isfinite(row_F).all() else None for row_F in array_BF
-    ]
-    return pa.array(rows, pa.list_(pa.float16()))

@@ -13,21 +13,23 @@ from models.map_quality import faithfulness, sanity
 from models.methods.registry import Method, NetworkMethod, find_methods
 from models.network import features
 from tasks import schema
-from tasks.attribution import map_scores
+from tasks.attribution import attended_background, map_scores
 from tasks.attribution.job import Job
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.catalog import foreground_source
 from tasks.interventions import intervene
-from tasks.pictures import decode, foreground
+from tasks.pictures import decode, foreground, properties
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.samples import ROW
 from tasks.runs.folder import Mark, digest
 from tasks.runs.stages import (
+    ATTENDED_BACKGROUND,
     FAITHFULNESS,
     FEATURES,
     FOREGROUNDS,
     INTERVENTIONS,
     MAPS,
+    PICTURE_PROPERTIES,
     PREDICTIONS,
     SANITY,
     SCORES,
@@ -90,6 +92,8 @@ def specifications(job: Job) -> dict[Stage, str]:
             *(job.donors, job.interventions.identity),
         ]
         digests[INTERVENTIONS] = digest(reading, model, marking, changes)
+    if job.patterns_method is not None:
+        digests[PICTURE_PROPERTIES] = digest(reading, identity.geometry, properties.VERSION)
     if identity.estimator is not None:
         preprocessing = identity.preprocessing.model_dump(mode="json")
         digests[FOREGROUNDS] = digest(reading, preprocessing, marking)
@@ -111,6 +115,9 @@ def _of_method(job: Job, method: Method) -> dict[Stage, str]:
     if job.comparison is not None:
         digests[FAITHFULNESS] = digest(maps, marking, faithfulness.VERSION)
         digests[SANITY] = digest(maps, sanity.VERSION, job.comparison.tested)
+    if method.name == job.patterns_method:
+        versions = features.VERSION, attended_background.VERSION
+        digests[ATTENDED_BACKGROUND] = digest(maps, marking, *versions)
     return {stage.of(method.name): text for stage, text in digests.items()}
 
 
@@ -118,6 +125,13 @@ def _of_estimates(digests: dict[Stage, str]) -> dict[Stage, str]:
     """Of the stages made from estimates for annotated images too, to evaluate the estimates."""
     evaluated = [stage for stage in digests if stage.is_one_of(SCORES, INTERVENTIONS)]
     return {stage.from_estimates(): digest("estimated", digests[stage]) for stage in evaluated}
+
+
+def exchange_specification(job: Job) -> str:
+    """What determines a picture put on another's background, besides both rows and the way."""
+    identity = job.identity
+    parts = _reading_fields(identity), _model_fields(identity), _foreground_fields(identity)
+    return digest(interventions.VERSION, *parts)
 
 
 def donor_predictions_mark(job: Job) -> Mark | None:

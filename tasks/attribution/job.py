@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import pyarrow as pa
@@ -38,10 +38,12 @@ class Job:
     donors: str | None = None  # digest of the pool; None where nothing is exchanged
     statistics_images: str | None = None  # digest of those that layer statistics come from
     comparison: ComparisonSettings | None = None
+    patterns_method: str | None = None  # whose maps patterns are found by; None: none are sought
 
     @property
     def reader(self) -> Reader:
-        return reader_of(self.identity, self.foreground)
+        reader = reader_of(self.identity, self.foreground)
+        return replace(reader, measures=self.patterns_method is not None)
 
 
 def reader_of(identity: Identity, foreground: ForegroundSettings) -> Reader:

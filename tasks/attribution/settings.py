@@ -13,6 +13,7 @@ from models.classifier.settings import ModelSettings
 from models.limits import MOST_IMAGES, MOST_IN_MEMORY
 from models.methods.registry import LAYER_METHODS, find_methods
 from tasks.catalog.settings import DataSettings
+from tasks.discover.settings import PatternSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.settings import OutputSettings
@@ -75,6 +76,7 @@ class AuditRequest:
     interventions: InterventionSettings = InterventionSettings()
     foreground: ForegroundSettings = ForegroundSettings()
     comparison: ComparisonSettings | None = None  # None: maps are not compared
+    patterns: PatternSettings | None = None  # None: none are sought
 
     def sections(self) -> dict[str, Any]:
         """As run.json keeps them."""

@@ -129,7 +129,7 @@ def read_pair(before: Run, after: Run) -> PairedImages:
 def match_runs(before: Run, after: Run) -> PairedImages:
     """The same without the check, for callers that compare runs with other donors on purpose."""
     columns = _columns_of_figures(shared_methods(before, after))
-    blocks = [_keep_same_bytes(*sides) for sides in match_images(before, after, columns)]
+    blocks = [keep_same_bytes(*sides) for sides in match_images(before, after, columns)]
     first, last = (_concatenate(tables) for tables in zip(*blocks, strict=True))
     return _make_pair((before, after), (first, last))
 
@@ -210,7 +210,7 @@ def _shorten(value: object) -> str:
     return value[:12] if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
+def keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     same = pc.equal(before["content_id"], after["content_id"])
     return before.filter(same), after.filter(same)
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from models.errors import UserError
 from tasks import schema
 from tasks.compare.paired_images import match_images
+from tasks.compare.pattern_changes import compare_patterns
 from tasks.intervals.change import Change, describe_change
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.intervals.paired_means import Covariance, Mean, change_of_mean
@@ -117,6 +118,7 @@ def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Compa
         figures=tuple(_moves_of_all_images(first, summary, shared)),
         classes=tuple(sorted(by_class, key=lambda move: (not move.moved, -abs(move.change)))),
         confidence=confidence,
+        patterns=compare_patterns(before, first.patterns, now, summary.patterns),
     )
 
 

@@ -16,6 +16,7 @@ from tasks import schema
 from tasks.compare.changed_images import count_changes, worst_changes
 from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, select_images
 from tasks.compare.paired_images import PairedImages, check_pair, read_pair, shared_methods
+from tasks.compare.pattern_changes import compare_patterns
 from tasks.compare.verdicts import ORDER, judge_change, summarise_verdicts
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.runs.reader import Run
@@ -53,6 +54,7 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
         group_confidence=group_confidence,
         turns=count_changes(images),
         changed=worst_changes(images),
+        patterns=compare_patterns(before, first.patterns, after, last.patterns),
     )
 
 

@@ -17,17 +17,20 @@ from tasks.attribution.layer_statistics import (
     statistics_images_mark,
 )
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
+from tasks.discover.settings import PatternSettings
 from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
 from tasks.execution.failed_images import refuse_without_predictions
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
 from tasks.execution.work_size import note_own_process, settle_workers
+from tasks.flags.settings import FlagSettings
 from tasks.interventions.donors import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.contents import forget_notes, remove_temporary_files
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
+from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.storage.parquet import read_footer
 
@@ -96,7 +99,21 @@ def job_of(run: RunFolder, compute: ComputeSettings) -> Job:
         donors=donor_digest(run),
         statistics_images=statistics_images_mark(run),
         comparison=state.section("comparison", ComparisonSettings) if compares else None,
+        patterns_method=_patterns_method(state),
     )
+
+
+def _patterns_method(state: RunState) -> str | None:
+    """The flags' method, whose maps patterns are found by; None where none are sought, as where
+    pictures are not changed: a pattern is what changed pictures confirm."""
+    if "patterns" not in state.settings:
+        return None
+    patterns = state.section("patterns", PatternSettings)
+    changes = state.section("interventions", InterventionSettings)
+    if "none" in (patterns.choice, changes.choice):
+        return None
+    flags = state.section("flags", FlagSettings) if "flags" in state.settings else FlagSettings()
+    return flags.method
 
 
 def missing_moments(job: Job) -> Iterator[tuple[str, int]]:

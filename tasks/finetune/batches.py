@@ -15,6 +15,7 @@ from torch import Tensor
 from models.classifier.preprocessing import Preprocessing
 from models.interventions import remove_object
 from models.objectives.step import Batch, Objective, PlainBatch
+from tasks.finetune.artefacts import Artefacts
 from tasks.finetune.augment import Augmentation
 from tasks.finetune.images import TrainingImages
 from tasks.finetune.settings import FinetuneSettings
@@ -81,23 +82,32 @@ class BatchSampler:
         """Normalised images and their masks from 0 to 1, on the device."""
         image_BCHW, mask_BHW = self.images.image_NCHW[row_B], self.images.mask_NHW[row_B]
         if augmentation is not None:
+            if self._artefacts.patterns:  # before a flip moves their place
+                image_BCHW = self._artefacts.change(image_BCHW, self.generator)
             image_BCHW = augmentation.apply(image_BCHW)
             mask_BHW = augmentation.apply_to_masks(mask_BHW)
         image_BCHW = self.preprocessing.normalise(image_BCHW.to(self.device))
         return image_BCHW, mask_BHW.to(self.device) / 255
 
     def _draw_donors(self, count: int) -> Tensor:
-        """Rows, every label equally often, so that a background does not give away its label."""
-        drawn_B = torch.multinomial(self._donor_weight_D, count, True, generator=self.generator)
-        return self._donor_D[drawn_B]
+        """Rows, every label equally often, so that a background does not give away its label; or
+        every pattern, where patterns say which backgrounds are to mean nothing."""
+        row_D, weight_D = self._donors
+        return row_D[torch.multinomial(weight_D, count, True, generator=self.generator)]
 
     @cached_property
-    def _donor_D(self) -> Tensor:
-        return self.images.donor_rows()
+    def _donors(self) -> tuple[Tensor, Tensor]:
+        """Rows that are drawn from, and how often each is."""
+        patterns = self.images.pattern_donor_rows()
+        if not patterns:
+            row_D = self.images.donor_rows()
+            return row_D, _balancing_weights(self.soft_label_NK[row_D].argmax(1))
+        pattern_D = torch.cat([torch.full_like(row_n, n) for n, row_n in enumerate(patterns)])
+        return torch.cat(patterns), _balancing_weights(pattern_D)
 
     @cached_property
-    def _donor_weight_D(self) -> Tensor:
-        return _balancing_weights(self.soft_label_NK[self._donor_D].argmax(1))
+    def _artefacts(self) -> Artefacts:
+        return Artefacts(self.images)
 
 
 def _balancing_weights(group_N: Tensor | None) -> Tensor:

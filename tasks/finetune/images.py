@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from models.errors import UserError, list_names
+from tasks.finetune.training_patterns import PatternRows, TrainingPattern
 from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.samples import Failure, Reader, Sample, rows_of
 from tasks.schema import GROUP_COLUMN
@@ -43,6 +44,7 @@ class TrainingImages:
     mask_NHW: Tensor  # uint8, 255 = foreground; zeros where it is unknown
     known_N: Tensor  # bool: is the foreground known?
     group_N: Tensor | None = None  # int64, if the data name groups
+    patterns: tuple[PatternRows, ...] = ()  # confirmed ones, which the training makes use of
 
     @classmethod
     def of(
@@ -78,6 +80,13 @@ class TrainingImages:
         area_N = torch.cat(areas) if areas else torch.zeros(0)
         return row_N[(area_N > 0) & (area_N <= LARGEST_DONOR_FOREGROUND)]
 
+    def pattern_donor_rows(self) -> list[Tensor]:
+        """The same of each pattern whose background is exchanged, where it has any."""
+        behind = [it.row_n for it in self.patterns if it.region is None]
+        usable_N = self.donor_rows() if behind else None
+        rows = [row_n[torch.isin(row_n, usable_N)] for row_n in behind if usable_N is not None]
+        return [row_n for row_n in rows if len(row_n)]
+
 
 def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may be stored
     catalog: pa.Table,
@@ -86,6 +95,7 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
     folder: Path | None = None,
     *,
     group_column: str = GROUP_COLUMN,
+    patterns: Sequence[TrainingPattern] = (),
     on_picture: OnPicture | None = None,
 ) -> TrainingImages:
     """Decode the pictures of a catalog; those that cannot be read are logged and left out."""
@@ -119,6 +129,7 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
         mask_NHW[:count],
         known_N[:count],
         _groups(catalog, group_column),
+        tuple(it.among(catalog["row_id"].combine_chunks()) for it in patterns),
     )
 
 

@@ -4,6 +4,7 @@ identity by which a killed training is recognised."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,11 @@ from tasks.finetune.images import (
 )
 from tasks.finetune.loop import Training
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
+from tasks.finetune.training_patterns import (
+    TrainingPattern,
+    identity_of,
+    read_training_patterns,
+)
 from tasks.finetune.validation import HeldOut
 from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.estimator import load_estimator
@@ -61,6 +67,7 @@ class TrainingPlan:
     group_column: str
     checkpoints: Checkpoints
     training_id: str  # the same however often the training is killed and continued
+    patterns: tuple[TrainingPattern, ...] = ()
 
 
 def plan_training(
@@ -77,6 +84,9 @@ def plan_training(
         load_estimator(request.foreground, classifier.preprocessing.size),
     )
     _check_request(named.objective, recipe, catalogs.training, reader, group_column)
+    patterns: tuple[TrainingPattern, ...] = ()
+    if request.patterns_run is not None:
+        patterns = read_training_patterns(request.patterns_run, catalogs.training)
     settings = recipe.model_dump() | {"objective": named.name}
     identity = digest(
         classifier.digest,
@@ -84,6 +94,7 @@ def plan_training(
         [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
         [classifier.preprocessing.model_dump(mode="json"), classifier.classes, classifier.layer],
         [*(_groups(it, group_column) for it in (catalogs.training, catalogs.validation)), settings],
+        *([identity_of(patterns)] if patterns else []),
     )
     checkpoints = Checkpoints(folder, identity)
     return TrainingPlan(
@@ -95,13 +106,14 @@ def plan_training(
         group_column,
         checkpoints,
         checkpoints.training_id(replace=replace),
+        patterns,
     )
 
 
 def prepare_training(plan: TrainingPlan, on_picture: OnPicture | None = None) -> Training:
     """Read the images; refuse those that nothing can be learnt from."""
     classifier = plan.classifier
-    images = _read_images(plan, plan.catalogs.training, on_picture)
+    images = _read_images(plan, plan.catalogs.training, on_picture, plan.patterns)
     _check_images(plan, images)
     held_out = None
     validation = _read_images(plan, plan.catalogs.validation).labelled()
@@ -131,6 +143,13 @@ def _check_images(plan: TrainingPlan, images: TrainingImages) -> None:
             f"foreground of {len(images):,} training images leaves one (over "
             f"{LARGEST_DONOR_FOREGROUND:.0%} of the picture, or empty): give tighter masks, or "
             "--objective erm"
+        )
+    artefacts = any(it.region is not None for it in images.patterns)
+    if images.patterns and not artefacts and not plan.objective.exchanges:
+        raise UserError(
+            f"objective {plan.recipe.objective} exchanges no backgrounds, and none of the "
+            f"{len(images.patterns)} confirmed patterns is a compact artefact: choose --objective "
+            "swap or sib, or leave --donors-from out"
         )
     unlabelled = int((images.label_N < 0).sum())
     if plan.recipe.start == "scratch" and unlabelled:
@@ -212,7 +231,10 @@ def _check_request(
 
 
 def _read_images(
-    plan: TrainingPlan, catalog: pa.Table, on_picture: OnPicture | None = None
+    plan: TrainingPlan,
+    catalog: pa.Table,
+    on_picture: OnPicture | None = None,
+    patterns: Sequence[TrainingPattern] = (),
 ) -> TrainingImages:
     return read_training_images(
         catalog,
@@ -220,6 +242,7 @@ def _read_images(
         plan.reader,
         plan.checkpoints.folder,
         group_column=plan.group_column,
+        patterns=patterns,
         on_picture=on_picture,
     )
 

@@ -96,6 +96,25 @@ class LearningSettings(BaseModel):
     validation_share: float = Field(
         0.15, gt=0, lt=1, description="Share of the training images that is held out."
     )
+    donors_from: Literal["all", "patterns"] = Field(
+        "all",
+        description="Backgrounds that objects are put on in training: of all training images, or "
+        "of those in confirmed patterns, whose compact artefacts are also pasted and filled.",
+    )
+    patterns_run: Address | None = Field(
+        None,
+        description="Finished audit of the training images whose patterns are meant; by default "
+        "they are audited first.",
+    )
+
+    @model_validator(mode="after")
+    def _uses_patterns_run(self) -> Self:
+        if self.patterns_run is not None and self.donors_from != "patterns":
+            raise ValueError(
+                f"--patterns-run {self.patterns_run} is read for --donors-from patterns alone: add "
+                "that, or leave it out"
+            )
+        return self
 
     def data(self, audited: DataSettings, split: str | None) -> DataSettings:
         """A split of the training data, which needs groups only for some objectives."""
@@ -112,3 +131,4 @@ class TrainingRequest:
     learning: LearningSettings
     foreground: ForegroundSettings
     recipe: FinetuneSettings
+    patterns_run: str | None = None  # audit of the training images; None: donors are from all

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from tasks.attribution.batch import PREDICT
 from tasks.compare.paired_images import read_alone, read_pair
 from tasks.compare.two_models import audited_model
+from tasks.gate.pattern_counts import PatternEvidence
 from tasks.gate.policy import Policy
 from tasks.gate.rules import Evidence, apply_policy, passes, verdict_of
 from tasks.runs.folder import digest
@@ -16,7 +17,13 @@ from tasks.runs.reader import Run
 from tasks.runs.stages import FAILURES, PREDICTIONS
 from tasks.schema.gate import GateResult
 
-AUDIT_SECTIONS = ("attribution", "interventions", "foreground", "flags")  # of the settings
+AUDIT_SECTIONS = (
+    "attribution",
+    "interventions",
+    "foreground",
+    "flags",
+    "patterns",
+)  # of the settings
 
 
 def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) -> GateResult:
@@ -59,7 +66,9 @@ def still_holds(result: GateResult, policy: Policy, candidate: Run) -> bool:
 
 def _evidence(candidate: Run, champion: Run | None) -> Evidence:
     pair = None if champion is None else read_pair(champion, candidate)
-    return Evidence(read_alone(candidate), pair, candidate.summary().model.classes)
+    classes = candidate.summary().model.classes
+    patterns = PatternEvidence.of(candidate, champion)
+    return Evidence(read_alone(candidate), pair, classes, patterns)
 
 
 def _count_unanswered(run: Run) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -16,7 +16,7 @@ from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
 from tasks.gate.policy_lines import Lines
 from tasks.runs.folder import digest
-from tasks.schema import FIGURES, Figure, figures_of_images
+from tasks.schema import FIGURES, Figure, figures_of_rules
 from tasks.schema.gate import Effect, Status
 from tasks.schema.units import Unit
 
@@ -68,7 +68,7 @@ class Rule(BaseModel):
     def _is_known(cls, figure: str) -> str:
         if figure in RENAMED:
             raise ValueError(RENAMED[figure])
-        allowed = figures_of_images()
+        allowed = figures_of_rules()
         if figure not in allowed:
             names = ", ".join(allowed)
             raise ValueError(f"unknown figure{suggest(figure, allowed)}; known are {names}")
@@ -87,6 +87,11 @@ class Rule(BaseModel):
                 "a rule has limits of the figure (at_least, at_most) or of its change against the "
                 f"champion (change_at_least, change_at_most); "
                 f"found {'both' if absolute else 'none'}"
+            )
+        if self.is_change and self.definition.kind == "pattern":
+            raise ValueError(
+                f"{self.figure} has no change: limit patterns.new, which is counted against the "
+                "champion, by at_most"
             )
         if self.definition.by_method and self.method is None:
             raise ValueError(f"{self.figure} is a figure of each method: add method = 'grad_cam'")
@@ -126,6 +131,10 @@ class Rule(BaseModel):
         return (self.change_at_least, self.change_at_most) != (None, None)
 
     @property
+    def needs_champion(self) -> bool:
+        return self.is_change or self.definition.needs_champion
+
+    @property
     def lowest(self) -> float | None:
         return self.change_at_least if self.is_change else self.at_least
 
@@ -148,7 +157,7 @@ class Rule(BaseModel):
     def words(self) -> str:
         """The rule as a sentence."""
         of = f" of each {self.parts.one}" if self.each else ""
-        against = " against the champion" if self.is_change else ""
+        against = " against the champion" if self.needs_champion else ""
         counted = "over groups of" if self.definition.interval == "groups" else "of"
         limits = f"{self.limits}{against}"
         return f"{self.subject}{of} is {limits}, {counted} {self.images:,} images or more"
@@ -183,7 +192,9 @@ class Rule(BaseModel):
         return "warn" if self.warn and effect == "fail" else effect
 
     def describe(self, value: float, low: float, high: float) -> str:
-        """A value of the figure with its interval: `82.10% (79.00 to 85.00)`."""
+        """A value of the figure with its interval: `82.10% (79.00 to 85.00)`, or a count."""
+        if self.definition.interval == "none":
+            return self.unit.write(value)
         middle, lower, upper = (self.unit.write(number, 2) for number in (value, low, high))
         return f"{middle}{self.unit.suffix} ({lower} to {upper})"
 
@@ -207,22 +218,37 @@ class Policy:
 
     def check_methods(self, audited: Sequence[str]) -> None:
         """Refuse rules about maps that the audit does not compute, before it runs for hours."""
-        for number, rule in enumerate(self.rules):
-            if rule.method not in (None, *audited) and rule.effect_of("missing") == "fail":
+        for number, rule in self._rules_that_miss():
+            if rule.method not in (None, *audited):
                 raise UserError(
-                    f"policy {self.address}, rule {number + 1} asks for the {rule.subject}, "
+                    f"policy {self.address}, rule {number} asks for the {rule.subject}, "
                     f"and the audit computes {', '.join(audited)}: add it to --methods"
                 )
 
     def check_class_groups(self, has_groups: bool) -> None:
         """Refuse rules about groups of classes where the audit has none."""
-        for number, rule in enumerate(self.rules):
-            if rule.each != "class_group" or has_groups or rule.effect_of("missing") != "fail":
-                continue
-            raise UserError(
-                f"policy {self.address}, rule {number + 1} asks for the {rule.subject} of each "
-                "group of classes, and the audit has no groups: name them with --class-groups FILE"
-            )
+        for number, rule in self._rules_that_miss():
+            if rule.each == "class_group" and not has_groups:
+                raise UserError(
+                    f"policy {self.address}, rule {number} asks for the {rule.subject} of each "
+                    "group of classes, and the audit has no groups: name them with --class-groups "
+                    "FILE"
+                )
+
+    def check_patterns(self, are_sought: bool) -> None:
+        """Refuse rules about patterns where the audit looks for none."""
+        for number, rule in self._rules_that_miss():
+            if rule.definition.kind == "pattern" and not are_sought:
+                raise UserError(
+                    f"policy {self.address}, rule {number} asks for {rule.subject}, and the audit "
+                    "looks for no patterns: use --patterns default and --interventions default"
+                )
+
+    def _rules_that_miss(self) -> Iterator[tuple[int, Rule]]:
+        """By number, the rules that a figure which is not computed breaks."""
+        for number, rule in enumerate(self.rules, 1):
+            if rule.effect_of("missing") == "fail":
+                yield number, rule
 
 
 def read_policy(address: str) -> Policy:
@@ -275,7 +301,7 @@ def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
         nearest = suggest(str(key), allowed)
         return f"{where}: unknown key {key!r}{nearest}; known are {', '.join(allowed)}"
     if first["type"] == "missing":
-        return f"{where}: {key} is missing; known are {', '.join(figures_of_images())}"
+        return f"{where}: {key} is missing; known are {', '.join(figures_of_rules())}"
     found = "" if key is None else f"{key} = {printable(repr(first['input']), 80)}: "
     return f"{where}: {found}{describe_refusal(first)}"
 

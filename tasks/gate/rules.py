@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from models.errors import list_names
 from tasks.compare.figures import FigureQuery, FigureResult, FigureValue, compute_figure, widen
 from tasks.compare.paired_images import PairedImages
+from tasks.gate.pattern_counts import NO_PATTERNS, PatternEvidence, count_patterns
 from tasks.gate.policy import Policy, Rule
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
@@ -32,6 +33,7 @@ class Evidence:
     candidate: PairedImages
     pair: PairedImages | None  # champion and candidate; None without a champion
     classes: Sequence[str]  # of the model
+    patterns: PatternEvidence = NO_PATTERNS
 
 
 def apply_policy(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
@@ -84,12 +86,15 @@ def status_of(rule: Rule, result: FigureResult) -> Status:
 
 
 def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ruling:
-    images = evidence.pair if rule.is_change else evidence.candidate
+    images = evidence.pair if rule.needs_champion else evidence.candidate
     if images is None:
         checks: tuple[Check, ...] = ()
         status, effect, reason = "skipped", "pass", NO_CHAMPION
     else:
-        checks = tuple(_checks(rule, images, evidence.classes))
+        if rule.definition.kind == "pattern":
+            checks = tuple(_checks_of_patterns(rule, images, evidence))
+        else:
+            checks = tuple(_checks(rule, images, evidence.classes))
         status = min((check.status for check in checks), key=ORDER.index)
         effect = max((check.effect for check in checks), key=EFFECTS.index)
         reason = _reason(rule, checks)
@@ -121,6 +126,22 @@ def _checks(rule: Rule, images: PairedImages, classes: Sequence[str]) -> Iterato
         yield _none_judged(rule, max(counts.values(), default=0))
     elif small:
         yield _too_small(rule, small)
+
+
+def _checks_of_patterns(rule: Rule, images: PairedImages, evidence: Evidence) -> Iterator[Check]:
+    """Of all patterns, or of those that pull to each class or group of classes."""
+    groups = images.class_groups
+    if rule.each == "class_group" and groups is None:
+        yield _check_without_figure("missing", rule.effect_of("missing"), NO_GROUPS)
+        return
+    parts: dict[str | None, set[str]] = {name: {name} for name in evidence.classes}
+    if rule.each == "class_group" and groups is not None:
+        parts = {
+            name: {it for it, group in groups.group_of.items() if group == name}
+            for name in groups.names
+        }
+    for name, classes in parts.items() if rule.each else ((None, None),):
+        yield check_of(rule, name, count_patterns(rule.figure, evidence.patterns, classes))
 
 
 def _count_parts(rule: Rule, images: PairedImages, classes: Sequence[str]) -> dict[str, int]:
@@ -181,6 +202,8 @@ def _position(rule: Rule, result: FigureValue, status: Status) -> str:
     """Where the interval lies, in words."""
     if result.counted < rule.images:
         return f"too few images to decide, the rule needs {rule.images:,}"
+    if rule.definition.interval == "none":
+        return rule.limits if status == "pass" else f"not {rule.limits}"
     part = {"pass": "all", "fail": "none", "undecided": "part"}[status]
     return f"{part} of the interval is {rule.limits}"
 

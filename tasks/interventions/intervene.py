@@ -16,14 +16,21 @@ import torch
 from torch import Tensor
 
 from models.classifier.classifier import Classifier
-from models.interventions import exchange_background, predict_each, remove_background, remove_object
+from models.interventions import (
+    Features,
+    exchange_background,
+    predict_each,
+    predict_with_features,
+    remove_background,
+    remove_object,
+)
 from models.moves import MOVES
 from tasks import schema
 from tasks.interventions.donors import DonorPool, DrawnDonors, random_key
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
-VERSION = 2  # of the changes and of the rows
+VERSION = 3  # of the changes and of the rows
 SMALLEST, LARGEST = 0.01, 0.95  # foreground areas; outside of them nothing can be decided
 REMOVALS = 2  # changes that need neither a donor nor a move
 
@@ -71,13 +78,21 @@ class Interventions:
         subjects = subjects.decidable()
         drawn = [self._draw(sample) for sample in subjects.samples]
         outcome = _Outcome.of(subjects.logits_BK, max(map(len, drawn), default=0))
+        network, classes = classifier.network, len(classifier.classes)
+        alone: Features = []  # of the background alone
         for change, (row_b, image_bCHW) in enumerate(self._changes(classifier, subjects, drawn)):
-            probability_bK = predict_each(classifier.network, image_bCHW, len(classifier.classes))
+            if change == 0:
+                probability_bK, alone = predict_with_features(
+                    network, classifier.grid, image_bCHW, classes
+                )
+            else:
+                probability_bK = predict_each(network, image_bCHW, classes)
             outcome.fill(change, row_b, probability_bK)
         rows, failures = [], []
         for image, sample in enumerate(subjects.samples):
             if outcome.is_finite(image, len(drawn[image])):
-                rows.append(self._row(sample, drawn[image], outcome, image, classifier.classes))
+                row = self._row(sample, drawn[image], outcome, image, classifier.classes)
+                rows.append(row | {"object_removed_features": alone[image]})
             else:
                 failures.append(_not_finite(sample))
         return pa.RecordBatch.from_pylist(rows, schema=schema.INTERVENTIONS), failures

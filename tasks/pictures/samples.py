@@ -20,6 +20,7 @@ from models.errors import RowError, UserError, printable
 from tasks.pictures.decode import apply_turn, decode
 from tasks.pictures.estimator import AT_ONCE, Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
+from tasks.pictures.properties import FileProperties, measure_file
 from tasks.pictures.segmentation import Estimate
 from tasks.storage.files import read_bytes
 
@@ -87,10 +88,16 @@ class Sample:
     failure: Failure | None = None  # of the mask; the picture is fine
     estimate: Estimate | None = None  # the mask where none is annotated, else to compare with it
     estimated: bool = False  # is the mask an estimate?
+    file: FileProperties | None = None  # only on request
 
 
-def read_sample(row: Row, preprocessing: Preprocessing, reading: MaskReading) -> Sample | Failure:
-    """Read, hash and decode one row; a picture that cannot be read is a failure with its reason."""
+def read_sample(
+    row: Row, preprocessing: Preprocessing, reading: MaskReading, *, measures: bool = False
+) -> Sample | Failure:
+    """Read, hash and decode one row; a picture that cannot be read is a failure with its reason.
+
+    With `measures`, the properties of its file too.
+    """
     upright = reading.orientation == "upright"
     name = f"image {printable(row.image)}"
     try:
@@ -103,6 +110,8 @@ def read_sample(row: Row, preprocessing: Preprocessing, reading: MaskReading) ->
     except RowError as error:
         return _failure_of(row, "read", error)
     sample = Sample(row, _hash(content), picture_CHW, None)
+    if measures:
+        sample = replace(sample, file=measure_file(content, decoded.image_CHW, shown_CHW))
     if not row.masks and row.regions is None:
         return sample
     rows, columns = decoded.image_CHW.shape[1:]
@@ -117,9 +126,11 @@ class Reader:
     preprocessing: Preprocessing
     reading: MaskReading
     estimator: Estimator | None = None
+    measures: bool = False  # the properties of each file too
 
     def __call__(self, row: Row) -> Sample | Failure:
-        return self._with_estimate(read_sample(row, self.preprocessing, self.reading))
+        sample = read_sample(row, self.preprocessing, self.reading, measures=self.measures)
+        return self._with_estimate(sample)
 
     def read_batches(
         self, batches: Sequence[Sequence[Row]], threads: int, ahead: int

@@ -130,7 +130,8 @@ def refuse_obstacles(run: RunFolder) -> None:
 def _results(run: RunFolder) -> tuple[UPath, ...]:
     """What is derived from the parts."""
     pages = (run.report, run.methods_page)
-    return (run.flags, run.duplicates, run.summary, run.methods, *pages)
+    patterns = (run.patterns, run.pattern_members, run.pattern_spaces)
+    return (run.flags, *patterns, run.duplicates, run.summary, run.methods, *pages)
 
 
 def _names(run: RunFolder) -> frozenset[str]:

@@ -80,6 +80,20 @@ class RunFolder:
         return self.path / "duplicates.parquet"
 
     @property
+    def patterns(self) -> UPath:
+        """One row per candidate, the confirmed ones first."""
+        return self.path / "patterns.parquet"
+
+    @property
+    def pattern_members(self) -> UPath:
+        return self.path / "pattern_members.parquet"
+
+    @property
+    def pattern_spaces(self) -> UPath:
+        """Projection and centres, by which images of another run are assigned alike."""
+        return self.path / "pattern_spaces.parquet"
+
+    @property
     def summary(self) -> UPath:
         return self.path / "summary.json"
 

@@ -55,11 +55,15 @@ SANITY = Stage("trials", schema.TRIALS)  # per method
 INTERVENTIONS = Stage("interventions", schema.INTERVENTIONS, intervenes=True, has_failures=True)
 DONOR_PREDICTIONS = Stage("votes", intervenes=True)  # one part per run
 FOREGROUNDS = Stage("foregrounds", schema.FOREGROUNDS)
+ATTENDED_BACKGROUND = Stage("attended_background", schema.ATTENDED_BACKGROUND)  # of one method
+PICTURE_PROPERTIES = Stage("picture_properties", schema.PICTURE_PROPERTIES)
+PATTERN_TRIALS = Stage("pattern_trials", schema.PATTERN_TRIALS, intervenes=True)  # per candidate
 LAYER_STATISTICS = Stage("statistics")  # per layer
 FAILURES = Stage("failures", schema.FAILURES)  # of predictions, interventions, and each method
 FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)
 
 STAGES = (
     *(PREDICTIONS, FEATURES, MAPS, SCORES, FAITHFULNESS, SANITY, INTERVENTIONS),
-    *(DONOR_PREDICTIONS, FOREGROUNDS, LAYER_STATISTICS, FAILURES),
+    *(DONOR_PREDICTIONS, FOREGROUNDS, ATTENDED_BACKGROUND, PICTURE_PROPERTIES),
+    *(PATTERN_TRIALS, LAYER_STATISTICS, FAILURES),
 )

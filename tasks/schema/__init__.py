@@ -23,7 +23,13 @@ from tasks.schema.audit import (
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import Contrast, CrossCell, CrossRow, CrossTable
 from tasks.schema.examples import ChangedPicture, Example
-from tasks.schema.figures import FIGURES, METHOD_FIGURES, Figure, figures_of_images
+from tasks.schema.figures import (
+    FIGURES,
+    METHOD_FIGURES,
+    Figure,
+    figures_of_images,
+    figures_of_rules,
+)
 from tasks.schema.method_comparison import (
     Column,
     GalleryRow,
@@ -45,7 +51,29 @@ from tasks.schema.model_comparison import (
     PairedSummary,
     Verdict,
 )
+from tasks.schema.pattern_pictures import (
+    PatternExemplar,
+    PatternPictures,
+    PatternRecipient,
+    PutPicture,
+)
+from tasks.schema.patterns import (
+    PATTERN_CHANGES,
+    PATTERN_MEMBERS,
+    PATTERN_SPACES,
+    PATTERN_TRIALS,
+    PATTERNS,
+    VERDICTS,
+    EnrichedValue,
+    Pattern,
+    PatternChange,
+    PatternChangeKind,
+    PatternSummary,
+    PatternThen,
+    PatternVerdict,
+)
 from tasks.schema.tables import (
+    ATTENDED_BACKGROUND,
     CATALOG,
     DUPLICATES,
     FAILURES,
@@ -57,6 +85,7 @@ from tasks.schema.tables import (
     GROUP_COLUMN,
     INTERVENTIONS,
     MERITS,
+    PICTURE_PROPERTIES,
     PREDICTIONS,
     SCORES,
     TRIALS,

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from tasks.schema.class_groups import ClassGroups
 from tasks.schema.cross_tables import CrossTable
+from tasks.schema.patterns import PatternChange, PatternSummary
 from tasks.schema.tables import GROUP_COLUMN, VERSION, ForegroundSource
 from tasks.schema.values import Excess, Interval, Rate, Value, wilson
 
@@ -209,6 +210,7 @@ class Comparison(Value):
     figures: tuple[Move, ...]  # 95% each
     classes: tuple[Move, ...]  # flagged by predicted class, where enough images are decided
     confidence: float  # of each class's interval, so that all hold together with 95%
+    patterns: tuple[PatternChange, ...] | None = None  # null where one run looked for none
 
 
 class Summary(Value):
@@ -245,6 +247,7 @@ class Summary(Value):
     evidence: EvidenceSummary | None  # null without interventions
     figures: dict[str, Interval] = Field({})  # figures of FIGURES that no other field holds
     methods: tuple[MethodSummary, ...]
+    patterns: PatternSummary | None = None  # null where none was looked for
     failures: tuple[FailureSummary, ...]
     duplicates: DuplicateSummary
     cost: CostSummary

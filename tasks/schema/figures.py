@@ -12,7 +12,7 @@ from typing import Literal
 from tasks.schema.units import CORRELATION, COUNT, POINTS, RATIO, SECONDS, SHARE, Unit
 from tasks.schema.values import ENOUGH
 
-Kind = Literal["image", "audit", "method", "cost"]
+Kind = Literal["image", "pattern", "audit", "method", "cost"]
 IntervalKind = Literal["Wilson", "bootstrap", "thresholds", "groups", "normal", "none"]
 
 
@@ -25,13 +25,15 @@ class Figure:
     meaning: str
     unit: Unit = SHARE
     higher_is_better: bool | None = None  # None: neither
-    kind: Kind = "image"  # image: compared between models, subject to rules, summarised
+    kind: Kind = "image"  # image: compared between models, subject to rules, summarised; pattern: a
+    # count of patterns, subject to rules
     interval: IntervalKind = "bootstrap"
     missing: str = ""  # why it may be missing
     remedy: str = ""  # and what to do for it
     column: str | None = None  # the number of each image whose mean it is
     by_method: bool = False  # is there one per attribution method?
     by_class: bool = False  # is it compared for each class, too?
+    needs_champion: bool = False  # is it of a candidate beside a champion?
     in_summary: bool = True  # in `figures` of summary.json; False: another field, or derived of two
 
     @property
@@ -198,6 +200,31 @@ _OF_IMAGES = (
         remedy="it takes foregrounds (--masks, --foreground estimate)",
         column="lift",
         by_method=True,
+    ),
+)
+
+
+_of_patterns = partial(
+    Figure, unit=COUNT, higher_is_better=False, kind="pattern", interval="none", in_summary=False
+)
+PATTERNS = "it takes --patterns default and --interventions default"
+_OF_PATTERNS = (
+    _of_patterns(
+        "patterns.confirmed",
+        "confirmed patterns",
+        "Number of backgrounds and artefacts that predictions rest on, as exchanges confirmed; of "
+        "a class, those that pull to it.",
+        missing="the audit looked for no patterns",
+        remedy=PATTERNS,
+    ),
+    _of_patterns(
+        "patterns.new",
+        "patterns that the champion does not rest on",
+        "Number of patterns that are confirmed for the candidate and not for the champion. They "
+        "are the same where most of their images are, and the class.",
+        missing="one of the two audits looked for no patterns",
+        remedy=PATTERNS,
+        needs_champion=True,
     ),
 )
 
@@ -502,13 +529,19 @@ _OF_COST = (
 )
 
 FIGURES: dict[str, Figure] = {
-    figure.name: figure for figure in (*_OF_IMAGES, *_OF_AUDIT, *_OF_METHODS, *_OF_COST)
+    figure.name: figure
+    for figure in (*_OF_IMAGES, *_OF_PATTERNS, *_OF_AUDIT, *_OF_METHODS, *_OF_COST)
 }
 
 
 def figures_of_images() -> dict[str, Figure]:
     """By name, the figures over images: compared between models, subject to rules, summarised."""
     return {name: figure for name, figure in FIGURES.items() if figure.kind == "image"}
+
+
+def figures_of_rules() -> dict[str, Figure]:
+    """By name, the figures that rules of a policy may limit."""
+    return {name: it for name, it in FIGURES.items() if it.kind in ("image", "pattern")}
 
 
 # The figures of a comparison of methods, in the order of its tables.

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from tasks.schema.patterns import PatternChange
 from tasks.schema.tables import VERSION
 from tasks.schema.values import Rate, Value
 
@@ -93,6 +94,7 @@ class PairedSummary(Value):
     group_confidence: float = 0.95  # of each group's interval, as for classes
     turns: dict[ChangeKind, int]  # images of each kind of change
     changed: tuple[ChangedImage, ...]  # at most a few, the worst regressions first
+    patterns: tuple[PatternChange, ...] | None = None  # null where one audit looked for none
 
     @property
     def regressions(self) -> tuple[PairedFigure, ...]:

@@ -84,10 +84,39 @@ INTERVENTIONS = pa.schema(  # probabilities are of the class predicted for the u
         pa.field("moved_ways", pa.list_(pa.string())),  # how it was moved, as in models/moves.py
         pa.field("reliance_own", pa.float32()),  # null without a move
         pa.field("flips_own", pa.float32()),  # share of the moves that change the prediction
+        pa.field("object_removed_features", _vector),  # pooled as in FEATURES; null without a layer
     ]
 )
 """One row per image whose foreground is neither too small nor too large. Runs of version 1 of the
-interventions have no moves: their columns are read as null."""
+interventions have no moves, those of version 2 no features: their columns are read as null."""
+
+ATTENDED_BACKGROUND = pa.schema(  # all null for a map without energy there
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("features", _vector),  # as in FEATURES, weighted by the map's energy outside the
+        pa.field("energy", _vector),  # foreground; that energy by cell, at most 14x14, summing to 1
+        pa.field("outside", pa.float32()),  # its share of all energy; null without a foreground
+    ]
+)
+"""What a map attends to beside the object, or anywhere where the image has no foreground. Energy is
+the map where it is positive."""
+
+PICTURE_PROPERTIES = pa.schema(  # of the picture as the model sees it, and of its file
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("width", pa.float32()),  # of the file's picture, as it is shown
+        pa.field("height", pa.float32()),
+        pa.field("brightness", pa.float32()),  # mean of the luminance, 0 to 1
+        pa.field("contrast", pa.float32()),  # deviation of the luminance
+        pa.field("sharpness", pa.float32()),  # mean Laplacian / mean gradient; null if plain
+        pa.field("blockiness", pa.float32()),  # of the file: steps across 8x8 blocks / inside them
+        pa.field("jpeg_quality", pa.float32()),  # 1 to 100; null for other formats
+        pa.field("border_red", pa.float32()),  # mean of the outermost 3%, 0 to 1
+        pa.field("border_green", pa.float32()),
+        pa.field("border_blue", pa.float32()),
+        pa.field("border_spread", pa.float32()),  # deviation of these colours; 0 for a plain frame
+    ]
+)
 
 MERITS = pa.schema(  # the faithfulness of a map; null for a map of zeros
     [

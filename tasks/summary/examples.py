@@ -104,7 +104,8 @@ class _Redrawing:
                 for other_CHW in other_NCHW
             ),
         ]
-        return list(_denormalise(torch.cat(images), self.preprocessing).permute(0, 2, 3, 1).numpy())
+        picture_SCHW = self.preprocessing.denormalise(torch.cat(images))
+        return list(picture_SCHW.permute(0, 2, 3, 1).numpy())
 
     def _after_exchange(
         self, row: dict[str, Any], slot: int, index: int, picture_HW3: Any
@@ -125,15 +126,6 @@ def _after_removal(
 ) -> schema.ChangedPicture:
     prediction = row[f"{change}_prediction"]
     return schema.ChangedPicture(change, row[change], prediction, picture_HW3)
-
-
-def _denormalise(image_SCHW: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Normalised images back to uint8 pictures."""
-    mean_C11, std_C11 = (
-        torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std)
-    )
-    picture_SCHW = 255 * (image_SCHW * std_C11 + mean_C11)
-    return picture_SCHW.round().clamp(0, 255).to(torch.uint8)
 
 
 def _strongest_flags(run_folder: RunFolder) -> Rows:

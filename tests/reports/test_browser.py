@@ -119,7 +119,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         os.close(answers)
 
 
-SHOWN = ("audit", "methods", "pair", "release, refused")
+SHOWN = ("audit", "audit, patterns", "methods", "pair", "release, refused")
 HOSTILE = ("audit, hostile", "methods, hostile", "pair, hostile", "release, hostile")
 
 

@@ -68,6 +68,15 @@ def test_figures_stand_with_their_values_and_what_they_cannot_show() -> None:
     assert "another seed gives another model" in text
 
 
+def test_patterns_stand_with_what_became_of_them() -> None:
+    page = read(paired())
+    assert "3 confirmed, then or now: 1 new, 1 gone, 1 shrunk." in page.words
+    assert "P3 the white tag shrunk by −10.0 points (−14.0 to −6.0)" in page.words
+    assert "gone: no candidate has these images now" in page.words
+    assert "None is confirmed, then or now." in read(paired(patterns=())).words
+    assert "one of the two audits looked for none" in read(paired(patterns=None)).words
+
+
 def test_changed_images_stand_side_by_side() -> None:
     page = read(paired())
     assert "Broken 12 right before, wrong after" in page.text
@@ -138,7 +147,9 @@ def test_markdown_is_a_table_with_its_verdict() -> None:
     assert lines[0].startswith("**1 of 12 figures is worse, 1 is better.** Worse: accuracy.")
     assert lines[2] == "champion → candidate, 480 images of /data/scenes."
     table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 + 12 + 1
+    assert len(table) == (2 + 12 + 1) + (2 + 3)  # figures and patterns
+    assert table[-2].startswith("| P3 the white tag → the white tag | 20.0%, +40.0 points | – |")
+    assert table[-2].endswith("| **gone: no candidate has these images now** |")
     assert {line.count("|") for line in table} == {5}
     assert table[2] == "| Accuracy | 70.0% | 64.0% | **worse by −6.0 points (−9.0 to −3.0)** |"
     assert "12 broken, 9 newly flagged, 5 fixed, 3 no longer flagged" in lines[-1]

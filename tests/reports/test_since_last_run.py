@@ -8,6 +8,7 @@ from flows.cli.output.comparison import print_comparison
 from tasks.schema import Comparison, Difference, Move, wilson
 from tests.support.audit_summaries import SPITEFUL, summary
 from tests.support.html_page import check_markup, read
+from tests.support.model_comparisons import pattern_change
 
 
 def move(figure: str, *, moved: bool, name: str | None = None) -> Move:
@@ -49,6 +50,7 @@ def comparison(name: str = "tent") -> Comparison:
             move("flagged", moved=False, name="teapot"),
         ),
         confidence=0.975,
+        patterns=(pattern_change("new", name), pattern_change("shrunk")),
     )
 
 
@@ -60,6 +62,8 @@ def test_the_page_says_what_moved_and_what_did_not() -> None:
     assert "moved by +6.0 points (+2.0 to +10.0)" in page.words
     assert "no change that these numbers can show (−2.0 to +10.0 points)" in page.words
     assert "2 classes with enough images were compared, 1 moved." in page.words
+    assert "2 confirmed, then or now: 1 new, 1 shrunk." in page.words
+    assert "new: not confirmed before, +1.0 points (−2.0 to +4.0)" in page.words
     assert "teapot 30.0%" not in page.words  # did not move, so it is counted and not listed
     assert ("a", {"href": "#moved"}) in page.elements
 
@@ -87,3 +91,5 @@ def test_a_terminal_says_the_same(
     assert "Flagged as resting on the background, teapot" not in output
     assert "moved by +6.0 points (+2.0 to +10.0)" in output
     assert "1 of 2 predicted classes with enough images moved" in output
+    assert "patterns: 2 confirmed, then or now: 1 new, 1 shrunk" in output
+    assert "shrunk by −10.0 points" in output

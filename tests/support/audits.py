@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from sklearn.linear_model import Ridge
 
 from benchmarks.audit_in_process import attribute_in_process
 from models.classifier.architectures import BuiltNetwork
-from models.classifier.classifier import check_classifier, load_classifier, save_bundle
+from models.classifier.classifier import (
+    Classifier,
+    check_classifier,
+    load_classifier,
+    save_bundle,
+)
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.settings import ModelSettings
 from models.classifier.small_resnet import small_resnet
@@ -24,21 +30,45 @@ from tasks.synthetic.settings import BenchmarkSettings
 
 BENCHMARK = BenchmarkSettings(train=32, validation=0, test=64)
 MANY_CLASSES = BenchmarkSettings(look="third", train=100, validation=0, test=200)
+SURE = 10.0  # logits of a fit to 0 and 1
 SHARD = 40  # the 64 pictures of the test split make two shards
 
 
 def save_untrained_model(folder: Path, benchmark: Path) -> Path:
     """A small network for the benchmark, as our bundle; seeded, so always the same."""
+    classifier = _untrained_classifier(benchmark)
+    _spread_predictions(classifier.network, benchmark, classifier.preprocessing)
+    save_bundle(folder, classifier)
+    return folder
+
+
+def save_shortcut_model(folder: Path, benchmark: Path) -> Path:
+    """A network that takes backgrounds for classes, without any training: on random features, the
+    head that fits the labels of the biased pictures best."""
+    classifier = _untrained_classifier(benchmark)
+    images = training_images_of(benchmark, "train", classifier.preprocessing)
+    *body, head = classifier.network.children()
+    assert isinstance(head, torch.nn.Linear)
+    with torch.no_grad():
+        image_NCHW = classifier.preprocessing.normalise(images.image_NCHW)
+        feature_ND = torch.nn.Sequential(*body).eval()(image_NCHW).flatten(1)
+        wanted_NK = torch.nn.functional.one_hot(images.label_N, head.out_features)
+        fit = Ridge(alpha=1e-4).fit(feature_ND, wanted_NK)
+        head.weight.copy_(SURE * torch.as_tensor(fit.coef_))
+        head.bias.copy_(SURE * torch.as_tensor(fit.intercept_))
+    save_bundle(folder, classifier)
+    return folder
+
+
+def _untrained_classifier(benchmark: Path) -> Classifier:
     settings = read_settings(benchmark)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = small_resnet(len(settings.classes))
     address = "sightline:small_resnet"
     prepared = Preprocessing(crop=(settings.image_size, settings.image_size))
-    _spread_predictions(network, benchmark, prepared)
     built = BuiltNetwork(network, address, classes=settings.classes, preprocessing=prepared)
-    save_bundle(folder, check_classifier(built, ModelSettings(address=address)))
-    return folder
+    return check_classifier(built, ModelSettings(address=address))
 
 
 def _spread_predictions(

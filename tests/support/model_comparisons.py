@@ -10,11 +10,15 @@ from tasks.schema import (
     Answer,
     AuditedModel,
     ChangedImage,
+    Interval,
     MissingFigure,
     PairedExample,
     PairedExchange,
     PairedFigure,
     PairedSummary,
+    PatternChange,
+    PatternChangeKind,
+    PatternThen,
     Verdict,
     figures_of_images,
     wilson,
@@ -68,6 +72,32 @@ def changed_image(name: str = "test/00017.png", label: str | None = "tent") -> C
     )
 
 
+def pattern_change(kind: PatternChangeKind, name: str = "the white tag") -> PatternChange:
+    """Confirmed on one side, or on both."""
+    sides = (kind != "new", kind != "gone")
+    before, now = (
+        PatternThen(
+            id="P3",
+            verdict="confirmed" if is_confirmed else "not confirmed",
+            share=wilson(count, 480),
+            effect=Interval(value=0.4, low=0.3, high=0.5, of=32) if is_confirmed else None,
+        )
+        for is_confirmed, count in zip(sides, (96, 48), strict=True)
+    )
+    return PatternChange(
+        name=name,
+        pulls_to=name,
+        kind=kind,
+        before=before,
+        now=None if kind == "gone" else now,
+        change=Interval(value=-0.1, low=-0.14, high=-0.06, of=480) if all(sides) else None,
+        sentence={
+            "new": "new: not confirmed before, +1.0 points (−2.0 to +4.0)",
+            "gone": "gone: no candidate has these images now",
+        }.get(kind, "shrunk by −10.0 points (−14.0 to −6.0)"),
+    )
+
+
 def paired(**changes: Any) -> PairedSummary:
     verdicts: dict[str, Verdict] = {"accuracy": "worse", "flips": "better"}
     order = ["worse", "better", "unchanged"]
@@ -95,6 +125,7 @@ def paired(**changes: Any) -> PairedSummary:
         "smallest_class": 20,
         "turns": {"broken": 12, "newly_flagged": 9, "fixed": 5, "no_longer_flagged": 3},
         "changed": (changed_image(),),
+        "patterns": (pattern_change("new"), pattern_change("gone"), pattern_change("shrunk")),
     }
     return PairedSummary(**{**ordinary, **changes})
 
@@ -131,6 +162,7 @@ def hostile_pair() -> PairedSummary:
         classes=tuple(paired_figure("accuracy", "worse", name) for name in NAMES),
         class_groups=tuple(paired_figure("accuracy", "worse", name) for name in NAMES),
         changed=(image, unlabelled),
+        patterns=tuple(pattern_change("new", name) for name in NAMES),
     )
 
 
@@ -146,6 +178,7 @@ def nothing_compared() -> PairedSummary:
         ),
         classes=(),
         class_groups=(),
+        patterns=None,
         turns=dict.fromkeys(("broken", "newly_flagged", "fixed", "no_longer_flagged"), 0),
         changed=(),
     )

@@ -31,12 +31,25 @@ from tests.support.method_comparisons import (
     without_recommendation,
 )
 from tests.support.model_comparisons import hostile_pair, nothing_compared, paired, paired_examples
+from tests.support.pattern_results import (
+    hostile_patterns,
+    hostile_pictures,
+    pictures_of,
+    several,
+)
 
 TWELVE = comparison(methods=tuple(method(f"captum:Method{index}") for index in range(12)))
 ONE = comparison(methods=(method("grad_cam"),), recommended="grad_cam")
 PAGES: dict[str, Callable[[], str]] = {
     "audit": lambda: render_page(summary(), examples()),
-    "audit, hostile": lambda: render_page(hostile_summary(), hostile_examples()),
+    "audit, patterns": lambda: render_page(
+        summary(patterns=several()), examples(), [pictures_of("P1"), pictures_of("P3")]
+    ),
+    "audit, hostile": lambda: render_page(
+        hostile_summary().model_copy(update={"patterns": hostile_patterns()}),
+        hostile_examples(),
+        hostile_pictures(),
+    ),
     "audit, no foreground": lambda: render_page(without_foreground(), hostile_examples()),
     "audit, no labels": lambda: render_page(summary(**without_labels()), hostile_examples()),
     "audit, neither": lambda: render_page(

@@ -13,6 +13,7 @@ from reports.column_sections import describe_worst_group, surest_story
 from reports.evidence_section import EvidenceLine, evidence_line
 from reports.finding import few_other_donors, negligible_effect
 from reports.formatting import points_interval
+from reports.pattern_sentences import pattern_lines
 from tasks.schema import (
     FIGURES,
     DuplicateSummary,
@@ -43,6 +44,8 @@ def print_summary(summary: Summary, *, every_class: bool = False) -> None:
     story = surest_story(summary)
     if story:
         print_line(f"story:   {story.striptags()}")
+    for line in pattern_lines(summary):
+        print_line(line)
     if summary.methods:
         print_table(_methods(summary))
     print_classes(summary, every_class=every_class)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from flows.cli.output.lines import print_line
 from flows.cli.output.tables import PlainTable, print_table
 from reports.figure_changes import ChangeRow, rows_of
-from tasks.schema import Comparison, PairedSummary
+from reports.pattern_changes import describe_patterns, pattern_rows
+from tasks.schema import Comparison, PairedSummary, PatternChange
 
 MOST = 10  # classes shown
 
@@ -21,6 +22,7 @@ def print_comparison(comparison: Comparison) -> None:
     _print_rest(len(moved), "moved; --json lists them")
     if comparison.classes:
         print_line(_classes(comparison))
+    _print_patterns(("now", "since then"), comparison.patterns)
 
 
 def print_models(paired: PairedSummary) -> None:
@@ -40,6 +42,7 @@ def print_models(paired: PairedSummary) -> None:
     _print_rest(len(classes), rest)
     _print_table(titles, rows_of(groups[:MOST]), "by group of classes")
     _print_rest(len(groups), rest, "groups of classes")
+    _print_patterns(titles, paired.patterns)
     for missing in paired.missing:
         print_line(f"missing: {missing.figure}: {missing.reason}")
 
@@ -49,6 +52,19 @@ def _print_table(titles: tuple[str, str], rows: Sequence[ChangeRow], first: str 
     for row in rows:
         table.add_row(row.title, row.before, row.after, row.sentence)
     if rows:
+        print_table(table)
+
+
+def _print_patterns(titles: tuple[str, str], changes: Sequence[PatternChange] | None) -> None:
+    """Nothing where one of the runs looked for none."""
+    if changes is None:
+        return
+    print_line(f"patterns: {describe_patterns(changes)}")
+    table = PlainTable("pattern", "pulls to", "before", *titles)
+    for row in pattern_rows(changes):
+        name = f"{row.id} {row.name}"
+        table.add_row(name, row.pulls_to, row.before, row.after, row.sentence)
+    if changes:
         print_table(table)
 
 

@@ -17,6 +17,7 @@ from tests.support.audit_summaries import (
     without_interventions,
     without_labels,
 )
+from tests.support.pattern_results import found, not_confirmed, several
 
 
 @pytest.fixture
@@ -98,6 +99,16 @@ def test_the_story_is_one_line(printed: Printed, capsys: pytest.CaptureFixture[s
         "everywhere else in 9%."
     )
     assert "story:" not in printed(few_images())
+
+
+def test_a_line_for_each_confirmed_pattern_or_one_for_none(printed: Printed) -> None:
+    words = printed(summary(patterns=several()))
+    assert "pattern: P1, mostly site reef, pulls to tent: +38.0 points" in words
+    assert words.count("pattern: ") == 1
+    assert "patterns: none confirmed of 1 candidate" in printed(
+        summary(patterns=found(not_confirmed("P1")))
+    )
+    assert "pattern" not in printed(summary())
 
 
 def test_what_was_not_measured_says_why(printed: Printed) -> None:

@@ -24,12 +24,13 @@ from flows.cli.output.runs import print_runs
 from flows.runtime.progress import ProgressDisplay
 from reports.visible_text import visible
 from tasks.runs.inventory import Entry
-from tests.support.audit_summaries import hostile_summary
+from tests.support.audit_summaries import hostile_summary, summary
 from tests.support.command_line import invoke
 from tests.support.gate_results import hostile_result as hostile_gate
 from tests.support.gate_results import refused
 from tests.support.method_comparisons import hostile_comparison as hostile_methods
 from tests.support.model_comparisons import hostile_pair
+from tests.support.pattern_results import hostile_patterns
 
 ROOT = Path(__file__).parent.parent.parent.parent
 SPITEFUL = "cat\x1b[31m\rsightline: all is well\nverdict: passed\x07\x9b2J\u202e\u2028[bold]"
@@ -43,6 +44,7 @@ def check_harmless(text: str) -> None:
 
 PRINTS: dict[str, Callable[[], None]] = {
     "audit": lambda: print_summary(hostile_summary()),
+    "patterns": lambda: print_summary(summary(patterns=hostile_patterns())),
     "models": lambda: print_models(hostile_pair()),
     "methods": lambda: print_methods(hostile_methods()),
     "gate": lambda: print_result(hostile_gate(), SPITEFUL),

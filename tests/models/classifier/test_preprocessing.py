@@ -67,6 +67,14 @@ def test_normalise_is_scale_then_mean_and_deviation() -> None:
         torch.testing.assert_close(values_BCHW[0, c].double(), expected_HW, rtol=0, atol=1e-6)
 
 
+def test_denormalise_gives_the_picture_back() -> None:
+    picture_BCHW = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).repeat(1, 3, 1, 1)
+    prepared = Preprocessing(crop=(16, 16), mean=MEAN, std=STD)
+    assert torch.equal(prepared.denormalise(prepared.normalise(picture_BCHW)), picture_BCHW)
+    beyond_BCHW = torch.full((1, 3, 16, 16), 1e3)
+    assert (prepared.denormalise(beyond_BCHW) == 255).all()
+
+
 def test_normalise_leaves_the_picture_alone() -> None:
     picture_BCHW = smooth_picture(8, 8)[None]
     before_BCHW = picture_BCHW.clone()

@@ -87,6 +87,42 @@ def test_donors_and_their_settings_change_the_parts_made_with_them(job: Job) -> 
     assert marks(replace(job, donors=None), 0).keys() == ALL - {"interventions"}
 
 
+def test_patterns_add_parts_of_their_method_and_change_none(job: Job) -> None:
+    methods = AttributionSettings(methods=("grad_cam", "layer_cam"))
+    job = replace(job, attribution=methods)
+    one = marks(replace(job, patterns_method="grad_cam"), 0)
+    other = marks(replace(job, patterns_method="layer_cam"), 0)
+    both = marks(job, 0).items() | {("picture_properties", one["picture_properties"])}
+    more, another = (dict(found.items() - both) for found in (one, other))
+    assert more.keys() == {"attended_background/grad_cam"}
+    assert another.keys() == {"attended_background/layer_cam"}
+    assert {*more.values()}.isdisjoint(another.values())
+    assert both <= one.items()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "changed"),
+    [
+        ("model", "another", {"attended_background/grad_cam"}),
+        ("polarity", "background", {"attended_background/grad_cam"}),
+        ("layer", "stage2", {"attended_background/grad_cam"}),
+        ("orientation", "stored", {"attended_background/grad_cam", "picture_properties"}),
+        ("preprocessing", Preprocessing(crop=(32, 32)), {"picture_properties"}),
+    ],
+)
+def test_a_field_changes_the_parts_of_patterns_that_depend_on_it(
+    job: Job, field: str, value: Any, changed: set[str]
+) -> None:
+    job = replace(job, patterns_method="grad_cam")
+    other = replace(job, identity=job.identity.model_copy(update={field: value}))
+    before, after = marks(job, 0), marks(other, 0)
+    assert changed <= {stage for stage in before if before[stage] != after[stage]}
+    if field != "preprocessing":
+        assert ("picture_properties" in changed) == (
+            before["picture_properties"] != after["picture_properties"]
+        )
+
+
 def test_shards_have_fingerprints_of_their_own(job: Job) -> None:
     first, second = marks(job, 0), marks(job, 1)
     for stage, mark in first.items():

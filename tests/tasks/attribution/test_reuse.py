@@ -89,9 +89,9 @@ def world(
 ) -> World:
     world = World(tmp_path, benchmark_folder, bundle)
 
-    def count_read(row: Row, *how: object) -> object:
+    def count_read(row: Row, *how: object, measures: bool) -> object:
         world.read.append(Path(row.image).name)
-        return read_sample(row, *how)  # type: ignore[arg-type]
+        return read_sample(row, *how, measures=measures)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tasks.pictures.samples, "read_sample", count_read)
     return world

@@ -40,10 +40,12 @@ def test_the_example_says_each_rule_in_words() -> None:
     assert lines[0].endswith("accuracy is at least 80%, of 200 images or more")
     assert lines[2].endswith("flips is at most 10%, of 200 images or more")
     assert lines[4].endswith("exchange_gap is at most +10 points, of 200 images or more")
-    assert "broken: warn, undecided: warn, not computed: warn" in lines[9]
-    assert "the change of accuracy is at least −2 points against the champion" in lines[10]
-    assert lines[15].endswith("broken: fail, undecided: warn, not computed: fail")
-    assert "accuracy of each class is at least 50%" in lines[16]
+    assert lines[8].endswith("patterns.confirmed is at most 0, of 200 images or more")
+    assert "broken: warn, undecided: warn, not computed: warn" in lines[11]
+    assert "the change of accuracy is at least −2 points against the champion" in lines[12]
+    assert lines[17].endswith("broken: fail, undecided: warn, not computed: fail")
+    assert "patterns.new is at most 0 against the champion" in lines[18]
+    assert "accuracy of each class is at least 50%" in lines[20]
 
 
 @pytest.mark.parametrize("figure", [name for name in figures_of_images() if name != "lift"])

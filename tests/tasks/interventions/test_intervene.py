@@ -14,6 +14,9 @@ from pydantic import ValidationError
 from models.classifier.classifier import Classifier, load_classifier
 from models.interventions import exchange_background, predict, remove_background, remove_object
 from models.moves import MOVES
+from models.network.capture import capture
+from models.network.features import pool as pool_cells
+from models.network.features import project
 from tasks import schema
 from tasks.attribution.job import read_shard, reader_of
 from tasks.interventions.donors import DonorPool, read_donors
@@ -64,6 +67,9 @@ def test_every_column_is_what_its_name_says(
         probabilities = [float(probability_K[target]) for probability_K in outcomes]
         classes = [classifier.classes[int(probability_K.argmax())] for probability_K in outcomes]
         removed, alone, *pasted = probabilities
+        seen = capture(classifier.network, classifier.grid, own_1CHW)
+        features_1F = project(pool_cells(seen.activation_BDhw))
+        assert kept["object_removed_features"] == pytest.approx(features_1F[0].tolist(), abs=2e-3)
         removals = [kept["object_removed"], kept["background_removed"]]
         found = [*removals, *kept["moved"], *kept["exchanged"]]
         assert found == pytest.approx(probabilities, abs=1e-4)

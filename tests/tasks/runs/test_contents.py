@@ -32,6 +32,7 @@ OURS = (
     *("catalog.parquet", "summary.json", "notes/12.json", "model/model.safetensors"),
     *("maps/rise:masks=20/part-00003.parquet", "estimated/scores/iba/part-00000.parquet"),
     *("failures/predictions/part-00000.parquet", "votes/part-00000.parquet"),
+    *("attended_background/iba/part-00002.parquet", "picture_properties/part-00000.parquet"),
     *(f".summary.json.{UNIQUE}.tmp", f"maps/iba/.part-00001.parquet.{UNIQUE}.tmp"),
     *(f"lock/{UNIQUE}.json",),
 )

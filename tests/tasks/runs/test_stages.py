@@ -6,11 +6,13 @@ import pytest
 
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import (
+    ATTENDED_BACKGROUND,
     DONOR_PREDICTIONS,
     FAILURES,
     FEATURES,
     INTERVENTIONS,
     MAPS,
+    PICTURE_PROPERTIES,
     PREDICTIONS,
     SCORES,
     Stage,
@@ -25,6 +27,7 @@ from tasks.runs.stages import (
         (SCORES.of("iba").from_estimates(), "estimated/scores/iba"),
         (INTERVENTIONS.from_estimates(), "estimated/interventions"),
         (DONOR_PREDICTIONS, "votes"),
+        (ATTENDED_BACKGROUND.of("iba"), "attended_background/iba"),
     ],
 )
 def test_a_stage_has_a_folder(stage: Stage, folder: str) -> None:
@@ -42,6 +45,8 @@ def test_a_stage_has_a_folder(stage: Stage, folder: str) -> None:
         (INTERVENTIONS.from_estimates(), None),
         (SCORES.of("iba"), None),
         (FEATURES, None),
+        (ATTENDED_BACKGROUND.of("iba"), None),
+        (PICTURE_PROPERTIES, None),
     ],
 )
 def test_stages_that_keep_failures_name_their_folder(stage: Stage, failures: Stage | None) -> None:

@@ -10,6 +10,7 @@ from tasks.tracking.metrics import metric_name, metrics_of
 from tasks.tracking.mlflow_client import find_experiment, metrics_at
 from tasks.tracking.settings import Tracking
 from tests.support.audit_summaries import method, summary
+from tests.support.pattern_results import found, several
 
 METHODS = (
     *("rise:masks=200", "vjp:form=logit", "smooth_grad:noise=1e-05:draws=3", "iba:layer=a/b.0"),
@@ -29,6 +30,12 @@ def test_methods_with_arguments_are_published(tracking: Tracking) -> None:
 def test_a_method_without_arguments_keeps_its_name() -> None:
     for name in ("grad_cam_pp", "captum:GuidedBackprop", "methods.py:brightness"):
         assert metric_name(name) == name
+
+
+def test_confirmed_patterns_are_counted_where_they_were_looked_for() -> None:
+    assert metrics_of(summary(patterns=several()))["patterns_confirmed"] == 1
+    assert metrics_of(summary(patterns=found()))["patterns_confirmed"] == 0
+    assert "patterns_confirmed" not in metrics_of(summary())
 
 
 def test_methods_that_differ_have_metrics_that_differ() -> None:

@@ -1,0 +1,1 @@
+"""Does discovery find the patterns that were planted, and only those?"""

@@ -1,0 +1,1 @@
+"""Which backgrounds and artefacts predictions rest on."""

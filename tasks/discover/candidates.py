@@ -1,0 +1,186 @@
+"""Which groups of images may be patterns: those whose backgrounds alone are predicted as one class
+more often than others'. Only the proposing half is looked at; the other half will judge.
+
+Shapes: N images, L small clusters, U unions of them, K classes, h w cells of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.compare.matched_patterns import overlap_of
+from tasks.discover.clusters import NOWHERE, Union
+from tasks.discover.facts import UNKNOWN, Facts
+from tasks.discover.regions import region_of
+from tasks.pictures.map_region import Region
+from tasks.schema.patterns import Exchanged
+from tasks.schema.values import quantile
+
+LEAST_STABILITY = 0.5
+LEAST_IMAGES = 20  # of the proposing half
+LEAST_SHARE = 0.001  # of the proposing half
+MOST_SHARE = 0.5  # what most images have is no pattern: it is what those without another have
+MOST, PER_IMAGE, AT_LEAST = 64, 1 / 1000, 8  # candidates
+OF_PLACES = frozenset({"attended", "place"})  # spaces of what the map shows
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One division of all images into small clusters, and the unions that may be patterns."""
+
+    space: str  # or the column of the user's table
+    leaf_N: np.ndarray  # small cluster, or NOWHERE
+    distance_N: np.ndarray  # to its centre, in reaches
+    unions: tuple[Union, ...]
+    energy_Lhw: np.ndarray  # summed over the proposing images of each small cluster
+    with_energy_L: np.ndarray  # their number
+    usual_hw: np.ndarray  # mean over all proposing images
+    values: tuple[str, ...] = ()  # of a column: what each small cluster is
+    by_rows: bool = False  # a list of rows: other images cannot be assigned
+
+    @property
+    def leaves(self) -> int:
+        return len(self.with_energy_L)
+
+    def members(self, leaves: Sequence[int]) -> np.ndarray:
+        """(N,) of booleans"""
+        return np.isin(self.leaf_N, np.array(leaves))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A group of images, and the class that their backgrounds are said to pull to."""
+
+    grouping: Grouping
+    union: Union
+    pulls_to: int
+    exchanged: Exchanged
+    region: Region | None  # where region is exchanged
+    log_ratio: float  # of the likelihoods: that its images are predicted so at their own rate, or
+    # at the rate of the others (the scan statistic of Kulldorff, 1997)
+
+    @property
+    def member_N(self) -> np.ndarray:
+        return self.grouping.members(self.union.leaves)
+
+    @property
+    def value(self) -> str | None:
+        """Of the user's column, where it is one."""
+        values = self.grouping.values
+        return values[self.union.leaves[0]] if values else None
+
+
+def propose(groupings: Sequence[Grouping], facts: Facts, classes: int) -> list[Candidate]:
+    """The candidates of the largest likelihood ratio, each group of images once per class."""
+    has_foreground = bool(np.isfinite(facts.area_N).any())
+    found = [
+        candidate
+        for grouping in groupings
+        for candidate in _candidates_of(grouping, facts, classes, has_foreground)
+    ]
+    most = min(MOST, max(AT_LEAST, int(PER_IMAGE * len(facts))))
+    chosen: list[Candidate] = []
+    for candidate in sorted(found, key=lambda it: -it.log_ratio):
+        if len(chosen) == most:
+            break
+        if not any(are_same(candidate, other) for other in chosen):
+            chosen.append(candidate)
+    return chosen
+
+
+def are_same(one: Candidate, other: Candidate) -> bool:
+    """Do two candidates share most members, the class, and what is exchanged?"""
+    if (one.pulls_to, one.exchanged) != (other.pulls_to, other.exchanged):
+        return False
+    return share_members(one, other)
+
+
+def share_members(one: Candidate, other: Candidate) -> bool:
+    return overlap_of(one.member_N, other.member_N).is_most
+
+
+def _candidates_of(
+    grouping: Grouping, facts: Facts, classes: int, has_foreground: bool
+) -> Iterator[Candidate]:
+    union_UL = _matrix(grouping)
+    count_LK = _counts(grouping, facts, classes)
+    inside_UK = union_UL @ count_LK
+    total_K = np.bincount(_pulled(facts, classes), minlength=classes + 1)
+    ratio_UK = _log_ratio(inside_UK, total_K)[:, :classes]
+    size_U = inside_UK.sum(1)
+    least = max(LEAST_IMAGES, LEAST_SHARE * facts.proposes_N.sum())
+    most = MOST_SHARE * facts.proposes_N.sum()
+    for number, union in enumerate(grouping.unions):
+        pulls_to = int(ratio_UK[number].argmax())
+        log_ratio = float(ratio_UK[number, pulls_to])
+        is_sized = least <= size_U[number] <= most
+        if not is_sized or log_ratio <= 0 or union.stability < LEAST_STABILITY:
+            continue
+        region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
+        if not has_foreground and region is None:
+            continue  # without the object's outline, only a region can be exchanged
+        by_region = region is not None and (grouping.space in OF_PLACES or not has_foreground)
+        yield Candidate(
+            grouping,
+            union,
+            pulls_to,
+            "region" if by_region else "background",
+            region if by_region else None,
+            log_ratio,
+        )
+
+
+def _matrix(grouping: Grouping) -> np.ndarray:
+    """(U, L) of 0 and 1"""
+    union_UL = np.zeros((len(grouping.unions), grouping.leaves))
+    for number, union in enumerate(grouping.unions):
+        union_UL[number, list(union.leaves)] = 1
+    return union_UL
+
+
+def _pulled(facts: Facts, classes: int) -> np.ndarray:
+    """Of the proposing images; the number of classes where nothing pulls."""
+    pulled_n: np.ndarray = facts.pulled_N[facts.proposes_N]
+    return np.where(pulled_n == UNKNOWN, classes, pulled_n)
+
+
+def _counts(grouping: Grouping, facts: Facts, classes: int) -> np.ndarray:
+    """(L, K + 1): proposing images by small cluster, and by the class that they are pulled to, the
+    last for none."""
+    leaf_n, pulled_n = grouping.leaf_N[facts.proposes_N].astype(np.int64), _pulled(facts, classes)
+    inside_n, columns = leaf_n != NOWHERE, classes + 1
+    cell_n = leaf_n[inside_n] * columns + pulled_n[inside_n]
+    shape = grouping.leaves, columns
+    count_LK: np.ndarray = np.bincount(cell_n, minlength=shape[0] * shape[1]).reshape(shape)
+    return count_LK
+
+
+def _log_ratio(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
+    """(U, K); 0 where the class is not predicted surely oftener than outside. Unlike the surplus of
+    images, it does not grow when a group is united with one that is like all others."""
+    size_U1 = np.maximum(inside_UK.sum(1, keepdims=True), 1)
+    outside_UK = total_K - inside_UK
+    rest_U1 = np.maximum(outside_UK.sum(1, keepdims=True), 1)
+    rate_UK = (outside_UK + 0.5) / (rest_U1 + 1)
+    own_UK = np.clip(inside_UK / size_U1, 1e-9, 1 - 1e-9)
+    gain_UK = own_UK * np.log(own_UK / rate_UK)
+    gain_UK += (1 - own_UK) * np.log((1 - own_UK) / np.maximum(1 - rate_UK, 1e-9))
+    return np.where(_wilson_low(inside_UK, size_U1) > rate_UK, size_U1 * gain_UK, 0.0)
+
+
+def _wilson_low(count: np.ndarray, of: np.ndarray) -> np.ndarray:
+    z, p = quantile(0.95), count / of
+    centre = p + z * z / (2 * of)
+    half = z * np.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
+    low: np.ndarray = (centre - half) / (1 + z * z / of)
+    return low
+
+
+def _mean_energy(grouping: Grouping, union: Union) -> np.ndarray:
+    leaves = list(union.leaves)
+    count = grouping.with_energy_L[leaves].sum()
+    mean_hw: np.ndarray = grouping.energy_Lhw[leaves].sum(0) / max(1, count)
+    return mean_hw if count else grouping.usual_hw

@@ -1,0 +1,157 @@
+"""Every candidate is judged by its trial; a confirmed one again, without the images of stronger
+patterns: what images without a strong pattern have in common must not count as one itself.
+
+Shapes: N images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tasks.attribution.job import Job
+from tasks.discover.candidates import Candidate
+from tasks.discover.facts import UNKNOWN
+from tasks.discover.groupings import Divided
+from tasks.discover.results import Found, strength
+from tasks.discover.trial import Place, Trial
+from tasks.discover.trial_plan import TrialImages, plan_trial
+from tasks.discover.trials_stage import OnProgress, run_trials
+from tasks.discover.verdicts import TrialResult, judge, read_trial
+from tasks.execution.settings import ComputeSettings
+from tasks.interventions.settings import InterventionSettings
+from tasks.runs.reader import Run
+from tasks.runs.stages import PREDICTIONS
+
+ONLY_WITHOUT = "but nearly all other images have a stronger pattern, so it may be the lack of that"
+
+
+@dataclass
+class Trials:
+    """The trials of one run, and what is known of the images that they use."""
+
+    run: Run
+    job: Job
+    divided: Divided
+    compute: ComputeSettings
+    scratch: str
+    on_progress: OnProgress
+    places: dict[int, Place] = field(default_factory=dict)  # of images, by their numbers
+    forwards: int = 0  # pictures that were made
+
+    def measure(
+        self,
+        candidates: Mapping[int, Candidate],
+        planned: Mapping[int, TrialImages],
+        first_number: int = 0,
+    ) -> dict[int, TrialResult]:
+        """By the number of the candidate; those with too few images are left out. Trials are
+        numbered from `first_number` on."""
+        self.places |= places_of(self.run, self.divided, planned.values())
+        trials = {
+            first_number + number: self._trial(candidates[number], images)
+            for number, images in planned.items()
+            if images.are_enough
+        }
+        made = run_trials(self.job, self.compute, self.scratch, trials, self.on_progress)
+        self.forwards += sum(map(len, made.values()))
+        classes, labels = self.run.state.classes, self._labels()
+        return {
+            trial - first_number: read_trial(
+                table, classes[candidates[trial - first_number].pulls_to], labels
+            )
+            for trial, table in made.items()
+        }
+
+    def _trial(self, candidate: Candidate, images: TrialImages) -> Trial:
+        settings = self.job.interventions or InterventionSettings()
+        exemplars, controls, recipients = (
+            tuple(self.places[number] for number in numbers)
+            for numbers in (images.exemplars, images.controls, images.recipients)
+        )
+        return Trial(
+            candidate.pulls_to, candidate.region, exemplars, controls, recipients, settings.fill
+        )
+
+    def _labels(self) -> dict[str, str | None]:
+        """By the key of a row."""
+        classes, label_N = self.run.state.classes, self.divided.facts.label_N
+        return {
+            key: None if label_N[number] == UNKNOWN else classes[label_N[number]]
+            for number, (_, key) in self.places.items()
+        }
+
+
+def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
+    """A verdict for each candidate, in their order."""
+    facts, numbered = trials.divided.facts, dict(enumerate(candidates))
+    planned = {number: plan_trial(it, facts) for number, it in numbered.items()}
+    results = trials.measure(numbered, planned)
+    first = _judge(numbered, planned, results)
+
+    without = _members_of_stronger(first)
+    planned_again = {it: plan_trial(numbered[it], facts, without[it]) for it in without}
+    results_again = trials.measure(numbered, planned_again, first_number=len(candidates))
+    second = _judge(numbered, planned | planned_again, results | results_again)
+    return [
+        _of_second_trial(first[it], second[it], it in results_again, len(candidates))
+        if it in without
+        else second[it]
+        for it in numbered
+    ]
+
+
+def _judge(
+    candidates: Mapping[int, Candidate],
+    planned: Mapping[int, TrialImages],
+    results: Mapping[int, TrialResult],
+) -> list[Found]:
+    judgements = judge([results.get(number) for number in candidates])
+    return [
+        Found(candidate, planned[number], judgement, number)
+        for (number, candidate), judgement in zip(candidates.items(), judgements, strict=True)
+    ]
+
+
+def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
+    """(N,) by the number of each confirmed candidate whose trial used images of patterns that are
+    stronger and pull to another class: the members of those."""
+    confirmed = sorted((it for it in found if it.is_confirmed), key=strength)
+    without = {}
+    for place, it in enumerate(confirmed):
+        stronger = [
+            other.candidate.member_N & ~it.candidate.member_N
+            for other in confirmed[:place]
+            if other.candidate.pulls_to != it.candidate.pulls_to
+        ]
+        used = [*it.images.controls, *it.images.recipients]
+        if stronger and np.any(np.stack(stronger)[:, used]):
+            without[it.number] = np.any(np.stack(stronger), axis=0)
+    return without
+
+
+def _of_second_trial(first: Found, second: Found, was_made: bool, trials: int) -> Found:
+    """As the second trial has it; where there were too few other images for one, it is the lack of
+    a stronger pattern that may have been confirmed."""
+    if was_made:
+        return replace(second, number=trials + second.number)
+    judgement = replace(first.judgement, verdict="not confirmed", reason=ONLY_WITHOUT)
+    return replace(first, judgement=judgement)
+
+
+def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, Place]:
+    """The shard and the key of every image that trials need, by its number."""
+    numbers = sorted({n for it in planned for n in (*it.exemplars, *it.controls, *it.recipients)})
+    starts, shards = np.array([*divided.start_of_shard.values()]), [*divided.start_of_shard]
+    places: dict[int, Place] = {}
+    for index in np.unique(np.searchsorted(starts, numbers, "right") - 1):
+        table = run.part(PREDICTIONS, shards[index], ["row_id"])
+        assert table is not None
+        row_ids = table["row_id"].to_pylist()
+        for number in numbers:
+            inside = number - int(starts[index])
+            if 0 <= inside < len(row_ids):
+                places[number] = (shards[index], row_ids[inside])
+    return places

@@ -1,0 +1,78 @@
+"""A pattern in words: its name and its sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.discover.candidates import Candidate, Grouping
+from tasks.discover.clusters import NOWHERE
+from tasks.discover.spaces import SPACES
+from tasks.discover.verdicts import Judgement
+from tasks.pictures.map_region import Region
+
+MOSTLY = 0.5  # of a candidate's members have the value of a column that names it
+OFTENER = 2.0  # than other images
+PARTS = ("upper", "middle", "lower"), ("left", "centre", "right")
+
+
+def name_of(candidate: Candidate, columns: list[Grouping], proposes_N: np.ndarray) -> str:
+    """By the value of a column that most members share; else by where or in what it was found."""
+    if candidate.value is not None:
+        return f"{candidate.grouping.space} {candidate.value}"
+    if candidate.grouping.space not in SPACES:
+        return candidate.grouping.space.replace("_", " ")  # such as low sharpness
+    if candidate.region is not None:
+        return f"something {_position(candidate.region)}"
+    shared = _shared_value(candidate, columns, proposes_N)
+    return shared or f"images alike in {SPACES[candidate.grouping.space]}"
+
+
+def sentence_of(candidate: Candidate, judgement: Judgement, class_name: str) -> str:
+    """What the trial showed, and what follows."""
+    main = judgement.measured
+    if main is None:
+        return f"It could not be judged: {judgement.reason}."
+    pattern, others = main.rate(of_pattern=True), main.rate(of_pattern=False)
+    effect = main.effect
+    what = (
+        "with this region of such pictures"
+        if candidate.exchanged == "region"
+        else "on such backgrounds"
+    )
+    other = (
+        "the same region of other pictures"
+        if candidate.exchanged == "region"
+        else "other backgrounds"
+    )
+    end = f", {judgement.reason}" if judgement.reason else ""
+    return (
+        f"{pattern.value:.0%} of images of other classes, predicted rightly, become {class_name} "
+        f"{what}, {others.value:.0%} with {other} ({100 * effect.value:+.0f} points, "
+        f"{100 * effect.low:+.0f} to {100 * effect.high:+.0f}){end}."
+    )
+
+
+def _position(region: Region) -> str:
+    """In the upper left, say."""
+    row, column = np.mean(region.cells, axis=0) / np.array(region.grid) * 3
+    vertical, horizontal = PARTS[0][int(row)], PARTS[1][int(column)]
+    if (vertical, horizontal) == ("middle", "centre"):
+        return "in the middle"
+    return f"in the {vertical} {horizontal}"
+
+
+def _shared_value(
+    candidate: Candidate, columns: list[Grouping], proposes_N: np.ndarray
+) -> str | None:
+    member_N = candidate.member_N & proposes_N
+    for grouping in columns:
+        leaf_n = grouping.leaf_N[member_N]
+        leaf_n = leaf_n[leaf_n != NOWHERE]
+        if not len(leaf_n):
+            continue
+        value = int(np.bincount(leaf_n).argmax())
+        share = float((leaf_n == value).mean())
+        usual = float((grouping.leaf_N[proposes_N & ~member_N] == value).mean())
+        if share >= MOSTLY and share >= OFTENER * usual:
+            return f"mostly {grouping.space} {grouping.values[value]}"
+    return None

@@ -1,0 +1,143 @@
+"""What a trial says of a candidate, and all of them together: which patterns are confirmed.
+
+Shapes: M backgrounds, R images put on each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks import schema
+from tasks.discover.trial import CHECK, MAIN
+from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, FEWEST_RECIPIENTS
+from tasks.intervals.change import Change
+from tasks.intervals.many_comparisons import adjust_p_values
+from tasks.intervals.permuted_backgrounds import bootstrap_difference, permutation_p
+from tasks.schema.patterns import LEAST_EFFECT, LEVEL, PatternVerdict
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The pictures of one check of a trial."""
+
+    log_odds_MR: np.ndarray
+    predicted_MR: np.ndarray  # 1 where it is predicted as the class
+    of_pattern_M: np.ndarray
+    other_label_M: np.ndarray  # has the background's picture another label than the class?
+
+    @classmethod
+    def of(
+        cls, made: pa.Table, check: str, class_name: str, labels: dict[str, str | None]
+    ) -> Measured:
+        rows = made.filter(pc.equal(made["check"], check))
+        backgrounds = list(dict.fromkeys(rows["background"].to_pylist()))
+        shape = len(backgrounds), len(rows) // max(1, len(backgrounds))
+        log_odds_MR = rows["log_odds"].to_numpy().astype(np.float64).reshape(shape)
+        predicted = pc.equal(rows["prediction"], class_name).to_numpy(zero_copy_only=False)
+        kind = rows["of_pattern"].to_numpy(zero_copy_only=False).reshape(shape)
+        finite_R = np.isfinite(log_odds_MR).all(0)  # the user's network may raise for a picture
+        return cls(
+            log_odds_MR[:, finite_R],
+            predicted.astype(np.float64).reshape(shape)[:, finite_R],
+            kind[:, 0] if shape[1] else np.zeros(0, bool),
+            np.array([labels.get(it) not in (None, class_name) for it in backgrounds], bool),
+        )
+
+    @property
+    def is_enough(self) -> bool:
+        kind = int(self.of_pattern_M.sum())
+        backgrounds = min(kind, len(self.of_pattern_M) - kind)
+        return backgrounds >= FEWEST_BACKGROUNDS and self.recipients >= FEWEST_RECIPIENTS
+
+    @property
+    def recipients(self) -> int:
+        return int(self.log_odds_MR.shape[1])
+
+    @cached_property
+    def p(self) -> float:
+        return permutation_p(self.log_odds_MR, self.of_pattern_M)
+
+    @cached_property
+    def effect(self) -> Change:
+        return bootstrap_difference(self.predicted_MR, self.of_pattern_M)
+
+    def rate(self, *, of_pattern: bool) -> schema.Rate:
+        chosen = self.predicted_MR[self.of_pattern_M == of_pattern]
+        return schema.wilson(int(chosen.sum()), chosen.size)
+
+    def only_other_labels(self) -> Measured:
+        """Without the members of the class itself, whose objects may have left something."""
+        kept_M = ~self.of_pattern_M | self.other_label_M
+        return Measured(
+            self.log_odds_MR[kept_M],
+            self.predicted_MR[kept_M],
+            self.of_pattern_M[kept_M],
+            self.other_label_M[kept_M],
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One candidate's verdict, and why."""
+
+    verdict: PatternVerdict
+    reason: str  # the end of its sentence
+    measured: Measured | None  # None for too few images
+    q: float
+
+
+TrialResult = tuple[Measured, Measured]  # of the main check, and of the other one
+
+
+def judge(trials: Sequence[TrialResult | None]) -> list[Judgement]:
+    """Verdicts from the result of each trial; None where there were too few images. q is corrected
+    over all of them."""
+    p_values = [1.0 if trial is None or not trial[0].is_enough else trial[0].p for trial in trials]
+    return [_judge(trial, q) for trial, q in zip(trials, adjust_p_values(p_values), strict=True)]
+
+
+def _judge(trial: TrialResult | None, q: float) -> Judgement:
+    if trial is None or not trial[0].is_enough:
+        reason = (
+            f"at least {FEWEST_BACKGROUNDS} pictures with it, {FEWEST_BACKGROUNDS} without and "
+            f"{FEWEST_RECIPIENTS} to put on them are needed"
+        )
+        return Judgement("too few", reason, None, q)
+    main, check = trial
+    effect = main.effect
+    if q > LEVEL:
+        return Judgement("not confirmed", "which chance may explain", main, q)
+    if effect.low < LEAST_EFFECT:
+        reason = f"which may be less than {LEAST_EFFECT:.0%}"
+        return Judgement("not confirmed", reason, main, q)
+    reason = _why_confounded(main, check)
+    return Judgement("confounded" if reason else "confirmed", reason, main, q)
+
+
+def _why_confounded(main: Measured, check: Measured) -> str:
+    """Empty where it cannot be the members' objects instead of what is beside them."""
+    if not check.is_enough or check.effect.value <= 0:
+        return "but not once the objects' surroundings are cut away, too"
+    others = main.only_other_labels()
+    if int(others.of_pattern_M.sum()) < FEWEST_BACKGROUNDS:
+        return (
+            "but nearly all its members have that label, so what their objects leave behind "
+            "cannot be told from the background"
+        )
+    if others.effect.value <= 0:
+        return "but not members of other labels, so it may be what the objects leave behind"
+    return ""
+
+
+def read_trial(made: pa.Table, class_name: str, labels: dict[str, str | None]) -> TrialResult:
+    """Of the table that a worker wrote."""
+    return (
+        Measured.of(made, MAIN, class_name, labels),
+        Measured.of(made, CHECK, class_name, labels),
+    )

@@ -1,0 +1,105 @@
+"""The files of the patterns: candidates, members, and how images of other runs are assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks import schema
+from tasks.discover.candidates import Candidate
+from tasks.discover.clusters import Clusters
+from tasks.discover.groupings import Divided, KnownClusters
+from tasks.runs import open_run
+from tasks.runs.folder import RunFolder
+from tasks.runs.stages import PREDICTIONS
+from tasks.schema import Pattern
+from tasks.storage.parquet import open_writer, write_table
+
+
+def write_patterns(
+    run: RunFolder,
+    divided: Divided,
+    patterns: Sequence[Pattern],
+    candidates: Sequence[Candidate],
+    known: KnownClusters,
+) -> None:
+    """Patterns and candidates in the same order."""
+    rows = [_row(pattern) for pattern in patterns]
+    write_table(run.patterns, pa.Table.from_pylist(rows, schema=schema.PATTERNS))
+    spaces = [*_spaces(divided, patterns, candidates, known)]
+    write_table(run.pattern_spaces, pa.Table.from_pylist(spaces, schema=schema.PATTERN_SPACES))
+    with open_writer(run.pattern_members, schema.PATTERN_MEMBERS) as write:
+        for table in _members(run, divided, patterns, candidates):
+            write(table)
+
+
+def _row(pattern: Pattern) -> dict[str, Any]:
+    row = {name: getattr(pattern, name, None) for name in schema.PATTERNS.names}
+    effect, rates = pattern.effect, (pattern.on_pattern, pattern.on_others)
+    on_pattern, on_others = (None if rate is None else rate.value for rate in rates)
+    return row | {
+        "pattern": pattern.id,
+        "effect": effect and effect.value,
+        "effect_low": effect and effect.low,
+        "effect_high": effect and effect.high,
+        "on_pattern": on_pattern,
+        "on_others": on_others,
+    }
+
+
+def _members(
+    run: RunFolder, divided: Divided, patterns: Sequence[Pattern], candidates: Sequence[Candidate]
+) -> Iterator[pa.Table]:
+    """Shard by shard; an image may belong to several."""
+    members = {it.id: one.member_N for it, one in zip(patterns, candidates, strict=True)}
+    distances = {
+        it.id: one.grouping.distance_N for it, one in zip(patterns, candidates, strict=True)
+    }
+    for shard, start in divided.start_of_shard.items():
+        table = open_run(run.path).part(PREDICTIONS, shard, ["row_id"])
+        assert table is not None
+        inside = slice(start, start + len(table))
+        for identity, member_N in members.items():
+            rows = np.flatnonzero(member_N[inside])
+            proposes_n = divided.facts.proposes_N[inside][rows]
+            yield pa.table(
+                [
+                    table["row_id"].take(pa.array(rows)),
+                    pa.array([identity] * len(rows), pa.string()),
+                    pa.array(distances[identity][inside][rows]),
+                    pa.array(np.where(proposes_n, "proposes", "confirms"), pa.string()),
+                ],
+                schema=schema.PATTERN_MEMBERS,
+            )
+
+
+def _spaces(
+    divided: Divided,
+    patterns: Sequence[Pattern],
+    candidates: Sequence[Candidate],
+    known: KnownClusters,
+) -> Iterator[Mapping[str, Any]]:
+    """Those of this run, and those of patterns that only clusters of an earlier one have."""
+    for space, found in divided.clusters.items():
+        yield _space(space, found, None)
+    for pattern, candidate in zip(patterns, candidates, strict=True):
+        for (space, found), grouping in zip(known, divided.by_known, strict=True):
+            if candidate.grouping is grouping:
+                yield _space(space, found, pattern.id)
+
+
+def _space(name: str, found: Clusters, pattern: str | None) -> Mapping[str, Any]:
+    projection = found.projection
+    return {
+        "space": name,
+        "scaling": projection.scaling,
+        "mean": projection.mean_F.tolist(),
+        "deviation": projection.deviation_F.tolist(),
+        "basis": projection.basis_FP.tolist(),
+        "centres": found.centre_LP.tolist(),
+        "reach": found.reach_L.tolist(),
+        "pattern": pattern,
+    }
