@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,11 +32,12 @@ class ShownImages:
     run: Run
     row_ids: Sequence[str] | None = None
     with_web: bool = True  # also pictures on web servers, which a run of somebody else may name
+    measures: bool = False  # the properties of each file too
 
     @cached_property
     def read(self) -> Reader:
         settings = self.run.state.section("foreground", ForegroundSettings)
-        return reader_of(self.run.state.identity, settings)
+        return replace(reader_of(self.run.state.identity, settings), measures=self.measures)
 
     @property
     def size(self) -> tuple[int, int]:

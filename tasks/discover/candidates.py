@@ -14,6 +14,7 @@ import numpy as np
 from tasks.compare.matched_patterns import overlap_of
 from tasks.discover.clusters import NOWHERE, Union
 from tasks.discover.facts import UNKNOWN, Facts
+from tasks.discover.property_change import CHANGED, Property
 from tasks.discover.regions import region_of
 from tasks.pictures.map_region import Region
 from tasks.schema.patterns import Exchanged
@@ -67,6 +68,11 @@ class Candidate:
         return self.grouping.members(self.union.leaves)
 
     @property
+    def given(self) -> Property | None:
+        """The property that other images are given, where that is what is exchanged."""
+        return CHANGED[self.grouping.space] if self.exchanged == "property" else None
+
+    @property
     def value(self) -> str | None:
         """Of the user's column, where it is one."""
         values = self.grouping.values
@@ -106,9 +112,9 @@ def _candidates_of(
     grouping: Grouping, facts: Facts, classes: int, has_foreground: bool
 ) -> Iterator[Candidate]:
     union_UL = _matrix(grouping)
-    count_LK = _counts(grouping, facts, classes)
-    inside_UK = union_UL @ count_LK
-    total_K = np.bincount(_pulled(facts, classes), minlength=classes + 1)
+    pulled_n = _pulled(grouping, facts, classes)
+    inside_UK = union_UL @ _counts(grouping, facts, pulled_n, classes + 1)
+    total_K = np.bincount(pulled_n, minlength=classes + 1)
     ratio_UK = _log_ratio(inside_UK, total_K)[:, :classes]
     size_U = inside_UK.sum(1)
     least = max(LEAST_IMAGES, LEAST_SHARE * facts.proposes_N.sum())
@@ -119,18 +125,21 @@ def _candidates_of(
         is_sized = least <= size_U[number] <= most
         if not is_sized or log_ratio <= 0 or union.stability < LEAST_STABILITY:
             continue
-        region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
-        if not has_foreground and region is None:
-            continue  # without the object's outline, only a region can be exchanged
-        by_region = region is not None and (grouping.space in OF_PLACES or not has_foreground)
-        yield Candidate(
-            grouping,
-            union,
-            pulls_to,
-            "region" if by_region else "background",
-            region if by_region else None,
-            log_ratio,
-        )
+        exchanged, region = _what_to_exchange(grouping, union, has_foreground)
+        if exchanged == "background" and not has_foreground:
+            continue  # without the object's outline, no whole background can be exchanged
+        yield Candidate(grouping, union, pulls_to, exchanged, region, log_ratio)
+
+
+def _what_to_exchange(
+    grouping: Grouping, union: Union, has_foreground: bool
+) -> tuple[Exchanged, Region | None]:
+    if grouping.space in CHANGED:
+        return "property", None
+    region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
+    if region is not None and (grouping.space in OF_PLACES or not has_foreground):
+        return "region", region
+    return "background", None
 
 
 def _matrix(grouping: Grouping) -> np.ndarray:
@@ -141,17 +150,19 @@ def _matrix(grouping: Grouping) -> np.ndarray:
     return union_UL
 
 
-def _pulled(facts: Facts, classes: int) -> np.ndarray:
-    """Of the proposing images; the number of classes where nothing pulls."""
-    pulled_n: np.ndarray = facts.pulled_N[facts.proposes_N]
+def _pulled(grouping: Grouping, facts: Facts, classes: int) -> np.ndarray:
+    """Of the proposing images; the number of classes where nothing pulls. A property such as a blur
+    is of the whole picture, the object included."""
+    pulled_N = facts.wrong_N if grouping.space in CHANGED else facts.pulled_N
+    pulled_n: np.ndarray = pulled_N[facts.proposes_N]
     return np.where(pulled_n == UNKNOWN, classes, pulled_n)
 
 
-def _counts(grouping: Grouping, facts: Facts, classes: int) -> np.ndarray:
+def _counts(grouping: Grouping, facts: Facts, pulled_n: np.ndarray, columns: int) -> np.ndarray:
     """(L, K + 1): proposing images by small cluster, and by the class that they are pulled to, the
     last for none."""
-    leaf_n, pulled_n = grouping.leaf_N[facts.proposes_N].astype(np.int64), _pulled(facts, classes)
-    inside_n, columns = leaf_n != NOWHERE, classes + 1
+    leaf_n = grouping.leaf_N[facts.proposes_N].astype(np.int64)
+    inside_n = leaf_n != NOWHERE
     cell_n = leaf_n[inside_n] * columns + pulled_n[inside_n]
     shape = grouping.leaves, columns
     count_LK: np.ndarray = np.bincount(cell_n, minlength=shape[0] * shape[1]).reshape(shape)

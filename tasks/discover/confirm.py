@@ -60,7 +60,7 @@ class Trials:
         classes, labels = self.run.state.classes, self._labels()
         return {
             trial - first_number: read_trial(
-                table, classes[candidates[trial - first_number].pulls_to], labels
+                table, (it := candidates[trial - first_number]), classes[it.pulls_to], labels
             )
             for trial, table in made.items()
         }
@@ -72,7 +72,13 @@ class Trials:
             for numbers in (images.exemplars, images.controls, images.recipients)
         )
         return Trial(
-            candidate.pulls_to, candidate.region, exemplars, controls, recipients, settings.fill
+            candidate.pulls_to,
+            candidate.region,
+            candidate.given,
+            exemplars,
+            controls,
+            recipients,
+            settings.fill,
         )
 
     def _labels(self) -> dict[str, str | None]:

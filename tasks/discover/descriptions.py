@@ -9,9 +9,15 @@ from tasks.discover.clusters import NOWHERE
 from tasks.discover.spaces import SPACES
 from tasks.discover.verdicts import Judgement
 from tasks.pictures.map_region import Region
+from tasks.schema.patterns import Exchanged
 
 MOSTLY = 0.5  # of a candidate's members have the value of a column that names it
 OFTENER = 2.0  # than other images
+WORDS: dict[Exchanged, tuple[str, str]] = {  # of what the images get, and of the controls
+    "background": ("on such backgrounds", "on other backgrounds"),
+    "region": ("with this region of such pictures", "with the same region of other pictures"),
+    "property": ("changed to be like such pictures", "changed to be like other pictures"),
+}
 PARTS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
@@ -34,20 +40,11 @@ def sentence_of(candidate: Candidate, judgement: Judgement, class_name: str) -> 
         return f"It could not be judged: {judgement.reason}."
     pattern, others = main.rate(of_pattern=True), main.rate(of_pattern=False)
     effect = main.effect
-    what = (
-        "with this region of such pictures"
-        if candidate.exchanged == "region"
-        else "on such backgrounds"
-    )
-    other = (
-        "the same region of other pictures"
-        if candidate.exchanged == "region"
-        else "other backgrounds"
-    )
+    what, other = WORDS[candidate.exchanged]
     end = f", {judgement.reason}" if judgement.reason else ""
     return (
         f"{pattern.value:.0%} of images of other classes, predicted rightly, become {class_name} "
-        f"{what}, {others.value:.0%} with {other} ({100 * effect.value:+.0f} points, "
+        f"{what}, {others.value:.0%} {other} ({100 * effect.value:+.0f} points, "
         f"{100 * effect.low:+.0f} to {100 * effect.high:+.0f}){end}."
     )
 

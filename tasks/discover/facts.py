@@ -38,11 +38,16 @@ class Facts:
         return right_N
 
     @property
+    def wrong_N(self) -> np.ndarray:
+        """The class that is wrongly predicted; UNKNOWN for a right prediction, which says nothing
+        of what pulls to its class. Without a label, the prediction."""
+        return np.where(self.prediction_N != self.label_N, self.prediction_N, UNKNOWN)
+
+    @property
     def pulled_N(self) -> np.ndarray:
         """The class that the background alone is predicted as. Where no object was removed, a
-        wrong prediction of the whole picture; a right one says nothing: UNKNOWN."""
-        wrong_N = np.where(self.prediction_N != self.label_N, self.prediction_N, UNKNOWN)
-        return np.where(self.alone_N == UNKNOWN, wrong_N, self.alone_N)
+        wrong prediction of the whole picture."""
+        return np.where(self.alone_N == UNKNOWN, self.wrong_N, self.alone_N)
 
 
 def _columns(facts: Facts) -> tuple[np.ndarray, ...]:

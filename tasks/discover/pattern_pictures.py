@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_of
 from tasks.discover.exchange import Exchange
+from tasks.discover.property_change import CHANGED, PropertyChange
 from tasks.discover.trial import MAIN
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.map_region import Region
@@ -74,16 +75,13 @@ class _Album:
 
     def _recipients(self, pattern: Pattern) -> Iterator[PatternRecipient]:
         """Each with an exemplar, and with the control that is like it."""
-        region = Region(pattern.region, pattern.grid) if pattern.region else None
-        settings = self.run.state.section("interventions", InterventionSettings)
-        exchange = Exchange(region, settings.fill)
         predictions = self._trial(pattern)
         for recipient, exemplar, control in zip(
             pattern.recipients, pattern.exemplars, pattern.controls, strict=False
         ):
             sample = self._images.sample(recipient)
             on_pattern, on_control = (
-                self._put(exchange, predictions, sample, background)
+                self._put(pattern, predictions, sample, background)
                 for background in (exemplar, control)
             )
             if sample is not None and on_pattern is not None and on_control is not None:
@@ -99,7 +97,7 @@ class _Album:
 
     def _put(
         self,
-        exchange: Exchange,
+        pattern: Pattern,
         predictions: Mapping[tuple[str, str], str],
         sample: Sample | None,
         background: str,
@@ -114,10 +112,20 @@ class _Album:
         preprocessing = self._images.read.preprocessing
         image_2CHW = preprocessing.normalise(torch.stack([sample.picture_CHW, other.picture_CHW]))
         mask_2HW = torch.stack([_mask(sample), _mask(other)])
-        source_1CHW = exchange.sources(image_2CHW[1:], mask_2HW[1:])
-        put_1CHW = exchange.put(image_2CHW[:1], mask_2HW[:1], source_1CHW[0])
+        if pattern.exchanged == "property":
+            change = PropertyChange(CHANGED[pattern.space], preprocessing)
+            put_1CHW = change.put(image_2CHW[:1], mask_2HW[:1], change.level(other))
+        else:
+            exchange = self._exchange(pattern)
+            source_1CHW = exchange.sources(image_2CHW[1:], mask_2HW[1:])
+            put_1CHW = exchange.put(image_2CHW[:1], mask_2HW[:1], source_1CHW[0])
         picture_HW3 = preprocessing.denormalise(put_1CHW)[0].permute(1, 2, 0).numpy()
         return PutPicture(prediction, picture_HW3, background)
+
+    def _exchange(self, pattern: Pattern) -> Exchange:
+        region = Region(pattern.region, pattern.grid) if pattern.region else None
+        settings = self.run.state.section("interventions", InterventionSettings)
+        return Exchange(region, settings.fill)
 
     def _trial(self, pattern: Pattern) -> Mapping[tuple[str, str], str]:
         """What was predicted for each background and recipient."""
@@ -139,7 +147,7 @@ class _Album:
             for it in self.patterns
             for row_id in (*it.exemplars, *it.controls, *it.recipients)
         }
-        return ShownImages(self.run, sorted(row_ids))
+        return ShownImages(self.run, sorted(row_ids), measures=True)
 
     @cached_property
     def _predictions(self) -> Rows:

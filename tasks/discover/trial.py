@@ -6,8 +6,10 @@ Shapes: M backgrounds, R images put on each (recipients), B pictures at a time, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +22,7 @@ from models.fills import Fill
 from models.interventions import predict_each
 from tasks.attribution.job import Job, read_shard
 from tasks.discover.exchange import Exchange
+from tasks.discover.property_change import Property, PropertyChange
 from tasks.pictures.map_region import Region
 from tasks.pictures.samples import Row, Sample, rows_of
 from tasks.schema.patterns import PATTERN_TRIALS
@@ -31,6 +34,7 @@ CLOSEST = 1e-4  # probabilities closer to 0 or 1 are clipped to this
 MAIN, CHECK = "main", "other fill, grown mask"
 
 Place = tuple[int, str]  # the shard and the key of a row
+Put = Callable[[Tensor, Tensor], Tensor]  # of images and their masks
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Trial:
     """What a worker needs to know."""
 
     pulls_to: int  # class
-    region: Region | None  # None: whole backgrounds are exchanged
+    region: Region | None  # where a region is exchanged
+    given: Property | None  # where a property is given; else whole backgrounds are exchanged
     exemplars: tuple[Place, ...]
     controls: tuple[Place, ...]
     recipients: tuple[Place, ...]
@@ -48,9 +53,13 @@ class Trial:
     def places(self) -> tuple[Place, ...]:
         return self.exemplars + self.controls + self.recipients
 
-    @property
+    @cached_property
     def exchange(self) -> Exchange:
         return Exchange(self.region, self.fill)
+
+    @cached_property
+    def needs_masks(self) -> bool:
+        return self.region is None and self.given is None
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,15 @@ class _Pictures:
     keys: tuple[str, ...]
     image_NCHW: Tensor
     mask_NHW: Tensor
+    level_N: tuple[float, ...]  # of the property, where one is given
 
     def select(self, keys: Sequence[str]) -> _Pictures:
         """Those of these keys that could be read."""
         index = {key: number for number, key in enumerate(self.keys)}
         kept = [key for key in keys if key in index]
         rows = [index[key] for key in kept]
-        return _Pictures(tuple(kept), self.image_NCHW[rows], self.mask_NHW[rows])
+        levels = tuple(self.level_N[row] for row in rows)
+        return _Pictures(tuple(kept), self.image_NCHW[rows], self.mask_NHW[rows], levels)
 
     def with_grown_masks(self) -> _Pictures:
         reach = max(1, round(GROWN * min(self.mask_NHW.shape[1:])))
@@ -85,16 +96,14 @@ def run_trial(job: Job, trial: Trial, classifier: Classifier) -> pa.Table:
     made = main.make(backgrounds, first)
     if _surplus(made, classifier.classes[trial.pulls_to]) <= NO_EFFECT:
         return made
+    made = pa.concat_tables([made, main.make(backgrounds, recipients.select(rest))])
+    if trial.given is not None:
+        return made
     # What objects leave behind must not be the cause: with another fill there is none of it.
     other: Fill = "inpaint" if trial.fill != "inpaint" else "mean"
     check = replace(main, trial=replace(trial, fill=other), check=CHECK)
-    return pa.concat_tables(
-        [
-            made,
-            main.make(backgrounds, recipients.select(rest)),
-            check.make(backgrounds.with_grown_masks(), first.with_grown_masks()),
-        ]
-    )
+    grown = backgrounds.with_grown_masks(), first.with_grown_masks()
+    return pa.concat_tables([made, check.make(*grown)])
 
 
 @dataclass(frozen=True)
@@ -109,21 +118,27 @@ class _Check:
     def make(self, backgrounds: _Pictures, recipients: _Pictures) -> pa.Table:
         """Every recipient on every background."""
         of_pattern = set(_keys(self.trial.exemplars))
-        source_MCHW = self.trial.exchange.sources(backgrounds.image_NCHW, backgrounds.mask_NHW)
         tables = [
-            self._rows(key, key in of_pattern, recipients, source_CHW)
-            for key, source_CHW in zip(backgrounds.keys, source_MCHW, strict=True)
+            self._rows(key, key in of_pattern, recipients, put)
+            for key, put in zip(backgrounds.keys, self._ways(backgrounds), strict=True)
         ]
         return pa.concat_tables([PATTERN_TRIALS.empty_table(), *tables])
 
-    def _rows(
-        self, background: str, of_pattern: bool, recipients: _Pictures, source_CHW: Tensor
-    ) -> pa.Table:
+    def _ways(self, backgrounds: _Pictures) -> Iterator[Put]:
+        """For each background, how images and their masks become other images."""
+        if self.trial.given is not None:
+            change = PropertyChange(self.trial.given, self.classifier.preprocessing)
+            yield from (partial(change.put, level=level) for level in backgrounds.level_N)
+            return
+        exchange = self.trial.exchange
+        for source_CHW in exchange.sources(backgrounds.image_NCHW, backgrounds.mask_NHW):
+            yield partial(exchange.put, source_CHW=source_CHW)
+
+    def _rows(self, background: str, of_pattern: bool, recipients: _Pictures, put: Put) -> pa.Table:
         classes, count = self.classifier.classes, len(recipients.keys)
         log_odds, predicted = [], []
         for image_BCHW, mask_BHW in _batches(recipients, self.batch_size):
-            mixed_BCHW = self.trial.exchange.put(image_BCHW, mask_BHW, source_CHW)
-            p_BK = predict_each(self.classifier.network, mixed_BCHW, len(classes))
+            p_BK = predict_each(self.classifier.network, put(image_BCHW, mask_BHW), len(classes))
             p_B = p_BK[:, self.trial.pulls_to].clamp(CLOSEST, 1 - CLOSEST)
             log_odds += torch.logit(p_B).tolist()
             predicted += [classes[index] for index in p_BK.argmax(1).tolist()]
@@ -160,7 +175,7 @@ def _read_pictures(job: Job, trial: Trial, classifier: Classifier) -> _Pictures:
     samples = [
         sample
         for sample in job.reader.read_rows(_rows(job, trial.places), job.decode_threads)
-        if isinstance(sample, Sample) and (trial.region is not None or sample.mask_HW is not None)
+        if isinstance(sample, Sample) and not (trial.needs_masks and sample.mask_HW is None)
     ]
     size = classifier.preprocessing.size
     picture_NCHW = torch.stack([it.picture_CHW for it in samples] or [torch.zeros(3, *size)])
@@ -171,7 +186,16 @@ def _read_pictures(job: Job, trial: Trial, classifier: Classifier) -> _Pictures:
     device, count = classifier.device, len(samples)
     image_NCHW = classifier.preprocessing.normalise(picture_NCHW[:count].to(device))
     keys = tuple(sample.row.row_id for sample in samples)
-    return _Pictures(keys, image_NCHW, mask_NHW[:count].to(device))
+    levels = tuple(_levels(trial, classifier, samples))
+    return _Pictures(keys, image_NCHW, mask_NHW[:count].to(device), levels)
+
+
+def _levels(trial: Trial, classifier: Classifier, samples: Sequence[Sample]) -> Iterator[float]:
+    for sample in samples:
+        if trial.given is None:
+            yield math.nan
+        else:
+            yield PropertyChange(trial.given, classifier.preprocessing).level(sample)
 
 
 def _rows(job: Job, places: Sequence[Place]) -> list[Row]:

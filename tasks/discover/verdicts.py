@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
+from tasks.discover.candidates import Candidate
 from tasks.discover.trial import CHECK, MAIN
 from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, FEWEST_RECIPIENTS
 from tasks.intervals.change import Change
@@ -92,36 +93,46 @@ class Judgement:
     q: float
 
 
-TrialResult = tuple[Measured, Measured]  # of the main check, and of the other one
+@dataclass(frozen=True)
+class TrialResult:
+    """Of the main check, and of the one with another fill."""
+
+    main: Measured
+    check: Measured | None  # None where nothing of the pictures is put into others
 
 
 def judge(trials: Sequence[TrialResult | None]) -> list[Judgement]:
     """Verdicts from the result of each trial; None where there were too few images. q is corrected
     over all of them."""
-    p_values = [1.0 if trial is None or not trial[0].is_enough else trial[0].p for trial in trials]
+    p_values = [
+        1.0 if trial is None or not trial.main.is_enough else trial.main.p for trial in trials
+    ]
     return [_judge(trial, q) for trial, q in zip(trials, adjust_p_values(p_values), strict=True)]
 
 
 def _judge(trial: TrialResult | None, q: float) -> Judgement:
-    if trial is None or not trial[0].is_enough:
+    if trial is None or not trial.main.is_enough:
         reason = (
             f"at least {FEWEST_BACKGROUNDS} pictures with it, {FEWEST_BACKGROUNDS} without and "
             f"{FEWEST_RECIPIENTS} to put on them are needed"
         )
         return Judgement("too few", reason, None, q)
-    main, check = trial
+    main = trial.main
     effect = main.effect
     if q > LEVEL:
         return Judgement("not confirmed", "which chance may explain", main, q)
     if effect.low < LEAST_EFFECT:
         reason = f"which may be less than {LEAST_EFFECT:.0%}"
         return Judgement("not confirmed", reason, main, q)
-    reason = _why_confounded(main, check)
+    reason = _why_confounded(trial)
     return Judgement("confounded" if reason else "confirmed", reason, main, q)
 
 
-def _why_confounded(main: Measured, check: Measured) -> str:
+def _why_confounded(trial: TrialResult) -> str:
     """Empty where it cannot be the members' objects instead of what is beside them."""
+    main, check = trial.main, trial.check
+    if check is None:
+        return ""
     if not check.is_enough or check.effect.value <= 0:
         return "but not once the objects' surroundings are cut away, too"
     others = main.only_other_labels()
@@ -135,9 +146,9 @@ def _why_confounded(main: Measured, check: Measured) -> str:
     return ""
 
 
-def read_trial(made: pa.Table, class_name: str, labels: dict[str, str | None]) -> TrialResult:
+def read_trial(
+    made: pa.Table, candidate: Candidate, class_name: str, labels: dict[str, str | None]
+) -> TrialResult:
     """Of the table that a worker wrote."""
-    return (
-        Measured.of(made, MAIN, class_name, labels),
-        Measured.of(made, CHECK, class_name, labels),
-    )
+    main, check = (Measured.of(made, it, class_name, labels) for it in (MAIN, CHECK))
+    return TrialResult(main, None if candidate.given is not None else check)

@@ -59,7 +59,9 @@ def read_training_patterns(address: str, catalog: pa.Table) -> tuple[TrainingPat
         )
     members = read_table(run.folder.pattern_members, expected=schema.PATTERN_MEMBERS)
     known = catalog["row_id"].combine_chunks()
-    patterns = [_pattern(it, members, known) for it in found.confirmed]
+    patterns = [
+        _pattern(it, members, known) for it in found.confirmed if it.exchanged != "property"
+    ]
     used = tuple(it for it in patterns if len(it.row_ids) >= FEWEST)
     if not used:
         raise UserError(

@@ -10,7 +10,7 @@ from tasks.schema.values import Interval, Rate, Value
 
 PatternVerdict = Literal["confirmed", "not confirmed", "confounded", "too few"]
 VERDICTS: tuple[PatternVerdict, ...] = ("confirmed", "not confirmed", "confounded", "too few")
-Exchanged = Literal["background", "region"]  # what of an exemplar others are put on, or get
+Exchanged = Literal["background", "region", "property"]  # what others get of an exemplar
 LEVEL = 0.05  # of q: more is not confirmed
 LEAST_EFFECT = 0.05  # more predicted as the class, at the interval's lower end
 MOST_SHOWN = 8  # patterns that a page shows with their pictures
@@ -21,7 +21,7 @@ PATTERNS = pa.schema(  # one row per candidate, the confirmed ones first
         pa.field("name", pa.string(), nullable=False),
         pa.field("space", pa.string(), nullable=False),
         pa.field("pulls_to", pa.string(), nullable=False),  # class
-        pa.field("exchanged", pa.string(), nullable=False),  # background, or region
+        pa.field("exchanged", pa.string(), nullable=False),  # background, region or property
         pa.field("verdict", pa.string(), nullable=False),
         pa.field("sentence", pa.string(), nullable=False),
         pa.field("images", pa.int64(), nullable=False),  # members
