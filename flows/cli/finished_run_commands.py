@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flows.cli.log_lines import verbose_option
+from flows.cli.log_lines import quiet_option, verbose_option
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
 from flows.cli.output import print_run
@@ -105,9 +105,10 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @click.argument("run")
 @settings_options(DiscoverSettings)
 @json_option
+@quiet_option
 @verbose_option
 @one_line_errors()
-def discover(run: str, as_json: bool, **options: Any) -> None:
+def discover(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Find the backgrounds and artefacts that a finished audit's predictions rest on.
 
     No map is made again; the summary and the page are written again, with what is found.
@@ -116,7 +117,7 @@ def discover(run: str, as_json: bool, **options: Any) -> None:
     settings = compose(DiscoverSettings, None, settings_from_options(DiscoverSettings, options))
     from flows.discover import discover_patterns
 
-    print_run(str(discover_patterns(run, settings.compute).path), as_json)
+    print_run(str(discover_patterns(run, settings.compute).path), as_json, quiet)
 
 
 @click.command()
