@@ -34,6 +34,7 @@ from benchmarks.audit.photograph_audit_figures import (
 from benchmarks.audit.photographs import DEVIATION, EIGHTH, MEAN, SIZES, load_network
 from benchmarks.measure import Figure, make_parser, print_figures
 from benchmarks.photograph_cells import CELLS, Columns, Rows, load_cell, read_rows
+from tasks.flags import background_score
 from tasks.runs import open_run
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
@@ -59,7 +60,8 @@ class AuditCell:
 
     @property
     def file(self) -> Path:
-        return CELLS / f"audit-{self.network}-{self.foreground}-{VERSION}.npz"
+        score = f"score-{background_score.VERSION}"  # flags of another version are others
+        return CELLS / f"audit-{self.network}-{self.foreground}-{score}-{VERSION}.npz"
 
     @property
     def audits_all(self) -> bool:
