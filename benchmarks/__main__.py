@@ -36,6 +36,7 @@ OF_PHOTOGRAPHS = {  # the same; they take --photos in place of --quick
     "photographs": "audit.photographs",
     "photograph-foregrounds": "audit.photograph_foregrounds",
     "photograph-audits": "audit.photograph_audits",
+    "photograph-retraining": "retraining.photographs",
 }
 
 

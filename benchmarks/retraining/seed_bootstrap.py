@@ -37,8 +37,10 @@ class Drawn:
         return mean_R
 
     def worst(self, right_N: Floats, group_GN: Floats) -> Floats:
-        """(R,): accuracy of the worst group."""
-        rate_RG = (self.count_RN @ (right_N * group_GN).T) / (self.count_RN @ group_GN.T)
+        """(R,): accuracy of the worst group; one that a draw leaves out is not the worst."""
+        count_RG = self.count_RN @ group_GN.T
+        right_RG = self.count_RN @ (right_N * group_GN).T
+        rate_RG = np.divide(right_RG, count_RG, np.ones_like(right_RG), where=count_RG > 0)
         worst_R: Floats = rate_RG.min(1)
         return worst_R
 

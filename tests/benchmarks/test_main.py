@@ -33,7 +33,7 @@ def test_without_names_it_runs_all(
     rows = json.loads(printed.out)
     assert [row["name"] for row in rows] == [f"{name} True None" for name in command.EXPERIMENTS]
     assert printed.err.startswith(
-        "photographs, photograph-foregrounds, photograph-audits are left out: they need --photos "
+        f"{', '.join(command.OF_PHOTOGRAPHS)} are left out: they need --photos "
     )
 
 
