@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.settings import PREFECT_API_URL
 
 from models.addresses import describe_safely, remove_secrets
@@ -81,7 +82,8 @@ class ProgressArtifact:
             target=context.run, args=(self._keep_current,), daemon=True, name="artifact"
         )
         self.changed.set()
-        self.thread.start()
+        if FlowRunContext.get() or TaskRunContext.get():  # a command that is no flow has no server
+            self.thread.start()
 
     def update(self, progress: float) -> None:
         """Set the progress, from 0 to 100; returns at once."""
@@ -92,7 +94,8 @@ class ProgressArtifact:
         """Send the last update; waits a few seconds at most."""
         self.ended = True
         self.changed.set()
-        self.thread.join(LAST_UPDATE)
+        if self.thread.ident is not None:  # it was started
+            self.thread.join(LAST_UPDATE)
 
     def _keep_current(self) -> None:
         artifact_id: UUID | None = None

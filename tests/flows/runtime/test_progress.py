@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from rich.progress import Progress
 
-from flows.runtime import progress
+from flows.runtime import prefect_server, progress
+from flows.runtime.prefect_server import ProgressArtifact
 from flows.runtime.progress import ProgressDisplay
 
 
@@ -73,3 +74,16 @@ def test_a_line_of_the_log_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch)
         show(8, 8)
     assert re.search(r"(\x1b\[2K|\n)about 7 s of work *\n", terminal.getvalue())
     assert handler.stream is terminal
+
+
+def test_outside_of_a_flow_no_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is no flow would start one, and wait for it."""
+
+    def ask(**_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(prefect_server, "create_progress_artifact", ask)
+    artifact = ProgressArtifact("patterns: trials done")
+    artifact.update(50.0)
+    artifact.close()
+    assert artifact.thread.ident is None
