@@ -13,7 +13,7 @@ import numpy as np
 
 from tasks.attribution.job import Job
 from tasks.discover.candidates import Candidate
-from tasks.discover.facts import UNKNOWN
+from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
 from tasks.discover.results import Found, strength
 from tasks.discover.trial import Place, Trial
@@ -24,6 +24,7 @@ from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS
+from tasks.schema.patterns import LEAST_EFFECT
 
 ONLY_WITHOUT = "but nearly all other images have a stronger pattern, so it may be the lack of that"
 
@@ -102,7 +103,7 @@ def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
     results_again = trials.measure(numbered, planned_again, first_number=len(candidates))
     second = _judge(numbered, planned | planned_again, results | results_again)
     return [
-        _of_second_trial(first[it], second[it], it in results_again, len(candidates))
+        _settle(first[it], second[it], len(candidates) if it in results_again else None, facts)
         if it in without
         else second[it]
         for it in numbered
@@ -138,11 +139,19 @@ def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
     return without
 
 
-def _of_second_trial(first: Found, second: Found, was_made: bool, trials: int) -> Found:
-    """As the second trial has it; where there were too few other images for one, it is the lack of
-    a stronger pattern that may have been confirmed."""
-    if was_made:
-        return replace(second, number=trials + second.number)
+def _settle(first: Found, second: Found, trials_before: int | None, facts: Facts) -> Found:
+    """As the second trial has it, which was made after so many others. Where there were too few
+    images for one, what the recipients are predicted as without any background decides."""
+    if trials_before is not None:
+        return replace(second, number=trials_before + second.number)
+    measured = first.judgement.measured
+    assert measured is not None  # it was confirmed
+    lowest = measured.rate(of_pattern=True).low
+    bare_r = facts.bare_N[list(first.images.recipients)]
+    known_r = bare_r != UNKNOWN
+    bare = np.mean(bare_r[known_r] == first.candidate.pulls_to) if known_r.any() else 1.0
+    if lowest is not None and lowest - bare >= LEAST_EFFECT:
+        return first
     judgement = replace(first.judgement, verdict="not confirmed", reason=ONLY_WITHOUT)
     return replace(first, judgement=judgement)
 

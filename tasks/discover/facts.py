@@ -19,6 +19,7 @@ class Facts:
     label_N: np.ndarray  # class, or UNKNOWN
     prediction_N: np.ndarray  # class
     alone_N: np.ndarray  # class predicted without the object; UNKNOWN where none was removed
+    bare_N: np.ndarray  # class predicted without the background; UNKNOWN where none was removed
     area_N: np.ndarray  # of the foreground; NaN without one
     brightness_N: np.ndarray
 

@@ -56,7 +56,8 @@ def read_shard_images(run: Run, shard: int, method: str) -> ShardImages | None:
     table = run.part(PREDICTIONS, shard, columns)
     if table is None:
         return None
-    removed = ["row_id", "object_removed_prediction", "object_removed_features"]
+    removed = ["row_id", "object_removed_prediction", "background_removed_prediction"]
+    removed += ["object_removed_features"]
     for stage, names in (
         (INTERVENTIONS, removed),
         (ATTENDED_BACKGROUND.of(method), None),
@@ -95,6 +96,7 @@ def _facts(table: pa.Table, classes: Sequence[str]) -> Facts:
         label_N=codes("label"),
         prediction_N=codes("prediction"),
         alone_N=codes("object_removed_prediction"),
+        bare_N=codes("background_removed_prediction"),
         area_N=_floats(table["area"]),
         brightness_N=_floats(table["brightness"]),
     )

@@ -57,7 +57,7 @@ DONOR_PREDICTIONS = Stage("votes", intervenes=True)  # one part per run
 FOREGROUNDS = Stage("foregrounds", schema.FOREGROUNDS)
 ATTENDED_BACKGROUND = Stage("attended_background", schema.ATTENDED_BACKGROUND)  # of one method
 PICTURE_PROPERTIES = Stage("picture_properties", schema.PICTURE_PROPERTIES)
-PATTERN_TRIALS = Stage("pattern_trials", schema.PATTERN_TRIALS, intervenes=True)  # per candidate
+PATTERN_TRIALS = Stage("pattern_trials", schema.PATTERN_TRIALS)  # a part per trial
 LAYER_STATISTICS = Stage("statistics")  # per layer
 FAILURES = Stage("failures", schema.FAILURES)  # of predictions, interventions, and each method
 FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)

@@ -67,7 +67,7 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     assert "rests" in page
     assert "data:image/png;base64," in page
     before = stamps(run.folder.path)
-    assert len(before) == 4 * (3 + 2 * 4) + 1  # donors' predictions are written once
+    assert len(before) == 4 * (5 + 2 * 4) + 1  # donors' predictions are written once
 
     second = invoke(*options)
     assert second.exit_code == 0, second.stderr

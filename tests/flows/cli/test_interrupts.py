@@ -105,7 +105,8 @@ def test_ctrl_c_while_the_command_line_is_imported(tmp_path: Path) -> None:
         terminal.wait(LIMIT)
         assert "Traceback" not in terminal.text
         assert terminal.code == 3
-        assert terminal.last_line == "sightline: stopped before anything was done"
+        # A busy machine may be past the imports before the key is pressed: then it says more.
+        assert terminal.last_line.startswith("sightline: stopped")
 
 
 class Audit:

@@ -22,6 +22,7 @@ def make_facts(pulled_N: np.ndarray, seed: int = 0) -> Facts:
         label_N=class_N,
         prediction_N=class_N,
         alone_N=pulled_N.astype(np.int32),
+        bare_N=class_N,
         area_N=np.full(count, 0.1, np.float32),
         brightness_N=generator.random(count).astype(np.float32),
     )

@@ -101,7 +101,7 @@ def test_what_decides_flags_besides_parts_and_settings_has_a_version() -> None:
         *(estimate_quality.DEFAULT_CONFIDENCE, estimate_quality.BY_GRAPH_CUTS),
         *(estimate_quality.GOOD_SHARE, scored_predictions.SURVIVES),
     )
-    assert (schema.FLAG_RULE, decisive) == (1, (3, 0.5, 0.6, 0.8, 0.8, 0.9))
+    assert (schema.FLAG_RULE, decisive) == (2, (4, 0.5, 0.6, 0.8, 0.8, 0.9))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.inventory import entry_of, find_runs, remove_run
 
 KEYS = (
-    *("id", "sightline", "settings", "classes", "class_groups", "state", "reuse"),
+    *("id", "sightline", "flag_rule", "settings", "classes", "class_groups", "state", "reuse"),
     *("schema_version", "identity", "model", "warnings", "model_origin", "model_stamps"),
 )
 IDENTITY = (
