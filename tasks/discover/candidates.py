@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import xlogy
 
 from tasks.compare.matched_patterns import overlap_of
 from tasks.discover.clusters import NOWHERE, Union
@@ -60,8 +61,8 @@ class Candidate:
     pulls_to: int
     exchanged: Exchanged
     region: Region | None  # where region is exchanged
-    log_ratio: float  # of the likelihoods: that its images are predicted so at their own rate, or
-    # at the rate of the others (the scan statistic of Kulldorff, 1997)
+    log_ratio: float  # of the likelihoods: that its images and the others are predicted so at two
+    # rates, or at one (the scan statistic of Kulldorff, 1997)
 
     @property
     def member_N(self) -> np.ndarray:
@@ -175,11 +176,19 @@ def _log_ratio(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
     size_U1 = np.maximum(inside_UK.sum(1, keepdims=True), 1)
     outside_UK = total_K - inside_UK
     rest_U1 = np.maximum(outside_UK.sum(1, keepdims=True), 1)
-    rate_UK = (outside_UK + 0.5) / (rest_U1 + 1)
-    own_UK = np.clip(inside_UK / size_U1, 1e-9, 1 - 1e-9)
-    gain_UK = own_UK * np.log(own_UK / rate_UK)
-    gain_UK += (1 - own_UK) * np.log((1 - own_UK) / np.maximum(1 - rate_UK, 1e-9))
-    return np.where(_wilson_low(inside_UK, size_U1) > rate_UK, size_U1 * gain_UK, 0.0)
+    ratio_UK = (
+        _log_likelihood(inside_UK, size_U1)
+        + _log_likelihood(outside_UK, rest_U1)
+        - _log_likelihood(inside_UK + outside_UK, size_U1 + rest_U1)
+    )
+    return np.where(_wilson_low(inside_UK, size_U1) > outside_UK / rest_U1, ratio_UK, 0.0)
+
+
+def _log_likelihood(count: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Of so many successes, at their own rate."""
+    rate = count / of
+    value: np.ndarray = xlogy(count, rate) + xlogy(of - count, 1 - rate)
+    return value
 
 
 def _wilson_low(count: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
 from tasks.discover.results import Found, strength
 from tasks.discover.trial import Place, Trial
-from tasks.discover.trial_plan import TrialImages, plan_trial
+from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, TrialImages, plan_trial
 from tasks.discover.trials_stage import OnProgress, run_trials
 from tasks.discover.verdicts import TrialResult, judge, read_trial
 from tasks.execution.settings import ComputeSettings
@@ -26,6 +26,7 @@ from tasks.runs.reader import Run
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema.patterns import LEAST_EFFECT
 
+ONLY_WITH = "but nearly all its images have a stronger pattern, too"
 ONLY_WITHOUT = "but nearly all other images have a stronger pattern, so it may be the lack of that"
 
 
@@ -103,7 +104,9 @@ def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
     results_again = trials.measure(numbered, planned_again, first_number=len(candidates))
     second = _judge(numbered, planned | planned_again, results | results_again)
     return [
-        _settle(first[it], second[it], len(candidates) if it in results_again else None, facts)
+        replace(second[it], number=len(candidates) + it)
+        if it in results_again
+        else _settle(first[it], planned_again[it], facts)
         if it in without
         else second[it]
         for it in numbered
@@ -123,37 +126,40 @@ def _judge(
 
 
 def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
-    """(N,) by the number of each confirmed candidate whose trial used images of patterns that are
-    stronger and pull to another class: the members of those."""
+    """(N,) by the number of each confirmed candidate whose trial used images of stronger patterns:
+    the members of those."""
     confirmed = sorted((it for it in found if it.is_confirmed), key=strength)
     without = {}
     for place, it in enumerate(confirmed):
-        stronger = [
-            other.candidate.member_N & ~it.candidate.member_N
-            for other in confirmed[:place]
-            if other.candidate.pulls_to != it.candidate.pulls_to
-        ]
-        used = [*it.images.controls, *it.images.recipients]
+        stronger = [other.candidate.member_N for other in confirmed[:place]]
+        used = [*it.images.exemplars, *it.images.controls, *it.images.recipients]
         if stronger and np.any(np.stack(stronger)[:, used]):
             without[it.number] = np.any(np.stack(stronger), axis=0)
     return without
 
 
-def _settle(first: Found, second: Found, trials_before: int | None, facts: Facts) -> Found:
-    """As the second trial has it, which was made after so many others. Where there were too few
-    images for one, what the recipients are predicted as without any background decides."""
-    if trials_before is not None:
-        return replace(second, number=trials_before + second.number)
-    measured = first.judgement.measured
+def _settle(first: Found, planned: TrialImages, facts: Facts) -> Found:
+    """What was confirmed, where there are too few images without stronger patterns for a second
+    trial. Where other images are missing, not members, what the recipients are predicted as without
+    any background decides."""
+    if len(planned.exemplars) >= FEWEST_BACKGROUNDS and _exceeds_no_background(first, facts):
+        return first
+    enough = len(planned.exemplars) >= FEWEST_BACKGROUNDS
+    reason = ONLY_WITHOUT if enough else ONLY_WITH
+    judgement = replace(first.judgement, verdict="not confirmed", reason=reason)
+    return replace(first, judgement=judgement)
+
+
+def _exceeds_no_background(found: Found, facts: Facts) -> bool:
+    """Is the class predicted clearly oftener with the pattern than without any background?"""
+    measured = found.judgement.measured
     assert measured is not None  # it was confirmed
     lowest = measured.rate(of_pattern=True).low
-    bare_r = facts.bare_N[list(first.images.recipients)]
-    known_r = bare_r != UNKNOWN
-    bare = np.mean(bare_r[known_r] == first.candidate.pulls_to) if known_r.any() else 1.0
-    if lowest is not None and lowest - bare >= LEAST_EFFECT:
-        return first
-    judgement = replace(first.judgement, verdict="not confirmed", reason=ONLY_WITHOUT)
-    return replace(first, judgement=judgement)
+    bare_r = facts.bare_N[list(found.images.recipients)]
+    bare_r = bare_r[bare_r != UNKNOWN]
+    if lowest is None or not len(bare_r):
+        return False
+    return bool(lowest - np.mean(bare_r == found.candidate.pulls_to) >= LEAST_EFFECT)
 
 
 def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, Place]:

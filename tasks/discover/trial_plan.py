@@ -42,13 +42,16 @@ class TrialImages:
 def plan_trial(
     candidate: Candidate, facts: Facts, without_N: np.ndarray | None = None
 ) -> TrialImages:
-    """The images for one candidate; none `without_N` is a control or a recipient."""
-    out_N = candidate.member_N if without_N is None else candidate.member_N | without_N
+    """The images for one candidate, none of them `without_N`."""
+    without_N = np.zeros(len(facts), bool) if without_N is None else without_N
+    out_N = candidate.member_N | without_N
     backgrounds, recipients = (12, 32) if len(facts) < FEW_IMAGES else (16, 64)
     usable_N = ~facts.proposes_N
     if candidate.exchanged == "background":
         usable_N &= (facts.area_N > 0) & (facts.area_N <= LARGEST_DONOR_FOREGROUND)
-    exemplars = _exemplars(candidate, facts, usable_N & candidate.member_N, backgrounds)
+    exemplars = _exemplars(
+        candidate, facts, usable_N & candidate.member_N & ~without_N, backgrounds
+    )
     controls = _like(facts, usable_N & ~out_N, exemplars)
     receives_N = ~facts.proposes_N & ~out_N & (facts.prediction_N != candidate.pulls_to)
     receives_N &= facts.is_right_N  # a wrong one may rest on another pattern, and go back
