@@ -6,11 +6,16 @@ import numpy as np
 
 from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE
-from tasks.discover.spaces import SPACES
 from tasks.discover.verdicts import Judgement
 from tasks.pictures.map_region import Region
 from tasks.schema.patterns import Exchanged
 
+NAMES = {  # by the space in which it was found
+    "background": "backgrounds that look alike",
+    "attended": "things beside the object that look alike",
+    "place": "a place beside the object",
+    "properties": "pictures alike in plain properties",
+}
 MOSTLY = 0.5  # of a candidate's members have the value of a column that names it
 OFTENER = 2.0  # than other images
 WORDS: dict[Exchanged, tuple[str, str]] = {  # of what the images get, and of the controls
@@ -25,12 +30,12 @@ def name_of(candidate: Candidate, columns: list[Grouping], proposes_N: np.ndarra
     """By the value of a column that most members share; else by where or in what it was found."""
     if candidate.value is not None:
         return f"{candidate.grouping.space} {candidate.value}"
-    if candidate.grouping.space not in SPACES:
+    if candidate.grouping.space not in NAMES:
         return candidate.grouping.space.replace("_", " ")  # such as low sharpness
     if candidate.region is not None:
         return f"something {_position(candidate.region)}"
     shared = _shared_value(candidate, columns, proposes_N)
-    return shared or f"images alike in {SPACES[candidate.grouping.space]}"
+    return shared or NAMES[candidate.grouping.space]
 
 
 def sentence_of(candidate: Candidate, judgement: Judgement, class_name: str) -> str:

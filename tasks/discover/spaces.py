@@ -24,12 +24,6 @@ from tasks.runs.stages import (
 )
 
 PROPERTIES = tuple(name for name in schema.PICTURE_PROPERTIES.names if name != "row_id")
-SPACES = {  # by name, in words
-    "background": "features of the picture whose object was removed",
-    "attended": "features where the map lies outside the foreground",
-    "place": "where the map lies outside the foreground",
-    "properties": "plain properties of the picture",
-}
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ def read_shard_images(run: Run, shard: int, method: str) -> ShardImages | None:
     properties = {name: _floats(table[name]) for name in PROPERTIES}
     vectors = {
         "background": _vectors(table["object_removed_features"]),
-        "attended": _vectors(table["features"]),
-        "place": _vectors(table["energy"]),
+        "attended": _vectors(table["features"]),  # where the map lies outside the foreground
+        "place": _vectors(table["energy"]),  # of the map outside the foreground, by cell
         "properties": _side_by_side(properties),
     }
     return ShardImages(table["row_id"], _facts(table, run.state.classes), vectors, properties)
