@@ -10,8 +10,8 @@ import click
 
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import settings_from_options, settings_options
-from flows.settings.command_settings import BundleSettings
 from flows.settings.compose import compose
+from flows.settings.plain_commands import BundleSettings
 from models.addresses import as_address_errors, as_path
 from models.classifier.check_model import check_model
 from models.classifier.settings import BUNDLE, WEIGHTS, ModelSettings

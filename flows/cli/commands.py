@@ -38,13 +38,13 @@ from flows.cli.server_commands import down, status, up
 from flows.settings.command_settings import (
     AuditSettings,
     CompareMethodsSettings,
-    LogSettings,
     ReleaseSettings,
     RetrainSettings,
     RunSettings,
 )
 from flows.settings.compose import AnySettings, compose
 from flows.settings.environment import prepare_environment, tracking_of
+from flows.settings.plain_commands import LogSettings
 from flows.settings.release import compose_release
 from models.errors import ReleaseRefused
 

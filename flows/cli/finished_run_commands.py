@@ -13,9 +13,9 @@ from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
 from flows.cli.output import print_run
 from flows.cli.output.lines import print_json, print_line
-from flows.settings.command_settings import DiscoverSettings, PublishSettings
 from flows.settings.compose import compose
 from flows.settings.environment import prepare_environment
+from flows.settings.plain_commands import DiscoverSettings, PublishSettings
 from models.addresses import as_path
 from models.errors import list_names
 from reports.visible_text import visible

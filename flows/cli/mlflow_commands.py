@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flows.settings.command_settings import LogSettings, PublishSettings
 from flows.settings.compose import compose
 from flows.settings.environment import tracking_of
+from flows.settings.plain_commands import LogSettings, PublishSettings
 from models.addresses import remove_secrets
 from models.classifier.classifier import load_classifier
 from models.classifier.mlflow_models import fetch

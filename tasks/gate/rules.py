@@ -16,7 +16,8 @@ from models.errors import list_names
 from tasks.compare.figures import FigureQuery, FigureResult, FigureValue, compute_figure, widen
 from tasks.compare.paired_images import PairedImages
 from tasks.gate.pattern_counts import NO_PATTERNS, PatternEvidence, count_patterns
-from tasks.gate.policy import Policy, Rule
+from tasks.gate.policy import Policy
+from tasks.gate.policy_rule import Rule
 from tasks.intervals.many_comparisons import simultaneous_confidence
 from tasks.schema.gate import EFFECTS, Check, Effect, Ruling, Status
 

@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from flows.cli.options_from_settings import settings_from_options
-from flows.settings.command_settings import AuditSettings, LogSettings, PublishSettings
+from flows.settings.command_settings import AuditSettings
 from flows.settings.compose import compose, option_name
 from flows.settings.environment import tracking_uri
+from flows.settings.plain_commands import LogSettings, PublishSettings
 from models.errors import UserError
 from tasks.tracking.settings import TrackingSettings
 

@@ -15,7 +15,8 @@ from reports.markdown import gate_as_markdown
 from tasks.compare.paired_images import PairedImages
 from tasks.gate.decide import decide
 from tasks.gate.pattern_counts import PatternEvidence
-from tasks.gate.policy import Policy, Rule, read_policy
+from tasks.gate.policy import Policy, read_policy
+from tasks.gate.policy_rule import Rule
 from tasks.gate.rules import NO_CHAMPION, NO_GROUPS, Evidence, apply_policy
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder

@@ -21,7 +21,8 @@ from reports.markdown import gate_as_markdown
 from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, leeway, widen
 from tasks.compare.paired_images import PairedImages, read_alone, read_pair
 from tasks.compare.two_models import compare_models
-from tasks.gate.policy import Policy, Rule
+from tasks.gate.policy import Policy
+from tasks.gate.policy_rule import Rule
 from tasks.gate.rules import (
     NAMED,
     NO_CHAMPION,
