@@ -26,6 +26,8 @@ def pattern_lines(summary: Summary) -> list[str]:
     found = summary.patterns
     if found is None:
         return []
+    if not found.candidates:
+        return ["patterns: none found"]
     if not found.confirmed:
         return [f"patterns: none confirmed of {count_of(len(found.candidates), 'candidate')}"]
     return [f"pattern: {_describe(it)}" for it in found.confirmed]

@@ -122,6 +122,7 @@ def test_a_line_for_each_confirmed_pattern() -> None:
     ]
     nothing = summary(patterns=found(not_confirmed("P1")))
     assert pattern_lines(nothing) == ["patterns: none confirmed of 1 candidate"]
+    assert pattern_lines(summary(patterns=found())) == ["patterns: none found"]
 
 
 def test_markdown_has_the_same_lines_with_their_text_escaped() -> None:
