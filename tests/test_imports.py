@@ -29,12 +29,14 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
     "tasks": (
         ("schema", "storage"),
         ("runs", "pictures", "intervals"),
-        ("catalog", "interventions", "tracking"),
+        ("catalog", "interventions", "query", "tracking"),
         ("attribution", "finetune", "model_registry"),
         ("execution", "flags", "synthetic"),
         ("compare", "method_comparison"),
+        ("scenarios",),
         ("summary", "gate"),
-        ("discover",),
+        ("discover", "export"),
+        ("explorer",),
     ),
     "flows": (
         ("settings",),
@@ -42,7 +44,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
         ("runtime", "compare_models"),
         ("audit", "compare_methods", "train_and_register"),
         ("discover", "retrain", "release"),
-        ("demo",),
+        ("demo", "explorer"),
         ("cli",),
     ),
 }

@@ -1,0 +1,1 @@
+"""`sightline open`: the explorer's addresses, on loopback."""

@@ -1,0 +1,1 @@
+"""What the explorer shows of one image, and the plot of all."""

@@ -1,0 +1,1 @@
+"""One row per image of a run: typed filters, counts and order, in DuckDB."""

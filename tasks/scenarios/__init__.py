@@ -1,0 +1,1 @@
+"""Filters that a user saved under a name, and their figures."""
