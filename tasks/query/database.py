@@ -1,0 +1,144 @@
+"""The table of images in DuckDB, inside the process: read once, then locked.
+
+After the table is read, DuckDB can open no file and no address, and nothing can be configured.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from models.addresses import is_local
+from models.errors import DamagedFile, UserError
+from tasks.query.columns import Column
+from tasks.query.filters import Space, SqlNames, name_columns
+from tasks.query.image_sql import NUMBERS_AS_VALUES, SqlColumn, image_sql
+from tasks.runs.reader import Run
+
+MOST_CATEGORIES = 2_000  # distinct values of a user's column; one with more holds texts
+
+
+@dataclass
+class ImageDatabase:
+    """The table of images of a run, or of two; safe to query from many threads."""
+
+    connection: duckdb.DuckDBPyConnection
+    columns: Mapping[str, Column]
+    names: Mapping[str, str]  # of each column in the database: a name that is nobody's
+    rows: int
+    coordinates: dict[Space, tuple[str, str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def sql_names(self) -> SqlNames:
+        return SqlNames(self.columns, self.names, self.coordinates)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run one statement in a cursor of its own."""
+        return self.connection.cursor().execute(sql, list(parameters))
+
+    def add_coordinates(self, table: pa.Table, spaces: Sequence[Space]) -> None:
+        """The plot's coordinates, a row per image in the catalog's order, as columns."""
+        with self._lock:
+            if self.coordinates or not spaces:
+                return
+            found: dict[Space, tuple[str, str]] = {it: (f"{it}_x", f"{it}_y") for it in spaces}
+            chosen = ", ".join(f"plot.{x}, plot.{y}" for x, y in found.values())
+            self.connection.register("plot", table.append_column("row_number", _count(len(table))))
+            self.connection.execute(
+                f"CREATE OR REPLACE TABLE images AS SELECT images.*, {chosen} FROM images "
+                "LEFT JOIN plot ON plot.row_number = images.row ORDER BY images.row"
+            )
+            self.connection.unregister("plot")
+            self.coordinates.update(found)
+
+
+def open_images(run: Run, before: Run | None = None) -> ImageDatabase:
+    """Read the table of images into memory, and lock the database."""
+    found = image_sql(run, before)
+    names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
+    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    _read(connection, found.select(names), [run] if before is None else [run, before])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    columns = name_columns(_with_kinds(connection, found.columns, names))
+    return ImageDatabase(
+        connection, columns, names, _one(connection, "SELECT count(*) FROM images")
+    )
+
+
+def image_table(
+    run: Run, before: Run | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """One row per image, in the catalog's order; some columns, or all."""
+    found = image_sql(run, before)
+    present = [column.name for column in found.columns]
+    unknown = sorted(set(columns or ()) - set(present))
+    if unknown:
+        raise UserError(f"there is no column {unknown[0]!r}; there are {', '.join(present)}")
+    kept = present if columns is None else list(columns)
+    names = {name: f"c{number}" for number, name in enumerate(kept)}
+    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    _read(connection, found.select(names), [run] if before is None else [run, before])
+    chosen = ", ".join(names.values())
+    table = connection.sql(f"SELECT {chosen} FROM images ORDER BY row").to_arrow_table()
+    return table.rename_columns(kept)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run]) -> None:
+    for run in runs:
+        if not is_local(run.folder.path):
+            connection.register_filesystem(run.folder.path.fs)
+    try:
+        connection.execute(f"CREATE TABLE images AS {select}\nORDER BY row")
+    except (
+        duckdb.InvalidInputException,
+        duckdb.SerializationException,
+        duckdb.IOException,
+    ) as error:
+        raise DamagedFile(
+            f"a file of {runs[0].folder.path} cannot be read ({str(error).splitlines()[0]}): run "
+            "the command that wrote it again, it computes what is missing"
+        ) from error
+
+
+def _with_kinds(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[SqlColumn],
+    names: Mapping[str, str],
+) -> list[Column]:
+    """The user's columns of few values are categories."""
+    users = [it.column for it in columns if not it.column.own and it.column.kind != "category"]
+    if not users:
+        return [it.column for it in columns]
+    counts = ", ".join(f"approx_count_distinct({names[column.name]})" for column in users)
+    distinct = connection.execute(f"SELECT {counts} FROM images").fetchone()
+    assert distinct is not None
+    few = {
+        column.name
+        for column, count in zip(users, distinct, strict=True)
+        if count <= _most_values(column)
+    }
+    return [
+        replace(it.column, kind="category") if it.column.name in few else it.column
+        for it in columns
+    ]
+
+
+def _most_values(column: Column) -> int:
+    return NUMBERS_AS_VALUES if column.kind == "number" else MOST_CATEGORIES
+
+
+def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _count(rows: int) -> pa.Array:
+    return pa.array(range(rows), pa.int32())
