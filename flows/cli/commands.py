@@ -24,6 +24,7 @@ from flows.cli.finished_run_commands import compare, discover, name, publish, re
 from flows.cli.init_command import init
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
 from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
+from flows.cli.open_command import open_run_command
 from flows.cli.options_from_settings import (
     json_option,
     other_options,
@@ -258,5 +259,5 @@ def _estimate(settings: AuditSettings) -> str:
 
 
 OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, publish)
-for other in (*OF_FINISHED_RUNS, up, down, status, init, doctor, bundle):
+for other in (*OF_FINISHED_RUNS, open_run_command, up, down, status, init, doctor, bundle):
     main.add_command(other)

@@ -42,17 +42,21 @@ class ImageDatabase:
         """Run one statement in a cursor of its own."""
         return self.connection.cursor().execute(sql, list(parameters))
 
+    def arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        relation = self.connection.cursor().sql(sql, params=list(parameters))
+        return relation.to_arrow_table()
+
     def add_coordinates(self, table: pa.Table, spaces: Sequence[Space]) -> None:
-        """The plot's coordinates, a row per image in the catalog's order, as columns."""
+        """The plot's coordinates by `row_id`, as columns."""
         with self._lock:
             if self.coordinates or not spaces:
                 return
             found: dict[Space, tuple[str, str]] = {it: (f"{it}_x", f"{it}_y") for it in spaces}
             chosen = ", ".join(f"plot.{x}, plot.{y}" for x, y in found.values())
-            self.connection.register("plot", table.append_column("row_number", _count(len(table))))
+            self.connection.register("plot", table)
             self.connection.execute(
                 f"CREATE OR REPLACE TABLE images AS SELECT images.*, {chosen} FROM images "
-                "LEFT JOIN plot ON plot.row_number = images.row ORDER BY images.row"
+                f"LEFT JOIN plot ON plot.row_id = images.{self.names['row_id']} ORDER BY images.row"
             )
             self.connection.unregister("plot")
             self.coordinates.update(found)
@@ -138,7 +142,3 @@ def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     row = connection.execute(sql).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _count(rows: int) -> pa.Array:
-    return pa.array(range(rows), pa.int32())

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.errors import UserError, list_names, printable, suggest
+from models.errors import UserError, describe_refusal, list_names, printable, suggest
 from tasks.query.columns import Column
 
 Space = Literal["whole", "object", "background"]  # of the features that a plot shows
@@ -88,10 +88,11 @@ class Filter(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the filter"
+            first = error.errors()[0]
+            where = printable(".".join(map(str, first["loc"])) or "the filter")
+            reason = describe_refusal(dict(first))
             raise UserError(
-                f"the filter cannot be read ({printable(where)}: {printable(first['msg'])}): give "
+                f"the filter cannot be read ({where}: {reason}): give "
                 '{"conditions": [{"kind": "values", "column": "flag", "values": '
                 '["rests_on_background"]}]}, as docs/explorer.md says'
             ) from error

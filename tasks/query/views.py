@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.errors import UserError
@@ -24,6 +25,8 @@ SHOWN = (  # of an image in the grid, where the run has them
     *("row_id", "label", "prediction", "correct", "flag", "score", "confidence", "failed"),
     "change",
 )
+
+SELECTED = ("row_id", "image")  # of a selection that leaves the explorer
 
 Order = Literal["asc", "desc"]
 Rows = NDArray[np.int32]  # numbers of catalog rows
@@ -114,6 +117,13 @@ class Views:
         return [
             {"row": number, **dict(zip(chosen, found[number], strict=True))} for number in numbers
         ]
+
+    def selection(self, chosen: Filter, sorting: Sorting) -> pa.Table:
+        """Row ids and addresses of all images of a view, in its order."""
+        where = self._where(chosen)
+        columns = ", ".join(f"{self.database.names[name]} AS {name}" for name in SELECTED)
+        sql = f"SELECT {columns} FROM images WHERE {where.sql} ORDER BY {self._order_by(sorting)}"
+        return self.database.arrow(sql, where.parameters)
 
     def row_number(self, row_id: str) -> int:
         """Of the catalog; refuses an image that is not in the run."""

@@ -1,0 +1,47 @@
+"""`sightline open`: look at every image of an audit, in a browser."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import click
+
+from flows.cli.one_line_errors import one_line_errors
+
+log = logging.getLogger("sightline")
+
+
+@click.command("open")
+@click.argument("run")
+@click.argument("before", required=False)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, help="Of this machine; 0: a free one."
+)
+@click.option("--browser/--no-browser", default=None, help="Open the page; default: on a screen.")
+@one_line_errors()
+def open_run_command(run: str, before: str | None, port: int, browser: bool | None) -> None:
+    """Look at every image of an audit in a browser: filter, sort, search, compare.
+
+    Two runs are compared: RUN beside the one BEFORE. Nothing leaves this machine; Ctrl-C ends it.
+    """
+    from flows.explorer.opened import OpenedRuns
+    from flows.explorer.serve import serve
+    from tasks.runs import open_run
+
+    opened = OpenedRuns.of(open_run(run), None if before is None else open_run(before))
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        log.info("the explorer runs until Ctrl-C; whoever has this address can look")
+        if browser or (browser is None and _has_screen()):
+            click.launch(address)
+
+    serve(opened, port, ready)
+
+
+def _has_screen() -> bool:
+    """Is there a person, and a browser to show?"""
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.stdout.isatty() and bool(shown or sys.platform in ("darwin", "win32"))

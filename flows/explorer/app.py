@@ -1,0 +1,130 @@
+"""The explorer's addresses: the page, and what it asks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from flows.explorer.describe_runs import describe_runs
+from flows.explorer.downloads import as_csv, as_parquet
+from flows.explorer.json_values import as_json
+from flows.explorer.opened import OpenedRuns
+from flows.explorer.requests import Columns, Download, Page, View, read_query
+from models.errors import UserError
+from tasks.query.copied_sql import copied_sql
+from tasks.query.views import UnknownRow
+
+log = logging.getLogger("sightline")
+
+Answer = Callable[[OpenedRuns, Request], Response]
+FILES = files("reports") / "explorer"
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+
+def explorer_app(opened: OpenedRuns) -> Starlette:
+    """The application without its door (flows/explorer/security.py)."""
+    routes = [
+        Route("/", _route(opened, _page)),
+        Route("/static/{name}", _route(opened, _static)),
+        *(Route(f"/{path}", _route(opened, answer)) for path, answer in ANSWERS.items()),
+    ]
+    errors = {UserError: _refuse, HTTPException: _fail, Exception: _fail}
+    return Starlette(routes=routes, exception_handlers=errors)
+
+
+def _route(opened: OpenedRuns, answer: Answer) -> Callable[[Request], Response]:
+    """Runs in a thread, since it computes."""
+
+    def route(request: Request) -> Response:
+        return answer(opened, request)
+
+    return route
+
+
+def _page(opened: OpenedRuns, request: Request) -> Response:
+    return _file("index.html")
+
+
+def _static(opened: OpenedRuns, request: Request) -> Response:
+    return _file(request.path_params["name"])
+
+
+def _file(name: str) -> Response:
+    """One of the page's own files; their names are compared, never opened as a path."""
+    known = {file.name: file for file in FILES.iterdir()}
+    if name not in known:
+        raise HTTPException(404)
+    suffix = f".{name.rpartition('.')[2]}"
+    return Response(known[name].read_bytes(), media_type=MEDIA_TYPES.get(suffix))
+
+
+def _run(opened: OpenedRuns, request: Request) -> Response:
+    return JSONResponse(as_json(describe_runs(opened)))
+
+
+def _rows(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Page)
+    total, rows = opened.views.page(asked.filter, asked.sorting, asked.offset, asked.limit)
+    return JSONResponse(as_json({"total": total, "rows": rows}))
+
+
+def _facets(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Columns)
+    facets = opened.views.facets(asked.filter, asked.columns)
+    return _counted(opened, asked, "facets", facets)
+
+
+def _histograms(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Columns)
+    histograms = opened.views.histograms(asked.filter, asked.columns)
+    return _counted(opened, asked, "histograms", histograms)
+
+
+def _counted(opened: OpenedRuns, asked: Columns, name: str, counts: Any) -> Response:
+    total = opened.views.count(asked.filter)
+    return JSONResponse(as_json({"total": total, name: counts}))
+
+
+def _sql(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, View)
+    chosen, sorting = asked.filter, asked.sorting
+    text = copied_sql(opened.run, opened.before, opened.database, chosen, sorting)
+    return JSONResponse({"sql": text})
+
+
+def _selection(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Download)
+    table = opened.views.selection(asked.filter, asked.sorting)
+    write = {"csv": as_csv, "parquet": as_parquet}[asked.format]
+    name = f'attachment; filename="selection.{asked.format}"'
+    return Response(write(table), headers={"Content-Disposition": name})
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, UnknownRow) else 400
+    return JSONResponse({"error": str(error)}, status_code=status)
+
+
+def _fail(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, status_code=error.status_code)
+    log.error("the explorer failed at %s", request.url.path, exc_info=error)
+    return JSONResponse({"error": f"{type(error).__name__}: see the log"}, status_code=500)
+
+
+ANSWERS: dict[str, Answer] = {
+    "api/run": _run,
+    "api/rows": _rows,
+    "api/facets": _facets,
+    "api/histograms": _histograms,
+    "api/sql": _sql,
+    "selection": _selection,
+}

@@ -1,0 +1,44 @@
+"""What the page must know of the runs before it asks for images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.explorer.opened import OpenedRuns
+from tasks.runs.reader import Run
+from tasks.runs.stages import INTERVENTIONS
+from tasks.storage.parquet import read_footer
+
+
+def describe_runs(opened: OpenedRuns) -> dict[str, Any]:
+    """The runs, the columns, and what can be shown."""
+    run, runs = opened.run, filter(None, (opened.run, opened.before))
+    finished = run.folder.summary.is_file()
+    rule = run.summary().rule if finished else None
+    patterns = run.summary().patterns if finished else None
+    return {
+        "runs": [_describe(it) for it in runs],
+        "rows": opened.database.rows,
+        "columns": [
+            {"name": it.name, "kind": it.kind, "words": it.words, "ours": it.own}
+            for it in opened.database.columns.values()
+        ],
+        "methods": run.methods,
+        "main_method": rule.method if rule is not None else next(iter(run.methods), None),
+        "spaces": opened.spaces,
+        "changes": bool(run.folder.stage(INTERVENTIONS).is_dir()),
+        "patterns": 0 if patterns is None else len(patterns.candidates),
+        "compared": opened.before is not None,
+        "threshold": None if rule is None else rule.threshold,
+    }
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    path = run.folder.path
+    return {
+        "name": path.name,
+        "path": str(path),
+        "images": read_footer(run.folder.catalog).num_rows,
+        "model": run.state.model_address,
+        "finished": run.state.state == "finished",
+    }

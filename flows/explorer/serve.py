@@ -1,0 +1,64 @@
+"""The explorer's server: on loopback alone, until Ctrl-C."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from flows.explorer.app import explorer_app
+from flows.explorer.opened import OpenedRuns
+from flows.explorer.security import LOOPBACK, Door
+from models.errors import UserError
+
+BACKLOG = 128
+
+
+def serve(opened: OpenedRuns, port: int, ready: Callable[[str], None]) -> None:
+    """Answer requests; `ready` gets the address once the port is ours."""
+    with _bind(port) as listener:
+        port = listener.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        config = uvicorn.Config(
+            Door(explorer_app(opened), token, port),
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            ws="none",
+        )
+        ready(f"http://{LOOPBACK}:{port}/{token}/")
+        _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ctrl-C is how the command ends: it is not raised again, as uvicorn would."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        signals = (signal.SIGINT, signal.SIGTERM)
+        earlier = {it: signal.signal(it, self.handle_exit) for it in signals}
+        try:
+            yield
+        finally:
+            for it, handler in earlier.items():
+                signal.signal(it, handler)
+
+
+def _bind(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"port {port} cannot be used ({error.strerror}): give another --port, or none for a "
+            "free one"
+        ) from error
+    return listener
