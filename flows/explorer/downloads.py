@@ -1,4 +1,4 @@
-"""A view's row ids and addresses as a file that `--data` with `--key-column row_id` takes."""
+"""A view as a file: a table that `--data` takes."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ Kind = Literal["category", "list", "number", "text"]  # list: of values of a cat
 WORDS = {  # of our own columns, in the table's order
     "row_id": "what identifies the image in its run",
     "image": "its address",
+    "mask": "addresses of its masks, with | between them",
     "label": "its class, as the data say",
     "prediction": "the class that the model says",
     "confidence": "the model's probability of its prediction, 0 to 1",

@@ -9,7 +9,7 @@ from typing import Any
 from tasks.query.columns import Column
 from tasks.query.database import ImageDatabase
 from tasks.query.filters import Filter, SqlNames
-from tasks.query.image_sql import image_sql, quote, text_literal
+from tasks.query.image_sql import distinct_names, image_sql, quote, text_literal
 from tasks.query.views import Sorting
 from tasks.runs.reader import Run
 
@@ -22,8 +22,9 @@ def copied_sql(
     """SELECT row_id and image of a view, in its order."""
     found = image_sql(run, before)
     used = {"row_id", "image", *_used(chosen, database.columns), *filter(None, [sorting.column])}
-    names = {column.name: column.name for column in found.columns if column.name in used}
-    quoted = {name: quote(name) for name in names}
+    chosen_names = [column.name for column in found.columns if column.name in used]
+    names = dict(zip(chosen_names, distinct_names(["row", *chosen_names])[1:], strict=True))
+    quoted = {name: quote(called) for name, called in names.items()}
     where = SqlNames(_of(database.columns, names), quoted, database.coordinates).where(chosen)
     order = "row"
     if sorting.column is not None:

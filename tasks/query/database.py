@@ -17,10 +17,8 @@ from models.addresses import is_local
 from models.errors import DamagedFile, UserError
 from tasks.query.columns import Column
 from tasks.query.filters import Space, SqlNames, name_columns
-from tasks.query.image_sql import NUMBERS_AS_VALUES, SqlColumn, image_sql
+from tasks.query.image_sql import SqlColumn, image_sql
 from tasks.runs.reader import Run
-
-MOST_CATEGORIES = 2_000  # distinct values of a user's column; one with more holds texts
 
 
 @dataclass
@@ -53,12 +51,13 @@ class ImageDatabase:
                 return
             found: dict[Space, tuple[str, str]] = {it: (f"{it}_x", f"{it}_y") for it in spaces}
             chosen = ", ".join(f"plot.{x}, plot.{y}" for x, y in found.values())
-            self.connection.register("plot", table)
-            self.connection.execute(
+            cursor = self.connection.cursor()
+            cursor.register("plot", table)
+            cursor.execute(
                 f"CREATE OR REPLACE TABLE images AS SELECT images.*, {chosen} FROM images "
                 f"LEFT JOIN plot ON plot.row_id = images.{self.names['row_id']} ORDER BY images.row"
             )
-            self.connection.unregister("plot")
+            cursor.close()
             self.coordinates.update(found)
 
 
@@ -117,28 +116,17 @@ def _with_kinds(
     names: Mapping[str, str],
 ) -> list[Column]:
     """The user's columns of few values are categories."""
-    users = [it.column for it in columns if not it.column.own and it.column.kind != "category"]
-    if not users:
+    asked = [it for it in columns if it.most_values]
+    if not asked:
         return [it.column for it in columns]
-    counts = ", ".join(f"approx_count_distinct({names[column.name]})" for column in users)
-    distinct = connection.execute(f"SELECT {counts} FROM images").fetchone()
+    counts = ", ".join(f"approx_count_distinct({names[it.name]})" for it in asked)
+    distinct = connection.cursor().execute(f"SELECT {counts} FROM images").fetchone()
     assert distinct is not None
-    few = {
-        column.name
-        for column, count in zip(users, distinct, strict=True)
-        if count <= _most_values(column)
-    }
-    return [
-        replace(it.column, kind="category") if it.column.name in few else it.column
-        for it in columns
-    ]
-
-
-def _most_values(column: Column) -> int:
-    return NUMBERS_AS_VALUES if column.kind == "number" else MOST_CATEGORIES
+    few = {it.name for it, count in zip(asked, distinct, strict=True) if count <= it.most_values}
+    return [replace(it.column, kind="category") if it.name in few else it.column for it in columns]
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = connection.execute(sql).fetchone()
+    row = connection.cursor().execute(sql).fetchone()
     assert row is not None
     return int(row[0])

@@ -26,7 +26,8 @@ from tasks.runs.stages import (
 )
 from tasks.storage.parquet import open_parquet
 
-NUMBERS_AS_VALUES = 12  # a user's column of so few whole numbers names values
+MOST_NUMBERS = 12  # a user's column of so few whole numbers is a category
+MOST_WORDS = 2_000  # as is one of so few texts
 
 # Our columns by the files that they come from; the catalog's `row_id`, `image` and `label` stand
 # before them, and what is derived from several files after them.
@@ -52,7 +53,7 @@ CATEGORIES = {
     *("object_removed_prediction", "background_removed_prediction"),
     *("label_group", "prediction_group"),
 }
-TEXTS = {"row_id", "image", "reason"}
+TEXTS = {"row_id", "image", "mask", "reason"}
 LISTS = {"patterns", "failed", "change"}
 
 PARTS = "part-*.parquet"
@@ -64,6 +65,7 @@ class SqlColumn:
 
     column: Column
     values: str
+    most_values: int = 0  # of a category: one of so few distinct values is one
 
     @property
     def name(self) -> str:
@@ -127,7 +129,9 @@ class _RunTables:
 
     def columns(self) -> list[SqlColumn]:
         """Our own columns that this run has."""
-        found = [self._own(name, f"{self.prefix}catalog", name) for name in self._catalog_names()]
+        catalog = f"{self.prefix}catalog"
+        found = [self._own(name, catalog, name) for name in ("row_id", "image", "label")]
+        found.append(SqlColumn(_own_column("mask"), f"array_to_string({catalog}.masks, '|')"))
         for stage in self._stages():
             stored = {name: STORED_AS.get(name, name) for name in OF_STAGE[stage]}
             found += [
@@ -158,7 +162,7 @@ class _RunTables:
         fields = list(self.run.folder.open_catalog().schema)
         ours = {column.name for column in self.columns()} | {"row", *LISTS}
         known = {column.name.casefold() for column in self.group_columns()} | ours
-        names = _distinct_names([field.name for field in fields])
+        names = distinct_names([field.name for field in fields])
         return [
             _users_column(field, f"catalog.{quote(name)}", known)
             for field, name in zip(fields, names, strict=True)
@@ -179,9 +183,6 @@ class _RunTables:
         values = f"{table}.{stored}"
         kind = _kind(name)
         return SqlColumn(_own_column(name), finite(values) if kind == "number" else values)
-
-    def _catalog_names(self) -> Iterator[str]:
-        yield from ("row_id", "image", "label")
 
     def _stages(self) -> list[Stage]:
         """Those that have parts."""
@@ -276,8 +277,8 @@ def _change(columns: Sequence[SqlColumn], alike: bool) -> list[SqlColumn]:
     return [SqlColumn(_own_column("change"), changes)]
 
 
-def _distinct_names(names: Sequence[str]) -> list[str]:
-    """As DuckDB calls the columns of a file, since case does not count there."""
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """As DuckDB calls columns of these names: case does not count there."""
     taken: set[str] = set()
     found = []
     for name in names:
@@ -293,7 +294,10 @@ def _distinct_names(names: Sequence[str]) -> list[str]:
 def _users_column(field: pa.Field, values: str, known: set[str]) -> SqlColumn:
     name = f"catalog.{field.name}" if field.name in known else field.name
     column = Column(name, _kind_of_type(field.type), "from the table of the data", own=False)
-    return SqlColumn(column, _readable(field.type, values))
+    most = {"text": MOST_WORDS}.get(column.kind, 0)
+    if pa.types.is_integer(field.type):
+        most = MOST_NUMBERS
+    return SqlColumn(column, _readable(field.type, values), most)
 
 
 def _kind_of_type(data_type: pa.DataType) -> Kind:

@@ -26,7 +26,7 @@ SHOWN = (  # of an image in the grid, where the run has them
     "change",
 )
 
-SELECTED = ("row_id", "image")  # of a selection that leaves the explorer
+SELECTED = ("row_id", "image", "label", "mask")  # what `--data` reads of a selection
 
 Order = Literal["asc", "desc"]
 Rows = NDArray[np.int32]  # numbers of catalog rows
@@ -119,7 +119,7 @@ class Views:
         ]
 
     def selection(self, chosen: Filter, sorting: Sorting) -> pa.Table:
-        """Row ids and addresses of all images of a view, in its order."""
+        """All images of a view in its order, as a table that `--data` takes."""
         where = self._where(chosen)
         columns = ", ".join(f"{self.database.names[name]} AS {name}" for name in SELECTED)
         sql = f"SELECT {columns} FROM images WHERE {where.sql} ORDER BY {self._order_by(sorting)}"
@@ -175,7 +175,8 @@ class Views:
         self, name: str, low: float, high: float, where: Where
     ) -> tuple[tuple[int, ...], int]:
         width = (high - low) or 1.0
-        bin_of = f"least({BINS - 1}, floor(({name} - {low!r}) / {width!r} * {BINS}))::INTEGER"
+        index = f"floor(({name} - {low!r}) / {width!r} * {BINS})"
+        bin_of = f"CASE WHEN {name} IS NOT NULL THEN least({BINS - 1}, {index})::INTEGER END"
         sql = f"SELECT {bin_of} AS bin, count(*) FROM images WHERE {where.sql} GROUP BY bin"
         found = dict(self.database.query(sql, where.parameters).fetchall())
         return tuple(int(found.get(it, 0)) for it in range(BINS)), int(found.get(None, 0))
