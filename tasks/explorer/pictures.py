@@ -199,7 +199,7 @@ def _jpeg(picture_HW3: np.ndarray, longest: int | None) -> bytes:
     """`longest`: of the sides, px; larger pictures are made smaller."""
     picture = Image.fromarray(np.ascontiguousarray(picture_HW3))
     if longest is not None:
-        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+        picture.thumbnail((longest, longest), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY, subsampling=0)
     return file.getvalue()

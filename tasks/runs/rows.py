@@ -63,6 +63,10 @@ class RunRows:
         sizes = [self._footer.row_group(n).num_rows for n in range(self._footer.num_row_groups)]
         return np.cumsum(sizes, dtype=np.int64)
 
+    def row_ids_of(self, shard: int) -> pa.Array:
+        start = int(self.ends[shard - 1]) if shard else 0
+        return self.row_ids[start : int(self.ends[shard])]
+
     def catalog_row(self, row_id: str) -> pa.Table:
         """One row of the catalog, with the user's further columns."""
         number = self.number(row_id)
@@ -81,16 +85,26 @@ class RunRows:
         """A stage's part, empty where it is missing: of any stage but the large maps."""
         return self._parts.get((stage, shard), lambda: self._read_part(stage, shard))
 
+    def flag_row(self, row_id: str) -> pa.Table | None:
+        """One row of the flags table; None where the image was not predicted, or before the run is
+        finished."""
+        if not self.run.folder.flags.is_file():
+            return None
+        shard = self.shard_of(self.number(row_id))
+        group = self._parts.get(("flags", shard), lambda: self._read_flags(shard))
+        number = pc.index(group["row_id"], row_id).as_py()
+        return None if number < 0 else group.slice(number, 1)
+
+    def has_map(self, row_id: str, method: str) -> bool:
+        return self._number_of_map(row_id, method) is not None
+
     def map_of(self, row_id: str, method: str) -> np.ndarray | None:
         """float32 (h, w) in its own units; None where the image has none."""
+        number = self._number_of_map(row_id, method)
+        if number is None:
+            return None
         shard = self.shard_of(self.number(row_id))
-        try:
-            part = open_parquet(self.run.folder.part(MAPS.of(method), shard))
-        except FileNotFoundError:
-            return None
-        number = pc.index(part.read(["row_id"])["row_id"], row_id).as_py()
-        if number < 0:
-            return None
+        part = open_parquet(self.run.folder.part(MAPS.of(method), shard))
         row = part.read_row(number, ["map", "scale"])
         map_1hw = row["map"].combine_chunks().to_numpy_ndarray().astype(np.float32)
         map_hw: np.ndarray = map_1hw[0] * row["scale"].to_numpy()[0]
@@ -106,6 +120,14 @@ class RunRows:
         part = self.part(stage, self.shard_of(self.number(row_id)))
         return part.filter(pc.equal(part["row_id"], row_id))
 
+    def _number_of_map(self, row_id: str, method: str) -> int | None:
+        """In its part. Maps may be large: they are neither kept nor read for this."""
+        shard = self.shard_of(self.number(row_id))
+        stage = MAPS.of(method)
+        row_ids = self._parts.get((stage, shard, "row_id"), lambda: self._read_ids(stage, shard))
+        number: int = pc.index(row_ids["row_id"], row_id).as_py()
+        return None if number < 0 else number
+
     @cached_property
     def _failing_stages(self) -> list[Stage]:
         folder = self.run.folder.stage(FAILURES)
@@ -119,6 +141,20 @@ class RunRows:
     def _read_catalog(self, shard: int) -> pa.Table:
         catalog = open_parquet(self.run.folder.catalog, self._footer, schema.CATALOG)
         return catalog.read_row_group(shard)
+
+    def _read_flags(self, shard: int) -> pa.Table:
+        """The flags have a row group for each shard with predictions: most often this number."""
+        flags = self.run.folder.open_flags()
+        row_ids = self.row_ids_of(shard)
+        if shard < flags.num_row_groups:
+            group = flags.read_row_group(shard)
+            if len(group) and pc.index(row_ids, group["row_id"][0]).as_py() >= 0:
+                return group
+        return flags.read_rows(pc.field("row_id").isin(row_ids))
+
+    def _read_ids(self, stage: Stage, shard: int) -> pa.Table:
+        part = self.run.part(stage, shard, ["row_id"])
+        return schema.CATALOG.empty_table().select(["row_id"]) if part is None else part
 
     def _read_part(self, stage: Stage, shard: int) -> pa.Table:
         assert stage.columns is not None
