@@ -15,6 +15,7 @@ from tasks.attribution.job import reader_of
 from tasks.catalog.allowed_addresses import AllowedAddresses
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.donors import DonorPool, read_donors
+from tasks.interventions.redraw import Redrawing
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Reader, Row, Sample, rows_of
 from tasks.pictures.settings import ForegroundSettings
@@ -26,11 +27,10 @@ Rows = dict[str, dict[str, Any]]  # of a table by row_id
 
 
 @dataclass(frozen=True)
-class ShownImages:
-    """The pictures of a run and their rows in its tables; of all rows, or of some."""
+class SeenPictures:
+    """How a run's pictures are read again as its model saw them, and changed again."""
 
     run: Run
-    row_ids: Sequence[str] | None = None
     with_web: bool = True  # also pictures on web servers, which a run of somebody else may name
     measures: bool = False  # the properties of each file too
 
@@ -41,12 +41,43 @@ class ShownImages:
 
     @property
     def size(self) -> tuple[int, int]:
-        return self.read.preprocessing.size
+        return self.run.state.identity.preprocessing.size
+
+    @property
+    def redraw(self) -> Redrawing:
+        return Redrawing(self._interventions.fill, self.run.state.identity.preprocessing)
+
+    def may_read(self, row: Row) -> bool:
+        """Are its picture and masks where the data lies?"""
+        return all(map(self._allowed.include, (row.image, *(row.masks or ()))))
+
+    def donors(self) -> DonorPool | None:
+        """None where the run made no interventions."""
+        folder = self.run.folder
+        if not folder.donors.is_file():
+            return None
+        return read_donors(folder, self.size, self._interventions.fill)
+
+    @property
+    def _interventions(self) -> InterventionSettings:
+        return self.run.state.section("interventions", InterventionSettings)
+
+    @cached_property
+    def _allowed(self) -> AllowedAddresses:
+        allowed = AllowedAddresses.of(self.run.state.section("data", DataSettings))
+        return allowed if self.with_web else allowed.without_web()
+
+
+@dataclass(frozen=True)
+class ShownImages(SeenPictures):
+    """The pictures of a run and their rows in its tables; of all rows, or of some."""
+
+    row_ids: Sequence[str] | None = None
 
     def sample(self, row_id: str) -> Sample | None:
         """None where the picture can no longer be read, or must not be."""
         row = self._rows[row_id]
-        if not all(map(self._allowed.include, (row.image, *(row.masks or ())))):
+        if not self.may_read(row):
             return None
         sample = self.read(row)
         return sample if isinstance(sample, Sample) else None
@@ -69,19 +100,6 @@ class ShownImages:
             for path in self.run.folder.parts(stage)
             for row in read_table(path, filters=self._filter, expected=stage.columns).to_pylist()
         }
-
-    def donors(self) -> DonorPool | None:
-        """None where the run made no interventions."""
-        folder = self.run.folder
-        if not folder.donors.is_file():
-            return None
-        settings = self.run.state.section("interventions", InterventionSettings)
-        return read_donors(folder, self.size, settings.fill)
-
-    @cached_property
-    def _allowed(self) -> AllowedAddresses:
-        allowed = AllowedAddresses.of(self.run.state.section("data", DataSettings))
-        return allowed if self.with_web else allowed.without_web()
 
     @cached_property
     def _rows(self) -> dict[str, Row]:

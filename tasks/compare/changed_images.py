@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
-from models.interventions import exchange_background
 from tasks import schema
 from tasks.attribution.shown_images import Rows, ShownImages, magnitudes, mask_of, picture_of
 from tasks.compare.paired_images import PairedImages
@@ -109,7 +107,7 @@ class _Pictures:
     @classmethod
     def of(cls, before: Run, after: Run, paired: schema.PairedSummary) -> _Pictures:
         row_ids = [image.row_id for image in paired.changed]
-        first, last = (ShownImages(run, row_ids, with_web=False) for run in (before, after))
+        first, last = (ShownImages(run, row_ids=row_ids, with_web=False) for run in (before, after))
         return cls(
             last,
             (first.maps(paired.method), last.maps(paired.method)),
@@ -141,11 +139,10 @@ class _Pictures:
         if slot is None:
             return None
         donor = after["donors"][slot]
-        index = self.pool.row_ids.index(donor)
         return schema.PairedExchange(
-            picture_HW3=_exchange(sample, self.pool.background_NCHW[index]),
+            picture_HW3=self.images.redraw.exchanged(sample, self.pool, donor),
             donor=donor,
-            donor_label=self.pool.labels[index],
+            donor_label=self.pool.label_of(donor),
             before=before["exchanged_predictions"][slot],
             after=after["exchanged_predictions"][slot],
         )
@@ -168,14 +165,3 @@ def _slots_of_other_classes(before: Any, after: Any) -> Iterator[int]:
     for slot, pair in enumerate(zip(before["donors"], after["donors"], strict=False)):
         if pair[0] == pair[1] and not after["same_class"][slot]:
             yield slot
-
-
-def _exchange(sample: Sample, background_CHW: torch.Tensor) -> np.ndarray:
-    """As in tasks/interventions/intervene.py; mixing commutes with normalising the pixels."""
-    assert sample.mask_HW is not None
-    image_1CHW, other_1CHW = (
-        picture_CHW[None].float() for picture_CHW in (sample.picture_CHW, background_CHW)
-    )
-    mixed_1CHW = exchange_background(image_1CHW, sample.mask_HW[None] / 255, other_1CHW)
-    picture_HW3: np.ndarray = mixed_1CHW[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
-    return picture_HW3

@@ -147,7 +147,7 @@ class _Album:
             for it in self.patterns
             for row_id in (*it.exemplars, *it.controls, *it.recipients)
         }
-        return ShownImages(self.run, sorted(row_ids), measures=True)
+        return ShownImages(self.run, row_ids=sorted(row_ids), measures=True)
 
     @cached_property
     def _predictions(self) -> Rows:

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions
 from tasks.flags.exchanges import Exchanges, mean_by_image, rank_in_image
-from tasks.flags.forecast import forecast_all
+from tasks.flags.forecast import Trial, forecast_all
 from tasks.intervals.flagged_excess import threshold_rank
 
 VERSION = 4  # of the score
@@ -79,6 +79,45 @@ class Scores:
         return stored_B
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The probability that each of B predictions keeps on other backgrounds, told in two ways."""
+
+    measured_B: np.ndarray  # mean over the exchanges that count; NaN without one
+    counted_B: np.ndarray  # how many count
+    forecast_B: np.ndarray  # for all donors; NaN without an exchange or a donor
+
+    @classmethod
+    def of(
+        cls,
+        interventions: pa.Table,
+        class_B: np.ndarray,
+        donors: DonorPredictions,
+        exchanges: Exchanges,
+    ) -> Kept:
+        image_M, _ = _flatten(interventions["moved"])
+        moves_B = np.bincount(image_M, minlength=len(class_B))
+        most_B = np.where(moves_B > 0, moves_B, len(donors.index))
+        return cls(
+            exchanges.mean_of_first(exchanges.probability_E, exchanges.other_E, most_B),
+            np.minimum(exchanges.counts(exchanges.other_E), most_B),
+            forecast_all(interventions["content_id"], class_B, donors, exchanges),
+        )
+
+    def weigh(self, trust: float) -> np.ndarray:
+        """(B,): both in one number, by the audit's trust in the forecast."""
+        mixed_B = trust * self.forecast_B + (1 - trust) * self.measured_B
+        kept_B: np.ndarray = np.where(np.isnan(self.forecast_B), self.measured_B, mixed_B)
+        return kept_B
+
+    def trust_behind(self, kept_B: np.ndarray) -> Trial:
+        """What tells the trust that these were weighed by; unknown ones count nothing."""
+        added_B = self.forecast_B - self.measured_B
+        explained_B = added_B * (kept_B - self.measured_B)
+        known_B = np.isfinite(explained_B)
+        return Trial(float(explained_B[known_B].sum()), float((added_B[known_B] ** 2).sum()))
+
+
 def score_images(
     interventions: pa.Table, class_B: np.ndarray, donors: DonorPredictions, trust: float
 ) -> Scores:
@@ -87,13 +126,9 @@ def score_images(
     exchanges = Exchanges.of(interventions, class_B, donors)
     image_M, moved_M = _flatten(interventions["moved"])
     moves_B = np.bincount(image_M, minlength=len(class_B))
-    compared_B = np.where(moves_B > 0, moves_B, len(donors.index))
-    measured_B = exchanges.mean_of_first(exchanges.probability_E, exchanges.other_E, compared_B)
-    forecast_B = forecast_all(interventions["content_id"], class_B, donors, exchanges)
-    mixed_B = trust * forecast_B + (1 - trust) * measured_B
     first_M = rank_in_image(image_M) < exchanges.counts(exchanges.other_E)[image_M]
     return Scores(
-        kept_B=np.where(np.isnan(forecast_B), measured_B, mixed_B),
+        kept_B=Kept.of(interventions, class_B, donors, exchanges).weigh(trust),
         null_kept_B=mean_by_image(moved_M[first_M], image_M[first_M], len(class_B)),
         removal_B=(1 + _floats(interventions, "reliance_removal")) / 2,
         attention_B=1 - _floats(interventions, "share"),

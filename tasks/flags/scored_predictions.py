@@ -73,9 +73,9 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
         table = table.rename_columns(["row_id", "content_id", "prediction", "probability"])
         sources = sources_of(catalog.read_row_group(shard, columns=["row_id", "masks", "regions"]))
         table = join(table, sources)
-        table = _join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
-        table = _join_part(table, run.part(scored, shard), schema.SCORES)
-        table = _join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
+        table = join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
+        table = join_part(table, run.part(scored, shard), schema.SCORES)
+        table = join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
         yield ScoredPredictions(_with_estimates(table), _scores(table, class_index, donors, trust))
 
 
@@ -101,7 +101,7 @@ def _trust(
             continue
         table = join(predictions, changed)
         table = table.filter(table["exchanged"].is_valid())
-        class_b = _classes(table, class_index)
+        class_b = classes_of(table, class_index)
         trial += try_forecast(class_b, donors, Exchanges.of(table, class_b, donors))
     return trial.trust
 
@@ -115,17 +115,17 @@ def _scores(
     if donors is None or not len(donors.index) or not changed.any():
         return scores
     interventions = table.filter(pa.array(changed))
-    class_b = _classes(interventions, class_index)
+    class_b = classes_of(interventions, class_index)
     for name, value_b in vars(score_images(interventions, class_b, donors, trust)).items():
         getattr(scores, name)[changed] = value_b
     return scores
 
 
-def _classes(table: pa.Table, class_index: dict[str, int]) -> np.ndarray:
+def classes_of(table: pa.Table, class_index: dict[str, int]) -> np.ndarray:
     """The index of each predicted class."""
     return np.array([class_index[name] for name in table["prediction"].to_pylist()], np.int64)
 
 
-def _join_part(table: pa.Table, part: pa.Table | None, columns: pa.Schema) -> pa.Table:
+def join_part(table: pa.Table, part: pa.Table | None, columns: pa.Schema) -> pa.Table:
     """Add the part's columns, all null where there is no part."""
     return join(table, columns.empty_table() if part is None else part)

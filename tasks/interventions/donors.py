@@ -77,6 +77,10 @@ class DonorPool:
             tuple(self._spread(others)[: settings.others]), tuple(same[: settings.same])
         )
 
+    def label_of(self, donor: str) -> str | None:
+        """Of a donor, by its row_id."""
+        return self.labels[self.row_ids.index(donor)]
+
     def masks_on(self, cells: tuple[int, int]) -> Tensor:
         """(M, h, w): the masks of the first donors on a map's cells."""
         return _masks_on(self, cells)

@@ -55,7 +55,7 @@ def gallery_of(run_folder: RunFolder) -> list[GalleryRow]:
     row_ids = [sample.row.row_id for sample in samples]
     methods = run.state.methods
     maps = {method: run.maps(row_ids, method) for method in methods}
-    predictions = ShownImages(run, row_ids).part_rows(PREDICTIONS)
+    predictions = ShownImages(run, row_ids=row_ids).part_rows(PREDICTIONS)
     return [
         GalleryRow(
             row_id=row_id,

@@ -86,18 +86,37 @@ class OpenedPicture:
 
 def decode(content: bytes) -> DecodedPicture:
     """Decode any bytes to uint8 RGB, as stored; alpha is dropped, 16 bits keep the high byte."""
-    if content.startswith(jpeg_header.START):
-        header = jpeg_header.read_header(content)
-        if header is not None:
-            _refuse_jpeg(header, content)
-        if header is not None and header.bits == 8 and header.bands in (1, 3):
-            try:
-                return DecodedPicture(_decode_jpeg(content), header.turn)
-            except RuntimeError:
-                pass  # PIL's message is better, and it accepts some oddities
+    header = _check_jpeg(content)
+    if header is not None and header.bits == 8 and header.bands in (1, 3):
+        try:
+            return DecodedPicture(_decode_jpeg(content), header.turn)
+        except RuntimeError:
+            pass  # PIL's message is better, and it accepts some oddities
+    return _decode_by_pil(open_picture(content))
+
+
+def decode_reduced(content: bytes, least: int) -> DecodedPicture:
+    """The same, but a JPEG at a half, a quarter or an eighth of its size, where no side is shorter
+    than `least` pixels then: many times faster, to be looked at."""
+    _check_jpeg(content)
     opened = open_picture(content)
+    opened.picture.draft(None, (least, least))
+    return _decode_by_pil(opened)
+
+
+def _decode_by_pil(opened: OpenedPicture) -> DecodedPicture:
     rgb_HWC = torch.from_numpy(_load_rgb(opened))
     return DecodedPicture(opened.as_stored(rgb_HWC.permute(2, 0, 1)), opened.turn)
+
+
+def _check_jpeg(content: bytes) -> jpeg_header.JpegHeader | None:
+    """The header of a JPEG; refuses one that is too large."""
+    if not content.startswith(jpeg_header.START):
+        return None
+    header = jpeg_header.read_header(content)
+    if header is not None:
+        _refuse_jpeg(header, content)
+    return header
 
 
 def _decode_jpeg(content: bytes) -> Tensor:

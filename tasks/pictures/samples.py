@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from typing import Literal, TypeVar
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
 from models.errors import RowError, UserError, printable
-from tasks.pictures.decode import apply_turn, decode
+from tasks.pictures.decode import DecodedPicture, apply_turn, decode, decode_reduced
 from tasks.pictures.estimator import AT_ONCE, Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.pictures.properties import FileProperties, measure_file
@@ -64,6 +65,10 @@ class MaskReading:
     polarity: str  # what a mask marks: foreground or background
     orientation: str  # upright: pictures are turned by their EXIF; stored: they are not
 
+    @property
+    def is_upright(self) -> bool:
+        return self.orientation == "upright"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -98,25 +103,57 @@ def read_sample(
 
     With `measures`, the properties of its file too.
     """
-    upright = reading.orientation == "upright"
-    name = f"image {printable(row.image)}"
     try:
-        content = _read_file(name, row.image)
-        with _row_errors(f"{name} cannot be decoded"):
-            decoded = decode(content)
-        with _row_errors(f"{name} cannot be resized", "crop it or drop the row"):
-            shown_CHW = apply_turn(decoded.image_CHW, decoded.turn if upright else 1)
-            picture_CHW = preprocessing.resize_and_crop(shown_CHW)
+        read = _read_picture(row, preprocessing, reading, decode)
     except RowError as error:
         return _failure_of(row, "read", error)
-    sample = Sample(row, _hash(content), picture_CHW, None)
+    decoded = read.decoded
+    sample = Sample(row, _hash(read.content), read.picture_CHW, None)
     if measures:
-        sample = replace(sample, file=measure_file(content, decoded.image_CHW, shown_CHW))
+        sample = replace(sample, file=measure_file(read.content, decoded.image_CHW, read.shown_CHW))
     if not row.masks and row.regions is None:
         return sample
     rows, columns = decoded.image_CHW.shape[1:]
-    frame = Frame(rows, columns, decoded.turn, upright)
+    frame = Frame(rows, columns, decoded.turn, reading.is_upright)
     return _with_foreground(sample, frame, preprocessing, reading)
+
+
+def read_reduced(row: Row, preprocessing: Preprocessing, reading: MaskReading) -> Sample | Failure:
+    """The picture alone, in the same geometry, its pixels nearly the same: large ones are unpacked
+    at a fraction of their size."""
+    resize = preprocessing.resize
+    least = max(resize) if isinstance(resize, tuple) else resize
+    reduced = decode if least is None else partial(decode_reduced, least=least)
+    try:
+        read = _read_picture(row, preprocessing, reading, reduced)
+    except RowError as error:
+        return _failure_of(row, "read", error)
+    return Sample(row, _hash(read.content), read.picture_CHW, None)
+
+
+@dataclass(frozen=True)
+class _ReadPicture:
+    content: bytes
+    decoded: DecodedPicture
+    shown_CHW: Tensor  # turned as the run turns pictures
+    picture_CHW: Tensor  # as the model sees it
+
+
+def _read_picture(
+    row: Row,
+    preprocessing: Preprocessing,
+    reading: MaskReading,
+    unpack: Callable[[bytes], DecodedPicture],
+) -> _ReadPicture:
+    """A RowError where the file cannot be read, decoded or resized."""
+    name = f"image {printable(row.image)}"
+    content = _read_file(name, row.image)
+    with _row_errors(f"{name} cannot be decoded"):
+        decoded = unpack(content)
+    with _row_errors(f"{name} cannot be resized", "crop it or drop the row"):
+        shown_CHW = apply_turn(decoded.image_CHW, decoded.turn if reading.is_upright else 1)
+        picture_CHW = preprocessing.resize_and_crop(shown_CHW)
+    return _ReadPicture(content, decoded, shown_CHW, picture_CHW)
 
 
 @dataclass(frozen=True)
@@ -164,7 +201,11 @@ class Reader:
         ]
 
     def _with_estimate(self, sample: Sample | Failure) -> Sample | Failure:
-        if isinstance(sample, Failure) or self.estimator is None:
+        return sample if isinstance(sample, Failure) else self.with_estimate(sample)
+
+    def with_estimate(self, sample: Sample) -> Sample:
+        """With the estimate of its foreground, or the reason why there is none."""
+        if self.estimator is None:
             return sample
         try:
             with _row_errors("the foreground cannot be estimated", "mark it or drop the row"):

@@ -33,3 +33,8 @@ class ForegroundSettings(BaseModel):
         description="Estimates with less confidence leave images undecided; by default calibrated "
         "on the annotated images, where there are enough.",
     )
+
+    @property
+    def runs_code(self) -> bool:
+        """May loading the segmenter run code that these settings name?"""
+        return ".py:" in self.source or self.pickle

@@ -25,6 +25,7 @@ SEAL = b"CRC32\0\0\0"  # followed by the checksum of all before it, and that of 
 SEAL_SIZE = len(SEAL) + 8
 END_SIZE = 8  # the footer's length, and MAGIC
 BLOCK = 1 << 20  # bytes read at once
+AT_ONCE = 64  # rows decoded on the way to one row
 LARGEST_FOOTER = 1 << 30
 
 WriteTable = Callable[..., None]  # (table, row_group_size=None)
@@ -138,6 +139,22 @@ class ParquetReader:
             raise damage(self.target, "it lacks rows")
         with _as_damage(self.target):
             return self._complete(self.file.read_row_group(group, columns=present), columns)
+
+    def read_row(self, row: int, columns: list[str] | None = None) -> pa.Table:
+        """One row, by its number in the file; the rows far behind it are not decoded."""
+        metadata = self.file.metadata
+        group = 0
+        while row >= metadata.row_group(group).num_rows:
+            row -= metadata.row_group(group).num_rows
+            group += 1
+        present = self._check_columns(columns)
+        with _as_damage(self.target):
+            for batch in self.file.iter_batches(AT_ONCE, [group], columns=present):
+                if row < len(batch):
+                    rows = pa.Table.from_batches([batch]).slice(row, 1)
+                    return self._complete(rows, columns)
+                row -= len(batch)
+        raise damage(self.target, "it lacks rows")
 
     def _check_columns(self, columns: list[str] | None) -> list[str] | None:
         """Those of these columns that are there; refuses a file that lacks one which is never null,

@@ -1,26 +1,21 @@
 """The images to look at first, read again and changed again as the model saw them.
 
-Shapes: S changed pictures of one image, C=3 colours, H W pixels, h w cells of a map.
+Shapes: H W pixels, 3 colours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch import Tensor
 
-from models.classifier.preprocessing import Preprocessing
-from models.fills import Fill
-from models.interventions import exchange_background, remove_background, remove_object
 from tasks import schema
 from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_of
 from tasks.interventions.donors import DonorPool
-from tasks.interventions.settings import InterventionSettings
+from tasks.interventions.redraw import Redrawing
 from tasks.pictures.samples import Sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
@@ -34,14 +29,14 @@ def examples_of(run_folder: RunFolder, method: str) -> list[schema.Example]:
     """The flagged images, highest score first; the least confident images where none is flagged."""
     run = open_run(run_folder.path)
     flags = _strongest_flags(run_folder) or _least_confident(run_folder)
-    images = ShownImages(run, list(flags))
+    images = ShownImages(run, row_ids=list(flags))
     predictions, maps = images.part_rows(PREDICTIONS), images.maps(method)
-    redrawing = _Redrawing.of(images)
+    changed = _Changes.of(images)
     examples = []
     for row_id, flag in flags.items():
         sample = images.sample(row_id) if row_id in maps else None
         if sample is not None:
-            changes = () if redrawing is None else redrawing.changes(sample)
+            changes = () if changed is None else changed.of_image(sample)
             record = _Record(flag, predictions[row_id], changes)
             examples.append(_example(sample, record, maps[row_id]))
     return examples
@@ -57,66 +52,41 @@ class _Record:
 
 
 @dataclass(frozen=True)
-class _Redrawing:
-    """The run's interventions, to make the changed pictures again."""
+class _Changes:
+    """The run's interventions on its images, with the changed pictures made again."""
 
     rows: Rows
     pool: DonorPool
-    fill: Fill
-    preprocessing: Preprocessing
+    redraw: Redrawing
 
     @classmethod
-    def of(cls, images: ShownImages) -> _Redrawing | None:
+    def of(cls, images: ShownImages) -> _Changes | None:
         """None where the run changed no picture."""
         pool = images.donors()
-        if pool is None:
-            return None
-        settings = images.run.state.section("interventions", InterventionSettings)
-        rows = images.part_rows(INTERVENTIONS)
-        return cls(rows, pool, settings.fill, images.read.preprocessing)
+        return None if pool is None else cls(images.part_rows(INTERVENTIONS), pool, images.redraw)
 
-    def changes(self, sample: Sample) -> tuple[schema.ChangedPicture, ...]:
+    def of_image(self, sample: Sample) -> tuple[schema.ChangedPicture, ...]:
         """Object removed, background removed, then each exchange; empty without interventions."""
         row = self.rows.get(sample.row.row_id)
         if row is None or sample.mask_HW is None:
             return ()
-        indices = [self.pool.row_ids.index(donor) for donor in row["donors"]]
-        removed, alone, *on_donors = self._pictures(sample, sample.mask_HW, indices)
         return (
-            _after_removal("object_removed", row, removed),
-            _after_removal("background_removed", row, alone),
-            *(
-                self._after_exchange(row, slot, index, picture_HW3)
-                for slot, (index, picture_HW3) in enumerate(zip(indices, on_donors, strict=True))
-            ),
+            _after_removal("object_removed", row, self.redraw.without_object(sample)),
+            _after_removal("background_removed", row, self.redraw.without_background(sample)),
+            *(self._after_exchange(row, slot, sample) for slot in range(len(row["donors"]))),
         )
 
-    def _pictures(self, sample: Sample, mask_HW: Tensor, indices: Sequence[int]) -> list[Any]:
-        """uint8 (H, W, 3): the pictures of tasks/interventions/intervene.py, in its order."""
-        image_1CHW = self.preprocessing.normalise(sample.picture_CHW[None])
-        mask_1HW = mask_HW[None] / 255
-        other_NCHW = self.preprocessing.normalise(self.pool.background_NCHW[list(indices)])
-        images = [
-            remove_object(image_1CHW, mask_1HW, self.fill),
-            remove_background(image_1CHW, mask_1HW),
-            *(
-                exchange_background(image_1CHW, mask_1HW, other_CHW[None])
-                for other_CHW in other_NCHW
-            ),
-        ]
-        picture_SCHW = self.preprocessing.denormalise(torch.cat(images))
-        return list(picture_SCHW.permute(0, 2, 3, 1).numpy())
-
     def _after_exchange(
-        self, row: dict[str, Any], slot: int, index: int, picture_HW3: Any
+        self, row: dict[str, Any], slot: int, sample: Sample
     ) -> schema.ChangedPicture:
+        donor = row["donors"][slot]
         return schema.ChangedPicture(
             change="exchanged",
             probability=row["exchanged"][slot],
             prediction=row["exchanged_predictions"][slot],
-            picture_HW3=picture_HW3,
-            donor=row["donors"][slot],
-            donor_label=self.pool.labels[index],
+            picture_HW3=self.redraw.exchanged(sample, self.pool, donor),
+            donor=donor,
+            donor_label=self.pool.label_of(donor),
             same_class=row["same_class"][slot],
         )
 
