@@ -22,6 +22,7 @@ Mask = NDArray[np.bool_]
 SMALLEST = 256  # longest side at which a picture is easy to see; smaller ones are enlarged
 SMALL = 192  # longest side of one of many
 GAP = 6  # between pictures on a sheet, px
+DARK, WHITE = (24, 24, 26), (255, 255, 255)  # of outlines
 RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below a picture
 LARGEST = 448  # enough for a sharp gallery; larger ones would only make the page heavy
 
@@ -80,6 +81,22 @@ def fit(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
         return np.asarray(Image.fromarray(picture_HW3).resize(size, Image.Resampling.LANCZOS))
     times = math.ceil(min(SMALLEST, largest) / longest)
     return picture_HW3.repeat(times, 0).repeat(times, 1)
+
+
+def heat_layer(map_HW: Map) -> bytes:
+    """A PNG to lay over a picture: the heat's colours, transparent where there is none."""
+    heat_HW = _normalise(map_HW)
+    cover_HW1 = 255 * heat_HW[..., None] ** 0.75
+    return _layer(np.concatenate([_colour(heat_HW), cover_HW1], -1))
+
+
+def outline_layer(mask_HW: Mask) -> bytes:
+    """A PNG to lay over a picture: the mask's outline, transparent elsewhere."""
+    line_HW, halo_HW = _outline(mask_HW)
+    layer_HW4 = np.zeros((*mask_HW.shape, 4))
+    layer_HW4[halo_HW] = (*DARK, 255)
+    layer_HW4[line_HW] = (*WHITE, 255)
+    return _layer(layer_HW4)
 
 
 def thumbnail(picture_HW3: Picture) -> bytes:
@@ -154,13 +171,24 @@ def _colour(heat_HW: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw_outline(image_HW3: Picture, mask_HW: Mask) -> Picture:
     """A white line inside the mask's border with a dark one outside: visible on any picture."""
+    line_HW, halo_HW = _outline(mask_HW)
+    drawn_HW3 = image_HW3.copy()
+    drawn_HW3[halo_HW] = DARK
+    drawn_HW3[line_HW] = WHITE
+    return drawn_HW3
+
+
+def _outline(mask_HW: Mask) -> tuple[Mask, Mask]:
+    """The pixels of the white line, and of the dark one."""
     thickness = max(2, round(max(mask_HW.shape) / 160))
     line_HW = mask_HW & ~_shrink(mask_HW, thickness)
-    halo_HW = ~_shrink(~mask_HW, max(1, thickness // 2)) & ~mask_HW
-    drawn_HW3 = image_HW3.copy()
-    drawn_HW3[halo_HW] = (24, 24, 26)
-    drawn_HW3[line_HW] = (255, 255, 255)
-    return drawn_HW3
+    return line_HW, ~_shrink(~mask_HW, max(1, thickness // 2)) & ~mask_HW
+
+
+def _layer(layer_HW4: NDArray[np.float64]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(layer_HW4.round().clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def _shrink(mask_HW: Mask, pixels: int) -> Mask:

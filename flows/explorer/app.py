@@ -13,20 +13,37 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from flows.explorer.describe_runs import describe_runs
+from flows.explorer.describe_runs import describe_patterns, describe_runs
 from flows.explorer.downloads import as_csv, as_parquet
 from flows.explorer.json_values import as_json
 from flows.explorer.opened import OpenedRuns
-from flows.explorer.requests import Columns, Download, Page, View, read_query
+from flows.explorer.requests import (
+    Columns,
+    Download,
+    Map,
+    OneRow,
+    Outline,
+    Page,
+    Picture,
+    View,
+    read_query,
+)
 from models.errors import UserError
+from reports.heatmaps import heat_layer, outline_layer
 from tasks.query.copied_sql import copied_sql
-from tasks.query.views import UnknownRow
+from tasks.runs.rows import UnknownRow
 
 log = logging.getLogger("sightline")
 
 Answer = Callable[[OpenedRuns, Request], Response]
 FILES = files("reports") / "explorer"
-MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+KEPT = {"Cache-Control": "private, max-age=3600, immutable"}  # a run's pictures do not change
+MEDIA_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 
 
 def explorer_app(opened: OpenedRuns) -> Starlette:
@@ -95,8 +112,7 @@ def _counted(opened: OpenedRuns, asked: Columns, name: str, counts: Any) -> Resp
 
 def _sql(opened: OpenedRuns, request: Request) -> Response:
     asked = read_query(request, View)
-    chosen, sorting = asked.filter, asked.sorting
-    text = copied_sql(opened.run, opened.before, opened.database, chosen, sorting)
+    text = copied_sql(opened.runs, opened.database, asked.filter, asked.sorting)
     return JSONResponse({"sql": text})
 
 
@@ -106,6 +122,34 @@ def _selection(opened: OpenedRuns, request: Request) -> Response:
     write = {"csv": as_csv, "parquet": as_parquet}[asked.format]
     name = f'attachment; filename="selection.{asked.format}"'
     return Response(write(table), headers={"Content-Disposition": name})
+
+
+def _row(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, OneRow)
+    return JSONResponse(as_json(opened.details(asked.row_id)))
+
+
+def _picture(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Picture)
+    pictures = opened.side(asked.run).pictures
+    jpeg = pictures.picture(asked.row_id, asked.kind, asked.slot, thumbnail=asked.size == "thumb")
+    return Response(jpeg, media_type="image/jpeg", headers=KEPT)
+
+
+def _map(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Map)
+    map_HW = opened.side(asked.run).pictures.map(asked.row_id, asked.method)
+    return Response(heat_layer(map_HW), media_type="image/png", headers=KEPT)
+
+
+def _outline(opened: OpenedRuns, request: Request) -> Response:
+    asked = read_query(request, Outline)
+    mask_HW = opened.side(asked.run).pictures.foreground(asked.row_id)
+    return Response(outline_layer(mask_HW), media_type="image/png", headers=KEPT)
+
+
+def _patterns(opened: OpenedRuns, request: Request) -> Response:
+    return JSONResponse(as_json(describe_patterns(opened.now.run)))
 
 
 def _refuse(request: Request, error: Exception) -> Response:
@@ -126,5 +170,10 @@ ANSWERS: dict[str, Answer] = {
     "api/facets": _facets,
     "api/histograms": _histograms,
     "api/sql": _sql,
+    "api/row": _row,
+    "api/patterns": _patterns,
+    "picture": _picture,
+    "map": _map,
+    "outline": _outline,
     "selection": _selection,
 }

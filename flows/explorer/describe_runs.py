@@ -12,12 +12,12 @@ from tasks.storage.parquet import read_footer
 
 def describe_runs(opened: OpenedRuns) -> dict[str, Any]:
     """The runs, the columns, and what can be shown."""
-    run, runs = opened.run, filter(None, (opened.run, opened.before))
+    run = opened.now.run
     finished = run.folder.summary.is_file()
     rule = run.summary().rule if finished else None
     patterns = run.summary().patterns if finished else None
     return {
-        "runs": [_describe(it) for it in runs],
+        "runs": [_describe(it) for it in opened.runs],
         "rows": opened.database.rows,
         "columns": [
             {"name": it.name, "kind": it.kind, "words": it.words, "ours": it.own}
@@ -42,3 +42,13 @@ def _describe(run: Run) -> dict[str, Any]:
         "model": run.state.model_address,
         "finished": run.state.state == "finished",
     }
+
+
+def describe_patterns(run: Run) -> list[dict[str, Any]]:
+    """The patterns of a run, the confirmed ones first."""
+    patterns = run.summary().patterns if run.folder.summary.is_file() else None
+    names = ("id", "name", "verdict", "sentence", "pulls_to", "images", "effect", "exemplars")
+    return [
+        {name: getattr(pattern, name) for name in (*names, "exchanged")}
+        for pattern in ([] if patterns is None else patterns.candidates)
+    ]

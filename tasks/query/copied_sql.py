@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.query.columns import Column
@@ -17,10 +17,10 @@ COORDINATES = "coordinates"  # the plot's file, where a lasso needs it
 
 
 def copied_sql(
-    run: Run, before: Run | None, database: ImageDatabase, chosen: Filter, sorting: Sorting
+    runs: Sequence[Run], database: ImageDatabase, chosen: Filter, sorting: Sorting
 ) -> str:
     """SELECT row_id and image of a view, in its order."""
-    found = image_sql(run, before)
+    found = image_sql(*runs)
     used = {"row_id", "image", *_used(chosen, database.columns), *filter(None, [sorting.column])}
     chosen_names = [column.name for column in found.columns if column.name in used]
     names = dict(zip(chosen_names, distinct_names(["row", *chosen_names])[1:], strict=True))

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.errors import UserError
 from tasks.query.columns import Column
 from tasks.query.database import ImageDatabase
 from tasks.query.filters import Filter, HasValue, Where, find_column
+from tasks.runs.rows import UnknownRow
 
 BINS = 40  # of a histogram
 MOST_SHOWN = 50  # values of a column
@@ -213,10 +213,6 @@ class Views:
         row = self.database.query(sql, where.parameters).fetchone()
         assert row is not None
         return tuple(row)
-
-
-class UnknownRow(UserError):
-    """An image that is not in the run."""
 
 
 def _chosen_values(chosen: Filter, column: str) -> set[str | None]:

@@ -43,6 +43,10 @@ class RunRows:
         """In the catalog's order."""
         return self.run.folder.open_catalog().read(["row_id"])["row_id"].combine_chunks()
 
+    def has(self, row_id: str) -> bool:
+        found: int = pc.index(self.row_ids, row_id).as_py()
+        return found >= 0
+
     def number(self, row_id: str) -> int:
         """Its number in the catalog; refuses a row that is not there."""
         number: int = pc.index(self.row_ids, row_id).as_py()

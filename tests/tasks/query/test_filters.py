@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ WORDS = [
     "",
     "é",
 ]
-HOSTILE = {  # columns of a user's table
+HOSTILE: dict[str, Callable[[int], Any]] = {  # columns of a user's table
     'say "x" -- ;': lambda i: WORDS[i % 6],
     "Label": lambda i: None if i % 3 else "twin of label",
     "question?": lambda i: f"{i % 5}",
@@ -202,7 +203,7 @@ def test_histograms_count_every_image_once(
 def test_copied_sql_gives_the_same_rows_on_the_files(
     run: Run, views: Views, chosen: Filter, sorting: Sorting
 ) -> None:
-    text = copied_sql(run, None, views.database, chosen, sorting)
+    text = copied_sql((run,), views.database, chosen, sorting)
     found = [row[0] for row in duckdb.sql(text).fetchall()]
     assert found == [row["row_id"] for row in views.page(chosen, sorting, 0, 500)[1]]
 
