@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import UserError, describe_refusal, list_names, printable, suggest
-from tasks.query.columns import Column
+from tasks.query.columns import Column, Kind
 
 Space = Literal["whole", "object", "background"]  # of the features that a plot shows
 SPACES: tuple[Space, ...] = ("whole", "object", "background")
@@ -149,7 +149,7 @@ class SqlNames:
         return Where(f"list_contains(?::VARCHAR[], {self.names['row_id']})", (row_ids,))
 
     def _has_value(self, condition: HasValue) -> Where:
-        column = self._column(condition.column, "category", "list", "text", "number")
+        column = find_column(self.columns, condition.column, "category", "list", "text", "number")
         values = [value for value in condition.values if value is not None]
         name = self.names[column.name]
         test = "list_has_any(?::VARCHAR[], {})" if column.kind == "list" else _AMONG
@@ -159,7 +159,7 @@ class SqlNames:
         return Where(sql, (values,))
 
     def _in_range(self, condition: InRange) -> Where:
-        name = self.names[self._column(condition.column, "number").name]
+        name = self.names[find_column(self.columns, condition.column, "number").name]
         ends = [(">=", condition.low), ("<=", condition.high)]
         tests = [f"{name} {sign} ?" for sign, end in ends if end is not None]
         parameters = tuple(end for _, end in ends if end is not None)
@@ -170,7 +170,9 @@ class SqlNames:
             kinds = ("category", "text")
             names = [self.names[it.name] for it in self.columns.values() if it.kind in kinds]
         else:
-            names = [self.names[self._column(condition.column, "category", "text").name]]
+            names = [
+                self.names[find_column(self.columns, condition.column, "category", "text").name]
+            ]
         sql = " OR ".join(f"contains(lower({name}::VARCHAR), lower(?))" for name in names)
         return Where(f"coalesce({sql}, false)", (condition.text,) * len(names))
 
@@ -188,28 +190,25 @@ class SqlNames:
         inside = f"({' + '.join(crossed) or '0'}) % 2 = 1"
         return Where(f"{x} IS NOT NULL AND {inside}", ())
 
-    def _column(self, name: str, *kinds: str) -> Column:
-        column = find_column(self.columns, name)
-        if column.kind not in kinds:
-            allowed = [it.name for it in self.columns.values() if it.kind in kinds]
-            raise UserError(
-                f"column {name!r} holds a {column.kind} and cannot be asked so; "
-                f"{list_names(allowed)} can"
-            )
-        return column
-
 
 _AMONG = "list_contains(?::VARCHAR[], {}::VARCHAR)"
 
 
-def find_column(columns: Mapping[str, Column], name: str) -> Column:
-    """The column of this name; refuses one that is not there."""
+def find_column(columns: Mapping[str, Column], name: str, *kinds: Kind) -> Column:
+    """The column of this name, of one of these kinds or any; refuses one that is not there."""
     if name not in columns:
         raise UserError(
             f"there is no column {printable(name)!r}{suggest(name, list(columns))}; "
             f"there are {list_names(columns)}"
         )
-    return columns[name]
+    column = columns[name]
+    if kinds and column.kind not in kinds:
+        allowed = [it.name for it in columns.values() if it.kind in kinds]
+        raise UserError(
+            f"column {name!r} holds a {column.kind} and cannot be asked so; "
+            f"{list_names(allowed)} can"
+        )
+    return column
 
 
 def name_columns(columns: Iterable[Column]) -> dict[str, Column]:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.query.columns import Column
+from tasks.query.column_codes import BinCodes, Chosen, ValueCodes, read_bins, read_values
+from tasks.query.columns import Column, Kind
 from tasks.query.database import ImageDatabase
-from tasks.query.filters import Filter, HasValue, Where, find_column
+from tasks.query.filters import Filter, HasValue, find_column
+from tasks.query.latest_values import LatestValues
 from tasks.runs.rows import UnknownRow
 
-BINS = 40  # of a histogram
 MOST_SHOWN = 50  # values of a column
-ORDERS_KEPT = 8  # of the latest filters and sortings; 4 bytes an image each
+KEPT = 8  # of the latest filters, orders and views; at most 4 bytes an image each
 SHOWN = (  # of an image in the grid, where the run has them
     *("row_id", "label", "prediction", "correct", "flag", "score", "confidence", "failed"),
     "change",
@@ -38,6 +36,9 @@ class Sorting:
 
     column: str | None = None
     order: Order = "asc"
+
+
+CATALOG_ORDER = Sorting()
 
 
 @dataclass(frozen=True)
@@ -67,32 +68,35 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Views:
-    """Questions to the table of images; safe to ask from many threads."""
+    """Questions to the table of images; safe to ask from many threads.
+
+    DuckDB says which images meet a filter, and how a column orders them; the latest are kept.
+    """
 
     database: ImageDatabase
-    _orders: OrderedDict[tuple[Filter, Sorting], Rows] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _chosen: LatestValues[Filter, Chosen] = field(default_factory=lambda: LatestValues(KEPT))
+    _orders: LatestValues[Sorting, Rows] = field(default_factory=lambda: LatestValues(KEPT))
+    _views: LatestValues[tuple[Filter, Sorting], Rows] = field(
+        default_factory=lambda: LatestValues(KEPT)
+    )
+    _values: LatestValues[str, ValueCodes] = field(default_factory=LatestValues)
+    _bins: LatestValues[str, BinCodes] = field(default_factory=LatestValues)
 
     def count(self, chosen: Filter) -> int:
-        where = self._where(chosen)
-        return int(self._one(f"SELECT count(*) FROM images WHERE {where.sql}", where)[0])
+        return int(self.chosen(chosen).sum())
 
-    def row_numbers(self, chosen: Filter, sorting: Sorting = Sorting()) -> Rows:
-        """All rows of a view in its order; the latest views are kept."""
-        key = (chosen, sorting)
-        with self._lock:
-            if key in self._orders:
-                self._orders.move_to_end(key)
-                return self._orders[key]
-        where = self._where(chosen)
-        sql = f"SELECT row FROM images WHERE {where.sql} ORDER BY {self._order_by(sorting)}"
-        found = self.database.query(sql, where.parameters).fetchnumpy()["row"]
-        rows: Rows = np.asarray(found, np.int32)
-        with self._lock:
-            self._orders[key] = rows
-            while len(self._orders) > ORDERS_KEPT:
-                self._orders.popitem(last=False)
-        return rows
+    def chosen(self, chosen: Filter) -> Chosen:
+        """Of each image of the catalog: does it meet the filter?"""
+        return self._chosen.get(chosen, lambda: self._read_chosen(chosen))
+
+    def row_numbers(self, chosen: Filter, sorting: Sorting = CATALOG_ORDER) -> Rows:
+        """All rows of a view in its order."""
+
+        def read() -> Rows:
+            order_N = self._orders.get(sorting, lambda: self._read_order(sorting))
+            return order_N[self.chosen(chosen)[order_N]]
+
+        return self._views.get((chosen, sorting), read)
 
     def page(
         self, chosen: Filter, sorting: Sorting, offset: int, limit: int
@@ -120,7 +124,7 @@ class Views:
 
     def selection(self, chosen: Filter, sorting: Sorting) -> pa.Table:
         """All images of a view in its order, as a table that `--data` takes."""
-        where = self._where(chosen)
+        where = self.database.sql_names.where(chosen)
         columns = ", ".join(f"{self.database.names[name]} AS {name}" for name in SELECTED)
         sql = f"SELECT {columns} FROM images WHERE {where.sql} ORDER BY {self._order_by(sorting)}"
         return self.database.arrow(sql, where.parameters)
@@ -135,67 +139,40 @@ class Views:
 
     def facets(self, chosen: Filter, names: Sequence[str]) -> dict[str, Facet]:
         """The counts of each column's values, among images that meet the other conditions."""
-        return {name: self._facet(chosen, self._column(name)) for name in names}
+        return {
+            name: self._facet(chosen, self._column(name, "category", "list").name) for name in names
+        }
 
     def histograms(self, chosen: Filter, names: Sequence[str]) -> dict[str, Histogram]:
         """The same of numbers, in bins."""
-        return {name: self._histogram(chosen, self._column(name)) for name in names}
+        return {name: self._histogram(chosen, self._column(name, "number").name) for name in names}
 
-    def _facet(self, chosen: Filter, column: Column) -> Facet:
-        name = self.database.names[column.name]
-        where = self._where(chosen.without(column.name))
-        values = f"unnest(coalesce({name}, [NULL]))" if column.kind == "list" else name
-        counts = (
-            f"SELECT value, count(*) AS images FROM (SELECT ({values})::VARCHAR AS value "
-            f"FROM images WHERE {where.sql}) GROUP BY value ORDER BY images DESC, value NULLS LAST"
-        )
-        found = self.database.query(counts, where.parameters).fetchall()
-        wanted = _chosen_values(chosen, column.name)
-        first, others = found[:MOST_SHOWN], found[MOST_SHOWN:]
-        first += [row for row in others if row[0] in wanted]
-        shown = {value for value, _ in first}
-        none = [(value, 0) for value in sorted(wanted - shown, key=str)]
-        values_shown = (FacetValue(value, count) for value, count in (*first, *none))
-        return Facet(tuple(values_shown), len(found) - len(first))
+    def _facet(self, chosen: Filter, name: str) -> Facet:
+        codes = self._values.get(name, lambda: read_values(self.database, name))
+        counts = codes.counts(self.chosen(chosen.without(name)))
+        ordered = sorted(counts, key=lambda it: (-counts[it], it is None, it or ""))
+        wanted = _chosen_values(chosen, name)
+        shown = [it for at, it in enumerate(ordered) if at < MOST_SHOWN or it in wanted]
+        absent = sorted(wanted - counts.keys(), key=str)
+        values = (FacetValue(it, counts.get(it, 0)) for it in (*shown, *absent))
+        return Facet(tuple(values), len(ordered) - len(shown))
 
-    def _histogram(self, chosen: Filter, column: Column) -> Histogram:
-        low, high = self._ends.get(column.name, (None, None))
-        name = self.database.names[column.name]
-        where = self._where(chosen.without(column.name))
-        if low is None or high is None:
-            missing = self._one(f"SELECT count(*) FROM images WHERE {where.sql}", where)[0]
-            return Histogram(None, None, (0,) * BINS, (0,) * BINS, int(missing))
-        everything = self._all_bins.setdefault(
-            column.name, self._bins(name, low, high, Where("true", ()))[0]
-        )
-        counts, missing = self._bins(name, low, high, where)
-        return Histogram(low, high, everything, counts, missing)
+    def _histogram(self, chosen: Filter, name: str) -> Histogram:
+        codes = self._bins.get(name, lambda: read_bins(self.database, name))
+        everything, _ = codes.counts()
+        counts, missing = codes.counts(self.chosen(chosen.without(name)))
+        return Histogram(codes.low, codes.high, everything, counts, missing)
 
-    def _bins(
-        self, name: str, low: float, high: float, where: Where
-    ) -> tuple[tuple[int, ...], int]:
-        width = (high - low) or 1.0
-        index = f"floor(({name} - {low!r}) / {width!r} * {BINS})"
-        bin_of = f"CASE WHEN {name} IS NOT NULL THEN least({BINS - 1}, {index})::INTEGER END"
-        sql = f"SELECT {bin_of} AS bin, count(*) FROM images WHERE {where.sql} GROUP BY bin"
-        found = dict(self.database.query(sql, where.parameters).fetchall())
-        return tuple(int(found.get(it, 0)) for it in range(BINS)), int(found.get(None, 0))
+    def _read_chosen(self, chosen: Filter) -> Chosen:
+        where = self.database.sql_names.where(chosen)
+        found = self.database.query(f"SELECT row FROM images WHERE {where.sql}", where.parameters)
+        chosen_N = np.zeros(self.database.rows, bool)
+        chosen_N[np.asarray(found.fetchnumpy()["row"], np.int64)] = True
+        return chosen_N
 
-    @cached_property
-    def _ends(self) -> dict[str, tuple[float, float]]:
-        """The lowest and highest value of each column of numbers."""
-        numbers = [it.name for it in self.database.columns.values() if it.kind == "number"]
-        if not numbers:
-            return {}
-        names = [self.database.names[name] for name in numbers]
-        ends = ", ".join(f"min({name})::DOUBLE, max({name})::DOUBLE" for name in names)
-        found = self._one(f"SELECT {ends} FROM images", Where("true", ()))
-        pairs = zip(numbers, found[::2], found[1::2], strict=True)
-        return {name: (low, high) for name, low, high in pairs if low is not None}
-
-    @cached_property
-    def _all_bins(self) -> dict[str, tuple[int, ...]]:
-        return {}
+    def _read_order(self, sorting: Sorting) -> Rows:
+        sql = f"SELECT row FROM images ORDER BY {self._order_by(sorting)}"
+        return np.asarray(self.database.query(sql).fetchnumpy()["row"], np.int32)
 
     def _order_by(self, sorting: Sorting) -> str:
         if sorting.column is None:
@@ -203,16 +180,8 @@ class Views:
         name = self.database.names[self._column(sorting.column).name]
         return f"{name} {sorting.order.upper()} NULLS LAST, row"
 
-    def _column(self, name: str) -> Column:
-        return find_column(self.database.columns, name)
-
-    def _where(self, chosen: Filter) -> Where:
-        return self.database.sql_names.where(chosen)
-
-    def _one(self, sql: str, where: Where) -> tuple[Any, ...]:
-        row = self.database.query(sql, where.parameters).fetchone()
-        assert row is not None
-        return tuple(row)
+    def _column(self, name: str, *kinds: Kind) -> Column:
+        return find_column(self.database.columns, name, *kinds)
 
 
 def _chosen_values(chosen: Filter, column: str) -> set[str | None]:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import DamagedFile, UserError
+from tasks.query.column_codes import BINS
 from tasks.query.copied_sql import copied_sql
 from tasks.query.database import ImageDatabase, image_table, open_images
 from tasks.query.filters import (
@@ -29,7 +30,7 @@ from tasks.query.filters import (
     InRange,
     IsRow,
 )
-from tasks.query.views import BINS, Sorting, Views
+from tasks.query.views import Sorting, Views
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import INTERVENTIONS

@@ -1,0 +1,1 @@
+"""What the explorer takes, in a browser, on runs of many images."""

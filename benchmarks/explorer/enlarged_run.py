@@ -1,0 +1,98 @@
+"""A run of many images, made from a finished one: its shards again and again under new row ids.
+
+Every part is written as an audit writes it, so that readers do all their work; the pictures are
+those of the finished run. Scores and confidences get a little noise, for orders without ties.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.runs.folder import Mark, RunFolder, write_part
+from tasks.runs.reader import Run
+from tasks.runs.stages import (
+    FEATURES,
+    INTERVENTIONS,
+    MAPS,
+    PICTURE_PROPERTIES,
+    PREDICTIONS,
+    SCORES,
+    Stage,
+)
+from tasks.storage.parquet import open_writer, read_table, write_table
+
+NOISE = 0.01
+NOISY = ("score", "confidence")
+KEPT_FILES = ("run.json", "summary.json", "donors.parquet", "patterns.parquet", "pattern_spaces.parquet")
+
+
+def enlarge_run(source: Run, folder: Path, images: int) -> Run:
+    """At least so many images, in whole copies of the finished run."""
+    copies = math.ceil(images / len(source.catalog))
+    target = RunFolder.at(folder)
+    folder.mkdir(parents=True)
+    for name in KEPT_FILES:
+        if (source.folder.path / name).is_file():
+            shutil.copy(str(source.folder.path / name), folder / name)
+    _write_whole(source.folder.catalog, target.catalog, copies, source.state.identity.shard_size)
+    for name in ("flags.parquet", "pattern_members.parquet"):
+        if (source.folder.path / name).is_file():
+            _write_whole(source.folder.path / name, target.path / name, copies, None)
+    method = source.summary().rule.method
+    for stage in (PREDICTIONS, FEATURES, INTERVENTIONS, PICTURE_PROPERTIES):
+        _write_parts(source, target, stage, copies)
+    for stage in (MAPS.of(method), SCORES.of(method)):
+        _write_parts(source, target, stage, copies)
+    return Run.at(folder)
+
+
+def _write_whole(source: object, target: object, copies: int, rows_per_group: int | None) -> None:
+    table = read_table(source)  # type: ignore[arg-type]
+    if rows_per_group is None:
+        write_table(target, pa.concat_tables(_copies(table, copies)))  # type: ignore[arg-type]
+        return
+    shards = [table.slice(at, rows_per_group) for at in range(0, len(table), rows_per_group)]
+    with open_writer(target, table.schema) as write:  # type: ignore[arg-type]
+        for copy in range(copies):
+            for shard in shards:
+                write(_renamed(shard, copy), row_group_size=rows_per_group)
+
+
+def _write_parts(source: Run, target: RunFolder, stage: Stage, copies: int) -> None:
+    shards = len(source.shards)
+    target.stage(stage).mkdir(parents=True)  # type: ignore[no-untyped-call]
+    for shard in source.shards:
+        part = source.part(stage, shard)
+        if part is not None:
+            for copy in range(copies):
+                path = target.part(stage, copy * shards + shard)
+                write_part(path, _renamed(part, copy), Mark("made", f"{copy}"))
+
+
+def _copies(table: pa.Table, copies: int) -> Iterator[pa.Table]:
+    return (_renamed(table, copy) for copy in range(copies))
+
+
+def _renamed(table: pa.Table, copy: int) -> pa.Table:
+    """With row ids of this copy, and noise."""
+    row_ids = pc.binary_join_element_wise(f"{copy:05}", table["row_id"].cast(pa.string()), "/")
+    table = _with(table, "row_id", lambda _: row_ids)
+    random = np.random.default_rng(copy)
+    for name in NOISY:
+        if name in table.column_names and len(table):
+            noise = pa.array(random.uniform(-NOISE, NOISE, len(table)), pa.float32())
+            table = _with(table, name, lambda old, noise=noise: pc.add(old, noise))
+    return table
+
+
+def _with(table: pa.Table, name: str, change: Callable[[pa.ChunkedArray], object]) -> pa.Table:
+    at = table.column_names.index(name)
+    field = table.schema.field(name)
+    return table.set_column(at, field, change(table[name]))
