@@ -4,10 +4,12 @@ import { byId } from "./dom.js";
 
 export class ServerError extends Error {}
 
-/** @param {string} path @param {Object<string, any>} parameters undefined ones are left out */
+/** @param {string} path @param {Object<string, any>} parameters those without a value are left out, lists are repeated */
 export function address(path, parameters = {}) {
   const words = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== null) words.set(name, value);
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const one of [value ?? []].flat()) words.append(name, one);
+  }
   const text = words.toString();
   return text ? `${path}?${text}` : path;
 }

@@ -95,7 +95,7 @@ export class Columns {
 
   async #take(latest, path, part, names, filter) {
     if (!names.length) return;
-    const answer = await latest.get(path, { filter, columns: names.join(",") });
+    const answer = await latest.get(path, { filter, columns: names });
     for (const [name, counts] of Object.entries(answer?.[part] ?? {})) {
       const entry = this.#widgets.get(name);
       entry.fresh = true;

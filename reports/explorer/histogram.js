@@ -40,15 +40,16 @@ export class Histogram {
     this.plot.addEventListener("pointercancel", () => this.#end());
   }
 
-  /** @param {{low: number, high: number, all: number[], chosen: number[], missing: number}} counts */
+  /** @param {{low: number|null, high: number|null, all: number[], chosen: number[], missing: number}} counts */
   update(counts) {
+    setText(this.#missing, counts.missing ? `${countOf(counts.missing, "image")} without a value` : "");
+    if (counts.low === null) return;
     this.#counts = counts;
     const most = Math.max(1, ...counts.all);
     const mostChosen = Math.max(1, ...counts.chosen);
     this.#all.setAttribute("d", bars(counts.all, most));
     // Relative to their own highest: 40 of 50,000 would not be seen, and it is their shape that is asked for.
     this.#chosen.setAttribute("d", bars(counts.chosen, mostChosen));
-    setText(this.#missing, counts.missing ? `${countOf(counts.missing, "image")} without a value` : "");
     this.show();
   }
 

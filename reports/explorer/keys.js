@@ -54,7 +54,7 @@ function buildHelp() {
     make("h2", { id: "help-title" }, "Keys"),
     make("dl", {}, ...lines),
     make("p", { class: "quiet" }, "In a histogram, pale bars are all images and dark bars the selection, each to its own height. Drag over it, move its handles with the arrow keys, or type the ends."),
-    make("form", { method: "dialog" }, make("button", { class: "quiet-button" }, "Close")),
+    make("button", { type: "button", class: "quiet-button", onclick: () => help.close() }, "Close"),
   );
   byId("help-button").addEventListener("click", () => help.showModal());
   return help;

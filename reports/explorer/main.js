@@ -1,6 +1,7 @@
 // The page's start: asks what the run is, then builds its parts, which follow the view by themselves.
 
 import { get, report } from "./api.js";
+import { Changes } from "./changes.js";
 import { buildChips } from "./chips.js";
 import { Columns } from "./columns.js";
 import { byId, debounce, setText } from "./dom.js";
@@ -8,7 +9,10 @@ import { find, setText as setTextCondition, startsText } from "./filters.js";
 import { Grid } from "./grid.js";
 import { ImagePanel } from "./image_panel.js";
 import { listenToKeys } from "./keys.js";
+import { buildPatterns } from "./patterns.js";
+import { Plot } from "./plot.js";
 import { Rows } from "./rows.js";
+import { Scenarios } from "./scenarios.js";
 import { current, filterBy, watch } from "./state.js";
 import { buildTabs } from "./tabs.js";
 import { buildTakeOut } from "./take_out.js";
@@ -29,6 +33,10 @@ async function start() {
   buildTakeOut(byId("take-out"));
   const { grid, panel } = buildGrid(run);
   new Columns(byId("columns"), run);
+  if (run.spaces.length) new Plot(byId("view-plot"), run);
+  if (patterns.length) buildPatterns(byId("view-patterns"), patterns);
+  new Scenarios(byId("view-scenarios"), run);
+  if (run.compared) new Changes(byId("view-changes"), run);
   listenToKeys(panel, grid);
 }
 

@@ -6,6 +6,11 @@ import { filterText } from "./filters.js";
 export const PAGE = 200;
 const KEPT = 60; // pages: 12,000 rows, a few MB
 
+/** Which images in which order, as the server is asked. */
+export function question({ conditions, sort, order }) {
+  return { filter: filterText(conditions), sort, order: sort && order };
+}
+
 export class Rows {
   total = 0;
   /** whether the rows still belong to an earlier question */
@@ -24,7 +29,7 @@ export class Rows {
   ask(view) {
     this.#stopAll();
     this.stale = true;
-    this.#query = { filter: filterText(view.conditions), sort: view.sort ?? undefined, order: view.sort ? view.order : undefined };
+    this.#query = question(view);
     this.#fetch(Math.floor(view.at / PAGE));
   }
 

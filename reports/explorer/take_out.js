@@ -3,7 +3,7 @@
 import { address, get } from "./api.js";
 import { copyButton } from "./copy.js";
 import { make } from "./dom.js";
-import { filterText } from "./filters.js";
+import { question } from "./rows.js";
 import { current, watch } from "./state.js";
 
 /** @param {HTMLElement} place */
@@ -24,12 +24,11 @@ export function buildTakeOut(place) {
     event.stopPropagation();
   });
   watch((view) => {
-    for (const [format, a] of Object.entries(files)) a.href = address("selection", { filter: filterText(view.conditions), format });
+    for (const [format, a] of Object.entries(files)) a.href = address("selection", { ...question(view), format });
   });
 }
 
 async function askSql() {
-  const { conditions, sort, order } = current();
-  const { sql } = await get("api/sql", { filter: filterText(conditions), sort, order: sort ? order : undefined });
+  const { sql } = await get("api/sql", question(current()));
   return sql;
 }
