@@ -24,14 +24,16 @@ export class Columns {
   /** @param {HTMLElement} place @param {Object} run */
   constructor(place, run) {
     this.#watcher = new IntersectionObserver((entries) => this.#look(entries), { root: place, rootMargin: "300px" });
-    const rank = ({ name }) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
-    const ours = run.columns.filter(({ ours: own, name }) => own && name !== "image" && !name.startsWith("before.")).sort((a, b) => rank(a) - rank(b));
-    const before = run.columns.filter(({ ours: own, name }) => own && name.startsWith("before."));
+    const ours = run.columns.filter((column) => column.ours);
     const theirs = run.columns.filter((column) => !column.ours);
+    const main = ORDER.map((name) => ours.find((column) => column.name === name)).filter(Boolean);
+    const before = ours.filter(({ name }) => name.startsWith("before."));
+    const others = ours.filter((column) => !main.includes(column) && !before.includes(column));
     const facets = theirs.filter(({ kind }) => kind === "category").slice(0, USERS_UNFOLDED).map(({ name }) => name);
-    this.#group(place, "What the audit found", ours, run, UNFOLDED);
+    this.#group(place, "What the audit found", main, run, UNFOLDED);
     this.#group(place, "Your columns", theirs, run, facets);
     this.#group(place, "In the run before", before, run, []);
+    this.#group(place, "More of each image", others, run, []);
     watch((view, old) => {
       if (view.conditions !== old.conditions) this.#follow();
     });

@@ -16,7 +16,7 @@ export class Histogram {
   #all = makeSvg("path", { class: "all" });
   #chosen = makeSvg("path", { class: "chosen" });
   #brush = makeSvg("rect", { class: "brush", y: 0, height: HEIGHT });
-  #line = makeSvg("line", { class: "threshold", y1: 0, y2: HEIGHT });
+  #line = makeSvg("line", { class: "threshold", y1: 0, y2: HEIGHT, visibility: "hidden" });
   #handles;
   #low;
   #high;

@@ -44,11 +44,11 @@ function uncover(frame, before) {
 /** All methods in a row; a click lays that one over the large picture and over the grid. */
 export function mapSection(image) {
   if (!image.maps?.length) return null;
-  const items = image.maps.map(({ method, lift, share }) => {
+  const items = image.maps.map(({ method, words, lift, share }) => {
     const stack = new PictureStack();
     stack.show({ rowId: image.row_id, method });
     const numbers = make("small", {}, lift === null ? "no lift" : `lift ${digits(lift)}`, share === null ? "" : ` · ${percent(share)} inside`);
-    return make("li", {}, make("button", { type: "button", class: "card", onclick: () => change({ method, map: true }) }, stack.element, make("span", { class: "name" }, visible(method)), numbers));
+    return make("li", {}, make("button", { type: "button", class: "card", title: visible(words ?? ""), onclick: () => change({ method, map: true }) }, stack.element, make("span", { class: "name" }, visible(method)), numbers));
   });
   return section("Maps", make("ul", { class: "cards" }, ...items));
 }
@@ -59,18 +59,24 @@ export function changeSection(image) {
   return section("What the model says when the picture changes", make("ul", { class: "cards" }, ...image.changes.map((one) => changeCard(image, one))));
 }
 
-function changeCard(image, { kind, slot, words, prediction, probability, donor, donor_label: donorLabel, same_class: same }) {
+function changeCard(image, changed) {
+  const { kind, slot, prediction, probability } = changed;
   const stack = new PictureStack();
   stack.show({ rowId: image.row_id, kind, slot });
   const flips = prediction !== null && prediction !== image.prediction;
   const answer = make("span", { class: flips ? "name flips" : "name" }, flips ? "⇄ " : "= ", visible(prediction ?? "no prediction"));
-  // Reference: the probability is that of the class which the untouched picture was given.
+  // The probability is that of the class which the untouched picture was given.
   const kept = make("small", {}, probability === null ? "" : `${percent(probability)} ${visible(image.prediction)}`);
   const meter = make("span", { class: "meter", "aria-hidden": "true" }, make("span", {}));
   meter.firstChild.style.width = `${100 * (probability ?? 0)}%`;
-  const from = donorLabel ? make("small", {}, `behind: ${visible(donorLabel)}${same ? ", same class" : ""}`) : null;
-  const visit = donor ? make("button", { type: "button", class: "link", title: visible(donor), onclick: () => change({ open: donor }) }, "the donor") : null;
-  return make("li", { class: "card" }, stack.element, make("small", {}, visible(words)), answer, meter, kept, from, visit);
+  return make("li", { class: "card" }, stack.element, answer, meter, kept, changeWords(changed));
+}
+
+/** How the picture was changed; the donor of a background is a door to it. */
+function changeWords({ words, donor, donor_label: label, same_class: same }) {
+  if (!donor) return make("small", {}, visible(words));
+  const door = make("button", { type: "button", class: "link name", title: visible(donor), onclick: () => change({ open: donor }) }, visible(label ?? donor));
+  return make("small", {}, "on the background of ", door, same ? ", same class" : "");
 }
 
 /** The images most alike by the model's features; a click goes there. */

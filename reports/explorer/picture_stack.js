@@ -2,6 +2,7 @@
 
 import { address } from "./api.js";
 import { make } from "./dom.js";
+import { FIRST, forget, LAST, load, SECOND } from "./image_queue.js";
 
 /**
  * What to show; undefined parts are left away.
@@ -22,9 +23,9 @@ export class PictureStack {
   /** @param {Shown} shown */
   show({ rowId, kind = "picture", slot, size = "thumb", run, method, outline }) {
     const of = { row_id: rowId, run: run === "before" ? run : undefined };
-    setSource(this.#picture, address("picture", { ...of, kind, slot: slot || undefined, size }));
-    setSource(this.#map, method ? address("map", { ...of, method }) : "");
-    setSource(this.#outline, outline ? address("outline", of) : "");
+    setSource(this.#picture, address("picture", { ...of, kind, slot: slot || undefined, size }), size === "full" ? FIRST : SECOND);
+    setSource(this.#map, method ? address("map", { ...of, method }) : "", LAST);
+    setSource(this.#outline, outline ? address("outline", of) : "", LAST);
   }
 
   clear() {
@@ -50,9 +51,10 @@ function layer(name) {
 }
 
 /** A tile that is used again never shows the picture of the row before. */
-function setSource(image, source) {
-  if (image.getAttribute("src") === (source || null)) return;
+function setSource(image, source, turn = LAST) {
+  if (image.source === source) return;
+  image.source = source;
   image.classList.remove("ready");
-  if (source) image.setAttribute("src", source);
-  else image.removeAttribute("src");
+  if (source) load(image, source, turn);
+  else forget(image);
 }
