@@ -1,0 +1,104 @@
+// Scenarios: filters with a name, each a row of figures. The first row is the filter of now.
+
+import { Latest, report, send } from "./api.js";
+import { say } from "./copy.js";
+import { make } from "./dom.js";
+import { figureCell, figureHead, imagesCell } from "./figures_table.js";
+import { describe, filterText } from "./filters.js";
+import { change, current, filterBy, watch } from "./state.js";
+import { visible } from "./words.js";
+
+export class Scenarios {
+  #run;
+  #saved = [];
+  #now = null;
+  #asked = null;
+  #figures = new Latest();
+  #list = new Latest();
+  #name = make("input", { type: "text", id: "scenario-name", maxLength: 100, required: true, placeholder: "night, snow", autocomplete: "off" });
+  #table = make("div", { class: "wide" });
+  #words = make("p", { class: "quiet" });
+
+  /** @param {HTMLElement} element @param {Object} run */
+  constructor(element, run) {
+    this.#run = run;
+    const form = make("form", { class: "save" }, make("label", { for: "scenario-name" }, "Keep the filter as"), this.#name, make("button", { class: "quiet-button" }, "Save"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#save(this.#name.value.trim());
+    });
+    element.append(
+      make("p", { class: "lead" }, "A scenario is a filter under a name. It is kept in the run folder; the gate and `sightline show --scenarios` know it by that name."),
+      form, this.#words, this.#table,
+    );
+    watch((view) => {
+      if (view.tab === "scenarios") this.#follow(view);
+    });
+  }
+
+  async #follow({ conditions }) {
+    this.#words.textContent = conditions.length ? conditions.map((one) => describe(one, this.#run.columnsByName)).join("; ") : "The filter is empty: choose some images first.";
+    if (this.#asked === conditions) return;
+    const first = this.#asked === null;
+    this.#asked = conditions;
+    this.#table.setAttribute("aria-busy", "true");
+    const [now, saved] = await Promise.all([this.#figures.get("api/figures", { filter: filterText(conditions) }), first ? this.#list.get("api/scenarios") : this.#saved]);
+    if (this.#asked !== conditions) return;
+    this.#table.setAttribute("aria-busy", "false");
+    this.#now = now ?? this.#now;
+    this.#saved = saved ?? this.#saved;
+    this.#draw();
+  }
+
+  async #save(name) {
+    if (name && (await this.#change("POST", {}, { name, filter: { conditions: current().conditions } }))) {
+      this.#name.value = "";
+      say(`Saved ${name}`);
+    }
+  }
+
+  async #delete(name) {
+    if (await this.#change("DELETE", { name })) say(`Deleted ${name}`);
+  }
+
+  async #change(method, parameters, body) {
+    try {
+      await send(method, "api/scenarios", parameters, body);
+    } catch (error) {
+      report(error);
+      return false;
+    }
+    this.#saved = (await this.#list.get("api/scenarios")) ?? this.#saved;
+    this.#draw();
+    return true;
+  }
+
+  #draw() {
+    const figures = this.#now?.now ?? this.#saved[0]?.figures.now ?? [];
+    const sides = this.#run.compared ? ["before", "now", "change"] : ["now"];
+    const head = [make("th", { scope: "col" }, "scenario"), this.#run.compared ? make("th", { scope: "col" }, "run") : null, make("th", { scope: "col", class: "n" }, "images"), ...figures.map(figureHead), make("td", {})];
+    const rows = [{ name: null, figures: this.#now ?? {} }, ...this.#saved].flatMap((one) => this.#rows(one, sides));
+    this.#table.replaceChildren(make("table", { class: "figures" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  }
+
+  #rows({ name, filter, figures }, sides) {
+    return sides.map((side, place) => {
+      const found = figures[side] ?? [];
+      const title = place ? make("td", {}) : make("th", { scope: "row", class: "name" }, name === null ? make("i", {}, "the filter of now") : visible(name));
+      const run = this.#run.compared ? make("td", { class: "quiet" }, side) : null;
+      const names = (this.#now?.now ?? found).map(({ figure }) => figure);
+      const cells = names.map((one) => figureCell(found.find(({ figure }) => figure === one), side === "change"));
+      return make("tr", { class: place ? "same" : "" }, title, run, imagesCell(found), ...cells, place || name === null ? make("td", {}) : this.#buttons(name, filter));
+    });
+  }
+
+  #buttons(name, filter) {
+    const apply = () => {
+      filterBy(filter.conditions);
+      change({ tab: "grid" }, false);
+    };
+    return make("td", { class: "buttons" },
+      make("button", { type: "button", class: "link", "aria-label": `Apply ${visible(name)}`, onclick: apply }, "Apply"),
+      make("button", { type: "button", class: "link", "aria-label": `Delete ${visible(name)}`, onclick: () => this.#delete(name) }, "Delete"));
+  }
+}
