@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from models.errors import UserError
-from tasks.explorer.pictures import Pictures
-from tasks.explorer.row_details import DetailsReader, RowDetails
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.filters import SPACES, Space
 from tasks.query.views import Views
@@ -17,24 +16,34 @@ from tasks.runs.reader import Run
 from tasks.runs.rows import RunRows
 from tasks.runs.stages import FEATURES
 
+if TYPE_CHECKING:
+    from tasks.explorer.pictures import Pictures
+    from tasks.explorer.row_details import DetailsReader, RowDetails
+
 Side = Literal["now", "before"]
 
 
 @dataclass(frozen=True)
 class OneRun:
-    """A run's images, one at a time."""
+    """A run's images, one at a time. What draws them takes seconds to import, and nobody waits."""
 
     run: Run
-    pictures: Pictures
-    details: DetailsReader
 
-    @classmethod
-    def of(cls, run: Run) -> OneRun:
-        rows = RunRows(run)
-        return cls(run, Pictures(rows), DetailsReader(rows))
+    @cached_property
+    def pictures(self) -> Pictures:
+        from tasks.explorer.pictures import Pictures
 
-    def has(self, row_id: str) -> bool:
-        return self.details.rows.has(row_id)
+        return Pictures(self.rows)
+
+    @cached_property
+    def details(self) -> DetailsReader:
+        from tasks.explorer.row_details import DetailsReader
+
+        return DetailsReader(self.rows)
+
+    @cached_property
+    def rows(self) -> RunRows:
+        return RunRows(self.run)
 
 
 @dataclass(frozen=True)
@@ -45,13 +54,21 @@ class OpenedRuns:
     before: OneRun | None
     database: ImageDatabase
     views: Views
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, run: Run, before: Run | None) -> OpenedRuns:
         database = open_images(run, before)
-        earlier = None if before is None else OneRun.of(before)
-        return cls(OneRun.of(run), earlier, database, Views(database))
+        earlier = None if before is None else OneRun(before)
+        opened = cls(OneRun(run), earlier, database, Views(database))
+        threading.Thread(target=opened._prepare, daemon=True).start()
+        return opened
+
+    def _prepare(self) -> None:
+        """What the first questions would wait for."""
+        self.views.prepare()
+        for side in filter(None, (self.now, self.before)):
+            with suppress(UserError):
+                _ = side.pictures, side.details
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -76,6 +93,6 @@ class OpenedRuns:
         del values["row"]
         earlier = self.before
         then = None
-        if earlier is not None and earlier.has(row_id):
+        if earlier is not None and earlier.rows.has(row_id):
             then = earlier.details.read(row_id, {})
         return self.now.details.read(row_id, values, then)

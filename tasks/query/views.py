@@ -82,6 +82,14 @@ class Views:
     _values: LatestValues[str, ValueCodes] = field(default_factory=LatestValues)
     _bins: LatestValues[str, BinCodes] = field(default_factory=LatestValues)
 
+    def prepare(self) -> None:
+        """Read the codes of every column, which the first counts would wait for."""
+        for column in self.database.columns.values():
+            if column.kind == "number":
+                self.histograms(Filter(), [column.name])
+            elif column.kind != "text":
+                self.facets(Filter(), [column.name])
+
     def count(self, chosen: Filter) -> int:
         return int(self.chosen(chosen).sum())
 
