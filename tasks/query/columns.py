@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +48,7 @@ WORDS = {  # of our own columns, in the table's order
     "prediction_group": "group of the predicted class",
     "change": "how it differs from the run before",
 }
+ADDRESSES = ("image", "mask")  # whose folders say nothing of an image: not searched
 BEFORE = "before."  # columns of the run that it is compared with
 COMPARED = (
     *("label", "prediction", "confidence", "correct", "flag", "score", "null_score", "kept"),
@@ -70,3 +72,9 @@ def describe(name: str) -> str:
     if name.startswith(BEFORE):
         return f"{WORDS[name.removeprefix(BEFORE)]}, in the run before"
     return WORDS[name]
+
+
+def searched_columns(columns: Iterable[Column]) -> list[str]:
+    """Those that a search without a column looks into."""
+    kinds = ("category", "text")
+    return [it.name for it in columns if it.kind in kinds and it.name not in ADDRESSES]

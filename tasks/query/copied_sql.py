@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.query.columns import Column
+from tasks.query.columns import Column, searched_columns
 from tasks.query.database import ImageDatabase
 from tasks.query.filters import Filter, SqlNames
 from tasks.query.image_sql import distinct_names, image_sql, quote, text_literal
@@ -41,7 +41,7 @@ def copied_sql(
 def _used(chosen: Filter, columns: Mapping[str, Column]) -> set[str]:
     named = {getattr(condition, "column", None) for condition in chosen.conditions}
     if any(it.kind == "text" and it.column is None for it in chosen.conditions):
-        named |= {it.name for it in columns.values() if it.kind in ("category", "text")}
+        named |= set(searched_columns(columns.values()))
     return {name for name in named if name is not None}
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import UserError, describe_refusal, list_names, printable, suggest
-from tasks.query.columns import Column, Kind
+from tasks.query.columns import Column, Kind, searched_columns
 
 Space = Literal["whole", "object", "background"]  # of the features that a plot shows
 SPACES: tuple[Space, ...] = ("whole", "object", "background")
@@ -46,7 +46,7 @@ class InRange(_Condition):
 
 
 class ContainsText(_Condition):
-    """A text that contains this one, whatever the case; without a column, any that has words."""
+    """A text that contains this one, whatever the case; without a column, in any that has words."""
 
     kind: Literal["text"] = "text"
     column: Text | None = None
@@ -167,8 +167,7 @@ class SqlNames:
 
     def _contains(self, condition: ContainsText) -> Where:
         if condition.column is None:
-            kinds = ("category", "text")
-            names = [self.names[it.name] for it in self.columns.values() if it.kind in kinds]
+            names = [self.names[name] for name in searched_columns(self.columns.values())]
         else:
             names = [
                 self.names[find_column(self.columns, condition.column, "category", "text").name]

@@ -142,7 +142,9 @@ def as_text(value: object) -> str | None:
 
 
 def expected_rows(frame: pd.DataFrame, database: ImageDatabase, chosen: Filter) -> pd.DataFrame:
-    texts = [it.name for it in database.columns.values() if it.kind in ("category", "text")]
+    kinds, addresses = ("category", "text"), ("image", "mask")
+    columns = [it for it in database.columns.values() if it.name not in addresses]
+    texts = [it.name for it in columns if it.kind in kinds]
     met = frame.apply(
         lambda row: all(meets(row, condition, texts) for condition in chosen.conditions), axis=1
     )

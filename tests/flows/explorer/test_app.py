@@ -1,0 +1,220 @@
+"""The explorer's addresses over HTTP: who is let in, and what nobody can do to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from starlette.testclient import TestClient
+
+from flows.explorer.app import ANSWERS, explorer_app
+from flows.explorer.opened import OpenedRuns
+from flows.explorer.security import Door
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run
+
+PORT, TOKEN = 8000, "a-token-that-nobody-guesses"
+HOST = f"127.0.0.1:{PORT}"
+
+
+@pytest.fixture(scope="module")
+def opened(other_run: RunFolder, finished_run: RunFolder) -> OpenedRuns:
+    return OpenedRuns.of(Run.at(other_run.path), Run.at(finished_run.path))
+
+
+@pytest.fixture(scope="module")
+def client(opened: OpenedRuns) -> Iterator[TestClient]:
+    door = Door(explorer_app(opened), TOKEN, PORT)
+    with TestClient(door, base_url=f"http://{HOST}/{TOKEN}/", raise_server_exceptions=False) as it:
+        yield it
+
+
+def get(client: TestClient, address: str, **parameters: Any) -> Any:
+    answer = client.get(f"http://{HOST}/{TOKEN}/{address}", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def chosen(*conditions: dict[str, Any]) -> str:
+    return json.dumps({"conditions": list(conditions)})
+
+
+@pytest.mark.parametrize(
+    ("address", "headers"),
+    [
+        (f"http://{HOST}/api/run", {}),
+        (f"http://{HOST}/{TOKEN}", {}),
+        (f"http://{HOST}/{TOKEN[:-1]}/api/run", {}),
+        (f"http://{HOST}/{TOKEN}x/api/run", {}),
+        (f"http://{HOST}//{TOKEN}/api/run", {}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Host": "evil.example"}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Host": f"evil.example:{PORT}"}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Origin": "http://evil.example"}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Origin": "null"}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Origin": f"http://127.0.0.1:{PORT + 1}"}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Sec-Fetch-Site": "cross-site"}),
+        (f"http://{HOST}/{TOKEN}/api/run", {"Sec-Fetch-Site": "same-site"}),
+    ],
+)
+def test_a_wrong_token_host_or_origin_gets_nothing(
+    client: TestClient, address: str, headers: dict[str, str]
+) -> None:
+    answer = client.get(address, headers=headers)
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_page_is_given_to_whoever_has_its_address(client: TestClient, host: str) -> None:
+    own = {"Host": f"{host}:{PORT}", "Origin": f"http://{host}:{PORT}"}
+    answer = client.get(f"http://{HOST}/{TOKEN}/", headers=own)
+    assert answer.status_code == 200
+    assert '<script type="module" src="static/' in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_only_the_pages_own_files_are_given(client: TestClient) -> None:
+    known = client.get(f"http://{HOST}/{TOKEN}/static/main.js")
+    assert known.headers["content-type"].startswith("text/javascript")
+    for name in ("../__init__.py", "%2e%2e/__init__.py", "..%2f__init__.py", "py.typed", "", "x%00"):
+        answer = client.get(f"http://{HOST}/{TOKEN}/static/{name}")
+        assert answer.status_code in (404, 403), name
+
+
+def test_the_run_says_what_can_be_asked(client: TestClient) -> None:
+    run = get(client, "api/run")
+    assert [it["images"] for it in run["runs"]] == [64, 64]
+    assert run["compared"] is True
+    names = {column["name"]: column for column in run["columns"]}
+    assert names["flag"]["kind"] == "category"
+    assert names["before.flag"]["words"].endswith("in the run before")
+    assert run["main_method"] in run["methods"]
+
+
+def test_a_view_is_paged_in_its_order(client: TestClient) -> None:
+    def page(offset: int, limit: int) -> list[dict[str, Any]]:
+        asked = {"sort": "score", "order": "desc", "offset": offset, "limit": limit}
+        rows: list[dict[str, Any]] = get(client, "api/rows", **asked)["rows"]
+        return rows
+
+    together = page(0, 64)
+    assert [it["row_id"] for it in page(0, 40) + page(40, 40)] == [it["row_id"] for it in together]
+    scores = [it["score"] for it in together if it["score"] is not None]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_facets_and_histograms_ignore_their_own_condition(client: TestClient) -> None:
+    labels = get(client, "api/facets", columns=["label"])["facets"]["label"]["values"]
+    only = chosen({"kind": "values", "column": "label", "values": [labels[0]["value"]]})
+    counted = get(client, "api/facets", columns=["label", "flag"], filter=only)
+    assert counted["total"] == labels[0]["count"]
+    assert counted["facets"]["label"]["values"] == labels
+    assert sum(it["count"] for it in counted["facets"]["flag"]["values"]) == counted["total"]
+    bins = get(client, "api/histograms", columns=["score"], filter=only)["histograms"]["score"]
+    assert sum(bins["chosen"]) + bins["missing"] == counted["total"]
+
+
+def test_one_image_and_its_pictures(client: TestClient) -> None:
+    row = get(client, "api/rows", sort="score", order="desc", limit=1)["rows"][0]
+    details = get(client, "api/row", row_id=row["row_id"])
+    assert details["before"]["row_id"] == row["row_id"]
+    for change in details["changes"]:
+        for size in ("thumb", "full"):
+            asked = {"kind": change["kind"], "slot": change["slot"], "size": size}
+            assert picture_of(client, "picture", row_id=row["row_id"], **asked).format == "JPEG"
+    for name in ("now", "before"):
+        heat = picture_of(
+            client, "map", row_id=row["row_id"], method=details["maps"][0]["method"], run=name
+        )
+        outline = picture_of(client, "outline", row_id=row["row_id"], run=name)
+        assert heat.mode == outline.mode == "RGBA"
+        assert heat.size == outline.size
+
+
+def picture_of(client: TestClient, address: str, **parameters: Any) -> Image.Image:
+    answer = client.get(f"http://{HOST}/{TOKEN}/{address}", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return Image.open(io.BytesIO(answer.content))
+
+
+def test_a_selection_leaves_as_a_table(client: TestClient, opened: OpenedRuns) -> None:
+    flagged = chosen({"kind": "range", "column": "score", "low": 0.5})
+    asked = {"filter": flagged, "sort": "score", "order": "desc"}
+    rows = get(client, "api/rows", **asked)["rows"]
+    answers = {
+        kind: client.get(f"http://{HOST}/{TOKEN}/selection", params={**asked, "format": kind})
+        for kind in ("csv", "parquet")
+    }
+    table = list(csv.DictReader(io.StringIO(answers["csv"].text)))
+    assert [it["row_id"] for it in table] == [it["row_id"] for it in rows]
+    assert table == pq.read_table(io.BytesIO(answers["parquet"].content)).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("api/rows?limit=0", 400, "limit"),
+        ("api/rows?limit=501", 400, "at most 500"),
+        ("api/rows?offset=-1", 400, "offset"),
+        ("api/rows?offset=99999999999999999999", 400, "offset"),
+        ("api/rows?sort=scor", 400, "did you mean 'score'"),
+        ("api/rows?order=sideways", 400, "order"),
+        ("api/rows?sql=SELECT", 400, "sql"),
+        ("api/facets?columns=score", 400, "holds a number"),
+        ("api/histograms?columns=flag", 400, "holds a category"),
+        ("api/row?row_id=nobody", 404, "nobody"),
+        ("api/row", 400, "row_id"),
+        ("picture?row_id=../../etc/passwd", 404, "passwd"),
+        ("picture?row_id=images/test/00000.png&kind=exchanged&slot=99", 400, "there is no 99"),
+        ("map?row_id=images/test/00000.png&method=../x", 400, "no map"),
+        ("api/nothing", 404, "Not Found"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_one_line(
+    client: TestClient, address: str, status: int, words: str
+) -> None:
+    answer = client.get(f"http://{HOST}/{TOKEN}/{address}")
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+
+
+values = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        ["row_id", "flag", "score", "images/test/00000.png", "0", "-1", "1e309", "nan", "now", "{}"]
+    ),
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=5)),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+        max_leaves=6,
+    ).map(json.dumps),
+)
+names = st.sampled_from(
+    ["filter", "sort", "order", "offset", "limit", "columns", "row_id", "kind", "slot", "size", "method", "run", "space", "colour", "x", "y", "format", "name", "nobody's"]
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from([*ANSWERS, "", "static/x"]),
+    st.lists(st.tuples(names, values), max_size=4),
+    st.sampled_from(["GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
+)
+def test_no_request_makes_it_fail(
+    client: TestClient, address: str, parameters: list[tuple[str, str]], method: str
+) -> None:
+    query = "&".join(f"{quote(name)}={quote(value)}" for name, value in parameters)
+    answer = client.request(method, f"http://{HOST}/{TOKEN}/{address}?{query}")
+    assert answer.status_code < 500, answer.text
