@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from torch import nn
@@ -23,6 +24,7 @@ from models.time_limit import limit_time
 from models.user_calls import guard_forward, user_call
 
 OURS = ("flows", "tasks", "models", "reports")
+OUR_FOLDER = Path(__file__).resolve().parents[1]
 PREFIX = "_user_"  # of the module name that the file itself gets
 STANDARD = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib")]
 
@@ -54,11 +56,10 @@ class ImportState:
 
     def user_modules(self) -> dict[str, Path | None]:
         """The user's modules among the new ones, with their paths: those that have our names, and
-        those below the file's folder or below a folder that the user's code put on the path."""
-        added = {Path(entry).resolve() for entry in sys.path if entry not in self.path}
+        those below one of the user's folders, also one that the user's code put on the path."""
         new = [name for name in sys.modules if name not in self.modules]
         paths = {name: _path_of(name) for name in new if not name.startswith(PREFIX)}
-        roots = {self.file.resolve().parent, *added}
+        roots = _users_folders(self.file)
         return {
             name: path
             for name, path in paths.items()
@@ -134,8 +135,14 @@ def _load(path: Path, role: str) -> object:
 
 @contextmanager
 def _user_imports(file: Path) -> Iterator[ImportState]:
-    """Put the file's folder first on the path and hide our four packages; undone afterwards."""
-    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if _has_our_name(name)}
+    """Put the file's folder first on the path, and hide our four packages and what is loaded of the
+    user's modules, so that every load finds the same ones new; undone afterwards."""
+    roots = _users_folders(file)
+    hidden = {
+        name: sys.modules.pop(name)
+        for name in list(sys.modules)
+        if name != "__main__" and (_has_our_name(name) or _is_users(roots, _path_of(name)))
+    }
     before = ImportState(file, frozenset(sys.modules), tuple(sys.path))
     sys.path.insert(0, str(file.resolve().parent))
     importlib.invalidate_caches()
@@ -149,21 +156,36 @@ def _user_imports(file: Path) -> Iterator[ImportState]:
         sys.modules.update(hidden)
 
 
+def _users_folders(file: Path) -> set[Path]:
+    """The file's, and those on Python's path where nothing is installed."""
+    folders = {Path(entry).resolve() for entry in sys.path if entry} - {OUR_FOLDER}
+    return {file.resolve().parent, *(it for it in folders if not _is_installed(it))}
+
+
 def _path_of(name: str) -> Path | None:
     """A module's file, or a package's folder if it has none; None for one made by code."""
     module = sys.modules[name]
     path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    return Path(path).resolve() if isinstance(path, str) and Path(path).is_absolute() else None
+    return _resolved(path) if isinstance(path, str) and Path(path).is_absolute() else None
+
+
+@lru_cache(maxsize=8192)  # asked of every loaded module at every load
+def _resolved(path: str) -> Path:
+    return Path(path).resolve()
 
 
 def _is_users(roots: set[Path], path: Path | None) -> bool:
     """Is it below one of the folders, and not installed there?"""
     return (
         path is not None
+        and not _is_installed(path)
         and any(path.is_relative_to(root) for root in roots)
-        and not any(path.is_relative_to(folder) for folder in STANDARD)
-        and not PACKAGES & set(path.parts)
     )
+
+
+def _is_installed(path: Path) -> bool:
+    standard = any(path.is_relative_to(folder) for folder in STANDARD)
+    return standard or bool(PACKAGES & set(path.parts))
 
 
 def _top(name: str) -> str:

@@ -209,3 +209,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_an_address_is_a_path_and_a_name() -> None:
     assert split_address("a:b/net.py:build") == (Path("a:b/net.py"), "build")
+
+
+def test_every_load_finds_the_modules_of_a_library_elsewhere_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library imports a module of the model's folder, and stays loaded between two loads."""
+    folder, library = tmp_path / "project", tmp_path / "library"
+    folder.mkdir()
+    library.mkdir()
+    (folder / "sizes.py").write_text("WIDTH = 3\n")
+    (library / "shared_nets.py").write_text(
+        "import torch\nfrom sizes import WIDTH\n\n"
+        "def build():\n    return torch.nn.Linear(WIDTH, 2)\n"
+    )
+    (folder / "model.py").write_text("from shared_nets import build\n")
+    monkeypatch.syspath_prepend(library)
+    loads = [build_from_file(f"{folder / 'model.py'}:build")[1] for _ in range(2)]
+    assert loads[0] == loads[1]
+    assert [line.split()[0] for line in loads[0].splitlines()] == [
+        "model.py",
+        "shared_nets",
+        "sizes",
+    ]
+    assert "shared_nets" not in sys.modules
