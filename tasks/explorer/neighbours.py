@@ -67,7 +67,7 @@ class _Directions:
             block = slice(start, start + BLOCK)
             cosine_n = (vector_NF[block].astype(np.float32) @ query_F) * self._inverse_N[block]
             distance_N[block] = 1 - cosine_n
-        distance_N[self._inverse_N == 0] = np.inf
+        distance_N[~self.features.known_N] = np.inf
         distance_N[number] = np.inf
         return distance_N
 

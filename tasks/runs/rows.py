@@ -67,6 +67,13 @@ class RunRows:
         start = int(self.ends[shard - 1]) if shard else 0
         return self.row_ids[start : int(self.ends[shard])]
 
+    def numbers(self, shard: int, row_ids: pa.ChunkedArray) -> np.ndarray:
+        """Of some rows of a shard, in the catalog."""
+        here = self.row_ids_of(shard)
+        start = int(self.ends[shard]) - len(here)
+        number_n: np.ndarray = start + pc.index_in(row_ids, here).to_numpy().astype(np.int64)
+        return number_n
+
     def catalog_row(self, row_id: str) -> pa.Table:
         """One row of the catalog, with the user's further columns."""
         number = self.number(row_id)
