@@ -31,11 +31,11 @@ log = logging.getLogger("sightline")
 
 VERSION = b"1"  # of the method: raised when the same features get other coordinates
 VERSION_KEY = b"sightline.coordinates"
-LANDMARKS = 2500
+LANDMARKS = 5000
 PERPLEXITY = 30.0
 NEAREST = 5  # landmarks that an image is put among
 SEED = 0
-AT_ONCE = 1 << 13  # images that are placed at a time
+AT_ONCE = 1 << 12  # images that are placed at a time
 
 Report = Callable[[float], None]  # told what share is done
 
@@ -58,7 +58,7 @@ def coordinates(run: Run, report: Report = lambda done: None) -> pa.Table:
             "%s cannot be written (%s): the coordinates of the plot are kept in memory alone, and "
             "computed again next time",
             run.folder.coordinates,
-            describe_error(error),
+            error.strerror or describe_error(error),
         )
     return table
 
