@@ -22,7 +22,6 @@ Mask = NDArray[np.bool_]
 SMALLEST = 256  # longest side at which a picture is easy to see; smaller ones are enlarged
 SMALL = 192  # longest side of one of many
 GAP = 6  # between pictures on a sheet, px
-DARK, WHITE = (24, 24, 26), (255, 255, 255)  # of outlines
 RIGHT, WRONG = (46, 125, 50), (198, 40, 40)  # of the bar below a picture
 LARGEST = 448  # enough for a sharp gallery; larger ones would only make the page heavy
 
@@ -43,6 +42,8 @@ INFERNO = np.array(
     dtype=np.float64,
 )
 
+COVERING = 0.75  # exponent: weak heat covers little, and leaves the picture readable
+LINE, HALO = (255, 255, 255), (24, 24, 26)  # of an outline
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601: how bright each colour looks
 
 
@@ -66,6 +67,23 @@ def outline(picture_HW3: Picture, mask_HW: Mask | None) -> Picture:
     return _draw_outline(fitted_HW3, _resize_mask(mask_HW, *fitted_HW3.shape[:2]))
 
 
+def heat_layer(map_HW: Map) -> Picture:
+    """RGBA at gallery size, to lay over the picture: the colours of `overlay`, clear where there is
+    no heat. Any non-negative scale of map."""
+    heat_HW = _resize_map(_normalise(map_HW), *_gallery_size(map_HW.shape))
+    layer_HW4 = np.dstack([_colour(heat_HW), 255 * heat_HW**COVERING])
+    return layer_HW4.round().clip(0, 255).astype(np.uint8)
+
+
+def outline_layer(mask_HW: Mask) -> Picture:
+    """RGBA at gallery size, to lay over the picture: the mask's outline, clear elsewhere."""
+    line_HW, halo_HW = _find_outline(_resize_mask(mask_HW, *_gallery_size(mask_HW.shape)))
+    layer_HW4 = np.zeros((*line_HW.shape, 4), np.uint8)
+    layer_HW4[halo_HW] = (*HALO, 255)
+    layer_HW4[line_HW] = (*LINE, 255)
+    return layer_HW4
+
+
 def enlarge(map_hw: Map, height: int, width: int) -> Map:
     """A map of few cells, enlarged bilinearly to the size of a picture."""
     image = Image.fromarray(np.asarray(map_hw, dtype=np.float32))
@@ -74,29 +92,12 @@ def enlarge(map_hw: Map, height: int, width: int) -> Map:
 
 def fit(picture_HW3: Picture, largest: int = LARGEST) -> Picture:
     """The picture at gallery size: small ones by whole pixels, large ones averaged down."""
-    height, width = picture_HW3.shape[:2]
-    longest = max(height, width)
-    if longest > largest:
-        size = (max(1, width * largest // longest), max(1, height * largest // longest))
-        return np.asarray(Image.fromarray(picture_HW3).resize(size, Image.Resampling.LANCZOS))
-    times = math.ceil(min(SMALLEST, largest) / longest)
-    return picture_HW3.repeat(times, 0).repeat(times, 1)
-
-
-def heat_layer(map_HW: Map) -> bytes:
-    """A PNG to lay over a picture: the heat's colours, transparent where there is none."""
-    heat_HW = _normalise(map_HW)
-    cover_HW1 = 255 * heat_HW[..., None] ** 0.75
-    return _layer(np.concatenate([_colour(heat_HW), cover_HW1], -1))
-
-
-def outline_layer(mask_HW: Mask) -> bytes:
-    """A PNG to lay over a picture: the mask's outline, transparent elsewhere."""
-    line_HW, halo_HW = _outline(mask_HW)
-    layer_HW4 = np.zeros((*mask_HW.shape, 4))
-    layer_HW4[halo_HW] = (*DARK, 255)
-    layer_HW4[line_HW] = (*WHITE, 255)
-    return _layer(layer_HW4)
+    height, width = _gallery_size(picture_HW3.shape, largest)
+    if max(picture_HW3.shape[:2]) <= largest:
+        times = height // len(picture_HW3)
+        return picture_HW3.repeat(times, 0).repeat(times, 1)
+    size = (width, height)
+    return np.asarray(Image.fromarray(picture_HW3).resize(size, Image.Resampling.LANCZOS))
 
 
 def thumbnail(picture_HW3: Picture) -> bytes:
@@ -139,6 +140,16 @@ def colour_scale(width: int = 240, height: int = 12) -> Picture:
     return _draw_heat(grey_HW3, np.tile(np.linspace(0, 1, width), (height, 1)))
 
 
+def _gallery_size(shape: tuple[int, ...], largest: int = LARGEST) -> tuple[int, int]:
+    """Rows and columns: of small pictures multiples, of large ones a share."""
+    height, width = shape[:2]
+    longest = max(height, width)
+    if longest > largest:
+        return max(1, height * largest // longest), max(1, width * largest // longest)
+    times = math.ceil(min(SMALLEST, largest) / longest)
+    return times * height, times * width
+
+
 def _refuse_other_sizes(picture_HW3: Picture, map_HW: Map | None, mask_HW: Mask | None) -> None:
     size = picture_HW3.shape[:2]
     for name, other_HW in (("map", map_HW), ("mask", mask_HW)):
@@ -159,7 +170,7 @@ def _draw_heat(picture_HW3: Picture, heat_HW: NDArray[np.float64]) -> Picture:
     """Heat over a picture made mostly grey, so that its own colours are not read as heat."""
     grey_HW1 = (picture_HW3 @ LUMA)[..., None]
     quiet_HW3 = 0.25 * picture_HW3 + 0.65 * grey_HW1
-    cover_HW1 = 0.82 * heat_HW[..., None] ** 0.75  # weak heat leaves the picture readable
+    cover_HW1 = 0.82 * heat_HW[..., None] ** COVERING
     mixed_HW3: NDArray[np.float64] = (1 - cover_HW1) * quiet_HW3 + cover_HW1 * _colour(heat_HW)
     return mixed_HW3.round().clip(0, 255).astype(np.uint8)
 
@@ -171,24 +182,19 @@ def _colour(heat_HW: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw_outline(image_HW3: Picture, mask_HW: Mask) -> Picture:
     """A white line inside the mask's border with a dark one outside: visible on any picture."""
-    line_HW, halo_HW = _outline(mask_HW)
+    line_HW, halo_HW = _find_outline(mask_HW)
     drawn_HW3 = image_HW3.copy()
-    drawn_HW3[halo_HW] = DARK
-    drawn_HW3[line_HW] = WHITE
+    drawn_HW3[halo_HW] = HALO
+    drawn_HW3[line_HW] = LINE
     return drawn_HW3
 
 
-def _outline(mask_HW: Mask) -> tuple[Mask, Mask]:
-    """The pixels of the white line, and of the dark one."""
+def _find_outline(mask_HW: Mask) -> tuple[Mask, Mask]:
+    """Where the line is, and the halo around it."""
     thickness = max(2, round(max(mask_HW.shape) / 160))
     line_HW = mask_HW & ~_shrink(mask_HW, thickness)
-    return line_HW, ~_shrink(~mask_HW, max(1, thickness // 2)) & ~mask_HW
-
-
-def _layer(layer_HW4: NDArray[np.float64]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(layer_HW4.round().clip(0, 255).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    halo_HW = ~_shrink(~mask_HW, max(1, thickness // 2)) & ~mask_HW
+    return line_HW, halo_HW
 
 
 def _shrink(mask_HW: Mask, pixels: int) -> Mask:

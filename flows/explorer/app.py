@@ -29,7 +29,7 @@ from flows.explorer.requests import (
     read_query,
 )
 from models.errors import UserError
-from reports.heatmaps import heat_layer, outline_layer
+from reports.heatmaps import heat_layer, outline_layer, png
 from tasks.query.copied_sql import copied_sql
 from tasks.runs.rows import UnknownRow
 
@@ -139,13 +139,13 @@ def _picture(opened: OpenedRuns, request: Request) -> Response:
 def _map(opened: OpenedRuns, request: Request) -> Response:
     asked = read_query(request, Map)
     map_HW = opened.side(asked.run).pictures.map(asked.row_id, asked.method)
-    return Response(heat_layer(map_HW), media_type="image/png", headers=KEPT)
+    return Response(png(heat_layer(map_HW)), media_type="image/png", headers=KEPT)
 
 
 def _outline(opened: OpenedRuns, request: Request) -> Response:
     asked = read_query(request, Outline)
     mask_HW = opened.side(asked.run).pictures.foreground(asked.row_id)
-    return Response(outline_layer(mask_HW), media_type="image/png", headers=KEPT)
+    return Response(png(outline_layer(mask_HW)), media_type="image/png", headers=KEPT)
 
 
 def _patterns(opened: OpenedRuns, request: Request) -> Response:

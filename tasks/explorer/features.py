@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.runs.rows import RunRows
 from tasks.runs.stages import FEATURES
-
-log = logging.getLogger("sightline")
 
 Space = Literal["whole", "object", "background"]
 SPACES: tuple[Space, ...] = get_args(Space)  # columns of schema.FEATURES
@@ -24,7 +19,7 @@ class FeatureArray:
     """One space's vectors, as they are stored: a million of 64 numbers take 128 MB."""
 
     vector_NF: np.ndarray  # float16; zeros where there is none
-    known_N: np.ndarray  # has the image one, of finite numbers?
+    known_N: np.ndarray  # has the image one, finite and not all zeros?
 
 
 def read_features(rows: RunRows, space: Space) -> FeatureArray:
@@ -38,20 +33,12 @@ def read_features(rows: RunRows, space: Space) -> FeatureArray:
         part = part.filter(part[space].is_valid())
         if not len(part):
             continue
-        number_n = _numbers(rows, shard, part["row_id"])
+        number_n = rows.numbers(shard, part["row_id"])
         flat = part[space].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         vector_nF = flat.reshape(len(part), -1)
         if not vector_NF.shape[1]:
             vector_NF = np.zeros((len(vector_NF), vector_nF.shape[1]), np.float16)
-        finite_n = np.isfinite(vector_nF).all(1)
-        vector_NF[number_n[finite_n]] = vector_nF[finite_n]
-        known_N[number_n[finite_n]] = True
+        known_n = np.isfinite(vector_nF).all(1) & vector_nF.any(1)
+        vector_NF[number_n[known_n]] = vector_nF[known_n]
+        known_N[number_n[known_n]] = True
     return FeatureArray(vector_NF, known_N)
-
-
-def _numbers(rows: RunRows, shard: int, row_ids: pa.ChunkedArray) -> np.ndarray:
-    """Of rows of a shard, in the catalog."""
-    here = rows.row_ids_of(shard)
-    start = int(rows.ends[shard]) - len(here)
-    number_n: np.ndarray = start + pc.index_in(row_ids, here).to_numpy().astype(np.int64)
-    return number_n

@@ -29,7 +29,7 @@ class Neighbours:
 
     def __init__(self, rows: RunRows) -> None:
         self._rows = rows
-        self._read: dict[Space, _Directions] = {}
+        self._read: dict[Space, Directions] = {}
         self._reading = Lock()
 
     def nearest(self, row_id: str, space: Space) -> tuple[Neighbour, ...]:
@@ -39,21 +39,21 @@ class Neighbours:
         if not directions.features.known_N[number]:
             return ()
         distance_N = directions.distances(number)
-        nearest = _smallest(distance_N, NEAREST)
+        nearest = smallest(distance_N, NEAREST)
         return tuple(
             Neighbour(row_id=self._rows.row_ids[n].as_py(), distance=max(0.0, float(distance_N[n])))
             for n in nearest.tolist()
         )
 
-    def _directions(self, space: Space) -> _Directions:
+    def _directions(self, space: Space) -> Directions:
         with self._reading:
             if space not in self._read:
-                self._read[space] = _Directions(read_features(self._rows, space))
+                self._read[space] = Directions(read_features(self._rows, space))
             return self._read[space]
 
 
 @dataclass(frozen=True)
-class _Directions:
+class Directions:
     """Vectors as they are stored, and what divides each to be of length 1."""
 
     features: FeatureArray
@@ -67,7 +67,7 @@ class _Directions:
             block = slice(start, start + BLOCK)
             cosine_n = (vector_NF[block].astype(np.float32) @ query_F) * self._inverse_N[block]
             distance_N[block] = 1 - cosine_n
-        distance_N[self._inverse_N == 0] = np.inf
+        distance_N[~self.features.known_N] = np.inf
         distance_N[number] = np.inf
         return distance_N
 
@@ -83,7 +83,7 @@ class _Directions:
             return np.where(length_N > 0, 1 / length_N, 0).astype(np.float32)
 
 
-def _smallest(distance_N: np.ndarray, count: int) -> np.ndarray:
+def smallest(distance_N: np.ndarray, count: int) -> np.ndarray:
     """The numbers of the smallest finite values, in order; ties by number."""
     finite = np.flatnonzero(np.isfinite(distance_N))
     if len(finite) > count:

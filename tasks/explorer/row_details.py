@@ -159,7 +159,9 @@ class DetailsReader:
 
     @cached_property
     def _pattern_rows(self) -> list[Row]:
-        return read_table(self.rows.run.folder.patterns, ["pattern", "name", "verdict"]).to_pylist()
+        table = read_table(self.rows.run.folder.patterns, ["pattern", "name", "verdict"])
+        rows: list[Row] = table.to_pylist()
+        return rows
 
     @cached_property
     def _methods(self) -> list[str]:

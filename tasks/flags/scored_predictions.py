@@ -64,7 +64,7 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
     scored, intervened = (stage.from_estimates() if estimated else stage for stage in stages)
     donors = read_donor_predictions(run.folder)
     class_index = {name: index for index, name in enumerate(run.state.classes)}
-    trust = _trust(run, intervened, class_index, donors)
+    trust = trust_of(run, intervened, class_index, donors)
     catalog = run.folder.open_catalog()
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction", "confidence"])
@@ -89,7 +89,7 @@ def _with_estimates(table: pa.Table) -> pa.Table:
     return table
 
 
-def _trust(
+def trust_of(
     run: Run, intervened: Stage, class_index: dict[str, int], donors: DonorPredictions | None
 ) -> float:
     """How far the forecast is trusted, by all exchanges of the run."""

@@ -62,8 +62,9 @@ def list_contents(run: RunFolder) -> Contents:
 
 
 def list_results(run: RunFolder) -> list[UPath]:
-    """The files of a run that nobody writes any more once it is published."""
-    changing = (run.state.name, f"{LOCK}/", f"{run.notes.name}/")
+    """The files of a run that nobody writes any more once it is published: who looks at it later
+    may add the coordinates of its plot."""
+    changing = (run.state.name, run.coordinates.name, f"{LOCK}/", f"{run.notes.name}/")
     names = sorted(name for name in list_contents(run).ours if not name.startswith(changing))
     return [run.path / name for name in names]
 
@@ -131,7 +132,8 @@ def _results(run: RunFolder) -> tuple[UPath, ...]:
     """What is derived from the parts."""
     pages = (run.report, run.methods_page)
     patterns = (run.patterns, run.pattern_members, run.pattern_spaces)
-    return (run.flags, *patterns, run.duplicates, run.summary, run.methods, *pages)
+    figures = (run.flags, run.duplicates, run.summary, run.methods)
+    return (*figures, *patterns, run.coordinates, *pages)
 
 
 def _names(run: RunFolder) -> frozenset[str]:

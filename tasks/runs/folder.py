@@ -94,6 +94,11 @@ class RunFolder:
         return self.path / "pattern_spaces.parquet"
 
     @property
+    def coordinates(self) -> UPath:
+        """Of the explorer's plot (tasks/explorer/projection.py), once somebody has opened it."""
+        return self.path / "coordinates.parquet"
+
+    @property
     def summary(self) -> UPath:
         return self.path / "summary.json"
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from models.errors import UserError, printable
 from tasks import schema
 from tasks.runs.reader import Run
-from tasks.runs.stages import FAILURES, MAPS, Stage
+from tasks.runs.stages import FAILURES, MAPS, PREDICTIONS, Stage
 from tasks.storage.byte_cache import ByteCache
 from tasks.storage.parquet import open_parquet, read_footer
 
@@ -70,6 +70,13 @@ class RunRows:
     def row_ids_of(self, shard: int) -> pa.Array:
         start = int(self.ends[shard - 1]) if shard else 0
         return self.row_ids[start : int(self.ends[shard])]
+
+    def numbers(self, shard: int, row_ids: pa.ChunkedArray) -> np.ndarray:
+        """Of some rows of a shard, in the catalog."""
+        here = self.row_ids_of(shard)
+        start = int(self.ends[shard]) - len(here)
+        number_n: np.ndarray = start + pc.index_in(row_ids, here).to_numpy().astype(np.int64)
+        return number_n
 
     def catalog_row(self, row_id: str) -> pa.Table:
         """One row of the catalog, with the user's further columns."""
@@ -147,14 +154,14 @@ class RunRows:
         return catalog.read_row_group(shard)
 
     def _read_flags(self, shard: int) -> pa.Table:
-        """The flags have a row group for each shard with predictions: most often this number."""
+        """One row per prediction, in a row group for each shard that has any."""
         flags = self.run.folder.open_flags()
-        row_ids = self.row_ids_of(shard)
+        row_ids = self.part(PREDICTIONS, shard)["row_id"]
         if shard < flags.num_row_groups:
             group = flags.read_row_group(shard)
-            if len(group) and pc.index(row_ids, group["row_id"][0]).as_py() >= 0:
+            if group["row_id"].equals(row_ids):
                 return group
-        return flags.read_rows(pc.field("row_id").isin(row_ids))
+        return flags.read_rows(pc.field("row_id").isin(row_ids.combine_chunks()))
 
     def _read_ids(self, stage: Stage, shard: int) -> pa.Table:
         part = self.run.part(stage, shard, ["row_id"])

@@ -75,6 +75,7 @@ from tasks.schema.patterns import (
 from tasks.schema.tables import (
     ATTENDED_BACKGROUND,
     CATALOG,
+    COORDINATES,
     DUPLICATES,
     FAILURES,
     FEATURES,

@@ -185,6 +185,16 @@ FLAGS_TABLE = pa.schema(
     ]
 )
 
+COORDINATES = pa.schema(  # of the explorer's plot, 0 to 1, by space; null without features
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        *(
+            pa.field(f"{space}_{axis}", pa.float32())
+            for space in FEATURES.names[1:]
+            for axis in ("x", "y")
+        ),
+    ]
+)
 
 DUPLICATES = pa.schema(
     [

@@ -17,7 +17,9 @@ from reports.heatmaps import (
     colour_scale,
     enlarge,
     fit,
+    heat_layer,
     outline,
+    outline_layer,
     overlay,
     png,
 )
@@ -143,3 +145,28 @@ def test_the_legend_gets_lighter_or_hotter_from_left_to_right() -> None:
     assert scale_HW3.shape == (12, 240, 3)
     assert np.ptp(scale_HW3[0, 0]) <= 1
     assert scale_HW3[0, -1, 0] > scale_HW3[0, -1, 2] + 60
+
+
+@pytest.mark.parametrize("size", [(64, 64), (224, 224), (20, 900)])
+def test_layers_have_the_size_of_what_they_are_laid_over(size: tuple[int, int]) -> None:
+    shown_HW3 = fit(grey(*size))
+    assert heat_layer(ramp(*size)).shape == (*shown_HW3.shape[:2], 4)
+    assert outline_layer(np.ones(size, bool)).shape == (*shown_HW3.shape[:2], 4)
+
+
+def test_a_layer_is_clear_without_heat_and_has_the_hottest_colour_where_the_map_is_largest() -> (
+    None
+):
+    layer_HW4 = heat_layer(ramp(256, 256))
+    assert layer_HW4[0, 0, 3] == 0
+    assert layer_HW4[0, -1].tolist() == [252, 255, 164, 255]
+    assert (np.diff(layer_HW4[0, :, 3].astype(int)) >= 0).all()
+
+
+def test_the_outline_laid_over_a_picture_is_the_outline_drawn_into_it() -> None:
+    mask_HW = np.zeros((256, 256), dtype=bool)
+    mask_HW[64:192, 64:192] = True
+    layer_HW4 = outline_layer(mask_HW)
+    clear_HW1 = layer_HW4[..., 3:] == 0
+    laid_HW3 = np.where(clear_HW1, grey(256, 256), layer_HW4[..., :3])
+    np.testing.assert_array_equal(laid_HW3, outline(grey(256, 256), mask_HW))
