@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,10 +21,13 @@ from flows.explorer.requests import (
     Columns,
     Download,
     Map,
+    Nearby,
     OneRow,
     Outline,
     Page,
     Picture,
+    Plot,
+    Selection,
     View,
     read_query,
 )
@@ -35,6 +38,7 @@ from tasks.runs.rows import UnknownRow
 
 log = logging.getLogger("sightline")
 
+OfFilter = TypeVar("OfFilter", bound=Selection)
 Answer = Callable[[OpenedRuns, Request], Response]
 FILES = files("reports") / "explorer"
 KEPT = {"Cache-Control": "private, max-age=3600, immutable"}  # a run's pictures do not change
@@ -74,6 +78,13 @@ def _static(opened: OpenedRuns, request: Request) -> Response:
     return _file(request.path_params["name"])
 
 
+def _read(opened: OpenedRuns, request: Request, kind: type[OfFilter]) -> OfFilter:
+    """A question about the images of a filter."""
+    asked = read_query(request, kind)
+    opened.prepare(asked.filter)
+    return asked
+
+
 def _file(name: str) -> Response:
     """One of the page's own files; their names are compared, never opened as a path."""
     known = {file.name: file for file in FILES.iterdir()}
@@ -88,19 +99,19 @@ def _run(opened: OpenedRuns, request: Request) -> Response:
 
 
 def _rows(opened: OpenedRuns, request: Request) -> Response:
-    asked = read_query(request, Page)
+    asked = _read(opened, request, Page)
     total, rows = opened.views.page(asked.filter, asked.sorting, asked.offset, asked.limit)
     return JSONResponse(as_json({"total": total, "rows": rows}))
 
 
 def _facets(opened: OpenedRuns, request: Request) -> Response:
-    asked = read_query(request, Columns)
+    asked = _read(opened, request, Columns)
     facets = opened.views.facets(asked.filter, asked.columns)
     return _counted(opened, asked, "facets", facets)
 
 
 def _histograms(opened: OpenedRuns, request: Request) -> Response:
-    asked = read_query(request, Columns)
+    asked = _read(opened, request, Columns)
     histograms = opened.views.histograms(asked.filter, asked.columns)
     return _counted(opened, asked, "histograms", histograms)
 
@@ -111,13 +122,13 @@ def _counted(opened: OpenedRuns, asked: Columns, name: str, counts: Any) -> Resp
 
 
 def _sql(opened: OpenedRuns, request: Request) -> Response:
-    asked = read_query(request, View)
+    asked = _read(opened, request, View)
     text = copied_sql(opened.runs, opened.database, asked.filter, asked.sorting)
     return JSONResponse({"sql": text})
 
 
 def _selection(opened: OpenedRuns, request: Request) -> Response:
-    asked = read_query(request, Download)
+    asked = _read(opened, request, Download)
     table = opened.views.selection(asked.filter, asked.sorting)
     write = {"csv": as_csv, "parquet": as_parquet}[asked.format]
     name = f'attachment; filename="selection.{asked.format}"'
@@ -148,6 +159,14 @@ def _outline(opened: OpenedRuns, request: Request) -> Response:
     return Response(png(outline_layer(mask_HW)), media_type="image/png", headers=KEPT)
 
 
+def _plot(opened: OpenedRuns, request: Request) -> Response:
+    return JSONResponse(as_json(opened.plot.draw(_read(opened, request, Plot))))
+
+
+def _nearby(opened: OpenedRuns, request: Request) -> Response:
+    return JSONResponse(as_json(opened.plot.nearest(_read(opened, request, Nearby))))
+
+
 def _patterns(opened: OpenedRuns, request: Request) -> Response:
     return JSONResponse(as_json(describe_patterns(opened.now.run)))
 
@@ -172,6 +191,8 @@ ANSWERS: dict[str, Answer] = {
     "api/sql": _sql,
     "api/row": _row,
     "api/patterns": _patterns,
+    "api/plot": _plot,
+    "api/nearby": _nearby,
     "picture": _picture,
     "map": _map,
     "outline": _outline,

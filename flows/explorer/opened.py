@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from flows.explorer.plot import RunPlot
 from models.errors import UserError
 from tasks.query.database import ImageDatabase, open_images
-from tasks.query.filters import SPACES, Space
+from tasks.query.filters import SPACES, Filter, Space
 from tasks.query.views import Views
 from tasks.runs.reader import Run
 from tasks.runs.rows import RunRows
@@ -54,12 +55,14 @@ class OpenedRuns:
     before: OneRun | None
     database: ImageDatabase
     views: Views
+    plot: RunPlot
 
     @classmethod
     def of(cls, run: Run, before: Run | None) -> OpenedRuns:
         database = open_images(run, before)
         earlier = None if before is None else OneRun(before)
-        opened = cls(OneRun(run), earlier, database, Views(database))
+        views = Views(database)
+        opened = cls(OneRun(run), earlier, database, views, RunPlot(run, views))
         threading.Thread(target=opened._prepare, daemon=True).start()
         return opened
 
@@ -85,6 +88,11 @@ class OpenedRuns:
         if found is None:
             raise UserError("there is no run before: sightline open RUN BEFORE compares two")
         return found
+
+    def prepare(self, chosen: Filter) -> None:
+        """What a filter stands on: a lasso needs the plot's coordinates."""
+        if chosen.spaces:
+            self.plot.prepare()
 
     def details(self, row_id: str) -> RowDetails:
         """Everything of one image, in both runs where the run before has it."""

@@ -96,8 +96,8 @@ class Plot(Selection):
     colour: str | None = None
 
 
-class Nearby(_Request):
-    """The image whose point is nearest."""
+class Nearby(Selection):
+    """The image of a filter whose point is nearest."""
 
     space: Space
     x: float = Field(allow_inf_nan=False)

@@ -27,6 +27,14 @@ class ValueCodes:
     code: NDArray[np.int32]  # len(values): missing
     image: NDArray[np.int32] | None  # of each code; None: one an image, in their order
 
+    def one_each(self, images: int) -> NDArray[np.int32]:
+        """A code per image: of a list, that of its first value."""
+        if self.image is None:
+            return self.code
+        code_N = np.full(images, len(self.values), np.int32)
+        code_N[self.image[::-1]] = self.code[::-1]
+        return code_N
+
     def counts(self, chosen_N: Chosen) -> dict[str | None, int]:
         """Of the values that chosen images have."""
         chosen = chosen_N if self.image is None else chosen_N[self.image]

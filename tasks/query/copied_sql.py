@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from models.errors import UserError
 from tasks.query.columns import Column, searched_columns
 from tasks.query.database import ImageDatabase
-from tasks.query.filters import Filter, SqlNames
-from tasks.query.image_sql import distinct_names, image_sql, quote, text_literal
+from tasks.query.filters import Filter, Space, SqlNames
+from tasks.query.image_sql import (
+    ImageSql,
+    SqlColumn,
+    distinct_names,
+    image_sql,
+    quote,
+    read_parquet,
+    text_literal,
+)
 from tasks.query.views import Sorting
 from tasks.runs.reader import Run
-
-COORDINATES = "coordinates"  # the plot's file, where a lasso needs it
 
 
 def copied_sql(
     runs: Sequence[Run], database: ImageDatabase, chosen: Filter, sorting: Sorting
 ) -> str:
     """SELECT row_id and image of a view, in its order."""
-    found = image_sql(*runs)
+    found = _with_coordinates(image_sql(*runs), runs[0], chosen.spaces)
     used = {"row_id", "image", *_used(chosen, database.columns), *filter(None, [sorting.column])}
+    used |= {it.name for it in found.columns if it.name not in database.columns}
     chosen_names = [column.name for column in found.columns if column.name in used]
     names = dict(zip(chosen_names, distinct_names(["row", *chosen_names])[1:], strict=True))
     quoted = {name: quote(called) for name, called in names.items()}
-    where = SqlNames(_of(database.columns, names), quoted, database.coordinates).where(chosen)
+    coordinates = {it: (quoted[f"plot.{it}_x"], quoted[f"plot.{it}_y"]) for it in chosen.spaces}
+    where = SqlNames(database.columns, quoted, coordinates).where(chosen)
     order = "row"
     if sorting.column is not None:
         order = f"{quoted[sorting.column]} {sorting.order.upper()} NULLS LAST, row"
@@ -45,8 +55,19 @@ def _used(chosen: Filter, columns: Mapping[str, Column]) -> set[str]:
     return {name for name in named if name is not None}
 
 
-def _of(columns: Mapping[str, Column], names: Mapping[str, str]) -> dict[str, Column]:
-    return {name: columns[name] for name in names}
+def _with_coordinates(found: ImageSql, run: Run, spaces: Collection[Space]) -> ImageSql:
+    """Where a lasso asks for them, the coordinates of the plot."""
+    if not spaces:
+        return found
+    if not run.folder.coordinates.is_file():
+        raise UserError(
+            f"{run.folder.path} cannot be written, and does not hold the coordinates of the plot: "
+            "copy the selection as CSV instead"
+        )
+    names = [f"plot.{space}_{axis}" for space in spaces for axis in "xy"]
+    plot = [SqlColumn(Column(name, "number", "", own=True), name) for name in names]
+    joined = {**found.joined, "plot": read_parquet(run.folder.coordinates)}
+    return replace(found, columns=(*found.columns, *plot), joined=joined)
 
 
 def _with_literals(sql: str, parameters: tuple[Any, ...]) -> str:

@@ -147,16 +147,19 @@ class Views:
 
     def facets(self, chosen: Filter, names: Sequence[str]) -> dict[str, Facet]:
         """The counts of each column's values, among images that meet the other conditions."""
-        return {
-            name: self._facet(chosen, self._column(name, "category", "list").name) for name in names
-        }
+        return {name: self._facet(chosen, name) for name in names}
 
     def histograms(self, chosen: Filter, names: Sequence[str]) -> dict[str, Histogram]:
         """The same of numbers, in bins."""
         return {name: self._histogram(chosen, self._column(name, "number").name) for name in names}
 
+    def values(self, name: str) -> ValueCodes:
+        """The codes of a category, or of a list."""
+        name = self._column(name, "category", "list").name
+        return self._values.get(name, lambda: read_values(self.database, name))
+
     def _facet(self, chosen: Filter, name: str) -> Facet:
-        codes = self._values.get(name, lambda: read_values(self.database, name))
+        codes = self.values(name)
         counts = codes.counts(self.chosen(chosen.without(name)))
         ordered = sorted(counts, key=lambda it: (-counts[it], it is None, it or ""))
         wanted = _chosen_values(chosen, name)

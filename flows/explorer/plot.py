@@ -1,0 +1,98 @@
+"""The plot of a run's features: points, or how dense they lie where there are too many."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.explorer.requests import Nearby, Plot
+from models.errors import UserError
+from tasks.query.database import ImageDatabase
+from tasks.query.filters import SPACES, Space
+from tasks.query.views import Views
+from tasks.runs.reader import Run
+
+MOST_POINTS = 50_000  # that a page draws one by one
+SIDE = 256  # of the density, in cells
+FINENESS = (1 << 16) - 1  # of coordinates as the page gets them
+
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RunPlot:
+    """Coordinates of a run's images, (N, 2) of each space; computed when they are first asked."""
+
+    run: Run
+    views: Views
+    _points: dict[Space, Points] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def database(self) -> ImageDatabase:
+        return self.views.database
+
+    def prepare(self) -> None:
+        """Read the coordinates, or compute them, and add them to the table of images."""
+        with self._lock:
+            if self._points:
+                return
+            from tasks.explorer.projection import coordinates
+
+            table = coordinates(self.run)
+            found = {
+                space: _points(table, space)
+                for space in SPACES
+                if f"{space}_x" in table.column_names
+            }
+            self.database.add_coordinates(table, tuple(found))
+            self._points.update(found)
+
+    def draw(self, asked: Plot) -> dict[str, Any]:
+        """Points with their colours, or a density picture."""
+        point_N2 = self._space(asked.space)
+        chosen = self.views.chosen(asked.filter) & np.isfinite(point_N2).all(1)
+        rows = np.flatnonzero(chosen)
+        if len(rows) > MOST_POINTS:
+            return {"total": len(rows), "density": _density(point_N2[rows])}
+        x, y = (np.rint(point_N2[rows] * FINENESS).astype(int).T).tolist()
+        points = {"x": x, "y": y, "row": rows.tolist(), "colour": [0] * len(rows)}
+        colours: list[str | None] = []
+        if asked.colour is not None:
+            codes = self.views.values(asked.colour)
+            colours = [*codes.values, None]
+            points["colour"] = codes.one_each(len(point_N2))[rows].tolist()
+        return {"total": len(rows), "points": points, "colours": colours}
+
+    def nearest(self, asked: Nearby) -> dict[str, Any]:
+        """The image of a filter whose point is nearest."""
+        point_N2 = self._space(asked.space)
+        far_N = np.square(point_N2 - (asked.x, asked.y)).sum(1)
+        far_N[~self.views.chosen(asked.filter) | np.isnan(far_N)] = np.inf
+        row = int(far_N.argmin())
+        if not np.isfinite(far_N[row]):
+            raise UserError("no image of this selection is on the plot")
+        (found,) = self.views.rows([row], ["row_id"])
+        return {"row_id": found["row_id"]}
+
+    def _space(self, space: Space) -> Points:
+        self.prepare()
+        if space not in self._points:
+            raise UserError(f"this run has no features of the {space}: there is no plot")
+        return self._points[space]
+
+
+def _points(table: Any, space: Space) -> Points:
+    x, y = (table[f"{space}_{axis}"].to_numpy() for axis in "xy")
+    return np.stack([x, y], 1).astype(np.float32)
+
+
+def _density(point_n2: Points) -> dict[str, Any]:
+    """Counts of a square grid, from the top row."""
+    x, y = point_n2.T
+    counts, _, _ = np.histogram2d(1 - y, x, bins=SIDE, range=[[0, 1], [0, 1]])
+    return {"side": SIDE, "counts": counts.astype(int).ravel().tolist()}
