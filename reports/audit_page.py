@@ -26,6 +26,7 @@ from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
 from reports.finding import few_other_donors, finding_of, negligible_effect
 from reports.heatmaps import fit, overlay
+from reports.open_command import open_command
 from reports.patterns_section import patterns_section
 from reports.rendering import environment, picture_address, thumbnail_address
 from tasks.schema import (
@@ -78,6 +79,7 @@ def render_page(
         .render(
             s=summary,
             cards=[_card(example) for example in examples],
+            open_command=open_command(summary.run),
             by_class_group=table("Group", summary.by_class_group),
             class_groups_in_words=describe_class_groups(summary),
             by_label=table("Label", summary.by_label),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from reports import gate_page, models_page
 from reports.figure_changes import ChangeRow, rows_of
 from reports.finding import headline
+from reports.open_command import open_command
 from reports.pattern_changes import PatternRow, pattern_rows
 from reports.pattern_sentences import pattern_lines
 from reports.visible_text import visible
@@ -45,6 +46,7 @@ def audit_as_markdown(summary: Summary) -> str:
         "|---|---:|---|",
         *(_figure_row(name, figures[name]) for name in HEADLINE if name in figures),
         *_pattern_list(summary),
+        *_open_it(summary),
     ]
     return "\n".join(lines) + "\n"
 
@@ -106,6 +108,16 @@ def _pattern_list(summary: Summary) -> Iterator[str]:
     for line in pattern_lines(summary):
         yield ""
         yield escape(line)
+
+
+def _open_it(summary: Summary) -> Iterator[str]:
+    """The command in a block of code, which GitHub copies with a click, and whose text is no
+    markup; its fence is longer than any in the text."""
+    command = open_command(summary.run)
+    if command is not None:
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+        yield from ("", "To look at every image, filtered and sorted:", "")
+        yield from (f"{fence}sh", command, fence)
 
 
 def _figure_row(name: str, figure: Rate | Interval | Excess) -> str:

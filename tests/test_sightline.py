@@ -34,6 +34,20 @@ except sightline.UserError as error:
 else:
     raise AssertionError
 """
+SHOW = """
+assert len(run.frame()) == len(run.frame(table="features")) == 64
+assert len(run.flagged()) == (run.frame()["flag"] == "rests_on_background").sum()
+assert "Sightline run" in run._repr_html_()
+assert "<img" in run.show("images/test/00050.png")._repr_html_()
+assert "score" in run.columns().index and "maps" in run.tables().index
+for ask in (lambda: run.frame(table="nothing"), lambda: run.show("nothing")):
+    try:
+        ask()
+    except sightline.UserError as error:
+        pass
+    else:
+        raise AssertionError
+"""
 
 
 @pytest.fixture
@@ -46,7 +60,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("order", [[OWN, READ], [READ, OWN]], ids=["own first", "ours first"])
+@pytest.mark.parametrize(
+    "order",
+    [[OWN, READ, SHOW], [READ, SHOW, OWN], [READ, OWN, SHOW, OWN]],
+    ids=["own first", "ours first", "in turn"],
+)
 def test_it_reads_in_a_project_that_has_our_names(
     order: list[str], project: Path, finished_run: RunFolder
 ) -> None:
@@ -74,7 +92,7 @@ def test_a_folder_of_checkpoints_called_models_does_not_hide_ours(
 def test_where_nothing_has_our_names_ours_stay_the_same() -> None:
     from tasks.runs.reader import Run
 
-    assert sightline.Run is Run
+    assert issubclass(sightline.Run, Run)
 
 
 def test_the_page_is_carried_out(

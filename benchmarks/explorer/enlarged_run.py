@@ -30,7 +30,13 @@ from tasks.storage.parquet import open_writer, read_table, write_table
 
 NOISE = 0.01
 NOISY = ("score", "confidence")
-KEPT_FILES = ("run.json", "summary.json", "donors.parquet", "patterns.parquet", "pattern_spaces.parquet")
+KEPT_FILES = (
+    "run.json",
+    "summary.json",
+    "donors.parquet",
+    "patterns.parquet",
+    "pattern_spaces.parquet",
+)
 
 
 def enlarge_run(source: Run, folder: Path, images: int) -> Run:

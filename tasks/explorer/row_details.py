@@ -103,7 +103,7 @@ class DetailsReader:
             values=dict(values),
             maps=tuple(self._maps(row_id)),
             formula=() if self._score_steps is None else self._score_steps.of(row_id),
-            changes=tuple(self._changes(row_id)),
+            changes=tuple(self.changes(row_id)),
             patterns=self._patterns(row_id),
             neighbours={space: self._neighbours.nearest(row_id, space) for space in SPACES},
             failures=tuple(_failure(row) for row in self.rows.failures(row_id)),
@@ -116,7 +116,8 @@ class DetailsReader:
                 scores = _one(self.rows.part_row(SCORES.of(method), row_id))
                 yield _map(method, scores)
 
-    def _changes(self, row_id: str) -> Iterator[ChangedPrediction]:
+    def changes(self, row_id: str) -> Iterator[ChangedPrediction]:
+        """Object removed, background removed, each exchange, each move; none without foreground."""
         row = _one(self.rows.part_row(INTERVENTIONS, row_id))
         if row is None:
             return

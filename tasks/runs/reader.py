@@ -7,7 +7,7 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,7 @@ class Run:
     state: RunState
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> Run:
+    def at(cls, path: str | os.PathLike[str]) -> Self:
         """The run in a folder; refuses one that is not a run folder."""
         folder = RunFolder.at(path)
         return cls(folder, folder.read_state())
@@ -81,7 +81,7 @@ class Run:
         A user's column that has the name of one of ours is called `catalog.<name>`. The flags of a
         run are there once it is finished; a comparison of methods has none.
         """
-        self._check_method(method)
+        self.check_method(method)
         flags = self._flags()
         tables = [self._join(shard, method, flags) for shard in self.shards]
         predicted = [table for table in tables if table is not None]
@@ -93,8 +93,8 @@ class Run:
         self, row_ids: Sequence[str], method: str, size: tuple[int, int] | None = None
     ) -> dict[str, np.ndarray]:
         """float32 maps by row, in their own units; rows without a map are left out."""
-        self._check_method(method)
-        self._check_rows(row_ids)
+        self.check_method(method)
+        self.check_rows(row_ids)
         maps = {}
         ids = pa.array(list(row_ids), pa.string())
         for path in self.folder.parts(MAPS.of(method)):
@@ -139,14 +139,16 @@ class Run:
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
         return join(joined, rows.rename_columns(names))
 
-    def _check_method(self, method: str | None) -> None:
+    def check_method(self, method: str | None) -> None:
+        """Refuse a method that this run has no maps of."""
         if method is not None and method not in self.methods:
             raise UserError(
                 f"run {self.folder.path} has no maps of {method!r}{suggest(method, self.methods)}; "
                 f"it has {list_names(self.methods)}"
             )
 
-    def _check_rows(self, row_ids: Sequence[str]) -> None:
+    def check_rows(self, row_ids: Sequence[str]) -> None:
+        """Refuse rows that this run has not, with the nearest that it has."""
         known = sorted(read_table(self.folder.catalog, ["row_id"])["row_id"].to_pylist())
         unknown = sorted(set(row_ids) - set(known))
         if unknown:

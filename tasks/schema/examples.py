@@ -12,13 +12,14 @@ import numpy as np
 class ChangedPicture:
     """The picture of an example with its object or its background changed, predicted again."""
 
-    change: Literal["object_removed", "background_removed", "exchanged"]
+    change: Literal["object_removed", "background_removed", "exchanged", "moved"]
     probability: float  # of the class predicted for the unchanged picture
     prediction: str  # of the changed picture
     picture_HW3: np.ndarray  # uint8
     donor: str | None = None  # row_id of the picture with the new background
     donor_label: str | None = None
     same_class: bool = False  # has the donor the example's label?
+    words: str = ""  # what was changed
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,25 @@ def test_names_in_a_plot_do_not_cover_each_other(browser: Browser, page: Path, w
     assert browser.value(MEETING) == 0
 
 
+def test_a_click_selects_the_whole_command(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(PAGES["audit"](), encoding="utf-8")
+    browser.open(page, NARROW)
+    where = "document.querySelector('.command')"
+    browser.value(f"{where}.scrollIntoView({{block: 'center'}})")
+    left, top = json.loads(
+        browser.value(
+            f"(() => {{ const at = {where}.getClientRects()[0]; "
+            "return JSON.stringify([at.left + at.width / 2, at.top + at.height / 2]) })()"
+        )
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call(
+            "Input.dispatchMouseEvent", type=kind, x=left, y=top, button="left", clickCount=1
+        )
+    assert browser.value("getSelection().toString()") == browser.value(f"{where}.textContent")
+
+
 def _lightness_of_paper(browser: Browser, page: Path, scheme: str) -> int:
     preference = {"name": "prefers-color-scheme", "value": scheme}
     browser.call("Emulation.setEmulatedMedia", features=[preference])

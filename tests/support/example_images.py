@@ -38,8 +38,8 @@ def changes(size: int = 64, label: str | None = "teapot") -> tuple[ChangedPictur
     picture_HW3 = np.full((size, size, 3), 90, dtype=np.uint8)
     exchanges = [(0.1, "tent"), (0.2, "teapot"), (0.06, "tent"), (0.7, "teapot")]
     return (
-        ChangedPicture("object_removed", 0.88, "teapot", picture_HW3),
-        ChangedPicture("background_removed", 0.03, "bus", picture_HW3),
+        ChangedPicture("object_removed", 0.88, "teapot", picture_HW3, words="object removed"),
+        ChangedPicture("background_removed", 0.03, "bus", picture_HW3, words="background removed"),
         *(
             ChangedPicture(
                 "exchanged", *outcome, picture_HW3, f"donor {index}", label, same_class=index == 3
