@@ -66,7 +66,7 @@ def coordinates(run: Run, report: Report = lambda done: None) -> pa.Table:
 def compute_coordinates(rows: RunRows, report: Report = lambda done: None) -> pa.Table:
     """The same, whatever is kept."""
     columns: dict[str, pa.Array] = {"row_id": rows.row_ids}
-    order_N = _order_by_content(rows)
+    order_N = order_by_content(rows)
     for index, space in enumerate(SPACES):
         features = read_features(rows, space)
         place_N2 = lay_out(features, order_N, _report_of_space(report, index))
@@ -117,7 +117,7 @@ def map_landmarks(direction_LF: np.ndarray) -> np.ndarray:
     """(L, 2): t-SNE from the two main axes; those alone for a few images."""
     from sklearn.manifold import TSNE  # takes a second to import
 
-    start_L2 = _main_axes(direction_LF)
+    start_L2 = main_axes(direction_LF)
     spread = start_L2[:, 0].std()
     perplexity = min(PERPLEXITY, (len(direction_LF) - 1) / 3)
     if perplexity < 2 or spread == 0:
@@ -127,7 +127,7 @@ def map_landmarks(direction_LF: np.ndarray) -> np.ndarray:
     return spot_L2
 
 
-def _main_axes(direction_LF: np.ndarray) -> np.ndarray:
+def main_axes(direction_LF: np.ndarray) -> np.ndarray:
     """(L, 2) float32: principal components; zeros beyond the number of those that vary."""
     centred_LF = direction_LF.astype(np.float64) - direction_LF.mean(0, dtype=np.float64)
     _, vector_FF = np.linalg.eigh(centred_LF.T @ centred_LF)
@@ -161,7 +161,7 @@ def _to_unit_square(place_N2: np.ndarray) -> np.ndarray:
     return place.astype(np.float32)
 
 
-def _order_by_content(rows: RunRows) -> np.ndarray:
+def order_by_content(rows: RunRows) -> np.ndarray:
     """The catalog's numbers in the order of the pictures' hashes: the same images come first in
     every run on them, and none is chosen by its place."""
     hash_N = np.full(len(rows.row_ids), np.iinfo(np.uint64).max)
