@@ -48,7 +48,7 @@ export class Latest {
   }
 }
 
-/** One line at the top of the page, until something succeeds again. */
+/** One line at the top of the page, until the view changes. */
 export function report(error) {
   const line = byId("error");
   line.textContent = error instanceof Error ? error.message : String(error);
@@ -72,6 +72,5 @@ async function ask(url, options) {
     return null;
   });
   if (!response.ok || answer === null) throw new ServerError(answer?.error ?? `the explorer answered ${response.status} without words`);
-  clearError();
   return answer;
 }

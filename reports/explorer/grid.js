@@ -46,7 +46,8 @@ export class Grid {
     const bottom = Math.ceil((this.scroll.top + this.element.clientHeight) / height) + MARGIN;
     const first = Math.max(0, top * columns);
     const last = Math.min(total, bottom * columns);
-    if (!this.#fast) this.#rows.want(first, last);
+    const ahead = last - first; // a screen before and after: scrolling meets rows that are there
+    if (!this.#fast || this.#rows.idle) this.#rows.want(Math.max(0, first - ahead), Math.min(total, last + ahead));
     this.#drawTiles(first, last);
     this.element.classList.toggle("stale", this.#rows.stale);
     this.element.setAttribute("aria-busy", String(this.#rows.stale));

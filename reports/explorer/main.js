@@ -1,6 +1,6 @@
 // The page's start: asks what the run is, then builds its parts, which follow the view by themselves.
 
-import { get, report } from "./api.js";
+import { clearError, get, report } from "./api.js";
 import { Changes } from "./changes.js";
 import { buildChips } from "./chips.js";
 import { Columns } from "./columns.js";
@@ -22,6 +22,7 @@ import { rememberPatternNames, visible, whole } from "./words.js";
 start().catch(report);
 
 async function start() {
+  watch(clearError);
   const run = await get("api/run");
   run.columnsByName = new Map(run.columns.map((column) => [column.name, column]));
   const patterns = run.patterns ? await get("api/patterns") : [];

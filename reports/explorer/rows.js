@@ -33,6 +33,11 @@ export class Rows {
     this.#fetch(Math.floor(view.at / PAGE));
   }
 
+  /** whether no answer is waited for */
+  get idle() {
+    return this.#asked.size === 0;
+  }
+
   /** @returns {Object|undefined} */
   at(index) {
     return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE];
