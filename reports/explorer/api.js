@@ -19,6 +19,12 @@ export function get(path, parameters, signal) {
   return ask(address(path, parameters), { signal });
 }
 
+/** Why there is no such picture, as the server says. */
+export async function whyNot(url) {
+  const response = await fetch(url);
+  return decodeURIComponent(response.headers.get("X-Why") ?? "");
+}
+
 /** A request that changes something; the header shows that this page sent it. */
 export function send(method, path, parameters, body) {
   const headers = { "X-Sightline": "1", "Content-Type": "application/json" };

@@ -78,6 +78,7 @@ function buildHeader(run) {
   filters.addEventListener("click", () => {
     const open = document.body.classList.toggle("with-filters");
     filters.setAttribute("aria-expanded", String(open));
+    setText(filters, open ? "Show images" : "Filters");
   });
 }
 
