@@ -7,6 +7,7 @@ import { current, filterBy } from "./state.js";
 import { countOf, valueWords, whole } from "./words.js";
 
 const FEW = 8;
+const KEPT = 300; // lines of values that were found by typing
 
 export class Facet {
   #column;
@@ -63,6 +64,7 @@ export class Facet {
   /** Lines are kept by value: a line that is clicked stays under the pointer and keeps the focus. */
   #line({ value, count }, isChosen, most) {
     const key = value === null ? "\u0000" : `=${value}`;
+    if (this.#lines.size > KEPT) this.#lines.clear();
     let line = this.#lines.get(key);
     if (!line) {
       const name = make("span", { class: value === null ? "name missing" : "name", title: this.#words(value) }, this.#words(value));

@@ -100,7 +100,9 @@ export class Grid {
     };
     const size = this.#tiles.length;
     const used = new Set();
-    for (let index = first; index < last; index += 1) {
+    const above = Math.min(needed, Math.max(0, Math.floor(this.scroll.top / height) * columns - first));
+    for (let place = 0; place < needed; place += 1) {
+      const index = first + ((place + above) % needed); // what is seen asks for its pictures first
       const tile = this.#tiles[index % size]; // keeps its image while the window moves
       used.add(tile);
       tile.element.hidden = false;

@@ -23,12 +23,11 @@ start().catch(report);
 
 async function start() {
   watch(clearError);
-  const run = await get("api/run");
+  const [run, patterns] = await Promise.all([get("api/run"), get("api/patterns")]);
   run.columnsByName = new Map(run.columns.map((column) => [column.name, column]));
-  const patterns = run.patterns ? await get("api/patterns") : [];
   rememberPatternNames(patterns);
   buildHeader(run);
-  buildTabs(byId("tabs"), tabNames(run));
+  buildTabs(byId("tabs"), tabNames(run, patterns));
   buildChips(byId("chips"), run);
   buildToolbar(byId("toolbar"), run);
   buildTakeOut(byId("take-out"));
@@ -41,8 +40,8 @@ async function start() {
   listenToKeys(panel, grid);
 }
 
-function tabNames(run) {
-  return ["grid", ...(run.spaces.length ? ["plot"] : []), ...(run.patterns ? ["patterns"] : []), "scenarios", ...(run.compared ? ["changes"] : [])];
+function tabNames(run, patterns) {
+  return ["grid", ...(run.spaces.length ? ["plot"] : []), ...(patterns.length ? ["patterns"] : []), "scenarios", ...(run.compared ? ["changes"] : [])];
 }
 
 /** Grid and panel share the rows of the selection. */
