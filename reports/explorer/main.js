@@ -13,11 +13,13 @@ import { buildPatterns } from "./patterns.js";
 import { Plot } from "./plot.js";
 import { Rows } from "./rows.js";
 import { Scenarios } from "./scenarios.js";
-import { current, filterBy, watch } from "./state.js";
+import { current, filterBy, visit, watch } from "./state.js";
 import { buildTabs } from "./tabs.js";
 import { buildTakeOut } from "./take_out.js";
 import { buildToolbar } from "./toolbar.js";
 import { rememberPatternNames, visible, whole } from "./words.js";
+
+const LINK = /^\s*http:\/\/(127\.0\.0\.1|localhost):\d+\/\S*#\S*\s*$/; // of a view, in this explorer or another
 
 start().catch(report);
 
@@ -69,7 +71,7 @@ function buildGrid(run) {
 function buildHeader(run) {
   const [now, before] = run.runs;
   document.title = `${visible(now.name)} · Sightline`;
-  setText(byId("run-name"), before ? `${visible(now.name)}, before: ${visible(before.name)}` : visible(now.name));
+  setText(byId("run-name"), before ? `${visible(now.name)} compared with ${visible(before.name)}` : visible(now.name));
   byId("run-name").title = visible(now.path);
   setText(byId("run-model"), before ? `${visible(now.model)}, before: ${visible(before.model)}` : visible(now.model));
   buildSearch(byId("search"));
@@ -84,6 +86,11 @@ function buildHeader(run) {
 /** Text anywhere in a row: its id and every column of words. */
 function buildSearch(input) {
   const set = () => {
+    if (LINK.test(input.value)) {
+      visit(input.value.trim());
+      input.value = "";
+      return;
+    }
     const { conditions } = current();
     filterBy(setTextCondition(conditions, null, input.value.trim()), startsText(conditions, null));
   };
