@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,6 +21,7 @@ from flows.explorer.opened import OpenedRuns
 from flows.explorer.requests import (
     Columns,
     Download,
+    Facets,
     Map,
     Nearby,
     OneRow,
@@ -33,6 +35,7 @@ from flows.explorer.requests import (
 )
 from models.errors import UserError
 from reports.heatmaps import heat_layer, outline_layer, png
+from tasks.explorer.pictures import MissingPicture, UnknownPicture
 from tasks.query.copied_sql import copied_sql
 from tasks.runs.rows import UnknownRow
 
@@ -57,7 +60,13 @@ def explorer_app(opened: OpenedRuns) -> Starlette:
         Route("/static/{name}", _route(opened, _static)),
         *(Route(f"/{path}", _route(opened, answer)) for path, answer in ANSWERS.items()),
     ]
-    errors = {UserError: _refuse, HTTPException: _fail, Exception: _fail}
+    errors = {
+        UnknownPicture: _refuse,
+        MissingPicture: _no_picture,
+        UserError: _refuse,
+        HTTPException: _fail,
+        Exception: _fail,
+    }
     return Starlette(routes=routes, exception_handlers=errors)
 
 
@@ -105,8 +114,8 @@ def _rows(opened: OpenedRuns, request: Request) -> Response:
 
 
 def _facets(opened: OpenedRuns, request: Request) -> Response:
-    asked = _read(opened, request, Columns)
-    facets = opened.views.facets(asked.filter, asked.columns)
+    asked = _read(opened, request, Facets)
+    facets = opened.views.facets(asked.filter, asked.columns, asked.find)
     return _counted(opened, asked, "facets", facets)
 
 
@@ -174,6 +183,11 @@ def _patterns(opened: OpenedRuns, request: Request) -> Response:
 def _refuse(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, UnknownRow) else 400
     return JSONResponse({"error": str(error)}, status_code=status)
+
+
+def _no_picture(request: Request, error: Exception) -> Response:
+    """Many images have no foreground, or no map of a method: that is an answer, no mistake."""
+    return Response(status_code=204, headers={**KEPT, "X-Why": quote(str(error), safe=" ")})
 
 
 def _fail(request: Request, error: Exception) -> Response:

@@ -61,6 +61,12 @@ class Columns(Selection):
     columns: tuple[str, ...] = Field(default=(), max_length=MOST_COLUMNS)
 
 
+class Facets(Columns):
+    """Columns to count; of their values only those that contain a text."""
+
+    find: str = Field(default="", max_length=1_000)
+
+
 class OneRow(_Request):
     """One image."""
 

@@ -19,6 +19,12 @@ export function get(path, parameters, signal) {
   return ask(address(path, parameters), { signal });
 }
 
+/** Why there is no such picture, as the server says. */
+export async function whyNot(url) {
+  const response = await fetch(url);
+  return decodeURIComponent(response.headers.get("X-Why") ?? "");
+}
+
 /** A request that changes something; the header shows that this page sent it. */
 export function send(method, path, parameters, body) {
   const headers = { "X-Sightline": "1", "Content-Type": "application/json" };
@@ -48,7 +54,7 @@ export class Latest {
   }
 }
 
-/** One line at the top of the page, until something succeeds again. */
+/** One line at the top of the page, until the view changes. */
 export function report(error) {
   const line = byId("error");
   line.textContent = error instanceof Error ? error.message : String(error);
@@ -72,6 +78,5 @@ async function ask(url, options) {
     return null;
   });
   if (!response.ok || answer === null) throw new ServerError(answer?.error ?? `the explorer answered ${response.status} without words`);
-  clearError();
   return answer;
 }

@@ -7,6 +7,7 @@ import { current, filterBy } from "./state.js";
 import { countOf, valueWords, whole } from "./words.js";
 
 const FEW = 8;
+const KEPT = 300; // lines of values that were found by typing
 
 export class Facet {
   #column;
@@ -49,20 +50,21 @@ export class Facet {
     const most = Math.max(1, ...shown.map(({ count }) => count));
     const lines = shown.map((one) => this.#line(one, chosen.includes(one.value), most));
     if (lines.length !== this.#list.children.length || lines.some((line, place) => line !== this.#list.children[place])) this.#list.replaceChildren(...lines);
-    const hidden = fitting.length - shown.length;
-    this.#further.hidden = !hidden && !(this.#more && (this.#all || text)) && !this.#all;
-    this.#further.disabled = this.#all && this.#more > 0 && this.#values.length <= FEW;
-    setText(this.#further, this.#furtherWords(hidden));
+    setText(this.#further, this.#furtherWords(fitting.length - shown.length, text));
+    this.#further.hidden = this.#further.textContent === "";
   }
 
-  #furtherWords(hidden) {
+  /** What the list leaves away. */
+  #furtherWords(hidden, text) {
     if (hidden) return `${whole(hidden + this.#more)} more`;
-    return this.#more && !this.#found ? `fewer; ${countOf(this.#more, "rarer value")} by typing` : "fewer";
+    if (text || !this.#all || this.#values.length <= FEW) return "";
+    return this.#more ? `fewer (${countOf(this.#more, "rarer value")} by typing)` : "fewer";
   }
 
   /** Lines are kept by value: a line that is clicked stays under the pointer and keeps the focus. */
   #line({ value, count }, isChosen, most) {
     const key = value === null ? "\u0000" : `=${value}`;
+    if (this.#lines.size > KEPT) this.#lines.clear();
     let line = this.#lines.get(key);
     if (!line) {
       const name = make("span", { class: value === null ? "name missing" : "name", title: this.#words(value) }, this.#words(value));

@@ -46,7 +46,8 @@ export class Grid {
     const bottom = Math.ceil((this.scroll.top + this.element.clientHeight) / height) + MARGIN;
     const first = Math.max(0, top * columns);
     const last = Math.min(total, bottom * columns);
-    if (!this.#fast) this.#rows.want(first, last);
+    const ahead = last - first; // a screen before and after: scrolling meets rows that are there
+    if (!this.#fast || this.#rows.idle) this.#rows.want(Math.max(0, first - ahead), Math.min(total, last + ahead));
     this.#drawTiles(first, last);
     this.element.classList.toggle("stale", this.#rows.stale);
     this.element.setAttribute("aria-busy", String(this.#rows.stale));
@@ -99,7 +100,9 @@ export class Grid {
     };
     const size = this.#tiles.length;
     const used = new Set();
-    for (let index = first; index < last; index += 1) {
+    const above = Math.min(needed, Math.max(0, Math.floor(this.scroll.top / height) * columns - first));
+    for (let place = 0; place < needed; place += 1) {
+      const index = first + ((place + above) % needed); // what is seen asks for its pictures first
       const tile = this.#tiles[index % size]; // keeps its image while the window moves
       used.add(tile);
       tile.element.hidden = false;

@@ -171,7 +171,7 @@ export class Histogram {
     const next = part <= 0 || part >= 1 ? this.#counts[part <= 0 ? "low" : "high"] : this.#snap(part);
     const bounds = { low: range.low, high: range.high, [side]: next };
     if (bounds.low !== null && bounds.high !== null && bounds.low > bounds.high) return;
-    this.#set(bounds.low === this.#counts.low ? null : bounds.low, bounds.high === this.#counts.high ? null : bounds.high, false);
+    this.#set(bounds.low === this.#counts.low ? null : bounds.low, bounds.high === this.#counts.high ? null : bounds.high, !this.#range());
   }
 
   #input(side, title) {

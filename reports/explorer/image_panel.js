@@ -92,7 +92,9 @@ export class ImagePanel {
 
   async #fetch(rowId) {
     const image = await this.#latest.get("api/row", { row_id: rowId });
-    if (!image || current().open !== rowId) return;
+    if (current().open !== rowId) return;
+    this.#content.setAttribute("aria-busy", "false");
+    if (!image) return void this.#content.replaceChildren(make("p", { class: "quiet" }, "This image cannot be shown."));
     const { scrollTop } = this.#content;
     this.#shown = image;
     this.#main = pictureSection(image, this.#run);
@@ -102,7 +104,6 @@ export class ImagePanel {
     ];
     this.#content.replaceChildren(...sections.filter(Boolean));
     this.#content.scrollTop = scrollTop;
-    this.#content.setAttribute("aria-busy", "false");
     this.showPlace();
   }
 }

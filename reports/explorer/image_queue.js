@@ -11,6 +11,7 @@ export const LAST = 2;
 /** @type {Map<HTMLImageElement, string>[]} */
 const waiting = [new Map(), new Map(), new Map()];
 const loading = new Set();
+let held = false;
 
 /** Shows `source` in `image` when its turn comes. */
 export function load(image, source, turn) {
@@ -26,7 +27,14 @@ export function forget(image) {
   queueMicrotask(pump);
 }
 
+/** While a filter is answered, no further picture is asked for. */
+export function hold(isHeld) {
+  held = isHeld;
+  queueMicrotask(pump);
+}
+
 function pump() {
+  if (held) return;
   for (const queue of waiting) {
     for (const [image, source] of queue) {
       if (loading.size >= AT_ONCE) return;

@@ -54,6 +54,7 @@ function buildHelp() {
     make("h2", { id: "help-title" }, "Keys"),
     make("dl", {}, ...lines),
     make("p", { class: "quiet" }, "In a histogram, pale bars are all images and dark bars the selection, each to its own height. Drag over it, move its handles with the arrow keys, or type the ends."),
+    make("p", { class: "quiet" }, "A link to a view, from a colleague with the same run, opens when it is pasted into the search box."),
     make("button", { type: "button", class: "quiet-button", onclick: () => help.close() }, "Close"),
   );
   byId("help-button").addEventListener("click", () => help.showModal());

@@ -1,6 +1,6 @@
 // The page's start: asks what the run is, then builds its parts, which follow the view by themselves.
 
-import { get, report } from "./api.js";
+import { clearError, get, report } from "./api.js";
 import { Changes } from "./changes.js";
 import { buildChips } from "./chips.js";
 import { Columns } from "./columns.js";
@@ -13,21 +13,23 @@ import { buildPatterns } from "./patterns.js";
 import { Plot } from "./plot.js";
 import { Rows } from "./rows.js";
 import { Scenarios } from "./scenarios.js";
-import { current, filterBy, watch } from "./state.js";
+import { current, filterBy, visit, watch } from "./state.js";
 import { buildTabs } from "./tabs.js";
 import { buildTakeOut } from "./take_out.js";
 import { buildToolbar } from "./toolbar.js";
 import { rememberPatternNames, visible, whole } from "./words.js";
 
+const LINK = /^\s*http:\/\/(127\.0\.0\.1|localhost):\d+\/\S*#\S*\s*$/; // of a view, in this explorer or another
+
 start().catch(report);
 
 async function start() {
-  const run = await get("api/run");
+  watch(clearError);
+  const [run, patterns] = await Promise.all([get("api/run"), get("api/patterns")]);
   run.columnsByName = new Map(run.columns.map((column) => [column.name, column]));
-  const patterns = run.patterns ? await get("api/patterns") : [];
   rememberPatternNames(patterns);
   buildHeader(run);
-  buildTabs(byId("tabs"), tabNames(run));
+  buildTabs(byId("tabs"), tabNames(run, patterns));
   buildChips(byId("chips"), run);
   buildToolbar(byId("toolbar"), run);
   buildTakeOut(byId("take-out"));
@@ -40,8 +42,8 @@ async function start() {
   listenToKeys(panel, grid);
 }
 
-function tabNames(run) {
-  return ["grid", ...(run.spaces.length ? ["plot"] : []), ...(run.patterns ? ["patterns"] : []), "scenarios", ...(run.compared ? ["changes"] : [])];
+function tabNames(run, patterns) {
+  return ["grid", ...(run.spaces.length ? ["plot"] : []), ...(patterns.length ? ["patterns"] : []), "scenarios", ...(run.compared ? ["changes"] : [])];
 }
 
 /** Grid and panel share the rows of the selection. */
@@ -69,7 +71,7 @@ function buildGrid(run) {
 function buildHeader(run) {
   const [now, before] = run.runs;
   document.title = `${visible(now.name)} · Sightline`;
-  setText(byId("run-name"), before ? `${visible(now.name)}, before: ${visible(before.name)}` : visible(now.name));
+  setText(byId("run-name"), before ? `${visible(now.name)} compared with ${visible(before.name)}` : visible(now.name));
   byId("run-name").title = visible(now.path);
   setText(byId("run-model"), before ? `${visible(now.model)}, before: ${visible(before.model)}` : visible(now.model));
   buildSearch(byId("search"));
@@ -77,12 +79,18 @@ function buildHeader(run) {
   filters.addEventListener("click", () => {
     const open = document.body.classList.toggle("with-filters");
     filters.setAttribute("aria-expanded", String(open));
+    setText(filters, open ? "Show images" : "Filters");
   });
 }
 
 /** Text anywhere in a row: its id and every column of words. */
 function buildSearch(input) {
   const set = () => {
+    if (LINK.test(input.value)) {
+      visit(input.value.trim());
+      input.value = "";
+      return;
+    }
     const { conditions } = current();
     filterBy(setTextCondition(conditions, null, input.value.trim()), startsText(conditions, null));
   };

@@ -14,7 +14,8 @@ export function pictureSection(image, run) {
   const toggle = (name, key, part) => make("button", { type: "button", class: "switch", title: `key ${key}`, "aria-keyshortcuts": key, onclick: () => change({ [part]: !current()[part] }) }, name);
   const [map, outline] = [toggle("Map", "m", "map"), toggle("Outline", "o", "outline")];
   const method = make("span", { class: "quiet" });
-  const tools = make("div", { class: "tools" }, run.methods.length ? map : null, outline, method);
+  const scale = make("span", { class: "scale", role: "img", "aria-label": "Heat, from weak to strong", title: "weak to strong" });
+  const tools = make("div", { class: "tools" }, run.methods.length ? map : null, outline, method, run.methods.length ? scale : null);
   const update = () => {
     const view = current();
     const shown = { rowId: image.row_id, size: "full", method: view.map ? (view.method ?? run.main_method) : null, outline: view.outline };
@@ -69,7 +70,13 @@ function changeCard(image, changed) {
   const kept = make("small", {}, probability === null ? "" : `${percent(probability)} ${visible(image.prediction)}`);
   const meter = make("span", { class: "meter", "aria-hidden": "true" }, make("span", {}));
   meter.firstChild.style.width = `${100 * (probability ?? 0)}%`;
-  return make("li", { class: "card" }, stack.element, answer, meter, kept, changeWords(changed));
+  return make("li", { class: "card" }, stack.element, answer, meter, kept, answerBefore(image.before, changed), changeWords(changed));
+}
+
+/** What the other run's model said of the same change. */
+function answerBefore(before, { kind, slot, donor }) {
+  const same = before?.changes?.find((one) => one.kind === kind && one.slot === slot && one.donor === donor);
+  return same ? make("small", {}, `before: ${visible(same.prediction ?? "no prediction")}, ${percent(same.probability)} ${visible(before.prediction ?? "")}`) : null;
 }
 
 /** How the picture was changed; the donor of a background is a door to it. */

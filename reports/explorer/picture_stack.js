@@ -1,8 +1,9 @@
 // A picture with its map and its foreground's outline laid over it.
 
-import { address } from "./api.js";
-import { make } from "./dom.js";
+import { address, whyNot } from "./api.js";
+import { make, setText } from "./dom.js";
 import { FIRST, forget, LAST, load, SECOND } from "./image_queue.js";
+import { visible } from "./words.js";
 
 /**
  * What to show; undefined parts are left away.
@@ -14,10 +15,12 @@ export class PictureStack {
   #picture = layer("picture");
   #map = layer("map");
   #outline = layer("outline");
+  #words = make("p", { class: "why-not" });
 
   constructor() {
-    this.element = make("div", { class: "stack" }, this.#picture, this.#map, this.#outline);
+    this.element = make("div", { class: "stack" }, this.#words, this.#picture, this.#map, this.#outline);
     this.#picture.addEventListener("load", () => this.#fit());
+    this.#picture.addEventListener("error", () => this.#explain());
   }
 
   /** @param {Shown} shown */
@@ -30,6 +33,14 @@ export class PictureStack {
 
   clear() {
     for (const image of [this.#picture, this.#map, this.#outline]) setSource(image, "");
+  }
+
+  /** Why the large picture is not there, in its place: a small one has no room for words. */
+  async #explain() {
+    const { source } = this.#picture;
+    if (!source?.includes("size=full")) return;
+    const why = await whyNot(source).catch(() => "");
+    if (source === this.#picture.source) setText(this.#words, visible(why));
   }
 
   /** Maps have fewer cells than the picture has pixels: they are laid over its shape, not theirs. */

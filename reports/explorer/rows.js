@@ -2,6 +2,7 @@
 
 import { get, report } from "./api.js";
 import { filterText } from "./filters.js";
+import { hold } from "./image_queue.js";
 
 export const PAGE = 200;
 const KEPT = 60; // pages: 12,000 rows, a few MB
@@ -29,8 +30,14 @@ export class Rows {
   ask(view) {
     this.#stopAll();
     this.stale = true;
+    hold(true);
     this.#query = question(view);
     this.#fetch(Math.floor(view.at / PAGE));
+  }
+
+  /** whether no answer is waited for */
+  get idle() {
+    return this.#asked.size === 0;
   }
 
   /** @returns {Object|undefined} */
@@ -63,7 +70,10 @@ export class Rows {
     } catch (error) {
       if (!controller.signal.aborted) report(error);
     } finally {
-      if (this.#asked.get(page) === controller) this.#asked.delete(page);
+      if (this.#asked.get(page) === controller) {
+        this.#asked.delete(page);
+        hold(false);
+      }
     }
   }
 

@@ -5,7 +5,7 @@ import { say } from "./copy.js";
 import { make } from "./dom.js";
 import { figureCell, figureHead, imagesCell } from "./figures_table.js";
 import { describe, filterText } from "./filters.js";
-import { change, current, filterBy, watch } from "./state.js";
+import { change, current, watch } from "./state.js";
 import { visible } from "./words.js";
 
 export class Scenarios {
@@ -93,10 +93,7 @@ export class Scenarios {
   }
 
   #buttons(name, filter) {
-    const apply = () => {
-      filterBy(filter.conditions);
-      change({ tab: "grid" }, false);
-    };
+    const apply = () => change({ conditions: filter.conditions, tab: "grid", at: 0 });
     return make("td", { class: "buttons" },
       make("button", { type: "button", class: "link", "aria-label": `Apply ${visible(name)}`, onclick: apply }, "Apply"),
       make("button", { type: "button", class: "link", "aria-label": `Delete ${visible(name)}`, onclick: () => this.#delete(name) }, "Delete"));

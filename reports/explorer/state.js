@@ -59,6 +59,13 @@ export function filterBy(conditions, step = true) {
   change({ conditions, at: 0 }, step);
 }
 
+/** The view of a link that a colleague sent, whose address has another port and token. */
+export function visit(link) {
+  const { hash } = new URL(link);
+  history.pushState(null, "", hash || location.pathname);
+  tell(read(hash));
+}
+
 addEventListener("popstate", () => tell(read(location.hash)));
 
 function tell(next) {

@@ -8,13 +8,14 @@ export class Tile {
   index = -1;
   row = undefined;
   #stack = new PictureStack();
-  #flag = make("span", { class: "flag" });
+  #sentence = make("span", { class: "hidden" });
+  #flag = make("span", { class: "flag", "aria-hidden": "true" });
   #first = make("span", { class: "first" });
   #second = make("span", { class: "second" });
 
   constructor() {
-    const words = make("span", { class: "words" }, this.#first, this.#second);
-    this.element = make("div", { class: "tile", role: "option", tabIndex: -1 }, this.#stack.element, this.#flag, words);
+    const words = make("span", { class: "words", "aria-hidden": "true" }, this.#first, this.#second);
+    this.element = make("div", { class: "tile", role: "option", tabIndex: -1 }, this.#stack.element, this.#sentence, this.#flag, words);
     this.element.tile = this;
   }
 
@@ -57,7 +58,7 @@ export class Tile {
     setText(this.#flag, row ? `${flagShape(row.flag)} ${flagShort(row.flag)}` : "");
     setText(this.#first, row ? firstLine(row) : `image ${whole(this.index + 1)}`);
     setText(this.#second, row ? secondLine(row, sort) : "");
-    this.element.setAttribute("aria-label", row ? rowWords(row) : `image ${whole(this.index + 1)} is on its way`);
+    setText(this.#sentence, row ? rowWords(row) : `image ${whole(this.index + 1)} is on its way`);
   }
 }
 

@@ -46,6 +46,10 @@ class MissingPicture(UserError):
     """What cannot be shown of an image, and why."""
 
 
+class UnknownPicture(MissingPicture):
+    """A method or a number that nothing of the run has."""
+
+
 class Pictures:
     """The pictures of a run; those that were asked for last are kept. Many threads may ask.
 
@@ -72,7 +76,8 @@ class Pictures:
         """float32 (H, W): magnitudes, in the method's units, at the picture's size."""
         map_hw = self._rows.map_of(row_id, method)
         if map_hw is None:
-            raise MissingPicture(
+            known = method in self._rows.run.methods
+            raise (MissingPicture if known else UnknownPicture)(
                 f"{printable(row_id)} has no map of {printable(method)}: its failures say why, "
                 "where the audit computed this method"
             )
@@ -177,7 +182,7 @@ def _at(row: dict[str, Any], column: str, slot: int) -> str:
     """One value of a list; refuses a slot that the list has not."""
     values: list[str] = row[column] or []
     if not 0 <= slot < len(values):
-        raise MissingPicture(
+        raise UnknownPicture(
             f"{printable(row['row_id'])} has {len(values)} {COUNTED[column]}, numbered from 0: "
             f"there is no {slot}"
         )

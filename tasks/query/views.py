@@ -145,9 +145,12 @@ class Views:
             raise UnknownRow(f"there is no image {row_id!r} in this run")
         return int(found[0])
 
-    def facets(self, chosen: Filter, names: Sequence[str]) -> dict[str, Facet]:
-        """The counts of each column's values, among images that meet the other conditions."""
-        return {name: self._facet(chosen, name) for name in names}
+    def facets(self, chosen: Filter, names: Sequence[str], find: str = "") -> dict[str, Facet]:
+        """The counts of each column's values, among images that meet the other conditions.
+
+        With `find`, only of values that contain it, whatever the case.
+        """
+        return {name: self._facet(chosen, name, find.lower()) for name in names}
 
     def histograms(self, chosen: Filter, names: Sequence[str]) -> dict[str, Histogram]:
         """The same of numbers, in bins."""
@@ -158,11 +161,12 @@ class Views:
         name = self._column(name, "category", "list").name
         return self._values.get(name, lambda: read_values(self.database, name))
 
-    def _facet(self, chosen: Filter, name: str) -> Facet:
+    def _facet(self, chosen: Filter, name: str, find: str) -> Facet:
         codes = self.values(name)
-        counts = codes.counts(self.chosen(chosen.without(name)))
+        found = codes.counts(self.chosen(chosen.without(name)))
+        counts = {it: images for it, images in found.items() if find in (it or "").lower()}
         ordered = sorted(counts, key=lambda it: (-counts[it], it is None, it or ""))
-        wanted = _chosen_values(chosen, name)
+        wanted = set() if find else _chosen_values(chosen, name)
         shown = [it for at, it in enumerate(ordered) if at < MOST_SHOWN or it in wanted]
         absent = sorted(wanted - counts.keys(), key=str)
         values = (FacetValue(it, counts.get(it, 0)) for it in (*shown, *absent))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow.parquet as pq
 import pytest
@@ -124,6 +126,28 @@ def test_facets_and_histograms_ignore_their_own_condition(client: TestClient) ->
     assert sum(it["count"] for it in counted["facets"]["flag"]["values"]) == counted["total"]
     bins = get(client, "api/histograms", columns=["score"], filter=only)["histograms"]["score"]
     assert sum(bins["chosen"]) + bins["missing"] == counted["total"]
+
+
+def test_facets_find_values_by_their_text(client: TestClient) -> None:
+    labels = get(client, "api/facets", columns=["label"])["facets"]["label"]["values"]
+    text = labels[0]["value"][1:].upper()
+    found = get(client, "api/facets", columns=["label"], find=text)["facets"]["label"]
+    expected = [it for it in labels if it["value"] and text.lower() in it["value"].lower()]
+    assert found == {"values": expected, "more": 0}
+
+
+def test_a_picture_that_is_not_there_is_no_error_and_says_why(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(str(finished_run.path), folder)
+    shutil.rmtree(folder / "interventions")
+    opened = OpenedRuns.of(Run.at(folder), None)
+    with TestClient(explorer_app(opened)) as client:
+        asked = {"row_id": "images/test/00000.png", "kind": "object_removed"}
+        answer = client.get("/picture", params=asked)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "was not changed by the audit" in unquote(answer.headers["x-why"])
 
 
 def test_one_image_and_its_pictures(client: TestClient) -> None:
