@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 
 import click
 
 from flows.cli.one_line_errors import one_line_errors
+from flows.settings.environment import has_screen
 
 log = logging.getLogger("sightline")
 
@@ -35,13 +34,8 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
     def ready(address: str) -> None:
         click.echo(address)
         log.info("the explorer runs until Ctrl-C; whoever has this address can look")
-        if browser or (browser is None and _has_screen()):
+        if browser or (browser is None and has_screen()):
             click.launch(address)
 
     serve(opened, port, ready)
 
-
-def _has_screen() -> bool:
-    """Is there a person, and a browser to show?"""
-    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return sys.stdout.isatty() and bool(shown or sys.platform in ("darwin", "win32"))

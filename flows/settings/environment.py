@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,12 @@ def cache_folder() -> Path | None:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sightline"
     except RuntimeError:
         return None
+
+
+def has_screen() -> bool:
+    """Is there a person at a terminal, and a browser to open?"""
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.stdout.isatty() and (bool(shown) or sys.platform in ("darwin", "win32"))
 
 
 def prefect_url() -> str | None:

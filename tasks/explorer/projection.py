@@ -116,6 +116,7 @@ def directions(vector_NF: np.ndarray) -> np.ndarray:
 def map_landmarks(direction_LF: np.ndarray) -> np.ndarray:
     """(L, 2): t-SNE from the two main axes; those alone for a few images."""
     from sklearn.manifold import TSNE  # takes a second to import
+    from threadpoolctl import threadpool_limits
 
     start_L2 = main_axes(direction_LF)
     spread = start_L2[:, 0].std()
@@ -123,7 +124,8 @@ def map_landmarks(direction_LF: np.ndarray) -> np.ndarray:
     if perplexity < 2 or spread == 0:
         return start_L2
     tsne = TSNE(perplexity=perplexity, init=1e-4 * start_L2 / spread, random_state=SEED)
-    spot_L2: np.ndarray = tsne.fit_transform(direction_LF)
+    with threadpool_limits(1):  # threads that wait for each other take ten times as long
+        spot_L2: np.ndarray = tsne.fit_transform(direction_LF)
     return spot_L2
 
 
