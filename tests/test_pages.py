@@ -61,7 +61,7 @@ def test_the_index_has_every_page() -> None:
 
 @pytest.mark.parametrize("role", ["models", "tasks"])
 def test_the_page_of_the_architecture_has_the_floors_of_the_test(role: str) -> None:
-    rows = re.findall(r"^\| (\d) \| (.+) \|$", text_of("docs/architecture.md"), flags=re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", text_of("docs/architecture.md"), flags=re.MULTILINE)
     names = [set(re.findall(r"`(\w+)`", row)) for _, row in rows]
     floors = [set(floor) for floor in reversed(FLOORS[role])]
     assert any(names[at : at + len(floors)] == floors for at in range(len(names)))
