@@ -5,7 +5,7 @@ image is put among those landmarks whose features are nearest to its own. Each s
 its own, in the unit square. What is near on it is alike; how far apart groups are says nothing.
 
 PCA was tried first, since it is stable and takes no time: it keeps less of who is near whom, and
-groups lie on one another (benchmarks/explorer/projection.md has the figures).
+groups lie on one another (benchmarks/explorer/results.md has the figures).
 
 Shapes: N rows of the catalog, n of them with features, L landmarks, F numbers of a vector.
 """
