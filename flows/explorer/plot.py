@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from tasks.runs.reader import Run
 MOST_POINTS = 50_000  # that a page draws one by one
 SIDE = 256  # of the density, in cells
 FINENESS = (1 << 16) - 1  # of coordinates as the page gets them
+
+log = logging.getLogger("sightline")
 
 Points = NDArray[np.float32]
 
@@ -43,6 +46,7 @@ class RunPlot:
                 return
             from tasks.explorer.projection import coordinates
 
+            log.info("laying out the plot of %s", self.run.folder.path)
             table = coordinates(self.run)
             found = {
                 space: _points(table, space)
