@@ -63,8 +63,9 @@ def list_contents(run: RunFolder) -> Contents:
 
 def list_results(run: RunFolder) -> list[UPath]:
     """The files of a run that nobody writes any more once it is published: who looks at it later
-    may add the coordinates of its plot."""
-    changing = (run.state.name, run.coordinates.name, f"{LOCK}/", f"{run.notes.name}/")
+    may add the coordinates of its plot, and scenarios."""
+    later = (run.coordinates.name, run.scenarios.name)
+    changing = (run.state.name, *later, f"{LOCK}/", f"{run.notes.name}/")
     names = sorted(name for name in list_contents(run).ours if not name.startswith(changing))
     return [run.path / name for name in names]
 
@@ -138,7 +139,7 @@ def _results(run: RunFolder) -> tuple[UPath, ...]:
 
 def _names(run: RunFolder) -> frozenset[str]:
     inputs = (run.state, run.catalog, run.donors, run.statistics_images, run.reuse_plan)
-    return frozenset(path.name for path in (*inputs, *_results(run)))
+    return frozenset(path.name for path in (*inputs, run.scenarios, *_results(run)))
 
 
 _FILES_OF_THE_ROOT = _names(RunFolder.at("/"))

@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "coordinates.parquet"
 
     @property
+    def scenarios(self) -> UPath:
+        """Filters that the user saved under a name (tasks/scenarios)."""
+        return self.path / "scenarios.json"
+
+    @property
     def summary(self) -> UPath:
         return self.path / "summary.json"
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -82,8 +83,9 @@ class Claim(BaseModel):
 
 
 @contextmanager
-def hold_lock(run: str) -> Iterator[None]:
-    """Hold the lock of a run folder; refuses at once when another writer has it.
+def hold_lock(run: str, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a run folder; refuses when another writer has it, and still has it after so
+    many seconds.
 
     Inside a block that holds it already, nothing happens.
     """
@@ -92,7 +94,7 @@ def hold_lock(run: str) -> Iterator[None]:
         return
     folder = as_path(run)
     is_new = not folder.exists()
-    path, claim = _acquire(folder)
+    path, claim = _acquire(folder, patience)
     done = threading.Event()
     heartbeat = threading.Thread(
         target=_keep_alive, args=(path, claim, done), daemon=True, name="lock"
@@ -131,15 +133,15 @@ def owner_of(run: UPath) -> Claim | None:
     return next((claim for _, claim in _read_claims(run) if claim.alive), None)
 
 
-def _acquire(run: UPath) -> tuple[UPath, Claim]:
+def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
     folder = run / LOCK
     if is_local(folder) and (folder.is_symlink() or (folder.exists() and not folder.is_dir())):
         raise UserError(
             f"{folder} is not a folder, and the lock of a run is kept there: move it away, or give "
             "another --out"
         )
-    other = None
-    for _ in range(TRIES):
+    until = time.monotonic() + patience
+    for tries in count(1):
         claim = _new_claim()
         path = folder / f"{claim.token}.json"
         _write_claim(path, claim)
@@ -149,13 +151,13 @@ def _acquire(run: UPath) -> tuple[UPath, Claim]:
             _write_claim(path, holding)
             return path, holding
         _withdraw(path)
-        if other.holding:
-            break
+        if (other.holding or tries >= TRIES) and time.monotonic() >= until:
+            raise UserError(
+                f"{run} is being written by {other.describe()}: wait for it, stop it, or give "
+                "another --out"
+            )
         time.sleep(random.uniform(0.05, 0.5))
-    assert other is not None
-    raise UserError(
-        f"{run} is being written by {other.describe()}: wait for it, stop it, or give another --out"
-    )
+    raise AssertionError  # it counts for ever
 
 
 def _find_other_claim(run: UPath, ours: UPath) -> Claim | None:

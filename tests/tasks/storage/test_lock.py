@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event, Thread
 
 import psutil
 import pytest
@@ -268,3 +268,18 @@ def last_beat(run: UPath) -> float:
     owner = owner_of(run)
     assert owner is not None
     return owner.beat
+
+
+def test_who_is_patient_waits_for_another_writer(run: UPath) -> None:
+    waited = Event()
+
+    def write_later() -> None:
+        with hold_lock(str(run), patience=30):
+            waited.set()
+
+    other = Thread(target=write_later)
+    with hold_lock(str(run)):
+        other.start()
+        assert not waited.wait(0.5)
+    other.join(30)
+    assert waited.is_set()
