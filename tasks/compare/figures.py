@@ -89,7 +89,8 @@ def compute_figure(images: PairedImages, query: FigureQuery) -> FigureResult:
     value_n2 = value_N2[known_N]
     if not len(value_n2):
         return _missing_figure(images, query)
-    if query.definition.interval == "thresholds" and query.is_whole:
+    is_whole = query.is_whole and not images.is_part
+    if query.definition.interval == "thresholds" and is_whole:
         interval = _interval_of_excess(images, query, known_N)
     else:
         interval = _interval(query, value_n2)
@@ -161,8 +162,8 @@ def _interval_of_share(value_n: Floats, confidence: float) -> Change:
 def _interval_of_excess(
     images: PairedImages, query: FigureQuery, known_N: NDArray[np.bool_]
 ) -> Change:
-    """Over all images, where the thresholds are as uncertain as the rates; a class takes them as
-    given."""
+    """Over all images, where the thresholds are as uncertain as the rates; a part of them, such as
+    a class, takes them as given."""
     before, after = images.values("excess")[known_N].mean(0).tolist()
     score_n2, null_n2 = (images.values(name)[known_N] for name in ("score", "null_score"))
     alarm = images.rules[1].false_alarm
@@ -244,7 +245,8 @@ def _missing_figure(images: PairedImages, query: FigureQuery) -> schema.MissingF
 def _why_missing(images: PairedImages, query: FigureQuery) -> str:
     both = " in both audits" if query.change else ""
     if not len(images):
-        return f"no image was predicted{both}"
+        predicted = "chosen image was predicted" if images.is_part else "image was predicted"
+        return f"no {predicted}{both}"
     if query.definition.column in ("flagged", "excess") and not images.same_rule:
         before, after = (rule.describe() for rule in images.rules)
         return f"the two audits flag by different rules: {before}, and {after}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -47,6 +47,7 @@ class PairedImages:
     rows: int  # of the catalog
     group_column: str | None  # that names each image's group; None without one
     class_groups: schema.ClassGroups | None = None  # of the labels
+    is_part: bool = False  # of the images that the thresholds of the flags were found over
 
     def __len__(self) -> int:
         return len(self.after)
@@ -64,6 +65,14 @@ class PairedImages:
             np.array(table[column].to_pylist(), object) for table in (self.before, self.after)
         )
         return before, after
+
+    def choose(self, row_ids: pa.Array) -> PairedImages:
+        """These images alone; all of them are no part."""
+        chosen = pc.is_in(self.after["row_id"], row_ids)
+        if pc.all(chosen).as_py():
+            return self
+        sides = (self.before.filter(chosen), self.after.filter(chosen))
+        return replace(self, before=sides[0], after=sides[1], is_part=True)
 
     @property
     def same_rule(self) -> bool:
@@ -107,13 +116,17 @@ class PairedImages:
         sides = (table[column].cast(pa.float64()) for table in (self.before, self.after))
         return np.stack([pc.fill_null(side, np.nan).to_numpy() for side in sides], 1)
 
+    def _has_flag(self, flag: str) -> NDArray[np.bool_]:
+        """(N, 2)"""
+        sides = (pc.equal(table["flag"], flag) for table in (self.before, self.after))
+        return np.stack([pc.fill_null(side, False).to_numpy() for side in sides], 1)
+
     def _derive(self, column: str) -> Floats:
         if column == "exchange_gap":
             return self.values("correct") - self.values("kept_label")
         if column == "flagged":
-            flag_N2 = np.stack(self.words("flag"), 1)
-            known_N2 = (flag_N2 != "undecided") & self.same_rule
-            return np.where(known_N2, flag_N2 == "rests_on_background", np.nan)
+            known_N2 = ~self._has_flag("undecided") & self.same_rule
+            return np.where(known_N2, self._has_flag("rests_on_background"), np.nan)
         thresholds = np.array([rule.threshold for rule in self.rules], float)
         by_null_N2 = self._stored("null_score") > thresholds
         excess_N2: Floats = self.values("flagged") - by_null_N2  # 1, 0, -1
