@@ -31,6 +31,7 @@ from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
+from tasks.scenarios.earlier_scenarios import take_earlier_scenarios
 from tasks.schema import CostSummary, Summary
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
@@ -68,6 +69,7 @@ def audit(
 @task
 def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
     summary = summarise(run, settings.flags, cost)
+    take_earlier_scenarios(run)
     log.info(headline(summary))  # before the page and MLflow, which take seconds
     for line in lines_on_estimates(summary):
         log.info(line)

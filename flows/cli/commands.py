@@ -35,6 +35,7 @@ from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
 from flows.cli.output.lines import print_line, write_every_name
 from flows.cli.results_output import printing_to_stderr
+from flows.cli.scenario_command import scenario
 from flows.cli.server_commands import down, status, up
 from flows.settings.command_settings import (
     AuditSettings,
@@ -258,6 +259,6 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
-OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, publish)
+OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, scenario, publish)
 for other in (*OF_FINISHED_RUNS, open_run_command, up, down, status, init, doctor, bundle):
     main.add_command(other)

@@ -26,11 +26,17 @@ from reports.visible_text import visible
 @click.option(
     "--all-classes", is_flag=True, help="Print every class, not only the ten that matter."
 )
+@click.option("--scenarios", is_flag=True, help="Print the figures of the saved scenarios.")
 @json_option
 @one_line_errors()
-def show(run: str, all_classes: bool, as_json: bool) -> None:
+def show(run: str, all_classes: bool, scenarios: bool, as_json: bool) -> None:
     """Print the figures of a finished run."""
-    print_run(run, as_json, every_class=all_classes)
+    if scenarios:
+        from flows.cli.scenario_command import show_scenarios
+
+        show_scenarios(run, as_json)
+    else:
+        print_run(run, as_json, every_class=all_classes)
 
 
 @click.command()

@@ -38,4 +38,3 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
             click.launch(address)
 
     serve(opened, port, ready)
-

@@ -28,12 +28,18 @@ def test_a_series_by_hand_compares_each_run_with_the_one_before(
         done = invoke(*options)
         assert done.exit_code == 0, done.stderr
         summaries.append(json.loads(done.stdout))
+        saved = ("scenario", summaries[-1]["run"], f"all of run {len(summaries)}")
+        assert invoke(*saved, "--filter", "{}").exit_code == 0
     first, second = (Path(summary["run"]) for summary in summaries)
     assert sorted((tmp_path / "runs/by-hand").iterdir()) == [first, second]
     assert summaries[0]["moved"] is None
     assert summaries[1]["moved"]["before"] == str(first)
     assert summaries[1]["cost"]["computed"] == 0
     assert "Since the last run" in (second / "report.html").read_text()
+
+    shown = json.loads(invoke("show", str(second), "--scenarios", "--json").stdout)
+    assert [it["name"] for it in shown["scenarios"]] == ["all of run 1", "all of run 2"]
+    assert shown["scenarios"][0]["figures"] == shown["all"]
 
     compared = invoke("compare", str(second), str(first), "--json")
     assert json.loads(compared.stdout) == summaries[1]["moved"]
