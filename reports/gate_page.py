@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports.formatting import count_of
 from reports.rendering import environment
-from tasks.schema.gate import EFFECTS, GateResult, Ruling
+from tasks.schema.gate import EFFECTS, GateResult, GateScenario, Ruling
 
 RESULTS = {  # of a rule
     "pass": "kept",
@@ -20,7 +20,13 @@ def render_gate(result: GateResult) -> str:
     return (
         environment()
         .get_template("gate.html")
-        .render(g=result, headline=headline(result), rulings=worst_first(result), outcome=outcome)
+        .render(
+            g=result,
+            headline=headline(result),
+            rulings=worst_first(result),
+            outcome=outcome,
+            scenario_line=scenario_line,
+        )
     )
 
 
@@ -28,6 +34,13 @@ def images_of(result: GateResult) -> str:
     """How many images were judged, and how many could not be read."""
     unread = f" ({result.unread:,} could not be read)" if result.unread else ""
     return f"{count_of(result.images, 'image')}{unread}"
+
+
+def scenario_line(scenario: GateScenario) -> str:
+    """Which images the rules of a scenario are of, and how many."""
+    images = scenario.images
+    count = "not of this audit" if images is None else count_of(images, "image")
+    return f"{scenario.name}: {scenario.words} ({count})"
 
 
 def headline(result: GateResult) -> str:

@@ -84,6 +84,7 @@ def gate_as_markdown(result: GateResult) -> str:
         "|---:|---|---|---|",
         *map(_rule_row, gate_page.worst_first(result)),
         "",
+        *_scenario_list(result),
         f"Policy {escape(result.policy)} ({result.policy_digest[:12]}); intervals are 95%; those "
         "of classes are wide enough for all of one rule to hold together.",
     ]
@@ -159,6 +160,12 @@ def _pattern_row(row: PatternRow) -> str:
     change = f"**{row.sentence}**" if row.is_clear else row.sentence
     name = f"{row.id} {escape(row.name)} → {escape(row.pulls_to)}"
     return f"| {name} | {row.before} | {row.after} | {change} |"
+
+
+def _scenario_list(result: GateResult) -> Iterator[str]:
+    for scenario in result.scenarios:
+        yield f"Scenario {escape(gate_page.scenario_line(scenario))}."
+        yield ""
 
 
 def _rule_row(ruling: Ruling) -> str:

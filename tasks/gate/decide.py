@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.errors import UserError
 from tasks.attribution.batch import PREDICT
 from tasks.compare.paired_images import read_alone, read_pair
 from tasks.compare.two_models import audited_model
 from tasks.gate.pattern_counts import PatternEvidence
 from tasks.gate.policy import Policy
 from tasks.gate.rules import Evidence, apply_policy, passes, verdict_of
+from tasks.query.database import open_images
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
 from tasks.runs.stages import FAILURES, PREDICTIONS
-from tasks.schema.gate import GateResult
+from tasks.scenarios.figures import choose_rows
+from tasks.scenarios.filter_words import describe_filter
+from tasks.schema.gate import GateResult, GateScenario
 
 AUDIT_SECTIONS = (
     "attribution",
@@ -32,7 +38,7 @@ def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) 
     `compared` describes the champion it is compared with, or why there is none.
     """
     summary = candidate.summary()
-    evidence = _evidence(candidate, champion)
+    evidence = _evidence(policy, candidate, champion)
     rulings = apply_policy(policy, evidence)
     unanswered = _count_unanswered(candidate)
     return GateResult(
@@ -45,6 +51,7 @@ def decide(policy: Policy, candidate: Run, champion: Run | None, compared: str) 
         candidate=audited_model(candidate, summary),
         champion=None if champion is None else audited_model(champion, champion.summary()),
         compared=compared,
+        scenarios=tuple(_scenarios(policy, evidence)),
         rulings=rulings,
         unanswered=unanswered,
         unread=summary.images.failed - unanswered,
@@ -64,11 +71,35 @@ def still_holds(result: GateResult, policy: Policy, candidate: Run) -> bool:
     )
 
 
-def _evidence(candidate: Run, champion: Run | None) -> Evidence:
+def _evidence(policy: Policy, candidate: Run, champion: Run | None) -> Evidence:
     pair = None if champion is None else read_pair(champion, candidate)
     classes = candidate.summary().model.classes
     patterns = PatternEvidence.of(candidate, champion)
-    return Evidence(read_alone(candidate), pair, classes, patterns)
+    scenarios = _choose_images(policy, candidate, champion)
+    return Evidence(read_alone(candidate), pair, classes, patterns, scenarios)
+
+
+def _choose_images(
+    policy: Policy, candidate: Run, champion: Run | None
+) -> dict[str, pa.Array | str]:
+    """By scenario, the row ids of its images, the same for both models; or why there are none."""
+    if not policy.scenarios:
+        return {}
+    database = open_images(candidate, champion)
+    found: dict[str, pa.Array | str] = {}
+    for name, chosen in policy.scenarios.items():
+        try:
+            found[name] = choose_rows(database, chosen)
+        except UserError as error:  # the audit's table lacks a column
+            found[name] = f"the scenario {name!r} is not of this audit: {error}"
+    return found
+
+
+def _scenarios(policy: Policy, evidence: Evidence) -> Iterator[GateScenario]:
+    for name, chosen in policy.scenarios.items():
+        row_ids = evidence.scenarios[name]
+        images = None if isinstance(row_ids, str) else len(row_ids)
+        yield GateScenario(name=name, words=describe_filter(chosen), images=images)
 
 
 def _count_unanswered(run: Run) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.addresses import as_path
+from models.addresses import Address, as_path
 from models.errors import UserError, describe_refusal, find_position, printable, suggest
 from models.file_kinds import suggest_option
 from tasks.gate.policy_lines import Lines
 from tasks.gate.policy_rule import Rule
+from tasks.gate.policy_scenarios import PolicyScenarios
+from tasks.query.filters import Filter
 from tasks.runs.folder import digest
 from tasks.schema import figures_of_rules
 
@@ -23,6 +25,7 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: tuple[Rule, ...] = Field(min_length=1)
+    scenarios: Address | None = None  # JSON file of the scenarios that rules name
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Policy:
     rules: tuple[Rule, ...]
     lines: tuple[int | None, ...]  # of each rule; None where the file's layout is unusual
     digest: str
+    scenarios: Mapping[str, Filter] = field(default_factory=dict)  # by name, those of the rules
 
     def check_methods(self, audited: Sequence[str]) -> None:
         """Refuse rules about maps that the audit does not compute, before it runs for hours."""
@@ -87,17 +91,24 @@ def read_policy(address: str) -> Policy:
         ) from error
     lines = Lines(text, len(values["rule"]) if isinstance(values.get("rule"), list) else 0)
     try:
-        rules = Rules.model_validate(values).rule
+        content = Rules.model_validate(values)
     except ValidationError as error:
         raise UserError(_describe_error(error, address, lines)) from error
+    rules = content.rule
     _refuse_contradictions(rules, address, lines)
+    scenarios = PolicyScenarios(address, content.scenarios, lines).of(rules)
     if all(rule.warn for rule in rules):
         raise UserError(
             f"policy {address}: every rule only warns, so nothing would ever be refused: "
             "remove warn from one"
         )
     headers = tuple(lines.of(number) for number in range(len(rules)))
-    return Policy(address, rules, headers, digest([rule.model_dump() for rule in rules]))
+    return Policy(address, rules, headers, _digest(rules, scenarios), scenarios)
+
+
+def _digest(rules: Sequence[Rule], scenarios: Mapping[str, Filter]) -> str:
+    filters = {name: chosen.model_dump() for name, chosen in scenarios.items()}
+    return digest([rule.model_dump() for rule in rules], filters)
 
 
 def _describe_error(error: ValidationError, address: str, lines: Lines) -> str:
@@ -128,17 +139,12 @@ def _refuse_contradictions(rules: tuple[Rule, ...], address: str, lines: Lines) 
     """Refuse two rules that no figure can keep together."""
     for first, one in enumerate(rules):
         for second, other in enumerate(rules):
-            same = (one.subject, one.each) == (other.subject, other.each)
+            same = one.what == other.what
             if not same or one.warn or other.warn or None in (one.lowest, other.highest):
                 continue
             if one.lowest > other.highest:  # type: ignore[operator]
                 raise UserError(
-                    f"policy {address}: {_name_rule(first, lines)} asks for at least "
-                    f"{one.lowest:g} of {one.subject} and {_name_rule(second, lines)} for at most "
+                    f"policy {address}: {lines.name(first)} asks for at least "
+                    f"{one.lowest:g} of {one.subject} and {lines.name(second)} for at most "
                     f"{other.highest:g}: nothing keeps both"
                 )
-
-
-def _name_rule(number: int, lines: Lines) -> str:
-    line = lines.of(number)
-    return f"rule {number + 1}" + (f" (line {line})" if line is not None else "")

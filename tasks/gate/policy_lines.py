@@ -31,3 +31,8 @@ class Lines:
             matches = (index for index in range(first, last) if pattern.match(lines[index]))
             return next(matches, first) + 1
         return first + 1
+
+    def name(self, number: int) -> str:
+        """`rule 3 (line 12)`."""
+        line = self.of(number)
+        return f"rule {number + 1}" + (f" (line {line})" if line is not None else "")

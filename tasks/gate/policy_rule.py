@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.errors import suggest
 from models.limits import MOST_IMAGES
 from models.methods.registry import find_method
+from tasks.scenarios.saved import check_name
 from tasks.schema import FIGURES, Figure, figures_of_rules
 from tasks.schema.gate import Effect, Status
 from tasks.schema.units import Unit
@@ -48,6 +49,7 @@ class Rule(BaseModel):
     figure: str
     method: str | None = None  # where there is a figure per method
     each: Literal["class", "class_group"] | None = None
+    scenario: str | None = None  # of its images only; the policy's file of scenarios has it
     at_least: float | None = None
     at_most: float | None = None
     change_at_least: float | None = None
@@ -73,6 +75,11 @@ class Rule(BaseModel):
     def _is_a_method(cls, method: str | None) -> str | None:
         return None if method is None else find_method(method).name
 
+    @field_validator("scenario")
+    @classmethod
+    def _is_a_name(cls, scenario: str | None) -> str | None:
+        return None if scenario is None else check_name(scenario)
+
     @model_validator(mode="after")
     def _is_one_rule(self) -> Self:
         absolute = (self.at_least, self.at_most) != (None, None)
@@ -87,6 +94,8 @@ class Rule(BaseModel):
                 f"{self.figure} has no change: limit patterns.new, which is counted against the "
                 "champion, by at_most"
             )
+        if self.scenario is not None and self.definition.kind == "pattern":
+            raise ValueError(f"{self.figure} is of the whole audit: remove scenario")
         if self.definition.by_method and self.method is None:
             raise ValueError(f"{self.figure} is a figure of each method: add method = 'grad_cam'")
         if self.method is not None and not self.definition.by_method:
@@ -143,6 +152,16 @@ class Rule(BaseModel):
         return f"the change of {name}" if self.is_change else name
 
     @property
+    def within(self) -> str:
+        """` in the scenario 'night, snow'`; empty where the rule is of all images."""
+        return "" if self.scenario is None else f" in the scenario {self.scenario!r}"
+
+    @property
+    def what(self) -> tuple[str | None, ...]:
+        """The same for rules whose limits are of the same figure of the same images."""
+        return self.subject, self.each, self.scenario
+
+    @property
     def parts(self) -> Noun:
         """What the rule judges one by one, where it does."""
         return EACH[self.each or "class"]
@@ -154,7 +173,8 @@ class Rule(BaseModel):
         against = " against the champion" if self.needs_champion else ""
         counted = "over groups of" if self.definition.interval == "groups" else "of"
         limits = f"{self.limits}{against}"
-        return f"{self.subject}{of} is {limits}, {counted} {self.images:,} images or more"
+        images = f"{counted} {self.images:,} images or more"
+        return f"{self.subject}{of}{self.within} is {limits}, {images}"
 
     @property
     def limits(self) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from models.errors import list_names
 from tasks.compare.figures import FigureQuery, FigureResult, FigureValue, compute_figure, widen
@@ -35,6 +37,16 @@ class Evidence:
     pair: PairedImages | None  # champion and candidate; None without a champion
     classes: Sequence[str]  # of the model
     patterns: PatternEvidence = NO_PATTERNS
+    scenarios: Mapping[str, pa.Array | str] = field(default_factory=dict)  # by name, the row ids
+    # of its images, or why they cannot be chosen
+
+    def images_of(self, rule: Rule) -> PairedImages | str | None:
+        """The images that a rule is of, or why they cannot be chosen; None: no champion."""
+        images = self.pair if rule.needs_champion else self.candidate
+        if images is None or rule.scenario is None:
+            return images
+        row_ids = self.scenarios[rule.scenario]
+        return row_ids if isinstance(row_ids, str) else images.choose(row_ids)
 
 
 def apply_policy(policy: Policy, evidence: Evidence) -> tuple[Ruling, ...]:
@@ -87,12 +99,14 @@ def status_of(rule: Rule, result: FigureResult) -> Status:
 
 
 def _ruling(rule: Rule, evidence: Evidence, number: int, line: int | None) -> Ruling:
-    images = evidence.pair if rule.needs_champion else evidence.candidate
+    images = evidence.images_of(rule)
     if images is None:
         checks: tuple[Check, ...] = ()
         status, effect, reason = "skipped", "pass", NO_CHAMPION
     else:
-        if rule.definition.kind == "pattern":
+        if isinstance(images, str):
+            checks = (_check_without_figure("missing", rule.effect_of("missing"), images),)
+        elif rule.definition.kind == "pattern":
             checks = tuple(_checks_of_patterns(rule, images, evidence))
         else:
             checks = tuple(_checks(rule, images, evidence.classes))
@@ -189,7 +203,7 @@ def check_of(rule: Rule, name: str | None, result: FigureResult) -> Check:
 
 
 def _sentence(rule: Rule, name: str | None, result: FigureResult, status: Status) -> str:
-    subject = rule.subject if name is None else f"{rule.subject} of {name}"
+    subject = (rule.subject if name is None else f"{rule.subject} of {name}") + rule.within
     if not isinstance(result, FigureValue):
         return f"{subject} was not computed: {result.reason}"
     if status == "missing":
@@ -213,8 +227,8 @@ def _none_judged(rule: Rule, most: int) -> Check:
     """The check of a rule for which no class, or no group of classes, has enough images."""
     status: Status = "undecided" if most else "missing"
     sentence = (
-        f"no {rule.parts.one} has {rule.images:,} images for {rule.subject}, the largest has "
-        f"{most:,}"
+        f"no {rule.parts.one} has {rule.images:,} images for {rule.subject}{rule.within}, the "
+        f"largest has {most:,}"
     )
     return _check_without_figure(status, rule.effect_of(status), sentence)
 

@@ -39,6 +39,14 @@ class Ruling(Value):
     checks: tuple[Check, ...]
 
 
+class GateScenario(Value):
+    """Images that some rules are of."""
+
+    name: str
+    words: str  # which they are
+    images: int | None  # null where the audit lacks what they are chosen by
+
+
 class GateResult(Value):
     """The gate's verdict, and whether the candidate was promoted."""
 
@@ -54,6 +62,7 @@ class GateResult(Value):
     candidate: AuditedModel
     champion: AuditedModel | None
     compared: str  # with which champion, or why with none
+    scenarios: tuple[GateScenario, ...] = ()  # that rules are of
     rulings: tuple[Ruling, ...]
     passed: bool  # the rules
     sentence: str

@@ -24,6 +24,9 @@ from models.errors import MlflowUnavailable
 from tasks.gate.policy import read_policy
 from tasks.interventions.settings import InterventionSettings
 from tasks.model_registry.promotion import REASONS, VERDICT, promote
+from tasks.query.filters import Filter, HasValue
+from tasks.runs import open_run
+from tasks.scenarios.saved import Scenario, Scenarios
 from tasks.schema.gate import GateResult
 from tasks.tracking.settings import Tracking
 from tests.support.audits import audit_test_split, perturb_head
@@ -199,6 +202,34 @@ def test_a_verdict_is_kept_where_mlflow_goes_away_before_the_promotion(
     assert aliases(releases.uri, "scenes")[ALIAS] == "1"
 
 
+def test_a_scenario_alone_can_refuse_a_challenger(releases: Releases, tmp_path: Path) -> None:
+    """Saved in the explorer's or the command's way, copied beside the policy."""
+    forest = Filter(conditions=(HasValue(column="background", values=("forest",)),))
+    saved = ("scenario", str(releases.folder / "one/candidate"), "in the forest")
+    done = invoke(*saved, "--filter", forest.model_dump_json())
+    assert done.exit_code == 0, done.stderr
+    shutil.copy(releases.folder / "one/candidate/scenarios.json", tmp_path)
+    rules = LENIENT + STRICT + 'scenario = "in the forest"\nimages = 2\n'
+    (tmp_path / "policy.toml").write_text('scenarios = "scenarios.json"\n' + rules)
+    refused = invoke(
+        *("release", "--run", str(releases.challenger), "--out", str(tmp_path / "out")),
+        *("--champion-run", str(releases.folder / "two/champion"), "--mlflow", releases.uri),
+        *("--policy", str(tmp_path / "policy.toml")),
+    )
+    assert refused.exit_code == 1, refused.stderr
+    result = GateResult.model_validate_json((tmp_path / "out/result.json").read_text())
+    assert [it.status for it in result.rulings] == ["pass", "pass", "fail"]
+    rows = open_run(releases.challenger).table()["background"].to_pylist()
+    (check,) = result.rulings[2].checks
+    assert check.of == result.scenarios[0].images == rows.count("forest")
+    assert f"scenario:  in the forest: background is 'forest' ({check.of} images)" in refused.stdout
+    (suite,) = junitparser.JUnitXml.fromfile(str(tmp_path / "out/junit.xml"))
+    names = [case.name for case in suite]
+    assert "rule 3: the change of accuracy in the scenario 'in the forest' is at least" in names[2]
+    reasons = tags(releases.uri, 2, "scenes")[REASONS]
+    assert reasons.startswith("rule 3: the change of accuracy in the scenario 'in the forest' is ")
+
+
 def test_finished_audits_are_used_and_the_challenger_may_try_again(
     releases: Releases,
 ) -> None:
@@ -317,9 +348,15 @@ def test_the_deployment_holds_settings_of_a_release_and_no_schedule() -> None:
 
 
 def test_policies_and_workflows_of_the_page_are_right(tmp_path: Path) -> None:
-    (policy,) = blocks("toml")
-    (tmp_path / "policy.toml").write_text(policy)
-    assert len(read_policy(str(tmp_path / "policy.toml")).rules) == 3
+    scenario = Scenario(name="night, snow", filter=Filter())
+    content = Scenarios(scenarios=(scenario,)).model_dump_json()
+    (tmp_path / "scenarios.json").write_text(content)
+    rules = []
+    for policy in blocks("toml"):
+        (tmp_path / "policy.toml").write_text(policy)
+        rules.append(read_policy(str(tmp_path / "policy.toml")).rules)
+    assert [len(of_policy) for of_policy in rules] == [3, 2]
+    assert {rule.scenario for rule in rules[1]} == {"night, snow"}
     (workflow,) = blocks("yaml")
     for step in yaml.safe_load(workflow)["jobs"]["gate"]["steps"]:
         words = shlex.split(step.get("run", ""))
@@ -338,8 +375,7 @@ def test_the_commands_of_the_page_work(
     shutil.copytree(benchmark_folder, "demo/benchmark")
     shutil.copytree(bundle, "demo/model")
     Path("policy.toml").write_text(LENIENT)
-    (commands,) = blocks("sh")
-    for line in commands.splitlines():
+    for line in "".join(blocks("sh")).splitlines():
         done = invoke(*shlex.split(line)[1:])
         assert done.exit_code == 0, (line, done.stderr)
     assert aliases(mlflow_of(tmp_path), "benchmark") == {"candidate": "1", ALIAS: "1"}

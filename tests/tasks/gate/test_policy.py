@@ -69,7 +69,7 @@ INVALID = {
     ),
     "a section": (
         "[[rules]]\nfigure = 'flips'\n",
-        "unknown key 'rules' (did you mean 'rule'?); known are rule",
+        "unknown key 'rules' (did you mean 'rule'?); known are rule, scenarios",
     ),
     "one table": ("\n[rule]\nfigure = 'flips'\nat_most = 1\n", "each under its own [[rule]]"),
     "no rules": ("", "there are no rules: write each under its own [[rule]]"),
