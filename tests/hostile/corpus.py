@@ -16,6 +16,7 @@ from tests.hostile import (
     pictures,
     policies,
     runs,
+    scenarios,
     tables,
     weights,
 )
@@ -23,7 +24,7 @@ from tests.hostile.hostile_input import HostileInput
 
 MODULES = (
     *(addresses, options, configurations, tables, pictures, weights, policies, runs, names),
-    *(folders, label_files, models),
+    *(folders, label_files, models, scenarios),
 )
 SAMPLE = 150
 SEED = 8
