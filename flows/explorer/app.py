@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,13 +26,16 @@ from flows.explorer.requests import (
     Facets,
     Map,
     Nearby,
+    NewScenario,
     OneRow,
     Outline,
     Page,
     Picture,
     Plot,
+    ScenarioName,
     Selection,
     View,
+    read_body,
     read_query,
 )
 from models.errors import UserError
@@ -38,6 +43,7 @@ from reports.heatmaps import heat_layer, outline_layer, png
 from tasks.explorer.pictures import MissingPicture, UnknownPicture
 from tasks.query.copied_sql import copied_sql
 from tasks.runs.rows import UnknownRow
+from tasks.scenarios.saved import delete_scenario, read_scenarios, save_scenario
 
 log = logging.getLogger("sightline")
 
@@ -59,6 +65,8 @@ def explorer_app(opened: OpenedRuns) -> Starlette:
         Route("/", _route(opened, _page)),
         Route("/static/{name}", _route(opened, _static)),
         *(Route(f"/{path}", _route(opened, answer)) for path, answer in ANSWERS.items()),
+        Route("/api/scenarios", partial(_save_scenario, opened), methods=["POST"]),
+        Route("/api/scenarios", _route(opened, _delete_scenario), methods=["DELETE"]),
     ]
     errors = {
         UnknownPicture: _refuse,
@@ -176,6 +184,29 @@ def _nearby(opened: OpenedRuns, request: Request) -> Response:
     return JSONResponse(as_json(opened.plot.nearest(_read(opened, request, Nearby))))
 
 
+def _figures(opened: OpenedRuns, request: Request) -> Response:
+    asked = _read(opened, request, Selection)
+    return JSONResponse(as_json(opened.audited.figures(asked.filter)))
+
+
+def _scenarios(opened: OpenedRuns, request: Request) -> Response:
+    saved = read_scenarios(opened.now.run.folder)
+    for scenario in saved:
+        opened.prepare(scenario.filter)
+    return JSONResponse([as_json(opened.audited.scenario(scenario)) for scenario in saved])
+
+
+async def _save_scenario(opened: OpenedRuns, request: Request) -> Response:
+    asked = await read_body(request, NewScenario)
+    await run_in_threadpool(save_scenario, opened.now.run.folder, asked.name, asked.filter)
+    return JSONResponse({})
+
+
+def _delete_scenario(opened: OpenedRuns, request: Request) -> Response:
+    delete_scenario(opened.now.run.folder, read_query(request, ScenarioName).name)
+    return JSONResponse({})
+
+
 def _patterns(opened: OpenedRuns, request: Request) -> Response:
     return JSONResponse(as_json(describe_patterns(opened.now.run)))
 
@@ -205,6 +236,8 @@ ANSWERS: dict[str, Answer] = {
     "api/sql": _sql,
     "api/row": _row,
     "api/patterns": _patterns,
+    "api/figures": _figures,
+    "api/scenarios": _scenarios,
     "api/plot": _plot,
     "api/nearby": _nearby,
     "picture": _picture,

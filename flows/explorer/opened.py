@@ -16,6 +16,7 @@ from tasks.query.views import Views
 from tasks.runs.reader import Run
 from tasks.runs.rows import RunRows
 from tasks.runs.stages import FEATURES
+from tasks.scenarios.figures import AuditedImages
 
 if TYPE_CHECKING:
     from tasks.explorer.pictures import Pictures
@@ -88,6 +89,11 @@ class OpenedRuns:
         if found is None:
             raise UserError("there is no run before: sightline open RUN BEFORE compares two")
         return found
+
+    @cached_property
+    def audited(self) -> AuditedImages:
+        """What figures of any images are computed from; refused where the runs have none."""
+        return AuditedImages.of(self.database, *self.runs)
 
     def prepare(self, chosen: Filter) -> None:
         """What a filter stands on: a lasso needs the plot's coordinates."""

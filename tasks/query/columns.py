@@ -65,6 +65,7 @@ class Column:
     kind: Kind
     words: str  # what it means
     own: bool  # Sightline's, else the user's
+    has_numbers: bool = False  # of a category: its values are numbers, and have an order
 
 
 def describe(name: str) -> str:

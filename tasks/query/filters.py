@@ -159,7 +159,10 @@ class SqlNames:
         return Where(sql, (values,))
 
     def _in_range(self, condition: InRange) -> Where:
-        name = self.names[find_column(self.columns, condition.column, "number").name]
+        column = find_column(self.columns, condition.column)
+        if not column.has_numbers:
+            column = find_column(self.columns, condition.column, "number")
+        name = self.names[column.name]
         ends = [(">=", condition.low), ("<=", condition.high)]
         tests = [f"{name} {sign} ?" for sign, end in ends if end is not None]
         parameters = tuple(end for _, end in ends if end is not None)

@@ -293,10 +293,9 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 
 def _users_column(field: pa.Field, values: str, known: set[str]) -> SqlColumn:
     name = f"catalog.{field.name}" if field.name in known else field.name
-    column = Column(name, _kind_of_type(field.type), "from the table of the data", own=False)
-    most = {"text": MOST_WORDS}.get(column.kind, 0)
-    if pa.types.is_integer(field.type):
-        most = MOST_NUMBERS
+    kind, whole = _kind_of_type(field.type), pa.types.is_integer(field.type)
+    column = Column(name, kind, "from the table of the data", own=False, has_numbers=whole)
+    most = MOST_NUMBERS if whole else {"text": MOST_WORDS}.get(kind, 0)
     return SqlColumn(column, _readable(field.type, values), most)
 
 

@@ -29,8 +29,13 @@ HOST = f"127.0.0.1:{PORT}"
 
 
 @pytest.fixture(scope="module")
-def opened(other_run: RunFolder, finished_run: RunFolder) -> OpenedRuns:
-    return OpenedRuns.of(Run.at(other_run.path), Run.at(finished_run.path))
+def opened(
+    other_run: RunFolder, finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> OpenedRuns:
+    """A copy, since scenarios and the plot are kept in the run's folder."""
+    folder = tmp_path_factory.mktemp("runs") / "opened"
+    shutil.copytree(other_run.path, folder)
+    return OpenedRuns.of(Run.at(folder), Run.at(finished_run.path))
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +189,41 @@ def test_a_selection_leaves_as_a_table(client: TestClient, opened: OpenedRuns) -
     table = list(csv.DictReader(io.StringIO(answers["csv"].text)))
     assert [it["row_id"] for it in table] == [it["row_id"] for it in rows]
     assert table == pq.read_table(io.BytesIO(answers["parquet"].content)).to_pylist()
+
+
+def test_the_plot_has_a_point_for_each_image_and_a_lasso_takes_those_inside(
+    client: TestClient,
+) -> None:
+    plot = get(client, "api/plot", space="whole", colour="flag")
+    points = plot["points"]
+    assert len(points["x"]) == len(points["y"]) == len(points["row"]) == plot["total"] == 64
+    assert max(points["colour"]) < len(plot["colours"])
+    left = {"kind": "lasso", "space": "whole", "polygon": [[-1, -1], [0.5, -1], [0.5, 2], [-1, 2]]}
+    rows = get(client, "api/rows", filter=chosen(left))["rows"]
+    inside = {row for row, x in zip(points["row"], points["x"], strict=True) if x < 65535 / 2}
+    assert {row["row"] for row in rows} == inside
+    x, y = points["x"][5] / 65535, points["y"][5] / 65535
+    nearest = get(client, "api/nearby", space="whole", x=x, y=y)["row_id"]
+    assert nearest == get(client, "api/rows", limit=64)["rows"][points["row"][5]]["row_id"]
+
+
+def test_a_scenario_is_kept_with_the_run(client: TestClient, opened: OpenedRuns) -> None:
+    address = f"http://{HOST}/{TOKEN}/api/scenarios"
+    night = json.loads(chosen({"kind": "range", "column": "score", "low": 0.4}))
+    saved = client.post(address, json={"name": "night, snow", "filter": night})
+    assert saved.status_code == 200, saved.text
+    assert opened.now.run.folder.scenarios.is_file()
+    (scenario,) = get(client, "api/scenarios")
+    assert scenario["name"] == "night, snow"
+    assert scenario["figures"] == get(client, "api/figures", filter=json.dumps(night))
+    names = [it["figure"] for it in scenario["figures"]["now"]]
+    assert names == ["accuracy", "flagged", "excess", "flips"]
+    assert len(scenario["figures"]["change"]) == len(names)
+    assert client.post(address, json={"name": "x\ny", "filter": night}).status_code == 400
+    assert client.post(address, content=b"{").status_code == 400
+    assert client.delete(address, params={"name": "nobody's"}).status_code == 400
+    assert client.delete(address, params={"name": "night, snow"}).status_code == 200
+    assert get(client, "api/scenarios") == []
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,21 @@ HOSTILE: dict[str, Callable[[int], Any]] = {  # columns of a user's table
     "question?": lambda i: f"{i % 5}",
     "weight": lambda i: [0.5, math.nan, math.inf, -3.25, None][i % 5],
     "count": lambda i: 2**60 + i,
+    "rating": lambda i: None if i % 9 == 0 else i % 3,
     "day": lambda i: None if i % 7 == 0 else i % 4 == 0,
 }
 NUMBERS = ("score", "confidence", "kept", "lift", "weight")
-VALUES = ("flag", "label", "prediction", "correct", 'say "x" -- ;', "Label", "question?", "day")
+VALUES = (
+    "flag",
+    "label",
+    "prediction",
+    "correct",
+    'say "x" -- ;',
+    "Label",
+    "question?",
+    "day",
+    "rating",
+)
 TEXTS = ("row_id", "reason", "label", 'say "x" -- ;', "Label")
 
 
@@ -102,7 +113,7 @@ values = st.sampled_from(
 numbers = st.one_of(st.none(), st.floats(-4, 4), st.sampled_from([0.5, -3.25, 1e300]))
 conditions = st.one_of(
     st.builds(HasValue, column=st.sampled_from(VALUES), values=st.lists(values, max_size=4)),
-    st.builds(InRange, column=st.sampled_from(NUMBERS), low=numbers, high=numbers),
+    st.builds(InRange, column=st.sampled_from([*NUMBERS, "rating"]), low=numbers, high=numbers),
     st.builds(
         ContainsText,
         column=st.sampled_from([*TEXTS, None]),
