@@ -40,6 +40,7 @@ from tests.support.figure_tables import TABLE, with_tables
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # pages that other tests execute
     "docs/data.md": "tests/test_data_page.py",
+    "docs/explorer.md": "tests/test_explorer_page.py",
     "docs/extending.md": "tests/test_extending.py",
     "docs/install.md": "tests/test_install.py",
     "docs/methods.md": "tests/test_examples.py",
