@@ -14,6 +14,7 @@ from flows.runtime import progress
 from tasks.export import csv_file
 from tasks.export.registry import MODULES, NAMES, format_of
 from tasks.runs.folder import RunFolder
+from tasks.runs.stages import FEATURES
 from tasks.storage.parquet import read_table, write_table
 from tests.support.command_line import check_refused, invoke
 
@@ -181,3 +182,13 @@ def test_a_web_server_that_a_run_names_is_not_asked(changed_run: RunFolder, tmp_
     out = ("--out", str(tmp_path / "out"), "--copy-images")
     done = invoke("export", str(changed_run.path), "--to", "fiftyone", *out)
     assert "pictures that could not be read again: 1" in done.stderr
+
+
+def test_a_run_without_features_has_no_plot_for_embedding_atlas(
+    changed_run: RunFolder, tmp_path: Path
+) -> None:
+    shutil.rmtree(changed_run.stage(FEATURES))
+    out = ("--out", str(tmp_path / "out"))
+    done = invoke("export", str(changed_run.path), "--to", "embedding-atlas", *out)
+    check_refused(done, 2, "has no features, and so no plot")
+    assert names_in(tmp_path) == ["run"]
