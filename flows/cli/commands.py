@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from flows.cli.bundle_command import bundle
 from flows.cli.closed_output import survive_closed_output
 from flows.cli.doctor_command import doctor
+from flows.cli.export_command import export
 from flows.cli.finished_run_commands import compare, discover, name, publish, remove, runs, show
 from flows.cli.init_command import init
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
@@ -259,6 +260,11 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
+<<<<<<< HEAD
 OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, scenario, publish)
 for other in (*OF_FINISHED_RUNS, open_run_command, up, down, status, init, doctor, bundle):
+=======
+OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, publish)
+for other in (*OF_FINISHED_RUNS, open_run_command, export, up, down, status, init, doctor, bundle):
+>>>>>>> export
     main.add_command(other)
