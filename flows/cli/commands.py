@@ -260,11 +260,6 @@ def _estimate(settings: AuditSettings) -> str:
         return estimate(settings.audit_request, model.settings, settings.compute, listing)
 
 
-<<<<<<< HEAD
-OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, scenario, publish)
+OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, scenario, export, publish)
 for other in (*OF_FINISHED_RUNS, open_run_command, up, down, status, init, doctor, bundle):
-=======
-OF_FINISHED_RUNS = (show, runs, remove, compare, discover, name, publish)
-for other in (*OF_FINISHED_RUNS, open_run_command, export, up, down, status, init, doctor, bundle):
->>>>>>> export
     main.add_command(other)
