@@ -6,7 +6,7 @@ import { columnTitle, valueWords, visible } from "./words.js";
 
 /** @param {HTMLElement} place @param {Object} answer of api/plot @param {Object} column @param {(name: string|null) => void} choose */
 export function buildLegend(place, { colours, density }, column, choose) {
-  const title = make("h3", {}, density ? "images at a place" : columnTitle(column));
+  const title = make("h2", {}, density ? "images at a place" : columnTitle(column));
   if (density) return void place.replaceChildren(title, make("p", { class: "quiet" }, "from few, pale, to many, dark"));
   const palette = paletteOf(colours, column);
   place.replaceChildren(title, ...colours.map((name, number) => item(name, palette[number], column, choose)));
