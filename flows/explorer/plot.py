@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flows.explorer.requests import Nearby, Plot
 from models.errors import UserError
 from tasks.query.database import ImageDatabase
-from tasks.query.filters import SPACES, Space
+from tasks.query.filters import SPACES, Space, find_column
 from tasks.query.views import Views
 from tasks.runs.reader import Run
 
@@ -65,12 +65,22 @@ class RunPlot:
             return {"total": len(rows), "density": _density(point_N2[rows])}
         x, y = (np.rint(point_N2[rows] * FINENESS).astype(int).T).tolist()
         points = {"x": x, "y": y, "row": rows.tolist(), "colour": [0] * len(rows)}
-        colours: list[str | None] = []
+        colours: list[str | float | None] = []
         if asked.colour is not None:
-            codes = self.views.values(asked.colour)
-            colours = [*codes.values, None]
-            points["colour"] = codes.one_each(len(point_N2))[rows].tolist()
+            colours, code_N = self._colours(asked.colour)
+            points["colour"] = code_N[rows].tolist()
         return {"total": len(rows), "points": points, "colours": colours}
+
+    def _colours(self, name: str) -> tuple[list[str | float | None], NDArray[Any]]:
+        """A column's values, or where bins of its numbers start, and which of them each image has.
+
+        The last, None, is of images without a value.
+        """
+        if find_column(self.database.columns, name).kind == "number":
+            bins = self.views.bins(name)
+            return [*bins.starts, None], bins.code_N
+        values = self.views.values(name)
+        return [*values.values, None], values.one_each(self.database.rows)
 
     def nearest(self, asked: Nearby) -> dict[str, Any]:
         """The image of a filter whose point is nearest."""

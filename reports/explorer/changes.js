@@ -11,7 +11,7 @@ const CHANGES = { broken: "right before, wrong now", fixed: "wrong before, right
 
 export class Changes {
   #doors = make("ul", { class: "doors" });
-  #table = make("div", { class: "wide" });
+  #table = make("div", { class: "wide", tabIndex: 0, role: "region", "aria-label": "Figures of both runs" });
   #counts = new Latest();
   #figures = new Latest();
   #asked = null;

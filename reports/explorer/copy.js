@@ -3,9 +3,9 @@
 import { report } from "./api.js";
 import { byId, make } from "./dom.js";
 
-/** @param {string} name @param {string} what copied, for the label @param {() => string|Promise<string>} text */
+/** @param {string} name @param {string} what is copied, for those who hear the page @param {() => string|Promise<string>} text */
 export function copyButton(name, what, text) {
-  const button = make("button", { type: "button", class: "quiet-button", "aria-label": `Copy ${what}` }, name);
+  const button = make("button", { type: "button", class: "quiet-button", "aria-label": name === "Copy" ? `Copy ${what}` : null }, name);
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(await text());

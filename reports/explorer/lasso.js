@@ -5,7 +5,7 @@ import { toFrame, toPlot } from "./plot_picture.js";
 import { say } from "./copy.js";
 
 const NEAREST = 4; // px between corners of a line drawn by hand
-const MOST = 300; // corners that are sent
+const TOLERANCE = 0.003; // of the plot, between what was drawn and what is kept
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const KEYS = "Arrow keys move the crosshair, with Shift in larger steps; Space sets a corner, Enter closes the lasso or opens the nearest image, Backspace takes the last corner away, Escape all of them.";
 
@@ -77,7 +77,8 @@ export class Lasso {
     if (!this.#drawing) return;
     const corners = this.#corners;
     this.#stop();
-    if (corners.length > 3) this.choose(thin(corners));
+    const kept = thin(corners);
+    if (kept.length > 2) this.choose(kept);
     else this.open(this.#point(event)); // hardly moved: a click
   }
 
@@ -133,10 +134,25 @@ export class Lasso {
   }
 }
 
-/** Every so many corners, so that the address stays one that can be sent. */
+/**
+ * The corners that a line drawn by hand needs (Ramer, Douglas and Peucker): the address of a view
+ * stays one that can be sent.
+ */
 function thin(corners) {
-  const step = Math.ceil(corners.length / MOST);
-  return corners.filter((_, place) => place % step === 0);
+  if (corners.length < 3) return corners;
+  const [first, last] = [corners[0], corners.at(-1)];
+  const distances = corners.map((corner) => distanceTo(corner, first, last));
+  const farthest = distances.indexOf(Math.max(...distances));
+  if (distances[farthest] < TOLERANCE) return [first, last];
+  return [...thin(corners.slice(0, farthest + 1)), ...thin(corners.slice(farthest)).slice(1)];
+}
+
+/** Of a point from a line, or from its start where line and start are one. */
+function distanceTo([x, y], [fromX, fromY], [toX, toY]) {
+  const [width, height] = [toX - fromX, toY - fromY];
+  const length = Math.hypot(width, height);
+  if (!length) return Math.hypot(x - fromX, y - fromY);
+  return Math.abs(width * (fromY - y) - height * (fromX - x)) / length;
 }
 
 function round(number) {

@@ -21,7 +21,7 @@ function card({ id, name, verdict, sentence, pulls_to: pullsTo, images, effect, 
   ];
   const pairs = facts.map(([title, words]) => make("div", {}, make("dt", {}, title), make("dd", {}, words)));
   return make("article", { class: "pattern" },
-    make("h3", {}, `${visible(id)} ${visible(name)} `, make("small", { class: "verdict" }, visible(verdict))),
+    make("h2", {}, `${visible(id)} ${visible(name)} `, make("small", { class: "verdict" }, visible(verdict))),
     make("p", { class: "sentence" }, visible(sentence)),
     make("dl", { class: "facts" }, ...pairs),
     make("ul", { class: "exemplars" }, ...exemplars.map(exemplar)),

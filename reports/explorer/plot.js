@@ -6,7 +6,7 @@ import { debounce, make, setText } from "./dom.js";
 import { filterText, find, setLasso, setValues } from "./filters.js";
 import { Lasso } from "./lasso.js";
 import { buildLegend } from "./plot_legend.js";
-import { drawDensity, drawPoints, FULL, paletteOf } from "./plot_picture.js";
+import { countColours, drawDensity, drawPoints, FULL, paletteOf } from "./plot_picture.js";
 import { PlotPreview } from "./plot_preview.js";
 import { change, current, filterBy, watch } from "./state.js";
 import { columnTitle, countOf } from "./words.js";
@@ -50,9 +50,8 @@ export class Plot {
     });
   }
 
-  async #ask({ conditions, space, colour }) {
-    const others = setLasso(conditions, space, null);
-    const question = { space, colour, filter: filterText(others) };
+  async #ask({ colour }) {
+    const question = { ...this.#where(), colour };
     const key = JSON.stringify(question);
     if (key === this.#asked) return void this.#redraw();
     this.#asked = key;
@@ -67,15 +66,22 @@ export class Plot {
     this.#answer = answer;
     this.#draw();
     const choose = (name) => filterBy(setValues(current().conditions, colour, [name]));
-    buildLegend(this.#legend, answer, this.#column(colour), choose);
+    buildLegend(this.#legend, this.#colours(), this.#column(colour), choose);
     setText(this.#note, `${countOf(answer.total, "image")}${answer.density ? ": more than 50,000, shown as how many lie where" : ""}`);
   }
 
   #draw() {
     if (!this.#answer || !this.#frame.clientWidth) return;
-    const palette = paletteOf(this.#answer.colours ?? [], this.#column(current().colour));
     if (this.#answer.density) drawDensity(this.#canvas, this.#answer.density);
-    else drawPoints(this.#canvas, this.#answer.points, palette, this.#polygon());
+    else drawPoints(this.#canvas, this.#answer.points, this.#colours().palette, this.#polygon());
+  }
+
+  /** What the points' colours are and mean; null where there are no points. */
+  #colours() {
+    const { points, colours: values } = this.#answer;
+    if (!points) return null;
+    const counts = countColours(points.colour, values.length);
+    return { values, counts, palette: paletteOf(values, counts, this.#column(current().colour)) };
   }
 
   #choose(polygon) {
@@ -85,12 +91,18 @@ export class Plot {
   #look(point) {
     const near = point && this.#nearest(point);
     this.#lasso.mark(near);
-    this.#preview.ask(current().space, near);
+    this.#preview.ask(this.#where(), near);
   }
 
   #open(point) {
     const near = this.#nearest(point);
-    if (near) this.#preview.open(current().space, near);
+    if (near) this.#preview.open(this.#where(), near);
+  }
+
+  /** The plot's images: those of all conditions but its own lasso. */
+  #where() {
+    const { conditions, space } = current();
+    return { space, filter: filterText(setLasso(conditions, space, null)) };
   }
 
   /** The image of the filter that is nearest, none where all are far; a density does not know them. */

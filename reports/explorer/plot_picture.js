@@ -4,18 +4,31 @@ const FLAG_COLOURS = { rests_on_background: "--background", rests_on_object: "--
 // Okabe and Ito's colours, which most colour-blind people tell apart, and four between them.
 const NAMED = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a57c00", "#56b4e9", "#8a6bbf", "#b04a5a", "#5d7d3a", "#4d8f95"];
 const ORDERED = ["#3b528b", "#2c728e", "#21908c", "#27ad81", "#8fbf3a", "#d8a806", "#c46a00"]; // low to high
-const OTHER = "#8b929a";
+export const OTHER = "#8b929a";
 export const FULL = 65535; // of the server's coordinates
 const EDGE = 10; // px around the points
 
-/** A colour for each name; numbers, which come in bins from low to high, get an ordered scale. */
-export function paletteOf(names, column) {
-  if (column.name.replace("before.", "") === "flag") return names.map((name) => ink(FLAG_COLOURS[name]) || OTHER);
-  if (column.kind === "number") {
-    const bins = names.filter((name) => !isMissing(name)).length;
-    return names.map((name, place) => (isMissing(name) ? OTHER : ORDERED[Math.round((place * (ORDERED.length - 1)) / Math.max(1, bins - 1))]));
-  }
-  return names.map((name, place) => (isMissing(name) || place >= NAMED.length ? OTHER : NAMED[place]));
+/**
+ * A colour for each value of a column. Where there are more values than colours that eyes tell
+ * apart, the most frequent get one. Numbers, in bins from low to high, get an ordered scale.
+ * @param {(string|number|null)[]} values the last, null, is missing
+ * @param {number[]} counts of the values among the points
+ */
+export function paletteOf(values, counts, column) {
+  if (column.name.replace("before.", "") === "flag") return values.map((value) => ink(FLAG_COLOURS[value]) || OTHER);
+  if (column.kind === "number") return values.map((value, place) => (value === null ? OTHER : ORDERED[Math.floor((place * ORDERED.length) / (values.length - 1))]));
+  const present = values.map((_, place) => place).filter((place) => values[place] !== null);
+  const ranked = present.length > NAMED.length ? present.sort((a, b) => counts[b] - counts[a]) : present;
+  const palette = values.map(() => OTHER);
+  ranked.slice(0, NAMED.length).forEach((place, rank) => (palette[place] = NAMED[rank]));
+  return palette;
+}
+
+/** @returns {number[]} how many points have each of `size` colours */
+export function countColours(colour, size) {
+  const counts = new Array(size).fill(0);
+  for (const place of colour) counts[place] += 1;
+  return counts;
 }
 
 /**
@@ -39,7 +52,8 @@ export function drawPoints(canvas, { x, y, colour }, palette, polygon) {
     batch.moveTo(left + radius, top);
     batch.arc(left, top, radius, 0, 2 * Math.PI);
   }
-  for (const key of [...batches.keys()].sort((a) => (a === "pale" ? -1 : 1))) {
+  const layer = (key) => ["pale", OTHER].indexOf(key) + 1 || 3; // what stands out lies above
+  for (const key of [...batches.keys()].sort((a, b) => layer(a) - layer(b))) {
     context.globalAlpha = key === "pale" ? 0.5 : 0.75;
     context.fillStyle = key === "pale" ? ink("--hair") : key;
     context.fill(batches.get(key));
@@ -71,10 +85,6 @@ export function toPlot(left, top, width, height) {
 
 export function toFrame([x, y], width, height) {
   return [EDGE + x * (width - 2 * EDGE), EDGE + (1 - y) * (height - 2 * EDGE)];
-}
-
-export function isMissing(name) {
-  return name === null || name === "missing";
 }
 
 function pathOf(polygon, width, height) {

@@ -10,31 +10,31 @@ export class PlotPreview {
   #stack = new PictureStack();
   #name = make("p", { class: "row-id", role: "status" });
   #latest = new Latest();
-  #later = debounce(70, (space, point) => this.#fetch(space, point));
+  #later = debounce(70, (where, point) => this.#fetch(where, point));
 
   constructor() {
     this.element = make("div", { class: "preview", hidden: true }, this.#stack.element, this.#name);
   }
 
-  /** @param {string} space @param {number[]|null} point 0 to 1; null when the pointer left */
-  ask(space, point) {
-    if (point) return this.#later(space, point);
+  /** @param {{space: string, filter: string|undefined}} where @param {number[]|null} point 0 to 1; null when the pointer left */
+  ask(where, point) {
+    if (point) return this.#later(where, point);
     this.#later.cancel();
     this.#latest.stop();
     this.element.hidden = true;
   }
 
   /** Opens the image that is nearest. */
-  async open(space, [x, y]) {
+  async open(where, [x, y]) {
     try {
-      change({ open: (await get("api/nearby", { space, x, y })).row_id });
+      change({ open: (await get("api/nearby", { ...where, x, y })).row_id });
     } catch (error) {
       report(error);
     }
   }
 
-  async #fetch(space, [x, y]) {
-    const nearest = await this.#latest.get("api/nearby", { space, x, y });
+  async #fetch(where, [x, y]) {
+    const nearest = await this.#latest.get("api/nearby", { ...where, x, y });
     if (!nearest) return;
     const { map, method } = current();
     this.#stack.show({ rowId: nearest.row_id, method: map ? method : null });

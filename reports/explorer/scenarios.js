@@ -16,7 +16,7 @@ export class Scenarios {
   #figures = new Latest();
   #list = new Latest();
   #name = make("input", { type: "text", id: "scenario-name", maxLength: 100, required: true, placeholder: "night, snow", autocomplete: "off" });
-  #table = make("div", { class: "wide" });
+  #table = make("div", { class: "wide", tabIndex: 0, role: "region", "aria-label": "Figures of the scenarios" });
   #words = make("p", { class: "quiet" });
 
   /** @param {HTMLElement} element @param {Object} run */

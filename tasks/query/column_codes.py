@@ -51,6 +51,14 @@ class BinCodes:
     high: float | None
     code_N: NDArray[np.uint8]  # BINS: missing
 
+    @property
+    def starts(self) -> list[float]:
+        """Of the bins."""
+        if self.low is None or self.high is None:
+            return [0.0] * BINS
+        ends: list[float] = np.linspace(self.low, self.high, BINS + 1).tolist()
+        return ends[:-1]
+
     def counts(self, chosen_N: Chosen | None = None) -> tuple[tuple[int, ...], int]:
         """Of each bin, and of images without a value."""
         code = self.code_N if chosen_N is None else self.code_N[chosen_N]

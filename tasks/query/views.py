@@ -161,6 +161,11 @@ class Views:
         name = self._column(name, "category", "list").name
         return self._values.get(name, lambda: read_values(self.database, name))
 
+    def bins(self, name: str) -> BinCodes:
+        """The codes of a column of numbers."""
+        name = self._column(name, "number").name
+        return self._bins.get(name, lambda: read_bins(self.database, name))
+
     def _facet(self, chosen: Filter, name: str, find: str) -> Facet:
         codes = self.values(name)
         found = codes.counts(self.chosen(chosen.without(name)))
@@ -173,7 +178,7 @@ class Views:
         return Facet(tuple(values), len(ordered) - len(shown))
 
     def _histogram(self, chosen: Filter, name: str) -> Histogram:
-        codes = self._bins.get(name, lambda: read_bins(self.database, name))
+        codes = self.bins(name)
         everything, _ = codes.counts()
         counts, missing = codes.counts(self.chosen(chosen.without(name)))
         return Histogram(codes.low, codes.high, everything, counts, missing)

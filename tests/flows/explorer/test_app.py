@@ -285,3 +285,15 @@ def test_no_request_makes_it_fail(
     query = "&".join(f"{quote(name)}={quote(value)}" for name, value in parameters)
     answer = client.request(method, f"http://{HOST}/{TOKEN}/{address}?{query}")
     assert answer.status_code < 500, answer.text
+
+
+def test_points_are_coloured_by_a_number_from_low_to_high(client: TestClient) -> None:
+    answer = get(client, "api/plot", space="whole", colour="score")
+    *starts, missing = answer["colours"]
+    assert missing is None
+    assert starts == sorted(starts)
+    points = answer["points"]
+    for row, colour in zip(points["row"][:5], points["colour"][:5], strict=True):
+        score = get(client, "api/rows", offset=row, limit=1)["rows"][0]["score"]
+        within = score is None if colour == len(starts) else starts[colour] <= score + 1e-6
+        assert within
