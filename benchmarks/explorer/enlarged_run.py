@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from upath import UPath
 
 from tasks.runs.folder import Mark, RunFolder, write_part
 from tasks.runs.reader import Run
@@ -59,13 +60,13 @@ def enlarge_run(source: Run, folder: Path, images: int) -> Run:
     return Run.at(folder)
 
 
-def _write_whole(source: object, target: object, copies: int, rows_per_group: int | None) -> None:
-    table = read_table(source)  # type: ignore[arg-type]
+def _write_whole(source: UPath, target: UPath, copies: int, rows_per_group: int | None) -> None:
+    table = read_table(source)
     if rows_per_group is None:
-        write_table(target, pa.concat_tables(_copies(table, copies)))  # type: ignore[arg-type]
+        write_table(target, pa.concat_tables(_copies(table, copies)))
         return
     shards = [table.slice(at, rows_per_group) for at in range(0, len(table), rows_per_group)]
-    with open_writer(target, table.schema) as write:  # type: ignore[arg-type]
+    with open_writer(target, table.schema) as write:
         for copy in range(copies):
             for shard in shards:
                 write(_renamed(shard, copy), row_group_size=rows_per_group)
@@ -73,7 +74,7 @@ def _write_whole(source: object, target: object, copies: int, rows_per_group: in
 
 def _write_parts(source: Run, target: RunFolder, stage: Stage, copies: int) -> None:
     shards = len(source.shards)
-    target.stage(stage).mkdir(parents=True)  # type: ignore[no-untyped-call]
+    target.stage(stage).mkdir(parents=True)
     for shard in source.shards:
         part = source.part(stage, shard)
         if part is not None:
@@ -89,16 +90,15 @@ def _copies(table: pa.Table, copies: int) -> Iterator[pa.Table]:
 def _renamed(table: pa.Table, copy: int) -> pa.Table:
     """With row ids of this copy, and noise."""
     row_ids = pc.binary_join_element_wise(f"{copy:05}", table["row_id"].cast(pa.string()), "/")
-    table = _with(table, "row_id", lambda _: row_ids)
+    table = _with(table, "row_id", row_ids)
     random = np.random.default_rng(copy)
     for name in NOISY:
         if name in table.column_names and len(table):
             noise = pa.array(random.uniform(-NOISE, NOISE, len(table)), pa.float32())
-            table = _with(table, name, lambda old, noise=noise: pc.add(old, noise))
+            table = _with(table, name, pc.add(table[name], noise))
     return table
 
 
-def _with(table: pa.Table, name: str, change: Callable[[pa.ChunkedArray], object]) -> pa.Table:
+def _with(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
     at = table.column_names.index(name)
-    field = table.schema.field(name)
-    return table.set_column(at, field, change(table[name]))
+    return table.set_column(at, table.schema.field(name), values)

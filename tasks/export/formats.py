@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -97,6 +97,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write_columns(selection: Selection, target: Path) -> None:
-    columns = [asdict(column) for column in selection.columns]
+    names = ("name", "kind", "words", "own")
+    columns = [{name: getattr(column, name) for name in names} for column in selection.columns]
     text = json.dumps({"run": str(selection.run.folder.path), "columns": columns}, indent=2)
     target.write_text(f"{text}\n", encoding="utf-8")
