@@ -18,9 +18,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.measure import Figure, as_markdown
 from benchmarks.speed.peak_memory import track_peak_memory
-from tasks.explorer.features import SPACES, FeatureArray, read_features
+from tasks.explorer.features import FeatureArray, read_features
 from tasks.explorer.neighbours import NEAREST, Directions, smallest
 from tasks.explorer.projection import directions, lay_out, main_axes, order_by_content
+from tasks.query.filters import SPACES
 from tasks.runs import open_run
 from tasks.runs.rows import RunRows
 

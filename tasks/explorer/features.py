@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
+from tasks.query.filters import Space
 from tasks.runs.rows import RunRows
 from tasks.runs.stages import FEATURES
-
-Space = Literal["whole", "object", "background"]
-SPACES: tuple[Space, ...] = get_args(Space)  # columns of schema.FEATURES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from threading import Lock
 
 import numpy as np
 
-from tasks.explorer.features import FeatureArray, Space, read_features
+from tasks.explorer.features import FeatureArray, read_features
+from tasks.query.filters import Space
 from tasks.runs.rows import RunRows
 from tasks.schema.values import Value
 

@@ -21,7 +21,8 @@ import torch
 
 from models.errors import DamagedFile, describe_error
 from tasks import schema
-from tasks.explorer.features import SPACES, FeatureArray, read_features
+from tasks.explorer.features import FeatureArray, read_features
+from tasks.query.filters import SPACES
 from tasks.runs.reader import Run
 from tasks.runs.rows import RunRows
 from tasks.runs.stages import PREDICTIONS

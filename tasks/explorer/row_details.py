@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.errors import UserError
-from tasks.explorer.features import SPACES, Space
 from tasks.explorer.neighbours import Neighbour, Neighbours
 from tasks.flags.score_steps import ScoreSteps, Step
+from tasks.query.filters import SPACES, Space
 from tasks.runs.rows import Row, RunRows
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS, SCORES
 from tasks.schema import PatternVerdict

@@ -14,11 +14,12 @@ from tasks.query.column_codes import BinCodes, Chosen, ValueCodes, read_bins, re
 from tasks.query.columns import Column, Kind
 from tasks.query.database import ImageDatabase
 from tasks.query.filters import Filter, HasValue, find_column
-from tasks.query.latest_values import LatestValues
 from tasks.runs.rows import UnknownRow
+from tasks.storage.byte_cache import ByteCache
 
 MOST_SHOWN = 50  # values of a column
-KEPT = 8  # of the latest filters, orders and views; at most 4 bytes an image each
+KEPT = 32 << 20  # bytes of the filters, of the orders and of the views that were asked last
+ALL = 0  # of the columns' codes, which are all kept
 SHOWN = (  # of an image in the grid, where the run has them
     *("row_id", "label", "prediction", "correct", "flag", "score", "confidence", "failed"),
     "change",
@@ -74,13 +75,11 @@ class Views:
     """
 
     database: ImageDatabase
-    _chosen: LatestValues[Filter, Chosen] = field(default_factory=lambda: LatestValues(KEPT))
-    _orders: LatestValues[Sorting, Rows] = field(default_factory=lambda: LatestValues(KEPT))
-    _views: LatestValues[tuple[Filter, Sorting], Rows] = field(
-        default_factory=lambda: LatestValues(KEPT)
-    )
-    _values: LatestValues[str, ValueCodes] = field(default_factory=LatestValues)
-    _bins: LatestValues[str, BinCodes] = field(default_factory=LatestValues)
+    _chosen: ByteCache[Chosen] = field(default_factory=lambda: ByteCache(KEPT, _bytes))
+    _orders: ByteCache[Rows] = field(default_factory=lambda: ByteCache(KEPT, _bytes))
+    _views: ByteCache[Rows] = field(default_factory=lambda: ByteCache(KEPT, _bytes))
+    _values: ByteCache[ValueCodes] = field(default_factory=lambda: ByteCache(ALL, _no_bytes))
+    _bins: ByteCache[BinCodes] = field(default_factory=lambda: ByteCache(ALL, _no_bytes))
 
     def prepare(self) -> None:
         """Read the codes of every column, which the first counts would wait for."""
@@ -202,6 +201,14 @@ class Views:
 
     def _column(self, name: str, *kinds: Kind) -> Column:
         return find_column(self.database.columns, name, *kinds)
+
+
+def _bytes(array: np.ndarray) -> int:
+    return array.nbytes
+
+
+def _no_bytes(_: object) -> int:
+    return 0
 
 
 def _chosen_values(chosen: Filter, column: str) -> set[str | None]:

@@ -15,8 +15,9 @@ from hypothesis.extra import numpy as arrays
 
 from tasks import schema
 from tasks.explorer import neighbours
-from tasks.explorer.features import SPACES, FeatureArray, Space, read_features
+from tasks.explorer.features import FeatureArray, read_features
 from tasks.explorer.neighbours import Directions, Neighbours, smallest
+from tasks.query.filters import SPACES, Space
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.rows import RunRows
