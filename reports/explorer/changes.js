@@ -20,7 +20,7 @@ export class Changes {
   constructor(element, run) {
     const [now, before] = run.runs;
     element.append(
-      make("p", { class: "lead" }, `Images of the filter, in ${visible(now.name)} and, before, in ${visible(before.name)}.`),
+      make("p", { class: "lead" }, `Now is ${visible(now.name)}, before is ${visible(before.name)}; both with the conditions above.`),
       this.#doors,
       make("h2", {}, "The same images in both runs"),
       this.#table,
@@ -49,7 +49,7 @@ export class Changes {
 function drawTable(figures) {
   const rows = ["before", "now", "change"].filter((side) => figures[side]).map((side) => {
     const cells = figures.now.map(({ figure }) => figureCell(figures[side].find((one) => one.figure === figure), side === "change"));
-    return make("tr", {}, make("th", { scope: "row" }, side), ...cells);
+    return make("tr", {}, make("th", { scope: "row" }, side === "change" ? "change, points" : side), ...cells);
   });
   return make("table", { class: "figures" }, make("thead", {}, make("tr", {}, make("td", {}), ...figures.now.map(figureHead))), make("tbody", {}, ...rows));
 }

@@ -28,7 +28,7 @@ export class Scenarios {
       this.#save(this.#name.value.trim());
     });
     element.append(
-      make("p", { class: "lead" }, "A scenario is a filter under a name. It is kept in the run folder; the gate and `sightline show --scenarios` know it by that name."),
+      make("p", { class: "lead" }, "A scenario is a filter under a name. It is kept in the run folder; the gate and ", make("code", {}, "sightline show --scenarios"), " know it by that name."),
       form, this.#words, this.#table,
     );
     watch((view) => {
@@ -84,8 +84,8 @@ export class Scenarios {
   #rows({ name, filter, figures }, sides) {
     return sides.map((side, place) => {
       const found = figures[side] ?? [];
-      const title = place ? make("td", {}) : make("th", { scope: "row", class: "name" }, name === null ? make("i", {}, "the filter of now") : visible(name));
-      const run = this.#run.compared ? make("td", { class: "quiet" }, side) : null;
+      const title = place ? make("td", {}) : make("th", { scope: "row", class: "name" }, name === null ? make("i", {}, "this filter") : visible(name));
+      const run = this.#run.compared ? make("td", { class: "quiet" }, side === "change" ? "change, points" : side) : null;
       const names = (this.#now?.now ?? found).map(({ figure }) => figure);
       const cells = names.map((one) => figureCell(found.find(({ figure }) => figure === one), side === "change"));
       return make("tr", { class: place ? "same" : "" }, title, run, imagesCell(found), ...cells, place || name === null ? make("td", {}) : this.#buttons(name, filter));
