@@ -10,7 +10,7 @@ from typing import Any
 from models.errors import UserError
 from tasks.query.columns import Column, searched_columns
 from tasks.query.database import ImageDatabase
-from tasks.query.filters import Filter, Space, SqlNames
+from tasks.query.filters import Filter, Space, SqlNames, find_column
 from tasks.query.image_sql import (
     ImageSql,
     SqlColumn,
@@ -38,6 +38,7 @@ def copied_sql(
     where = SqlNames(database.columns, quoted, coordinates).where(chosen)
     order = "row"
     if sorting.column is not None:
+        find_column(database.columns, sorting.column)
         order = f"{quoted[sorting.column]} {sorting.order.upper()} NULLS LAST, row"
     elif sorting.order == "desc":
         order = "row DESC"
