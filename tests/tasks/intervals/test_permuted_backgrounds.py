@@ -58,3 +58,35 @@ def test_the_interval_covers_the_effect() -> None:
     changes = [bootstrap_difference(outcomes(1.0, seed), KIND) for seed in range(200)]
     covered = np.mean([change.low <= 1.0 <= change.high for change in changes])
     assert 0.86 <= covered <= 0.99  # a bootstrap of twelve is a little narrow
+
+
+def best_of_random_groups(effect_M: np.ndarray, group_M: np.ndarray) -> int:
+    """The group whose backgrounds, without their objects, are taken for the class most often."""
+    is_class_M = effect_M > 1.0
+    return int(np.argmax([is_class_M[group_M == group].mean() for group in range(12)]))
+
+
+def p_of_group(
+    effect_M: np.ndarray, group_M: np.ndarray, group: int, generator: np.random.Generator
+) -> float:
+    """Twelve of the group against twelve others, under 32 recipients."""
+    members, others = np.flatnonzero(group_M == group)[:12], np.flatnonzero(group_M != group)[:12]
+    own_M1 = effect_M[[*members, *others], None]
+    outcome_MR = own_M1 + generator.standard_normal((24, 32))
+    return permutation_p(outcome_MR, KIND, draws=400)
+
+
+def test_a_half_that_proposed_must_not_confirm() -> None:
+    """Backgrounds pull to the class one by one, and no group does. The group that looks strongest
+    in a half is confirmed there again and again; the other half does not."""
+    honest: list[float] = []
+    naive: list[float] = []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        effect_M, group_M = generator.standard_normal(480), np.arange(480) % 12
+        proposing_M = np.arange(480) < 240
+        group = best_of_random_groups(effect_M[proposing_M], group_M[proposing_M])
+        for p_values, half_M in ((naive, proposing_M), (honest, ~proposing_M)):
+            p_values.append(p_of_group(effect_M[half_M], group_M[half_M], group, generator))
+    assert rejections(honest) <= 0.105  # 3.6 standard errors above 5%
+    assert rejections(naive) > 3 * rejections(honest)
