@@ -27,6 +27,7 @@ from tasks.finetune.checkpoint import TrainingState
 from tasks.finetune.loop import Training, finetune
 from tasks.finetune.plan import TrainingPlan, digest_of_rows, plan_training, prepare_training
 from tasks.finetune.snapshots import take_snapshots
+from tasks.finetune.validation import HeldOut
 from tasks.model_registry.registration import Origin, RegisteredModel, register_model
 from tasks.schema import PairedSummary
 from tasks.tracking.mlflow_client import Context, InputData
@@ -59,7 +60,7 @@ def train(settings: RetrainSettings) -> TrainedModel:
             training, on_step, lambda now, _: mlflow.send(_epochs(now, _draw_maps(training)))
         )
         mlflow.send(_epochs(state))  # what a killed training did not send
-    _log_best_epoch(state)
+    _log_best_epoch(state, training.held_out)
     bundle = _save_bundle(settings, plan.classifier)
     architecture = plan.classifier.architecture
     return TrainedModel(start, bundle, architecture, plan.training_id, mlflow.run_id)
@@ -174,7 +175,7 @@ def _log_training(training: Training) -> None:
     )
 
 
-def _log_best_epoch(state: TrainingState) -> None:
+def _log_best_epoch(state: TrainingState, held_out: HeldOut | None) -> None:
     epoch = state.best_epoch or state.history[-1]
     figures = ", ".join(
         f"{name.removeprefix('validation.')} {value:.3f}"
@@ -187,6 +188,14 @@ def _log_best_epoch(state: TrainingState) -> None:
         len(state.history),
         f" ({figures})" if figures else "",
     )
+    most_said = epoch.figures.get("validation.most_said", 0.0)  # of earlier versions: none
+    if held_out is not None and held_out.has_collapsed(most_said):
+        log.warning(
+            "the trained network says one class for %.0f%% of the validation images: the training "
+            "collapsed. Lower --learning-rate, train longer (--epochs), or choose another "
+            "--objective",
+            100 * most_said,
+        )
 
 
 def _evidence(settings: RetrainSettings, paired: PairedSummary) -> dict[str, str]:

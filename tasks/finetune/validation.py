@@ -18,6 +18,7 @@ from models.network.capture import as_found
 from tasks.finetune.batches import INFERENCE_BATCH
 from tasks.finetune.images import TrainingImages
 
+COLLAPSED, BEYOND = 0.9, 0.1  # share of one prediction; and what it exceeds the labels' share by
 BACKGROUNDS = 2  # that each image is tried on
 # The most trustworthy first: plain accuracy on a biased split prefers the shortcut.
 CHOICES = {
@@ -53,17 +54,28 @@ class HeldOut:
         return figure
 
     def evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Accuracy; also on exchanged backgrounds and in the worst group, where available."""
+        """Accuracy, and the share of the class that is said most often; accuracy also on exchanged
+        backgrounds and in the worst group, where available."""
         with as_found(network), torch.no_grad():
-            correct_N = self._correct(network, torch.arange(len(self.images)))
-            figures = {"accuracy": correct_N.float().mean().item()}
+            row_N = torch.arange(len(self.images))
+            predicted_N = self._predict(network, row_N)
+            correct_N = predicted_N == self.images.label_N
+            figures = {
+                "accuracy": correct_N.float().mean().item(),
+                "most_said": _largest_share(predicted_N),
+            }
             if self.images.group_N is not None:
                 groups = (correct_N[self.images.group_N == group] for group in self._groups)
                 figures["worst_group"] = min(group.float().mean().item() for group in groups)
             if self._pair_2P.numel():
-                correct_P = self._correct(network, *self._pair_2P)
+                row_P, donor_P = self._pair_2P
+                correct_P = self._predict(network, row_P, donor_P) == self.images.label_N[row_P]
                 figures["accuracy_exchanged"] = correct_P.float().mean().item()
         return figures
+
+    def has_collapsed(self, most_said: float) -> bool:
+        """Does the network say one class nearly always, though the images are of several?"""
+        return most_said >= max(COLLAPSED, _largest_share(self.images.label_N) + BEYOND)
 
     @cached_property
     def _groups(self) -> list[int]:
@@ -83,9 +95,9 @@ class HeldOut:
             pairs += [(row, donor) for donor in drawn_D.tolist()]
         return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
 
-    def _correct(self, network: nn.Module, row_N: Tensor, donor_N: Tensor | None = None) -> Tensor:
-        """Which predictions are right, of images as they are or on their donors' backgrounds."""
-        correct = []
+    def _predict(self, network: nn.Module, row_N: Tensor, donor_N: Tensor | None = None) -> Tensor:
+        """The classes of images as they are, or on their donors' backgrounds."""
+        predicted = []
         for start in range(0, len(row_N), INFERENCE_BATCH):
             row_B = row_N[start : start + INFERENCE_BATCH]
             image_BCHW, mask_BHW = self._prepare(row_B)
@@ -93,9 +105,14 @@ class HeldOut:
                 donor_B = donor_N[start : start + INFERENCE_BATCH]
                 other_BCHW = remove_object(*self._prepare(donor_B))
                 image_BCHW = exchange_background(image_BCHW, mask_BHW, other_BCHW)
-            correct.append(network(image_BCHW).argmax(1).cpu() == self.images.label_N[row_B])
-        return torch.cat(correct)
+            predicted.append(network(image_BCHW).argmax(1).cpu())
+        return torch.cat(predicted)
 
     def _prepare(self, row_B: Tensor) -> tuple[Tensor, Tensor]:
         image_BCHW = self.preprocessing.normalise(self.images.image_NCHW[row_B].to(self.device))
         return image_BCHW, self.images.mask_NHW[row_B].to(self.device) / 255
+
+
+def _largest_share(class_N: Tensor) -> float:
+    """Of the most frequent class."""
+    return class_N.bincount().max().item() / len(class_N)

@@ -44,7 +44,7 @@ from tests.support.command_line import (
 )
 from tests.support.waiting import PATIENCE
 
-HELD_OUT = ("accuracy", "worst_group", "accuracy_exchanged")
+HELD_OUT = ("accuracy", "most_said", "worst_group", "accuracy_exchanged")
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -18,7 +18,7 @@ from models.objectives.erm import Erm
 from models.objectives.registry import find_objective
 from tasks.finetune.checkpoint import Checkpoints, Epoch, TrainingState
 from tasks.finetune.images import TrainingImages, check_training_images
-from tasks.finetune.loop import Training, finetune, predict_classes
+from tasks.finetune.loop import Training, classification_head, finetune, predict_classes
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 from tasks.synthetic.baseline import RECIPE, training_images_of
@@ -243,6 +243,20 @@ def test_figures_of_held_out_pictures(images: TrainingImages) -> None:
     ]
     assert figures["worst_group"] == pytest.approx(min(groups).item())
     assert 0 <= figures["accuracy_exchanged"] <= 1
+
+
+def test_a_network_that_says_one_class_has_collapsed(images: TrainingImages) -> None:
+    network = fresh(4).eval()
+    held_out = HeldOut(images, PREPROCESSING, torch.device("cpu"))
+    assert not held_out.has_collapsed(images.label_N.bincount().max().item() / len(images))
+    head = classification_head(network)
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([0.0, 9.0, 0.0, 0.0]))
+    most_said = held_out.evaluate(network)["most_said"]
+    assert most_said == 1.0
+    assert held_out.has_collapsed(most_said)
 
 
 def test_a_split_is_in_the_tables_order(folder: Path) -> None:
