@@ -48,6 +48,13 @@ def end_now() -> None:
     os._exit(CODE)
 
 
+def end_without_threads() -> None:
+    """End a command that has done its work, under whose threads Python's own end would crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 @atexit.register
 def _end_stopped() -> None:
     """Last of what runs at the end, since registered first: leave the threads that still compute,

@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from flows.cli.interrupts import end_without_threads
 from flows.cli.one_line_errors import one_line_errors
 from flows.settings.environment import has_screen
 
@@ -29,6 +30,7 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
     from flows.explorer.serve import serve
     from tasks.runs import open_run
 
+    log.info("reading the images of %s", run)
     opened = OpenedRuns.of(open_run(run), None if before is None else open_run(before))
 
     def ready(address: str) -> None:
@@ -38,3 +40,4 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
             click.launch(address)
 
     serve(opened, port, ready)
+    end_without_threads()  # which may still prepare what nobody will ask for

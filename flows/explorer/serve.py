@@ -19,7 +19,7 @@ BACKLOG = 128
 
 
 def serve(opened: OpenedRuns, port: int, ready: Callable[[str], None]) -> None:
-    """Answer requests; `ready` gets the address once the port is ours."""
+    """Answer requests; `ready` gets the address once it answers."""
     with _bind(port) as listener:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(24)
@@ -31,12 +31,20 @@ def serve(opened: OpenedRuns, port: int, ready: Callable[[str], None]) -> None:
             timeout_graceful_shutdown=1,
             ws="none",
         )
-        ready(f"http://{LOOPBACK}:{port}/{token}/")
-        _Server(config).run(sockets=[listener])
+        address = f"http://{LOOPBACK}:{port}/{token}/"
+        _Server(config, lambda: ready(address)).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Ctrl-C is how the command ends: it is not raised again, as uvicorn would."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

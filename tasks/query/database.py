@@ -65,7 +65,7 @@ def open_images(run: Run, before: Run | None = None) -> ImageDatabase:
     """Read the table of images into memory, and lock the database."""
     found = image_sql(run, before)
     names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    connection = _connect()
     _read(connection, found.select(names), [run] if before is None else [run, before])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -86,11 +86,17 @@ def image_table(
         raise UserError(f"there is no column {unknown[0]!r}; there are {', '.join(present)}")
     kept = present if columns is None else list(columns)
     names = {name: f"c{number}" for number, name in enumerate(kept)}
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    connection = _connect()
     _read(connection, found.select(names), [run] if before is None else [run, before])
     chosen = ", ".join(names.values())
     table = connection.sql(f"SELECT {chosen} FROM images ORDER BY row").to_arrow_table()
     return table.rename_columns(kept)
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    connection.execute("SET enable_progress_bar = false")  # which DuckDB prints to stdout
+    return connection
 
 
 def _read(connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run]) -> None:
