@@ -104,7 +104,7 @@ def _read(connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run
         if not is_local(run.folder.path):
             connection.register_filesystem(run.folder.path.fs)
     try:
-        connection.execute(f"CREATE TABLE images AS {select}\nORDER BY row")
+        connection.execute(f"CREATE TABLE images AS {select}")
     except (
         duckdb.InvalidInputException,
         duckdb.SerializationException,
