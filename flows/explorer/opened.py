@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from flows.explorer.plot import RunPlot
 from models.errors import UserError
+from tasks.query.columns import BEFORE, COMPARED
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.filters import SPACES, Filter, Space
 from tasks.query.views import Views
@@ -108,5 +109,6 @@ class OpenedRuns:
         earlier = self.before
         then = None
         if earlier is not None and earlier.rows.has(row_id):
-            then = earlier.details.read(row_id, {})
+            compared = {name: values[BEFORE + name] for name in COMPARED if BEFORE + name in values}
+            then = earlier.details.read(row_id, compared)
         return self.now.details.read(row_id, values, then)

@@ -158,7 +158,9 @@ def test_a_picture_that_is_not_there_is_no_error_and_says_why(
 def test_one_image_and_its_pictures(client: TestClient) -> None:
     row = get(client, "api/rows", sort="score", order="desc", limit=1)["rows"][0]
     details = get(client, "api/row", row_id=row["row_id"])
-    assert details["before"]["row_id"] == row["row_id"]
+    earlier = details["before"]
+    assert earlier["row_id"] == row["row_id"]
+    assert earlier["values"]["score"] == details["values"]["before.score"] is not None
     for change in details["changes"]:
         for size in ("thumb", "full"):
             asked = {"kind": change["kind"], "slot": change["slot"], "size": size}
