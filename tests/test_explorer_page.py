@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import chdir
@@ -29,6 +30,7 @@ COMMANDS = [
     for block in re.findall(r"^```sh\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
+PROGRAM = [sys.executable, "-c", "from flows.cli import main; main()"]
 PATIENCE = 120  # seconds
 
 
@@ -57,9 +59,8 @@ def ask(
     folder: Path, command: str, questions: dict[str, dict[str, str]]
 ) -> dict[str, httpx.Response]:
     """Start the explorer, ask, and end it as a user does."""
-    program = [sys.executable, "-c", "from flows.cli import main; main()"]
     process = subprocess.Popen(
-        [*program, *shlex.split(command)[1:], "--no-browser"],
+        [*PROGRAM, *shlex.split(command)[1:], "--no-browser"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -77,6 +78,19 @@ def ask(
     return answers
 
 
+def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run(
+        [*PROGRAM, *shlex.split(command)[1:]],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 def test_every_command_is_run_here() -> None:
     assert len(COMMANDS) == 5
     assert all(it.startswith("sightline ") for it in COMMANDS)
@@ -89,6 +103,15 @@ def test_open_shows_the_page_until_ctrl_c(command: str, workspace: Path) -> None
     assert answers["api/run"].json()["compared"] == (" runs/before" in command)
     folder = workspace / "runs/look"
     assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_port_that_is_taken_is_refused_in_one_line(workspace: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(workspace, f"sightline open runs/look --port {port}")
+    assert done.returncode == 2
+    line = rf"sightline: port {port} cannot be used .*: give another --port, .*\n"
+    assert re.fullmatch(line, done.stderr)
 
 
 @pytest.mark.parametrize("command", [it for it in COMMANDS if " open " not in it])

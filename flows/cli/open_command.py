@@ -27,11 +27,8 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
     Two runs are compared: RUN beside the one BEFORE. Nothing leaves this machine; Ctrl-C ends it.
     """
     from flows.explorer.opened import OpenedRuns
-    from flows.explorer.serve import serve
+    from flows.explorer.serve import listen, serve
     from tasks.runs import open_run
-
-    log.info("reading the images of %s", run)
-    opened = OpenedRuns.of(open_run(run), None if before is None else open_run(before))
 
     def ready(address: str) -> None:
         click.echo(address)
@@ -39,5 +36,8 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
         if browser or (browser is None and has_screen()):
             click.launch(address)
 
-    serve(opened, port, ready)
+    with listen(port) as listener:
+        log.info("reading the images of %s", run)
+        opened = OpenedRuns.of(open_run(run), None if before is None else open_run(before))
+        serve(opened, listener, ready)
     end_without_threads()  # which may still prepare what nobody will ask for

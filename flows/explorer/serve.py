@@ -18,21 +18,20 @@ from models.errors import UserError
 BACKLOG = 128
 
 
-def serve(opened: OpenedRuns, port: int, ready: Callable[[str], None]) -> None:
+def serve(opened: OpenedRuns, listener: socket.socket, ready: Callable[[str], None]) -> None:
     """Answer requests; `ready` gets the address once it answers."""
-    with _bind(port) as listener:
-        port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(24)
-        config = uvicorn.Config(
-            Door(explorer_app(opened), token, port),
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=1,
-            ws="none",
-        )
-        address = f"http://{LOOPBACK}:{port}/{token}/"
-        _Server(config, lambda: ready(address)).run(sockets=[listener])
+    port = listener.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    config = uvicorn.Config(
+        Door(explorer_app(opened), token, port),
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        ws="none",
+    )
+    address = f"http://{LOOPBACK}:{port}/{token}/"
+    _Server(config, lambda: ready(address)).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -57,7 +56,8 @@ class _Server(uvicorn.Server):
                 signal.signal(it, handler)
 
 
-def _bind(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """Take the port, before anything is read: a run that is being read cannot be left halfway."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
