@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from flows.explorer.plot import RunPlot
-from models.errors import UserError
+from models.errors import NotComparable, UserError
 from tasks.query.columns import BEFORE, COMPARED
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.filters import SPACES, Filter, Space
@@ -62,6 +62,8 @@ class OpenedRuns:
     @classmethod
     def of(cls, run: Run, before: Run | None) -> OpenedRuns:
         database = open_images(run, before)
+        if before is not None:
+            _check_images_in_common(database, run, before)
         earlier = None if before is None else OneRun(before)
         views = Views(database)
         opened = cls(OneRun(run), earlier, database, views, RunPlot(run, views))
@@ -112,3 +114,14 @@ class OpenedRuns:
             compared = {name: values[BEFORE + name] for name in COMPARED if BEFORE + name in values}
             then = earlier.details.read(row_id, compared)
         return self.now.details.read(row_id, values, then)
+
+
+def _check_images_in_common(database: ImageDatabase, run: Run, before: Run) -> None:
+    """Refuse two runs that there is nothing to compare of: nothing would be shown of the other."""
+    compared = [BEFORE + name for name in COMPARED if BEFORE + name in database.columns]
+    known = " OR ".join(f"{database.names[name]} IS NOT NULL" for name in compared) or "false"
+    if database.query(f"SELECT 1 FROM images WHERE {known} LIMIT 1").fetchone() is None:
+        raise NotComparable(
+            f"no image of {run.folder.path} is in {before.folder.path} under the same row id: give "
+            "two audits of the same data"
+        )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from starlette.testclient import TestClient
 from flows.explorer.app import ANSWERS, explorer_app
 from flows.explorer.opened import OpenedRuns
 from flows.explorer.security import Door
+from models.errors import NotComparable
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
 
@@ -153,6 +155,19 @@ def test_a_picture_that_is_not_there_is_no_error_and_says_why(
         answer = client.get("/picture", params=asked)
     assert (answer.status_code, answer.content) == (204, b"")
     assert "was not changed by the audit" in unquote(answer.headers["x-why"])
+
+
+def test_two_runs_without_a_common_image_are_refused(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(str(finished_run.path), folder)
+    catalog = pq.read_table(folder / "catalog.parquet")
+    row_ids = pa.array([f"other/{it}" for it in catalog["row_id"].to_pylist()], pa.string())
+    pq.write_table(catalog.set_column(0, "row_id", row_ids), folder / "catalog.parquet")
+    assert catalog.column_names[0] == "row_id"
+    with pytest.raises(NotComparable, match="under the same row id"):
+        OpenedRuns.of(Run.at(folder), Run.at(finished_run.path))
 
 
 def test_one_image_and_its_pictures(client: TestClient) -> None:
