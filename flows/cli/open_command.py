@@ -39,5 +39,8 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
     with listen(port) as listener:
         log.info("reading the images of %s", run)
         opened = OpenedRuns.of(open_run(run), None if before is None else open_run(before))
+        for it in opened.runs:
+            if it.state.state != "finished":
+                log.warning("%s is not finished: the page shows what there is", it.folder.path)
         serve(opened, listener, ready)
     end_without_threads()  # which may still prepare what nobody will ask for

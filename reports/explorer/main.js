@@ -73,7 +73,8 @@ function buildHeader(run) {
   document.title = `${visible(now.name)} · Sightline`;
   setText(byId("run-name"), before ? `${visible(now.name)} compared with ${visible(before.name)}` : visible(now.name));
   byId("run-name").title = visible(now.path);
-  setText(byId("run-model"), before ? `${visible(now.model)}, before: ${visible(before.model)}` : visible(now.model));
+  const unfinished = run.runs.filter(({ finished }) => !finished).map(({ name }) => `; ${visible(name)} is not finished: this is what there is`);
+  setText(byId("run-model"), (before ? `${visible(now.model)}, before: ${visible(before.model)}` : visible(now.model)) + unfinished.join(""));
   buildSearch(byId("search"));
   const filters = byId("filters-button");
   filters.addEventListener("click", () => {
