@@ -11,6 +11,7 @@ const CHANGES = { broken: "right before, wrong now", fixed: "wrong before, right
 
 export class Changes {
   #doors = make("ul", { class: "doors" });
+  #reasons = make("div");
   #table = make("div", { class: "wide", tabIndex: 0, role: "region", "aria-label": "Figures of both runs" });
   #counts = new Latest();
   #figures = new Latest();
@@ -24,6 +25,7 @@ export class Changes {
       this.#doors,
       make("h2", {}, "The same images in both runs"),
       this.#table,
+      this.#reasons,
     );
     watch((view) => {
       if (view.tab === "changes" && this.#asked !== view.conditions) this.#ask(view.conditions);
@@ -36,7 +38,9 @@ export class Changes {
     const [counts, figures] = await Promise.all([this.#counts.get("api/facets", { filter, columns: ["change"] }), this.#figures.get("api/figures", { filter })]);
     if (this.#asked !== conditions) return;
     if (counts) this.#doors.replaceChildren(...Object.keys(CHANGES).map((name) => this.#door(name, counts.facets.change.values)));
-    if (figures) this.#table.replaceChildren(drawTable(figures));
+    if (!figures) return;
+    this.#table.replaceChildren(drawTable(figures));
+    this.#reasons.replaceChildren(...missing(figures.change ?? []).map((reason) => make("p", { class: "lead" }, `No change is computed: ${visible(reason)}`)));
   }
 
   #door(name, values) {
@@ -44,6 +48,11 @@ export class Changes {
     const show = () => change({ conditions: setValues(current().conditions, "change", [name]), tab: "grid", at: 0 });
     return make("li", {}, make("button", { type: "button", class: "door", onclick: show }, make("span", { class: "figure" }, whole(count)), make("b", {}, name), make("small", {}, CHANGES[name])));
   }
+}
+
+/** Why figures are missing, each reason once. */
+function missing(figures) {
+  return [...new Set(figures.filter(({ value }) => value === null).map(({ sentence }) => sentence))];
 }
 
 function drawTable(figures) {
