@@ -26,10 +26,15 @@ function before({ before: other }) {
 
 export function formulaSection({ formula, before: other }) {
   if (!formula?.length) return null;
-  const earlier = new Map((other?.formula ?? []).map(({ words, value }) => [words, value]));
-  const rows = formula.map(({ words, value }) => make("tr", {}, make("th", { scope: "row" }, visible(words)), other ? number(earlier.get(words)) : null, number(value)));
+  const earlier = new Map((other?.formula ?? []).map(({ words, value }) => [stepName(words), value]));
+  const rows = formula.map(({ words, value }) => make("tr", {}, make("th", { scope: "row" }, visible(words)), other ? number(earlier.get(stepName(words))) : null, number(value)));
   const head = other ? make("thead", {}, make("tr", {}, make("td", {}), make("th", { scope: "col", class: "n" }, "before"), make("th", { scope: "col", class: "n" }, "now"))) : null;
   return section("How the score came about", make("table", {}, head, make("tbody", {}, ...rows)));
+}
+
+/** The words of a step hold numbers of the run and of the image; without them, they are its name. */
+function stepName(words) {
+  return words.replaceAll(/\d[\d.,\s]*/g, "#");
 }
 
 export function patternSection({ patterns }) {
