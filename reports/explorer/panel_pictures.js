@@ -48,7 +48,7 @@ export function mapSection(image) {
   const items = image.maps.map(({ method, words, lift, share }) => {
     const stack = new PictureStack();
     stack.show({ rowId: image.row_id, method });
-    const numbers = make("small", {}, lift === null ? "no lift" : `lift ${digits(lift)}`, share === null ? "" : ` · ${percent(share)} inside`);
+    const numbers = make("small", {}, lift === null ? visible(words ?? "") : `lift ${digits(lift)}`, share === null ? "" : ` · ${percent(share)} inside`);
     return make("li", {}, make("button", { type: "button", class: "card", title: visible(words ?? ""), onclick: () => change({ method, map: true }) }, stack.element, make("span", { class: "name" }, visible(method)), numbers));
   });
   return section("Maps", make("ul", { class: "cards" }, ...items));
