@@ -29,6 +29,7 @@ export function listenToKeys(panel, grid) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || help.open) return;
     if (event.key === "Escape") return void escape(event, panel);
+    if (event.key === "Enter" && event.target === byId("search")) grid.focus();
     if (isTyping(event.target)) return;
     if (panel.isOpen && event.key in panelKeys) panel.step(panelKeys[event.key]);
     else if (event.key in actions) actions[event.key]();
