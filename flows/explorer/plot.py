@@ -59,17 +59,18 @@ class RunPlot:
     def draw(self, asked: Plot) -> dict[str, Any]:
         """Points with their colours, or a density picture."""
         point_N2 = self._space(asked.space)
-        chosen = self.views.chosen(asked.filter) & np.isfinite(point_N2).all(1)
-        rows = np.flatnonzero(chosen)
+        chosen = self.views.chosen(asked.filter)
+        rows = np.flatnonzero(chosen & np.isfinite(point_N2).all(1))
+        counts = {"total": len(rows), "missing": int(chosen.sum()) - len(rows)}
         if len(rows) > MOST_POINTS:
-            return {"total": len(rows), "density": _density(point_N2[rows])}
+            return {**counts, "density": _density(point_N2[rows])}
         x, y = (np.rint(point_N2[rows] * FINENESS).astype(int).T).tolist()
         points = {"x": x, "y": y, "row": rows.tolist(), "colour": [0] * len(rows)}
         colours: list[str | float | None] = []
         if asked.colour is not None:
             colours, code_N = self._colours(asked.colour)
             points["colour"] = code_N[rows].tolist()
-        return {"total": len(rows), "points": points, "colours": colours}
+        return {**counts, "points": points, "colours": colours}
 
     def _colours(self, name: str) -> tuple[list[str | float | None], NDArray[Any]]:
         """A column's values, or where bins of its numbers start, and which of them each image has.

@@ -9,7 +9,7 @@ import { buildLegend } from "./plot_legend.js";
 import { countColours, drawDensity, drawPoints, FULL, paletteOf } from "./plot_picture.js";
 import { PlotPreview } from "./plot_preview.js";
 import { change, current, filterBy, watch } from "./state.js";
-import { columnTitle, countOf } from "./words.js";
+import { columnTitle, countOf, whole } from "./words.js";
 
 const FAR = 0.05; // of the plot
 const SPACES = { object: "the object", background: "the background", whole: "the whole picture" };
@@ -67,7 +67,9 @@ export class Plot {
     this.#draw();
     const choose = (name) => filterBy(setValues(current().conditions, colour, [name]));
     buildLegend(this.#legend, this.#colours(), this.#column(colour), choose);
-    setText(this.#note, `${countOf(answer.total, "image")}${answer.density ? ": more than 50,000, shown as how many lie where" : ""}`);
+    const density = answer.density ? ": more than 50,000, shown as how many lie where" : "";
+    const missing = answer.missing ? `; ${whole(answer.missing)} without features of ${SPACES[question.space]} are not here` : "";
+    setText(this.#note, `${countOf(answer.total, "image")}${density}${missing}`);
   }
 
   #draw() {

@@ -214,6 +214,7 @@ def test_the_plot_has_a_point_for_each_image_and_a_lasso_takes_those_inside(
     plot = get(client, "api/plot", space="whole", colour="flag")
     points = plot["points"]
     assert len(points["x"]) == len(points["y"]) == len(points["row"]) == plot["total"] == 64
+    assert plot["missing"] == 0
     assert max(points["colour"]) < len(plot["colours"])
     left = {"kind": "lasso", "space": "whole", "polygon": [[-1, -1], [0.5, -1], [0.5, 2], [-1, 2]]}
     rows = get(client, "api/rows", filter=chosen(left))["rows"]
