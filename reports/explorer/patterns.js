@@ -8,7 +8,7 @@ import { countOf, points, visible } from "./words.js";
 
 /** @param {HTMLElement} element @param {Object[]} patterns what api/patterns says */
 export function buildPatterns(element, patterns) {
-  const intro = "A pattern is a recurring background that moves predictions towards a class. Confirmed ones were tried: their backgrounds were put behind other images.";
+  const intro = "A pattern is a recurring background that moves predictions towards a class. Confirmed ones were tried: their backgrounds were put behind other images. The conditions above do not apply here.";
   element.append(make("p", { class: "lead" }, intro), ...patterns.map(card));
 }
 
