@@ -106,9 +106,19 @@ def flag_of(
     if missing is not None or threshold is None:
         return "undecided", missing or ""
     fall = f"on other backgrounds its probability would be {kept:.0%}"
+    shown, limit = _digits_that_differ(score, threshold)
     if score > threshold:
-        return "rests_on_background", f"score {score:.2f} exceeds {threshold:.2f}: {fall}"
-    return "rests_on_object", f"score {score:.2f} does not exceed {threshold:.2f}: {fall}"
+        return "rests_on_background", f"score {shown} exceeds {limit}: {fall}"
+    return "rests_on_object", f"score {shown} does not exceed {limit}: {fall}"
+
+
+def _digits_that_differ(score: float, threshold: float) -> tuple[str, str]:
+    """Two digits of both, or as many as it takes to see which is higher."""
+    for digits in (2, 3, 4, 5):
+        shown, limit = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+        if shown != limit:
+            return shown, limit
+    return f"{score:.2f}", f"{threshold:.2f}"
 
 
 def _flag_unsure(confidence: float, least: float) -> tuple[schema.Flag, str]:

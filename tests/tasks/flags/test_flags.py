@@ -25,6 +25,7 @@ from tasks.runs.folder import RunFolder
     ("area", "share", "score", "flag", "reason"),
     [
         (0.2, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other"),
+        (0.2, 0.3, 0.5004, "rests_on_background", "score 0.5004 exceeds 0.5000: on other"),
         (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other"),
         (0.005, 0.3, 0.7, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
         (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
