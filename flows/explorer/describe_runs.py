@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.explorer.opened import OpenedRuns
+from reports.finding import headline
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
 from tasks.storage.parquet import read_footer
@@ -30,6 +31,7 @@ def describe_runs(opened: OpenedRuns) -> dict[str, Any]:
         "patterns": 0 if patterns is None else len(patterns.candidates),
         "compared": opened.before is not None,
         "threshold": None if rule is None else rule.threshold,
+        "headline": headline(run.summary()) if finished else None,
     }
 
 

@@ -110,6 +110,7 @@ def test_the_run_says_what_can_be_asked(client: TestClient) -> None:
     assert names["flag"]["kind"] == "category"
     assert names["before.flag"]["words"].endswith("in the run before")
     assert run["main_method"] in run["methods"]
+    assert "of 64 images with a label are predicted right" in run["headline"]
 
 
 def test_a_view_is_paged_in_its_order(client: TestClient) -> None:
