@@ -97,8 +97,7 @@ class Browser:
     def press(self, *keys: str, shift: bool = False) -> None:
         for key in keys:
             text = TEXTS.get(key, key if len(key) == 1 else "")
-            code = CODES.get(key, ord(key.upper()) if len(key) == 1 else 0)
-            pressed = {"key": key, "windowsVirtualKeyCode": code, "modifiers": SHIFT * shift}
+            pressed = {"key": key, "modifiers": SHIFT * shift, "windowsVirtualKeyCode": _code(key)}
             kind = "keyDown" if text else "rawKeyDown"
             self.call("Input.dispatchKeyEvent", type=kind, text=text, **pressed)
             self.call("Input.dispatchKeyEvent", type="keyUp", **pressed)
@@ -132,6 +131,12 @@ class Browser:
         message, _, self.unread = self.unread.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
         return answer
+
+
+def _code(key: str) -> int:
+    """A quote's own number would be taken for an arrow's: what is no letter needs none."""
+    letter = ord(key.upper()) if len(key) == 1 and key.isalnum() else 0
+    return CODES.get(key, letter)
 
 
 @contextmanager

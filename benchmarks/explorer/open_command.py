@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-c", "from flows.cli import main; main()", "open", "--no-browser")
-SAID = ("the explorer runs until Ctrl-C", "laying out the plot")  # by a log without errors
+SAID = ("reading the images", "the explorer runs until Ctrl-C", "laying out the plot")
 PATIENCE = 300  # seconds
 
 

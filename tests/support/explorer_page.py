@@ -18,10 +18,6 @@ SEEN = """
   .filter(e => e.checkVisibility({ visibilityProperty: true }))
   .find(e => `${e.textContent} ${e.ariaLabel ?? ""}`.includes(words)))
 """
-LOADED = (  # all pictures, maps and outlines that the page has asked for
-    "[...document.querySelectorAll('.tile:not([hidden]) .layer')].filter(e => e.src)"
-    ".every(e => e.complete) && document.querySelector('.tile .picture.ready') !== null"
-)
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,6 @@ class ExplorerPage:
         """The page, at what stands behind its #."""
         self.browser.open(self.explorer.address + view, width)
         self.browser.until("document.querySelector('#count').textContent.includes('image')")
-        self.browser.until(LOADED)
 
     def ask(self, question: str, **parameters: Any) -> Any:
         """The server's own answer, as an oracle."""
@@ -73,6 +68,14 @@ class ExplorerPage:
     def wait_for_count(self, images: int, of: int) -> None:
         words = f"{of:,} images" if images == of else f"{images:,} of {of:,} images"
         self.browser.until(f"document.querySelector('#count').textContent === '{words}'")
+
+    def wait_for_layers(self, *names: str) -> None:
+        """Until every tile that is seen has its picture, map or outline."""
+        for name in names:
+            self.browser.until(
+                f"document.querySelector('.tile .{name}.ready') && [...document.querySelectorAll("
+                f"'.tile:not([hidden]) .{name}')].every(e => e.classList.contains('ready'))"
+            )
 
     def conditions(self) -> list[dict[str, Any]]:
         """The filter of the page's address."""
