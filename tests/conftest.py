@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 import torch
 
+from benchmarks.chromium import Browser, start_chromium
 from tasks.runs.folder import RunFolder
 from tasks.synthetic.dataset import write_benchmark
 from tests.support.audits import (
@@ -121,3 +122,9 @@ def other_run(
     """The finished run's images, audited with the other model. For reading only."""
     folder = tmp_path_factory.mktemp("runs") / "other"
     return audit_test_split(folder, benchmark_folder, other_bundle)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with start_chromium(tmp_path_factory.mktemp("chromium")) as started:
+        yield started

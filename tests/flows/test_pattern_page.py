@@ -12,46 +12,24 @@ import torch
 from flows.audit import write_page
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.settings import ModelSettings
-from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.attribution.shown_images import ShownImages, mask_of, picture_of
-from tasks.catalog.settings import DataSettings
-from tasks.discover.discover import add_patterns
 from tasks.discover.pattern_pictures import EXEMPLARS, RECIPIENTS, pictures_of_patterns
-from tasks.discover.settings import PatternSettings
-from tasks.execution.settings import ComputeSettings
-from tasks.interventions.settings import InterventionSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.schema import Pattern, PatternPictures, PatternSummary
 from tasks.storage.parquet import read_table
-from tasks.synthetic.dataset import write_benchmark
-from tasks.synthetic.settings import BenchmarkSettings
-from tests.support.audits import run_audit, save_shortcut_model
 from tests.support.html_page import Page
-
-METHODS = ("grad_cam_pp",)
+from tests.support.pattern_audits import audit_with_patterns, write_benchmark_with_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Beside the benchmark that it takes backgrounds for classes in."""
-    folder = tmp_path_factory.mktemp("patterns")
-    write_benchmark(folder / "benchmark", BenchmarkSettings(train=64, validation=0, test=192))
-    return save_shortcut_model(folder / "model", folder / "benchmark")
+    return write_benchmark_with_model(tmp_path_factory.mktemp("patterns"))
 
 
 @pytest.fixture(scope="module")
 def run(model: Path) -> RunFolder:
-    data = DataSettings(path=str(model.parent / "benchmark"), split="test")
-    request = AuditRequest(
-        data,
-        AttributionSettings(methods=METHODS, shard_size=96),
-        InterventionSettings(others=1, same=0, moves=1, pool=8),
-        patterns=PatternSettings(),
-    )
-    folder = model.parent / "run"
-    run = run_audit(folder, data, ModelSettings(address=str(model)), asked=request)
-    add_patterns(run, ComputeSettings(workers=0), str(model.parent / "dask"), lambda *_: None)
+    run = audit_with_patterns(model.parent / "run", model.parent / "benchmark", model)
     write_page(run)
     return run
 
