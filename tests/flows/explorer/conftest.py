@@ -21,7 +21,8 @@ def explored_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     model = write_benchmark_with_model(folder)
     other = perturb_head(model, folder / "other")
     for name, of in (("now", model), ("before", other)):
-        audit_with_patterns(folder / name, folder / "benchmark", of)
+        run = audit_with_patterns(folder / name, folder / "benchmark", of)
+        run.update_state(state="finished")
     return folder / "now", folder / "before"
 
 
