@@ -1,4 +1,4 @@
-// Scenarios: filters with a name, each a row of figures. The first row is the filter of now.
+// Scenarios: filters with a name, each a row of figures, below all images and the filter of now.
 
 import { Latest, report, send } from "./api.js";
 import { say } from "./copy.js";
@@ -12,10 +12,12 @@ export class Scenarios {
   #run;
   #saved = [];
   #now = null;
+  #all = null;
   #asked = null;
   #figures = new Latest();
   #list = new Latest();
-  #name = make("input", { type: "text", id: "scenario-name", maxLength: 100, required: true, placeholder: "night, snow", autocomplete: "off" });
+  #everything = new Latest();
+  #name = make("input", { type: "text", id: "scenario-name", maxLength: 80, required: true, placeholder: "night, snow", autocomplete: "off" });
   #table = make("div", { class: "wide", tabIndex: 0, role: "region", "aria-label": "Figures of the scenarios" });
   #words = make("p", { class: "quiet" });
 
@@ -28,7 +30,7 @@ export class Scenarios {
       this.#save(this.#name.value.trim());
     });
     element.append(
-      make("p", { class: "lead" }, "A scenario is a filter under a name. It is kept in the run folder; the gate and ", make("code", {}, "sightline show --scenarios"), " know it by that name."),
+      make("p", { class: "lead" }, "How right, how often flagged and how easily changed the chosen images are, with 95% intervals. A filter that is kept under a name is a scenario: ", make("code", {}, "sightline show --scenarios"), " prints it, and a policy of the gate may limit it."),
       form, this.#words, this.#table,
     );
     watch((view) => {
@@ -37,16 +39,21 @@ export class Scenarios {
   }
 
   async #follow({ conditions }) {
-    this.#words.textContent = conditions.length ? conditions.map((one) => describe(one, this.#run.columnsByName)).join("; ") : "The filter is empty: choose some images first.";
+    this.#words.textContent = conditions.length ? conditions.map((one) => describe(one, this.#run.columnsByName)).join("; ") : "The filter is empty: choose some images to keep them under a name.";
     if (this.#asked === conditions) return;
     const first = this.#asked === null;
     this.#asked = conditions;
     this.#table.setAttribute("aria-busy", "true");
-    const [now, saved] = await Promise.all([this.#figures.get("api/figures", { filter: filterText(conditions) }), first ? this.#list.get("api/scenarios") : this.#saved]);
+    const [now, saved, all] = await Promise.all([
+      this.#figures.get("api/figures", { filter: filterText(conditions) }),
+      first ? this.#list.get("api/scenarios") : this.#saved,
+      first ? this.#everything.get("api/figures", { filter: filterText([]) }) : this.#all,
+    ]);
     if (this.#asked !== conditions) return;
     this.#table.setAttribute("aria-busy", "false");
     this.#now = now ?? this.#now;
     this.#saved = saved ?? this.#saved;
+    this.#all = all ?? this.#all;
     this.#draw();
   }
 
@@ -77,18 +84,19 @@ export class Scenarios {
     const figures = this.#now?.now ?? this.#saved[0]?.figures.now ?? [];
     const sides = this.#run.compared ? ["before", "now", "change"] : ["now"];
     const head = [make("th", { scope: "col" }, "scenario"), this.#run.compared ? make("th", { scope: "col" }, "run") : null, make("th", { scope: "col", class: "n" }, "images"), ...figures.map(figureHead), make("td", {})];
-    const rows = [{ name: null, figures: this.#now ?? {} }, ...this.#saved].flatMap((one) => this.#rows(one, sides));
+    const asked = current().conditions.length ? [{ title: "this filter", figures: this.#now ?? {} }] : [];
+    const rows = [{ title: "all images", figures: this.#all ?? {} }, ...asked, ...this.#saved].flatMap((one) => this.#rows(one, sides));
     this.#table.replaceChildren(make("table", { class: "figures" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
   }
 
-  #rows({ name, filter, figures }, sides) {
+  #rows({ title, name, filter, figures }, sides) {
     return sides.map((side, place) => {
       const found = figures[side] ?? [];
-      const title = place ? make("td", {}) : make("th", { scope: "row", class: "name" }, name === null ? make("i", {}, "this filter") : visible(name));
+      const head = place ? make("td", {}) : make("th", { scope: "row", class: "name" }, title ? make("i", {}, title) : visible(name));
       const run = this.#run.compared ? make("td", { class: "quiet" }, side === "change" ? "change, points" : side) : null;
       const names = (this.#now?.now ?? found).map(({ figure }) => figure);
       const cells = names.map((one) => figureCell(found.find(({ figure }) => figure === one), side === "change"));
-      return make("tr", { class: place ? "same" : "" }, title, run, imagesCell(found), ...cells, place || name === null ? make("td", {}) : this.#buttons(name, filter));
+      return make("tr", { class: place ? "same" : "" }, head, run, imagesCell(found), ...cells, place || title ? make("td", {}) : this.#buttons(name, filter));
     });
   }
 

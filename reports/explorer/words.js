@@ -67,10 +67,12 @@ export function columnTitle(column) {
   return TITLES[column.name] ?? visible(column.name).replaceAll("_", " ");
 }
 
+const ABSENT = { patterns: "none", failed: "none", change: "no change", copies: "none" };
+
 /** A value of a column, as a facet or a chip shows it. */
 export function valueWords(column, value) {
   const name = column.replace(/^before\./, "");
-  if (value === null || value === undefined) return name === "patterns" || name === "failed" || name === "change" ? "none" : "missing";
+  if (value === null || value === undefined) return ABSENT[name] ?? "missing";
   if (name === "correct") return String(value) === "true" ? "right" : "wrong";
   if (name === "flag") return flagWords(value);
   if (name === "patterns" && patternNames.has(value)) return `${visible(value)} ${visible(patternNames.get(value))}`;

@@ -46,6 +46,7 @@ WORDS = {  # of our own columns, in the table's order
     "failed": "what could not be computed for it",
     "label_group": "group of its label's class",
     "prediction_group": "group of the predicted class",
+    "copies": "how many images of the run have the same bytes; missing where it is alone",
     "change": "how it differs from the run before",
 }
 ADDRESSES = ("image", "mask")  # whose folders say nothing of an image: not searched

@@ -145,6 +145,8 @@ class _RunTables:
                 self._own(name, f"{self.prefix}flags", name) for name in OF_FLAGS if name in names
             ]
         found += [self._own(name, f"{self.prefix}{name}", name) for name, _, _ in self._lists()]
+        if self._has_copies:
+            found.append(SqlColumn(_own_column("copies"), f"{self.prefix}copies.copies"))
         return found
 
     def group_columns(self) -> list[SqlColumn]:
@@ -177,12 +179,19 @@ class _RunTables:
             files["flags"] = read_parquet(folder.flags)
         for name, values, parts in self._lists():
             files[name] = f"(SELECT row_id, {values} AS {name} FROM {parts} GROUP BY row_id)"
+        if self._has_copies:
+            count = "count(*) OVER (PARTITION BY content_id) AS copies"
+            files["copies"] = f"(SELECT row_id, {count} FROM {read_parquet(folder.duplicates)})"
         return {self.prefix + name: rows for name, rows in files.items()}
 
     def _own(self, name: str, table: str, stored: str) -> SqlColumn:
         values = f"{table}.{stored}"
         kind = _kind(name)
         return SqlColumn(_own_column(name), finite(values) if kind == "number" else values)
+
+    @property
+    def _has_copies(self) -> bool:
+        return bool(self.run.folder.duplicates.is_file())
 
     def _stages(self) -> list[Stage]:
         """Those that have parts."""

@@ -34,6 +34,7 @@ from tasks.query.views import Sorting, Views
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import INTERVENTIONS
+from tasks.schema.tables import DUPLICATES
 from tasks.storage.parquet import read_table, write_table
 
 WORDS = [
@@ -336,3 +337,13 @@ def test_chosen_columns_are_read_alone(run: Run) -> None:
     assert table.equals(image_table(run).select(["score", "row_id"]))
     with pytest.raises(UserError, match="no column 'scor'"):
         image_table(run, columns=["scor"])
+
+
+def test_copies_are_counted(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.folder.path, tmp_path / "run")
+    copied = Run.at(tmp_path / "run")
+    row_ids = image_table(run, columns=["row_id"])["row_id"].to_pylist()
+    rows = [{"content_id": "a", "row_id": it, "label": None, "labels": 1} for it in row_ids[:3]]
+    write_table(copied.folder.duplicates, pa.Table.from_pylist(rows, DUPLICATES))
+    copies = image_table(copied, columns=["copies"])["copies"].to_pylist()
+    assert copies == [3, 3, 3] + [None] * (len(row_ids) - 3)
