@@ -37,17 +37,22 @@ class Measured:
         cls, made: pa.Table, check: str, class_name: str, labels: dict[str, str | None]
     ) -> Measured:
         rows = made.filter(pc.equal(made["check"], check))
-        backgrounds = list(dict.fromkeys(rows["background"].to_pylist()))
-        shape = len(backgrounds), len(rows) // max(1, len(backgrounds))
+        background, recipient = (
+            rows[name].combine_chunks().dictionary_encode() for name in ("background", "recipient")
+        )
+        # The rows of the first recipients, on all backgrounds, precede those of the others.
+        rows = rows.take(pa.array(np.lexsort((recipient.indices, background.indices))))
+        shape = len(background.dictionary), len(recipient.dictionary)
         log_odds_MR = rows["log_odds"].to_numpy().astype(np.float64).reshape(shape)
         predicted = pc.equal(rows["prediction"], class_name).to_numpy(zero_copy_only=False)
         kind = rows["of_pattern"].to_numpy(zero_copy_only=False).reshape(shape)
+        labels_M = [labels.get(it) for it in background.dictionary.to_pylist()]
         finite_R = np.isfinite(log_odds_MR).all(0)  # the user's network may raise for a picture
         return cls(
             log_odds_MR[:, finite_R],
             predicted.astype(np.float64).reshape(shape)[:, finite_R],
             kind[:, 0] if shape[1] else np.zeros(0, bool),
-            np.array([labels.get(it) not in (None, class_name) for it in backgrounds], bool),
+            np.array([it not in (None, class_name) for it in labels_M], bool),
         )
 
     @property
