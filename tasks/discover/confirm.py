@@ -108,7 +108,8 @@ def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
         if it in results_again
         else _settle(first[it], planned_again[it], facts)
         if it in without
-        else second[it]
+        # Corrected anew, q may fall; what was not tried again is not confirmed by that.
+        else max(second[it], first[it], key=strength)
         for it in numbered
     ]
 
