@@ -143,10 +143,12 @@ def _settle(first: Found, planned: TrialImages, facts: Facts) -> Found:
     """What was confirmed, where there are too few images without stronger patterns for a second
     trial. Where other images are missing, not members, what the recipients are predicted as without
     any background decides."""
-    if len(planned.exemplars) >= FEWEST_BACKGROUNDS and _exceeds_no_background(first, facts):
+    if len(planned.exemplars) < FEWEST_BACKGROUNDS:
+        reason = ONLY_WITH
+    elif _exceeds_no_background(first, facts):
         return first
-    enough = len(planned.exemplars) >= FEWEST_BACKGROUNDS
-    reason = ONLY_WITHOUT if enough else ONLY_WITH
+    else:
+        reason = ONLY_WITHOUT
     judgement = replace(first.judgement, verdict="not confirmed", reason=reason)
     return replace(first, judgement=judgement)
 
@@ -155,12 +157,12 @@ def _exceeds_no_background(found: Found, facts: Facts) -> bool:
     """Is the class predicted clearly oftener with the pattern than without any background?"""
     measured = found.judgement.measured
     assert measured is not None  # it was confirmed
-    lowest = measured.rate(of_pattern=True).low
     bare_r = facts.bare_N[list(found.images.recipients)]
     bare_r = bare_r[bare_r != UNKNOWN]
-    if lowest is None or not len(bare_r):
+    if not len(bare_r):
         return False
-    return bool(lowest - np.mean(bare_r == found.candidate.pulls_to) >= LEAST_EFFECT)
+    bare = float(np.mean(bare_r == found.candidate.pulls_to))
+    return measured.effect_over(bare).low >= LEAST_EFFECT
 
 
 def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, Place]:

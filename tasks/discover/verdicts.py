@@ -73,6 +73,13 @@ class Measured:
     def effect(self) -> Change:
         return bootstrap_difference(self.predicted_MR, self.of_pattern_M)
 
+    def effect_over(self, rate: float) -> Change:
+        """On the pattern, over how often the class is predicted otherwise."""
+        of_pattern_mR = self.predicted_MR[self.of_pattern_M]
+        otherwise_1R = np.full((1, self.recipients), rate)
+        is_pattern = np.arange(len(of_pattern_mR) + 1) < len(of_pattern_mR)
+        return bootstrap_difference(np.vstack([of_pattern_mR, otherwise_1R]), is_pattern)
+
     def rate(self, *, of_pattern: bool) -> schema.Rate:
         chosen = self.predicted_MR[self.of_pattern_M == of_pattern]
         return schema.wilson(int(chosen.sum()), chosen.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from tasks.discover.trial import CHECK, FIRST, MAIN
 from tasks.discover.verdicts import Measured, TrialResult, judge
@@ -69,6 +70,16 @@ def test_a_recipient_that_the_network_fails_on_counts_nowhere() -> None:
     log_odds_MR[3, 10] = np.nan
     measured = result(log_odds_MR).main
     np.testing.assert_allclose(measured.log_odds_MR, np.delete(log_odds_MR, 10, axis=1), rtol=1e-6)
+
+
+def test_the_interval_over_a_rate_is_that_of_backgrounds() -> None:
+    """Half of the backgrounds always pull, half never: as many pictures that were independent would
+    give a fifth of the width."""
+    log_odds_MR = np.where(np.arange(EXEMPLARS + CONTROLS) % 2, 1.0, -1.0)[:, None]
+    change = result(log_odds_MR.repeat(RECIPIENTS, 1)).main.effect_over(0.1)
+    assert change.value == pytest.approx(0.4)
+    half = 1.96 * (0.25 / EXEMPLARS) ** 0.5
+    assert change.high - change.low == pytest.approx(2 * half, rel=0.15)
 
 
 def test_an_effect_is_confirmed() -> None:
