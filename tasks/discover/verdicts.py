@@ -150,8 +150,8 @@ def _why_confounded(trial: TrialResult) -> str:
     others = main.only_other_labels()
     if int(others.of_pattern_M.sum()) < FEWEST_BACKGROUNDS:
         return (
-            "but nearly all its members have that label, so what their objects leave behind "
-            "cannot be told from the background"
+            "but too few of its members are known to have another label, so what their objects "
+            "leave behind cannot be told from the background"
         )
     if others.effect.value <= 0:
         return "but not members of other labels, so it may be what the objects leave behind"

@@ -115,11 +115,12 @@ def test_an_effect_of_whole_objects_alone_is_confounded() -> None:
     assert "surroundings" in judgement.reason
 
 
-def test_without_members_of_other_labels_it_is_confounded() -> None:
-    labels = LABELS | {f"b{number}": "dog" for number in range(15)}
+@pytest.mark.parametrize("label", ["dog", None])
+def test_without_members_of_other_labels_it_is_confounded(label: str | None) -> None:
+    labels = LABELS | {f"b{number}": label for number in range(15)}
     (judgement,) = judge([result(outcomes(3.0), labels)])
     assert judgement.verdict == "confounded"
-    assert "what their objects leave behind" in judgement.reason
+    assert judgement.reason.startswith("but too few of its members are known to have another label")
 
 
 def test_an_effect_of_members_of_the_class_alone_is_confounded() -> None:
