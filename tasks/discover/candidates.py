@@ -26,7 +26,7 @@ LEAST_IMAGES = 20  # of the proposing half
 LEAST_SHARE = 0.001  # of the proposing half
 MOST_SHARE = 0.5  # what most images have is no pattern: it is what those without another have
 MOST, PER_IMAGE, AT_LEAST = 64, 1 / 1000, 8  # candidates
-OF_PLACES = frozenset({"attended", "place"})  # spaces of what the map shows
+OF_MAPS = frozenset({"attended", "place"})  # spaces of what the map shows
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _what_to_exchange(
     if grouping.space in CHANGED:
         return "property", None
     region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
-    if region is not None and (grouping.space in OF_PLACES or not has_foreground):
+    if region is not None and (grouping.space in OF_MAPS or not has_foreground):
         return "region", region
     return "background", None
 

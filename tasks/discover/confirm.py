@@ -16,7 +16,7 @@ from tasks.discover.candidates import Candidate
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
 from tasks.discover.results import Found, strength
-from tasks.discover.trial import Place, Trial
+from tasks.discover.trial import RowKey, Trial
 from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, TrialImages, plan_trial
 from tasks.discover.trials_stage import OnProgress, run_trials
 from tasks.discover.verdicts import TrialResult, judge, read_trial
@@ -40,7 +40,7 @@ class Trials:
     compute: ComputeSettings
     scratch: str
     on_progress: OnProgress
-    places: dict[int, Place] = field(default_factory=dict)  # of images, by their numbers
+    row_keys: dict[int, RowKey] = field(default_factory=dict)  # of images, by their numbers
     forwards: int = 0  # pictures that were made
 
     def measure(
@@ -51,7 +51,7 @@ class Trials:
     ) -> dict[int, TrialResult]:
         """By the number of the candidate; those with too few images are left out. Trials are
         numbered from `first_number` on."""
-        self.places |= places_of(self.run, self.divided, planned.values())
+        self.row_keys |= row_keys_of(self.run, self.divided, planned.values())
         trials = {
             first_number + number: self._trial(candidates[number], images)
             for number, images in planned.items()
@@ -70,7 +70,7 @@ class Trials:
     def _trial(self, candidate: Candidate, images: TrialImages) -> Trial:
         settings = self.job.interventions or InterventionSettings()
         exemplars, controls, recipients = (
-            tuple(self.places[number] for number in numbers)
+            tuple(self.row_keys[number] for number in numbers)
             for numbers in (images.exemplars, images.controls, images.recipients)
         )
         return Trial(
@@ -88,7 +88,7 @@ class Trials:
         classes, label_N = self.run.state.classes, self.divided.facts.label_N
         return {
             key: None if label_N[number] == UNKNOWN else classes[label_N[number]]
-            for number, (_, key) in self.places.items()
+            for number, (_, key) in self.row_keys.items()
         }
 
 
@@ -131,8 +131,8 @@ def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
     the members of those."""
     confirmed = sorted((it for it in found if it.is_confirmed), key=strength)
     without = {}
-    for place, it in enumerate(confirmed):
-        stronger = [other.candidate.member_N for other in confirmed[:place]]
+    for rank, it in enumerate(confirmed):
+        stronger = [other.candidate.member_N for other in confirmed[:rank]]
         used = [*it.images.exemplars, *it.images.controls, *it.images.recipients]
         if stronger and np.any(np.stack(stronger)[:, used]):
             without[it.number] = np.any(np.stack(stronger), axis=0)
@@ -165,11 +165,11 @@ def _exceeds_no_background(found: Found, facts: Facts) -> bool:
     return measured.effect_over(bare).low >= LEAST_EFFECT
 
 
-def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, Place]:
+def row_keys_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, RowKey]:
     """The shard and the key of every image that trials need, by its number."""
     numbers = sorted({n for it in planned for n in (*it.exemplars, *it.controls, *it.recipients)})
     starts, shards = np.array([*divided.start_of_shard.values()]), [*divided.start_of_shard]
-    places: dict[int, Place] = {}
+    row_keys: dict[int, RowKey] = {}
     for index in np.unique(np.searchsorted(starts, numbers, "right") - 1):
         table = run.part(PREDICTIONS, shards[index], ["row_id"])
         assert table is not None
@@ -177,5 +177,5 @@ def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dic
         for number in numbers:
             inside = number - int(starts[index])
             if 0 <= inside < len(row_ids):
-                places[number] = (shards[index], row_ids[inside])
-    return places
+                row_keys[number] = (shards[index], row_ids[inside])
+    return row_keys

@@ -14,7 +14,7 @@ from tasks.discover.descriptions import name_of, sentence_of
 from tasks.discover.enrichment import enriched_values
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
-from tasks.discover.trial import Place
+from tasks.discover.trial import RowKey
 from tasks.discover.trial_plan import TrialImages
 from tasks.discover.verdicts import Judgement
 from tasks.intervals.change import Change
@@ -58,11 +58,11 @@ def describe(
     identities: Sequence[Identity],
     divided: Divided,
     classes: tuple[str, ...],
-    keys: Mapping[int, Place],
+    row_keys: Mapping[int, RowKey],
 ) -> tuple[Pattern, ...]:
     """One pattern each."""
     return tuple(
-        _pattern(identity, it, divided, classes, keys)
+        _pattern(identity, it, divided, classes, row_keys)
         for identity, it in zip(identities, found, strict=True)
     )
 
@@ -81,7 +81,7 @@ def _pattern(
     found: Found,
     divided: Divided,
     classes: tuple[str, ...],
-    keys: Mapping[int, Place],
+    row_keys: Mapping[int, RowKey],
 ) -> Pattern:
     candidate, judgement, facts = found.candidate, found.judgement, divided.facts
     member_N, measured = candidate.member_N, judgement.measured
@@ -112,14 +112,14 @@ def _pattern(
         p=None if measured is None else measured.p,
         q=None if measured is None else judgement.q,
         trial=found.number if found.images.are_enough else None,
-        exemplars=_row_ids(found.images.exemplars, keys),
-        controls=_row_ids(found.images.controls, keys),
-        recipients=_row_ids(found.images.recipients, keys),
+        exemplars=_row_ids(found.images.exemplars, row_keys),
+        controls=_row_ids(found.images.controls, row_keys),
+        recipients=_row_ids(found.images.recipients, row_keys),
     )
 
 
-def _row_ids(numbers: Iterable[int], keys: Mapping[int, Place]) -> tuple[str, ...]:
-    return tuple(keys[number][1] for number in numbers)
+def _row_ids(numbers: Iterable[int], row_keys: Mapping[int, RowKey]) -> tuple[str, ...]:
+    return tuple(row_keys[number][1] for number in numbers)
 
 
 def _share(class_n: np.ndarray, wanted: int) -> Rate:

@@ -33,7 +33,7 @@ GROWN = 0.05  # of the shorter side: how far the second check's masks reach beyo
 CLOSEST = 1e-4  # probabilities closer to 0 or 1 are clipped to this
 MAIN, CHECK = "main", "other fill, grown mask"
 
-Place = tuple[int, str]  # the shard and the key of a row
+RowKey = tuple[int, str]  # the shard and the key of a row
 Put = Callable[[Tensor, Tensor], Tensor]  # of images and their masks
 
 
@@ -44,13 +44,13 @@ class Trial:
     pulls_to: int  # class
     region: Region | None  # where a region is exchanged
     given: Property | None  # where a property is given; else whole backgrounds are exchanged
-    exemplars: tuple[Place, ...]
-    controls: tuple[Place, ...]
-    recipients: tuple[Place, ...]
+    exemplars: tuple[RowKey, ...]
+    controls: tuple[RowKey, ...]
+    recipients: tuple[RowKey, ...]
     fill: Fill
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def row_keys(self) -> tuple[RowKey, ...]:
         return self.exemplars + self.controls + self.recipients
 
     @cached_property
@@ -174,7 +174,7 @@ def _read_pictures(job: Job, trial: Trial, classifier: Classifier) -> _Pictures:
     """All pictures of a trial; those that cannot be read any more are left out."""
     samples = [
         sample
-        for sample in job.reader.read_rows(_rows(job, trial.places), job.decode_threads)
+        for sample in job.reader.read_rows(_rows(job, trial.row_keys), job.decode_threads)
         if isinstance(sample, Sample) and not (trial.needs_masks and sample.mask_HW is None)
     ]
     size = classifier.preprocessing.size
@@ -198,13 +198,13 @@ def _levels(trial: Trial, classifier: Classifier, samples: Sequence[Sample]) -> 
             yield PropertyChange(trial.given, classifier.preprocessing).level(sample)
 
 
-def _rows(job: Job, places: Sequence[Place]) -> list[Row]:
+def _rows(job: Job, row_keys: Sequence[RowKey]) -> list[Row]:
     rows: list[Row] = []
-    for shard in sorted({shard for shard, _ in places}):
-        keys = {key for number, key in places if number == shard}
+    for shard in sorted({shard for shard, _ in row_keys}):
+        keys = {key for number, key in row_keys if number == shard}
         rows += [row for row in rows_of(read_shard(job.run, shard)) if row.row_id in keys]
     return rows
 
 
-def _keys(places: Sequence[Place]) -> list[str]:
-    return [key for _, key in places]
+def _keys(row_keys: Sequence[RowKey]) -> list[str]:
+    return [key for _, key in row_keys]
