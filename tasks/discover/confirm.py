@@ -15,7 +15,7 @@ from tasks.attribution.job import Job
 from tasks.discover.candidates import Candidate
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
-from tasks.discover.results import Found, strength
+from tasks.discover.results import Judged, strongest_first
 from tasks.discover.trial import RowKey, Trial
 from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, TrialImages, plan_trial
 from tasks.discover.trials_stage import OnProgress, run_trials
@@ -59,13 +59,12 @@ class Trials:
         }
         made = run_trials(self.job, self.compute, self.scratch, trials, self.on_progress)
         self.forwards += sum(map(len, made.values()))
-        classes, labels = self.run.state.classes, self._labels()
-        return {
-            trial - first_number: read_trial(
-                table, (it := candidates[trial - first_number]), classes[it.pulls_to], labels
-            )
-            for trial, table in made.items()
-        }
+        classes, labels, results = self.run.state.classes, self._labels(), {}
+        for trial, table in made.items():
+            candidate = candidates[trial - first_number]
+            class_name = classes[candidate.pulls_to]
+            results[trial - first_number] = read_trial(table, candidate, class_name, labels)
+        return results
 
     def _trial(self, candidate: Candidate, images: TrialImages) -> Trial:
         settings = self.job.interventions or InterventionSettings()
@@ -92,7 +91,7 @@ class Trials:
         }
 
 
-def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
+def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Judged]:
     """A verdict for each candidate, in their order."""
     facts, numbered = trials.divided.facts, dict(enumerate(candidates))
     planned = {number: plan_trial(it, facts) for number, it in numbered.items()}
@@ -108,8 +107,8 @@ def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
         if it in results_again
         else _settle(first[it], planned_again[it], facts)
         if it in without
-        # Corrected anew, q may fall; what was not tried again is not confirmed by that.
-        else max(second[it], first[it], key=strength)
+        # The weaker: corrected anew, q may fall, which confirms nothing that was not tried again.
+        else max(second[it], first[it], key=strongest_first)
         for it in numbered
     ]
 
@@ -118,18 +117,18 @@ def _judge(
     candidates: Mapping[int, Candidate],
     planned: Mapping[int, TrialImages],
     results: Mapping[int, TrialResult],
-) -> list[Found]:
+) -> list[Judged]:
     judgements = judge([results.get(number) for number in candidates])
     return [
-        Found(candidate, planned[number], judgement, number)
+        Judged(candidate, planned[number], judgement, number)
         for (number, candidate), judgement in zip(candidates.items(), judgements, strict=True)
     ]
 
 
-def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
+def _members_of_stronger(judged: Sequence[Judged]) -> dict[int, np.ndarray]:
     """(N,) by the number of each confirmed candidate whose trial used images of stronger patterns:
     the members of those."""
-    confirmed = sorted((it for it in found if it.is_confirmed), key=strength)
+    confirmed = sorted((it for it in judged if it.is_confirmed), key=strongest_first)
     without = {}
     for rank, it in enumerate(confirmed):
         stronger = [other.candidate.member_N for other in confirmed[:rank]]
@@ -139,7 +138,7 @@ def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
     return without
 
 
-def _settle(first: Found, planned: TrialImages, facts: Facts) -> Found:
+def _settle(first: Judged, planned: TrialImages, facts: Facts) -> Judged:
     """What was confirmed, where there are too few images without stronger patterns for a second
     trial. Where other images are missing, not members, what the recipients are predicted as without
     any background decides."""
@@ -153,15 +152,15 @@ def _settle(first: Found, planned: TrialImages, facts: Facts) -> Found:
     return replace(first, judgement=judgement)
 
 
-def _exceeds_no_background(found: Found, facts: Facts) -> bool:
+def _exceeds_no_background(judged: Judged, facts: Facts) -> bool:
     """Is the class predicted clearly oftener with the pattern than without any background?"""
-    measured = found.judgement.measured
+    measured = judged.judgement.measured
     assert measured is not None  # it was confirmed
-    bare_r = facts.bare_N[list(found.images.recipients)]
+    bare_r = facts.bare_N[list(judged.images.recipients)]
     bare_r = bare_r[bare_r != UNKNOWN]
     if not len(bare_r):
         return False
-    bare = float(np.mean(bare_r == found.candidate.pulls_to))
+    bare = float(np.mean(bare_r == judged.candidate.pulls_to))
     return measured.effect_over(bare).low >= LEAST_EFFECT
 
 

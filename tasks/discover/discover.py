@@ -49,10 +49,10 @@ def find_patterns(
     proposed = propose(divided.groupings, divided.facts, len(run.state.classes))
     candidates = add_watched(proposed, known)
     trials = Trials(run, job, divided, compute, scratch, on_progress)
-    found = without_repetitions(confirm(trials, candidates))
-    identities, numbered = identify(found, known, earlier.summary.numbered)
-    patterns = describe(found, identities, divided, run.state.classes, trials.row_keys)
-    chosen = [it.candidate for it in found]
+    judged = without_repetitions(confirm(trials, candidates))
+    identities, numbered = identify(judged, known, earlier.summary.numbered)
+    patterns = describe(judged, identities, divided, run.state.classes, trials.row_keys)
+    chosen = [it.candidate for it in judged]
     write_patterns(run_folder, divided, patterns, chosen, earlier.clusters)
     proposing = int(divided.facts.proposes_N.sum())
     return PatternSummary(
