@@ -61,8 +61,8 @@ class Candidate:
     pulls_to: int
     exchanged: Exchanged
     region: Region | None  # where region is exchanged
-    log_ratio: float  # of the likelihoods: that its images and the others are predicted so at two
-    # rates, or at one (the scan statistic of Kulldorff, 1997)
+    # Of the likelihoods that its images and the others are predicted so at two rates, or at one:
+    log_ratio: float  # the scan statistic of Kulldorff (1997)
 
     @property
     def member_N(self) -> np.ndarray:
@@ -171,8 +171,8 @@ def _counts(grouping: Grouping, facts: Facts, pulled_n: np.ndarray, columns: int
 
 
 def _log_ratio(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
-    """(U, K); 0 where the class is not predicted surely oftener than outside. Unlike the surplus of
-    images, it does not grow when a group is united with one that is like all others."""
+    """(U, K); 0 where the class is not surely predicted more often than outside. Unlike the surplus
+    of images, it does not grow when a group is united with one that is like all others."""
     size_U1 = np.maximum(inside_UK.sum(1, keepdims=True), 1)
     outside_UK = total_K - inside_UK
     rest_U1 = np.maximum(outside_UK.sum(1, keepdims=True), 1)

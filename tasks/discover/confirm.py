@@ -153,7 +153,7 @@ def _settle(first: Judged, planned: TrialImages, facts: Facts) -> Judged:
 
 
 def _exceeds_no_background(judged: Judged, facts: Facts) -> bool:
-    """Is the class predicted clearly oftener with the pattern than without any background?"""
+    """Is the class clearly predicted more often with the pattern than without any background?"""
     measured = judged.judgement.measured
     assert measured is not None  # it was confirmed
     bare_r = facts.bare_N[list(judged.images.recipients)]

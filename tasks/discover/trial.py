@@ -21,7 +21,7 @@ from models.classifier.classifier import Classifier
 from models.fills import Fill
 from models.interventions import predict_each
 from tasks.attribution.job import Job, read_shard
-from tasks.discover.exchange import Exchange
+from tasks.discover.exchange import Exchange, object_mask
 from tasks.discover.property_change import Property, PropertyChange
 from tasks.pictures.map_region import Region
 from tasks.pictures.samples import Row, Sample, rows_of
@@ -162,7 +162,7 @@ def _batches(pictures: _Pictures, batch_size: int) -> Iterator[tuple[Tensor, Ten
 
 
 def _surplus(made: pa.Table, class_name: str) -> float:
-    """How much oftener the class is predicted on the pattern than on controls."""
+    """How much more often the class is predicted on the pattern than on controls."""
     kind = made["of_pattern"].to_numpy(zero_copy_only=False)
     if not kind.any() or kind.all():
         return 0.0
@@ -179,10 +179,7 @@ def _read_pictures(job: Job, trial: Trial, classifier: Classifier) -> _Pictures:
     ]
     size = classifier.preprocessing.size
     picture_NCHW = torch.stack([it.picture_CHW for it in samples] or [torch.zeros(3, *size)])
-    mask_NHW = torch.stack(
-        [torch.zeros(size) if it.mask_HW is None else it.mask_HW / 255 for it in samples]
-        or [torch.zeros(size)]
-    )
+    mask_NHW = torch.stack([object_mask(it) for it in samples] or [torch.zeros(size)])
     device, count = classifier.device, len(samples)
     image_NCHW = classifier.preprocessing.normalise(picture_NCHW[:count].to(device))
     keys = tuple(sample.row.row_id for sample in samples)
