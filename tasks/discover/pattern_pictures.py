@@ -40,12 +40,12 @@ def pictures_of_patterns(run_folder: RunFolder) -> list[PatternPictures]:
     shown = () if summary.patterns is None else summary.patterns.shown
     if not shown:
         return []
-    album = _Album(run, shown, summary.rule.method)
-    return [album.pictures(pattern) for pattern in shown]
+    shown_patterns = _ShownPatterns(run, shown, summary.rule.method)
+    return [shown_patterns.pictures(pattern) for pattern in shown]
 
 
 @dataclass(frozen=True)
-class _Album:
+class _ShownPatterns:
     """A run's images and maps, of the patterns that are shown."""
 
     run: Run
