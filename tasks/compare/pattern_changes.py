@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,7 @@ from tasks.schema import (
     PatternChangeKind,
     PatternSummary,
     PatternThen,
+    Rate,
     wilson,
 )
 from tasks.schema.units import SHARE, points
@@ -155,49 +157,59 @@ def _match(before: Run, now: Run, sides: _Sides) -> Mapping[int, int]:
     return match_one_to_one(*indices, sides.overlap)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A pattern as one of the runs judged it, among so many images."""
+
+    pattern: Pattern
+    images: int
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.pattern.verdict == "confirmed"
+
+    @property
+    def share(self) -> Rate:
+        return wilson(self.pattern.images, self.images)
+
+    def then(self) -> PatternThen:
+        it = self.pattern
+        return PatternThen(id=it.id, verdict=it.verdict, share=self.share, effect=it.effect)
+
+
 def _changes(sides: _Sides, matched: Mapping[int, int]) -> Iterator[PatternChange]:
-    first, last = sides.first, sides.last
-    for one, pattern in enumerate(first.candidates):
-        if one in matched:
-            change = _change_of_shares(sides, one, matched[one])
-            yield from _change((pattern, first), (last.candidates[matched[one]], last), change)
-        else:
-            yield from _change((pattern, first), None, None)
-    for other, pattern in enumerate(last.candidates):
-        if other not in matched.values():
-            yield from _change(None, (pattern, last), None)
-
-
-def _change_of_shares(sides: _Sides, one: int, other: int) -> Change:
-    """How much more of the images are members now."""
-    before, now = (
-        wilson(found.candidates[index].images, sum(found.halves))
-        for found, index in ((sides.first, one), (sides.last, other))
+    """Of what either run confirmed."""
+    first, last = (
+        [_Judged(it, sum(found.halves)) for it in found.candidates]
+        for found in (sides.first, sides.last)
     )
-    return change_of_rate(Rates(before, now, sides.shared.crossing(one, other)))
+    for one, before in enumerate(first):
+        if one not in matched:
+            if before.is_confirmed:
+                yield _change_on_one_side("gone", before, None)
+            continue
+        now = last[matched[one]]
+        if before.is_confirmed and now.is_confirmed:
+            yield _change_of_share(before, now, sides.shared.crossing(one, matched[one]))
+        elif before.is_confirmed or now.is_confirmed:
+            yield _change_on_one_side("new" if now.is_confirmed else "gone", before, now)
+    for other, now in enumerate(last):
+        if now.is_confirmed and other not in matched.values():
+            yield _change_on_one_side("new", None, now)
 
 
-_Of = tuple[Pattern, PatternSummary] | None
-
-
-def _change(before: _Of, now: _Of, change: Change | None) -> Iterator[PatternChange]:
-    """Nothing where neither run confirmed it."""
-    pattern = (now or before or [None])[0]
-    assert pattern is not None
-    confirmed = [it is not None and it[0].verdict == "confirmed" for it in (before, now)]
-    if not any(confirmed):
-        return
-    both = all(confirmed)
-    kind = _kind_of(change) if both and change is not None else "new" if confirmed[1] else "gone"
-    then, today = _then(before), _then(now)
-    yield PatternChange(
-        name=pattern.name,
-        pulls_to=pattern.pulls_to,
+def _change_of_share(before: _Judged, now: _Judged, crossing: Crossing) -> PatternChange:
+    """How much more of the images are members now."""
+    change = change_of_rate(Rates(before.share, now.share, crossing))
+    kind = _kind_of(change)
+    return PatternChange(
+        name=now.pattern.name,
+        pulls_to=now.pattern.pulls_to,
         kind=kind,
-        before=then,
-        now=today,
-        change=_interval(change, now) if both else None,
-        sentence=_sentence(kind, then, today, change),
+        before=before.then(),
+        now=now.then(),
+        change=Interval(value=change.value, low=change.low, high=change.high, of=now.images),
+        sentence=describe_change(change, SHARE, None if kind == "unchanged" else kind),
     )
 
 
@@ -207,40 +219,29 @@ def _kind_of(change: Change) -> PatternChangeKind:
     return "grown" if change.value > 0 else "shrunk"
 
 
-def _then(side: _Of) -> PatternThen | None:
-    if side is None:
-        return None
-    pattern, found = side
-    share = wilson(pattern.images, sum(found.halves))
-    return PatternThen(id=pattern.id, verdict=pattern.verdict, share=share, effect=pattern.effect)
+def _change_on_one_side(
+    kind: Literal["new", "gone"], before: _Judged | None, now: _Judged | None
+) -> PatternChange:
+    """One run confirmed it; what is known of it in the other."""
+    latest = now or before
+    assert latest is not None
+    other, when = (before, "before") if kind == "new" else (now, "now")
+    return PatternChange(
+        name=latest.pattern.name,
+        pulls_to=latest.pattern.pulls_to,
+        kind=kind,
+        before=before and before.then(),
+        now=now and now.then(),
+        change=None,
+        sentence=f"{kind}: {_as_judged(other, when)}",
+    )
 
 
-def _interval(change: Change | None, now: _Of) -> Interval | None:
-    if change is None or now is None:
-        return None
-    return Interval(value=change.value, low=change.low, high=change.high, of=sum(now[1].halves))
-
-
-def _sentence(
-    kind: PatternChangeKind,
-    before: PatternThen | None,
-    now: PatternThen | None,
-    change: Change | None,
-) -> str:
-    """What is known of it in the run that did not confirm it, or how its share changed."""
-    if kind == "new":
-        return f"new: {_as_judged(before, 'before')}"
-    if kind == "gone":
-        return f"gone: {_as_judged(now, 'now')}"
-    assert change is not None
-    return describe_change(change, SHARE, None if kind == "unchanged" else kind)
-
-
-def _as_judged(then: PatternThen | None, when: str) -> str:
-    if then is None:
+def _as_judged(judged: _Judged | None, when: str) -> str:
+    if judged is None:
         return f"no candidate has these images {when}"
-    if then.effect is None:
-        return f"{then.verdict} images to judge it {when}"
-    effect = then.effect
+    verdict, effect = judged.pattern.verdict, judged.pattern.effect
+    if effect is None:
+        return f"{verdict} images to judge it {when}"
     ends = f"{points(effect.low)} to {points(effect.high)}"
-    return f"{then.verdict} {when}, {points(effect.value)} points ({ends})"
+    return f"{verdict} {when}, {points(effect.value)} points ({ends})"

@@ -26,7 +26,7 @@ LEAST_IMAGES = 20  # of the proposing half
 LEAST_SHARE = 0.001  # of the proposing half
 MOST_SHARE = 0.5  # what most images have is no pattern: it is what those without another have
 MOST, PER_IMAGE, AT_LEAST = 64, 1 / 1000, 8  # candidates
-OF_PLACES = frozenset({"attended", "place"})  # spaces of what the map shows
+OF_MAPS = frozenset({"attended", "place"})  # spaces of what the map shows
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Candidate:
     pulls_to: int
     exchanged: Exchanged
     region: Region | None  # where region is exchanged
-    log_ratio: float  # of the likelihoods: that its images and the others are predicted so at two
-    # rates, or at one (the scan statistic of Kulldorff, 1997)
+    # Of the likelihoods that its images and the others are predicted so at two rates, or at one:
+    log_ratio: float  # the scan statistic of Kulldorff (1997)
 
     @property
     def member_N(self) -> np.ndarray:
@@ -138,7 +138,7 @@ def _what_to_exchange(
     if grouping.space in CHANGED:
         return "property", None
     region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
-    if region is not None and (grouping.space in OF_PLACES or not has_foreground):
+    if region is not None and (grouping.space in OF_MAPS or not has_foreground):
         return "region", region
     return "background", None
 
@@ -171,8 +171,8 @@ def _counts(grouping: Grouping, facts: Facts, pulled_n: np.ndarray, columns: int
 
 
 def _log_ratio(inside_UK: np.ndarray, total_K: np.ndarray) -> np.ndarray:
-    """(U, K); 0 where the class is not predicted surely oftener than outside. Unlike the surplus of
-    images, it does not grow when a group is united with one that is like all others."""
+    """(U, K); 0 where the class is not surely predicted more often than outside. Unlike the surplus
+    of images, it does not grow when a group is united with one that is like all others."""
     size_U1 = np.maximum(inside_UK.sum(1, keepdims=True), 1)
     outside_UK = total_K - inside_UK
     rest_U1 = np.maximum(outside_UK.sum(1, keepdims=True), 1)

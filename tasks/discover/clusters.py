@@ -98,13 +98,21 @@ class Clusters:
         reaches."""
         leaf_N = np.full(len(vector_NF), NOWHERE, np.int16)
         distance_N = np.full(len(vector_NF), np.nan, np.float32)
-        known_N = np.isfinite(vector_NF).all(1) if vector_NF.shape[1] else np.zeros(0, bool)
+        known_N = have_vectors(vector_NF)
         if known_N.any():
             leaf_n, distance_n = nearest(self.projection.apply(vector_NF[known_N]), self.centre_LP)
             distance_n = distance_n / self.reach_L[leaf_n]
             leaf_N[known_N] = np.where(distance_n <= 1, leaf_n, NOWHERE)
             distance_N[known_N] = distance_n
         return leaf_N, distance_N
+
+
+def have_vectors(vector_NF: np.ndarray) -> np.ndarray:
+    """(N,) of booleans: which images have one at all."""
+    if not vector_NF.shape[1]:
+        return np.zeros(len(vector_NF), bool)
+    known_N: np.ndarray = np.isfinite(vector_NF).all(1)
+    return known_N
 
 
 def nearest(value_NP: np.ndarray, centre_LP: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

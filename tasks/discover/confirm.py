@@ -15,8 +15,8 @@ from tasks.attribution.job import Job
 from tasks.discover.candidates import Candidate
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
-from tasks.discover.results import Found, strength
-from tasks.discover.trial import Place, Trial
+from tasks.discover.results import Judged, strongest_first
+from tasks.discover.trial import RowKey, Trial
 from tasks.discover.trial_plan import FEWEST_BACKGROUNDS, TrialImages, plan_trial
 from tasks.discover.trials_stage import OnProgress, run_trials
 from tasks.discover.verdicts import TrialResult, judge, read_trial
@@ -40,7 +40,7 @@ class Trials:
     compute: ComputeSettings
     scratch: str
     on_progress: OnProgress
-    places: dict[int, Place] = field(default_factory=dict)  # of images, by their numbers
+    row_keys: dict[int, RowKey] = field(default_factory=dict)  # of images, by their numbers
     forwards: int = 0  # pictures that were made
 
     def measure(
@@ -51,7 +51,7 @@ class Trials:
     ) -> dict[int, TrialResult]:
         """By the number of the candidate; those with too few images are left out. Trials are
         numbered from `first_number` on."""
-        self.places |= places_of(self.run, self.divided, planned.values())
+        self.row_keys |= row_keys_of(self.run, self.divided, planned.values())
         trials = {
             first_number + number: self._trial(candidates[number], images)
             for number, images in planned.items()
@@ -59,18 +59,17 @@ class Trials:
         }
         made = run_trials(self.job, self.compute, self.scratch, trials, self.on_progress)
         self.forwards += sum(map(len, made.values()))
-        classes, labels = self.run.state.classes, self._labels()
-        return {
-            trial - first_number: read_trial(
-                table, (it := candidates[trial - first_number]), classes[it.pulls_to], labels
-            )
-            for trial, table in made.items()
-        }
+        classes, labels, results = self.run.state.classes, self._labels(), {}
+        for trial, table in made.items():
+            candidate = candidates[trial - first_number]
+            class_name = classes[candidate.pulls_to]
+            results[trial - first_number] = read_trial(table, candidate, class_name, labels)
+        return results
 
     def _trial(self, candidate: Candidate, images: TrialImages) -> Trial:
         settings = self.job.interventions or InterventionSettings()
         exemplars, controls, recipients = (
-            tuple(self.places[number] for number in numbers)
+            tuple(self.row_keys[number] for number in numbers)
             for numbers in (images.exemplars, images.controls, images.recipients)
         )
         return Trial(
@@ -88,11 +87,11 @@ class Trials:
         classes, label_N = self.run.state.classes, self.divided.facts.label_N
         return {
             key: None if label_N[number] == UNKNOWN else classes[label_N[number]]
-            for number, (_, key) in self.places.items()
+            for number, (_, key) in self.row_keys.items()
         }
 
 
-def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
+def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Judged]:
     """A verdict for each candidate, in their order."""
     facts, numbered = trials.divided.facts, dict(enumerate(candidates))
     planned = {number: plan_trial(it, facts) for number, it in numbered.items()}
@@ -108,7 +107,8 @@ def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Found]:
         if it in results_again
         else _settle(first[it], planned_again[it], facts)
         if it in without
-        else second[it]
+        # The weaker: corrected anew, q may fall, which confirms nothing that was not tried again.
+        else max(second[it], first[it], key=strongest_first)
         for it in numbered
     ]
 
@@ -117,56 +117,58 @@ def _judge(
     candidates: Mapping[int, Candidate],
     planned: Mapping[int, TrialImages],
     results: Mapping[int, TrialResult],
-) -> list[Found]:
+) -> list[Judged]:
     judgements = judge([results.get(number) for number in candidates])
     return [
-        Found(candidate, planned[number], judgement, number)
+        Judged(candidate, planned[number], judgement, number)
         for (number, candidate), judgement in zip(candidates.items(), judgements, strict=True)
     ]
 
 
-def _members_of_stronger(found: Sequence[Found]) -> dict[int, np.ndarray]:
+def _members_of_stronger(judged: Sequence[Judged]) -> dict[int, np.ndarray]:
     """(N,) by the number of each confirmed candidate whose trial used images of stronger patterns:
     the members of those."""
-    confirmed = sorted((it for it in found if it.is_confirmed), key=strength)
+    confirmed = sorted((it for it in judged if it.is_confirmed), key=strongest_first)
     without = {}
-    for place, it in enumerate(confirmed):
-        stronger = [other.candidate.member_N for other in confirmed[:place]]
+    for rank, it in enumerate(confirmed):
+        stronger = [other.candidate.member_N for other in confirmed[:rank]]
         used = [*it.images.exemplars, *it.images.controls, *it.images.recipients]
         if stronger and np.any(np.stack(stronger)[:, used]):
             without[it.number] = np.any(np.stack(stronger), axis=0)
     return without
 
 
-def _settle(first: Found, planned: TrialImages, facts: Facts) -> Found:
+def _settle(first: Judged, planned: TrialImages, facts: Facts) -> Judged:
     """What was confirmed, where there are too few images without stronger patterns for a second
     trial. Where other images are missing, not members, what the recipients are predicted as without
     any background decides."""
-    if len(planned.exemplars) >= FEWEST_BACKGROUNDS and _exceeds_no_background(first, facts):
+    if len(planned.exemplars) < FEWEST_BACKGROUNDS:
+        reason = ONLY_WITH
+    elif _exceeds_no_background(first, facts):
         return first
-    enough = len(planned.exemplars) >= FEWEST_BACKGROUNDS
-    reason = ONLY_WITHOUT if enough else ONLY_WITH
+    else:
+        reason = ONLY_WITHOUT
     judgement = replace(first.judgement, verdict="not confirmed", reason=reason)
     return replace(first, judgement=judgement)
 
 
-def _exceeds_no_background(found: Found, facts: Facts) -> bool:
-    """Is the class predicted clearly oftener with the pattern than without any background?"""
-    measured = found.judgement.measured
+def _exceeds_no_background(judged: Judged, facts: Facts) -> bool:
+    """Is the class clearly predicted more often with the pattern than without any background?"""
+    measured = judged.judgement.measured
     assert measured is not None  # it was confirmed
-    lowest = measured.rate(of_pattern=True).low
-    bare_r = facts.bare_N[list(found.images.recipients)]
+    bare_r = facts.bare_N[list(judged.images.recipients)]
     bare_r = bare_r[bare_r != UNKNOWN]
-    if lowest is None or not len(bare_r):
+    if not len(bare_r):
         return False
-    return bool(lowest - np.mean(bare_r == found.candidate.pulls_to) >= LEAST_EFFECT)
+    bare = float(np.mean(bare_r == judged.candidate.pulls_to))
+    return measured.effect_over(bare).low >= LEAST_EFFECT
 
 
-def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, Place]:
+def row_keys_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dict[int, RowKey]:
     """The shard and the key of every image that trials need, by its number."""
     numbers = sorted({n for it in planned for n in (*it.exemplars, *it.controls, *it.recipients)})
     starts, shards = np.array([*divided.start_of_shard.values()]), [*divided.start_of_shard]
-    places: dict[int, Place] = {}
+    row_keys: dict[int, RowKey] = {}
     for index in np.unique(np.searchsorted(starts, numbers, "right") - 1):
         table = run.part(PREDICTIONS, shards[index], ["row_id"])
         assert table is not None
@@ -174,5 +176,5 @@ def places_of(run: Run, divided: Divided, planned: Iterable[TrialImages]) -> dic
         for number in numbers:
             inside = number - int(starts[index])
             if 0 <= inside < len(row_ids):
-                places[number] = (shards[index], row_ids[inside])
-    return places
+                row_keys[number] = (shards[index], row_ids[inside])
+    return row_keys

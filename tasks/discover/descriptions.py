@@ -17,7 +17,7 @@ NAMES = {  # by the space in which it was found
     "properties": "pictures alike in plain properties",
 }
 MOSTLY = 0.5  # of a candidate's members have the value of a column that names it
-OFTENER = 2.0  # than other images
+LEAST_RATIO = 2.0  # so much more often than other images
 WORDS: dict[Exchanged, tuple[str, str]] = {  # of what the images get, and of the controls
     "background": ("on such backgrounds", "on other backgrounds"),
     "region": ("with this region of such pictures", "with the same region of other pictures"),
@@ -75,6 +75,6 @@ def _shared_value(
         value = int(np.bincount(leaf_n).argmax())
         share = float((leaf_n == value).mean())
         usual = float((grouping.leaf_N[proposes_N & ~member_N] == value).mean())
-        if share >= MOSTLY and share >= OFTENER * usual:
+        if share >= MOSTLY and share >= LEAST_RATIO * usual:
             return f"mostly {grouping.space} {grouping.values[value]}"
     return None

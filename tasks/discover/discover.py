@@ -7,7 +7,7 @@ from __future__ import annotations
 from tasks.compare.pattern_changes import add_pattern_changes
 from tasks.discover.candidates import propose
 from tasks.discover.confirm import Trials, confirm
-from tasks.discover.earlier_patterns import place_known, read_earlier_patterns
+from tasks.discover.earlier_patterns import find_known, read_earlier_patterns
 from tasks.discover.groupings import divide
 from tasks.discover.known_patterns import add_watched, identify
 from tasks.discover.results import describe, without_repetitions
@@ -45,14 +45,14 @@ def find_patterns(
     divided = divide(run, job.patterns_method, earlier.clusters)
     if divided is None:
         return None
-    known = place_known(earlier, divided, run)
+    known = find_known(earlier, divided, run)
     proposed = propose(divided.groupings, divided.facts, len(run.state.classes))
     candidates = add_watched(proposed, known)
     trials = Trials(run, job, divided, compute, scratch, on_progress)
-    found = without_repetitions(confirm(trials, candidates))
-    identities, numbered = identify(found, known, earlier.summary.numbered)
-    patterns = describe(found, identities, divided, run.state.classes, trials.places)
-    chosen = [it.candidate for it in found]
+    judged = without_repetitions(confirm(trials, candidates))
+    identities, numbered = identify(judged, known, earlier.summary.numbered)
+    patterns = describe(judged, identities, divided, run.state.classes, trials.row_keys)
+    chosen = [it.candidate for it in judged]
     write_patterns(run_folder, divided, patterns, chosen, earlier.clusters)
     proposing = int(divided.facts.proposes_N.sum())
     return PatternSummary(

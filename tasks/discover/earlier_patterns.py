@@ -61,10 +61,10 @@ def read_earlier_patterns(run: Run, job: Job) -> EarlierPatterns:
         return NOTHING
 
 
-def place_known(earlier: EarlierPatterns, divided: Divided, run: Run) -> list[KnownPattern]:
+def find_known(earlier: EarlierPatterns, divided: Divided, run: Run) -> list[KnownPattern]:
     """The earlier patterns that have images here."""
-    place = _Placement(run, earlier, divided)
-    known = (place.known(pattern) for pattern in earlier.summary.candidates)
+    images = _KnownImages(run, earlier, divided)
+    known = (images.known(pattern) for pattern in earlier.summary.candidates)
     return [it for it in known if it is not None and it.candidate.member_N.any()]
 
 
@@ -124,7 +124,7 @@ def _rows_of(before: Run, patterns: Sequence[str]) -> dict[str, pa.Table]:
 
 
 @dataclass(frozen=True)
-class _Placement:
+class _KnownImages:
     """Finds the images of known patterns."""
 
     run: Run

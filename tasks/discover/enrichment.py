@@ -1,4 +1,4 @@
-"""Which values of the user's table a candidate's members have oftener than other images.
+"""Which values of the user's table a candidate's members have more often than other images.
 
 It describes the members and confirms nothing: any column that is told from the picture is enriched.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE
-from tasks.discover.descriptions import OFTENER
+from tasks.discover.descriptions import LEAST_RATIO
 from tasks.intervals.many_comparisons import adjust_p_values
 from tasks.schema import EnrichedValue, Rate, wilson
 from tasks.schema.patterns import LEVEL
@@ -31,7 +31,7 @@ def enriched_values(candidate: Candidate, columns: Sequence[Grouping]) -> tuple[
     found = [
         EnrichedValue(column=column, value=value, members=members, others=others, q=q)
         for (column, value, members, others), q in zip(counted, q_values, strict=True)
-        if q <= LEVEL and _share(members) >= OFTENER * _share(others)
+        if q <= LEVEL and _share(members) >= LEAST_RATIO * _share(others)
     ]
     return tuple(sorted(found, key=lambda it: -_share(it.members))[:MOST])
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from models.fills import Fill
 from models.interventions import exchange_background, remove_object
 from tasks.pictures.map_region import Region
+from tasks.pictures.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,10 @@ class Exchange:
             return mask_BHW
         region_HW = self.region.mask((mask_BHW.shape[1], mask_BHW.shape[2]))
         return (1 - region_HW.to(mask_BHW.device)).expand_as(mask_BHW)
+
+
+def object_mask(sample: Sample) -> Tensor:
+    """(H, W), 0 to 1; zeros where there is none."""
+    if sample.mask_HW is None:
+        return torch.zeros(sample.picture_CHW.shape[1:])
+    return sample.mask_HW / 255

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.discover.candidates import LEAST_IMAGES, Grouping
-from tasks.discover.clusters import NOWHERE, Clusters, Scaling, Union
+from tasks.discover.clusters import NOWHERE, Clusters, Scaling, Union, have_vectors
 from tasks.discover.facts import Facts
 from tasks.discover.ranks import Ranks
 from tasks.discover.spaces import ShardImages, read_shards
@@ -76,7 +76,7 @@ class _Samples:
         most = -(-SAMPLE // self.shards)
         generator = np.random.default_rng(shard)
         for space, vector_NF in images.vectors.items():
-            usable_N = images.facts.proposes_N & _is_known(vector_NF)
+            usable_N = images.facts.proposes_N & have_vectors(vector_NF)
             numbers = generator.permutation(np.flatnonzero(usable_N))[:most]
             if len(numbers):
                 self.vectors.setdefault(space, []).append(vector_NF[numbers])
@@ -106,17 +106,17 @@ def _assign(
     run: Run, method: str, clusters: KnownClusters, ranks: Mapping[str, tuple[str, Ranks]]
 ) -> tuple[tuple[Grouping, ...], tuple[Grouping, ...]]:
     """Every image by all clusters; and by every property and every column."""
-    by_space = [_Division(space, found.unions, len(found.centre_LP)) for space, found in clusters]
+    by_space = [_Division(space, it.unions, len(it.centre_LP)) for space, it in clusters]
     by_rank = {name: _Division(name, it.unions, it.steps) for name, (_, it) in ranks.items()}
     by_column = {name: _division_of_column(run, name) for name in find_grouping_columns(run).few}
     usual = _Energy()
     catalog = run.folder.open_catalog()
     for shard, images in read_shards(run, method):
         usual.add(np.zeros(len(images.facts), np.int16), images)
-        for division, (space, found) in zip(by_space, clusters, strict=True):
-            division.add(*found.assign(images.vectors[space]), images)
-        for name, (of, found_ranks) in ranks.items():
-            by_rank[name].add(*found_ranks.assign(images.properties[of]), images)
+        for division, (space, of_space) in zip(by_space, clusters, strict=True):
+            division.add(*of_space.assign(images.vectors[space]), images)
+        for name, (of, of_property) in ranks.items():
+            by_rank[name].add(*of_property.assign(images.properties[of]), images)
         rows = join(
             pa.table({"row_id": images.row_ids}),
             catalog.read_row_group(shard, columns=["row_id", *by_column]),
@@ -145,7 +145,7 @@ class _Energy:
         if not self.sum_Lhw.shape[1]:  # until an image has a map
             self.sum_Lhw = np.zeros((self.leaves, energy_Nhw.shape[1]))
             self.count_L = np.zeros(self.leaves)
-        known_N = images.facts.proposes_N & (leaf_N != NOWHERE) & _is_known(energy_Nhw)
+        known_N = images.facts.proposes_N & (leaf_N != NOWHERE) & have_vectors(energy_Nhw)
         np.add.at(self.sum_Lhw, leaf_N[known_N], energy_Nhw[known_N])
         np.add.at(self.count_L, leaf_N[known_N], 1)
 
@@ -206,11 +206,3 @@ def _codes(column: pa.ChunkedArray, values: tuple[str, ...]) -> np.ndarray:
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.string())
-
-
-def _is_known(vector_NF: np.ndarray) -> np.ndarray:
-    """Which rows have a vector."""
-    if not vector_NF.shape[1]:
-        return np.zeros(len(vector_NF), bool)
-    known_N: np.ndarray = np.isfinite(vector_NF).all(1)
-    return known_N

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tasks.compare.matched_patterns import Overlap, match_one_to_one, overlap_of
 from tasks.discover.candidates import Candidate, are_same
-from tasks.discover.results import Found, Identity
+from tasks.discover.results import Identity, Judged
 from tasks.schema import Pattern
 
 
@@ -35,13 +35,13 @@ def add_watched(candidates: Sequence[Candidate], known: Sequence[KnownPattern]) 
 
 
 def identify(
-    found: Sequence[Found], known: Sequence[KnownPattern], numbered: int
+    judged: Sequence[Judged], known: Sequence[KnownPattern], numbered: int
 ) -> tuple[list[Identity], int]:
     """The id of each, and the user's name: of the known pattern that it is, else a new number.
     Also the highest number now; `numbered` is the highest so far."""
-    pattern_of = _match(found, known)
+    pattern_of = _match(judged, known)
     identities = []
-    for index in range(len(found)):
+    for index in range(len(judged)):
         if index in pattern_of:
             pattern = pattern_of[index]
             identities.append(Identity(pattern.id, pattern.name if pattern.named else None))
@@ -51,15 +51,15 @@ def identify(
     return identities, numbered
 
 
-def _match(found: Sequence[Found], known: Sequence[KnownPattern]) -> dict[int, Pattern]:
-    """By index of what was found; confirmed ones choose first."""
+def _match(judged: Sequence[Judged], known: Sequence[KnownPattern]) -> dict[int, Pattern]:
+    """By index of a judged candidate; confirmed ones choose first."""
     free = {it.pattern.id: it for it in known}
     pattern_of: dict[int, Pattern] = {}
     for confirmed in (True, False):
-        indices = [n for n, it in enumerate(found) if it.is_confirmed == confirmed]
+        indices = [n for n, it in enumerate(judged) if it.is_confirmed == confirmed]
 
         def overlap(index: int, identity: str) -> Overlap | None:
-            one, other = found[index].candidate, free[identity].candidate
+            one, other = judged[index].candidate, free[identity].candidate
             if one.pulls_to != other.pulls_to:
                 return None
             return overlap_of(one.member_N, other.member_N)

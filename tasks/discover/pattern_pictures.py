@@ -15,10 +15,9 @@ from math import isfinite
 import numpy as np
 import pyarrow.compute as pc
 import torch
-from torch import Tensor
 
 from tasks.attribution.shown_images import Rows, ShownImages, mask_of, picture_of
-from tasks.discover.exchange import Exchange
+from tasks.discover.exchange import Exchange, object_mask
 from tasks.discover.property_change import CHANGED, PropertyChange
 from tasks.discover.trial import MAIN
 from tasks.interventions.settings import InterventionSettings
@@ -41,12 +40,12 @@ def pictures_of_patterns(run_folder: RunFolder) -> list[PatternPictures]:
     shown = () if summary.patterns is None else summary.patterns.shown
     if not shown:
         return []
-    album = _Album(run, shown, summary.rule.method)
-    return [album.pictures(pattern) for pattern in shown]
+    shown_patterns = _ShownPatterns(run, shown, summary.rule.method)
+    return [shown_patterns.pictures(pattern) for pattern in shown]
 
 
 @dataclass(frozen=True)
-class _Album:
+class _ShownPatterns:
     """A run's images and maps, of the patterns that are shown."""
 
     run: Run
@@ -111,7 +110,7 @@ class _Album:
             return None
         preprocessing = self._images.read.preprocessing
         image_2CHW = preprocessing.normalise(torch.stack([sample.picture_CHW, other.picture_CHW]))
-        mask_2HW = torch.stack([_mask(sample), _mask(other)])
+        mask_2HW = torch.stack([object_mask(sample), object_mask(other)])
         if pattern.exchanged == "property":
             change = PropertyChange(CHANGED[pattern.space], preprocessing)
             put_1CHW = change.put(image_2CHW[:1], mask_2HW[:1], change.level(other))
@@ -171,10 +170,3 @@ def attended(map_HW: np.ndarray, mask_HW: np.ndarray | None) -> np.ndarray | Non
     least = descending[np.searchsorted(sums, HELD * sums[-1])]
     attended_HW: np.ndarray = energy_HW >= least
     return attended_HW
-
-
-def _mask(sample: Sample) -> Tensor:
-    """(H, W), 0 to 1; zeros where there is none."""
-    if sample.mask_HW is None:
-        return torch.zeros(sample.picture_CHW.shape[1:])
-    return sample.mask_HW / 255

@@ -1,6 +1,4 @@
-"""What was found: candidates with their verdicts, each group of images once, and as the run's file
-has them.
-"""
+"""Candidates with their verdicts: each group of images once, and as the run's file has them."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from tasks.discover.descriptions import name_of, sentence_of
 from tasks.discover.enrichment import enriched_values
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.groupings import Divided
-from tasks.discover.trial import Place
+from tasks.discover.trial import RowKey
 from tasks.discover.trial_plan import TrialImages
 from tasks.discover.verdicts import Judgement
 from tasks.intervals.change import Change
@@ -22,7 +20,7 @@ from tasks.schema import VERDICTS, Interval, Pattern, Rate, wilson
 
 
 @dataclass(frozen=True)
-class Found:
+class Judged:
     """A candidate with the images that judged it, and the verdict."""
 
     candidate: Candidate
@@ -43,10 +41,10 @@ class Identity:
     name: str | None  # the user's
 
 
-def without_repetitions(found: Iterable[Found]) -> list[Found]:
-    """The confirmed ones first; of those with the same members and class, the surest alone."""
-    kept: list[Found] = []
-    for it in sorted(found, key=strength):
+def without_repetitions(judged: Iterable[Judged]) -> list[Judged]:
+    """The confirmed ones first; of those with the same members and class, only the surest."""
+    kept: list[Judged] = []
+    for it in sorted(judged, key=strongest_first):
         confirmed = (other for other in kept if other.is_confirmed)
         if not any(_are_same(it.candidate, other.candidate) for other in confirmed):
             kept.append(it)
@@ -54,16 +52,16 @@ def without_repetitions(found: Iterable[Found]) -> list[Found]:
 
 
 def describe(
-    found: Sequence[Found],
+    judged: Sequence[Judged],
     identities: Sequence[Identity],
     divided: Divided,
     classes: tuple[str, ...],
-    keys: Mapping[int, Place],
+    row_keys: Mapping[int, RowKey],
 ) -> tuple[Pattern, ...]:
     """One pattern each."""
     return tuple(
-        _pattern(identity, it, divided, classes, keys)
-        for identity, it in zip(identities, found, strict=True)
+        _pattern(identity, it, divided, classes, row_keys)
+        for identity, it in zip(identities, judged, strict=True)
     )
 
 
@@ -71,19 +69,20 @@ def _are_same(one: Candidate, other: Candidate) -> bool:
     return one.pulls_to == other.pulls_to and share_members(one, other)
 
 
-def strength(found: Found) -> tuple[int, float]:
-    main = found.judgement.measured
-    return VERDICTS.index(found.judgement.verdict), 1.0 if main is None else -main.effect.low
+def strongest_first(judged: Judged) -> tuple[int, float]:
+    """To sort by: the verdict, then the effect that is sure."""
+    main = judged.judgement.measured
+    return VERDICTS.index(judged.judgement.verdict), 1.0 if main is None else -main.effect.low
 
 
 def _pattern(
     identity: Identity,
-    found: Found,
+    judged: Judged,
     divided: Divided,
     classes: tuple[str, ...],
-    keys: Mapping[int, Place],
+    row_keys: Mapping[int, RowKey],
 ) -> Pattern:
-    candidate, judgement, facts = found.candidate, found.judgement, divided.facts
+    candidate, judgement, facts = judged.candidate, judged.judgement, divided.facts
     member_N, measured = candidate.member_N, judgement.measured
     class_name, region = classes[candidate.pulls_to], candidate.region
     columns = [grouping for grouping in divided.groupings if grouping.values]
@@ -111,15 +110,15 @@ def _pattern(
         on_others=None if measured is None else measured.rate(of_pattern=False),
         p=None if measured is None else measured.p,
         q=None if measured is None else judgement.q,
-        trial=found.number if found.images.are_enough else None,
-        exemplars=_row_ids(found.images.exemplars, keys),
-        controls=_row_ids(found.images.controls, keys),
-        recipients=_row_ids(found.images.recipients, keys),
+        trial=judged.number if judged.images.are_enough else None,
+        exemplars=_row_ids(judged.images.exemplars, row_keys),
+        controls=_row_ids(judged.images.controls, row_keys),
+        recipients=_row_ids(judged.images.recipients, row_keys),
     )
 
 
-def _row_ids(numbers: Iterable[int], keys: Mapping[int, Place]) -> tuple[str, ...]:
-    return tuple(keys[number][1] for number in numbers)
+def _row_ids(numbers: Iterable[int], row_keys: Mapping[int, RowKey]) -> tuple[str, ...]:
+    return tuple(row_keys[number][1] for number in numbers)
 
 
 def _share(class_n: np.ndarray, wanted: int) -> Rate:

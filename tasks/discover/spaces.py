@@ -33,7 +33,7 @@ class ShardImages:
     row_ids: pa.ChunkedArray
     facts: Facts
     vectors: Mapping[str, np.ndarray]  # by space, each (N, F); rows of NaN where there is none
-    properties: Mapping[str, np.ndarray]  # by name, each (N,); NaN where an image has it not
+    properties: Mapping[str, np.ndarray]  # by name, each (N,); NaN where an image lacks it
 
 
 def read_shards(run: Run, method: str) -> Iterator[tuple[int, ShardImages]]:

@@ -21,7 +21,7 @@ from models.classifier.classifier import Classifier
 from models.fills import Fill
 from models.interventions import predict_each
 from tasks.attribution.job import Job, read_shard
-from tasks.discover.exchange import Exchange
+from tasks.discover.exchange import Exchange, object_mask
 from tasks.discover.property_change import Property, PropertyChange
 from tasks.pictures.map_region import Region
 from tasks.pictures.samples import Row, Sample, rows_of
@@ -33,7 +33,7 @@ GROWN = 0.05  # of the shorter side: how far the second check's masks reach beyo
 CLOSEST = 1e-4  # probabilities closer to 0 or 1 are clipped to this
 MAIN, CHECK = "main", "other fill, grown mask"
 
-Place = tuple[int, str]  # the shard and the key of a row
+RowKey = tuple[int, str]  # the shard and the key of a row
 Put = Callable[[Tensor, Tensor], Tensor]  # of images and their masks
 
 
@@ -44,13 +44,13 @@ class Trial:
     pulls_to: int  # class
     region: Region | None  # where a region is exchanged
     given: Property | None  # where a property is given; else whole backgrounds are exchanged
-    exemplars: tuple[Place, ...]
-    controls: tuple[Place, ...]
-    recipients: tuple[Place, ...]
+    exemplars: tuple[RowKey, ...]
+    controls: tuple[RowKey, ...]
+    recipients: tuple[RowKey, ...]
     fill: Fill
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def row_keys(self) -> tuple[RowKey, ...]:
         return self.exemplars + self.controls + self.recipients
 
     @cached_property
@@ -162,7 +162,7 @@ def _batches(pictures: _Pictures, batch_size: int) -> Iterator[tuple[Tensor, Ten
 
 
 def _surplus(made: pa.Table, class_name: str) -> float:
-    """How much oftener the class is predicted on the pattern than on controls."""
+    """How much more often the class is predicted on the pattern than on controls."""
     kind = made["of_pattern"].to_numpy(zero_copy_only=False)
     if not kind.any() or kind.all():
         return 0.0
@@ -174,15 +174,12 @@ def _read_pictures(job: Job, trial: Trial, classifier: Classifier) -> _Pictures:
     """All pictures of a trial; those that cannot be read any more are left out."""
     samples = [
         sample
-        for sample in job.reader.read_rows(_rows(job, trial.places), job.decode_threads)
+        for sample in job.reader.read_rows(_rows(job, trial.row_keys), job.decode_threads)
         if isinstance(sample, Sample) and not (trial.needs_masks and sample.mask_HW is None)
     ]
     size = classifier.preprocessing.size
     picture_NCHW = torch.stack([it.picture_CHW for it in samples] or [torch.zeros(3, *size)])
-    mask_NHW = torch.stack(
-        [torch.zeros(size) if it.mask_HW is None else it.mask_HW / 255 for it in samples]
-        or [torch.zeros(size)]
-    )
+    mask_NHW = torch.stack([object_mask(it) for it in samples] or [torch.zeros(size)])
     device, count = classifier.device, len(samples)
     image_NCHW = classifier.preprocessing.normalise(picture_NCHW[:count].to(device))
     keys = tuple(sample.row.row_id for sample in samples)
@@ -198,13 +195,13 @@ def _levels(trial: Trial, classifier: Classifier, samples: Sequence[Sample]) -> 
             yield PropertyChange(trial.given, classifier.preprocessing).level(sample)
 
 
-def _rows(job: Job, places: Sequence[Place]) -> list[Row]:
+def _rows(job: Job, row_keys: Sequence[RowKey]) -> list[Row]:
     rows: list[Row] = []
-    for shard in sorted({shard for shard, _ in places}):
-        keys = {key for number, key in places if number == shard}
+    for shard in sorted({shard for shard, _ in row_keys}):
+        keys = {key for number, key in row_keys if number == shard}
         rows += [row for row in rows_of(read_shard(job.run, shard)) if row.row_id in keys]
     return rows
 
 
-def _keys(places: Sequence[Place]) -> list[str]:
-    return [key for _, key in places]
+def _keys(row_keys: Sequence[RowKey]) -> list[str]:
+    return [key for _, key in row_keys]

@@ -88,6 +88,7 @@ def _path(job: Job, index: int) -> UPath:
 
 
 def _mark(job: Job, trial: Trial) -> Mark:
+    """By what a Trial prints: whoever renames one of its fields makes every trial anew."""
     specification = digest(VERSION, exchange_specification(job))
     return Mark(specification, digest(specification, trial))
 

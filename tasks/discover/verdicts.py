@@ -37,17 +37,22 @@ class Measured:
         cls, made: pa.Table, check: str, class_name: str, labels: dict[str, str | None]
     ) -> Measured:
         rows = made.filter(pc.equal(made["check"], check))
-        backgrounds = list(dict.fromkeys(rows["background"].to_pylist()))
-        shape = len(backgrounds), len(rows) // max(1, len(backgrounds))
+        background, recipient = (
+            rows[name].combine_chunks().dictionary_encode() for name in ("background", "recipient")
+        )
+        # The rows of the first recipients, on all backgrounds, precede those of the others.
+        rows = rows.take(pa.array(np.lexsort((recipient.indices, background.indices))))
+        shape = len(background.dictionary), len(recipient.dictionary)
         log_odds_MR = rows["log_odds"].to_numpy().astype(np.float64).reshape(shape)
         predicted = pc.equal(rows["prediction"], class_name).to_numpy(zero_copy_only=False)
         kind = rows["of_pattern"].to_numpy(zero_copy_only=False).reshape(shape)
+        labels_M = [labels.get(it) for it in background.dictionary.to_pylist()]
         finite_R = np.isfinite(log_odds_MR).all(0)  # the user's network may raise for a picture
         return cls(
             log_odds_MR[:, finite_R],
             predicted.astype(np.float64).reshape(shape)[:, finite_R],
             kind[:, 0] if shape[1] else np.zeros(0, bool),
-            np.array([labels.get(it) not in (None, class_name) for it in backgrounds], bool),
+            np.array([it not in (None, class_name) for it in labels_M], bool),
         )
 
     @property
@@ -67,6 +72,13 @@ class Measured:
     @cached_property
     def effect(self) -> Change:
         return bootstrap_difference(self.predicted_MR, self.of_pattern_M)
+
+    def effect_over(self, rate: float) -> Change:
+        """On the pattern, over how often the class is predicted otherwise."""
+        of_pattern_mR = self.predicted_MR[self.of_pattern_M]
+        otherwise_1R = np.full((1, self.recipients), rate)
+        is_pattern = np.arange(len(of_pattern_mR) + 1) < len(of_pattern_mR)
+        return bootstrap_difference(np.vstack([of_pattern_mR, otherwise_1R]), is_pattern)
 
     def rate(self, *, of_pattern: bool) -> schema.Rate:
         chosen = self.predicted_MR[self.of_pattern_M == of_pattern]
@@ -138,8 +150,8 @@ def _why_confounded(trial: TrialResult) -> str:
     others = main.only_other_labels()
     if int(others.of_pattern_M.sum()) < FEWEST_BACKGROUNDS:
         return (
-            "but nearly all its members have that label, so what their objects leave behind "
-            "cannot be told from the background"
+            "but too few of its members are known to have another label, so what their objects "
+            "leave behind cannot be told from the background"
         )
     if others.effect.value <= 0:
         return "but not members of other labels, so it may be what the objects leave behind"

@@ -83,23 +83,23 @@ def _spaces(
     known: KnownClusters,
 ) -> Iterator[Mapping[str, Any]]:
     """Those of this run, and those of patterns that only clusters of an earlier one have."""
-    for space, found in divided.clusters.items():
-        yield _space(space, found, None)
+    for space, clusters in divided.clusters.items():
+        yield _space(space, clusters, None)
     for pattern, candidate in zip(patterns, candidates, strict=True):
-        for (space, found), grouping in zip(known, divided.by_known, strict=True):
+        for (space, clusters), grouping in zip(known, divided.by_known, strict=True):
             if candidate.grouping is grouping:
-                yield _space(space, found, pattern.id)
+                yield _space(space, clusters, pattern.id)
 
 
-def _space(name: str, found: Clusters, pattern: str | None) -> Mapping[str, Any]:
-    projection = found.projection
+def _space(name: str, clusters: Clusters, pattern: str | None) -> Mapping[str, Any]:
+    projection = clusters.projection
     return {
         "space": name,
         "scaling": projection.scaling,
         "mean": projection.mean_F.tolist(),
         "deviation": projection.deviation_F.tolist(),
         "basis": projection.basis_FP.tolist(),
-        "centres": found.centre_LP.tolist(),
-        "reach": found.reach_L.tolist(),
+        "centres": clusters.centre_LP.tolist(),
+        "reach": clusters.reach_L.tolist(),
         "pattern": pattern,
     }

@@ -72,7 +72,7 @@ PATTERN_TRIALS = pa.schema(  # one row per picture that was made to confirm a pa
 
 
 class EnrichedValue(Value):
-    """A value of the user's table that members have oftener than other images."""
+    """A value of the user's table that members have more often than other images."""
 
     column: str
     value: str

@@ -17,7 +17,7 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
         "images_per_second": summary.cost.images_per_second,
     }
     if summary.patterns is not None:
-        figures["patterns_confirmed"] = len(summary.patterns.confirmed)
+        figures["patterns.confirmed"] = len(summary.patterns.confirmed)
     for name, figure in summary.by_name().items():
         figures |= _with_interval(name, figure)
     for method in summary.methods:

@@ -1,4 +1,4 @@
-"""Candidates: groups of images alike whose backgrounds alone are predicted as one class oftener."""
+"""Candidates: groups of images whose backgrounds alone are predicted as one class more often."""
 
 from __future__ import annotations
 

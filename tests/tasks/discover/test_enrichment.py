@@ -1,4 +1,4 @@
-"""Values of the user's table that members have oftener than others."""
+"""Values of the user's table that members have more often than others."""
 
 from __future__ import annotations
 

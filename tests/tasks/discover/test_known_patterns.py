@@ -7,7 +7,7 @@ import numpy as np
 from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE, Union
 from tasks.discover.known_patterns import KnownPattern, add_watched, identify
-from tasks.discover.results import Found
+from tasks.discover.results import Judged
 from tasks.discover.trial_plan import TrialImages
 from tasks.discover.verdicts import Judgement
 from tasks.schema import PatternVerdict
@@ -24,8 +24,8 @@ def candidate(start: int, end: int, pulls_to: int = 0) -> Candidate:
     return Candidate(grouping, Union((0,), 1.0), pulls_to, "background", None, 1.0)
 
 
-def found(it: Candidate, verdict: PatternVerdict = "confirmed") -> Found:
-    return Found(it, TrialImages((), (), ()), Judgement(verdict, "", None, 1.0), 0)
+def judged(it: Candidate, verdict: PatternVerdict = "confirmed") -> Judged:
+    return Judged(it, TrialImages((), (), ()), Judgement(verdict, "", None, 1.0), 0)
 
 
 def known(
@@ -55,10 +55,10 @@ def test_ids_and_given_names_are_kept_and_numbers_never_given_again() -> None:
         known("P8", candidate(80, 90)),
     ]
     now = [
-        found(candidate(42, 60)),
-        found(candidate(0, 19)),
-        found(candidate(0, 19, pulls_to=1)),
-        found(candidate(60, 75), "not confirmed"),
+        judged(candidate(42, 60)),
+        judged(candidate(0, 19)),
+        judged(candidate(0, 19, pulls_to=1)),
+        judged(candidate(60, 75), "not confirmed"),
     ]
     identities, numbered = identify(now, before, numbered=9)
     assert [it.id for it in identities] == ["P7", "P3", "P10", "P11"]
@@ -68,6 +68,6 @@ def test_ids_and_given_names_are_kept_and_numbers_never_given_again() -> None:
 
 def test_confirmed_ones_choose_first() -> None:
     before = [known("P1", candidate(0, 20))]
-    now = [found(candidate(0, 30)), found(candidate(0, 20), "not confirmed")]
+    now = [judged(candidate(0, 30)), judged(candidate(0, 20), "not confirmed")]
     identities, _ = identify(now, before, numbered=1)
     assert [it.id for it in identities] == ["P1", "P2"]

@@ -33,9 +33,9 @@ def test_a_method_without_arguments_keeps_its_name() -> None:
 
 
 def test_confirmed_patterns_are_counted_where_they_were_looked_for() -> None:
-    assert metrics_of(summary(patterns=several()))["patterns_confirmed"] == 1
-    assert metrics_of(summary(patterns=found()))["patterns_confirmed"] == 0
-    assert "patterns_confirmed" not in metrics_of(summary())
+    assert metrics_of(summary(patterns=several()))["patterns.confirmed"] == 1
+    assert metrics_of(summary(patterns=found()))["patterns.confirmed"] == 0
+    assert "patterns.confirmed" not in metrics_of(summary())
 
 
 def test_methods_that_differ_have_metrics_that_differ() -> None:
