@@ -18,7 +18,7 @@ demo: $(ENV)/ready
 test: $(ENV)/ready
 	$(ENV)/bin/python -m pytest $(QUICK)
 
-# Needs Debian's Chromium: apt-get install chromium
+# Needs two browsers of Debian's, and npm for axe-core: apt-get install chromium firefox-esr npm
 test-full: $(ENV)/ready
 	$(ENV)/bin/python -m pytest -m "not soak"
 

@@ -31,6 +31,7 @@ EXPERIMENTS = {  # short name: where it lives
     "study": "retraining.study",
     "gate": "gate.trials",
     "patterns": "patterns.study",
+    "explorer": "explorer.browser",
 }
 OF_PHOTOGRAPHS = {  # the same; they take --photos in place of --quick
     "photographs": "audit.photographs",
