@@ -21,7 +21,7 @@ from flows.cli.bundle_command import bundle
 from flows.cli.closed_output import survive_closed_output
 from flows.cli.doctor_command import doctor
 from flows.cli.export_command import export
-from flows.cli.finished_run_commands import compare, discover, name, publish, remove, runs, show
+from flows.cli.finished_run_commands import compare, discover, name, publish, runs, show
 from flows.cli.init_command import init
 from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
 from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
@@ -35,6 +35,7 @@ from flows.cli.options_from_settings import (
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
 from flows.cli.output.lines import print_line, write_every_name
+from flows.cli.remove_command import remove
 from flows.cli.results_output import printing_to_stderr
 from flows.cli.scenario_command import scenario
 from flows.cli.server_commands import down, status, up

@@ -1,4 +1,4 @@
-"""Commands on finished runs: list, show and compare them, delete one, send one to MLflow."""
+"""Commands on finished runs: list, show and compare them, send one to MLflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from flows.settings.compose import compose
 from flows.settings.environment import prepare_environment
 from flows.settings.plain_commands import DiscoverSettings, PublishSettings
 from models.addresses import as_path
-from models.errors import list_names
 from reports.visible_text import visible
 
 
@@ -53,27 +52,6 @@ def runs(folder: str, as_json: bool) -> None:
         print_json(json.dumps([asdict(entry) for entry in entries]))
     else:
         print_runs(entries, str(as_path(folder)))
-
-
-@click.command()
-@click.argument("run")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@one_line_errors()
-def remove(run: str, yes: bool) -> None:
-    """Delete a run and all that it wrote, after asking; what is not the run's stays."""
-    from flows.cli.output.runs import format_size
-    from tasks.runs.inventory import entry_of, remove_run
-
-    entry = entry_of(run)
-    size = format_size(entry.size)
-    question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
-    if not yes and not click.confirm(visible(question)):
-        print_line("nothing was deleted")
-        return
-    others = remove_run(run).others
-    print_line(f"deleted {entry.path} ({size})")
-    if others:
-        print_line(f"kept what is not the run's: {list_names(others)}")
 
 
 @click.command()

@@ -70,9 +70,11 @@ def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
     uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or embedded
     if not uri.startswith("sqlite:///"):
         return uri, None
-    folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
-    make_folder(folder, "--mlflow")
-    return uri, (folder / "mlflow-artifacts").as_uri()
+    database = Path(
+        uri.removeprefix("sqlite:///")
+    ).absolute()  # run.json keeps it for other folders
+    make_folder(database.parent, "--mlflow")
+    return f"sqlite:///{database}", (database.parent / "mlflow-artifacts").as_uri()
 
 
 def tracking_of(settings: TrackingSettings) -> Tracking:
