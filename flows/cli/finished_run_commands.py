@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flows.cli.log_lines import quiet_option, verbose_option
+from flows.cli.log_lines import log_options, quiet_option
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
 from flows.cli.output import print_run
@@ -90,7 +90,7 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @settings_options(DiscoverSettings)
 @json_option
 @quiet_option
-@verbose_option
+@log_options
 @one_line_errors()
 def discover(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Find the backgrounds and artefacts that a finished audit's predictions rest on.
@@ -120,7 +120,7 @@ def name(run: str, pattern: str, name: str) -> None:
 @click.command()
 @click.argument("run")
 @settings_options(PublishSettings)
-@verbose_option
+@log_options
 @one_line_errors()
 def publish(run: str, **options: Any) -> None:
     """Send a finished run to MLflow, if it is not there yet."""

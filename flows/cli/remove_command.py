@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flows.cli.log_lines import verbose_option
+from flows.cli.log_lines import log_options
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.output.lines import print_line
 from flows.settings.environment import prepare_environment, tracking_of
@@ -18,7 +18,7 @@ from tasks.tracking.settings import TrackingSettings
 @click.option("--older-than", help="Of a folder of runs: only those that are older, as in 30d.")
 @click.option("--keep-last", help="Of a folder of runs: keep so many of each series, as in 5.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@verbose_option
+@log_options
 @one_line_errors()
 def remove(run: str, older_than: str | None, keep_last: str | None, yes: bool) -> None:
     """Delete a run and all that it wrote, after asking; what is not the run's stays.
@@ -49,7 +49,8 @@ def _remove_one(run: str, yes: bool) -> None:
 
 
 def _thin_out(folder: str, older_than: str | None, keep_last: str | None, yes: bool) -> None:
-    from flows.cli.output.runs import format_size, print_kept, print_leaving
+    from flows.cli.output.retention import print_kept, print_leaving
+    from flows.cli.output.runs import format_size
     from tasks.retention.rule import RetentionRule, parse_duration
     from tasks.retention.thin_out import decide, remove_runs
 

@@ -84,6 +84,17 @@ def tracking_of(settings: TrackingSettings) -> Tracking:
     return Tracking(uri, settings.experiment, artifacts, empty)
 
 
+def show_orchestration() -> None:
+    """Let Prefect and Dask log, and print nothing themselves; before `prepare_environment`."""
+    settings = {
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "DASK_LOGGING__DISTRIBUTED": "warning",
+        "MLFLOW_CONFIGURE_LOGGING": "false",  # its lines go where all go
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
 def show_third_parties() -> None:
     """Let the libraries that we use say what they like; before `prepare_environment`."""
     loud = {

@@ -39,14 +39,14 @@ class Progress:
     def done(self) -> int:
         return self.computed + self.reused + self.failed
 
-    def add_error(self, error: Exception) -> None:
+    def add_error(self, shard: int, error: Exception) -> None:
         """Count a shard that could not be computed; the others go on, and the end reports it."""
         self.broken += 1
         if self.broken > 1:
             return
         self.reason = _describe(error)
         if not isinstance(error, OSError | KilledWorker | UserError):  # a bug of ours
-            log.error("a shard failed", exc_info=error)
+            log.error("a shard failed", exc_info=error, extra={"shard": shard})
 
     def add(self, shard: ShardResult) -> None:
         """Count a shard that was unfinished when it was submitted."""
@@ -85,7 +85,7 @@ def attribute_shards(
             if isinstance(result, ShardResult):
                 progress.add(result)
             elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
-                progress.add_error(result)
+                progress.add_error(shard, result)
             if not queue.has(shard):
                 for next_shard in islice(waiting, 1):
                     queue.submit(next_shard)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from rich.table import Column
 
 from flows.cli.output.lines import print_line
 from flows.cli.output.tables import PlainTable, print_table
 from models.addresses import as_path
-from tasks.retention.rule import DatedRun, Decision, describe_age
 from tasks.runs.inventory import Entry
 
 
@@ -21,7 +19,7 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
     for entry in entries:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
         table.add_row(
-            _name(entry, folder), entry.state, images, format_size(entry.size), entry.model
+            name_under(entry, folder), entry.state, images, format_size(entry.size), entry.model
         )
     print_table(table)
     for entry in entries:
@@ -29,33 +27,7 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
             print_line(f"damaged: {entry.damage}")
 
 
-def print_leaving(runs: Sequence[DatedRun], folder: str) -> None:
-    """What goes, with the total; a line where nothing does."""
-    if not runs:
-        print_line("no run goes")
-        return
-    now = datetime.now(UTC)
-    table = PlainTable(Column("goes", overflow="fold"), "state", "age", "size", box=None)
-    for run in runs:
-        age = describe_age(now - run.written)
-        table.add_row(_name(run.entry, folder), run.entry.state, age, format_size(run.entry.size))
-    table.add_row("total", "", "", format_size(sum(run.entry.size for run in runs)))
-    print_table(table)
-
-
-def print_kept(decisions: Sequence[Decision], folder: str) -> None:
-    """What stays, and why."""
-    table = PlainTable(
-        Column("stays", overflow="fold"), Column("because", overflow="fold"), box=None
-    )
-    for decision in decisions:
-        if decision.reason is not None:
-            table.add_row(_name(decision.run.entry, folder), decision.reason)
-    if table.rows:
-        print_table(table)
-
-
-def _name(entry: Entry, folder: str) -> str:
+def name_under(entry: Entry, folder: str) -> str:
     """Its path under the folder."""
     return entry.path.removeprefix(str(as_path(folder)).rstrip("/") + "/")
 
