@@ -100,7 +100,7 @@ def _by_age_and_number(
 
 def _reason(run: DatedRun, rule: RetentionRule, now: datetime, newer: int) -> str | None:
     if run.state is None:
-        return "its run.json is damaged, so nothing shows what is its own: look at it yourself"
+        return "its run.json is damaged or of a newer Sightline: nothing shows what is its own"
     if run.entry.state == "running":
         return "it is being written"
     if rule.older_than is not None and now - run.written < rule.older_than:
