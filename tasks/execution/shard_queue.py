@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -17,6 +17,7 @@ from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.worker_deaths import ShardFailures
+from tasks.schema import StepCost
 
 log = logging.getLogger("sightline")
 
@@ -32,6 +33,7 @@ class Progress:
     reused: int = 0
     failed: int = 0
     devices: set[str] = field(default_factory=set)
+    steps: dict[str, StepCost] = field(default_factory=dict)  # by name
     broken: int = 0  # shards that raised
     reason: str = ""  # of the first of them
 
@@ -57,6 +59,15 @@ class Progress:
         self.computed += shard.computed
         self.reused += shard.reused
         self.devices.add(shard.device)
+        self.steps = add_steps(self.steps, shard.steps)
+
+
+def add_steps(before: Mapping[str, StepCost], steps: Iterable[StepCost]) -> dict[str, StepCost]:
+    """The costs of each step, added up."""
+    total = dict(before)
+    for step in steps:
+        total[step.name] = total[step.name] + step if step.name in total else step
+    return total
 
 
 def _describe(error: Exception) -> str:
