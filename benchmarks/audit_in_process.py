@@ -27,6 +27,7 @@ from tasks.execution.attribution_stage import job_of, missing_moments
 from tasks.execution.cluster import model_on_workers, move_to_device, open_client
 from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.shard_queue import add_steps
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
@@ -104,4 +105,5 @@ def attribute_in_process(
         reused=sum(shard.reused for shard in done),
         workers=1,
         devices=("cpu",),
+        steps=tuple(add_steps({}, (step for shard in done for step in shard.steps)).values()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prefect import flow
@@ -177,6 +178,7 @@ def promote(settings: ReleaseSettings, challenge: Challenge, verdict: GateResult
     reason = None
     if verdict.passed:
         evidence = _evidence(settings, verdict, "passed", verdict.sentence)
+        evidence[promotion.AUDITS] = ",".join(_ids_of_audits(verdict))
         tracking = tracking_of(settings.tracking)
         reason = promotion.promote(candidacy, alias, tracking, evidence)
     if not verdict.passed:
@@ -210,8 +212,16 @@ def _evidence(
         promotion.VERDICT: verdict,
         promotion.REASONS: reasons,
         POLICY: result.policy_digest,
-        FOLDER: settings.output.folder,
+        FOLDER: str(as_path(settings.output.folder)),
     }
+
+
+def _ids_of_audits(result: GateResult) -> Iterator[str]:
+    """Ids of the runs that the verdict was made of: `sightline remove` keeps them."""
+    for audited in filter(None, (result.candidate, result.champion)):
+        state = open_run(audited.run).state
+        if state.id is not None:
+            yield state.id
 
 
 def _read_result(settings: ReleaseSettings) -> GateResult | None:

@@ -45,6 +45,7 @@ ELSEWHERE = {  # pages that other tests execute
     "docs/install.md": "tests/test_install.py",
     "docs/methods.md": "tests/test_examples.py",
     "docs/notebook.md": "tests/test_notebook_page.py",
+    "docs/operating.md": "tests/test_operating_page.py",
     "docs/python.md": "tests/test_sightline.py",
     "docs/release.md": "tests/flows/test_release.py",
 }

@@ -31,7 +31,7 @@ FLOORS = {  # of each role, the ground floor first: a package imports from lower
         ("runs", "pictures", "intervals"),
         ("catalog", "interventions", "query", "tracking"),
         ("attribution", "finetune", "model_registry"),
-        ("execution", "flags", "synthetic"),
+        ("execution", "flags", "retention", "synthetic"),
         ("compare", "method_comparison"),
         ("scenarios",),
         ("summary", "gate"),

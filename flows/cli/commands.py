@@ -21,9 +21,9 @@ from flows.cli.bundle_command import bundle
 from flows.cli.closed_output import survive_closed_output
 from flows.cli.doctor_command import doctor
 from flows.cli.export_command import export
-from flows.cli.finished_run_commands import compare, discover, name, publish, remove, runs, show
+from flows.cli.finished_run_commands import compare, discover, name, publish, runs, show
 from flows.cli.init_command import init
-from flows.cli.log_lines import quiet_option, set_up_logging, verbose_option
+from flows.cli.log_lines import log_options, quiet_option, set_up_logging
 from flows.cli.one_line_errors import VisibleUsage, exit_with, one_line_errors
 from flows.cli.open_command import open_run_command
 from flows.cli.options_from_settings import (
@@ -35,6 +35,7 @@ from flows.cli.options_from_settings import (
 from flows.cli.orphan_guard import guard_children
 from flows.cli.output import print_demo, print_gate, print_pair, print_run
 from flows.cli.output.lines import print_line, write_every_name
+from flows.cli.remove_command import remove
 from flows.cli.results_output import printing_to_stderr
 from flows.cli.scenario_command import scenario
 from flows.cli.server_commands import down, status, up
@@ -99,7 +100,7 @@ def flow_command(
         @config_option
         @json_option
         @quiet_option
-        @verbose_option
+        @log_options
         @wraps(command)
         @one_line_errors()
         @guard_children()
@@ -218,7 +219,7 @@ def check(file: str) -> None:
 )
 @json_option
 @quiet_option
-@verbose_option
+@log_options
 @one_line_errors()
 @guard_children()
 def demo(out: Path, as_json: bool, quiet: bool) -> None:
@@ -234,7 +235,7 @@ def demo(out: Path, as_json: bool, quiet: bool) -> None:
 
 @main.command("log")
 @settings_options(LogSettings)
-@verbose_option
+@log_options
 @one_line_errors()
 def log_model(**options: Any) -> None:
     """Register a trained model in MLflow as a bundle, and print the address to audit it by."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli.log_lines import quiet_option, verbose_option
+from flows.cli.log_lines import log_options, quiet_option
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.output.lines import print_line
 from flows.settings.environment import prepare_environment
@@ -34,7 +34,7 @@ log = logging.getLogger("sightline")
 @click.option("--method", help="Method whose maps are exported. Default: the flags'.")
 @click.option("--copy-images", is_flag=True, help="Copy the pictures into the folder.")
 @quiet_option
-@verbose_option
+@log_options
 @one_line_errors()
 def export(run: str, name: str, out: str | None, quiet: bool, **options: Any) -> None:
     """Write a run, or the images that meet a filter, in the format of another tool.

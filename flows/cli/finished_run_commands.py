@@ -1,4 +1,4 @@
-"""Commands on finished runs: list, show and compare them, delete one, send one to MLflow."""
+"""Commands on finished runs: list, show and compare them, send one to MLflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flows.cli.log_lines import quiet_option, verbose_option
+from flows.cli.log_lines import log_options, quiet_option
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.options_from_settings import json_option, settings_from_options, settings_options
 from flows.cli.output import print_run
@@ -17,7 +17,6 @@ from flows.settings.compose import compose
 from flows.settings.environment import prepare_environment
 from flows.settings.plain_commands import DiscoverSettings, PublishSettings
 from models.addresses import as_path
-from models.errors import list_names
 from reports.visible_text import visible
 
 
@@ -57,27 +56,6 @@ def runs(folder: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@one_line_errors()
-def remove(run: str, yes: bool) -> None:
-    """Delete a run and all that it wrote, after asking; what is not the run's stays."""
-    from flows.cli.output.runs import format_size
-    from tasks.runs.inventory import entry_of, remove_run
-
-    entry = entry_of(run)
-    size = format_size(entry.size)
-    question = f"Delete {entry.path} ({entry.state}, {entry.done} images, {size})?"
-    if not yes and not click.confirm(visible(question)):
-        print_line("nothing was deleted")
-        return
-    others = remove_run(run).others
-    print_line(f"deleted {entry.path} ({size})")
-    if others:
-        print_line(f"kept what is not the run's: {list_names(others)}")
-
-
-@click.command()
-@click.argument("run")
 @click.argument("before")
 @click.option("--out", help="Folder for compare.html, compare.md and compare.json, of a pair.")
 @json_option
@@ -112,7 +90,7 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
 @settings_options(DiscoverSettings)
 @json_option
 @quiet_option
-@verbose_option
+@log_options
 @one_line_errors()
 def discover(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Find the backgrounds and artefacts that a finished audit's predictions rest on.
@@ -142,7 +120,7 @@ def name(run: str, pattern: str, name: str) -> None:
 @click.command()
 @click.argument("run")
 @settings_options(PublishSettings)
-@verbose_option
+@log_options
 @one_line_errors()
 def publish(run: str, **options: Any) -> None:
     """Send a finished run to MLflow, if it is not there yet."""

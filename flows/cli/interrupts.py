@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from flows.runtime.log_lines import last_line
 from models.addresses import remove_secrets
 from models.errors import Stopped
 
@@ -44,7 +45,8 @@ def _stop(_: int, __: FrameType | None) -> None:
 def end_now() -> None:
     """End this process without waiting for anything, with the line if it was not printed yet."""
     if not _told.is_set():
-        os.write(2, f"\nsightline: {describe_stop()}\n".encode(errors="replace"))
+        line = last_line(describe_stop(), CODE)
+        os.write(2, f"\n{line}\n".encode(errors="replace"))
     os._exit(CODE)
 
 

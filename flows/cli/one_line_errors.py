@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from flows.cli.interrupts import describe_stop, handle_interrupts
+from flows.runtime.log_lines import last_line, writes_json
 from models.addresses import as_os_errors, remove_secrets
 from models.errors import Unfinished, UserError, describe_os_error
 from reports.visible_text import visible
@@ -38,9 +39,11 @@ def one_line_errors() -> Iterator[None]:
             exit_with(f"{describe_os_error(error)}: give another path", UserError.exit_code)
         exit_with(f"{describe_os_error(error)}; what was written before is kept", FAILURE)
     except Exception:  # ours: the traceback is needed to mend it
-        for line in remove_secrets(traceback.format_exc()).splitlines():
-            click.echo(visible(line), err=True)
-        exit_with("this is a failure of Sightline, not of yours", FAILURE)
+        trace = remove_secrets(traceback.format_exc())
+        if not writes_json():  # whose last line has it
+            for line in trace.splitlines():
+                click.echo(visible(line), err=True)
+        exit_with("this is a failure of Sightline, not of yours", FAILURE, trace)
     except KeyboardInterrupt:
         exit_with(describe_stop(), FAILURE)
 
@@ -75,10 +78,10 @@ def _visible_usage() -> Iterator[None]:
         raise click.UsageError(visible(error.format_message()), error.ctx) from None
 
 
-def exit_with(message: str, code: int) -> NoReturn:
+def exit_with(message: str, code: int, trace: str | None = None) -> NoReturn:
     """Print a last line to stderr, without secrets, and exit."""
     line = visible(remove_secrets(message).strip())
     if len(line) > LONGEST:  # of a name that a file gives; the end says what to do
         line = f"{line[: LONGEST // 2]}…{line[-LONGEST // 2 :]}"
-    click.echo(f"sightline: {line}", err=True)
+    click.echo(last_line(line, code, trace), err=True)
     sys.exit(code)

@@ -9,7 +9,6 @@ import click
 from flows.cli.one_line_errors import one_line_errors
 from flows.cli.output.lines import print_json, print_line
 from models.errors import UserError
-from reports.formatting import count_of
 from reports.visible_text import visible
 
 if TYPE_CHECKING:
@@ -61,6 +60,7 @@ def _add_plot(audit: Run, database: ImageDatabase) -> None:
 
 
 def _save(run: str, name: str, conditions: str) -> None:
+    from reports.formatting import count_of
     from tasks.query.database import open_images
     from tasks.query.filters import Filter
     from tasks.scenarios.figures import choose_rows

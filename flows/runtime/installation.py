@@ -9,22 +9,20 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
-from typing import Literal
 
 from packaging.requirements import Requirement
 
+from flows.runtime.findings import TOO_LITTLE, Finding, describe_free
+from flows.runtime.run_addresses import RunAddresses, check_run_addresses, check_server_clock
 from models.addresses import remove_secrets
 from models.answering_servers import find_fault
 from models.errors import describe_error
 
-State = Literal["ok", "odd", "optional", "missing"]
-
 DISTRIBUTION = "sightline"
 DEVELOPMENT = {"test", "check"}  # extras that no setting needs
-SCARCE, TOO_LITTLE = 5_000_000_000, 200_000_000  # bytes of disk
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,7 @@ class Surroundings:
     home: Path
     prefect: str | None
     mlflow: str | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor; what is `missing` is essential."""
-
-    state: State
-    text: str
+    run: RunAddresses = field(default_factory=RunAddresses)
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
@@ -55,6 +46,10 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
     yield check_loopback()
     yield check_prefect(surroundings.prefect)
     yield check_mlflow(surroundings.mlflow)
+    for name, url in (("Prefect", surroundings.prefect), ("MLflow", surroundings.mlflow)):
+        if url is not None and (clock := check_server_clock(name, url)) is not None:
+            yield clock
+    yield from check_run_addresses(surroundings.run)
 
 
 def check_packages() -> Iterator[Finding]:
@@ -138,10 +133,10 @@ def check_home(home: Path) -> Finding:
 def check_space(home: Path) -> Finding:
     folder = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    text = f"disk: {free / 1e9:.1f} GB free at {folder}"
+    state, text = describe_free(free, folder)
     if free < TOO_LITTLE:
-        return Finding("missing", f"{text}: make room, or set SIGHTLINE_HOME to another disk")
-    return Finding("odd" if free < SCARCE else "ok", text)
+        text += ": make room, or set SIGHTLINE_HOME to another disk"
+    return Finding(state, text)
 
 
 def check_loopback() -> Finding:

@@ -7,6 +7,7 @@ before the flow has reported its end, and with the working folder on its path.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from flows.settings.environment import environment_of_server, prefect_url, use_p
 from models.addresses import remove_secrets
 from models.answering_servers import find_fault
 from models.errors import PrefectUnavailable
+
+log = logging.getLogger("sightline")
 
 HOST = "127.0.0.1"
 STARTED_WITHIN = 120.0  # seconds: a cold disk is slow
@@ -151,9 +154,11 @@ def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
     given = prefect_url()
     if given:
         _refuse_silent(given)
+        log.info("Prefect's page: %s", remove_secrets(given).removesuffix("/api"))
         return None
     if kept is not None:
         use_prefect(kept)
+        log.info("Prefect's page: %s", kept.removesuffix("/api"))
         return None
     server = LocalServer(home / "prefect")
     atexit.register(server.stop)

@@ -12,6 +12,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flows.runtime.log_lines import writes_json
 from flows.runtime.prefect_server import ProgressArtifact
 from reports.visible_text import visible
 from tasks.execution import shard_queue
@@ -46,7 +47,9 @@ class ProgressDisplay:
         if self.bar.disable and (now - self.logged >= self.pause or done >= total):
             self.logged, self.pause = now, min(2 * self.pause, LONGEST_PAUSE)
             left = f", {(total - done) / rate:.0f} s left" if done < total and rate else ""
-            log.info("%s: %d of %d %s, %s%s", self.what, done, total, self.unit, detail, left)
+            facts = {self.unit: done, "total": total, "seconds": round(now - self.start, 1)}
+            words = (self.what, done, total, self.unit, detail, left)
+            log.info("%s: %d of %d %s, %s%s", *words, extra=facts)
 
 
 @contextmanager
@@ -88,7 +91,8 @@ def _display(what: str, unit: str) -> Iterator[ProgressDisplay]:
         TextColumn("{task.fields[detail]}", markup=False),
         TimeRemainingColumn(),
     )
-    silent = not (sys.stderr.isatty() and log.isEnabledFor(logging.INFO))
+    is_read = sys.stderr.isatty() and not writes_json()
+    silent = not (is_read and log.isEnabledFor(logging.INFO))
     console, stderr = Console(stderr=True), sys.stderr
     with (
         Progress(*columns, console=console, disable=silent, transient=True) as bar,

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from prefect import State, runtime
 
 from flows.output_folders import check_output
-from flows.runtime.log_lines import show_control_characters
+from flows.runtime.log_lines import name_run_in_log, show_control_characters
 from flows.runtime.prefect_server import wait_for_prefect
 from flows.settings.command_settings import RunSettings
-from models.addresses import describe_safely
+from models.addresses import as_path, describe_safely
 from models.errors import Unfinished, UserError
 from tasks.runs.series import settle_folder
 from tasks.storage.lock import hold_lock
@@ -36,7 +36,7 @@ def exclusive_run(settings: AnyRun) -> Iterator[AnyRun]:
         deployment = runtime.deployment.get_name()
         output = settle_folder(output, deployment, runtime.flow_run.get_scheduled_start_time())
     check_output(settings)
-    with hold_lock(output.folder):
+    with hold_lock(output.folder), name_run_in_log(str(as_path(output.folder))):
         yield settings.model_copy(update={"output": output})
     wait_for_prefect()
 

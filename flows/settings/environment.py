@@ -70,9 +70,11 @@ def tracking_uri(tracking: TrackingSettings) -> tuple[str, str | None]:
     uri = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or embedded
     if not uri.startswith("sqlite:///"):
         return uri, None
-    folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
-    make_folder(folder, "--mlflow")
-    return uri, (folder / "mlflow-artifacts").as_uri()
+    database = Path(
+        uri.removeprefix("sqlite:///")
+    ).absolute()  # run.json keeps it for other folders
+    make_folder(database.parent, "--mlflow")
+    return f"sqlite:///{database}", (database.parent / "mlflow-artifacts").as_uri()
 
 
 def tracking_of(settings: TrackingSettings) -> Tracking:
@@ -80,6 +82,17 @@ def tracking_of(settings: TrackingSettings) -> Tracking:
     uri, artifacts = tracking_uri(settings)
     empty = EmptyDatabase.of(cache_folder(), "mlflow", version("mlflow"))
     return Tracking(uri, settings.experiment, artifacts, empty)
+
+
+def show_orchestration() -> None:
+    """Let Prefect and Dask log, and print nothing themselves; before `prepare_environment`."""
+    settings = {
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "DASK_LOGGING__DISTRIBUTED": "warning",
+        "MLFLOW_CONFIGURE_LOGGING": "false",  # its lines go where all go
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
 
 
 def show_third_parties() -> None:

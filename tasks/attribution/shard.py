@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +38,7 @@ from tasks.runs.stages import (
     SCORES,
     Stage,
 )
+from tasks.schema import StepCost
 
 BATCHES_AHEAD = 3  # decoded while one is computed
 UNREAD = ("read", "worker")  # stages of failures that leave an image without a prediction
@@ -55,6 +57,7 @@ class ShardResult:
     failed: int  # images that could not be read
     device: str  # empty where nothing was missing
     seconds: float
+    steps: tuple[StepCost, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,12 @@ def attribute_shard(
     reused = reuse_rows(job.run, job.reuse, shard, table, missing)
     rows = [row for row in rows_of(table) if any(row.row_id not in reused.done[s] for s in missing)]
     plan = _make_plan(job, shard, classifier, missing)
-    computed, failures = _compute(_RemainingWork(job, shard, plan, rows, policy))
+    computing = time.perf_counter()
+    computed, failures, waited = _compute(_RemainingWork(job, shard, plan, rows, policy))
+    writing = time.perf_counter()
     parts = _join(table["row_id"], missing, computed, reused)
     _write(job, shard, missing, parts, _group_failures(failures, reused, missing))
+    ended = time.perf_counter()
     lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
     failed = lost | {f.row_id for f in reused.failures[FAILED_PREDICTIONS] if f.stage in UNREAD}
     return ShardResult(
@@ -97,8 +103,19 @@ def attribute_shard(
         reused=len(table) - len(rows) - len(failed - lost),
         failed=len(failed),
         device=str(plan.device),
-        seconds=time.perf_counter() - start,
+        seconds=ended - start,
+        steps=(
+            _cost("read", len(rows), waited),
+            _cost("compute", len(rows) - len(lost), writing - computing - waited),
+            _cost("write", len(table), ended - writing, sum(it.nbytes for it in parts.values())),
+        ),
     )
+
+
+def _cost(
+    name: Literal["read", "compute", "write"], images: int, seconds: float, size: int | None = None
+) -> StepCost:
+    return StepCost(name=name, images=images, bytes=size, seconds=seconds)
 
 
 def _make_plan(job: Job, shard: int, classifier: Classifier, missing: Mapping[Stage, Mark]) -> Plan:
@@ -120,24 +137,28 @@ def _make_interventions(job: Job, missing: Mapping[Stage, Mark]) -> Intervention
     return Interventions(settings, read_donors(job.run, size, settings.fill))
 
 
-def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure]]:
-    """The table of each stage, of the remaining rows, and their failures."""
+def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure], float]:
+    """The table of each stage, of the remaining rows, their failures, and the seconds that passed
+    until their pictures were read."""
     records: dict[Stage, list[pa.RecordBatch]] = defaultdict(list)
     failures = work.policy.failures(work.rows)
+    waited, asked = 0.0, time.perf_counter()
     for batch in _read_batches(work):
+        waited += time.perf_counter() - asked
         failures += [item for item in batch if isinstance(item, Failure)]
         samples = [item for item in batch if isinstance(item, Sample)]
         for explained, failed in explain_within_memory(work.plan, samples):
             failures += failed
             for stage, record in explained.items():
                 records[stage].append(record)
+        asked = time.perf_counter()
     if not records:  # no image was readable: empty parts with the right columns
         with suppress(ForwardError):
             explained, _ = explain_batch(work.plan, [_make_blank(work.plan.classifier)])
             records |= {stage: [record[:0]] for stage, record in explained.items()}
     tables = {stage: pa.Table.from_batches(batches) for stage, batches in records.items()}
     empty = {s: s.columns.empty_table() for s in work.plan.stages if s.columns is not None}
-    return empty | tables, failures
+    return empty | tables, failures, waited
 
 
 def _read_batches(work: _RemainingWork) -> Iterator[list[Sample | Failure]]:

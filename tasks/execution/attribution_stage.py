@@ -78,6 +78,7 @@ def attribute_run(
         reused=progress.reused,
         workers=workers,
         devices=tuple(sorted(progress.devices)),
+        steps=tuple(progress.steps.values()),
     )
 
 

@@ -98,6 +98,7 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     check_scheduler(compute.dask)
     with Client(compute.dask, timeout=TIMEOUT, set_as_default=False) as client:
         _await_workers(client, compute.dask)
+        log.info("Dask's page: %s", client.dashboard_link)
         yield client
 
 

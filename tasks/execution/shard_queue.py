@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -17,6 +17,7 @@ from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.worker_deaths import ShardFailures
+from tasks.schema import StepCost
 
 log = logging.getLogger("sightline")
 
@@ -32,6 +33,7 @@ class Progress:
     reused: int = 0
     failed: int = 0
     devices: set[str] = field(default_factory=set)
+    steps: dict[str, StepCost] = field(default_factory=dict)  # by name
     broken: int = 0  # shards that raised
     reason: str = ""  # of the first of them
 
@@ -39,14 +41,14 @@ class Progress:
     def done(self) -> int:
         return self.computed + self.reused + self.failed
 
-    def add_error(self, error: Exception) -> None:
+    def add_error(self, shard: int, error: Exception) -> None:
         """Count a shard that could not be computed; the others go on, and the end reports it."""
         self.broken += 1
         if self.broken > 1:
             return
         self.reason = _describe(error)
         if not isinstance(error, OSError | KilledWorker | UserError):  # a bug of ours
-            log.error("a shard failed", exc_info=error)
+            log.error("a shard failed", exc_info=error, extra={"shard": shard})
 
     def add(self, shard: ShardResult) -> None:
         """Count a shard that was unfinished when it was submitted."""
@@ -57,6 +59,15 @@ class Progress:
         self.computed += shard.computed
         self.reused += shard.reused
         self.devices.add(shard.device)
+        self.steps = add_steps(self.steps, shard.steps)
+
+
+def add_steps(before: Mapping[str, StepCost], steps: Iterable[StepCost]) -> dict[str, StepCost]:
+    """The costs of each step, added up."""
+    total = dict(before)
+    for step in steps:
+        total[step.name] = total[step.name] + step if step.name in total else step
+    return total
 
 
 def _describe(error: Exception) -> str:
@@ -85,7 +96,7 @@ def attribute_shards(
             if isinstance(result, ShardResult):
                 progress.add(result)
             elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
-                progress.add_error(result)
+                progress.add_error(shard, result)
             if not queue.has(shard):
                 for next_shard in islice(waiting, 1):
                     queue.submit(next_shard)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CLAIM = "sightline.release.claim."  # prefix of a release's token: tags of the registered model
 VERDICT, REASONS = "sightline.release", "sightline.release.reasons"  # tags of the version
+AUDITS = "sightline.release.audits"  # tag: ids of the runs that the champion's release stands on
 LONGEST_TAG = 4000  # characters that every MLflow store takes
 STALE = 300.0  # seconds after which the release behind a claim counts as dead
 CLAIM_HOLDS = 60.0  # seconds that a release may take once it holds the claim

@@ -183,6 +183,12 @@ class RunFolder:
         except ValidationError as error:
             field = ".".join(map(str, error.errors()[0]["loc"]))
             raise self._damaged(f"see {printable(field)}") from error
+        if state.schema_version > schema.VERSION:
+            raise DamagedFile(
+                f"{self.state} is of version {state.schema_version} of the run folder, written by "
+                f"Sightline {printable(state.sightline)}, and this one reads up to "
+                f"{schema.VERSION}: upgrade it"
+            )
         state._file = str(self.state)
         return state
 

@@ -29,6 +29,15 @@ def settle_folder(output: OutputSettings, deployment: str | None, when: datetime
     return OutputSettings(run=run, replace=output.replace, reuse=reuse)
 
 
+def is_of_series(run: str) -> bool:
+    """Has a run the name that a series gives to its folders?"""
+    try:
+        datetime.strptime(as_path(run).name, TIME_FORMAT)
+    except ValueError:
+        return False
+    return True
+
+
 def find_previous(series: UPath, run: str) -> str | None:
     """The last finished run of the series before this one; None where there is none."""
     if not series.is_dir():

@@ -17,6 +17,7 @@ from tasks.schema.audit import (
     MethodSummary,
     ModelSummary,
     Move,
+    StepCost,
     Summary,
     WorstGroup,
 )

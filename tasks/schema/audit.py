@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
@@ -162,6 +162,24 @@ class DuplicateSummary(Value):
     first: tuple[tuple[Copy, ...], ...]  # a few pictures, contradictions first, a few copies each
 
 
+class StepCost(Value):
+    """What one step of the workers' work cost, over all shards."""
+
+    name: Literal["read", "compute", "write"]
+    images: int
+    bytes: int | None  # written, before compression; null where they are not counted
+    seconds: float  # of all workers together; of reading, those that the computing waited for
+
+    def __add__(self, other: StepCost) -> StepCost:
+        together = None if self.bytes is None else self.bytes + (other.bytes or 0)
+        return StepCost(
+            name=self.name,
+            images=self.images + other.images,
+            bytes=together,
+            seconds=self.seconds + other.seconds,
+        )
+
+
 class CostSummary(Value):
     seconds: float
     images_per_second: float | None  # of the images computed in this run
@@ -169,6 +187,7 @@ class CostSummary(Value):
     reused: int
     workers: int
     devices: tuple[str, ...]
+    steps: tuple[StepCost, ...] = ()  # empty where nothing was computed, and in older runs
 
 
 class Difference(Value):

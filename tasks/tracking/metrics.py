@@ -16,6 +16,9 @@ def metrics_of(summary: schema.Summary) -> dict[str, float]:
         "images_failed": summary.images.failed,
         "images_per_second": summary.cost.images_per_second,
     }
+    for step in summary.cost.steps:
+        costs = step.model_dump(exclude={"name"})
+        figures |= {f"step.{step.name}.{key}": value for key, value in costs.items()}
     if summary.patterns is not None:
         figures["patterns.confirmed"] = len(summary.patterns.confirmed)
     for name, figure in summary.by_name().items():

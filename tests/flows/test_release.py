@@ -23,7 +23,7 @@ from flows.settings.release import compose_release
 from models.errors import MlflowUnavailable
 from tasks.gate.policy import read_policy
 from tasks.interventions.settings import InterventionSettings
-from tasks.model_registry.promotion import REASONS, VERDICT, promote
+from tasks.model_registry.promotion import AUDITS, REASONS, VERDICT, promote
 from tasks.query.filters import Filter, HasValue
 from tasks.runs import open_run
 from tasks.scenarios.saved import Scenario, Scenarios
@@ -139,7 +139,9 @@ def test_the_first_candidate_is_judged_by_absolute_rules(releases: Releases) -> 
     assert done.exit_code == 0, done.stderr
     assert "scenes has no champion yet: absolute rules decide" in done.stdout
     assert "not judged: no champion to compare with: decided by absolute rules" in done.stdout
-    assert tags(releases.uri, 1, "scenes")[VERDICT] == "passed"
+    noted = tags(releases.uri, 1, "scenes")
+    assert noted[VERDICT] == "passed"
+    assert noted[AUDITS] == open_run(releases.folder / "one/candidate").state.id
     assert not (releases.folder / "one/champion").exists()
 
 
@@ -151,6 +153,7 @@ def test_a_refused_challenger_gets_reasons_and_the_champion_stays(releases: Rele
     )
     assert aliases(releases.uri, "scenes") == {"candidate": "2", ALIAS: "1"}
     reasons = tags(releases.uri, 2, "scenes")
+    assert AUDITS not in reasons  # it stands on nothing that `sightline remove` should keep
     assert reasons[VERDICT] == "refused"
     assert reasons[REASONS].startswith("rule 1: the change of accuracy is ")
     pair = json.loads((folder / "compare.json").read_text())

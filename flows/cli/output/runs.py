@@ -8,6 +8,7 @@ from rich.table import Column
 
 from flows.cli.output.lines import print_line
 from flows.cli.output.tables import PlainTable, print_table
+from models.addresses import as_path
 from tasks.runs.inventory import Entry
 
 
@@ -17,12 +18,18 @@ def print_runs(entries: Sequence[Entry], folder: str) -> None:
     table = PlainTable(run, "state", "images", "size", model, box=None)
     for entry in entries:
         images = f"{entry.done:,} of {entry.images:,}" if entry.images is not None else "-"
-        name = entry.path.removeprefix(folder.rstrip("/") + "/")
-        table.add_row(name, entry.state, images, format_size(entry.size), entry.model)
+        table.add_row(
+            name_under(entry, folder), entry.state, images, format_size(entry.size), entry.model
+        )
     print_table(table)
     for entry in entries:
         if entry.damage is not None:
             print_line(f"damaged: {entry.damage}")
+
+
+def name_under(entry: Entry, folder: str) -> str:
+    """Its path under the folder."""
+    return entry.path.removeprefix(str(as_path(folder)).rstrip("/") + "/")
 
 
 def format_size(size: int) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from flows.runtime import installation
-from flows.runtime.installation import Finding, Surroundings, examine
+from flows.runtime.findings import Finding
+from flows.runtime.installation import Surroundings, examine
 from tests.support.command_line import invoke
 from tests.support.silent_server import silent_server, trickling_server
 

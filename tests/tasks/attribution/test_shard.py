@@ -70,6 +70,23 @@ def test_a_second_pass_computes_nothing(copy: RunFolder, classifier: Classifier)
     assert parts_of(copy) == before
 
 
+def test_the_cost_of_each_step_is_counted(copy: RunFolder, classifier: Classifier) -> None:
+    parts = [path for path in copy.path.rglob("part-00000.parquet") if "estimates" not in str(path)]
+    stages = [path for path in parts if "failures" not in str(path) and "votes" not in str(path)]
+    size = sum(pq.read_table(path).nbytes for path in stages)
+    for path in parts:
+        path.unlink()
+    done = attribute_shard(job_of(copy, ALONE), 0, classifier)
+    read, compute, write = done.steps
+    assert (read.name, compute.name, write.name) == ("read", "compute", "write")
+    assert (read.images, compute.images, write.images) == (40, 40, 40)
+    assert (read.bytes, compute.bytes) == (None, None)
+    assert write.bytes == pytest.approx(size, rel=0.05)  # a table read back has other buffers
+    assert all(step.seconds > 0 for step in done.steps)
+    assert sum(step.seconds for step in done.steps) <= done.seconds
+    assert attribute_shard(job_of(copy, ALONE), 0, classifier).steps == ()
+
+
 def test_only_the_missing_part_is_written_again(copy: RunFolder, classifier: Classifier) -> None:
     lost = copy.part("maps/layer_cam", 0)
     expected = pq.read_table(lost)

@@ -71,6 +71,9 @@ def test_workers_compute_shards_and_unload_the_model(client: Client, copy: RunFo
     assert (progress.computed, progress.reused, progress.failed) == (64, 0, 0)
     assert done[-1] == 64
     assert progress.devices == {"cpu"}
+    assert {name: step.images for name, step in progress.steps.items()} == dict.fromkeys(
+        ("read", "compute", "write"), 64
+    )
     assert plugins(client, job) == [False, False]
 
 

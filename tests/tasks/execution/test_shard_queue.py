@@ -25,6 +25,6 @@ REASONS = {
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_reason_of_the_first_is_kept_in_plain_words(reason: str) -> None:
     progress = Progress(total=4)
-    progress.add_error(REASONS[reason])
-    progress.add_error(UserError("a later one"))
+    progress.add_error(3, REASONS[reason])
+    progress.add_error(4, UserError("a later one"))
     assert (progress.broken, progress.reason) == (2, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.addresses import write_atomically
-from models.errors import RunFolderError
+from models.errors import DamagedFile, RunFolderError
+from tasks import schema
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, write_part
 
 ONE, TWO = Mark("s", "f1"), Mark("s", "f2")
@@ -62,3 +64,15 @@ def test_reading_a_folder_that_is_not_a_run_says_so(tmp_path: Path) -> None:
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": "1"})
+
+
+def test_a_folder_of_a_newer_version_is_refused_with_both_versions(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder.at(shutil.copytree(finished_run.path, tmp_path / "run"))
+    run.update_state(schema_version=schema.VERSION + 1, sightline="99.0")
+    with pytest.raises(DamagedFile) as caught:
+        run.read_state()
+    newer = f"of version {schema.VERSION + 1} of the run folder, written by Sightline 99.0"
+    assert newer in str(caught.value)
+    assert str(caught.value).endswith(f"reads up to {schema.VERSION}: upgrade it")

@@ -6,6 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from models.methods.registry import find_method
+from tasks.schema import StepCost
 from tasks.tracking.metrics import metric_name, metrics_of
 from tasks.tracking.mlflow_client import find_experiment, metrics_at
 from tasks.tracking.settings import Tracking
@@ -41,3 +42,11 @@ def test_confirmed_patterns_are_counted_where_they_were_looked_for() -> None:
 def test_methods_that_differ_have_metrics_that_differ() -> None:
     names = [find_method(f"rise:masks={masks}").name for masks in (20, 200, 2000)]
     assert len({metric_name(name) for name in names}) == 3
+
+
+def test_what_the_steps_cost_is_published() -> None:
+    step = StepCost(name="write", images=40, bytes=10, seconds=0.5)
+    cost = summary().cost.model_copy(update={"steps": (step + step,)})
+    metrics = metrics_of(summary(cost=cost))
+    costs = {name: value for name, value in metrics.items() if name.startswith("step.")}
+    assert costs == {"step.write.images": 80, "step.write.bytes": 20, "step.write.seconds": 1.0}
