@@ -12,23 +12,30 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dask
-from dask.distributed import SSHCluster
+from dask.distributed import Client, SSHCluster
 
 PORT = 8786
 
 
-def ssh_cluster(certificates: Path, hosts: list[str], **own: Any) -> SSHCluster:
+@contextmanager
+def ssh_cluster(certificates: Path, hosts: list[str], **own: Any) -> Iterator[SSHCluster]:
     """The first host has the scheduler, and each further one a worker; one may be named twice."""
     dask.config.set(keys_in(certificates))  # which SSHCluster sends to every host
     settings: dict[str, Any] = {
         "scheduler_options": {"protocol": "tls", "port": PORT, "dashboard": False},
         "worker_options": {"nthreads": 1, "local_directory": "/tmp"},
     }
-    return SSHCluster(hosts, **settings | own)
+    with SSHCluster(hosts, **settings | own) as cluster, Client(cluster) as client:
+        try:
+            yield cluster
+        finally:  # by a message: where root logs in, sshd passes no signals on
+            client.retire_workers(close_workers=True, remove=True)
 
 
 def keys_in(certificates: Path) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def check_job(script: str, certificates: Path) -> None:
     assert "--lifetime 110m" in command
     for word in key_options(certificates, "worker"):
         assert word in command.split()
-    assert "export MALLOC_ARENA_MAX=1" in "\n".join(script.splitlines())
+    assert "MALLOC_ARENA_MAX=1" in script
 
 
 @pytest.mark.usefixtures("prefect_server")
