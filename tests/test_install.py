@@ -72,7 +72,9 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
     assert expected - inside == set()
     shared = {name.partition("/data/share/sightline/")[2] for name in inside} - {""}
     assert shared == {
-        f"examples/{path.name}" for path in (ROOT / "examples").iterdir() if path.is_file()
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "examples").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 

@@ -16,6 +16,7 @@ from flows.settings.environment import home, prepare_environment, tracking_of
 from tasks.catalog.listing import Listing
 from tasks.execution.early_checks import check_early
 from tasks.execution.finished_runs import find_finished
+from tasks.execution.key_files import check_key_files
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
 
@@ -38,6 +39,7 @@ def run_audit(flow: str, settings: RunSettings) -> str:
     """
     prepare_environment()
     plan = settings.plan
+    check_key_files(settings.compute)
     listing = check_early(plan)
     if settings.output.run is None:  # a series: the flow chooses the folder
         return run_flow(flow, **dict(settings))

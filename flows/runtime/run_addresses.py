@@ -112,17 +112,18 @@ def _check_space(folder: Path) -> Finding:
 
 
 def check_dask(address: str) -> Finding:
-    """Does a scheduler answer, and has it workers?"""
-    from distributed import Client
+    """Does a scheduler answer, and has it workers? Keys are those of Dask's own settings."""
+    from distributed import Client, Security
 
     from tasks.execution.scheduler_address import TIMEOUT, check_scheduler
 
     shown = remove_secrets(address)
     try:
-        check_scheduler(address)
+        security = Security()
+        check_scheduler(address, security)
     except UserError as error:
         return Finding("missing", f"Dask: {error}")
-    with Client(address, timeout=TIMEOUT, set_as_default=False) as client:
+    with Client(address, security=security, timeout=TIMEOUT, set_as_default=False) as client:
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
     if not workers:
         start = f"dask worker {shown} --nthreads 1"

@@ -18,7 +18,7 @@ from distributed import Client, LocalCluster, Security, Worker, WorkerPlugin
 from models.classifier.classifier import Classifier, load_classifier
 from models.errors import UserError
 from tasks.attribution.job import Job
-from tasks.execution.scheduler_address import TIMEOUT, check_scheduler
+from tasks.execution.scheduler_address import TIMEOUT, check_scheduler, security_of
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.worker_environment import ENVIRONMENT, environment_as_found
 
@@ -95,8 +95,9 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
         with _local_client(compute, scratch) as client:
             yield client
         return
-    check_scheduler(compute.dask)
-    with Client(compute.dask, timeout=TIMEOUT, set_as_default=False) as client:
+    security = security_of(compute)
+    check_scheduler(compute.dask, security)
+    with Client(compute.dask, security=security, timeout=TIMEOUT, set_as_default=False) as client:
         _await_workers(client, compute.dask)
         log.info("Dask's page: %s", client.dashboard_link)
         yield client

@@ -4,23 +4,42 @@ accepts the connection and says nothing."""
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from distributed import Security
 from distributed.comm import connect
 
 from models.errors import UserError
+from tasks.execution.key_files import check_key_files
+from tasks.execution.settings import ComputeSettings
 
 TIMEOUT = 10  # seconds for a scheduler to answer
+# A scheduler without TLS speaks first: before our handshake has begun, or in the middle of it.
+SPEAKS_PLAINLY = ("cannot convert to SSL", "WRONG_VERSION_NUMBER")
 
 
-def check_scheduler(address: str) -> None:
-    """Refuse an address where no Dask scheduler answers in time."""
-    keys = Security().get_connection_args("client")  # of Dask's own settings
+def security_of(compute: ComputeSettings) -> Security:
+    """The keys that the settings name, else those of Dask's own settings, which may name none."""
+    if compute.tls_ca_file is None:
+        return Security()
+    check_key_files(compute)
+    return Security(
+        require_encryption=True,
+        tls_ca_file=compute.tls_ca_file,
+        tls_client_cert=compute.tls_cert,
+        tls_client_key=compute.tls_key,
+    )
+
+
+def check_scheduler(address: str, security: Security) -> None:
+    """Refuse an address where no Dask scheduler answers in time, or one that knows other keys."""
+    keys = _connection_keys(security)
     if address.startswith("tls://") and keys["ssl_context"] is None:
         raise UserError(
-            f"the Dask scheduler at {address} needs keys and Dask's settings name none: set "
-            "distributed.comm.tls (ca-file, client.key, client.cert) in ~/.config/dask, or leave "
+            f"the Dask scheduler at {address} asks for a certificate: give --tls-ca-file, "
+            "--tls-cert and --tls-key (or distributed.comm.tls in Dask's settings), or leave "
             "--dask out for a local cluster"
         )
     with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop of its own
@@ -28,10 +47,49 @@ def check_scheduler(address: str) -> None:
             thread.submit(asyncio.run, _greet(address, keys)).result()
         except Exception as error:  # whatever may answer at the address
             raise UserError(
-                f"no Dask scheduler answers at {address} within {TIMEOUT} s: start one (dask "
-                "scheduler) and give its address, such as tcp://10.0.0.1:8786, or leave --dask out "
-                "for a local cluster"
+                _describe_keys(error, address, security)
+                or f"no Dask scheduler answers at {address} within {TIMEOUT} s: start one (dask "
+                "scheduler) and give its address, such as tcp://10.0.0.1:8786, or tls://… where "
+                "it has keys, or leave --dask out for a local cluster"
             ) from error
+
+
+def _connection_keys(security: Security) -> dict[str, object]:
+    try:
+        keys: dict[str, object] = security.get_connection_args("client")
+    except (OSError, ValueError) as error:  # of which ssl's are; files that belong to nothing
+        raise UserError(
+            f"certificate {security.tls_client_cert}, its key {security.tls_client_key} and the "
+            f"authority's certificate {security.tls_ca_file} do not fit together ({error}): give "
+            "the key that the certificate was made with"
+        ) from error
+    return keys
+
+
+def _describe_keys(error: BaseException, address: str, security: Security) -> str | None:
+    """What two sides that know different certificates should do; None of any other failure."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of the Dask scheduler at {address} is not accepted "
+                f"({cause.verify_message}): give the certificate of the authority that signed it "
+                f"in place of {security.tls_ca_file}, or renew it"
+            )
+        if "_ALERT_" in str(cause):  # the other side's word; its log says why
+            return (
+                f"the Dask scheduler at {address} refuses the certificate "
+                f"{security.tls_client_cert}: give one that its authority has signed and that "
+                "has not expired"
+            )
+        if any(words in str(cause) for words in SPEAKS_PLAINLY):
+            return f"what answers at {address} has no TLS: give tcp://…, or start it with keys"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 async def _greet(address: str, keys: dict[str, object]) -> None:

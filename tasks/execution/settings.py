@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.limits import MOST_IMAGES, MOST_IN_MEMORY
 
@@ -20,6 +22,15 @@ class ComputeSettings(BaseModel):
         "default: 0 for work of a few seconds, else one per GPU, else one per core.",
     )
     dask: str | None = Field(None, description="Address of an existing Dask scheduler.")
+    tls_ca_file: str | None = Field(
+        None,
+        description="Certificate of the authority that signed those of the cluster (tls://); "
+        "default: what Dask's own settings name.",
+    )
+    tls_cert: str | None = Field(None, description="Certificate to show to the cluster.")
+    tls_key: str | None = Field(
+        None, description="Its key; default: it stands in the certificate's file."
+    )
     batch_size: int = Field(16, ge=1, le=MOST_IN_MEMORY, description="Images per forward pass.")
     max_failures: int | None = Field(
         None,
@@ -27,3 +38,13 @@ class ComputeSettings(BaseModel):
         le=MOST_IMAGES,
         description="Stop after more failures than this, keeping everything computed so far.",
     )
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if (self.tls_ca_file is None) != (self.tls_cert is None):
+            raise ValueError("--tls-ca-file and --tls-cert belong together: give both")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("--tls-key belongs to --tls-ca-file and --tls-cert: give all three")
+        if self.tls_cert is not None and not (self.dask or "").startswith("tls://"):
+            raise ValueError("certificates are for a cluster with TLS: give --dask tls://HOST:PORT")
+        return self

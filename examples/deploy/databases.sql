@@ -1,0 +1,3 @@
+-- Run once, when PostgreSQL's volume is empty.
+CREATE DATABASE prefect;
+CREATE DATABASE mlflow;

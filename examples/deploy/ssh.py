@@ -1,0 +1,52 @@
+"""A Dask cluster on a list of hosts that SSH reaches, until Ctrl-C.
+
+    pip install asyncssh
+    python certificates.py ~/certificates scheduler worker client
+    python ssh.py ~/certificates SCHEDULER WORKER [WORKER ...]
+
+It prints the address for `sightline audit --dask`. Every host has this Python with Sightline, and
+the certificates, at the same addresses as here; SSH knows the hosts' keys and lets yours in.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask.distributed import Client, SSHCluster
+
+PORT = 8786
+
+
+@contextmanager
+def ssh_cluster(certificates: Path, hosts: list[str], **own: Any) -> Iterator[SSHCluster]:
+    """The first host has the scheduler, and each further one a worker; one may be named twice."""
+    dask.config.set(keys_in(certificates))  # which SSHCluster sends to every host
+    settings: dict[str, Any] = {
+        "scheduler_options": {"protocol": "tls", "port": PORT, "dashboard": False},
+        "worker_options": {"nthreads": 1, "local_directory": "/tmp"},
+    }
+    with SSHCluster(hosts, **settings | own) as cluster, Client(cluster) as client:
+        try:
+            yield cluster
+        finally:  # by a message: where root logs in, sshd passes no signals on
+            client.retire_workers(close_workers=True, remove=True)
+
+
+def keys_in(certificates: Path) -> dict[str, Any]:
+    files = {"distributed.comm.tls.ca-file": str(certificates / "ca.pem")}
+    for role in ("scheduler", "worker", "client"):
+        files[f"distributed.comm.tls.{role}.cert"] = str(certificates / f"{role}.pem")
+        files[f"distributed.comm.tls.{role}.key"] = str(certificates / f"{role}-key.pem")
+    return files | {"distributed.comm.require-encryption": True}
+
+
+if __name__ == "__main__":
+    with ssh_cluster(Path(sys.argv[1]).expanduser().absolute(), sys.argv[2:]) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        signal.pause()
