@@ -116,10 +116,16 @@ class TrialResult:
 def judge(trials: Sequence[TrialResult | None]) -> list[Judgement]:
     """Verdicts from the result of each trial; None where there were too few images. q is corrected
     over all of them."""
-    p_values = [
-        1.0 if trial is None or not trial.main.is_enough else trial.main.p for trial in trials
-    ]
+    p_values = [_p_of(trial) for trial in trials]
     return [_judge(trial, q) for trial, q in zip(trials, adjust_p_values(p_values), strict=True)]
+
+
+def _p_of(trial: TrialResult | None) -> float:
+    """1 where the trial cannot be confirmed whatever its p: a rejection that is thrown away
+    afterwards would make the others easier to confirm."""
+    if trial is None or not trial.main.is_enough or trial.main.effect.low < LEAST_EFFECT:
+        return 1.0
+    return trial.main.p
 
 
 def _judge(trial: TrialResult | None, q: float) -> Judgement:
@@ -130,12 +136,11 @@ def _judge(trial: TrialResult | None, q: float) -> Judgement:
         )
         return Judgement("too few", reason, None, q)
     main = trial.main
-    effect = main.effect
-    if q > LEVEL:
-        return Judgement("not confirmed", "which chance may explain", main, q)
-    if effect.low < LEAST_EFFECT:
+    if main.p <= LEVEL and main.effect.low < LEAST_EFFECT:
         reason = f"which may be less than {LEAST_EFFECT:.0%}"
         return Judgement("not confirmed", reason, main, q)
+    if q > LEVEL:
+        return Judgement("not confirmed", "which chance may explain", main, q)
     reason = _why_confounded(trial)
     return Judgement("confounded" if reason else "confirmed", reason, main, q)
 

@@ -131,3 +131,15 @@ def test_an_effect_of_members_of_the_class_alone_is_confounded() -> None:
     (judgement,) = judge([result(log_odds_MR, labels)])
     assert judgement.verdict == "confounded"
     assert judgement.reason.startswith("but not members of other labels")
+
+
+def test_what_is_too_small_to_be_confirmed_does_not_make_the_others_easier_to_confirm() -> None:
+    """Log-odds that move without a prediction that changes have a small p and no effect."""
+    moved = result(outcomes(1.0) - 9.0)
+    assert moved.main.p < 0.01
+    strong = result(outcomes(2.0))
+    alone = judge([strong, None, None, None])[0].q
+    beside = judge([strong, moved, moved, moved])
+    assert beside[0].q == alone
+    assert beside[1].verdict == "not confirmed"
+    assert "may be less than" in beside[1].reason
