@@ -35,7 +35,7 @@ def test_a_log_has_few_lines_of_long_work(
     monkeypatch.setattr(progress, "time", clock)
     display = ProgressDisplay("maps of night", "images", Progress(disable=True))
     lines: list[str] = []
-    log = SimpleNamespace(info=lambda text, *values: lines.append(text % values))
+    log = SimpleNamespace(info=lambda text, *values, extra: lines.append(text % values))
     monkeypatch.setattr(progress, "log", log)
     for done in range(2161):  # three hours
         display.update(done, 2160)
@@ -47,7 +47,7 @@ def test_a_log_has_few_lines_of_long_work(
 
 def test_what_is_reused_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    log = SimpleNamespace(info=lambda text, *values: lines.append(text % values))
+    log = SimpleNamespace(info=lambda text, *values, extra: lines.append(text % values))
     monkeypatch.setattr(progress, "log", log)
     monkeypatch.setattr(progress, "ProgressArtifact", Artifact)
     ProgressDisplay("maps of night", "images", Progress(disable=True)).update(80, 80, 80)
