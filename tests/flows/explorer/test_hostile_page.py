@@ -60,6 +60,7 @@ def page(
     (folder / "classes.json").write_text(json.dumps(CLASSES), encoding="utf-8")
     model = ModelSettings(address=str(bundle), classes=str(folder / "classes.json"))
     run = run_audit(folder / "<b>run", data, model)
+    run.update_state(state="finished")
     with open_explorer(folder, Path(run.path)) as explorer:
         yield ExplorerPage(browser, explorer)
 
