@@ -102,7 +102,8 @@ def test_p_is_corrected_for_every_candidate() -> None:
 
 def test_a_sure_effect_of_few_predictions_is_not_confirmed() -> None:
     (judgement,) = judge([result(outcomes(3.0) - 20)])  # the class is never predicted
-    assert judgement.q <= 0.05
+    assert judgement.measured is not None
+    assert judgement.measured.p <= 0.05
     assert judgement.verdict == "not confirmed"
     assert judgement.reason == "which may be less than 5%"
 
