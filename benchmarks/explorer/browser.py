@@ -163,7 +163,8 @@ def _remembered(path: Path, minutes: float) -> Iterator[tuple[str, float]]:
                 early = _memory(opened, browser)
         late = _memory(opened, browser)
         assert early is not None
-        assert opened.complaints() == []
+        complaints = opened.complaints()
+        assert not complaints, complaints
     for name, before in early.items():
         yield f"{name} after a tenth of {minutes:g} minutes", before
         yield f"{name} after {minutes:g} minutes", late[name]
