@@ -39,7 +39,7 @@ from tests.support.figure_tables import TABLE, with_tables
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {  # pages that other tests execute
-    "docs/clusters.md": "tests/deploy",
+    "docs/clusters.md": "tests/examples/deploy",
     "docs/data.md": "tests/test_data_page.py",
     "docs/explorer.md": "tests/test_explorer_page.py",
     "docs/extending.md": "tests/test_extending.py",

@@ -60,7 +60,7 @@ def _connection_keys(security: Security) -> dict[str, object]:
     except (OSError, ValueError) as error:  # of which ssl's are; files that belong to nothing
         raise UserError(
             f"certificate {security.tls_client_cert}, its key {security.tls_client_key} and the "
-            f"authority's certificate {security.tls_ca_file} do not fit together ({error}): give "
+            f"authority's certificate {security.tls_ca_file} do not fit together: give "
             "the key that the certificate was made with"
         ) from error
     return keys

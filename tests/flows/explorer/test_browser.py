@@ -123,6 +123,7 @@ def test_maps_and_outlines_are_switched_by_key_and_by_click(page: ExplorerPage) 
         page.browser.until(f"({shown}) === {json.dumps(was)}")
     page.click("#toolbar .switch", "Outline")
     page.wait_for_layers("outline", "map")
+    assert page.browser.value("document.querySelector('.tile .outline[src]') !== null")
 
 
 def test_points_of_the_plot_are_chosen_by_drawing_around_them(page: ExplorerPage) -> None:
@@ -153,6 +154,7 @@ def test_a_point_of_the_plot_is_opened_by_a_click(page: ExplorerPage) -> None:
     page.browser.drag(place)
     near = page.ask("api/nearby", space="object", x=x, y=y)["row_id"]
     page.browser.until(f"{OPEN} === '{near}'")
+    assert page.browser.value(OPEN) == near
 
 
 def test_a_scenario_is_saved_applied_and_deleted(
@@ -270,6 +272,7 @@ def test_a_lasso_is_drawn_by_keys(page: ExplorerPage) -> None:
     page.browser.press("Enter")
     page.browser.until("location.hash.includes('lasso')")
     (condition,) = page.conditions()
+    assert condition["kind"] == "lasso"
     page.wait_for_count(images_of(page, condition), IMAGES)
 
 

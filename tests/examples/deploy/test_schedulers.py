@@ -26,7 +26,7 @@ from tests.support.waiting import PATIENCE, wait_until
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1200)]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "examples/deploy"
 STARTER = ROOT / "tests/support/start_example_cluster.py"
 PACKAGES = ("dask-jobqueue==0.9.0", "asyncssh==2.24.1")
@@ -48,7 +48,8 @@ def certificates(tmp_path: Path) -> Path:
 def started(
     programs: Path, file: str, function: str, environment: dict[str, str], **own: Any
 ) -> Iterator[dict[str, str]]:
-    command = [str(programs / "python"), STARTER, str(DEPLOY / file), function, json.dumps(own)]
+    program = [str(it) for it in (programs / "python", STARTER, DEPLOY / file)]
+    command = [*program, function, json.dumps(own)]
     process = subprocess.Popen(
         command,
         env=environment,
