@@ -82,15 +82,18 @@ def describe_safely(error: Exception) -> tuple[str, Exception | None]:
 def refuse_address(address: str) -> str:
     """The address; a ValueError says why it is not one that may be opened."""
     text = without_file_protocol(address)
-    protocol = text.partition(REMOTE)[0]
-    if is_local(text) or (protocol in STORAGE and CHAIN not in text):
+    protocol, _, path = text.partition(REMOTE)
+    is_one = CHAIN not in text and REMOTE not in path
+    if is_local(text) or (protocol in STORAGE and is_one):
         return address
     if protocol in WEB:
         raise ValueError(
             "http:// and https:// are read only for the images and masks in a table, from servers "
             "that --allow-addresses names: download the file"
         )
-    found = f"a chain ({CHAIN})" if CHAIN in text else f"{printable(protocol, 40)}://"
+    found = f"{printable(protocol, 40)}://"
+    if not is_one:
+        found = f"a chain ({CHAIN})" if CHAIN in text else "an address in another"
     raise ValueError(
         f"an address is a path or begins with s3://, gs:// or abfs://, not {found}: "
         "copy the files there"

@@ -26,6 +26,7 @@ from models.user_calls import guard_forward, user_call
 OURS = ("flows", "tasks", "models", "reports")
 OUR_FOLDER = Path(__file__).resolve().parents[1]
 PREFIX = "_user_"  # of the module name that the file itself gets
+STANDARD_TEXTS = tuple(sysconfig.get_path(key) for key in ("stdlib", "platstdlib"))
 STANDARD = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib")]
 
 
@@ -141,7 +142,7 @@ def _user_imports(file: Path) -> Iterator[ImportState]:
     hidden = {
         name: sys.modules.pop(name)
         for name in list(sys.modules)
-        if name != "__main__" and (_has_our_name(name) or _is_users(roots, _path_of(name)))
+        if name != "__main__" and (_has_our_name(name) or _is_loaded_from(roots, name))
     }
     before = ImportState(file, frozenset(sys.modules), tuple(sys.path))
     sys.path.insert(0, str(file.resolve().parent))
@@ -181,6 +182,15 @@ def _is_users(roots: set[Path], path: Path | None) -> bool:
         and not _is_installed(path)
         and any(path.is_relative_to(root) for root in roots)
     )
+
+
+def _is_loaded_from(roots: set[Path], name: str) -> bool:
+    """Of thousands of loaded modules, nearly all are known to be installed by their text alone."""
+    file = getattr(sys.modules[name], "__file__", None)
+    text = file if isinstance(file, str) else ""
+    if text.startswith(STANDARD_TEXTS) or any(f"/{folder}/" in text for folder in PACKAGES):
+        return False
+    return _is_users(roots, _path_of(name))
 
 
 def _is_installed(path: Path) -> bool:

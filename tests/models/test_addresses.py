@@ -43,6 +43,7 @@ FORMS = "an address is a path or begins with s3://, gs:// or abfs://, not "
         ("S3://x", f"S3://x: {FORMS}S3://: copy the files there"),
         (" s3://x", f" s3://x: {FORMS} s3://: copy the files there"),
         ("zip://a::s3://x", f"zip://a::s3://x: {FORMS}a chain (::): copy the files there"),
+        ("s3://x/http://y", f"s3://x/http://y: {FORMS}an address in another: copy the files there"),
         ("s3://x/a::zip", f"s3://x/a::zip: {FORMS}a chain (::): copy the files there"),
         ("file://zip://x", f"zip://x: {FORMS}zip://: copy the files there"),
         ("https://x/a?key=t0ken", "https://x/a: http:// and https:// are read only for the images"),

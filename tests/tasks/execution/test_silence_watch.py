@@ -63,7 +63,7 @@ def test_the_line_of_the_users_code_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(silence_watch, "SAID_AFTER", 0.2)
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="sightline")
     assert wait(client, forward, 0.6) == 2
     assert "s; workers are at network.py line 5 (forward)" in caplog.text
 
