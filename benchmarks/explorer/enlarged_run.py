@@ -48,10 +48,11 @@ def enlarge_run(source: Run, folder: Path, images: int) -> Run:
     for name in KEPT_FILES:
         if (source.folder.path / name).is_file():
             shutil.copy(str(source.folder.path / name), folder / name)
-    _write_whole(source.folder.catalog, target.catalog, copies, source.state.identity.shard_size)
-    for name in ("flags.parquet", "pattern_members.parquet"):
-        if (source.folder.path / name).is_file():
-            _write_whole(source.folder.path / name, target.path / name, copies, None)
+    by_shard = source.state.identity.shard_size  # rows of a group: as the audit writes them
+    _write_whole(source.folder.catalog, target.catalog, copies, by_shard)
+    _write_whole(source.folder.flags, target.flags, copies, by_shard)
+    if source.folder.pattern_members.is_file():
+        _write_whole(source.folder.pattern_members, target.pattern_members, copies, None)
     method = source.summary().rule.method
     for stage in (PREDICTIONS, FEATURES, INTERVENTIONS, PICTURE_PROPERTIES):
         _write_parts(source, target, stage, copies)
