@@ -189,7 +189,9 @@ def check_stop(
 
 def starts_server(audit: Audit) -> bool:
     """Has the server been started, and not answered yet?"""
-    return any("serve_prefect" in " ".join(it.cmdline()) for it in audit.processes if it.is_running())
+    return any(
+        "serve_prefect" in " ".join(it.cmdline()) for it in audit.processes if it.is_running()
+    )
 
 
 @pytest.mark.full
