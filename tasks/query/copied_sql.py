@@ -11,15 +11,8 @@ from models.errors import UserError
 from tasks.query.columns import Column, searched_columns
 from tasks.query.database import ImageDatabase
 from tasks.query.filters import Filter, Space, SqlNames, find_column
-from tasks.query.image_sql import (
-    ImageSql,
-    SqlColumn,
-    distinct_names,
-    image_sql,
-    quote,
-    read_parquet,
-    text_literal,
-)
+from tasks.query.image_sql import ImageSql, SqlColumn, image_sql
+from tasks.query.sql_words import distinct_names, quote, read_parquet, text_literal
 from tasks.query.views import Sorting
 from tasks.runs.reader import Run
 

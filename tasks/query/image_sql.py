@@ -12,9 +12,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 from upath import UPath
 
-from models.addresses import is_local
 from tasks import schema
 from tasks.query.columns import BEFORE, CHANGES, COMPARED, Column, Kind, describe
+from tasks.query.sql_words import (
+    address_literal,
+    distinct_names,
+    finite,
+    quote,
+    read_parquet,
+    text_literal,
+)
 from tasks.runs.reader import Run
 from tasks.runs.stages import (
     FAILURES,
@@ -216,32 +223,6 @@ class _RunTables:
             yield "failed", "list(DISTINCT stage ORDER BY stage)", parts
 
 
-def read_parquet(path: UPath, pattern: str = "") -> str:
-    """A file, or the files of a folder."""
-    return f"read_parquet({address_literal(path, pattern)})"
-
-
-def address_literal(path: UPath, pattern: str = "") -> str:
-    """DuckDB reads `*`, `?` and `[` of an address as patterns unless they stand in brackets."""
-    address = str(path.absolute()) if is_local(path) else str(path)
-    escaped = re.sub(r"([*?\[])", r"[\1]", address)
-    return text_literal(f"{escaped}/{pattern}" if pattern else escaped)
-
-
-def quote(name: str) -> str:
-    """An identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text_literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def finite(values: str) -> str:
-    """Numbers that are not finite are missing."""
-    return f"CASE WHEN isfinite({values}) THEN {values} END"
-
-
 def _kind(name: str) -> Kind:
     if name in CATEGORIES:
         return "category"
@@ -284,20 +265,6 @@ def _change(columns: Sequence[SqlColumn], alike: bool) -> list[SqlColumn]:
     found = ", ".join(f"CASE WHEN {case} THEN {text_literal(change)} END" for case, change in cases)
     changes = f"nullif(list_filter([{found}], lambda it: it IS NOT NULL), [])"
     return [SqlColumn(_own_column("change"), changes)]
-
-
-def distinct_names(names: Sequence[str]) -> list[str]:
-    """As DuckDB calls columns of these names: case does not count there."""
-    taken: set[str] = set()
-    found = []
-    for name in names:
-        free, count = name, 0
-        while free.casefold() in taken:
-            count += 1
-            free = f"{name}_{count}"
-        taken.add(free.casefold())
-        found.append(free)
-    return found
 
 
 def _users_column(field: pa.Field, values: str, known: set[str]) -> SqlColumn:
