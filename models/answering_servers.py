@@ -6,8 +6,22 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
+from base64 import b64encode
+from http.client import HTTPResponse
+from typing import cast
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 TIMEOUT = 20.0  # seconds for a whole answer
+
+
+def open_url(url: str, timeout: float) -> HTTPResponse:
+    """Open an address, also one with a user and a password, which urllib takes for the host."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)))
+    if user:
+        request.add_header("Authorization", f"Basic {b64encode(unquote(user).encode()).decode()}")
+    return cast(HTTPResponse, urllib.request.urlopen(request, timeout=timeout))
 
 
 def check_answer(uri: str) -> None:
@@ -33,7 +47,7 @@ def find_fault(url: str) -> Exception | None:
 
 def _read(url: str) -> Exception | None:
     try:
-        with urllib.request.urlopen(url, timeout=2 * TIMEOUT) as answer:
+        with open_url(url, timeout=2 * TIMEOUT) as answer:
             answer.read(1 << 16)
     except urllib.error.HTTPError:
         return None

@@ -17,12 +17,11 @@ import time
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from flows.runtime.prefect_database import empty_database, prepare_database
 from flows.settings.environment import environment_of_server, prefect_url, use_prefect
 from models.addresses import remove_secrets
-from models.answering_servers import find_fault
+from models.answering_servers import find_fault, open_url
 from models.errors import PrefectUnavailable
 
 log = logging.getLogger("sightline")
@@ -124,7 +123,7 @@ def free_port() -> int:
 def answers(url: str, timeout: float = ANSWERS_WITHIN) -> bool:
     """Does a server answer at this address? A refusal is an answer, too."""
     try:
-        with urlopen(f"{url}/health", timeout=timeout):
+        with open_url(f"{url}/health", timeout):
             return True
     except HTTPError as error:
         return error.code < 500

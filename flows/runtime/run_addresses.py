@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -17,6 +16,7 @@ from upath import UPath
 
 from flows.runtime.findings import TOO_LITTLE, Finding, describe_free
 from models.addresses import as_os_errors, as_path, is_local, is_web, remove_secrets
+from models.answering_servers import open_url
 from models.errors import UserError, describe_error, describe_os_error
 from tasks.storage.lock import STALE_AFTER
 
@@ -137,7 +137,7 @@ def check_server_clock(name: str, url: str) -> Finding | None:
         return None
     start = time.time()
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER) as answer:
+        with open_url(url, timeout=ANSWER) as answer:
             date = answer.headers.get("Date")
     except urllib.error.HTTPError as refusal:
         date = refusal.headers.get("Date")
