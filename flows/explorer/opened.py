@@ -13,6 +13,7 @@ from models.errors import NotComparable, UserError
 from tasks.query.columns import BEFORE, COMPARED
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.filters import SPACES, Filter, Space
+from tasks.query.kept_table import keep_table
 from tasks.query.views import Views
 from tasks.runs.reader import Run
 from tasks.runs.rows import RunRows
@@ -76,6 +77,8 @@ class OpenedRuns:
         for side in filter(None, (self.now, self.before)):
             with suppress(UserError):
                 _ = side.pictures, side.details
+        if self.before is None:
+            keep_table(self.now.run, self.database)
 
     @property
     def runs(self) -> tuple[Run, ...]:

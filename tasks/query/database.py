@@ -17,7 +17,8 @@ from models.addresses import is_local
 from models.errors import DamagedFile, UserError
 from tasks.query.columns import Column
 from tasks.query.filters import Space, SqlNames, name_columns
-from tasks.query.image_sql import SqlColumn, image_sql
+from tasks.query.image_sql import ImageSql, SqlColumn, image_sql
+from tasks.query.kept_table import find_kept
 from tasks.runs.reader import Run
 
 
@@ -66,7 +67,8 @@ def open_images(run: Run, before: Run | None = None) -> ImageDatabase:
     found = image_sql(run, before)
     names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
     connection = _connect()
-    _read(connection, found.select(names), [run] if before is None else [run, before])
+    if before is not None or not _read_kept(connection, run, found):
+        _read(connection, found.select(names), [run] if before is None else [run, before])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     columns = name_columns(_with_kinds(connection, found.columns, names))
@@ -97,6 +99,18 @@ def _connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
     connection.execute("SET enable_progress_bar = false")  # which DuckDB prints to stdout
     return connection
+
+
+def _read_kept(connection: duckdb.DuckDBPyConnection, run: Run, found: ImageSql) -> bool:
+    """Read the table that an earlier opening kept; False where there is none that can be read."""
+    kept = find_kept(run, found)
+    if kept is None:
+        return False
+    try:
+        _read(connection, kept, [run])
+    except DamagedFile:
+        return False
+    return True
 
 
 def _read(connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run]) -> None:

@@ -63,8 +63,8 @@ def list_contents(run: RunFolder) -> Contents:
 
 def list_results(run: RunFolder) -> list[UPath]:
     """The files of a run that nobody writes any more once it is published: who looks at it later
-    may add the coordinates of its plot, and scenarios."""
-    later = (run.coordinates.name, run.scenarios.name)
+    may add the coordinates of its plot, its table of images, and scenarios."""
+    later = (run.coordinates.name, run.image_table.name, run.scenarios.name)
     changing = (run.state.name, *later, f"{LOCK}/", f"{run.notes.name}/")
     names = sorted(name for name in list_contents(run).ours if not name.startswith(changing))
     return [run.path / name for name in names]
@@ -134,7 +134,7 @@ def _results(run: RunFolder) -> tuple[UPath, ...]:
     pages = (run.report, run.methods_page)
     patterns = (run.patterns, run.pattern_members, run.pattern_spaces)
     figures = (run.flags, run.duplicates, run.summary, run.methods)
-    return (*figures, *patterns, run.coordinates, *pages)
+    return (*figures, *patterns, run.coordinates, run.image_table, *pages)
 
 
 def _names(run: RunFolder) -> frozenset[str]:

@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "coordinates.parquet"
 
     @property
+    def image_table(self) -> UPath:
+        """Every column of every image (tasks/query), once somebody has opened a large run."""
+        return self.path / "images.parquet"
+
+    @property
     def scenarios(self) -> UPath:
         """Filters that the user saved under a name (tasks/scenarios)."""
         return self.path / "scenarios.json"

@@ -1,0 +1,88 @@
+"""The table of images that a large run keeps: read instead of the parts, until these change."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tasks.query import kept_table
+from tasks.query.database import ImageDatabase, open_images
+from tasks.query.image_sql import image_sql
+from tasks.query.kept_table import find_kept, keep_table
+from tasks.runs.contents import restart, stamp_results
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run
+from tasks.storage.parquet import read_table, write_table
+
+
+@pytest.fixture
+def run(finished_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run that counts as large, with a table that was kept."""
+    monkeypatch.setattr(kept_table, "LARGE", 1)
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    stamp = stamp_results(run.folder)
+    keep_table(run, open_images(run))
+    assert run.folder.image_table.is_file()
+    assert stamp_results(run.folder) == stamp  # the same audit again finds nothing to do
+    return run
+
+
+def rows(database: ImageDatabase) -> list[tuple[object, ...]]:
+    names = ", ".join(database.names.values())
+    found: list[tuple[object, ...]] = database.query(
+        f"SELECT {names} FROM images ORDER BY row"
+    ).fetchall()
+    return found
+
+
+def flags_of(database: ImageDatabase) -> list[tuple[object, ...]]:
+    names = database.names
+    sql = f"SELECT {names['row_id']}, {names['flag']} FROM images"
+    found: list[tuple[object, ...]] = database.query(sql).fetchall()
+    return found
+
+
+def test_it_is_the_table_of_the_parts_and_is_read_without_them(run: Run) -> None:
+    from_parts = open_images(run, before=run)
+    for part in run.folder.parts("predictions"):
+        content = part.read_bytes()
+        part.write_bytes(b"PAR1" + bytes(200) + content[204:])  # its columns can still be listed
+    kept = open_images(run)
+    assert dict(kept.columns) == {name: from_parts.columns[name] for name in kept.columns}
+    names = [from_parts.names[name] for name in kept.names]
+    expected = from_parts.query(f"SELECT {', '.join(names)} FROM images ORDER BY row").fetchall()
+    assert rows(kept) == expected
+
+
+def test_it_is_not_read_when_a_file_has_changed_or_it_is_damaged(run: Run) -> None:
+    flags = read_table(run.folder.flags)
+    write_table(run.folder.flags, flags.slice(1))
+    assert find_kept(run, image_sql(run)) is None
+    unflagged = flags["row_id"][0].as_py()
+    (flag,) = (row[1] for row in flags_of(open_images(run)) if row[0] == unflagged)
+    assert flag is None
+    keep_table(run, open_images(run))
+    whole = rows(open_images(run))
+    content = run.folder.image_table.read_bytes()
+    run.folder.image_table.write_bytes(content[:4] + bytes(len(content) // 2) + content[-900:])
+    assert rows(open_images(run)) == whole
+
+
+def test_an_audit_that_goes_on_deletes_it(run: Run) -> None:
+    restart(run.folder)
+    assert not run.folder.image_table.exists()
+
+
+def test_of_a_small_or_unfinished_run_nothing_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.folder.image_table.unlink()
+    run.folder.update_state(state="running")
+    keep_table(run, open_images(run))
+    run.folder.update_state(state="finished")
+    monkeypatch.setattr(kept_table, "LARGE", len(run.catalog) + 1)
+    keep_table(run, open_images(run))
+    assert not run.folder.image_table.exists()
