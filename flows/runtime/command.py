@@ -12,7 +12,7 @@ from typing import Any
 from flows.runtime.kept_servers import kept_prefect
 from flows.runtime.local_server import LocalServer, connect_prefect, import_prefect
 from flows.settings.command_settings import RunSettings
-from flows.settings.environment import home, prepare_environment, tracking_of
+from flows.settings.environment import home, prefect_home, prepare_environment, tracking_of
 from tasks.catalog.listing import Listing
 from tasks.execution.early_checks import check_early
 from tasks.execution.finished_runs import find_finished
@@ -29,7 +29,7 @@ prepared_run: ContextVar[RunFolder | None] = ContextVar("prepared_run", default=
 def run_flow(flow: str, **parameters: Any) -> str:
     """Run a flow, such as `flows.retrain:retrain`, to its end; returns its folder."""
     prepare_environment()  # before Prefect is imported, which reads it
-    return _call(flow, connect_prefect(home(), kept_prefect()), parameters)
+    return _call(flow, connect_prefect(prefect_home(), kept_prefect()), parameters)
 
 
 def run_audit(flow: str, settings: RunSettings) -> str:
@@ -61,7 +61,7 @@ def _prepared(settings: RunSettings, listing: Listing) -> Iterator[LocalServer |
 
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         checked = check_run(settings.audit_request, model, settings.plan.settings, listing)
-        server = connect_prefect(home(), kept_prefect())
+        server = connect_prefect(prefect_home(), kept_prefect())
         run = start_checked(checked, settings.output)
     token = prepared_run.set(run)
     try:

@@ -24,7 +24,7 @@ from flows.runtime.local_server import (
     start_python,
 )
 from flows.runtime.prefect_database import prepare_database
-from flows.settings.environment import home, tracking_of
+from flows.settings.environment import home, prefect_home, tracking_of
 from models.addresses import remove_secrets
 from models.errors import UserError
 from tasks.tracking.settings import TrackingSettings
@@ -118,7 +118,7 @@ def stop_servers() -> list[KeptServer]:
 
 
 def _start_prefect() -> KeptServer:
-    folder = home() / "prefect"
+    folder = prefect_home()
     prepare_database(folder)
     port = free_port()
     arguments = [*APP, "--host", HOST, "--port", str(port), "--log-level", "error"]

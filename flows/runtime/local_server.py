@@ -144,11 +144,12 @@ def import_prefect(home: Path) -> None:
         os.chdir(start)
 
 
-def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
+def connect_prefect(folder: Path, kept: str | None = None) -> LocalServer | None:
     """Start a server for this process, unless the user has one or `sightline up` keeps one.
 
-    Sets PREFECT_API_URL, and so must come before Prefect is imported. The server ends with the
-    process, after Prefect has sent its last lines, which it does when Python exits.
+    Sets PREFECT_API_URL, and so must come before Prefect is imported. The server keeps its
+    database in the folder, and ends with the process, after Prefect has sent its last lines, which
+    it does when Python exits.
     """
     given = prefect_url()
     if given:
@@ -159,7 +160,7 @@ def connect_prefect(home: Path, kept: str | None = None) -> LocalServer | None:
         use_prefect(kept)
         log.info("Prefect's page: %s", kept.removesuffix("/api"))
         return None
-    server = LocalServer(home / "prefect")
+    server = LocalServer(folder)
     atexit.register(server.stop)
     use_prefect(server.url)
     return server

@@ -24,6 +24,12 @@ def home() -> Path:
     return Path(os.environ.get("SIGHTLINE_HOME", ".sightline")).absolute()
 
 
+def prefect_home() -> Path:
+    """The folder of Prefect's database and settings: in our home, unless the user names another."""
+    named = os.environ.get("PREFECT_HOME")
+    return home() / "prefect" if named is None else Path(named).expanduser().absolute()
+
+
 def cache_folder() -> Path | None:
     """Where files of the user's that can be made anew are kept; None where there is no home."""
     try:
@@ -110,8 +116,8 @@ def show_third_parties() -> None:
 def prepare_environment() -> None:
     """Set what is unset for the embedded servers; must run before Prefect is imported."""
     defaults = {
-        "PREFECT_HOME": str(home() / "prefect"),
-        "PREFECT_PROFILES_PATH": str(home() / "prefect" / "profiles.toml"),
+        "PREFECT_HOME": str(prefect_home()),
+        "PREFECT_PROFILES_PATH": str(prefect_home() / "profiles.toml"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # The command reports an error in one line; the traceback goes to the flow run's log.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
@@ -134,4 +140,4 @@ def prepare_environment() -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     make_folder(home(), "SIGHTLINE_HOME")
-    make_folder(os.environ["PREFECT_HOME"], "PREFECT_HOME")
+    make_folder(prefect_home(), "PREFECT_HOME")

@@ -53,7 +53,7 @@ def poisoned(benchmark_folder: Path, tmp_path: Path) -> Path:
 
 def servers_of(audit: subprocess.Popen[str]) -> list[psutil.Process]:
     children = psutil.Process(audit.pid).children(recursive=True)
-    return [child for child in children if "uvicorn" in child.cmdline()]
+    return [child for child in children if "flows.runtime.serve_prefect" in child.cmdline()]
 
 
 @pytest.mark.full

@@ -242,7 +242,7 @@ def vanishing() -> Iterator[Fault]:
     )
     for name, pattern, options in (
         ("a worker is killed", "spawn_main", ONE_WORKER),
-        ("Prefect's server is killed", "uvicorn", ()),
+        ("Prefect's server is killed", "serve_prefect", ()),
     ):
         kill = partial(kill_child, pattern)
         words = (*SLOW, *options)
@@ -270,3 +270,4 @@ def kill_child(pattern: str, process: subprocess.Popen[str], folder: Path) -> No
         if any(pattern in word for word in child.cmdline()):
             child.kill()
             return
+    raise AssertionError(f"no child of {process.pid} is {pattern}")
