@@ -28,7 +28,8 @@ from tasks.catalog.listing import PICTURES
 from tasks.catalog.settings import DataSettings
 from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
 from tasks.catalog.torchvision_datasets import READERS
-from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 from tasks.runs import open_run
 from tests.support.audits import run_audit
 

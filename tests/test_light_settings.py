@@ -80,11 +80,16 @@ def test_help_needs_nothing(words: list[str]) -> None:
     assert heavy_after(COMMAND.format(words=words)) == set()
 
 
-@pytest.mark.parametrize("command", ["show", "runs", "policy check"])
+@pytest.mark.parametrize("command", ["show", "show --scenarios", "runs", "policy check"])
 def test_runs_and_policies_are_shown_without_torch(command: str, finished_run: RunFolder) -> None:
     shown = "flows/policy.toml" if command == "policy check" else str(finished_run.path)
     words = [*command.split(), shown]
     assert heavy_after(COMMAND.format(words=words)) <= {"pyarrow"}
+
+
+def test_an_explorer_answers_without_torch() -> None:
+    """It takes seconds to import, which only the first picture waits for."""
+    assert heavy_after("import flows.explorer.opened, flows.explorer.serve") == {"pyarrow"}
 
 
 def test_shell_completion_needs_nothing() -> None:

@@ -26,7 +26,8 @@ from benchmarks.photograph_cells import read_rows
 from models.classifier.preprocessing import Preprocessing
 from models.interventions import remove_object
 from tasks.finetune.images import TrainingImages
-from tasks.interventions.donors import DEVIATION, GREY, LARGEST_DONOR_FOREGROUND
+from tasks.interventions.donors import DEVIATION, GREY
+from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.estimator import load_estimator
 from tasks.pictures.settings import ForegroundSettings
 

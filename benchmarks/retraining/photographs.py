@@ -47,7 +47,8 @@ from tasks.finetune.settings import FinetuneSettings
 from tasks.interventions.donors import DonorPool
 from tasks.interventions.intervene import Interventions, Subjects
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import Sample
 
 VERSION = 1  # of how cells are made
 SEEDS = (1, 2, 3)

@@ -25,7 +25,8 @@ from models.classifier.settings import ModelSettings
 from tasks.interventions.donors import DonorPool
 from tasks.interventions.intervene import Interventions, Subjects
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import MaskReading, Reader, Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import MaskReading, Reader, Sample
 
 POOL = 64
 

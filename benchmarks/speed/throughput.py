@@ -40,7 +40,7 @@ from tasks.catalog.settings import DataSettings
 from tasks.execution.cluster import move_to_device
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards
-from tasks.pictures.samples import rows_of
+from tasks.pictures.rows import rows_of
 
 BATCH = 16
 FORMAT = "channels_last"

@@ -40,7 +40,7 @@ from flows.explorer.requests import (
 )
 from models.errors import UserError
 from reports.heatmaps import heat_layer, outline_layer, png
-from tasks.explorer.pictures import MissingPicture, UnknownPicture
+from tasks.explorer.missing_pictures import MissingPicture, UnknownPicture
 from tasks.query.copied_sql import copied_sql
 from tasks.runs.rows import UnknownRow
 from tasks.scenarios.saved import delete_scenario, read_scenarios, save_scenario

@@ -14,7 +14,8 @@ from PIL import Image
 
 from models.errors import UserError, printable
 from reports.notebook import image_as_html
-from tasks.explorer.pictures import Kind, MissingPicture, Pictures
+from tasks.explorer.missing_pictures import MissingPicture
+from tasks.explorer.pictures import Kind, Pictures
 from tasks.explorer.row_details import ChangedPrediction, DetailsReader
 from tasks.runs.reader import Run
 from tasks.runs.rows import Row, RunRows, UnknownRow

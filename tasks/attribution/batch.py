@@ -24,7 +24,8 @@ from tasks.attribution.map_scores import score_maps
 from tasks.attribution.plan import Plan
 from tasks.attribution.sanity_rows import sanity_rows
 from tasks.interventions.intervene import Subjects
-from tasks.pictures.samples import Failure, Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import Failure, Sample
 from tasks.runs.stages import (
     ATTENDED_BACKGROUND,
     FAITHFULNESS,

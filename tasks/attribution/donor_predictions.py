@@ -1,7 +1,7 @@
 """The model's prediction for each donor picture, and for its background alone.
 
 From these and a few exchanged backgrounds, the effect of all others is predicted
-(tasks/flags/background_score.py). Shapes: N donors, n some of them, K classes.
+(tasks/flags/background_score.py). Shapes: N donors, K classes.
 """
 
 from __future__ import annotations
@@ -11,17 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 from upath import UPath
 
-from models.classifier.classifier import Classifier
-from models.errors import lacks_memory
-from models.interventions import predict_each
-from tasks.attribution.fingerprints import donor_predictions_mark
-from tasks.attribution.job import Job
-from tasks.interventions.donors import read_donors
-from tasks.runs.folder import RunFolder, is_finished, write_part
+from tasks.runs.folder import RunFolder
 from tasks.runs.stages import DONOR_PREDICTIONS
 from tasks.storage.files import read_stamps
 from tasks.storage.parquet import read_table
@@ -51,30 +43,6 @@ class DonorPredictions:
         return known_N
 
 
-def write_donor_predictions(job: Job, classifier: Classifier) -> None:
-    """Predict every donor's picture and its background alone, unless that is done already."""
-    mark = donor_predictions_mark(job)
-    if mark is None or job.interventions is None or has_donor_predictions(job):
-        return
-    pool = read_donors(job.run, classifier.preprocessing.size, job.interventions.fill)
-    prediction_N = _probabilities(classifier, pool.picture_NCHW, job.batch_size).argmax(1)
-    probability_NK = _probabilities(classifier, pool.background_NCHW, job.batch_size)
-    rows = (
-        pool.row_ids,
-        pool.content_ids,
-        prediction_N.int().numpy(),
-        list(probability_NK.numpy()),
-    )
-    columns = [pa.array(row, field.type) for row, field in zip(rows, COLUMNS, strict=True)]
-    write_part(job.run.part(DONOR_PREDICTIONS, 0), pa.table(columns, schema=COLUMNS), mark)
-
-
-def has_donor_predictions(job: Job) -> bool:
-    """Are they written, or not needed?"""
-    mark = donor_predictions_mark(job)
-    return mark is None or is_finished(job.run.part(DONOR_PREDICTIONS, 0), mark)
-
-
 def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
     """Those of a run, or None where it has no donors."""
     path = run.part(DONOR_PREDICTIONS, 0)
@@ -89,24 +57,3 @@ def _read(path: UPath, _: str) -> DonorPredictions:
     probability_NK = rows.flatten().to_numpy().reshape(len(table), -1 if len(table) else 0)
     content_N = np.array(table["content_id"].to_pylist(), object)
     return DonorPredictions(index, content_N, table["prediction"].to_numpy(), probability_NK)
-
-
-def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int) -> Tensor:
-    """Of all pictures; batches are halved where memory runs out."""
-    device = classifier.device
-    try:
-        probabilities = [
-            predict_each(
-                classifier.network,
-                classifier.preprocessing.normalise(picture_nCHW.to(device)),
-                len(classifier.classes),
-            )
-            for picture_nCHW in torch.split(picture_NCHW, batch_size)
-        ]
-    except (RuntimeError, MemoryError) as error:
-        if batch_size == 1 or not lacks_memory(error):
-            raise
-        return _probabilities(classifier, picture_NCHW, batch_size // 2)
-    if not probabilities:
-        return torch.zeros(0, len(classifier.classes))
-    return torch.cat(probabilities).cpu()

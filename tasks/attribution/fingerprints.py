@@ -20,7 +20,7 @@ from tasks.catalog.catalog import foreground_source
 from tasks.interventions import intervene
 from tasks.pictures import decode, foreground, properties
 from tasks.pictures.estimator import load_estimator
-from tasks.pictures.samples import ROW
+from tasks.pictures.rows import ROW
 from tasks.runs.folder import Mark, digest
 from tasks.runs.stages import (
     ATTENDED_BACKGROUND,

@@ -25,7 +25,8 @@ from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
 from tasks.catalog.allowed_addresses import remote_ones
-from tasks.pictures.samples import ROW, Failure, Row, read_ahead, rows_of
+from tasks.pictures.rows import ROW, Row, rows_of
+from tasks.pictures.samples import Failure, read_ahead
 from tasks.runs.folder import Mark, RunFolder, digest, is_finished, write_part
 from tasks.runs.stages import LAYER_STATISTICS
 from tasks.storage.parquet import is_intact, open_parquet, read_footer, read_table, write_table

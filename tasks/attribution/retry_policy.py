@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from tasks.pictures.samples import Failure, Row
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import Failure
 from tasks.runs.folder import RunFolder
 from tasks.storage.files import write_text
 

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from models.addresses import as_path
 from models.errors import UserError
 from tasks import schema
-from tasks.pictures.samples import Failure, Row, identify, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Failure, identify
 from tasks.runs.folder import (
     FINGERPRINT,
     SPECIFICATION,

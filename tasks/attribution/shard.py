@@ -16,19 +16,20 @@ import torch
 from models.classifier.classifier import Classifier
 from models.errors import ForwardError
 from tasks.attribution.batch import PREDICT, explain_batch, explain_within_memory
-from tasks.attribution.donor_predictions import write_donor_predictions
 from tasks.attribution.encode import encode_failures
 from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, read_shard
 from tasks.attribution.layer_statistics import layers_with_statistics, read_statistics
 from tasks.attribution.memory import room_of
 from tasks.attribution.plan import Plan
+from tasks.attribution.predict_donors import write_donor_predictions
 from tasks.attribution.retry_policy import RetryPolicy, write_note
 from tasks.attribution.reuse import ReusedRows, reuse_rows
 from tasks.attribution.sanity_rows import is_tested
 from tasks.interventions.donors import read_donors
 from tasks.interventions.intervene import Interventions
-from tasks.pictures.samples import Failure, Row, Sample, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Failure, Sample
 from tasks.runs.folder import Mark, write_part
 from tasks.runs.stages import (
     FAILED_PREDICTIONS,

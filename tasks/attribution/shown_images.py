@@ -17,7 +17,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.interventions.donors import DonorPool, read_donors
 from tasks.interventions.redraw import Redrawing
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Reader, Row, Sample, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Reader, Sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import Stage

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tasks import schema
 from tasks.flags.estimate_quality import least_confidence_of
-from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
 

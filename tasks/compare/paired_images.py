@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.errors import NotComparable
 from tasks import schema
 from tasks.compare.image_results import group_column_of, read_images
-from tasks.interventions.donors import donor_digest
+from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run
 from tasks.storage.parquet import read_footer

@@ -24,7 +24,8 @@ from tasks.attribution.job import Job, read_shard
 from tasks.discover.exchange import Exchange, object_mask
 from tasks.discover.property_change import Property, PropertyChange
 from tasks.pictures.map_region import Region
-from tasks.pictures.samples import Row, Sample, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Sample
 from tasks.schema.patterns import PATTERN_TRIALS
 
 FIRST = 8  # recipients after which a trial without any effect ends

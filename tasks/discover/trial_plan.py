@@ -15,8 +15,7 @@ import numpy as np
 
 from tasks.discover.candidates import Candidate
 from tasks.discover.facts import UNKNOWN, Facts
-from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
-from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.foreground_areas import LARGEST, LARGEST_DONOR_FOREGROUND, SMALLEST
 
 FEW_IMAGES = 5_000  # of the run: from here on there is more to choose from
 NEAREST = 4  # times the backgrounds needed: among so many, labels take turns

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 from models.errors import UnfinishedRun
 from models.methods.registry import find_methods
-from tasks.attribution.donor_predictions import has_donor_predictions
 from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, count_shards, read_shard
 from tasks.attribution.layer_statistics import (
@@ -16,6 +15,7 @@ from tasks.attribution.layer_statistics import (
     layers_with_statistics,
     statistics_images_mark,
 )
+from tasks.attribution.predict_donors import has_donor_predictions
 from tasks.attribution.settings import AttributionSettings, ComparisonSettings
 from tasks.discover.settings import PatternSettings
 from tasks.execution.cluster import count_workers, decode_threads, model_on_workers, open_client
@@ -24,7 +24,7 @@ from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress, attribute_shards, gather_layer_statistics
 from tasks.execution.work_size import note_own_process, settle_workers
 from tasks.flags.settings import FlagSettings
-from tasks.interventions.donors import donor_digest
+from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.contents import forget_notes, remove_temporary_files

@@ -23,7 +23,8 @@ from models.classifier.preprocessing_sources import IMAGENET, geometry_of
 from models.errors import UserError
 from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate, fewest_that_differ
 from tasks.pictures.decode import apply_turn, decode
-from tasks.pictures.samples import Row, read_ahead, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import read_ahead
 from tasks.schema import wilson
 from tasks.storage.files import read_bytes
 

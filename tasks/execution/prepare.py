@@ -33,13 +33,8 @@ from tasks.catalog.listing import Listing
 from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.execution.early_checks import catalog_of
 from tasks.execution.finished_runs import read_model_stamps
-from tasks.interventions.donors import (
-    choose_donors,
-    copy_pool,
-    donor_specification,
-    find_named_pool,
-    pool_specification,
-)
+from tasks.interventions.donors import choose_donors, pool_specification
+from tasks.interventions.pool_files import copy_pool, donor_specification, find_named_pool
 from tasks.pictures.settings import ANNOTATED
 from tasks.runs.contents import forget_interventions
 from tasks.runs.folder import RunFolder, digest

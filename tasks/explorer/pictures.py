@@ -16,18 +16,12 @@ from PIL import Image
 
 from models.addresses import is_web
 from models.classifier.preprocessing import Preprocessing
-from models.errors import UserError, printable
+from models.errors import printable
 from tasks.attribution.shown_images import SeenPictures, mask_of, picture_of
+from tasks.explorer.missing_pictures import MissingPicture, UnknownPicture
 from tasks.interventions.donors import DonorPool
-from tasks.pictures.samples import (
-    Failure,
-    MaskReading,
-    Row,
-    Sample,
-    read_reduced,
-    read_sample,
-    rows_of,
-)
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Failure, MaskReading, Sample, read_reduced, read_sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import enlarge
 from tasks.runs.rows import RunRows
@@ -40,14 +34,6 @@ COUNTED = {"moved_ways": "moves of its own background", "donors": "exchanged bac
 THUMBNAIL = 160  # longest side, px
 QUALITY = 90
 KEPT_PICTURES, KEPT_SAMPLES = 96 << 20, 32 << 20  # bytes
-
-
-class MissingPicture(UserError):
-    """What cannot be shown of an image, and why."""
-
-
-class UnknownPicture(MissingPicture):
-    """A method or a number that nothing of the run has."""
 
 
 class Pictures:

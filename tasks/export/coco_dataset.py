@@ -29,7 +29,8 @@ from tasks.export.picture_files import (
     local_path,
 )
 from tasks.export.selection import Selection, Shard
-from tasks.pictures.samples import Row, read_ahead
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import read_ahead
 
 ANNOTATIONS, RESULTS = "annotations.json", "predictions.json"
 IMAGES = "images"  # folder of copied pictures

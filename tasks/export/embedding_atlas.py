@@ -21,7 +21,8 @@ from tasks.export.formats import ExportRequest, Format, Progress
 from tasks.export.neighbours import MOST, nearest
 from tasks.export.picture_files import AHEAD, THREADS, PictureFiles, describe_unread, thumbnail
 from tasks.export.selection import Selection, Shard
-from tasks.pictures.samples import Row, read_ahead
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import read_ahead
 from tasks.runs.stages import FEATURES
 from tasks.storage.parquet import open_writer
 

@@ -29,7 +29,8 @@ from tasks.export.picture_files import (
     write_grey,
 )
 from tasks.export.selection import Maps, Shard
-from tasks.pictures.samples import Row, read_ahead
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import read_ahead
 
 Sample = dict[str, Any]
 

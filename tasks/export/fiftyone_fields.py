@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tasks.export.picture_files import local_path
 from tasks.export.selection import Selection
-from tasks.pictures.samples import Row
+from tasks.pictures.rows import Row
 from tasks.query.columns import Column
 
 VERSION = "1.0.0"  # of FiftyOne, whose documents these are: later ones read them, too

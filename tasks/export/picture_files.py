@@ -23,7 +23,8 @@ from tasks.catalog.settings import DataSettings
 from tasks.export.geometry import Window
 from tasks.pictures.decode import apply_turn, open_picture
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
-from tasks.pictures.samples import Reader, Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import Reader, Sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.storage.files import read_bytes

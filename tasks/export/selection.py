@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.errors import UserError, list_names, suggest
-from tasks.pictures.samples import ROW, Row, rows_of
+from tasks.pictures.rows import ROW, Row, rows_of
 from tasks.query.columns import Column
 from tasks.query.database import ImageDatabase
 from tasks.query.filters import Filter

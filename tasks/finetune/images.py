@@ -22,8 +22,9 @@ from torch.nn.functional import max_pool2d
 
 from models.errors import UserError, list_names
 from tasks.finetune.training_patterns import PatternRows, TrainingPattern
-from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
-from tasks.pictures.samples import Failure, Reader, Sample, rows_of
+from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import Failure, Reader, Sample
 from tasks.schema import GROUP_COLUMN
 
 SHARE = 0.3  # of the free memory that the images may take before they go to a file

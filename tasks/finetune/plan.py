@@ -37,9 +37,10 @@ from tasks.finetune.training_patterns import (
     read_training_patterns,
 )
 from tasks.finetune.validation import HeldOut
-from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
+from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.estimator import load_estimator
-from tasks.pictures.samples import ROW, MaskReading, Reader
+from tasks.pictures.rows import ROW
+from tasks.pictures.samples import MaskReading, Reader
 from tasks.runs.folder import digest
 from tasks.schema import GROUP_COLUMN
 

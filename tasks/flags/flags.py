@@ -19,7 +19,7 @@ from tasks.flags.missing_scores import why_no_score
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.flagged_excess import bootstrap_excess
-from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from tasks.flags.scored_predictions import scored_shards
-from tasks.interventions.donors import LARGEST_DONOR_FOREGROUND
-from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.foreground_areas import LARGEST, LARGEST_DONOR_FOREGROUND, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS

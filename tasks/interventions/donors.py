@@ -20,23 +20,22 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_atomically
-from models.errors import UserError
 from models.fills import Fill
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
+from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
+from tasks.interventions.pool_files import DIGEST, SPECIFICATION, donor_digest
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Failure, Reader, Sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import Failure, Reader, Sample
 from tasks.runs.folder import RunFolder, digest
-from tasks.storage.parquet import damage, is_intact, read_footer, read_table, write_table
+from tasks.storage.parquet import read_table, write_table
 
-LARGEST_DONOR_FOREGROUND = 0.6  # area; with a larger one the background would be mostly filling
 TRIES = 4  # pictures read per donor at most
 THREADS = 4
 MASKS = 64  # that maps of other images are compared with
 BATCH = 32  # donors whose object is removed at a time
 GREY, DEVIATION = 127.5, 64.0  # of a picture's values, about
-SPECIFICATION, DIGEST = b"sightline.specification", b"sightline.digest"
 COLUMNS = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
@@ -119,35 +118,6 @@ def pool_specification(settings: InterventionSettings, reading: str) -> str:
     return digest(VERSION, settings.pool, settings.fill, settings.donor_seed, reading)
 
 
-def find_named_pool(
-    settings: InterventionSettings, specification: str, run: RunFolder
-) -> RunFolder | None:
-    """The run that --donors names; refuses a pool that was chosen or read differently."""
-    if settings.donors is None:
-        return None
-    other = RunFolder.at(settings.donors)
-    if other.path == run.path:
-        raise UserError(f"--donors {settings.donors} is the run itself: leave it out")
-    if not other.donors.is_file():
-        raise UserError(f"{other.path} has no donor pool: name a run that made interventions")
-    other_specification = donor_specification(other)
-    if other_specification is None:
-        raise damage(other.donors, "its content differs from its checksums")
-    if other_specification != specification:
-        raise UserError(
-            f"the donor pool of {other.path} was chosen or read differently: give the same --pool, "
-            "--fill, --donor-seed, preprocessing and kind of foreground as that run, or leave "
-            "--donors out"
-        )
-    return other
-
-
-def copy_pool(run: RunFolder, other: RunFolder) -> None:
-    """Copy another run's pool to this run."""
-    with write_atomically(run.donors) as file:
-        file.write(other.donors.read_bytes())
-
-
 def choose_donors(
     run: RunFolder,
     catalog: pa.Table,
@@ -163,23 +133,6 @@ def choose_donors(
     pool_digest = digest(columns["row_id"], columns["label"], pixels.hexdigest())
     schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: pool_digest})
     write_table(run.donors, pa.table(columns, schema=schema))
-
-
-def donor_digest(run: RunFolder) -> str | None:
-    """The digest of a run's pool; None without a pool."""
-    return _metadata(run, DIGEST)
-
-
-def donor_specification(run: RunFolder) -> str | None:
-    """The specification that a run's pool was chosen by; None where no pool can be read."""
-    return _metadata(run, SPECIFICATION) if is_intact(run.donors) else None
-
-
-def _metadata(run: RunFolder, name: bytes) -> str | None:
-    if not run.donors.is_file():
-        return None
-    value: bytes = (read_footer(run.donors).metadata or {}).get(name, b"")
-    return value.decode()
 
 
 def read_donors(run: RunFolder, size: tuple[int, int], fill: Fill) -> DonorPool:

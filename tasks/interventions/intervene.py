@@ -27,11 +27,11 @@ from models.interventions import (
 from models.moves import MOVES
 from tasks import schema
 from tasks.interventions.donors import DonorPool, DrawnDonors, random_key
+from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
 VERSION = 3  # of the changes and of the rows
-SMALLEST, LARGEST = 0.01, 0.95  # foreground areas; outside of them nothing can be decided
 REMOVALS = 2  # changes that need neither a donor nor a move
 
 

@@ -12,7 +12,6 @@ from functools import partial
 from itertools import chain, islice
 from typing import Literal, TypeVar
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -22,40 +21,13 @@ from tasks.pictures.decode import DecodedPicture, apply_turn, decode, decode_red
 from tasks.pictures.estimator import AT_ONCE, Estimator
 from tasks.pictures.foreground import Frame, Marks, draw_foreground
 from tasks.pictures.properties import FileProperties, measure_file
+from tasks.pictures.rows import Row
 from tasks.pictures.segmentation import Estimate
 from tasks.storage.files import read_bytes
-
-ROW = ["row_id", "image", "label", "masks", "mask_values", "regions"]  # columns of the catalog
 
 Kind = Literal["permanent", "transient"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a worker needs from a catalog row."""
-
-    row_id: str
-    image: str
-    label: str | None
-    masks: tuple[str, ...] | None = None  # addresses; their union is the foreground
-    mask_values: tuple[int, ...] | None = None  # of the foreground in them; None: all but zero
-    regions: str | None = None  # JSON: boxes, polygons and run lengths, in the image's pixels
-
-
-def rows_of(table: pa.Table) -> list[Row]:
-    """The rows of a catalog."""
-    return [
-        Row(
-            **row
-            | {
-                key: None if row[key] is None else tuple(row[key])
-                for key in ("masks", "mask_values")
-            }
-        )
-        for row in table.select(ROW).to_pylist()
-    ]
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summ
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.running_moments import Moments
-from tasks.interventions.donors import donor_digest
-from tasks.interventions.intervene import LARGEST, SMALLEST
+from tasks.interventions.foreground_areas import LARGEST, SMALLEST
+from tasks.interventions.pool_files import donor_digest
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join

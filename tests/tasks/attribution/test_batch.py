@@ -23,7 +23,8 @@ from tasks.attribution.job import read_shard
 from tasks.attribution.plan import Plan
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
-from tasks.pictures.samples import MaskReading, Row, Sample, read_sample, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import MAPS, PREDICTIONS

@@ -14,7 +14,7 @@ from tasks.attribution.settings import AttributionSettings
 from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import rows_of
+from tasks.pictures.rows import rows_of
 from tasks.runs.folder import Mark, RunFolder
 
 ALL = {"predictions", "features", "maps/grad_cam", "scores/grad_cam", "interventions"}

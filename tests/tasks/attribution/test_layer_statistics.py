@@ -33,7 +33,8 @@ from tasks.execution.attribution_stage import job_of, missing_moments
 from tasks.execution.dry_run import estimate
 from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
-from tasks.pictures.samples import Sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import Sample
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
 

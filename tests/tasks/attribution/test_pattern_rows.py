@@ -27,7 +27,8 @@ from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.properties import measure_pictures
-from tasks.pictures.samples import Sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import Sample
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import ATTENDED_BACKGROUND, PICTURE_PROPERTIES
 from tests.support.audits import run_audit

@@ -24,7 +24,8 @@ from tasks.execution.attribution_stage import job_of
 from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Row, read_sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import read_sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings

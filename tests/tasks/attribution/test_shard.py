@@ -22,7 +22,7 @@ from tasks.attribution.shard import attribute_shard
 from tasks.catalog.settings import DataSettings
 from tasks.execution.attribution_stage import job_of
 from tasks.execution.settings import ComputeSettings
-from tasks.pictures.samples import rows_of
+from tasks.pictures.rows import rows_of
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tests.support.audits import run_audit

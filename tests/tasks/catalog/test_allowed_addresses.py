@@ -18,7 +18,8 @@ from models.errors import UserError
 from tasks.catalog.allowed_addresses import AllowedAddresses, remove_secrets_from
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
-from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 from tests.support.encoded_pictures import encoded, noise
 from tests.support.web_server import WebServer, serve
 

@@ -15,7 +15,8 @@ from models.classifier.preprocessing import Preprocessing
 from models.errors import NothingToAudit, UserError
 from tasks.catalog.catalog import check_catalog, foreground_source, make_catalog
 from tasks.catalog.settings import DataSettings
-from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 
 CLASSES = ("cat", "owl")
 SQUARE = [2, 2, 6, 2, 6, 6, 2, 6]

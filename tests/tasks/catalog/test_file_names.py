@@ -19,7 +19,8 @@ from models.classifier.preprocessing import Preprocessing
 from models.errors import UserError
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
-from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 from tasks.storage.files import join
 
 CLASSES = ("cat", "owl")

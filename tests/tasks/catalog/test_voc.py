@@ -11,7 +11,8 @@ from models.classifier.preprocessing import Preprocessing
 from models.errors import NothingToAudit, UserError
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
-from tasks.pictures.samples import MaskReading, Sample, read_sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 from tests.support.voc_dataset import write_voc
 
 CLASSES = ("bird", "cat")

@@ -10,7 +10,8 @@ from torch.nn import functional
 from models.classifier.preprocessing import Preprocessing
 from tasks.discover.property_change import Property, PropertyChange
 from tasks.pictures.properties import FileProperties, measure_pictures
-from tasks.pictures.samples import Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import Sample
 
 PREPARED = Preprocessing(crop=(64, 64), mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 

@@ -22,7 +22,7 @@ from tasks.execution.prepare import prepare_run
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.work_size import died_here
 from tasks.execution.worker_deaths import DEATHS_WITHOUT_NOTE, ShardFailures, take_note
-from tasks.pictures.samples import Row
+from tasks.pictures.rows import Row
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings

@@ -19,8 +19,10 @@ from models.classifier.settings import ModelSettings
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shown_images import ShownImages, mask_of, picture_of
 from tasks.catalog.settings import DataSettings
-from tasks.explorer.pictures import THUMBNAIL, Kind, MissingPicture, Pictures
-from tasks.pictures.samples import MaskReading, Row, Sample, read_reduced, read_sample
+from tasks.explorer.missing_pictures import MissingPicture
+from tasks.explorer.pictures import THUMBNAIL, Kind, Pictures
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import MaskReading, Sample, read_reduced, read_sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder

@@ -16,7 +16,8 @@ from models.classifier.preprocessing import Preprocessing
 from tasks.catalog.allowed_addresses import AllowedAddresses
 from tasks.export.picture_files import PictureFiles
 from tasks.pictures.estimator import load_estimator
-from tasks.pictures.samples import MaskReading, Reader, Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import MaskReading, Reader, Sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run

@@ -18,7 +18,8 @@ from models.interventions import remove_object
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
-from tasks.interventions.donors import DonorPool, donor_digest, pool_specification, read_donors
+from tasks.interventions.donors import DonorPool, pool_specification, read_donors
+from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder

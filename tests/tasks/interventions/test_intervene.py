@@ -22,7 +22,8 @@ from tasks.attribution.job import read_shard, reader_of
 from tasks.interventions.donors import DonorPool, read_donors
 from tasks.interventions.intervene import Interventions, Subjects, draw_moves
 from tasks.interventions.settings import InterventionSettings
-from tasks.pictures.samples import Row, Sample, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder

@@ -23,7 +23,8 @@ from tasks.attribution.settings import AttributionSettings, AuditRequest, Compar
 from tasks.catalog.settings import DataSettings
 from tasks.method_comparison.figures import read_measurements
 from tasks.method_comparison.summarise import gallery_of, summarise_methods
-from tasks.pictures.samples import Sample, rows_of
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import Sample
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.schema import CostSummary

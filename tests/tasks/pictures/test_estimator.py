@@ -12,7 +12,8 @@ from torch import Tensor
 from models.classifier.preprocessing import Preprocessing
 from models.errors import UserError
 from tasks.pictures.estimator import AT_ONCE, Estimator, load_estimator, load_same_estimator
-from tasks.pictures.samples import MaskReading, Reader, Row, Sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import MaskReading, Reader, Sample
 from tasks.pictures.segmentation import Estimate
 from tasks.pictures.settings import ForegroundSettings
 from tests.support.onnx_segmenters import red_segmenter

@@ -21,7 +21,8 @@ from models.errors import UserError
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.catalog import check_catalog, make_catalog
 from tasks.catalog.settings import DataSettings
-from tasks.pictures.samples import Failure, MaskReading, Row, Sample, identify, read_sample, rows_of
+from tasks.pictures.rows import Row, rows_of
+from tasks.pictures.samples import Failure, MaskReading, Sample, identify, read_sample
 from tasks.schema import FAILURES
 from tasks.storage.parquet import read_table
 from tests.support import encoded_pictures, fuzz_pictures, fuzz_tables

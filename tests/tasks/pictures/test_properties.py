@@ -13,7 +13,8 @@ from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
 from tasks.pictures.properties import blockiness, measure_pictures
-from tasks.pictures.samples import MaskReading, Row, Sample, read_sample
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import MaskReading, Sample, read_sample
 
 PREPARED = Preprocessing(crop=(20, 30))
 

@@ -14,15 +14,8 @@ import torch
 from PIL import Image
 
 from models.classifier.preprocessing import Preprocessing
-from tasks.pictures.samples import (
-    Failure,
-    MaskReading,
-    Row,
-    Sample,
-    identify,
-    read_ahead,
-    read_sample,
-)
+from tasks.pictures.rows import Row
+from tasks.pictures.samples import Failure, MaskReading, Sample, identify, read_ahead, read_sample
 
 PREPARED = Preprocessing(resize=(8, 8))
 
@@ -252,7 +245,8 @@ def test_an_unprintable_name_is_escaped(tmp_path: Path) -> None:
 SHORT_OF_MEMORY = """
 import resource, sys
 from models.classifier.preprocessing import Preprocessing
-from tasks.pictures.samples import MaskReading, Row, read_sample
+from tasks.pictures.samples import MaskReading, read_sample
+from tasks.pictures.rows import Row
 prepared, reading = Preprocessing(resize=(8, 8)), MaskReading("foreground", "upright")
 read_sample(Row("a", sys.argv[1], None), prepared, reading)  # imports what it needs
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
