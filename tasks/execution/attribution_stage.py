@@ -132,9 +132,9 @@ def find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
     One process does this before any worker starts: of a shard without predictions, nothing is read.
     """
     stages = specifications(job)
-    predicted = {part.name for part in job.run.parts(PREDICTIONS)}
+    begun = {part.name for part in job.run.parts(PREDICTIONS)}
     for shard in range(count_shards(job.run)):
-        if job.run.part(PREDICTIONS, shard).name not in predicted:
+        if job.run.part(PREDICTIONS, shard).name not in begun:
             yield shard
             continue
         table = read_shard(job.run, shard)
