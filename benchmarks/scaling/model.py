@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-SIZES = tuple(2**power for power in range(4, 14))  # of shards, in images
+SIZES = tuple(1 << power for power in range(4, 14))  # of shards, in images
 ENOUGH = 0.95  # of the workers' time: a size that leaves so much to images is as good as any
 
 
@@ -67,7 +67,8 @@ def best_size(costs: Costs, workers: int, images: int) -> int:
     """The smallest shards with which images take nearly the whole of the workers' time, since what
     a dead worker loses is a shard; else those with which they take most of it."""
     shares = {size: foretell(costs, workers, images, size).efficiency for size in SIZES}
-    return next((size for size in SIZES if shares[size] >= ENOUGH), max(shares, key=shares.get))
+    most = max(SIZES, key=lambda size: shares[size])
+    return next((size for size in SIZES if shares[size] >= ENOUGH), most)
 
 
 def _compute(costs: Costs, workers: int, images: int, size: int) -> float:

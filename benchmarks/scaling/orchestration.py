@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +66,7 @@ class SleepingCluster:
         processes = (os.getpid(), self.scheduler_process, self.worker_process)
         before, start = [_cpu(process) for process in processes], time.perf_counter()
         with show_progress("shards that sleep") as show:
-            attribute_shards(
-                self.client, self.job, range(shards), progress, lambda: show(progress)
-            )
+            attribute_shards(self.client, self.job, range(shards), progress, lambda: show(progress))
         wall = time.perf_counter() - start
         spent = [_cpu(it) - was for it, was in zip(processes, before, strict=True)]
         if progress.broken or progress.done != progress.total:
@@ -93,9 +91,9 @@ def sleeping_cluster(folder: Path, workers: int) -> Iterator[SleepingCluster]:
             yield SleepingCluster(client, job, workers, scheduler, sleeping)
 
 
-def _workers(folder: Path, address: str, count: int):  # type: ignore[no-untyped-def]
-    module = f"{__package__}.sleeping_workers"
-    return _process(folder, sys.executable, "-m", module, address, str(count))
+def _workers(folder: Path, address: str, count: int) -> AbstractContextManager[int]:
+    program = f"from {set_seconds.__module__} import main; main()"  # as its functions are named
+    return _process(folder, sys.executable, "-c", program, address, str(count))
 
 
 def _job(folder: Path) -> Job:

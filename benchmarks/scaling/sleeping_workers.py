@@ -1,5 +1,4 @@
-"""Dask workers that only sleep, many in one process: `python -m benchmarks.scaling.sleeping_workers
-ADDRESS COUNT`.
+"""Dask workers that only sleep, many in one process.
 
 All else is the product's: the function that a worker runs, its plugin with the model, its answer.
 """
@@ -9,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from unittest.mock import patch
 
 import dask
 from distributed import Worker
@@ -40,16 +40,14 @@ def sleep(job: Job, shard: int, _: Classifier, __: RetryPolicy) -> ShardResult:
     return ShardResult(shard, images, 0, 0, "cpu", _seconds[0], steps)
 
 
-async def work(address: str, count: int) -> None:
+def main() -> None:
+    """Of a process of its own: the scheduler's address, and how many workers."""
+    with dask.config.set(DASK_SETTINGS), patch.object(shard_queue, "attribute_shard", sleep):
+        asyncio.run(_work(sys.argv[1], int(sys.argv[2])))
+
+
+async def _work(address: str, count: int) -> None:
     """Until the scheduler ends."""
     workers = [Worker(address, nthreads=1, dashboard=False) for _ in range(count)]
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))
-
-
-if __name__ == "__main__":
-    from benchmarks.scaling import sleeping_workers  # as the functions sent to it are named
-
-    shard_queue.attribute_shard = sleeping_workers.sleep
-    with dask.config.set(DASK_SETTINGS):
-        asyncio.run(work(sys.argv[1], int(sys.argv[2])))

@@ -28,7 +28,6 @@ from tasks.synthetic.dataset import write_benchmark
 from tasks.synthetic.settings import BenchmarkSettings
 
 
-
 @dataclass(frozen=True)
 class Subject:
     """A model and the images that it is asked about."""
@@ -50,9 +49,7 @@ class Subject:
         attribution = AttributionSettings(shard_size=size)
         request = AuditRequest(data, attribution, patterns=PatternSettings())
         settings = {"model": self.model.model_dump(mode="json")}
-        return prepare_run(
-            request, FetchedModel(self.model), OutputSettings(run=address), settings
-        )
+        return prepare_run(request, FetchedModel(self.model), OutputSettings(run=address), settings)
 
 
 def small_network(folder: Path, images: int) -> Subject:
@@ -60,9 +57,7 @@ def small_network(folder: Path, images: int) -> Subject:
     settings = BenchmarkSettings(train=0, validation=0, test=images)
     write_benchmark(folder / "pictures", settings)
     (folder / "classes.txt").write_text("\n".join(settings.classes))
-    model = random_model(
-        "sightline:small_resnet", folder, small_preprocessing(settings.image_size)
-    )
+    model = random_model("sightline:small_resnet", folder, small_preprocessing(settings.image_size))
     model = model.model_copy(update={"classes": str(folder / "classes.txt")})
     data = DataSettings(path=str(folder / "pictures"), split="test")
     return Subject("small network, 64 px", model, data)

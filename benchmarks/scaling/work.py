@@ -7,7 +7,7 @@ the shard's own. A bare forward pass and the reading of the same images stand be
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from tasks.execution.attribution_stage import job_of
 from tasks.execution.cluster import one_thread
 from tasks.execution.settings import ComputeSettings
 from tasks.pictures.samples import rows_of
-from tasks.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,12 @@ def measure_work(subject: Subject, folder: Path, sizes: tuple[int, int], rounds:
     return work
 
 
-def bytes_per_image(run: RunFolder, images: int) -> Iterator[tuple[str, float]]:
-    """What an audit stores, by kind of part."""
-    parts = {folder.name: _size(Path(str(folder))) for folder in run.path.iterdir()}
-    yield from ((name, size / images) for name, size in sorted(parts.items()) if size)
+def stored_bytes(subject: Subject, folder: Path, images: int) -> float:
+    """An image, in the parts of a run; the donors, which are stored once, are not among them."""
+    run = subject.prepare(str(folder / "run"), images, images)
+    attribute_shard(job_of(run, ComputeSettings(workers=1)), 0, subject.classifier)
+    parts = Path(str(run.path)).rglob("part-*.parquet")
+    return sum(part.stat().st_size for part in parts) / images
 
 
 def _shard_of(job: Job, shard: int, subject: Subject) -> Callable[[], object]:
@@ -92,8 +93,3 @@ def _cpu(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [it for it in path.rglob("*") if it.is_file()]
-    return sum(file.stat().st_size for file in files)
