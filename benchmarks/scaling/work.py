@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.scaling.subjects import Subject
 from tasks.attribution.job import Job, read_shard
+from tasks.attribution.memory import BATCH
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import attribute_shard
 from tasks.execution.attribution_stage import job_of
@@ -51,7 +52,7 @@ def measure_work(subject: Subject, folder: Path, sizes: tuple[int, int], rounds:
             few, many = (_cpu(_shard_of(job, shard, subject)) for job in jobs)
             images = sizes[1] - sizes[0]
             reading = _cpu(_reading_of(jobs[0], shard)) / sizes[0]
-            forward = _cpu(_forward_of(subject, jobs[0].batch_size)) / jobs[0].batch_size
+            forward = _cpu(_forward_of(subject, BATCH)) / BATCH
             if shard:
                 work.image.append((many - few) / images)
                 work.shard.append(max(0.0, few - sizes[0] * (many - few) / images))
@@ -73,8 +74,8 @@ def _shard_of(job: Job, shard: int, subject: Subject) -> Callable[[], object]:
 
 
 def _reading_of(job: Job, shard: int) -> Callable[[], object]:
-    batches = list(RetryPolicy().batches(rows_of(read_shard(job.run, shard)), job.batch_size))
-    return lambda: list(job.reader.read_batches(batches, 1, job.batch_size))
+    batches = list(RetryPolicy().batches(rows_of(read_shard(job.run, shard)), BATCH))
+    return lambda: list(job.reader.read_batches(batches, 1, BATCH))
 
 
 def _forward_of(subject: Subject, batch: int) -> Callable[[], object]:
