@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -141,7 +142,9 @@ class _ShardQueue:
         """Submit until every worker has enough; they are counted anew, since they come and go."""
         now = time.monotonic()
         if now - self.counted >= RECOUNT:
-            self.workers, self.counted = count_workers(self.client), now
+            self.counted = now
+            with suppress(OSError):  # whether the scheduler is away, the results say
+                self.workers = count_workers(self.client)
         room = WINDOW * max(1, self.workers) - len(self.running)
         for shard in islice(waiting, max(0, room)):
             self.submit(shard)
