@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.scaling.measured_costs import MeasuredCosts, read_costs
@@ -19,14 +20,17 @@ WORKERS = (1, 2, 8, 64, 512)
 IMAGES = 10_000_000
 SIZE = 256  # by default
 FAST = 0.002  # seconds an image
-FAST_NAME = f"a worker of {1 / FAST:.0f} images a second (assumed)"
-LATENCY = 0.02  # seconds of a request to S3 (assumed)
+FAST_NAME = f"{1 / FAST:.0f} images a second (assumed)"
+LATENCY = 0.02  # seconds of a request to S3
+S3_NAME = f"the same, run on S3 ({1e3 * LATENCY:.0f} ms a request, assumed)"
 
 
 def cases(measured: MeasuredCosts) -> dict[str, Costs]:
-    """The workers that are foretold: two networks as measured, and a fast one."""
+    """The workers that are foretold: two networks as measured, and a fast one, also on S3."""
     subjects = {name: measured.of(name) for name in measured.image}
-    return subjects | {FAST_NAME: measured.of_image(FAST)}
+    fast = measured.of_image(FAST)
+    on_s3 = replace(fast, shard=fast.shard + measured.requests_per_shard * LATENCY)
+    return subjects | {FAST_NAME: fast, S3_NAME: on_s3}
 
 
 def table_of_workers(measured: MeasuredCosts) -> str:
