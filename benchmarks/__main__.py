@@ -32,6 +32,7 @@ EXPERIMENTS = {  # short name: where it lives
     "gate": "gate.trials",
     "patterns": "patterns.study",
     "explorer": "explorer.browser",
+    "scaling": "scaling.study",
 }
 OF_PHOTOGRAPHS = {  # the same; they take --photos in place of --quick
     "photographs": "audit.photographs",

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 from uuid import uuid4
 
 from pydantic import AfterValidator
@@ -31,6 +32,7 @@ TEMPORARY = ".tmp"
 LARGEST_COPY = 32 << 30  # bytes of a remote file of weights
 LONGEST_COPY = 3600.0  # seconds that copying it may take
 CHUNK = 1 << 20
+AT_ONCE = 32 << 20  # bytes that are put by one request
 # s3fs asks five times, 15 seconds each; by default botocore would ask five times in each of them.
 ATTEMPTS: dict[str, Any] = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
 # A password after a user name; digits and a slash are a port, and :: chains fsspec addresses.
@@ -226,11 +228,19 @@ def write_atomically(target: UPath) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _put(target: UPath) -> Iterator[IO[bytes]]:
-    file = target.fs.open(target.path, "wb", autocommit=False)
-    try:
-        yield file
-        file.close()
-        file.commit()
-    except BaseException:
-        file.discard()
-        raise
+    """One request for what is small, as most parts are; what is large goes in pieces."""
+    with tempfile.SpooledTemporaryFile(max_size=AT_ONCE) as file:
+        yield cast(IO[bytes], file)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size <= AT_ONCE:
+            target.fs.pipe_file(target.path, file.read())
+            return
+        remote = target.fs.open(target.path, "wb", autocommit=False)
+        try:
+            shutil.copyfileobj(file, remote, CHUNK)
+            remote.close()
+            remote.commit()
+        except BaseException:
+            remote.discard()
+            raise

@@ -30,7 +30,7 @@ class Job:
     model: ModelSettings
     attribution: AttributionSettings
     identity: Identity
-    batch_size: int
+    batch_size: int | None  # None: as the worker's device takes (batch_size_of)
     decode_threads: int
     reuse: str | None = None  # run folder whose rows are reused where nothing changed
     interventions: InterventionSettings | None = None

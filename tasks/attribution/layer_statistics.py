@@ -24,6 +24,7 @@ from models.network.capture import capture
 from models.network.layers import cached_grid
 from models.network.statistics import Moments, Statistics
 from tasks.attribution.job import Job
+from tasks.attribution.memory import batch_size_of
 from tasks.catalog.allowed_addresses import remote_ones
 from tasks.pictures.rows import ROW, Row, rows_of
 from tasks.pictures.samples import Failure, read_ahead
@@ -146,10 +147,11 @@ def _read_batches(job: Job, rows: Sequence[Row], classifier: Classifier) -> Iter
     """The readable images, normalised, in batches."""
     unannotated = [replace(row, masks=None, mask_values=None, regions=None) for row in rows]
     read = replace(job.reader, estimator=None)
-    samples = read_ahead(unannotated, read, job.decode_threads, 2 * job.batch_size)
+    size = batch_size_of(job.batch_size, classifier)
+    samples = read_ahead(unannotated, read, job.decode_threads, 2 * size)
     pictures = [item.picture_CHW for item in samples if not isinstance(item, Failure)]
-    for start in range(0, len(pictures), job.batch_size):
-        picture_BCHW = torch.stack(pictures[start : start + job.batch_size])
+    for start in range(0, len(pictures), size):
+        picture_BCHW = torch.stack(pictures[start : start + size])
         yield classifier.preprocessing.normalise(picture_BCHW.to(classifier.device))
 
 

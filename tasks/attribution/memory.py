@@ -10,11 +10,24 @@ from distributed import get_worker
 from distributed.system import MEMORY_LIMIT  # what the container allows
 from torch import Tensor, nn
 
+from models.classifier.classifier import Classifier
 from models.network.capture import as_found
 
 SHARE = 0.5  # of the free memory: gradients and copies come on top of what a pass keeps
 MAX_PICTURES = 64  # more make no pass faster, on a CPU even slower
 MAX_PICTURES_ON_GPU = 512
+BATCH = 16  # pictures that are explained at once on a CPU
+BATCH_ON_GPU = 64  # a quarter of a shard, so that the next are decoded meanwhile
+
+
+def batch_size_of(chosen: int | None, classifier: Classifier) -> int:
+    """Pictures that are explained at once: those that were chosen, else what suits the device."""
+    if chosen is not None:
+        return chosen
+    if classifier.device.type != "cuda":
+        return BATCH
+    size = classifier.preprocessing.size
+    return min(BATCH_ON_GPU, room_of(classifier.network, size, classifier.device))
 
 
 def room_of(network: nn.Module, picture: tuple[int, int], device: torch.device) -> int:

@@ -15,6 +15,7 @@ from models.interventions import predict_each
 from tasks.attribution.donor_predictions import COLUMNS
 from tasks.attribution.fingerprints import donor_predictions_mark
 from tasks.attribution.job import Job
+from tasks.attribution.memory import batch_size_of
 from tasks.interventions.donors import read_donors
 from tasks.runs.folder import is_finished, write_part
 from tasks.runs.stages import DONOR_PREDICTIONS
@@ -26,8 +27,9 @@ def write_donor_predictions(job: Job, classifier: Classifier) -> None:
     if mark is None or job.interventions is None or has_donor_predictions(job):
         return
     pool = read_donors(job.run, classifier.preprocessing.size, job.interventions.fill)
-    prediction_N = _probabilities(classifier, pool.picture_NCHW, job.batch_size).argmax(1)
-    probability_NK = _probabilities(classifier, pool.background_NCHW, job.batch_size)
+    size = batch_size_of(job.batch_size, classifier)
+    prediction_N = _probabilities(classifier, pool.picture_NCHW, size).argmax(1)
+    probability_NK = _probabilities(classifier, pool.background_NCHW, size)
     rows = (
         pool.row_ids,
         pool.content_ids,

@@ -96,8 +96,8 @@ class _Shard:
     def is_usable(self, stage: Stage, specification: str) -> bool:
         """Is this part current, and can it and its failures be read?"""
         failures = stage.failures
-        readable = failures is None or self.is_readable(failures)
-        return readable and self.is_current(stage, specification)
+        is_current = self.is_current(stage, specification)
+        return is_current and (failures is None or self.is_readable(failures))
 
     def is_readable(self, stage: Stage) -> bool:
         """Is its part intact, or missing?"""
@@ -109,9 +109,10 @@ class _Shard:
 
     def is_current(self, stage: Stage, specification: str | None = None) -> bool:
         """Is this part intact, with this specification and the rows that its catalog has now?"""
-        if not self.is_readable(stage):
+        path = self.run.part(stage, self.number)
+        if not (path.exists() and self.is_readable(stage)):
             return False
-        metadata = read_metadata(self.run.part(stage, self.number))
+        metadata = read_metadata(path)
         actual = metadata.get(SPECIFICATION, b"").decode()
         if not actual or specification not in (None, actual):
             return False

@@ -20,7 +20,7 @@ from tasks.attribution.encode import encode_failures
 from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, read_shard
 from tasks.attribution.layer_statistics import layers_with_statistics, read_statistics
-from tasks.attribution.memory import room_of
+from tasks.attribution.memory import batch_size_of, room_of
 from tasks.attribution.plan import Plan
 from tasks.attribution.predict_donors import write_donor_predictions
 from tasks.attribution.retry_policy import RetryPolicy, write_note
@@ -165,8 +165,9 @@ def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure], float]:
 def _read_batches(work: _RemainingWork) -> Iterator[list[Sample | Failure]]:
     """Batches in order, some read ahead; after a death one by one, each noted before it is read."""
     job, reader = work.job, work.job.reader
-    batches = list(work.policy.batches(work.rows, job.batch_size))
-    ahead = BATCHES_AHEAD * job.batch_size
+    size = batch_size_of(job.batch_size, work.plan.classifier)
+    batches = list(work.policy.batches(work.rows, size))
+    ahead = BATCHES_AHEAD * size
     if not work.policy.noted:
         yield from reader.read_batches(batches, job.decode_threads, ahead)
         return

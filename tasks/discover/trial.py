@@ -21,6 +21,7 @@ from models.classifier.classifier import Classifier
 from models.fills import Fill
 from models.interventions import predict_each
 from tasks.attribution.job import Job, read_shard
+from tasks.attribution.memory import batch_size_of
 from tasks.discover.exchange import Exchange, object_mask
 from tasks.discover.property_change import Property, PropertyChange
 from tasks.pictures.map_region import Region
@@ -93,7 +94,7 @@ def run_trial(job: Job, trial: Trial, classifier: Classifier) -> pa.Table:
     backgrounds = pictures.select(_keys((*trial.exemplars, *trial.controls)))
     recipients = pictures.select(_keys(trial.recipients))
     first, rest = recipients.select(recipients.keys[:FIRST]), recipients.keys[FIRST:]
-    main = _Check(trial, classifier, job.batch_size, MAIN)
+    main = _Check(trial, classifier, batch_size_of(job.batch_size, classifier), MAIN)
     made = main.make(backgrounds, first)
     if _surplus(made, classifier.classes[trial.pulls_to]) <= NO_EFFECT:
         return made

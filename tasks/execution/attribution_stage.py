@@ -42,7 +42,7 @@ def attribute_run(
     job = job_of(run, compute)
     remove_temporary_files(run)
     progress = Progress(total=read_footer(run.catalog).num_rows)
-    unfinished = list(_find_unfinished(job, progress))
+    unfinished = list(find_unfinished(job, progress))
 
     def report() -> None:
         on_progress(progress)
@@ -126,10 +126,17 @@ def missing_moments(job: Job) -> Iterator[tuple[str, int]]:
                 yield layer, part
 
 
-def _find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
-    """The shards with a missing part; finished ones count as reused."""
+def find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
+    """The shards with a missing part; finished ones count as reused.
+
+    One process does this before any worker starts: of a shard without predictions, nothing is read.
+    """
     stages = specifications(job)
+    begun = {part.name for part in job.run.parts(PREDICTIONS)}
     for shard in range(count_shards(job.run)):
+        if job.run.part(PREDICTIONS, shard).name not in begun:
+            yield shard
+            continue
         table = read_shard(job.run, shard)
         marks = marks_of(stages, table)
         ready = shard > 0 or has_donor_predictions(job)  # which shard 0 writes

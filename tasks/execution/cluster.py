@@ -182,7 +182,7 @@ def model_on_workers(client: Client, job: Job) -> Iterator[None]:
 
 def count_workers(client: Client) -> int:
     """All workers of the cluster, local or not."""
-    return len(client.scheduler_info(n_workers=-1)["workers"])
+    return len(client.nthreads())
 
 
 def local_workers(compute: ComputeSettings) -> int:

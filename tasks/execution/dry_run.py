@@ -15,6 +15,7 @@ from tasks import schema
 from tasks.attribution.fingerprints import identity_of
 from tasks.attribution.job import Job, count_shards
 from tasks.attribution.layer_statistics import gather_moments
+from tasks.attribution.memory import batch_size_of
 from tasks.attribution.settings import AuditRequest
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.listing import Listing
@@ -58,8 +59,10 @@ def estimate(
         log.warning(warning)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.at(folder)
-        sample = catalog.take(_spread_evenly(len(catalog), (1 + BATCHES) * compute.batch_size))
-        write_table(run.catalog, sample, compute.batch_size)
+        move_to_device(classifier, _device(), request.attribution.memory_format)
+        batch = batch_size_of(compute.batch_size, classifier)
+        sample = catalog.take(_spread_evenly(len(catalog), (1 + BATCHES) * batch))
+        write_table(run.catalog, sample, batch)
         run.write_state(
             RunState(
                 schema_version=schema.VERSION,
@@ -70,7 +73,6 @@ def estimate(
         )
         keep_donors(run, request, identity, sample)
         plan_layer_statistics(run, request, identity, sample)
-        move_to_device(classifier, _device(), request.attribution.memory_format)
         with one_thread():
             measured = _measure(job_of(run, compute), classifier, len(sample))
     donors = min(len(catalog), request.interventions.pool)

@@ -31,7 +31,13 @@ class ComputeSettings(BaseModel):
     tls_key: str | None = Field(
         None, description="Its key; default: it stands in the certificate's file."
     )
-    batch_size: int = Field(16, ge=1, le=MOST_IN_MEMORY, description="Images per forward pass.")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_IN_MEMORY,
+        description="Images per forward pass; default: 16 on a CPU, on a GPU as many as fit, at "
+        "most 64.",
+    )
     max_failures: int | None = Field(
         None,
         ge=0,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -22,6 +25,7 @@ from tasks.schema import StepCost
 log = logging.getLogger("sightline")
 
 WINDOW = 3  # shards submitted per worker: no worker waits, and the coordinator holds few
+RECOUNT = 5.0  # seconds until the workers are counted again
 
 
 @dataclass
@@ -90,16 +94,13 @@ def attribute_shards(
     queue = _ShardQueue(client, job)
     waiting = iter(shards)
     try:
-        for shard in islice(waiting, WINDOW * max(1, count_workers(client))):
-            queue.submit(shard)
+        queue.fill(waiting)
         for shard, result in queue.results():
             if isinstance(result, ShardResult):
                 progress.add(result)
             elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
                 progress.add_error(shard, result)
-            if not queue.has(shard):
-                for next_shard in islice(waiting, 1):
-                    queue.submit(next_shard)
+            queue.fill(waiting)
             on_progress()
     except BaseException:
         queue.cancel()
@@ -135,6 +136,18 @@ class _ShardQueue:
         self.running: dict[Future, int] = {}
         self.failures: dict[int, ShardFailures] = {}
         self.finished = as_completed(loop=client.loop)
+        self.workers, self.counted = 0, -math.inf
+
+    def fill(self, waiting: Iterator[int]) -> None:
+        """Submit until every worker has enough; they are counted anew, since they come and go."""
+        now = time.monotonic()
+        if now - self.counted >= RECOUNT:
+            self.counted = now
+            with suppress(OSError):  # whether the scheduler is away, the results say
+                self.workers = count_workers(self.client)
+        room = WINDOW * max(1, self.workers) - len(self.running)
+        for shard in islice(waiting, max(0, room)):
+            self.submit(shard)
 
     def submit(self, shard: int, policy: RetryPolicy = RetryPolicy()) -> None:
         future = self.client.submit(
@@ -150,9 +163,6 @@ class _ShardQueue:
         if policy is not None:
             self.submit(shard, policy)
         return policy is not None
-
-    def has(self, shard: int) -> bool:
-        return shard in self.running.values()
 
     def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
         """Each shard as it ends, with its result or its exception."""

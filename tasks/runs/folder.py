@@ -224,8 +224,8 @@ class RunFolder:
         """Is a stage's part finished, and can its failures be read?"""
         failures = stage.failures
         path = None if failures is None else self.part(failures, shard)
-        readable = path is None or not path.exists() or is_intact(path)
-        return readable and is_finished(self.part(stage, shard), mark)
+        finished = is_finished(self.part(stage, shard), mark)
+        return finished and (path is None or not path.exists() or is_intact(path))
 
     def holds_run(self) -> bool:
         """Is this a run, or what may be one with a damaged run.json?"""

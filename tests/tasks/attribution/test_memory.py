@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import cast
+
 import psutil
 import pytest
 import torch
 from torch import Tensor, nn
 
+from models.classifier.classifier import Classifier, load_classifier
+from models.classifier.preprocessing import Preprocessing
+from models.classifier.settings import ModelSettings
 from tasks.attribution import memory
-from tasks.attribution.memory import MAX_PICTURES, kept_bytes, room_of
+from tasks.attribution.memory import (
+    BATCH,
+    BATCH_ON_GPU,
+    MAX_PICTURES,
+    batch_size_of,
+    kept_bytes,
+    room_of,
+)
 from tests.support.networks import tiny_net
 
 CPU = torch.device("cpu")
@@ -53,3 +66,27 @@ def test_a_small_network_has_all_the_room_that_is_of_use() -> None:
 
 def test_what_is_free_is_less_than_the_machine_has() -> None:
     assert 0 < memory._free_bytes(CPU) < psutil.virtual_memory().total
+
+
+class OnCard:
+    """A classifier that says that it is on a GPU: what is free there is what the test says."""
+
+    device = torch.device("cuda")
+    network = Squares(2)
+    preprocessing = Preprocessing(crop=(16, 16))
+
+
+@pytest.mark.parametrize(("room", "found"), [(1_000, BATCH_ON_GPU), (10, 10), (0, 1)])
+def test_a_batch_on_a_card_is_what_fits(
+    room: int, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = (2 * room + 1) * kept_bytes(OnCard.network, (16, 16))
+    monkeypatch.setattr(memory, "_free_bytes", lambda _: free)
+    classifier = cast(Classifier, OnCard())
+    assert batch_size_of(None, classifier) == found
+    assert batch_size_of(200, classifier) == 200
+
+
+def test_a_batch_on_a_cpu_is_small(bundle: Path) -> None:
+    classifier = load_classifier(ModelSettings(address=str(bundle)))
+    assert batch_size_of(None, classifier) == BATCH

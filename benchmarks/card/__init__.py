@@ -1,0 +1,1 @@
+"""What one GPU does with all that a CPU does: figures beside the CPU's, speed, memory."""
