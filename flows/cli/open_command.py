@@ -26,6 +26,7 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
 
     Two runs are compared: RUN beside the one BEFORE. Nothing leaves this machine; Ctrl-C ends it.
     """
+    from flows.explorer.freed_memory import return_freed_memory
     from flows.explorer.opened import OpenedRuns
     from flows.explorer.serve import listen, serve
     from tasks.runs import open_run
@@ -36,6 +37,7 @@ def open_run_command(run: str, before: str | None, port: int, browser: bool | No
         if browser or (browser is None and has_screen()):
             click.launch(address)
 
+    return_freed_memory()
     with listen(port) as listener:
         log.info("reading the images of %s", run)
         opened = OpenedRuns.of(open_run(run), None if before is None else open_run(before))
