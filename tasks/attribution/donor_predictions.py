@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
+from models.addresses import is_file
 from models.classifier.classifier import Classifier
 from models.errors import lacks_memory
 from models.interventions import predict_each
@@ -78,7 +79,7 @@ def has_donor_predictions(job: Job) -> bool:
 def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
     """Those of a run, or None where it has no donors."""
     path = run.part(DONOR_PREDICTIONS, 0)
-    return _read(path, *read_stamps([str(path)])) if path.is_file() else None
+    return _read(path, *read_stamps([str(path)])) if is_file(path) else None
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from tasks.attribution.job import Job
 from tasks.discover.trial import FIRST, Trial, run_trial
 from tasks.execution.cluster import (
     ModelPlugin,
+    cancel,
     has_gpus,
     model_on_workers,
     open_client,
@@ -71,7 +72,7 @@ def _run_on(
                 future.result()
                 on_progress(done, len(futures))
     except BaseException:
-        client.cancel(futures, force=True)
+        cancel(client, futures)
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -14,7 +15,7 @@ from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
-from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
+from tasks.execution.cluster import ModelPlugin, cancel, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.worker_deaths import ShardFailures
 from tasks.schema import StepCost
@@ -122,7 +123,7 @@ def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[st
                 watch.end_silence()
                 future.result()
     except BaseException:
-        client.cancel(futures, force=True)
+        cancel(client, futures)
         raise
 
 
@@ -155,18 +156,21 @@ class _ShardQueue:
         return shard in self.running.values()
 
     def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
-        """Each shard as it ends, with its result or its exception."""
+        """Each shard as it ends, with its result or its exception; raises where the scheduler has
+        forgotten them."""
         with SilenceWatch(self.client, lambda: list(self.running)) as watch:
             for future in self.finished:
                 watch.end_silence()
                 shard = self.running.pop(future)
                 try:
                     yield shard, future.result()
+                except CancelledError:
+                    raise
                 except Exception as error:
                     yield shard, error
 
     def cancel(self) -> None:
-        self.client.cancel(list(self.running), force=True)
+        cancel(self.client, self.running)
 
 
 def _run_moments(job: Job, layer: str, part: int) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
-from models.addresses import write_atomically
+from models.addresses import is_file, write_atomically
 from models.errors import UserError
 from models.fills import Fill
 from models.interventions import VERSION, remove_object
@@ -128,7 +128,7 @@ def find_named_pool(
     other = RunFolder.at(settings.donors)
     if other.path == run.path:
         raise UserError(f"--donors {settings.donors} is the run itself: leave it out")
-    if not other.donors.is_file():
+    if not is_file(other.donors):
         raise UserError(f"{other.path} has no donor pool: name a run that made interventions")
     other_specification = donor_specification(other)
     if other_specification is None:
@@ -176,7 +176,7 @@ def donor_specification(run: RunFolder) -> str | None:
 
 
 def _metadata(run: RunFolder, name: bytes) -> str | None:
-    if not run.donors.is_file():
+    if not is_file(run.donors):
         return None
     value: bytes = (read_footer(run.donors).metadata or {}).get(name, b"")
     return value.decode()

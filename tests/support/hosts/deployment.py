@@ -13,9 +13,15 @@ from pathlib import Path
 from tests.support.hosts.host import OWN, Host, kill
 from tests.support.hosts.network import SUBNET, switch
 from tests.support.hosts.services import ADDRESS, MLFLOW, PREFECT, S3_KEYS, Services
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_until
 
 BUCKETS = ("data", "runs", "mlflow")
+AWAIT_WORKERS = """
+import sys
+from distributed import Client
+Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), timeout=300)
+"""
+SMALL = ("--split", "test", "--shard-size", "4", "--methods", "grad_cam_pp")
 # As a service manager does: a worker that ends is started again.
 KEEP = 'while :; do "$@"; sleep 1; done'
 
@@ -39,6 +45,10 @@ class Worker:
             kill(self.process)
             self.process = None
 
+    def die(self) -> None:
+        self.host.die()
+        self.process = None
+
     def rise(self) -> None:
         """It works, whatever was before."""
         self.host.rise()
@@ -58,6 +68,10 @@ class Audit:
         return self.process.wait(seconds)
 
     @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
     def said(self) -> str:
         return self.log.read_text()
 
@@ -69,15 +83,26 @@ class Deployment:
     person: Host
     _numbers: Iterator[int]
 
-    def audit(self, run: str, *options: str, data: str = "s3://data/pictures") -> Audit:
-        """Start one; its rows go to s3://runs/RUN."""
+    def audit(self, run: str, *options: str, **more: str) -> Audit:
+        """Start one of the benchmark; its rows go to s3://runs/RUN."""
+        where = ("--data", "s3://data/pictures", "--model", "s3://data/model")
+        dask = ("--dask", self.services.scheduler)
+        return self.audit_of(f"s3://runs/{run}", *where, *dask, *options, **more)
+
+    def audit_of(self, out: str, *options: str, **more: str) -> Audit:
+        """Start one of 64 pictures in 16 shards."""
         log = f"audit-{next(self._numbers)}.log"
-        process = self.person.start(
-            log,
-            *("sightline", "audit", "--data", data, "--out", f"s3://runs/{run}"),
-            *("--dask", self.services.scheduler, *options),
-        )
-        return Audit(process, self.person.folder / log)
+        command = ("sightline", "audit", "--out", out, *SMALL, *options)
+        return Audit(self.person.start(log, *command, **more), self.person.folder / log)
+
+    def reach(self, audit: Audit, run: str, parts: int) -> bool:
+        """Wait until it has finished so many shards; False when it ended before."""
+        wait_until(lambda: audit.has_ended or len(self.services.written_parts(run)) >= parts)
+        return not audit.has_ended
+
+    def await_workers(self, count: int) -> None:
+        """Return when the scheduler knows so many."""
+        self.person.run("python", "-c", AWAIT_WORKERS, self.services.scheduler, str(count))
 
     def put(self, folder: Path, address: str) -> None:
         """Copy a folder of the test's to S3, from the person's host."""
@@ -95,6 +120,25 @@ class Deployment:
 
     def copy(self, *words: str) -> None:
         self.person.run("python", "-m", "tests.support.hosts.s3_files", *words)
+
+    @contextmanager
+    def tls(self, scheduler: tuple[str, ...], worker: tuple[str, ...]) -> Iterator[None]:
+        """Inside the block, scheduler and workers have these options, and speak TLS."""
+        self._restart_dask("tls", scheduler, worker)
+        yield
+        self._restart_dask("tcp", (), ())
+
+    def _restart_dask(
+        self, protocol: str, scheduler: tuple[str, ...], worker: tuple[str, ...]
+    ) -> None:
+        for it in self.workers:
+            it.stop()
+            it.options = worker
+        self.services.kill("scheduler")
+        self.services.protocol, self.services.scheduler_options = protocol, scheduler
+        self.services.start("scheduler")
+        for it in self.workers:
+            it.start()
 
     def restore(self) -> None:
         """All hosts and services work again."""

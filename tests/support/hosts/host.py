@@ -59,14 +59,14 @@ class Host:
         booted.unlink(missing_ok=True)
         script = BOOT.format(name=self.name, folder=self.folder, own=OWN, hidden=self.hidden)
         apart = ("--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc")
-        self._unshare = subprocess.Popen(
-            [
-                *("setpriv", "--pdeathsig", "KILL"),  # no host outlives a killed test
-                *("ip", "netns", "exec", f"{PREFIX}{self.name}"),
-                *("unshare", *apart, "sh", "-ec", script),
-            ]
-        )
-        assert wait_until(booted.is_file), f"{self.name} does not boot"
+        words = [
+            *("setpriv", "--pdeathsig", "KILL"),  # no host outlives a killed test
+            *("ip", "netns", "exec", f"{PREFIX}{self.name}"),
+            *("unshare", *apart, "sh", "-ec", script),
+        ]
+        with (self.folder / "boot.log").open("ab") as log:
+            self._unshare = subprocess.Popen(words, stderr=log)
+        assert wait_until(booted.is_file), self.log("boot.log")
         (self._init,) = psutil.Process(self._unshare.pid).children()
 
     def die(self) -> None:

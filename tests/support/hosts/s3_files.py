@@ -1,9 +1,9 @@
 """Copies files to and from S3, from the host on which it is started.
 
-    python -m tests.support.hosts.s3_files make BUCKET…
-    python -m tests.support.hosts.s3_files put FOLDER s3://BUCKET/KEY
-    python -m tests.support.hosts.s3_files get s3://BUCKET/KEY FOLDER
-    python -m tests.support.hosts.s3_files remove s3://BUCKET/KEY
+python -m tests.support.hosts.s3_files make BUCKET…
+python -m tests.support.hosts.s3_files put FOLDER s3://BUCKET/KEY
+python -m tests.support.hosts.s3_files get s3://BUCKET/KEY FOLDER
+python -m tests.support.hosts.s3_files remove s3://BUCKET/KEY
 """
 
 from __future__ import annotations

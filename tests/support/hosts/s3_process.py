@@ -45,11 +45,19 @@ def make_faulty(serve: Application, folder: Path) -> Application:
             log.write(f"{request['REQUEST_METHOD']} {request['PATH_INFO']} {code}\n")
         if failed:
             request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
-            start(f"{faults['status']} Away", [("Content-Length", "0")])
-            return [b""]
+            return _fail(faults["status"], start)
         return serve(request, start)
 
     return answer
+
+
+def _fail(status: int, start: Callable[..., Any]) -> list[bytes]:
+    """As S3 says it."""
+    code = {500: "InternalError", 503: "ServiceUnavailable"}[status]
+    body = f"<Error><Code>{code}</Code><Message>Please try again.</Message></Error>".encode()
+    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+    start(f"{status} {code}", headers)
+    return [body]
 
 
 if __name__ == "__main__":

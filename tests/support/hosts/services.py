@@ -7,10 +7,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.support.hosts.host import OWN, Host, kill
 from tests.support.hosts.network import DATABASE_PROGRAMS, SUBNET
@@ -92,10 +92,15 @@ class Services:
     def mend_s3(self) -> None:
         (self.host.folder / FAULTS).unlink(missing_ok=True)
 
-    def written(self, word: str) -> int:
-        """How many objects with this word in their key S3 was sent."""
-        lines = self.host.log(REQUESTS).splitlines()
-        return len({line.split()[1] for line in lines if line.startswith("PUT") and word in line})
+    def written_parts(self, run: str) -> Counter[str]:
+        """How often each part of a run's features was written."""
+        lines = (line.split() for line in self.host.log(REQUESTS).splitlines())
+        folder = f"/runs/{run}/features/"
+        return Counter(
+            words[1]
+            for words in lines
+            if words[0] == "PUT" and words[1].startswith(folder) and len(words) == 2
+        )
 
     def _launch(self, name: str) -> None:
         self.running[name] = self.host.start(f"{name}.log", *COMMANDS[name](self), **NEVER_ASK)
@@ -142,6 +147,7 @@ def _mlflow(_: Services) -> list[str]:
     stores = ("--backend-store-uri", f"postgresql://{DATABASE}/mlflow")
     files = ("--artifacts-destination", "s3://mlflow")
     return [
+        *("env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false"),  # processes that no audit needs
         *("mlflow", "server", *stores, *files),
         *("--host", ADDRESS, "--port", "5000", "--workers", "1"),
     ]

@@ -1,0 +1,158 @@
+"""What goes wrong between hosts in the middle of an audit, and what is refused before its first shard.
+
+Whatever happens, the command ends with 0 or 3 in time, and after a rerun without faults every row is
+that of an undisturbed audit, while finished parts are not computed again. Needs root, and Debian's
+iproute2, nftables, postgresql and faketime: make test-cluster.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support.hosts import faults
+from tests.support.hosts.deployment import Deployment
+from tests.support.hosts.faults import Fault
+from tests.support.hosts.host import OWN
+from tests.support.same_rows import check_same_rows
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+
+LIMIT = 400.0  # seconds after which the command must have ended, by itself
+DISTURBED = [
+    faults.pull_a_workers_cable,
+    faults.pull_a_workers_cable_for_long,
+    faults.pull_the_persons_cable,
+    faults.pull_the_persons_cable_for_long,
+    faults.slow_a_cable_down,
+    faults.lose_some_packets,
+    faults.switch_a_worker_off,
+    faults.restart_the_scheduler,
+    faults.restart_the_database,
+    faults.restart_prefect,
+    faults.take_mlflow_away,
+    faults.answer_500,
+    faults.answer_503,
+    faults.answer_slowly,
+    faults.refuse_everything,
+]
+HARMLESS = {  # they cost time, and nothing fails
+    faults.pull_a_workers_cable,
+    faults.slow_a_cable_down,
+    faults.lose_some_packets,
+    faults.switch_a_worker_off,
+    faults.restart_the_database,
+    faults.restart_prefect,
+    faults.take_mlflow_away,
+    faults.answer_slowly,
+}
+UNREAD = {faults.answer_500, faults.answer_503, faults.refuse_everything}  # images are tried again
+
+
+@pytest.mark.parametrize("fault", DISTURBED, ids=lambda fault: fault.__name__)
+def test_after_a_fault_every_row_is_there(
+    fault: Fault, hosts: Deployment, undisturbed: Path
+) -> None:
+    run = fault.__name__.replace("_", "-")
+    audit = hosts.audit(run)
+    assert hosts.reach(audit, run, parts=3), audit.said
+    fault(hosts, random.Random(1))
+    code = audit.end(LIMIT)
+    assert code in ({0} if fault in HARMLESS else {0, 3}), audit.said
+    assert "Traceback" not in audit.said, audit.said
+    hosts.restore()
+    again = hosts.audit(run)
+    assert again.end(LIMIT) == 0, again.said
+    check_same_rows(hosts.get(run), undisturbed)
+    if fault not in UNREAD:
+        twice = [key for key, times in hosts.services.written_parts(run).items() if times > 1]
+        assert twice == []
+
+
+def test_mlflow_that_is_away_is_said_in_the_end(hosts: Deployment) -> None:
+    faults.take_mlflow_away(hosts, random.Random(1))
+    audit = hosts.audit("unpublished")
+    assert audit.end(LIMIT) == 0, audit.said
+    assert "not published: " in audit.said
+
+
+@pytest.mark.parametrize("hour", ["+3600", "-3600"], ids=["ahead", "behind"])
+def test_a_workers_clock_may_be_an_hour_apart(
+    hour: str, hosts: Deployment, undisturbed: Path
+) -> None:
+    first, second = hosts.workers
+    second.stop()
+    first.stop()
+    first.start(**shifted_clock(hour))
+    run = f"workers-clock{hour}"
+    audit = hosts.audit(run)
+    assert audit.end(LIMIT) == 0, audit.said
+    check_same_rows(hosts.get(run), undisturbed)
+
+
+@pytest.mark.parametrize("hour", ["+3600", "-3600"], ids=["ahead", "behind"])
+def test_a_persons_clock_may_be_an_hour_apart(
+    hour: str, hosts: Deployment, undisturbed: Path
+) -> None:
+    """The other person's command sees the lock on the run, whatever the clocks say."""
+    run = f"persons-clock{hour}"
+    audit = hosts.audit(run, **shifted_clock(hour))
+    assert hosts.reach(audit, run, parts=1), audit.said
+    other = hosts.audit(run)
+    assert other.end(LIMIT) == 2, other.said
+    assert "is being written by process" in other.said
+    assert audit.end(LIMIT) == 0, audit.said
+    check_same_rows(hosts.get(run), undisturbed)
+
+
+def shifted_clock(seconds: str) -> dict[str, str]:
+    """The environment of a program whose clock differs from the others'; durations do not."""
+    return {
+        "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "FAKETIME": f"{seconds}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@pytest.mark.parametrize(("package", "version"), [("sightline", "0.0.9"), ("torch", "2.11.0")])
+def test_a_worker_of_another_version_is_refused(
+    package: str, version: str, hosts: Deployment
+) -> None:
+    """Its environment says so: Python finds this distribution before the installed one."""
+    worker = hosts.workers[0]
+    folder = worker.host.folder / "other"
+    about = folder / f"{package}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    worker.stop()
+    path = f"{OWN}/other:{worker.host.variables['PYTHONPATH']}"
+    worker.start(PYTHONPATH=path)
+    hosts.await_workers(2)
+    audit = hosts.audit(f"other-{package}")
+    assert audit.end(LIMIT) == 2
+    (line,) = [line for line in audit.said.splitlines() if line.startswith("sightline: ")]
+    assert f"has {package} {version}, and this command has {package} " in line
+    assert worker.host.address in line
+    assert hosts.services.written_parts(f"other-{package}") == {}
+
+
+MODEL = """
+def make():
+    from models.classifier.small_resnet import small_resnet
+    return small_resnet(4)
+"""
+
+
+def test_a_worker_without_the_users_model_is_refused(hosts: Deployment) -> None:
+    """It lies on the host of the person, and on that of one worker."""
+    for host in (hosts.person, hosts.workers[0].host):
+        (host.folder / "own_model.py").write_text(MODEL)
+    hosts.await_workers(2)
+    audit = hosts.audit("no-model", "--model", f"{OWN}/own_model.py:make")
+    assert audit.end(LIMIT) == 2, audit.said
+    assert f"worker tcp://{hosts.workers[1].host.address}" in audit.said
+    assert "cannot load the model" in audit.said
+    assert "Traceback" not in audit.said
+    assert hosts.services.written_parts("no-model") == {}
