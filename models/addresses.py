@@ -148,11 +148,11 @@ def _try_again_on_s3() -> None:
 
 def _may_pass(error: Exception) -> bool:
     """A server that fails, or that nobody can connect to: one that is being restarted."""
-    from botocore.exceptions import ClientError, ConnectionError
+    from botocore import exceptions
 
-    if isinstance(error, ClientError):
+    if isinstance(error, exceptions.ClientError):
         return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) >= 500
-    return isinstance(error, ConnectionError)
+    return isinstance(error, exceptions.ConnectionError)
 
 
 def is_file(path: UPath) -> bool:

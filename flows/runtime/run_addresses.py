@@ -151,7 +151,8 @@ def check_server_clock(name: str, url: str) -> Finding | None:
 
 
 def check_clock(ahead: float, whose: str) -> Finding:
-    """A lock is taken over after so many seconds without a sign of life, by the clock."""
+    """From so many seconds on, `runs` and `remove` take a run that is written elsewhere for a
+    stopped one."""
     if abs(ahead) < FAST_OR_SLOW:
         return Finding("ok", f"clock: {whose} has our time")
     side = "ahead of ours" if ahead > 0 else "behind ours"

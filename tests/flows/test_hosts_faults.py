@@ -1,17 +1,20 @@
-"""What goes wrong between hosts in the middle of an audit, and what is refused before its first shard.
+"""What goes wrong between hosts in the middle of an audit, and what is refused before its first
+shard.
 
-Whatever happens, the command ends with 0 or 3 in time, and after a rerun without faults every row is
-that of an undisturbed audit, while finished parts are not computed again. Needs root, and Debian's
-iproute2, nftables, postgresql and faketime: make test-cluster.
+Whatever happens, the command ends with 0 or 3 in time, and after a rerun without faults every row
+is that of an undisturbed audit, while finished parts are not computed again. Needs root, and
+Debian's iproute2, nftables, postgresql and faketime: make test-cluster.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
 
+from tasks.storage.lock import STALE_AFTER
 from tests.support.hosts import faults
 from tests.support.hosts.deployment import Deployment
 from tests.support.hosts.faults import Fault
@@ -69,6 +72,23 @@ def test_after_a_fault_every_row_is_there(
     if fault not in UNREAD:
         twice = [key for key, times in hosts.services.written_parts(run).items() if times > 1]
         assert twice == []
+
+
+def test_a_persons_host_may_die(hosts: Deployment, undisturbed: Path) -> None:
+    """Its lock is respected until it is certain that nobody holds it."""
+    run = "persons-host"
+    audit = hosts.audit(run)
+    assert hosts.reach(audit, run, parts=3), audit.said
+    hosts.person.die()
+    audit.end(LIMIT)
+    hosts.restore()
+    early = hosts.audit(run)
+    assert early.end(LIMIT) == 2, early.said
+    assert "is being written by process" in early.said
+    time.sleep(STALE_AFTER)
+    again = hosts.audit(run)
+    assert again.end(LIMIT) == 0, again.said
+    check_same_rows(hosts.get(run), undisturbed)
 
 
 def test_mlflow_that_is_away_is_said_in_the_end(hosts: Deployment) -> None:

@@ -21,6 +21,7 @@ import sys
 from distributed import Client
 Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), timeout=300)
 """
+SHARDS = 16
 SMALL = ("--split", "test", "--shard-size", "4", "--methods", "grad_cam_pp")
 # As a service manager does: a worker that ends is started again.
 KEEP = 'while :; do "$@"; sleep 1; done'
@@ -46,6 +47,7 @@ class Worker:
             self.process = None
 
     def die(self) -> None:
+        """With its host."""
         self.host.die()
         self.process = None
 

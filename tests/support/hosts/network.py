@@ -6,6 +6,7 @@ left is found and removed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 PREFIX = "sightline-"
 SWITCH = f"{PREFIX}switch"
 SUBNET = "10.71.0"
+LOCK = Path("/run/lock/sightline-hosts")
 DATABASE_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 PROGRAMS = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables", "faketime": "faketime"}
 
@@ -49,7 +51,18 @@ def ip(*words: str) -> str:
 
 @contextmanager
 def switch() -> Iterator[None]:
-    """A bridge to which hosts are connected; it and all hosts are gone after the block."""
+    """A bridge to which hosts are connected; it and all hosts are gone after the block.
+
+    There is one at a time on a machine.
+    """
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with _bridge():
+            yield
+
+
+@contextmanager
+def _bridge() -> Iterator[None]:
     remove_namespaces()
     try:
         ip("netns", "add", SWITCH)

@@ -76,7 +76,9 @@ class Services:
         self._await(name)
 
     def kill(self, name: str) -> None:
-        kill(self.running.pop(name))
+        """Nothing happens where it was killed before."""
+        if name in self.running:
+            kill(self.running.pop(name))
 
     def revive(self) -> None:
         """All that should run, runs, and S3 fails no more."""

@@ -49,7 +49,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
 
 
 def claim(run: UPath, written: float = 0.0, **changes: object) -> UPath:
-    """The claim of a process on another machine, which the storage has dated so many seconds ago."""
+    """The claim of a process on another machine, written so many seconds ago, says the storage."""
     now = time.time()
     other: dict[str, object] = {
         "token": OTHER,
