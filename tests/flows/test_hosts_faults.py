@@ -18,7 +18,8 @@ from tasks.storage.lock import STALE_AFTER
 from tests.support.hosts import faults
 from tests.support.hosts.deployment import Deployment
 from tests.support.hosts.faults import Fault
-from tests.support.hosts.host import OWN
+from tests.support.hosts.host import OWN, ROOT
+from tests.support.other_version import pretend_version
 from tests.support.same_rows import check_same_rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -140,15 +141,11 @@ def shifted_clock(seconds: str) -> dict[str, str]:
 def test_a_worker_of_another_version_is_refused(
     package: str, version: str, hosts: Deployment
 ) -> None:
-    """Its environment says so: Python finds this distribution before the installed one."""
+    """Its environment says so."""
     worker = hosts.workers[0]
-    folder = worker.host.folder / "other"
-    about = folder / f"{package}-{version}.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    pretend_version(worker.host.folder / package, package, version)
     worker.stop()
-    path = f"{OWN}/other:{worker.host.variables['PYTHONPATH']}"
-    worker.start(PYTHONPATH=path)
+    worker.start(PYTHONPATH=f"{OWN}/{package}:{ROOT}")
     hosts.await_workers(2)
     audit = hosts.audit(f"other-{package}")
     assert audit.end(LIMIT) == 2

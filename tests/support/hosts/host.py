@@ -45,6 +45,7 @@ class Host:
     environment: Mapping[str, str] = field(default_factory=dict)
     _unshare: subprocess.Popen[bytes] | None = None
     _init: psutil.Process | None = None
+    _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def install(self) -> None:
         """Give it its folder and its cable, and boot it."""
@@ -81,6 +82,9 @@ class Host:
                 self._init.kill()
             self._unshare.wait(PATIENCE)
             self._init = self._unshare = None
+            for process in self._started:
+                process.wait(PATIENCE)
+            self._started.clear()
 
     def rise(self) -> None:
         """Dead or not, it works afterwards, on a good cable."""
@@ -113,9 +117,11 @@ class Host:
     def start(self, log: str, *words: str, **more: str) -> subprocess.Popen[bytes]:
         """A program that goes on, its output in a file of the host's folder."""
         with (self.folder / log).open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.words(*words), stdout=file, stderr=file, env={**self.variables, **more}
             )
+        self._started.append(process)
+        return process
 
     def run(self, *words: str, **more: str) -> str:
         """A program's output; it must succeed."""
