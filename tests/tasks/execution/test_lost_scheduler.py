@@ -30,7 +30,7 @@ def test_a_lost_scheduler_ends_the_run_in_one_line(
     request = AuditRequest(data, ASKED, InterventionSettings(choice="none"))
     model = FetchedModel(ModelSettings(address=str(bundle)))
     run = prepare_run(request, model, OutputSettings(run=str(tmp_path / "run")), {})
-    kept = []
+    kept: list[int] = []
     with running_cluster(tmp_path) as cluster:
 
         def kill_after_some(progress: Progress) -> None:

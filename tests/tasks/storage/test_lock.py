@@ -48,7 +48,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
     )
 
 
-def claim(run: UPath, written: float = 0.0, **changes: object) -> UPath:
+def claim(run: UPath, written: float = 0.0, /, **changes: object) -> UPath:
     """The claim of a process on another machine, written so many seconds ago, says the storage."""
     now = time.time()
     other: dict[str, object] = {
@@ -108,7 +108,7 @@ def test_an_owner_elsewhere_is_alive_while_its_heartbeat_is_fresh(run: UPath) ->
 
 
 def test_an_owner_elsewhere_without_a_heartbeat_is_replaced(run: UPath) -> None:
-    stale = claim(run, written=lock.STALE_AFTER + 1)
+    stale = claim(run, lock.STALE_AFTER + 1)
     with hold_lock(str(run)):
         assert not stale.exists()
 
@@ -121,7 +121,7 @@ def test_an_owners_clock_may_be_an_hour_apart(run: UPath, hour: float) -> None:
     with pytest.raises(UserError, match="process 4711 on elsewhere"), hold_lock(str(run)):
         pytest.fail("two writers")
     path.unlink()
-    stale = claim(run, written=lock.STALE_AFTER + 1, since=there, beat=there)
+    stale = claim(run, lock.STALE_AFTER + 1, since=there, beat=there)
     with hold_lock(str(run)):
         assert not stale.exists()
 
@@ -227,7 +227,7 @@ def test_files_that_are_no_claims_are_neither_read_nor_deleted(run: UPath) -> No
 
 def test_a_clock_that_is_ahead_is_told_as_what_it_is(run: UPath) -> None:
     year = 365 * 24 * 3600
-    path = claim(run, written=-year)
+    path = claim(run, -year)
     told = f"in the future, at .* the clock there, or here, is wrong; .* delete lock/{path.name}"
     with pytest.raises(UserError, match=told), hold_lock(str(run)):
         pytest.fail("two writers")
