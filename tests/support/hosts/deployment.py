@@ -21,8 +21,8 @@ import sys
 from distributed import Client
 Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), timeout=300)
 """
-SHARDS = 16
-SMALL = ("--split", "test", "--shard-size", "4", "--methods", "grad_cam_pp")
+SHARDS = 8
+SMALL = ("--split", "test", "--shard-size", "8", "--methods", "grad_cam_pp")
 # As a service manager does: a worker that ends is started again.
 KEEP = 'while :; do "$@"; sleep 1; done'
 
@@ -92,7 +92,7 @@ class Deployment:
         return self.audit_of(f"s3://runs/{run}", *where, *dask, *options, **more)
 
     def audit_of(self, out: str, *options: str, **more: str) -> Audit:
-        """Start one of 64 pictures in 16 shards."""
+        """Start one of 64 pictures."""
         log = f"audit-{next(self._numbers)}.log"
         command = ("sightline", "audit", "--out", out, *SMALL, *options)
         return Audit(self.person.start(log, *command, **more), self.person.folder / log)

@@ -3,7 +3,7 @@
     python -m tests.support.hosts.s3_process ADDRESS PORT FOLDER
 
 FOLDER/faults.json says how, and is read again for each request; FOLDER/requests.log gets a line for
-each.
+each, with the answer's status.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ def make_faulty(serve: Application, folder: Path) -> Application:
     """The same server: a `share` of its answers is `status`, and each comes after `seconds`."""
 
     def answer(request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        def start_and_note(status: str, *words: Any) -> Any:
+            with (folder / REQUESTS).open("a") as log:
+                log.write(f"{request['REQUEST_METHOD']} {request['PATH_INFO']} {status[:3]}\n")
+            return start(status, *words)
+
         faults: dict[str, Any] = {}
         with suppress(FileNotFoundError, json.JSONDecodeError):
             faults = json.loads((folder / FAULTS).read_text())
         time.sleep(faults.get("seconds", 0.0))
-        failed = random.random() < faults.get("share", 0.0)
-        with (folder / REQUESTS).open("a") as log:
-            code = faults["status"] if failed else ""
-            log.write(f"{request['REQUEST_METHOD']} {request['PATH_INFO']} {code}\n")
-        if failed:
+        if random.random() < faults.get("share", 0.0):
             request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
-            return _fail(faults["status"], start)
-        return serve(request, start)
+            return _fail(faults["status"], start_and_note)
+        return serve(request, start_and_note)
 
     return answer
 

@@ -101,7 +101,7 @@ class Services:
         return Counter(
             words[1]
             for words in lines
-            if words[0] == "PUT" and words[1].startswith(folder) and len(words) == 2
+            if words[0] == "PUT" and words[1].startswith(folder) and words[2] == "200"
         )
 
     def _launch(self, name: str) -> None:
