@@ -24,7 +24,7 @@ from tests.support.same_rows import check_same_rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-LIMIT = 400.0  # seconds after which the command must have ended, by itself
+LIMIT = 600.0  # seconds after which the command must have ended, by itself
 DISTURBED = [
     faults.pull_a_workers_cable,
     faults.pull_a_workers_cable_for_long,

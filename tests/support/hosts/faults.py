@@ -92,7 +92,7 @@ def answer_503(hosts: Deployment, chance: random.Random) -> None:
 
 def answer_slowly(hosts: Deployment, chance: random.Random) -> None:
     """S3, until it is mended."""
-    hosts.services.spoil_s3(seconds=chance.uniform(0.05, 0.3))
+    hosts.services.spoil_s3(seconds=chance.uniform(0.02, 0.1))
 
 
 def refuse_everything(hosts: Deployment, chance: random.Random) -> None:
