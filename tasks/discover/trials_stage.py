@@ -8,6 +8,7 @@ import pyarrow as pa
 from distributed import Client, as_completed, get_worker
 from upath import UPath
 
+from models.addresses import as_os_errors
 from tasks.attribution.fingerprints import exchange_specification
 from tasks.attribution.job import Job
 from tasks.discover.trial import FIRST, Trial, run_trial
@@ -79,9 +80,9 @@ def _run_on(
 def _run_one(job: Job, index: int, trial: Trial, mark: Mark) -> None:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.lock:
+    with plugin.lock, as_os_errors():
         made = run_trial(job, trial, plugin.load(worker))
-    write_part(_path(job, index), made, mark)
+        write_part(_path(job, index), made, mark)
 
 
 def _path(job: Job, index: int) -> UPath:

@@ -10,6 +10,7 @@ from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
+from models.addresses import as_os_errors
 from models.errors import UserError, describe_error, describe_os_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
@@ -176,12 +177,12 @@ class _ShardQueue:
 def _run_moments(job: Job, layer: str, part: int) -> None:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.lock:
+    with plugin.lock, as_os_errors():  # those of storage clients cannot be unpickled
         gather_moments(job, layer, part, plugin.load(worker))
 
 
 def _run_shard(job: Job, shard: int, policy: RetryPolicy) -> ShardResult:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.lock:
+    with plugin.lock, as_os_errors():
         return attribute_shard(job, shard, plugin.load(worker), policy)

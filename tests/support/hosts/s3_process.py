@@ -46,7 +46,8 @@ def make_faulty(serve: Application, folder: Path) -> Application:
         time.sleep(faults.get("seconds", 0.0))
         if random.random() < faults.get("share", 0.0):
             request["wsgi.input"].read(int(request.get("CONTENT_LENGTH") or 0))
-            return _fail(faults["status"], start_and_note)
+            body = _fail(faults["status"], start_and_note)
+            return [] if request["REQUEST_METHOD"] == "HEAD" else body
         return serve(request, start_and_note)
 
     return answer
