@@ -26,6 +26,8 @@ FOLDERS = ("home", "tmp", "sightline")
 BOOT = """
 hostname {name}
 mount --bind {folder} {own}
+cat /proc/sys/kernel/random/uuid > {own}/boot_id
+mount --bind {own}/boot_id /proc/sys/kernel/random/boot_id
 mount -t tmpfs none /dev/shm
 mount -t tmpfs -o ro none {hidden}
 mount -o remount,bind,ro /
