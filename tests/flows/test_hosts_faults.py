@@ -18,9 +18,10 @@ from tasks.storage.lock import STALE_AFTER
 from tests.support.hosts import faults
 from tests.support.hosts.deployment import Deployment
 from tests.support.hosts.faults import Fault
-from tests.support.hosts.host import OWN, ROOT
+from tests.support.hosts.host import OWN, ROOT, kill
 from tests.support.other_version import pretend_version
 from tests.support.same_rows import check_same_rows
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -120,19 +121,33 @@ def test_a_workers_clock_may_be_an_hour_apart(
     check_same_rows(hosts.get(run), undisturbed)
 
 
+# Holds the lock of a run until it is killed, or says why it cannot.
+HOLD = """
+import sys, time
+from tasks.storage.lock import hold_lock
+try:
+    with hold_lock(sys.argv[1]):
+        print("held", flush=True)
+        time.sleep(600)
+except ValueError as error:
+    print(error)
+"""
+
+
 @pytest.mark.parametrize("hour", ["+3600", "-3600"], ids=["ahead", "behind"])
-def test_a_persons_clock_may_be_an_hour_apart(
-    hour: str, hosts: Deployment, undisturbed: Path
-) -> None:
-    """The other person's command sees the lock on the run, whatever the clocks say."""
-    run = f"persons-clock{hour}"
-    audit = hosts.audit(run, **shifted_clock(hour))
-    assert hosts.reach(audit, run, parts=1), audit.said
-    other = hosts.audit(run)
-    assert other.end(LIMIT) == 2, other.said
-    assert "is being written by process" in other.said
-    assert audit.end(LIMIT) == 0, audit.said
-    check_same_rows(hosts.get(run), undisturbed)
+def test_a_lock_holds_whatever_the_clocks_say(hour: str, hosts: Deployment) -> None:
+    """Of a program whose clock is an hour apart, and for one."""
+    there, here = hosts.workers[0].host, hosts.person
+    for name, holders, others in (
+        ("of", shifted_clock(hour), {}),
+        ("for", {}, shifted_clock(hour)),
+    ):
+        run, log = f"s3://runs/lock-{name}{hour}", f"lock-{name}{hour}.log"
+        holder = there.start(log, "python", "-c", HOLD, run, **holders)
+        assert wait_until(lambda log=log: "held" in there.log(log))
+        said = here.run("python", "-c", HOLD, run, **others)
+        assert "is being written by process" in said
+        kill(holder)
 
 
 def shifted_clock(seconds: str) -> dict[str, str]:
