@@ -21,7 +21,6 @@ from tests.support.hosts.faults import Fault
 from tests.support.hosts.host import OWN, ROOT, kill
 from tests.support.other_version import pretend_version
 from tests.support.same_rows import check_same_rows
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -143,7 +142,7 @@ def test_a_lock_holds_whatever_the_clocks_say(hour: str, hosts: Deployment) -> N
     for number, (holders, others) in enumerate(((hour, "0"), ("0", hour))):
         run, log = f"s3://runs/lock{hour}-{number}", f"lock{hour}-{number}.log"
         holder = there.start(log, "python", "-c", HOLD, run, holders)
-        assert wait_until(lambda log=log: "held" in there.log(log))
+        assert there.await_line(log, "held")
         said = here.run("timeout", "100", "python", "-c", HOLD, run, others)
         assert "is being written by process" in said
         kill(holder)

@@ -142,6 +142,9 @@ class Host:
         file = self.folder / name
         return file.read_text(errors="replace") if file.is_file() else ""
 
+    def await_line(self, log: str, line: str) -> bool:
+        return wait_until(lambda: line in self.log(log).splitlines())
+
 
 def kill(process: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None:
     """Signal what runs inside; nsenter, its parent here, ends with it."""
