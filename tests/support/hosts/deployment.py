@@ -33,8 +33,11 @@ class Worker:
     services: Services
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
+    is_odd: bool = False
 
     def start(self, **more: str) -> None:
+        """With more in its environment it is an odd one, until it is restored."""
+        self.is_odd = bool(more)
         here = ("--host", f"{self.services.protocol}://{self.host.address}")
         how = ("--nthreads", "1", "--no-dashboard", "--local-directory", f"{OWN}/tmp")
         command = ("dask", "worker", self.services.scheduler, *here, *how, *self.options)
@@ -54,6 +57,8 @@ class Worker:
     def rise(self) -> None:
         """It works, whatever was before."""
         self.host.rise()
+        if self.is_odd:
+            self.stop()
         if self.process is None or self.process.poll() is not None:
             self.start()
 
