@@ -176,20 +176,30 @@ def test_a_worker_of_another_version_is_refused(
 
 
 MODEL = """
-def make():
-    from models.classifier.small_resnet import small_resnet
-    return small_resnet(4)
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+    )
 """
+CLASSES = ("balloon", "cactus", "fish", "mushroom")
+PREPARED = ("--size", "64", "--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5")
 
 
 def test_a_worker_without_the_users_model_is_refused(hosts: Deployment) -> None:
     """It lies on the host of the person, and on that of one worker."""
     for host in (hosts.person, hosts.workers[0].host):
         (host.folder / "own_model.py").write_text(MODEL)
+        (host.folder / "classes.txt").write_text("\n".join(CLASSES))
     hosts.await_workers(2)
-    audit = hosts.audit("no-model", "--model", f"{OWN}/own_model.py:make")
+    own = ("--model", f"{OWN}/own_model.py:build", "--classes", f"{OWN}/classes.txt", *PREPARED)
+    audit = hosts.audit("no-model", *own)
     assert audit.end(LIMIT) == 2, audit.said
     assert f"worker tcp://{hosts.workers[1].host.address}" in audit.said
-    assert "cannot load the model" in audit.said
+    assert "cannot load the model (" in audit.said
     assert "Traceback" not in audit.said
     assert hosts.services.written_parts("no-model") == {}
