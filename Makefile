@@ -7,10 +7,10 @@ TORCH_INDEX = $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$
 ENV := .venv
 OLDEST := .venv-oldest
 # Two at once, a file's tests together: much of the time is other processes starting.
-QUICK := -m "not full and not soak" -n 2 --dist loadfile
+QUICK := -m "not full and not soak and not cluster" -n 2 --dist loadfile
 PACKAGES := sightline.py flows tasks models reports benchmarks tests examples
 
-.PHONY: demo test test-full soak test-oldest check format bench clean
+.PHONY: demo test test-full test-cluster soak test-oldest check format bench clean
 
 demo: $(ENV)/ready
 	$(ENV)/bin/sightline demo --out demo
@@ -20,7 +20,11 @@ test: $(ENV)/ready
 
 # Needs two browsers of Debian's, and npm for axe-core: apt-get install chromium firefox-esr npm
 test-full: $(ENV)/ready
-	$(ENV)/bin/python -m pytest -m "not soak"
+	$(ENV)/bin/python -m pytest -m "not soak and not cluster"
+
+# Needs root, Linux, and programs of Debian's: apt-get install iproute2 nftables postgresql faketime
+test-cluster: $(ENV)/ready
+	$(ENV)/bin/python -m pytest -m "cluster and not soak"
 
 soak: $(ENV)/ready
 	$(ENV)/bin/python -m pytest -m soak

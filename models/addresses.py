@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 from uuid import uuid4
@@ -125,6 +126,8 @@ def as_path(address: str | os.PathLike[str]) -> UPath:
         raise AddressError(f"{printable(remove_secrets(text))}: {error}") from None
     try:
         options = ATTEMPTS if text.startswith("s3://") else {}
+        if options:
+            _try_again_on_s3()
         remote = UPath(text, use_listings_cache=False, **options)
         _ = remote.fs  # imports what the protocol needs
     except ImportError as error:
@@ -135,6 +138,35 @@ def as_path(address: str | os.PathLike[str]) -> UPath:
     except ValueError as error:
         raise AddressError(f"{text} is not an address ({error})") from error
     return remote
+
+
+@lru_cache(maxsize=1)
+def _try_again_on_s3() -> None:
+    """By itself s3fs tries again when S3 is silent or says SlowDown, and not when it fails."""
+    from s3fs.core import set_custom_error_handler
+
+    set_custom_error_handler(_may_pass)
+
+
+def _may_pass(error: Exception) -> bool:
+    """A server that fails, or that nobody can connect to: one that is being restarted."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.ClientError):
+        return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) >= 500
+    return isinstance(error, exceptions.ConnectionError)
+
+
+def is_file(path: UPath) -> bool:
+    """Is there a file? Raises an OSError where that cannot be said: fsspec's own `is_file` says no
+    of storage that fails or does not answer."""
+    if is_local(path):
+        return bool(path.is_file())
+    try:
+        with as_os_errors():
+            return bool(path.fs.info(path.path)["type"] == "file")
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -173,7 +205,7 @@ def local_copy(address: str | os.PathLike[str]) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
         copy = Path(folder) / source.name
         with as_address_errors(address):
-            exists = source.is_file()
+            exists = is_file(source)
             if exists:
                 with source.open("rb") as remote, copy.open("wb") as local:
                     _copy(remote, local, str(address))

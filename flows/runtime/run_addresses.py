@@ -112,19 +112,22 @@ def _check_space(folder: Path) -> Finding:
 
 
 def check_dask(address: str) -> Finding:
-    """Does a scheduler answer, and has it workers? Keys are those of Dask's own settings."""
+    """Does a scheduler answer, and has it workers of our version? Keys are those of Dask's own
+    settings."""
     from distributed import Client, Security
 
     from tasks.execution.scheduler_address import TIMEOUT, check_scheduler
+    from tasks.execution.worker_versions import check_workers
 
     shown = remove_secrets(address)
     try:
         security = Security()
         check_scheduler(address, security)
+        with Client(address, security=security, timeout=TIMEOUT, set_as_default=False) as client:
+            check_workers(client)
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
     except UserError as error:
         return Finding("missing", f"Dask: {error}")
-    with Client(address, security=security, timeout=TIMEOUT, set_as_default=False) as client:
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
     if not workers:
         start = f"dask worker {shown} --nthreads 1"
         return Finding("missing", f"Dask: {shown} has no worker: start one ({start})")
@@ -151,7 +154,8 @@ def check_server_clock(name: str, url: str) -> Finding | None:
 
 
 def check_clock(ahead: float, whose: str) -> Finding:
-    """A lock is taken over after so many seconds without a sign of life, by the clock."""
+    """From so many seconds on, `runs` and `remove` take a run that is written elsewhere for a
+    stopped one."""
     if abs(ahead) < FAST_OR_SLOW:
         return Finding("ok", f"clock: {whose} has our time")
     side = "ahead of ours" if ahead > 0 else "behind ours"

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from upath import UPath
 
+from models.addresses import is_file
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import DONOR_PREDICTIONS
 from tasks.storage.files import read_stamps
@@ -46,7 +47,7 @@ class DonorPredictions:
 def read_donor_predictions(run: RunFolder) -> DonorPredictions | None:
     """Those of a run, or None where it has no donors."""
     path = run.part(DONOR_PREDICTIONS, 0)
-    return _read(path, *read_stamps([str(path)])) if path.is_file() else None
+    return _read(path, *read_stamps([str(path)])) if is_file(path) else None
 
 
 @lru_cache(maxsize=1)

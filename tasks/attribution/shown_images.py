@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.addresses import is_file
 from tasks.attribution.job import reader_of
 from tasks.catalog.allowed_addresses import AllowedAddresses
 from tasks.catalog.settings import DataSettings
@@ -55,7 +56,7 @@ class SeenPictures:
     def donors(self) -> DonorPool | None:
         """None where the run made no interventions."""
         folder = self.run.folder
-        if not folder.donors.is_file():
+        if not is_file(folder.donors):
             return None
         return read_donors(folder, self.size, self._interventions.fill)
 

@@ -8,11 +8,13 @@ import pyarrow as pa
 from distributed import Client, as_completed, get_worker
 from upath import UPath
 
+from models.addresses import as_os_errors
 from tasks.attribution.fingerprints import exchange_specification
 from tasks.attribution.job import Job
 from tasks.discover.trial import FIRST, Trial, run_trial
 from tasks.execution.cluster import (
     ModelPlugin,
+    cancel,
     has_gpus,
     model_on_workers,
     open_client,
@@ -71,16 +73,16 @@ def _run_on(
                 future.result()
                 on_progress(done, len(futures))
     except BaseException:
-        client.cancel(futures, force=True)
+        cancel(client, futures)
         raise
 
 
 def _run_one(job: Job, index: int, trial: Trial, mark: Mark) -> None:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.lock:
+    with plugin.lock, as_os_errors():
         made = run_trial(job, trial, plugin.load(worker))
-    write_part(_path(job, index), made, mark)
+        write_part(_path(job, index), made, mark)
 
 
 def _path(job: Job, index: int) -> UPath:

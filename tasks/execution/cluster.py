@@ -6,21 +6,24 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import dask
 import torch
 from dask.system import CPU_COUNT  # what the container and the affinity allow
-from distributed import Client, LocalCluster, Security, Worker, WorkerPlugin
+from distributed import Client, Future, LocalCluster, Security, Worker, WorkerPlugin
+from distributed.comm import CommClosedError
 
 from models.classifier.classifier import Classifier, load_classifier
-from models.errors import UserError
+from models.errors import UnfinishedRun, UserError
 from tasks.attribution.job import Job
 from tasks.execution.scheduler_address import TIMEOUT, check_scheduler, security_of
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.worker_environment import ENVIRONMENT, environment_as_found
+from tasks.execution.worker_versions import check_version, check_workers, own_versions
 
 log = logging.getLogger("sightline")
 
@@ -55,6 +58,7 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
         self.settings = job.model
         self.digest = job.identity.model
         self.memory_format = job.attribution.memory_format
+        self.versions = own_versions()
 
     def setup(self, worker: Worker) -> None:
         self.lock = threading.Lock()  # hooks belong to one pass: threads of a worker take turns
@@ -65,7 +69,9 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
         """The classifier; the next shard tries again where a restarted worker could not read it."""
         if self.classifier is not None:
             return self.classifier
-        classifier = load_classifier(self.settings)
+        for package, found in own_versions().items():  # of workers that came later
+            check_version(worker.address, package, found, self.versions[package])
+        classifier = self._read(worker)
         if classifier.digest != self.digest:
             raise UserError(
                 f"worker {worker.address} reads another model at {self.settings.address}: "
@@ -74,6 +80,15 @@ class ModelPlugin(WorkerPlugin):  # type: ignore[misc]
         move_to_device(classifier, _device_of(worker), self.memory_format)
         self.classifier = classifier
         return classifier
+
+    def _read(self, worker: Worker) -> Classifier:
+        try:
+            return load_classifier(self.settings)
+        except UserError as error:
+            raise UserError(
+                f"worker {worker.address} cannot load the model ({error}): give an address that "
+                "means the same file on every worker, such as s3://"
+            ) from error
 
 
 def plugin_name(job: Job) -> str:
@@ -99,8 +114,15 @@ def open_client(compute: ComputeSettings, scratch: str) -> Iterator[Client]:
     check_scheduler(compute.dask, security)
     with Client(compute.dask, security=security, timeout=TIMEOUT, set_as_default=False) as client:
         _await_workers(client, compute.dask)
+        check_workers(client)
         log.info("Dask's page: %s", client.dashboard_link)
-        yield client
+        try:
+            yield client
+        except (CancelledError, CommClosedError) as error:  # of futures that nobody cancelled
+            raise UnfinishedRun(
+                f"the Dask scheduler at {compute.dask} went away, and what it knew is lost; what "
+                "was computed is kept, and the same command continues when it answers again"
+            ) from error
 
 
 @contextmanager
@@ -177,7 +199,14 @@ def model_on_workers(client: Client, job: Job) -> Iterator[None]:
     try:
         yield
     finally:
-        client.unregister_worker_plugin(plugin_name(job))
+        with suppress(OSError, ValueError):  # the scheduler is away, or started again without it
+            client.unregister_worker_plugin(plugin_name(job))
+
+
+def cancel(client: Client, futures: Iterable[Future]) -> None:
+    """Stop what is under way; a scheduler that is away has nothing under way."""
+    with suppress(OSError):
+        client.cancel(list(futures), force=True)
 
 
 def count_workers(client: Client) -> int:

@@ -6,18 +6,20 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
+from models.addresses import as_os_errors
 from models.errors import UserError, describe_error, describe_os_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
-from tasks.execution.cluster import ModelPlugin, count_workers, has_gpus, plugin_name
+from tasks.execution.cluster import ModelPlugin, cancel, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
 from tasks.execution.worker_deaths import ShardFailures
 from tasks.schema import StepCost
@@ -123,7 +125,7 @@ def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[st
                 watch.end_silence()
                 future.result()
     except BaseException:
-        client.cancel(futures, force=True)
+        cancel(client, futures)
         raise
 
 
@@ -165,29 +167,32 @@ class _ShardQueue:
         return policy is not None
 
     def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
-        """Each shard as it ends, with its result or its exception."""
+        """Each shard as it ends, with its result or its exception; raises where the scheduler has
+        forgotten them."""
         with SilenceWatch(self.client, lambda: list(self.running)) as watch:
             for future in self.finished:
                 watch.end_silence()
                 shard = self.running.pop(future)
                 try:
                     yield shard, future.result()
+                except CancelledError:
+                    raise
                 except Exception as error:
                     yield shard, error
 
     def cancel(self) -> None:
-        self.client.cancel(list(self.running), force=True)
+        cancel(self.client, self.running)
 
 
 def _run_moments(job: Job, layer: str, part: int) -> None:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.lock:
+    with plugin.lock, as_os_errors():  # those of storage clients cannot be unpickled
         gather_moments(job, layer, part, plugin.load(worker))
 
 
 def _run_shard(job: Job, shard: int, policy: RetryPolicy) -> ShardResult:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
-    with plugin.lock:
+    with plugin.lock, as_os_errors():
         return attribute_shard(job, shard, plugin.load(worker), policy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
+from models.addresses import is_file
 from tasks.flags.scored_predictions import scored_shards
 from tasks.interventions.foreground_areas import LARGEST, LARGEST_DONOR_FOREGROUND, SMALLEST
 from tasks.interventions.settings import InterventionSettings
@@ -45,7 +46,7 @@ class _Counts:
 
 def why_no_score(run: Run, method: str) -> str:
     """In words that lead on; for a run in which no image can be decided."""
-    if not run.folder.donors.is_file():
+    if not is_file(run.folder.donors):
         return "no picture was changed, as --interventions none asks: leave it out"
     counts = _Counts.of(run, method)
     if not counts.exchanged:

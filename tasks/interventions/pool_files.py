@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.addresses import write_atomically
+from models.addresses import is_file, write_atomically
 from models.errors import UserError
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.folder import RunFolder
@@ -20,7 +20,7 @@ def find_named_pool(
     other = RunFolder.at(settings.donors)
     if other.path == run.path:
         raise UserError(f"--donors {settings.donors} is the run itself: leave it out")
-    if not other.donors.is_file():
+    if not is_file(other.donors):
         raise UserError(f"{other.path} has no donor pool: name a run that made interventions")
     other_specification = donor_specification(other)
     if other_specification is None:
@@ -51,7 +51,7 @@ def donor_specification(run: RunFolder) -> str | None:
 
 
 def _metadata(run: RunFolder, name: bytes) -> str | None:
-    if not run.donors.is_file():
+    if not is_file(run.donors):
         return None
     value: bytes = (read_footer(run.donors).metadata or {}).get(name, b"")
     return value.decode()

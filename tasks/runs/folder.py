@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 from upath import UPath
 
-from models.addresses import as_path
+from models.addresses import as_path, is_file
 from models.errors import DamagedFile, RunFolderError, printable
 from tasks import schema
 from tasks.runs.stages import MAPS, Stage
@@ -170,7 +170,7 @@ class RunFolder:
 
     def check_not_deleted(self) -> None:
         """Refuse to go on where somebody has deleted the folder: parts alone are no run."""
-        if not self.state.is_file():
+        if not is_file(self.state):
             raise RunFolderError(
                 f"{self.path} was deleted while it was written: run the same command again"
             )
@@ -198,7 +198,7 @@ class RunFolder:
         return state
 
     def _read_json(self) -> object:
-        if not self.state.is_file():
+        if not is_file(self.state):
             raise RunFolderError(
                 f"{self.path} is not a run folder (it has no run.json): give the --out of an audit "
                 "(sightline runs FOLDER lists those in a folder)"

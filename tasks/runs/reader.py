@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ValidationError
 from upath import UPath
 
+from models.addresses import is_file
 from models.errors import DamagedFile, UserError, list_names, suggest
 from tasks import schema
 from tasks.runs.folder import RunFolder
@@ -107,7 +108,7 @@ class Run:
         return maps
 
     def _read(self, path: UPath, kind: type[Summary]) -> Summary:
-        if not path.is_file():
+        if not is_file(path):
             raise UserError(
                 f"{self.folder.path} is not finished (no {path.name}): "
                 "run the same command again, it continues"
@@ -122,7 +123,7 @@ class Run:
 
     def _flags(self) -> pa.Table | None:
         """The flag of each image, its score and its reason; None before the run is finished."""
-        if not self.folder.flags.is_file():
+        if not is_file(self.folder.flags):
             return None
         return read_table(self.folder.flags, FLAG_COLUMNS)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from models.addresses import is_file
 from models.errors import UserError, printable
 from tasks import schema
 from tasks.runs.reader import Run
@@ -99,7 +100,7 @@ class RunRows:
     def flag_row(self, row_id: str) -> pa.Table | None:
         """One row of the flags table; None where the image was not predicted, or before the run is
         finished."""
-        if not self.run.folder.flags.is_file():
+        if not is_file(self.run.folder.flags):
             return None
         shard = self.shard_of(self.number(row_id))
         group = self._parts.get(("flags", shard), lambda: self._read_flags(shard))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from upath import UPath
 
-from models.addresses import as_path
+from models.addresses import as_path, is_file
 from models.errors import UserError
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
@@ -52,7 +52,7 @@ def find_previous(series: UPath, run: str) -> str | None:
 
 def _is_finished(run: RunFolder) -> bool:
     try:
-        finished = run.summary.is_file() and run.read_state().state == "finished"
+        finished = is_file(run.summary) and run.read_state().state == "finished"
         return finished and is_intact(run.catalog)
     except (UserError, OSError):  # not a run folder, or one that cannot be read
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from uuid import uuid4
 
+from models.addresses import is_file
 from models.errors import RunFolderError, list_names
 from tasks.runs.contents import erase, refuse_obstacles, restart
 from tasks.runs.folder import RunFolder
@@ -30,7 +31,7 @@ def start_run(run: RunFolder, state: RunState, *, replace: bool = False) -> RunS
 
 def find_state(run: RunFolder) -> RunState | None:
     """The state that an earlier try left; refuses a folder that contains anything else."""
-    if run.state.is_file():
+    if is_file(run.state):
         state = run.read_state()
         refuse_obstacles(run)
         return state

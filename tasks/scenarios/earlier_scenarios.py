@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from models.addresses import is_file
 from models.errors import UserError
 from tasks.runs.folder import RunFolder
 from tasks.scenarios.saved import read_scenarios, write_scenarios
@@ -18,7 +19,7 @@ def take_earlier_scenarios(run: RunFolder) -> None:
     The caller holds the run's lock.
     """
     before = run.read_state().reuse
-    if before is None or run.scenarios.is_file():
+    if before is None or is_file(run.scenarios):
         return
     try:
         earlier = read_scenarios(RunFolder.at(before))

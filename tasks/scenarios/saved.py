@@ -13,6 +13,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, ValidationError, model_validator
 from upath import UPath
 
+from models.addresses import is_file
 from models.errors import DamagedFile, UserError, list_names, printable, suggest
 from tasks.query.filters import Filter
 from tasks.runs.folder import RunFolder
@@ -64,7 +65,7 @@ class Scenarios(Value):
 
 def read_scenarios(run: RunFolder) -> tuple[Scenario, ...]:
     """Those of a run, in the order in which they were saved."""
-    return read_file(run.scenarios) if run.scenarios.is_file() else ()
+    return read_file(run.scenarios) if is_file(run.scenarios) else ()
 
 
 def read_file(path: UPath) -> tuple[Scenario, ...]:

@@ -46,7 +46,11 @@ Seconds = Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)]  # since
 
 
 class Claim(BaseModel):
-    """Who is writing, and when it was last seen alive."""
+    """Who is writing, and when it was last seen alive.
+
+    The beat of a claim that was read is the time at which the storage says that it was written: the
+    clocks of two machines may be hours apart, and each claim is compared with the reader's own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -59,11 +63,10 @@ class Claim(BaseModel):
     beat: Seconds
     holding: bool = False
 
-    @property
-    def alive(self) -> bool:
-        """A clock that is ahead cannot say that its process has died."""
+    def is_alive(self, now: float) -> bool:
+        """Elsewhere only its beat can say so."""
         if self.machine != _machine_id():
-            return time.time() - self.beat < STALE_AFTER
+            return now - self.beat < STALE_AFTER
         try:
             process = psutil.Process(self.pid)
             same: bool = abs(process.create_time() - self.born) < 1
@@ -130,7 +133,8 @@ def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
 
 def owner_of(run: UPath) -> Claim | None:
     """The living claim on a run folder, if there is one."""
-    return next((claim for _, claim in _read_claims(run) if claim.alive), None)
+    now = time.time()
+    return next((claim for _, claim in _read_claims(run) if claim.is_alive(now)), None)
 
 
 def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
@@ -162,10 +166,11 @@ def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
 
 def _find_other_claim(run: UPath, ours: UPath) -> Claim | None:
     """Another writer's living claim; claims of dead writers are deleted."""
+    now = _written_at(ours)
     for path, claim in _read_claims(run):
         if path.name == ours.name:
             continue
-        if claim.alive:
+        if claim.is_alive(now):
             return claim
         if claim.token == path.stem:  # else it may be no claim
             path.unlink(missing_ok=True)
@@ -184,8 +189,10 @@ def _read_claims(run: UPath) -> Iterator[tuple[UPath, Claim]]:
 
 def _read_claim(path: UPath) -> Claim:
     """What the file says; of one that says nothing, an unknown writer that its time speaks for."""
+    written = _written_at(path)
     try:
-        return Claim.model_validate_json(path.read_bytes())
+        claim = Claim.model_validate_json(path.read_bytes())
+        return claim.model_copy(update={"beat": written})
     except ValidationError:  # damaged, or by another version
         return Claim(
             token="",
@@ -193,10 +200,15 @@ def _read_claim(path: UPath) -> Claim:
             machine="",
             pid=0,
             born=0,
-            since=(written := path.stat().st_mtime),
+            since=written,
             beat=written,
             holding=True,
         )
+
+
+def _written_at(path: UPath) -> float:
+    """By the storage's clock."""
+    return float(path.fs.modified(path.path).timestamp())
 
 
 def _write_claim(path: UPath, claim: Claim) -> None:

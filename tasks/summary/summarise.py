@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from models.addresses import is_file
 from tasks import schema
 from tasks.compare.figures import interval_of_mean
 from tasks.compare.image_results import read_images
@@ -164,7 +165,7 @@ def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None
 
 def _evidence(run: Run) -> schema.EvidenceSummary | None:
     """What the interventions show over all images; None where there were none."""
-    if not run.folder.donors.is_file():
+    if not is_file(run.folder.donors):
         return None
     images, figures = measure_interventions(run, least_confidence_of(run))
     donors = read_table(run.folder.donors, ["label"])

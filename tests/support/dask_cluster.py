@@ -38,6 +38,7 @@ class Cluster:
     folder: Path
     certificates: Path | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    scheduler: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -51,22 +52,27 @@ class Cluster:
     def log(self) -> str:
         return (self.folder / "dask.log").read_text()
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, **more: str) -> subprocess.Popen[bytes]:
         keys = [] if self.certificates is None else key_options(self.certificates, words[0])
         with (self.folder / "dask.log").open("ab") as log:
             return subprocess.Popen(
                 [DASK, *words, *keys],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more},
             )
 
-    def add_worker(self) -> None:
+    def add_worker(self, **more: str) -> None:
         here = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard")
         own = self.folder / f"worker{len(self.workers)}"
         self.workers.append(
-            self.start("worker", self.address, *here, "--local-directory", str(own))
+            self.start("worker", self.address, *here, "--local-directory", str(own), **more)
         )
+
+    def kill_scheduler(self) -> None:
+        assert self.scheduler is not None
+        self.scheduler.kill()
+        self.scheduler.wait(PATIENCE)
 
     def kill_worker(self, number: int) -> None:
         self.workers[number].kill()
@@ -79,7 +85,7 @@ def running_cluster(
 ) -> Iterator[Cluster]:
     cluster = Cluster(folder, certificates)
     protocol = "tcp" if certificates is None else "tls"
-    scheduler = cluster.start(
+    cluster.scheduler = scheduler = cluster.start(
         *("scheduler", "--host", "127.0.0.1", "--port", "0", "--protocol", protocol),
         *("--no-dashboard", "--no-show", "--scheduler-file", str(folder / "scheduler.json")),
     )

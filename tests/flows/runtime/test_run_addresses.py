@@ -19,8 +19,11 @@ from flows.runtime import run_addresses
 from flows.runtime.findings import Finding
 from flows.runtime.run_addresses import check_clock, check_dask, check_data, check_out
 from tests.support.command_line import invoke
+from tests.support.dask_cluster import ROOT, running_cluster
 from tests.support.other_user import not_root
+from tests.support.other_version import pretend_version
 from tests.support.s3_server import serve_bucket
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -72,6 +75,16 @@ def test_a_scheduler_needs_a_worker() -> None:
         while (alone := check_dask(dask.scheduler_address)).state == "ok":
             assert time.monotonic() < end
     assert "has no worker: start one (dask worker tcp://" in alone.text
+
+
+def test_a_scheduler_needs_workers_of_our_version(tmp_path: Path) -> None:
+    pretend_version(tmp_path / "other", "torch", "0.0.9")
+    with running_cluster(tmp_path, workers=0) as cluster:
+        cluster.add_worker(PYTHONPATH=f"{tmp_path / 'other'}:{ROOT}")
+        assert wait_until(lambda: "has no worker" not in check_dask(cluster.address).text)
+        found = check_dask(cluster.address)
+    assert found.state == "missing"
+    assert "has torch 0.0.9, and this command has torch " in found.text
 
 
 @contextmanager

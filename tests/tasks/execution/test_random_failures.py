@@ -15,20 +15,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import psutil
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.support import audit_process
+from tests.support.same_rows import check_same_rows
 from tests.support.waiting import PATIENCE, wait_until
 
 IMAGES = 400
 FEW, MORE, MANY = range(1), range(1, 5), range(5, 205)
-NEAR = {pa.float16(): 1e-3, pa.float32(): 1e-5}  # an image computed alone has other last digits
 
 Failure = Callable[["Audit", random.Random], None]
 
@@ -158,7 +155,7 @@ def test_after_the_last_rerun_every_row_is_there(seed: int, world: World, tmp_pa
         if codes[-1] == 0 and not transient(run):
             break
     assert codes[-1] == 0, codes
-    assert same_rows(run, world.undisturbed)
+    check_same_rows(run, world.undisturbed)
     hidden = [path for path in run.rglob("*") if path.name.startswith(".")]
     assert hidden == []
     assert not (run / "lock").exists()
@@ -172,43 +169,6 @@ def transient(run: Path) -> bool:
         int(pq.read_metadata(path).metadata[b"sightline.transient"])
         for path in run.glob("predictions/*.parquet")
     )
-
-
-def same_rows(run: Path, other: Path) -> bool:
-    """Every part of both, decoded: the same rows in the same order, numbers within rounding."""
-    parts = sorted(path.relative_to(other) for path in other.rglob("*.parquet"))
-    assert parts == sorted(path.relative_to(run) for path in run.rglob("*.parquet"))
-    for part in parts:
-        left, right = pq.read_table(run / part), pq.read_table(other / part)
-        assert left.schema.equals(right.schema), part
-        for name in left.column_names:
-            kind = left.schema.field(name).type
-            same_column(left[name], right[name], NEAR.get(_number(kind), 0.0), f"{part} {name}")
-    return True
-
-
-def same_column(left: pa.ChunkedArray, right: pa.ChunkedArray, near: float, what: str) -> None:
-    if not near:
-        assert left.to_pylist() == right.to_pylist(), what
-        return
-    mine, others = (_flat(column) for column in (left, right))
-    np.testing.assert_allclose(mine, others, rtol=near, atol=near, err_msg=what)
-
-
-def _number(kind: Any) -> Any:
-    if isinstance(kind, pa.FixedShapeTensorType):
-        return kind.value_type
-    return kind.value_type if pa.types.is_list(kind) else kind
-
-
-def _flat(column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    if not pa.types.is_floating(array.type):
-        array = array.flatten()
-    values: np.ndarray = array.to_numpy(zero_copy_only=False)
-    return values.astype(np.float64)
 
 
 def no_process_remains(run: Path) -> bool:

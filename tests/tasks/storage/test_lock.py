@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier, Event, Thread
 
@@ -47,8 +48,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
     )
 
 
-def claim(run: UPath, **changes: object) -> UPath:
-    """The claim of a process on another machine that was just seen alive."""
+def claim(run: UPath, written: float = 0.0, /, **changes: object) -> UPath:
+    """The claim of a process on another machine, written so many seconds ago, says the storage."""
     now = time.time()
     other: dict[str, object] = {
         "token": OTHER,
@@ -63,6 +64,11 @@ def claim(run: UPath, **changes: object) -> UPath:
     path = run / "lock" / f"{OTHER}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(other | changes))
+    date = now - written
+    if isinstance(path, Path):
+        os.utime(path, (date, date))
+    else:
+        path.fs.store[path.path].modified = datetime.fromtimestamp(date, UTC)
     return path
 
 
@@ -82,7 +88,7 @@ def test_a_second_writer_is_refused_with_the_owner_and_the_age(run: UPath) -> No
 
     with (
         hold_lock(str(run)),
-        pytest.raises(UserError, match=rf"process {os.getpid()} on .* last seen 0 s ago"),
+        pytest.raises(UserError, match=rf"process {os.getpid()} on .* last seen \d+ s ago"),
     ):
         Context().run(hold)  # as another command's
 
@@ -102,7 +108,20 @@ def test_an_owner_elsewhere_is_alive_while_its_heartbeat_is_fresh(run: UPath) ->
 
 
 def test_an_owner_elsewhere_without_a_heartbeat_is_replaced(run: UPath) -> None:
-    stale = claim(run, beat=time.time() - lock.STALE_AFTER - 1)
+    stale = claim(run, lock.STALE_AFTER + 1)
+    with hold_lock(str(run)):
+        assert not stale.exists()
+
+
+@pytest.mark.parametrize("hour", [3600.0, -3600.0])
+def test_an_owners_clock_may_be_an_hour_apart(run: UPath, hour: float) -> None:
+    """The storage dates both claims by one clock."""
+    there = time.time() + hour
+    path = claim(run, since=there, beat=there)
+    with pytest.raises(UserError, match="process 4711 on elsewhere"), hold_lock(str(run)):
+        pytest.fail("two writers")
+    path.unlink()
+    stale = claim(run, lock.STALE_AFTER + 1, since=there, beat=there)
     with hold_lock(str(run)):
         assert not stale.exists()
 
@@ -208,7 +227,7 @@ def test_files_that_are_no_claims_are_neither_read_nor_deleted(run: UPath) -> No
 
 def test_a_clock_that_is_ahead_is_told_as_what_it_is(run: UPath) -> None:
     year = 365 * 24 * 3600
-    path = claim(run, beat=time.time() + year)
+    path = claim(run, -year)
     told = f"in the future, at .* the clock there, or here, is wrong; .* delete lock/{path.name}"
     with pytest.raises(UserError, match=told), hold_lock(str(run)):
         pytest.fail("two writers")
