@@ -124,6 +124,8 @@ def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
                 path.stat()
                 _write_claim(path, claim.model_copy(update={"beat": time.time()}))
         except FileNotFoundError:
+            if not path.parent.exists():  # deleted with its run, which says so when it writes
+                return
             log.error("%s was taken over by another run: this one stops", path.parent.parent)
             os.kill(os.getpid(), signal.SIGTERM)
             return

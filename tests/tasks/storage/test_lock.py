@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -263,17 +264,31 @@ def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
     assert (tmp_path / "mine").exists()
 
 
-def test_a_writer_that_was_taken_over_stops(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped = []
+@pytest.mark.parametrize("taken_over", [True, False])
+def test_a_writer_that_was_taken_over_stops(
+    run: UPath, taken_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose run was deleted says so itself, at its next part."""
+    stopped: list[bool] = []
     monkeypatch.setattr(lock, "HEARTBEAT", 0.05)
     before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     try:
         with hold_lock(str(run)):
             for path in (run / "lock").glob("*.json"):
-                path.unlink()
-            assert wait_until(lambda: stopped)
+                if taken_over:
+                    path.rename(path.with_name(f"{'b' * 32}.json"))
+                else:
+                    path.unlink()
+            if not taken_over and (run / "lock").exists():
+                (run / "lock").rmdir()
+            assert wait_until(lambda: not keeps_alive())
+            assert bool(stopped) == taken_over
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def keeps_alive() -> bool:
+    return any(thread.name == "lock" for thread in threading.enumerate())
 
 
 def test_the_claim_is_refreshed(run: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
