@@ -139,11 +139,12 @@ def _user_imports(file: Path) -> Iterator[ImportState]:
     """Put the file's folder first on the path, and hide our four packages and what is loaded of the
     user's modules, so that every load finds the same ones new; undone afterwards."""
     roots = _users_folders(file)
-    hidden = {
-        name: sys.modules.pop(name)
+    names = [  # all, before one goes: a package without a file asks its parent where it lies
+        name
         for name in list(sys.modules)
         if name != "__main__" and (_has_our_name(name) or _is_loaded_from(roots, name))
-    }
+    ]
+    hidden = {name: sys.modules.pop(name) for name in names}
     before = ImportState(file, frozenset(sys.modules), tuple(sys.path))
     sys.path.insert(0, str(file.resolve().parent))
     importlib.invalidate_caches()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -233,3 +234,24 @@ def test_every_load_finds_the_modules_of_a_library_elsewhere_on_the_path(
         "sizes",
     ]
     assert "shared_nets" not in sys.modules
+
+
+def test_packages_of_folders_alone_may_be_loaded_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one lies is asked of the package around it, which is hidden during a load, too."""
+    inner = tmp_path / "library/outer_nets/inner"
+    inner.mkdir(parents=True)
+    (inner / "sizes.py").write_text("WIDTH = 3\n")
+    (tmp_path / "model.py").write_text(
+        "import torch\nfrom outer_nets.inner.sizes import WIDTH\n\n"
+        "def build():\n    return torch.nn.Linear(WIDTH, 2)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "library")
+    loaded = importlib.import_module("outer_nets.inner.sizes")
+    try:
+        build_from_file(f"{tmp_path / 'model.py'}:build")
+        assert sys.modules["outer_nets.inner.sizes"] is loaded
+    finally:
+        for name in [it for it in sys.modules if it.startswith("outer_nets")]:
+            del sys.modules[name]
