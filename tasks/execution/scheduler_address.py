@@ -68,21 +68,22 @@ def _connection_keys(security: Security) -> dict[str, object]:
 
 def _describe_keys(error: BaseException, address: str, security: Security) -> str | None:
     """What two sides that know different certificates should do; None of any other failure."""
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"the certificate of the Dask scheduler at {address} is not accepted "
                 f"({cause.verify_message}): give the certificate of the authority that signed it "
                 f"in place of {security.tls_ca_file}, or renew it"
             )
-        if "_ALERT_" in str(cause):  # the other side's word; its log says why
-            return (
-                f"the Dask scheduler at {address} refuses the certificate "
-                f"{security.tls_client_cert}: give one that its authority has signed and that "
-                "has not expired"
-            )
         if any(words in str(cause) for words in SPEAKS_PLAINLY):
             return f"what answers at {address} has no TLS: give tcp://…, or start it with keys"
+    if any("_ALERT_" in str(cause) or isinstance(cause, ssl.SSLEOFError) for cause in causes):
+        return (  # an alert is the other side's word, and it may hang up before we have read it
+            f"the Dask scheduler at {address} refuses the certificate "
+            f"{security.tls_client_cert}: give one that its authority has signed and that "
+            "has not expired"
+        )
     return None
 
 
