@@ -19,6 +19,7 @@ EXPERIMENTS = {  # short name: where it lives
     "orchestration": "speed.orchestration",
     "memory": "speed.memory",
     "many-classes": "speed.many_classes",
+    "large-runs": "speed.large_runs",
     "reuse": "speed.reuse",
     "shortcut": "audit.shortcut",
     "foregrounds": "audit.estimated_foregrounds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from upath import UPath
 
-from tasks.runs.folder import Mark, RunFolder, write_part
+from tasks.attribution.fingerprints import digest_catalog
+from tasks.runs.folder import SPECIFICATION, Mark, RunFolder, digest, read_metadata, write_part
 from tasks.runs.reader import Run
 from tasks.runs.stages import (
+    ATTENDED_BACKGROUND,
     FEATURES,
     INTERVENTIONS,
     MAPS,
@@ -27,9 +29,11 @@ from tasks.runs.stages import (
     SCORES,
     Stage,
 )
+from tasks.schema import CATALOG
 from tasks.storage.parquet import open_writer, read_table, write_table
 
 NOISE = 0.01
+KEYS = ("row_id", "key")  # a column of the user's that row ids are taken from is called so
 NOISY = ("score", "confidence")
 KEPT_FILES = (
     "run.json",
@@ -53,11 +57,15 @@ def enlarge_run(source: Run, folder: Path, images: int) -> Run:
     _write_whole(source.folder.flags, target.flags, copies, by_shard)
     if source.folder.pattern_members.is_file():
         _write_whole(source.folder.pattern_members, target.pattern_members, copies, None)
-    method = source.summary().rule.method
+    method, rows = source.summary().rule.method, _digests_of_rows(target)
     for stage in (PREDICTIONS, FEATURES, INTERVENTIONS, PICTURE_PROPERTIES):
-        _write_parts(source, target, stage, copies)
-    for stage in (MAPS.of(method), SCORES.of(method)):
-        _write_parts(source, target, stage, copies)
+        _write_parts(source, target, stage, copies, rows)
+    for stage in (MAPS.of(method), SCORES.of(method), ATTENDED_BACKGROUND.of(method)):
+        _write_parts(source, target, stage, copies, rows)
+    enlarged = Run.at(folder)
+    name = digest_catalog(enlarged.catalog, by_shard)
+    identity = source.state.identity.model_copy(update={"catalog": name})
+    target.update_state(identity=identity)
     return Run.at(folder)
 
 
@@ -73,15 +81,32 @@ def _write_whole(source: UPath, target: UPath, copies: int, rows_per_group: int 
                 write(_renamed(shard, copy), row_group_size=rows_per_group)
 
 
-def _write_parts(source: Run, target: RunFolder, stage: Stage, copies: int) -> None:
+def _digests_of_rows(folder: RunFolder) -> list[str]:
+    """Of each shard: a part's fingerprint says of which rows it is."""
+    catalog = folder.open_catalog()
+    groups = range(catalog.num_row_groups)
+    return [digest(catalog.read_row_group(n, CATALOG.names).to_pydict()) for n in groups]
+
+
+def _write_parts(
+    source: Run, target: RunFolder, stage: Stage, copies: int, rows: Sequence[str]
+) -> None:
     shards = len(source.shards)
     target.stage(stage).mkdir(parents=True)
     for shard in source.shards:
         part = source.part(stage, shard)
         if part is not None:
+            metadata = read_metadata(source.folder.part(stage, shard))
+            specification = metadata[SPECIFICATION].decode()  # by which rows are used again
             for copy in range(copies):
-                path = target.part(stage, copy * shards + shard)
-                write_part(path, _renamed(part, copy), Mark("made", f"{copy}"))
+                number = copy * shards + shard
+                mark = Mark(specification, digest(specification, rows[number]))
+                write_part(target.part(stage, number), _renamed(part, copy), mark)
+
+
+def new_row_id(copy: int, row_id: str) -> str:
+    """Of an image's copy."""
+    return f"{copy:05}/{row_id}"
 
 
 def _copies(table: pa.Table, copies: int) -> Iterator[pa.Table]:
@@ -90,7 +115,9 @@ def _copies(table: pa.Table, copies: int) -> Iterator[pa.Table]:
 
 def _renamed(table: pa.Table, copy: int) -> pa.Table:
     """With row ids of this copy, and noise."""
-    row_ids = pc.binary_join_element_wise(f"{copy:05}", table["row_id"].cast(pa.string()), "/")
+    row_ids = pc.binary_join_element_wise(
+        new_row_id(copy, ""), table["row_id"].cast(pa.string()), ""
+    )
     table = _with(table, "row_id", row_ids)
     random = np.random.default_rng(copy)
     for name in NOISY:

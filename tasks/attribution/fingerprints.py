@@ -42,12 +42,8 @@ def identity_of(catalog: pa.Table, classifier: Classifier, request: AuditRequest
     """Of a run of this request, by this model, on this catalog."""
     data, attribution = request.data, request.attribution
     estimator = load_estimator(request.foreground, classifier.preprocessing.size)
-    shards = range(0, len(catalog), attribution.shard_size)
-    rows = catalog.select(ROW)
     return Identity(
-        catalog=digest(
-            *(digest(rows.slice(start, attribution.shard_size).to_pydict()) for start in shards)
-        ),
+        catalog=digest_catalog(catalog, attribution.shard_size),
         model=classifier.digest,
         classes=digest(classifier.classes),
         preprocessing=classifier.preprocessing,
@@ -60,6 +56,12 @@ def identity_of(catalog: pa.Table, classifier: Classifier, request: AuditRequest
         numeric=numeric_policy(attribution.memory_format),
         shard_size=attribution.shard_size,
     )
+
+
+def digest_catalog(catalog: pa.Table, shard_size: int) -> str:
+    """A name for what the rows are, shard by shard."""
+    rows, starts = catalog.select(ROW), range(0, len(catalog), shard_size)
+    return digest(*(digest(rows.slice(start, shard_size).to_pydict()) for start in starts))
 
 
 def reading_digest(identity: Identity, preprocessing: Mapping[str, Any]) -> str:
