@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 760, 460
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 20, 130  # of the plot
+LEFT, RIGHT, TOP, BOTTOM = 84, 30, 20, 130  # of the plot
 MOST_WORKERS = 4096
 LEAST_SPEED, MOST_SPEED = 1.0, 1e7
 COLOURS = ("#1b6ca8", "#c4501b", "#4c7a34", "#8a4fa8")
