@@ -24,24 +24,7 @@ from tests.support.same_rows import check_same_rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-LIMIT = 600.0  # seconds after which the command must have ended, by itself
-DISTURBED = [
-    faults.pull_a_workers_cable,
-    faults.pull_a_workers_cable_for_long,
-    faults.pull_the_persons_cable,
-    faults.pull_the_persons_cable_for_long,
-    faults.slow_a_cable_down,
-    faults.lose_some_packets,
-    faults.switch_a_worker_off,
-    faults.restart_the_scheduler,
-    faults.restart_the_database,
-    faults.restart_prefect,
-    faults.take_mlflow_away,
-    faults.answer_500,
-    faults.answer_503,
-    faults.answer_slowly,
-    faults.refuse_everything,
-]
+DISTURBED = (*faults.FAULTS, faults.pull_the_persons_cable_for_long)
 HARMLESS = {  # they cost time, and nothing fails
     faults.pull_a_workers_cable,
     faults.slow_a_cable_down,
@@ -69,13 +52,13 @@ def test_after_a_fault_every_row_is_there(
     audit = hosts.audit(run)
     assert hosts.reach(audit, run, parts=3), audit.said
     fault(hosts, random.Random(1))
-    code = audit.end(LIMIT)
+    code = audit.end(faults.LIMIT)
     assert code in ({0} if fault in HARMLESS else {0, 3}), audit.said
     assert "Traceback" not in audit.said, audit.said
     hosts.restore()
     before = hosts.services.written_parts(run)
     again = hosts.audit(run)
-    assert again.end(LIMIT) == 0, again.said
+    assert again.end(faults.LIMIT) == 0, again.said
     check_same_rows(hosts.get(run), undisturbed)
     if fault not in UNREAD:
         after = hosts.services.written_parts(run)
@@ -88,21 +71,21 @@ def test_a_persons_host_may_die(hosts: Deployment, undisturbed: Path) -> None:
     audit = hosts.audit(run)
     assert hosts.reach(audit, run, parts=3), audit.said
     hosts.person.die()
-    audit.end(LIMIT)
+    audit.end(faults.LIMIT)
     hosts.restore()
     early = hosts.audit(run)
-    assert early.end(LIMIT) == 2, early.said
+    assert early.end(faults.LIMIT) == 2, early.said
     assert "is being written by process" in early.said
     time.sleep(STALE_AFTER)
     again = hosts.audit(run)
-    assert again.end(LIMIT) == 0, again.said
+    assert again.end(faults.LIMIT) == 0, again.said
     check_same_rows(hosts.get(run), undisturbed)
 
 
 def test_mlflow_that_is_away_is_said_in_the_end(hosts: Deployment) -> None:
     faults.take_mlflow_away(hosts, random.Random(1))
     audit = hosts.audit("unpublished")
-    assert audit.end(LIMIT) == 0, audit.said
+    assert audit.end(faults.LIMIT) == 0, audit.said
     assert "not published: " in audit.said
 
 
@@ -116,7 +99,7 @@ def test_a_workers_clock_may_be_an_hour_apart(
     first.start(**shifted_clock(hour))
     run = f"workers-clock{hour}"
     audit = hosts.audit(run)
-    assert audit.end(LIMIT) == 0, audit.said
+    assert audit.end(faults.LIMIT) == 0, audit.said
     check_same_rows(hosts.get(run), undisturbed)
 
 
@@ -168,7 +151,7 @@ def test_a_worker_of_another_version_is_refused(
     worker.start(PYTHONPATH=f"{OWN}/{package}:{ROOT}")
     hosts.await_workers(2)
     audit = hosts.audit(f"other-{package}")
-    assert audit.end(LIMIT) == 2
+    assert audit.end(faults.LIMIT) == 2
     (line,) = [line for line in audit.said.splitlines() if line.startswith("sightline: ")]
     assert f"has {package} {version}, and this command has {package} " in line
     assert worker.host.address in line
@@ -198,7 +181,7 @@ def test_a_worker_without_the_users_model_is_refused(hosts: Deployment) -> None:
     hosts.await_workers(2)
     own = ("--model", f"{OWN}/own_model.py:build", "--classes", f"{OWN}/classes.txt", *PREPARED)
     audit = hosts.audit("no-model", *own)
-    assert audit.end(LIMIT) == 2, audit.said
+    assert audit.end(faults.LIMIT) == 2, audit.said
     assert f"worker tcp://{hosts.workers[1].host.address}" in audit.said
     assert "cannot load the model (" in audit.said
     assert "Traceback" not in audit.said

@@ -17,24 +17,6 @@ from tests.support.same_rows import check_same_rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(3600)]
 
-LIMIT = 600.0  # seconds after which the command must have ended, by itself
-FAULTS = (
-    faults.pull_a_workers_cable,
-    faults.pull_a_workers_cable_for_long,
-    faults.pull_the_persons_cable,
-    faults.slow_a_cable_down,
-    faults.lose_some_packets,
-    faults.switch_a_worker_off,
-    faults.restart_the_scheduler,
-    faults.restart_the_database,
-    faults.restart_prefect,
-    faults.take_mlflow_away,
-    faults.answer_500,
-    faults.answer_503,
-    faults.answer_slowly,
-    faults.refuse_everything,
-)
-
 
 @pytest.mark.parametrize("seed", range(50))
 def test_after_the_last_rerun_every_row_is_there(
@@ -47,7 +29,7 @@ def test_after_the_last_rerun_every_row_is_there(
         assert "Traceback" not in said, said
         hosts.restore()
     again = hosts.audit(run)
-    assert again.end(LIMIT) == 0, again.said
+    assert again.end(faults.LIMIT) == 0, again.said
     check_same_rows(hosts.get(run), undisturbed)
 
 
@@ -58,6 +40,6 @@ def disturb(hosts: Deployment, run: str, chance: random.Random) -> str:
     moments = sorted(chance.randrange(1, SHARDS + 1) for _ in range(chance.choice((1, 1, 2))))
     for parts in moments:
         if hosts.reach(audit, run, max(before, parts)):
-            chance.choice(FAULTS)(hosts, chance)
-    assert audit.end(LIMIT) in (0, 3), audit.said
+            chance.choice(faults.FAULTS)(hosts, chance)
+    assert audit.end(faults.LIMIT) in (0, 3), audit.said
     return audit.said

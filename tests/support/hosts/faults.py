@@ -100,3 +100,22 @@ def refuse_everything(hosts: Deployment, chance: random.Random) -> None:
     hosts.services.spoil_s3(status=503, share=1.0)
     time.sleep(chance.uniform(*SHORT))
     hosts.services.mend_s3()
+
+
+LIMIT = 600.0  # seconds after which the command must have ended, by itself
+FAULTS = (
+    pull_a_workers_cable,
+    pull_a_workers_cable_for_long,
+    pull_the_persons_cable,
+    slow_a_cable_down,
+    lose_some_packets,
+    switch_a_worker_off,
+    restart_the_scheduler,
+    restart_the_database,
+    restart_prefect,
+    take_mlflow_away,
+    answer_500,
+    answer_503,
+    answer_slowly,
+    refuse_everything,
+)
