@@ -67,7 +67,7 @@ class TrainingSteps:
     def __call__(self) -> None:
         row_B = next(self.sampler.draw_epoch())
         self.optimiser.zero_grad()
-        for batch in self.sampler.micro_batches(row_B, 0, 1):
+        for batch in self.sampler.micro_batches(row_B, 1, 0, 1):
             torch.autograd.backward(self.objective.loss(self.learner, batch).total)
         self.optimiser.step()
 

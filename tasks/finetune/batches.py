@@ -45,9 +45,9 @@ class BatchSampler:
             order_N = torch.randperm(count, generator=self.generator)
         yield from order_N.tensor_split(self.recipe.steps_per_epoch(count))
 
-    def micro_batches(self, row_B: Tensor, step: int, steps: int) -> Iterator[Batch]:
-        """The images of a step, in as many micro-batches as the recipe accumulates."""
-        for row_b in row_B.tensor_split(min(self.recipe.accumulate, len(row_B))):
+    def micro_batches(self, row_B: Tensor, parts: int, step: int, steps: int) -> Iterator[Batch]:
+        """The images of a step, in so many micro-batches, or as many as it has images."""
+        for row_b in row_B.tensor_split(min(parts, len(row_B))):
             yield self._draw_batch(row_b, step, steps)
 
     def plain_batches(self) -> Iterator[PlainBatch]:

@@ -5,6 +5,7 @@ Shapes: N images, B a batch, K classes.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import defaultdict
@@ -23,7 +24,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from models.classifier.preprocessing import Preprocessing
-from models.errors import UserError
+from models.errors import UserError, lacks_memory
 from models.network.capture import as_found
 from models.network.grid import Grid
 from models.network.layers import device_of
@@ -34,6 +35,8 @@ from tasks.finetune.images import TrainingImages
 from tasks.finetune.optimiser import make_generator, make_optimiser, make_schedule
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
+
+log = logging.getLogger("sightline")
 
 OnStep = Callable[[int, int, Mapping[str, float]], None]  # step from 1, of how many, loss and parts
 OnEpoch = Callable[[TrainingState, nn.Module], None]
@@ -105,7 +108,7 @@ def predict_classes(network: nn.Module, image_NCHW: Tensor, preprocessing: Prepr
     return torch.cat([network(preprocessing.normalise(batch)).argmax(1) for batch in batches])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Trainer:
     """A training and all that changes while it runs."""
 
@@ -114,6 +117,7 @@ class _Trainer:
     schedule: LRScheduler
     sampler: BatchSampler
     learner: Learner
+    micro_batches: int  # of a step: as the recipe says, and more where memory ran out
 
     @classmethod
     def of(cls, training: Training, weights: list[nn.Parameter]) -> _Trainer:
@@ -129,7 +133,8 @@ class _Trainer:
             device_of(network),
         )
         schedule = make_schedule(recipe, optimiser, training.steps)
-        return cls(training, optimiser, schedule, sampler, Learner(network, training.grids))
+        learner = Learner(network, training.grids)
+        return cls(training, optimiser, schedule, sampler, learner, recipe.accumulate)
 
     def train_epoch(self, state: TrainingState, on_step: OnStep | None) -> TrainingState:
         """Train to the end of the next epoch, or of the training."""
@@ -182,9 +187,44 @@ class _Trainer:
 
     def _step(self, row_B: Tensor, step: int) -> dict[str, float]:
         """One step of the optimiser; returns the loss and its parts."""
+        drawn = self.sampler.generator.get_state()
+        while True:
+            try:
+                losses = self._add_gradients(row_B, step)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not lacks_memory(error):
+                    raise
+            self._halve_micro_batches(len(row_B), step)
+            self.sampler.generator.set_state(drawn)
+        self.optimiser.step()
+        self.schedule.step()
+        return losses
+
+    def _halve_micro_batches(self, images: int, step: int) -> None:
+        """After a step of so many images has run out of memory."""
+        self.optimiser.zero_grad()
+        steps, device = f"step {step + 1} of {self.training.steps}", self.sampler.device
+        if self.micro_batches >= images:
+            raise UserError(
+                f"{steps} does not fit into the memory of {device}, even image by image: free "
+                "memory there, or train a smaller network or on smaller pictures"
+            )
+        self.micro_batches = min(2 * self.micro_batches, images)
+        log.warning(
+            "%s does not fit into the memory of %s: from here on the %d images of a step are "
+            "computed in %d micro-batches, as with --accumulate %d",
+            *(steps, device, images, self.micro_batches, self.micro_batches),
+        )
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # what the halves need is cut otherwise
+
+    def _add_gradients(self, row_B: Tensor, step: int) -> dict[str, float]:
+        """Of all micro-batches of a step; returns the loss and its parts."""
         training, losses = self.training, dict[str, float]()
         self.optimiser.zero_grad()
-        for batch in self.sampler.micro_batches(row_B, step, training.steps):
+        batches = self.sampler.micro_batches(row_B, self.micro_batches, step, training.steps)
+        for batch in batches:
             with self._autocast():
                 loss = training.objective.loss(self.learner, batch)
             self._check_loss(loss, step)
@@ -192,8 +232,6 @@ class _Trainer:
             torch.autograd.backward(weight * loss.total)
             for name, part in {"loss": loss.total, **loss.parts}.items():
                 losses[name] = losses.get(name, 0.0) + weight * part.item()
-        self.optimiser.step()
-        self.schedule.step()
         return losses
 
     def _autocast(self) -> torch.autocast:

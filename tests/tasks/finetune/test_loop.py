@@ -16,6 +16,7 @@ from models.errors import UserError
 from models.network.layers import find_grid
 from models.objectives.erm import Erm
 from models.objectives.registry import find_objective
+from models.objectives.step import Batch, Learner, Loss
 from tasks.finetune.checkpoint import Checkpoints, Epoch, TrainingState
 from tasks.finetune.images import TrainingImages, check_training_images
 from tasks.finetune.loop import Training, classification_head, finetune, predict_classes
@@ -123,6 +124,42 @@ def test_micro_batches_make_the_same_step(images: TrainingImages) -> None:
     assert ten_losses("erm", images, frozen.model_copy(update={"accumulate": 4})) == pytest.approx(
         whole, rel=1e-3
     )
+
+
+class Hungry(Erm):
+    """Finds memory for so many images at a time."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def loss(self, learner: Learner, batch: Batch) -> Loss:
+        if len(batch.image_BCHW) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().loss(learner, batch)
+
+
+def train_hungry(most: int, recipe: FinetuneSettings) -> nn.Module:
+    network = fresh()
+    finetune(Training(network, PREPROCESSING, bright_or_dark(), Hungry(most), recipe))
+    return network
+
+
+def test_a_step_that_runs_out_of_memory_is_cut_into_micro_batches(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = train_hungry(5, SHORT)
+    assert [record.message for record in caplog.records] == [
+        f"step 1 of 12 does not fit into the memory of cpu: from here on the 16 images of a step "
+        f"are computed in {parts} micro-batches, as with --accumulate {parts}"
+        for parts in (2, 4)
+    ]
+    assert same(found, train(SHORT.model_copy(update={"accumulate": 4})))
+
+
+def test_an_image_that_needs_more_memory_than_there_is_ends_the_training() -> None:
+    message = "step 1 of 12 does not fit into the memory of cpu, even image by image: free memory"
+    with pytest.raises(UserError, match=message):
+        train_hungry(0, SHORT)
 
 
 class Killed(Exception):

@@ -71,16 +71,17 @@ def test_no_step_has_a_single_image(images: int, size: int) -> None:
 
 
 def test_no_micro_batch_is_empty() -> None:
-    recipe = ONCE.model_copy(update={"accumulate": 8})
-    sampler = sampler_of(images_of(torch.arange(6) % 3), Swap(), recipe)
-    batches = list(sampler.micro_batches(torch.arange(6), 0, 1))
+    sampler = sampler_of(images_of(torch.arange(6) % 3), Swap())
+    batches = list(sampler.micro_batches(torch.arange(6), 8, 0, 1))
     assert [len(batch.image_BCHW) for batch in batches] == [1] * 6
 
 
 def test_backgrounds_of_every_label_are_drawn_equally_often() -> None:
     label_N = torch.tensor([0] * 30 + [1] * 3 + [2])
     sampler = sampler_of(images_of(label_N), Swap())
-    batches = [batch for _ in range(60) for batch in sampler.micro_batches(torch.arange(8), 0, 1)]
+    batches = [
+        batch for _ in range(60) for batch in sampler.micro_batches(torch.arange(8), 1, 0, 1)
+    ]
     backgrounds = [batch.other_BCHW for batch in batches if batch.other_BCHW is not None]
     brightness_B = torch.cat(backgrounds)[:, 0, 0, 0] * 255
     labels = (brightness_B - 20).div(50).round().long().tolist()

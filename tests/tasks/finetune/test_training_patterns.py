@@ -63,7 +63,7 @@ def sampler_of(images: TrainingImages, objective: Objective) -> BatchSampler:
 def draw(sampler: BatchSampler, times: int) -> tuple[Tensor, Tensor | None]:
     """The pictures of the first eight images, drawn again and again, and their donors."""
     batches = [
-        batch for _ in range(times) for batch in sampler.micro_batches(torch.arange(8), 0, 1)
+        batch for _ in range(times) for batch in sampler.micro_batches(torch.arange(8), 1, 0, 1)
     ]
     others = [batch.other_BCHW for batch in batches if batch.other_BCHW is not None]
     image_BCHW = torch.cat([batch.image_BCHW for batch in batches]) * 255
