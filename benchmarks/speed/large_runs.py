@@ -5,7 +5,8 @@
 A real audit of 960 pictures is made large (benchmarks/explorer/enlarged_run.py): the night before.
 Tonight's audit of a table of as many rows reuses it: it reads every picture and writes every part,
 and no network computes anything twice. Each command is a process of its own, as a user starts it;
-its memory is that of this process without its workers, which is what grows with the data.
+its memory is that of this process without its workers, which is what grows with the data: all of
+it, and without the files that it maps, which the kernel holds once for the process and its workers.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Spent:
 
     seconds: float
     cpu_seconds: float  # with its workers
-    megabytes: float  # the most that its own process held
+    megabytes: float  # the most that its own process held, files that it maps included
+    own_megabytes: float  # without those files, which are torch's and other libraries' code
 
 
 def run(quick: bool, sizes: Sequence[int] = ()) -> list[Figure]:
@@ -134,14 +136,14 @@ def _spend(words: Sequence[str], folder: Path) -> Spent:
         seconds = time.perf_counter() - start
         log.seek(0)
         assert os.waitstatus_to_exitcode(status) == 0, (words, log.read())
-    return Spent(seconds, usage.ru_utime + usage.ru_stime, memory.most())
+    return Spent(seconds, usage.ru_utime + usage.ru_stime, *memory.most())
 
 
 def _open(run: Path) -> Spent:
     with tempfile.TemporaryDirectory() as name, open_explorer(Path(name), run) as opened:
         memory = _OwnMemory(opened.process.pid)
         user, system = _times(opened.process.pid)
-        return Spent(opened.seconds, user + system, memory.most())
+        return Spent(opened.seconds, user + system, *memory.most())
 
 
 def _times(process: int) -> tuple[float, float]:
@@ -155,15 +157,15 @@ class _OwnMemory:
 
     def __init__(self, process: int) -> None:
         self._status = Path(f"/proc/{process}/status")
-        self._most, self._done = 0.0, threading.Event()
+        self._most, self._done = {"VmHWM": 0.0, "RssAnon": 0.0}, threading.Event()
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 
-    def most(self) -> float:
-        """MB."""
+    def most(self) -> tuple[float, float]:
+        """MB, in all and without mapped files."""
         self._done.set()
         self._thread.join()
-        return self._most
+        return self._most["VmHWM"], self._most["RssAnon"]
 
     def _read(self) -> None:
         while True:
@@ -171,8 +173,10 @@ class _OwnMemory:
                 lines = self._status.read_text().splitlines()
             except OSError:
                 return
-            held = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-            self._most = max([self._most, *(int(kilobytes) / 1000 for kilobytes in held)])
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name in self._most:
+                    self._most[name] = max(self._most[name], int(value.split()[0]) / 1000)
             if self._done.wait(READ_EVERY):
                 return
 
@@ -184,6 +188,7 @@ def _rows(found: dict[int, dict[str, Spent]], quick: bool) -> Iterator[Figure]:
             yield Figure(f"{what}: seconds", spent.seconds)
             yield Figure(f"{what}: CPU seconds", spent.cpu_seconds)
             yield _judge(f"{what}: MB", spent.megabytes, MOST, quick)
+            yield Figure(f"{what}: MB without mapped files", spent.own_megabytes)
 
 
 def _growth(found: dict[int, dict[str, Spent]], quick: bool) -> Iterator[Figure]:
@@ -191,7 +196,7 @@ def _growth(found: dict[int, dict[str, Spent]], quick: bool) -> Iterator[Figure]
     few, many = min(found), max(found)
     for name, first in found[few].items():
         last = found[many][name]
-        grown = last.megabytes / first.megabytes
+        grown = last.own_megabytes / first.own_megabytes
         yield _judge(f"{name}: growth of memory", grown, GROWTH, quick)
         linear = last.cpu_seconds / first.cpu_seconds / (many / few)
         yield Figure(f"{name}: CPU an image, of that of {few:,}", linear)
