@@ -21,7 +21,7 @@ from benchmarks.audit_in_process import random_model, start_audit
 from benchmarks.scaling.sleeping_workers import set_seconds
 from flows.runtime.progress import show_progress
 from models.classifier.small_resnet import small_preprocessing
-from tasks.attribution.job import Job
+from tasks.attribution.job import Job, UnfinishedShard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.cluster import model_on_workers, open_client
@@ -66,7 +66,8 @@ class SleepingCluster:
         processes = (os.getpid(), self.scheduler_process, self.worker_process)
         before, start = [_cpu(process) for process in processes], time.perf_counter()
         with show_progress("shards that sleep") as show:
-            attribute_shards(self.client, self.job, range(shards), progress, lambda: show(progress))
+            numbers = [UnfinishedShard(number, is_new=True) for number in range(shards)]
+            attribute_shards(self.client, self.job, numbers, progress, lambda: show(progress))
         wall = time.perf_counter() - start
         spent = [_cpu(it) - was for it, was in zip(processes, before, strict=True)]
         if progress.broken or progress.done != progress.total:

@@ -16,11 +16,15 @@ from uuid import uuid4
 import s3fs
 from aiobotocore.client import AioBaseClient  # type: ignore[import-untyped]
 
+from benchmarks.scaling.one_process import COST
 from benchmarks.scaling.subjects import Subject
+from flows.audit import write_page
 from tasks.attribution.shard import attribute_shard
 from tasks.execution.attribution_stage import find_unfinished, job_of
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import Progress
+from tasks.flags.settings import FlagSettings
+from tasks.summary.summarise import summarise
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Requests:
 
     image: float  # a worker's, an image
     shard: float  # a worker's, a shard besides its images
-    coordinator: int  # to find out that no shard is finished
+    search: int  # the coordinator's, to find out that no shard is finished
+    figures: float  # the coordinator's, a shard: flags, figures and page
 
 
 @contextmanager
@@ -68,26 +73,39 @@ def count_requests() -> Iterator[Counter[str]]:
         yield counts
 
 
-def measure_requests(subject: Subject, sizes: tuple[int, int]) -> Requests:
-    """The same audit on S3, pictures and run, in small and in large shards."""
+def measure_requests(subject: Subject, sizes: tuple[int, int], shards: tuple[int, int]) -> Requests:
+    """The same audit on S3, pictures and run: of small shards and large ones, few and many."""
     with serve_s3() as bucket:
         s3fs.S3FileSystem().put(subject.data.path, f"{bucket}/pictures", recursive=True)
         data = subject.data.model_copy(update={"path": f"{bucket}/pictures"})
         remote = replace(subject, data=data)
-        (few, coordinator), (many, _) = (
-            _of_shard(remote, f"{bucket}/of-{size}", size) for size in sizes
-        )
-    image = (many - few) / (sizes[1] - sizes[0])
-    return Requests(image, few - sizes[0] * image, coordinator)
+        few, many = (_Audit.of(remote, f"{bucket}/of-{size}", size, 3) for size in sizes)
+        short, long = (_Audit.of(remote, f"{bucket}/in-{n}", sizes[0], n) for n in shards)
+    image = (many.shard - few.shard) / (sizes[1] - sizes[0])
+    figures = (long.figures - short.figures) / (shards[1] - shards[0])
+    return Requests(image, few.shard - sizes[0] * image, few.search, figures)
 
 
-def _of_shard(subject: Subject, address: str, size: int) -> tuple[int, int]:
-    """Requests of a worker for its second shard; and of the coordinator before any."""
-    run = subject.prepare(address, size, 3 * size)
-    job = job_of(run, ComputeSettings(workers=1))
-    with count_requests() as asked:
-        list(find_unfinished(job, Progress(total=3 * size)))
-    attribute_shard(job, 0, subject.classifier)
-    with count_requests() as counts:
-        attribute_shard(job, 1, subject.classifier)
-    return counts.total(), asked.total()
+@dataclass(frozen=True)
+class _Audit:
+    """Requests of one audit."""
+
+    search: int
+    shard: int  # of the second one, its images included
+    figures: int
+
+    @classmethod
+    def of(cls, subject: Subject, address: str, size: int, shards: int) -> _Audit:
+        run = subject.prepare(address, size, shards * size)
+        job = job_of(run, ComputeSettings(workers=1))
+        with count_requests() as search:
+            unfinished = list(find_unfinished(job, Progress(total=shards * size)))
+        for number, shard in enumerate(unfinished):
+            with count_requests() as counts:
+                attribute_shard(job, shard.number, subject.classifier, is_new=shard.is_new)
+            if number == 1:
+                of_shard = counts.total()
+        with count_requests() as figures:
+            summarise(run, FlagSettings(), COST)
+            write_page(run)
+        return cls(search.total(), of_shard, figures.total())

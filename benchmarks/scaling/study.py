@@ -31,6 +31,7 @@ from tasks.execution.settings import ComputeSettings
 from tasks.runs.folder import RunFolder
 
 FIRST = 3  # shards; the first predicts the donors, too
+REQUESTS = 20  # to S3 a shard, at most
 CLOSE = 1.15  # times what was foretold, at most, and at least its inverse
 
 
@@ -86,7 +87,7 @@ def measure(scale: Scale, folder: Path) -> tuple[list[Figure], MeasuredCosts]:
         small.name: measure_work(small, folder / "work", scale.sizes, scale.rounds),
         large.name: measure_work(large, folder / "large", scale.photograph_sizes, scale.rounds),
     }
-    requests = measure_requests(small, (4, 12))
+    requests = measure_requests(small, (4, 12), (4, 8))
     stored = stored_bytes(small, _made(folder / "stored"), min(scale.pictures, 256))
     steps = measure_one_process(folder / "one", scale.lengths)
     trivial, sleeping = _sleep(scale, folder / "clusters")
@@ -219,8 +220,10 @@ def _of_work(name: str, work: Work) -> Iterator[Figure]:
 def _of_storage(requests: Requests, stored: float) -> Iterator[Figure]:
     yield Figure("bytes stored an image", stored)
     yield Figure("requests to S3 an image and its mask", requests.image)
-    yield Figure("requests to S3 a shard, of its worker", requests.shard)
-    yield Figure("requests to S3 to find 3 unfinished shards", requests.coordinator)
+    of_worker = Figure("requests to S3 a shard, of its worker", requests.shard)
+    yield replace(of_worker, goal=f"at most {REQUESTS}", holds=requests.shard <= REQUESTS)
+    yield Figure("requests to S3 a shard, for flags, figures and page", requests.figures)
+    yield Figure("requests to S3 to find 3 unfinished shards", requests.search)
 
 
 def _of_steps(steps: dict[str, float]) -> Iterator[Figure]:

@@ -17,7 +17,7 @@ from benchmarks.measure import Figure, at_most, main
 from models.classifier.small_resnet import small_preprocessing
 from tasks import schema
 from tasks.attribution.fingerprints import marks_of, specifications
-from tasks.attribution.job import read_shard
+from tasks.attribution.job import UnfinishedShard, read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.attribution_stage import attribute_run
@@ -73,9 +73,8 @@ def submit(started: StartedAudit) -> tuple[list[float], list[float]]:
         for first in range(0, started.shards, CHUNK):
             progress = Progress(total=CHUNK)
             start, spent = time.perf_counter(), time.process_time()
-            attribute_shards(
-                client, started.job, range(first, first + CHUNK), progress, lambda: None
-            )
+            shards = [UnfinishedShard(first + number) for number in range(CHUNK)]
+            attribute_shards(client, started.job, shards, progress, lambda: None)
             wall.append(1e3 * (time.perf_counter() - start) / CHUNK)
             cpu.append(1e3 * (time.process_time() - spent) / CHUNK)
             if progress.done != CHUNK:

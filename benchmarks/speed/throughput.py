@@ -34,7 +34,7 @@ from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.preprocessing import Preprocessing
 from models.classifier.preprocessing_sources import IMAGENET
 from models.classifier.settings import ModelSettings
-from tasks.attribution.job import read_shard
+from tasks.attribution.job import UnfinishedShard, read_shard
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
 from tasks.execution.cluster import move_to_device
@@ -125,7 +125,8 @@ def _audit(client: Client, started: StartedAudit, shards: range) -> Turn:
     progress = Progress(total=0)
     before = sum(client.run(time.process_time).values())
     start = time.perf_counter()
-    attribute_shards(client, started.job, shards, progress, lambda: None)
+    new = [UnfinishedShard(shard, is_new=True) for shard in shards]
+    attribute_shards(client, started.job, new, progress, lambda: None)
     wall = time.perf_counter() - start
     cpu = sum(client.run(time.process_time).values()) - before
     if progress.broken or progress.failed or progress.reused:

@@ -46,6 +46,14 @@ class Job:
         return replace(reader, measures=self.patterns_method is not None)
 
 
+@dataclass(frozen=True)
+class UnfinishedShard:
+    """A shard that lacks a part."""
+
+    number: int
+    is_new: bool = False  # nothing of it was there when the run began: its parts are not looked for
+
+
 def reader_of(identity: Identity, foreground: ForegroundSettings) -> Reader:
     """How a run reads its rows; refuses an estimator other than the identity's."""
     preprocessing = identity.preprocessing

@@ -26,7 +26,8 @@ def write_donor_predictions(job: Job, classifier: Classifier) -> None:
     mark = donor_predictions_mark(job)
     if mark is None or job.interventions is None or has_donor_predictions(job):
         return
-    pool = read_donors(job.run, classifier.preprocessing.size, job.interventions.fill)
+    size_HW, fill = classifier.preprocessing.size, job.interventions.fill
+    pool = read_donors(job.run, size_HW, fill, job.donors)
     size = batch_size_of(job.batch_size, classifier)
     prediction_N = _probabilities(classifier, pool.picture_NCHW, size).argmax(1)
     probability_NK = _probabilities(classifier, pool.background_NCHW, size)

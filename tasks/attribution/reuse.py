@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from models.addresses import as_path
 from models.errors import UserError
 from tasks import schema
+from tasks.attribution.job import Job
 from tasks.pictures.rows import Row, rows_of
 from tasks.pictures.samples import Failure, identify
 from tasks.runs.folder import (
@@ -66,16 +67,16 @@ def plan_reuse(run: RunFolder, before: RunFolder, catalog: pa.Table, shard_size:
 
 
 def reuse_rows(
-    run: RunFolder, previous: str | None, shard: int, rows: pa.Table, missing: Mapping[Stage, Mark]
+    job: Job, shard: int, rows: pa.Table, missing: Mapping[Stage, Mark], is_new: bool
 ) -> ReusedRows:
     """The rows of a shard that exist already with the specifications of these marks.
 
     First from the run's own parts, which lack only transient failures, then from a previous run.
     """
-    reused = ReusedRows()
-    done = _take(reused, _Shard(run, shard, rows), rows, missing)
-    if previous is not None:
-        before = RunFolder(as_path(previous))
+    reused, run = ReusedRows(), job.run
+    done = set() if is_new else _take(reused, _Shard(run, shard, rows), rows, missing)
+    if job.reuse is not None:
+        before = RunFolder(as_path(job.reuse))
         left = rows.filter(pc.invert(pc.is_in(rows["row_id"], pa.array(sorted(done), pa.string()))))
         plan = dict(zip(rows["row_id"].to_pylist(), _read_plan(run, shard), strict=True))
         groups = np.array([plan[row_id] for row_id in left["row_id"].to_pylist()], float)

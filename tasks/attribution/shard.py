@@ -73,9 +73,13 @@ class _RemainingWork:
 
 
 def attribute_shard(
-    job: Job, shard: int, classifier: Classifier, policy: RetryPolicy = RetryPolicy()
+    job: Job,
+    shard: int,
+    classifier: Classifier,
+    policy: RetryPolicy = RetryPolicy(),
+    is_new: bool = False,
 ) -> ShardResult:
-    """Compute the missing parts of one shard; a finished shard costs nothing."""
+    """Compute the missing parts of one shard, all of a new one; a finished shard costs nothing."""
     start = time.perf_counter()
     if shard == 0:
         write_donor_predictions(job, classifier)
@@ -83,18 +87,21 @@ def attribute_shard(
     missing = {
         stage: mark
         for stage, mark in marks_of(specifications(job), table).items()
-        if not job.run.is_stage_finished(stage, shard, mark)
+        if is_new or not job.run.is_stage_finished(stage, shard, mark)
     }
     if not missing:
         return ShardResult(shard, 0, len(table), 0, "", time.perf_counter() - start)
-    reused = reuse_rows(job.run, job.reuse, shard, table, missing)
+    reused = reuse_rows(job, shard, table, missing, is_new)
     rows = [row for row in rows_of(table) if any(row.row_id not in reused.done[s] for s in missing)]
     plan = _make_plan(job, shard, classifier, missing)
     computing = time.perf_counter()
     computed, failures, waited = _compute(_RemainingWork(job, shard, plan, rows, policy))
     writing = time.perf_counter()
     parts = _join(table["row_id"], missing, computed, reused)
-    _write(job, shard, missing, parts, _group_failures(failures, reused, missing))
+    kept = _group_failures(failures, reused, missing)
+    _write(job, shard, missing, parts, kept)
+    if not is_new:
+        _forget_failures(job, shard, missing, kept)
     ended = time.perf_counter()
     lost = {failure.row_id for failure in failures if failure.stage in UNREAD}
     failed = lost | {f.row_id for f in reused.failures[FAILED_PREDICTIONS] if f.stage in UNREAD}
@@ -135,7 +142,7 @@ def _make_interventions(job: Job, missing: Mapping[Stage, Mark]) -> Intervention
     if not needed or job.donors is None or job.interventions is None:
         return None
     size, settings = job.reader.preprocessing.size, job.interventions
-    return Interventions(settings, read_donors(job.run, size, settings.fill))
+    return Interventions(settings, read_donors(job.run, size, settings.fill, job.donors))
 
 
 def _compute(work: _RemainingWork) -> tuple[Tables, list[Failure], float]:
@@ -226,13 +233,23 @@ def _write(
     transient = sum(f.kind == "transient" for group in failures.values() for f in group)
     for stage, mark in missing.items():
         folder = stage.failures
-        if folder is not None:
+        if folder is not None and failures[folder]:
             path = job.run.part(folder, shard)
-            if failures[folder]:
-                write_part(path, encode_failures(failures[folder]), mark)
-            else:
-                path.unlink(missing_ok=True)
+            write_part(path, encode_failures(failures[folder]), mark, transient)
         write_part(job.run.part(stage, shard), parts[stage], mark, transient)
+
+
+def _forget_failures(
+    job: Job,
+    shard: int,
+    missing: Mapping[Stage, Mark],
+    failures: Mapping[Stage, Sequence[Failure]],
+) -> None:
+    """Remove those of an earlier try that did not fail again: after their part is written, since
+    a part without a row's result and without its failure would take the row for done."""
+    for stage in missing:
+        if stage.failures is not None and not failures[stage.failures]:
+            job.run.part(stage.failures, shard).unlink(missing_ok=True)
 
 
 def _make_blank(classifier: Classifier) -> Sample:

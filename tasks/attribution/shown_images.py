@@ -16,6 +16,7 @@ from tasks.attribution.job import reader_of
 from tasks.catalog.allowed_addresses import AllowedAddresses
 from tasks.catalog.settings import DataSettings
 from tasks.interventions.donors import DonorPool, read_donors
+from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.redraw import Redrawing
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.rows import Row, rows_of
@@ -58,7 +59,7 @@ class SeenPictures:
         folder = self.run.folder
         if not is_file(folder.donors):
             return None
-        return read_donors(folder, self.size, self._interventions.fill)
+        return read_donors(folder, self.size, self._interventions.fill, donor_digest(folder))
 
     @property
     def _interventions(self) -> InterventionSettings:

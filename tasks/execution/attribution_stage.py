@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from models.errors import UnfinishedRun
 from models.methods.registry import find_methods
 from tasks.attribution.fingerprints import marks_of, specifications
-from tasks.attribution.job import Job, count_shards, read_shard
+from tasks.attribution.job import Job, UnfinishedShard, count_shards, read_shard
 from tasks.attribution.layer_statistics import (
     count_parts,
     has_moments,
@@ -126,16 +126,18 @@ def missing_moments(job: Job) -> Iterator[tuple[str, int]]:
                 yield layer, part
 
 
-def find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
+def find_unfinished(job: Job, progress: Progress) -> Iterator[UnfinishedShard]:
     """The shards with a missing part; finished ones count as reused.
 
-    One process does this before any worker starts: of a shard without predictions, nothing is read.
+    One process does this before any worker starts: of a shard without predictions, which are
+    written first, after their failures, nothing is read.
     """
     stages = specifications(job)
-    begun = {part.name for part in job.run.parts(PREDICTIONS)}
+    folders = {PREDICTIONS, *(stage.failures for stage in stages if stage.failures is not None)}
+    begun = {part.name for folder in folders for part in job.run.parts(folder)}
     for shard in range(count_shards(job.run)):
         if job.run.part(PREDICTIONS, shard).name not in begun:
-            yield shard
+            yield UnfinishedShard(shard, is_new=True)
             continue
         table = read_shard(job.run, shard)
         marks = marks_of(stages, table)
@@ -145,7 +147,7 @@ def find_unfinished(job: Job, progress: Progress) -> Iterator[int]:
             progress.reused += predicted
             progress.failed += len(table) - predicted
         else:
-            yield shard
+            yield UnfinishedShard(shard)
 
 
 def _stop_at(limit: int | None, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
 from models.addresses import as_os_errors
 from models.errors import UserError, describe_error, describe_os_error
-from tasks.attribution.job import Job
+from tasks.attribution.job import Job, UnfinishedShard
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
@@ -88,7 +88,7 @@ def _describe(error: Exception) -> str:
 def attribute_shards(
     client: Client,
     job: Job,
-    shards: Iterable[int],
+    shards: Iterable[UnfinishedShard],
     progress: Progress,
     on_progress: Callable[[], None],
 ) -> None:
@@ -100,8 +100,8 @@ def attribute_shards(
         for shard, result in queue.results():
             if isinstance(result, ShardResult):
                 progress.add(result)
-            elif not (isinstance(result, KilledWorker) and queue.submit_again(shard)):
-                progress.add_error(shard, result)
+            elif not (isinstance(result, KilledWorker) and queue.submit_again(shard.number)):
+                progress.add_error(shard.number, result)
             queue.fill(waiting)
             on_progress()
     except BaseException:
@@ -135,12 +135,12 @@ class _ShardQueue:
     def __init__(self, client: Client, job: Job) -> None:
         self.client, self.job = client, job
         self.resources = {"GPU": 1} if has_gpus(client) else None
-        self.running: dict[Future, int] = {}
+        self.running: dict[Future, UnfinishedShard] = {}
         self.failures: dict[int, ShardFailures] = {}
         self.finished = as_completed(loop=client.loop)
         self.workers, self.counted = 0, -math.inf
 
-    def fill(self, waiting: Iterator[int]) -> None:
+    def fill(self, waiting: Iterator[UnfinishedShard]) -> None:
         """Submit until every worker has enough; they are counted anew, since they come and go."""
         now = time.monotonic()
         if now - self.counted >= RECOUNT:
@@ -151,7 +151,7 @@ class _ShardQueue:
         for shard in islice(waiting, max(0, room)):
             self.submit(shard)
 
-    def submit(self, shard: int, policy: RetryPolicy = RetryPolicy()) -> None:
+    def submit(self, shard: UnfinishedShard, policy: RetryPolicy = RetryPolicy()) -> None:
         future = self.client.submit(
             _run_shard, self.job, shard, policy, pure=False, resources=self.resources
         )
@@ -163,10 +163,10 @@ class _ShardQueue:
         failures = self.failures.setdefault(shard, ShardFailures())
         policy = failures.add_death(self.job.run, shard)
         if policy is not None:
-            self.submit(shard, policy)
+            self.submit(UnfinishedShard(shard), policy)
         return policy is not None
 
-    def results(self) -> Iterator[tuple[int, ShardResult | Exception]]:
+    def results(self) -> Iterator[tuple[UnfinishedShard, ShardResult | Exception]]:
         """Each shard as it ends, with its result or its exception; raises where the scheduler has
         forgotten them."""
         with SilenceWatch(self.client, lambda: list(self.running)) as watch:
@@ -191,8 +191,9 @@ def _run_moments(job: Job, layer: str, part: int) -> None:
         gather_moments(job, layer, part, plugin.load(worker))
 
 
-def _run_shard(job: Job, shard: int, policy: RetryPolicy) -> ShardResult:
+def _run_shard(job: Job, shard: UnfinishedShard, policy: RetryPolicy) -> ShardResult:
     worker = get_worker()
     plugin: ModelPlugin = worker.plugins[plugin_name(job)]
     with plugin.lock, as_os_errors():
-        return attribute_shard(job, shard, plugin.load(worker), policy)
+        classifier = plugin.load(worker)
+        return attribute_shard(job, shard.number, classifier, policy, shard.is_new)

@@ -18,13 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
-from upath import UPath
 
 from models.fills import Fill
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
 from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
-from tasks.interventions.pool_files import DIGEST, SPECIFICATION, donor_digest
+from tasks.interventions.pool_files import DIGEST, SPECIFICATION
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.rows import rows_of
 from tasks.pictures.samples import Failure, Reader, Sample
@@ -135,14 +134,11 @@ def choose_donors(
     write_table(run.donors, pa.table(columns, schema=schema))
 
 
-def read_donors(run: RunFolder, size: tuple[int, int], fill: Fill) -> DonorPool:
-    """A run's pool, of pictures of this size, their objects filled in; read once per process."""
-    return _read_pool(run.donors, size, fill, donor_digest(run))
-
-
 @lru_cache(maxsize=1)
-def _read_pool(path: UPath, size: tuple[int, int], fill: Fill, _: str | None) -> DonorPool:
-    rows = read_table(path, expected=COLUMNS).to_pydict()
+def read_donors(run: RunFolder, size: tuple[int, int], fill: Fill, _: str | None) -> DonorPool:
+    """A run's pool, of pictures of this size, their objects filled in; read once per process, as
+    long as its digest is the same (`donor_digest`)."""
+    rows = read_table(run.donors, expected=COLUMNS).to_pydict()
     picture_NCHW = _pixels(rows["picture"]).reshape(-1, 3, *size)
     mask_NHW = _pixels(rows["mask"]).reshape(-1, *size)
     return DonorPool(

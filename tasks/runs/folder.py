@@ -221,11 +221,11 @@ class RunFolder:
         self.write_state(self.read_state().change(**changes))
 
     def is_stage_finished(self, stage: Stage, shard: int, mark: Mark) -> bool:
-        """Is a stage's part finished, and can its failures be read?"""
+        """Is a stage's part finished, and are its failures, if there are any, of the same try?"""
         failures = stage.failures
         path = None if failures is None else self.part(failures, shard)
         finished = is_finished(self.part(stage, shard), mark)
-        return finished and (path is None or not path.exists() or is_intact(path))
+        return finished and (path is None or not path.exists() or is_finished(path, mark))
 
     def holds_run(self) -> bool:
         """Is this a run, or what may be one with a damaged run.json?"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import IO, Any
 from zlib import crc32
 
@@ -19,13 +20,15 @@ from upath import UPath
 
 from models.addresses import is_local, write_atomically
 from models.errors import DamagedFile
+from tasks.storage.remote_bytes import read_start
 
 MAGIC = b"PAR1"
 SEAL = b"CRC32\0\0\0"  # followed by the checksum of all before it, and that of the footer
 SEAL_SIZE = len(SEAL) + 8
 END_SIZE = 8  # the footer's length, and MAGIC
 BLOCK = 1 << 20  # bytes read at once
-AT_ONCE = 64  # rows decoded on the way to one row
+ROWS_AT_ONCE = 64  # decoded on the way to one row
+AT_ONCE = 4 << 20  # bytes of a remote file that are read in one request
 LARGEST_FOOTER = 1 << 30
 
 WriteTable = Callable[..., None]  # (table, row_group_size=None)
@@ -87,12 +90,13 @@ def is_intact(target: UPath) -> bool:
 def open_parquet(
     target: UPath, footer: pq.FileMetaData | None = None, expected: pa.Schema | None = None
 ) -> ParquetReader:
-    """Open a file of a run to read parts of it; `expected` names and types are checked.
+    """Open a file of a run to read parts of it; `expected` names and types are checked. A footer
+    that was read before is not read again.
 
     An expected column that may be null is null where a file of an older version lacks it.
     """
     with _as_damage(target):
-        source = _open_checked(target)
+        source = _open_checked(target) if footer is None else _open_again(target)
         file = pq.ParquetFile(source, metadata=footer, page_checksum_verification=True)
     return ParquetReader(target, source, file, expected)
 
@@ -149,7 +153,7 @@ class ParquetReader:
             group += 1
         present = self._check_columns(columns)
         with _as_damage(self.target):
-            for batch in self.file.iter_batches(AT_ONCE, [group], columns=present):
+            for batch in self.file.iter_batches(ROWS_AT_ONCE, [group], columns=present):
                 if row < len(batch):
                     rows = pa.Table.from_batches([batch]).slice(row, 1)
                     return self._complete(rows, columns)
@@ -231,10 +235,21 @@ def _open_checked(target: UPath) -> Any:
         with target.open("rb") as file:
             _check_footer(target, file)
         return str(target)
-    file = target.open("rb")
+    file = _open_remote(target)
     _check_footer(target, file)
     file.seek(0)
     return file
+
+
+def _open_again(target: UPath) -> Any:
+    """What pyarrow reads some rows from, of a file whose footer is known."""
+    return str(target) if is_local(target) else target.open("rb")
+
+
+def _open_remote(target: UPath) -> Any:
+    """One request for what is small, as most parts are; of what is large, pieces are read."""
+    start = read_start(target, AT_ONCE + 1)
+    return BytesIO(start) if len(start) <= AT_ONCE else target.open("rb")
 
 
 def _check_footer(target: UPath, file: IO[bytes]) -> None:

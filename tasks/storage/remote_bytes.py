@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fsspec.asyn import get_loop, sync
 from upath import UPath
@@ -22,11 +22,16 @@ CONNECTIONS = 32  # to all web servers at once
 
 def read_object(target: UPath) -> bytes:
     """All bytes of a file on storage; an OSError says that it is too large or too slow."""
-    path, one_more = target.path, LARGEST + 1
+    return _refuse_large(read_start(target, LARGEST + 1))
+
+
+def read_start(target: UPath, size: int) -> bytes:
+    """The first bytes of a file on storage, in one request; all if it has no more."""
+    path = target.path
     if not target.fs.async_impl:
-        return _refuse_large(target.fs.cat_file(path, end=one_more))
+        return cast(bytes, target.fs.cat_file(path, end=size))
     try:
-        return _refuse_large(_in_time(target.fs._cat_file, path, start=0, end=one_more))
+        return cast(bytes, _in_time(target.fs._cat_file, path, start=0, end=size))
     except OSError as error:
         if error.errno == errno.EINVAL and _in_time(target.fs._info, path)["size"] == 0:
             return b""  # which has no valid range

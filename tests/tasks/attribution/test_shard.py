@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from upath import UPath
 
 from models.classifier.classifier import Classifier, load_classifier
 from models.classifier.settings import ModelSettings
@@ -20,11 +22,12 @@ from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.settings import AttributionSettings
 from tasks.attribution.shard import attribute_shard
 from tasks.catalog.settings import DataSettings
-from tasks.execution.attribution_stage import job_of
+from tasks.execution.attribution_stage import find_unfinished, job_of
 from tasks.execution.settings import ComputeSettings
+from tasks.execution.shard_queue import Progress
 from tasks.pictures.rows import rows_of
 from tasks.runs import open_run
-from tasks.runs.folder import RunFolder
+from tasks.runs.folder import RunFolder, write_part
 from tests.support.audits import run_audit
 
 ALONE = ComputeSettings(workers=1)
@@ -193,6 +196,64 @@ def test_a_transient_failure_is_tried_again(
     assert (done.computed, done.reused) == (1, 7)  # the others are taken from their own parts
     assert not run.part("failures/predictions", 0).exists()
     assert pq.read_table(run.part("maps/grad_cam", 0)).num_rows == 8
+
+
+class Killed(Exception):
+    pass
+
+
+class FewChanges:
+    """Lets a shard change so many files of its run, then kills it."""
+
+    def __init__(self, most: int, patch: pytest.MonkeyPatch) -> None:
+        self.left = most
+        self.unlink = Path.unlink
+        patch.setattr("tasks.attribution.shard.write_part", self._write)
+        patch.setattr(Path, "unlink", lambda path, missing_ok=False: self._remove(path, missing_ok))
+
+    def _write(self, path: UPath, *content: Any) -> None:
+        self._count()
+        write_part(path, *content)
+
+    def _remove(self, path: Path, missing_ok: bool) -> None:
+        if path.suffix == ".parquet" and path.exists():
+            self._count()
+        self.unlink(path, missing_ok)
+
+    def _count(self) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+
+def test_no_row_is_lost_wherever_the_retry_of_a_failure_is_killed(
+    benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
+) -> None:
+    data = shutil.copytree(benchmark_folder, tmp_path / "data")
+    away = data / "images/test/00002.png"
+    away.rename(tmp_path / "away.png")
+    settings = DataSettings(path=str(data), split="test", limit=8)
+    failed = run_audit(tmp_path / "failed", settings, ModelSettings(address=str(bundle)))
+    (tmp_path / "away.png").rename(away)
+    killed = True
+    while killed:
+        changes = len(list(tmp_path.glob("run-*")))
+        run = RunFolder(Path(shutil.copytree(failed.path, tmp_path / f"run-{changes}")))
+        job = job_of(run, ALONE)
+        with pytest.MonkeyPatch.context() as patch:
+            FewChanges(changes, patch)
+            try:
+                attribute_shard(job, 0, classifier)
+                killed = False
+            except Killed:
+                pass
+        for it in find_unfinished(job, Progress(total=8)):
+            attribute_shard(job, it.number, classifier, is_new=it.is_new)
+        assert list(find_unfinished(job, Progress(total=8))) == []
+        for part in ("predictions", "features", "maps/grad_cam", "interventions"):
+            assert pq.read_table(run.part(part, 0)).num_rows == 8, (part, changes)
+        assert list((run.path / "failures").rglob("*.parquet")) == []
+    assert changes > 10
 
 
 def test_a_shard_without_a_readable_image_has_empty_parts(

@@ -14,7 +14,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from models.errors import UnfinishedRun, UserError
-from tasks.attribution.job import Job
+from tasks.attribution.job import Job, UnfinishedShard
 from tasks.execution.attribution_stage import attribute_run, job_of
 from tasks.execution.cluster import (
     decode_threads,
@@ -67,7 +67,13 @@ def test_workers_compute_shards_and_unload_the_model(client: Client, copy: RunFo
     done = []
     with model_on_workers(client, job):
         assert plugins(client, job) == [True, True]
-        attribute_shards(client, job, range(2), progress, lambda: done.append(progress.done))
+        attribute_shards(
+            client,
+            job,
+            map(UnfinishedShard, range(2)),
+            progress,
+            lambda: done.append(progress.done),
+        )
     assert (progress.computed, progress.reused, progress.failed) == (64, 0, 0)
     assert done[-1] == 64
     assert progress.devices == {"cpu"}
@@ -108,7 +114,7 @@ def test_threads_of_one_worker_take_turns(copy: RunFolder) -> None:
         Client(cluster, set_as_default=False) as threaded,
         model_on_workers(threaded, job),
     ):
-        attribute_shards(threaded, job, range(2), progress, lambda: None)
+        attribute_shards(threaded, job, map(UnfinishedShard, range(2)), progress, lambda: None)
     assert progress.broken == 0
     assert progress.computed == 64
 
@@ -134,7 +140,7 @@ def test_a_shard_that_raises_does_not_stop_the_others(client: Client, copy: RunF
     job = job_of(copy, TWO)
     progress = Progress(total=64)
     with model_on_workers(client, job):
-        attribute_shards(client, job, range(2), progress, lambda: None)
+        attribute_shards(client, job, map(UnfinishedShard, range(2)), progress, lambda: None)
     assert progress.computed == 24
     assert progress.broken == 1
     assert "\n" not in progress.reason
@@ -172,7 +178,7 @@ def test_a_shard_that_a_dead_worker_finished_counts_as_computed(
     job = job_of(copy, TWO)
     progress = Progress(total=64)
     with model_on_workers(client, job):
-        attribute_shards(client, job, range(2), progress, lambda: None)
+        attribute_shards(client, job, map(UnfinishedShard, range(2)), progress, lambda: None)
     assert (progress.computed, progress.reused, progress.devices) == (64, 0, set())
 
 
@@ -180,7 +186,7 @@ def test_a_job_without_its_model_is_not_run(client: Client, copy: RunFolder) -> 
     shutil.rmtree(copy.path / "maps")
     progress = Progress(total=64)
     job = replace(job_of(copy, TWO), batch_size=8)
-    attribute_shards(client, job, range(1), progress, lambda: None)
+    attribute_shards(client, job, map(UnfinishedShard, range(1)), progress, lambda: None)
     assert progress.broken == 1
 
 

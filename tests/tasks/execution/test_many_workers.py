@@ -12,7 +12,7 @@ from distributed import LocalCluster
 
 from benchmarks.audit_in_process import workers_of
 from benchmarks.speed.orchestration import finished_audit
-from tasks.attribution.job import read_shard
+from tasks.attribution.job import UnfinishedShard, read_shard
 from tasks.execution import attribution_stage, shard_queue
 from tasks.execution.settings import ComputeSettings
 from tasks.execution.shard_queue import WINDOW, Progress, attribute_shards
@@ -40,7 +40,7 @@ def test_more_shards_are_under_way_once_more_workers_are_there(
                 cluster.scale(4)
                 client.wait_for_workers(4)
 
-        attribute_shards(client, started.job, range(SHARDS), progress, grow)
+        attribute_shards(client, started.job, map(UnfinishedShard, range(SHARDS)), progress, grow)
     assert progress.done == SHARDS
     assert max(under_way[:2]) <= WINDOW + 1  # the one that has just ended may still be held
     assert max(under_way) > 3 * WINDOW
@@ -60,5 +60,5 @@ def test_a_shard_without_predictions_is_unfinished_unread(
 
     monkeypatch.setattr(attribution_stage, "read_shard", read_and_note)
     unfinished = attribution_stage.find_unfinished(started.job, Progress(total=SHARDS))
-    assert list(unfinished) == list(range(1, SHARDS))
+    assert list(unfinished) == [UnfinishedShard(n, is_new=True) for n in range(1, SHARDS)]
     assert read == [0]

@@ -107,7 +107,8 @@ def test_the_pool_is_of_all_classes_in_turn_and_frozen(
 def test_backgrounds_lack_their_object(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
-    donors = read_donors(prepare(tmp_path / "run", benchmark_folder, bundle), (64, 64), "mean")
+    run = prepare(tmp_path / "run", benchmark_folder, bundle)
+    donors = read_donors(run, (64, 64), "mean", donor_digest(run))
     inside_NHW = donors.mask_NHW == 255
     for picture_CHW, background_CHW, inside_HW in zip(
         donors.picture_NCHW, donors.background_NCHW, inside_NHW, strict=True
@@ -122,7 +123,7 @@ def test_objects_of_donors_are_filled_as_those_of_images_are(
 ) -> None:
     settings = InterventionSettings(pool=8, fill=fill)
     run = prepare(tmp_path / "run", benchmark_folder, bundle, settings, limit=12)
-    donors = read_donors(run, (64, 64), fill)
+    donors = read_donors(run, (64, 64), fill, donor_digest(run))
     image_NCHW = (donors.picture_NCHW.float() - 127.5) / 64
     filled_NCHW = remove_object(image_NCHW, donors.mask_NHW / 255, fill) * 64 + 127.5
     apart_NCHW = (filled_NCHW.clamp(0, 255) - donors.background_NCHW.float()).abs()

@@ -21,6 +21,7 @@ from tasks import schema
 from tasks.attribution.job import read_shard, reader_of
 from tasks.interventions.donors import DonorPool, read_donors
 from tasks.interventions.intervene import Interventions, Subjects, draw_moves
+from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.rows import Row, rows_of
 from tasks.pictures.samples import Sample
@@ -41,7 +42,7 @@ def test_every_column_is_what_its_name_says(
     finished_run: RunFolder, classifier: Classifier
 ) -> None:
     read = reader_of(finished_run.read_state().identity, ForegroundSettings())
-    pool = read_donors(finished_run, (64, 64), "mean")
+    pool = read_donors(finished_run, (64, 64), "mean", donor_digest(finished_run))
     part = {
         row["row_id"]: row
         for row in pq.read_table(finished_run.part("interventions", 0)).to_pylist()
