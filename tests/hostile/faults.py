@@ -210,7 +210,8 @@ def signals() -> Iterator[Fault]:
     yield Fault("SIGKILL", SLOW, killed, disturb=send, seconds=LONG, again=True, leaves_run=True)
     hung_up = frozenset({-signal.SIGHUP, 3})
     send = partial(send_when_computing, signal.SIGHUP)
-    yield Fault("the terminal is closed", SLOW, hung_up, disturb=send, seconds=LONG)
+    shell = 'exec env --default-signal=HUP "$@"'  # also where the tests run under nohup
+    yield Fault("the terminal is closed", SLOW, hung_up, shell=shell, disturb=send, seconds=LONG)
 
 
 def send_when_started(number: int, process: subprocess.Popen[str], folder: Path) -> None:

@@ -67,19 +67,21 @@ def run(fault: Fault, folder: Path, server: str) -> tuple[int, str, str]:
     words = [word.replace(SERVER, server) for word in fault.words]
     # The shell becomes the command, so that signals reach it.
     script = fault.shell if fault.shell != '"$@"' else 'exec "$@"'
-    process = subprocess.Popen(
+    with subprocess.Popen(
         ["bash", "-c", script, "bash", SIGHTLINE, *words],
         cwd=folder,
         env=environment_of(fault, folder, server),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    try:
-        fault.disturb(process, folder)
-        stdout, stderr = process.communicate(timeout=fault.seconds)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            fault.disturb(process, folder)
+            stdout, stderr = process.communicate(timeout=fault.seconds)
+        except BaseException:  # with what it has started, which holds its pipes
+            for it in processes_of(folder):
+                it.kill()
+            raise
     return process.returncode, stdout, stderr
 
 
@@ -111,7 +113,8 @@ def test_a_fault_ends_in_one_line_or_not_at_all(fault: Fault, folder: Path) -> N
     if fault.leaves_run:
         assert any((folder / "out/predictions").glob("part-*"))
     if fault.again:
-        code, stdout, stderr = run(Fault("again", fault.words, fault.codes), folder, "")
+        again = Fault("again", fault.words, fault.codes, seconds=fault.seconds)
+        code, stdout, stderr = run(again, folder, "")
         assert code == 0, stderr
         assert "64 predicted, 0 failed" in stdout
 
