@@ -39,6 +39,17 @@ SHARD = 240
 FLAGGED = (
     '{"conditions": [{"kind": "values", "column": "flag", "values": ["rests_on_background"]}]}'
 )
+# A release audits and asks MLflow before and after it; this is what it does between them.
+DECIDE = """
+import sys
+from tasks.gate.decide import decide
+from tasks.gate.policy import read_policy
+from tasks.runs import open_run
+
+policy, candidate, champion = sys.argv[1:]
+print(decide(read_policy(policy), open_run(candidate), open_run(champion), "compared").sentence)
+"""
+POLICY = Path(__file__).parents[2] / "examples/policy.toml"
 SIZES = (100_000, 1_000_000)
 QUICK = (1_920, 3_840)
 MOST = 1000  # MB of a command's own process
@@ -79,7 +90,7 @@ class Night:
             folder / "model", replace(known.classifier, architecture="sightline:small_resnet")
         )
         night = cls(folder, known)
-        _spend(night.audit(night.write_table(0), "--out", "audited"), folder)
+        _spend((SIGHTLINE, *night.audit(night.write_table(0), "--out", "audited")), folder)
         return night
 
     def audit(self, data: Path, *words: str) -> list[str]:
@@ -110,9 +121,11 @@ class Night:
             "export --to csv": ["export", tonight, "--to", "csv", "--out", f"csv-{images}"],
         }
         for name, words in commands.items():
-            yield name, _spend(words, self.folder)
+            yield name, _spend((SIGHTLINE, *words), self.folder)
+        decide = (sys.executable, "-c", DECIDE, str(POLICY), tonight, before)
+        yield "the gate's verdict", _spend(decide, self.folder)
         yield "open, up to the address", _open(self.folder / tonight)
-        yield "remove", _spend(["remove", tonight, "--yes"], self.folder)
+        yield "remove", _spend((SIGHTLINE, "remove", tonight, "--yes"), self.folder)
 
     def write_table(self, copies: int) -> Path:
         """The rows of the run with so many copies, or of the small one, as a user's table."""
@@ -127,15 +140,15 @@ class Night:
         return path
 
 
-def _spend(words: Sequence[str], folder: Path) -> Spent:
+def _spend(command: Sequence[str], folder: Path) -> Spent:
     start = time.perf_counter()
     with (folder / "log.txt").open("w+") as log:
-        process = subprocess.Popen([SIGHTLINE, *words], cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         memory = _OwnMemory(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         log.seek(0)
-        assert os.waitstatus_to_exitcode(status) == 0, (words, log.read())
+        assert os.waitstatus_to_exitcode(status) == 0, (command, log.read())
     return Spent(seconds, usage.ru_utime + usage.ru_stime, *memory.most())
 
 
