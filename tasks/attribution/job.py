@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from upath import UPath
 
 from models.classifier.settings import ModelSettings
 from tasks import schema
@@ -18,8 +15,6 @@ from tasks.pictures.samples import MaskReading, Reader
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import Identity
-from tasks.storage.files import read_stamps
-from tasks.storage.parquet import open_parquet, read_footer
 
 
 @dataclass(frozen=True)
@@ -63,17 +58,9 @@ def reader_of(identity: Identity, foreground: ForegroundSettings) -> Reader:
 
 def count_shards(run: RunFolder) -> int:
     """The catalog has one row group per shard."""
-    count: int = _footer(run.catalog, *read_stamps([str(run.catalog)])).num_row_groups
-    return count
+    return run.open_catalog().num_row_groups
 
 
 def read_shard(run: RunFolder, shard: int) -> pa.Table:
     """The catalog's rows of one shard, without the user's extra columns."""
-    footer = _footer(run.catalog, *read_stamps([str(run.catalog)]))
-    return open_parquet(run.catalog, footer).read_row_group(shard, columns=schema.CATALOG.names)
-
-
-@lru_cache(maxsize=4)
-def _footer(path: UPath, _: str) -> pq.FileMetaData:
-    """Parsed once per process: it grows with the shards, and every shard needs it."""
-    return read_footer(path)
+    return run.open_catalog().read_row_group(shard, columns=schema.CATALOG.names)

@@ -19,6 +19,7 @@ from tasks.storage.files import write_text
 from tasks.storage.parquet import (
     ParquetReader,
     is_intact,
+    kept_footer,
     open_parquet,
     read_footer,
     read_table,
@@ -141,10 +142,10 @@ class RunFolder:
         return self.path / "model"
 
     def open_catalog(self) -> ParquetReader:
-        return open_parquet(self.catalog, expected=schema.CATALOG)
+        return open_parquet(self.catalog, kept_footer(self.catalog), schema.CATALOG)
 
     def open_flags(self) -> ParquetReader:
-        return open_parquet(self.flags, expected=schema.FLAGS_TABLE)
+        return open_parquet(self.flags, kept_footer(self.flags), schema.FLAGS_TABLE)
 
     def stage(self, stage: Stage | str) -> UPath:
         """The folder of a stage; a string such as `maps/<method>` names it too."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from typing import IO, Any
 from zlib import crc32
@@ -20,6 +21,7 @@ from upath import UPath
 
 from models.addresses import is_local, write_atomically
 from models.errors import DamagedFile
+from tasks.storage.files import read_stamps
 from tasks.storage.remote_bytes import read_start
 
 MAGIC = b"PAR1"
@@ -73,6 +75,17 @@ def read_footer(target: UPath) -> pq.FileMetaData:
     """Its number of rows and groups, and its metadata; refuses a damaged one."""
     with _as_damage(target):
         return pq.read_metadata(_open_checked(target))
+
+
+def kept_footer(target: UPath) -> pq.FileMetaData:
+    """The footer of a file that is opened for every shard: read again only where the file has
+    changed, since the footer grows with the shards, too."""
+    return _footer_of(target, *read_stamps([str(target)]))
+
+
+@lru_cache(maxsize=8)
+def _footer_of(target: UPath, _: str) -> pq.FileMetaData:
+    return read_footer(target)
 
 
 def is_intact(target: UPath) -> bool:
