@@ -85,7 +85,7 @@ def _pattern(
     candidate, judgement, facts = judged.candidate, judged.judgement, divided.facts
     member_N, measured = candidate.member_N, judgement.measured
     class_name, region = classes[candidate.pulls_to], candidate.region
-    columns = [grouping for grouping in divided.groupings if grouping.values]
+    columns = [grouping for grouping in divided.groupings if grouping.is_column]
     return Pattern(
         id=identity.id,
         name=identity.name or name_of(candidate, columns, facts.proposes_N),
