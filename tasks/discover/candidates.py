@@ -65,6 +65,12 @@ class Grouping:
         """(N,) of booleans"""
         return np.isin(self.leaf_N, np.array(leaves))
 
+    def count_values(self, some_N: np.ndarray) -> np.ndarray:
+        """Of a column: how many of these images have each value."""
+        leaf_n = self.leaf_N[some_N]
+        count_L: np.ndarray = np.bincount(leaf_n[leaf_n != NOWHERE], minlength=len(self.values))
+        return count_L
+
 
 @dataclass(frozen=True)
 class Candidate:
