@@ -41,7 +41,7 @@ class Grouping:
     with_energy_L: np.ndarray  # their number
     usual_hw: np.ndarray  # mean over all proposing images
     values: tuple[str, ...] = ()  # of a column: what each small cluster is
-    by_rows: bool = False  # a list of rows: other images cannot be assigned
+    is_list: bool = False  # of an earlier run's pictures: others cannot be assigned
 
     @property
     def leaves(self) -> int:

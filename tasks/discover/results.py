@@ -91,7 +91,7 @@ def _pattern(
         name=identity.name or name_of(candidate, columns, facts.proposes_N),
         named=identity.name is not None,
         space=candidate.grouping.space,
-        clusters=() if candidate.grouping.by_rows else candidate.union.leaves,
+        clusters=() if candidate.grouping.is_list else candidate.union.leaves,
         value=candidate.value,
         pulls_to=class_name,
         exchanged=candidate.exchanged,
