@@ -9,6 +9,7 @@ from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE, Union
 from tasks.discover.descriptions import NAMES, name_of
 from tasks.pictures.map_region import Region
+from tasks.schema.patterns import Exchanged
 
 IMAGES, MEMBERS = 100, 20
 NOTHING = np.zeros(0)
@@ -23,7 +24,7 @@ def grouping(leaf_N: np.ndarray, space: str = "background", *values: str) -> Gro
 def candidate(region: Region | None = None, members: int = MEMBERS) -> Candidate:
     """Of the first images."""
     leaf_N = np.where(np.arange(IMAGES) < members, 0, NOWHERE)
-    exchanged = "background" if region is None else "region"
+    exchanged: Exchanged = "background" if region is None else "region"
     return Candidate(grouping(leaf_N), Union((0,), 1.0), 0, exchanged, region, 1.0)
 
 
