@@ -13,7 +13,6 @@ from models.errors import NotComparable, UserError
 from tasks.query.columns import BEFORE, COMPARED
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.filters import SPACES, Filter, Space
-from tasks.query.kept_table import keep_table
 from tasks.query.views import Views
 from tasks.runs.reader import Run
 from tasks.runs.rows import RunRows
@@ -78,7 +77,7 @@ class OpenedRuns:
             with suppress(UserError):
                 _ = side.pictures, side.details
         if self.before is None:
-            keep_table(self.now.run, self.database)
+            self.database.keep(self.now.run)
 
     @property
     def runs(self) -> tuple[Run, ...]:

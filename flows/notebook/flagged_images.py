@@ -27,7 +27,8 @@ def flagged_images(
     classes = {column: name for column, name in of_classes.items() if name is not None}
     for column, name in classes.items():
         _check_class(run, column, name)
-    wanted = None if columns is None else [*columns, *NEEDED, *classes]
+    is_list = bool(columns) and not isinstance(columns, str)  # else it is refused there
+    wanted = [*(columns or ()), *NEEDED, *classes] if is_list else columns
     images = read_run_table(run, IMAGES, wanted)
     for column, name in {"flag": FLAGGED, **classes}.items():
         images = images.filter(pc.equal(images[column].cast(pa.string()), name))

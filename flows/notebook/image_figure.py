@@ -9,7 +9,6 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
 
 from models.errors import UserError, printable
@@ -18,7 +17,7 @@ from tasks.explorer.missing_pictures import MissingPicture
 from tasks.explorer.pictures import Kind, Pictures
 from tasks.explorer.row_details import ChangedPrediction, DetailsReader
 from tasks.runs.reader import Run
-from tasks.runs.rows import Row, RunRows, UnknownRow
+from tasks.runs.rows import Row, RunRows, UnknownRow, only_row
 from tasks.runs.stages import PREDICTIONS, SCORES
 from tasks.schema import ChangedPicture, Example
 
@@ -51,7 +50,7 @@ class ImageFigures:
         """The image with the map of a method: without one, of the method that its flag goes by."""
         self._rows.run.check_method(method)
         self._check_row(row_id)
-        flag = _one(self._rows.flag_row(row_id)) or {}
+        flag = only_row(self._rows.flag_row(row_id)) or {}
         said = self._prediction(row_id) | flag
         drawn = method or _usual_method(self._rows, row_id, flag)
         html = image_as_html(self._example(row_id, said, drawn), drawn)
@@ -68,7 +67,7 @@ class ImageFigures:
 
     def _prediction(self, row_id: str) -> Row:
         """Refuses an image without one: it has none of all the rest."""
-        found = _one(self._rows.part_row(PREDICTIONS, row_id))
+        found = only_row(self._rows.part_row(PREDICTIONS, row_id))
         if found is None:
             failures = [f"{it['message']}: {it['remedy']}" for it in self._rows.failures(row_id)]
             why = "; ".join(failures) or UNFINISHED
@@ -79,7 +78,9 @@ class ImageFigures:
         """`said` is of the predictions and of the flags, which an unfinished run has not."""
         picture_HW3 = self._picture(row_id, "picture")
         no_map_HW = np.zeros(picture_HW3.shape[:2])
-        scores = None if method is None else _one(self._rows.part_row(SCORES.of(method), row_id))
+        scores = (
+            None if method is None else only_row(self._rows.part_row(SCORES.of(method), row_id))
+        )
         return Example(
             row_id=row_id,
             **{name: said[name] for name in ("label", "prediction", "confidence", "correct")},
@@ -126,7 +127,3 @@ def _changed_picture(change: ChangedPrediction, picture_HW3: np.ndarray) -> Chan
         same_class=bool(change.same_class),
         words=change.words,
     )
-
-
-def _one(row: pa.Table | None) -> Row | None:
-    return None if row is None else row.to_pylist()[0]

@@ -41,15 +41,35 @@ class Grouping:
     with_energy_L: np.ndarray  # their number
     usual_hw: np.ndarray  # mean over all proposing images
     values: tuple[str, ...] = ()  # of a column: what each small cluster is
-    by_rows: bool = False  # a list of rows: other images cannot be assigned
+    is_list: bool = False  # of an earlier run's pictures: others cannot be assigned
 
     @property
     def leaves(self) -> int:
         return len(self.with_energy_L)
 
+    @property
+    def given(self) -> Property | None:
+        """The property that it is by, where other images can be given that."""
+        return None if self.is_column else CHANGED.get(self.space)
+
+    @property
+    def is_of_maps(self) -> bool:
+        return not self.is_column and self.space in OF_MAPS
+
+    @property
+    def is_column(self) -> bool:
+        """One of the user's table, which may be called as a space is."""
+        return bool(self.values)
+
     def members(self, leaves: Sequence[int]) -> np.ndarray:
         """(N,) of booleans"""
         return np.isin(self.leaf_N, np.array(leaves))
+
+    def count_values(self, some_N: np.ndarray) -> np.ndarray:
+        """Of a column: how many of these images have each value."""
+        leaf_n = self.leaf_N[some_N]
+        count_L: np.ndarray = np.bincount(leaf_n[leaf_n != NOWHERE], minlength=len(self.values))
+        return count_L
 
 
 @dataclass(frozen=True)
@@ -71,13 +91,13 @@ class Candidate:
     @property
     def given(self) -> Property | None:
         """The property that other images are given, where that is what is exchanged."""
-        return CHANGED[self.grouping.space] if self.exchanged == "property" else None
+        return self.grouping.given if self.exchanged == "property" else None
 
     @property
     def value(self) -> str | None:
         """Of the user's column, where it is one."""
-        values = self.grouping.values
-        return values[self.union.leaves[0]] if values else None
+        grouping = self.grouping
+        return grouping.values[self.union.leaves[0]] if grouping.is_column else None
 
 
 def propose(groupings: Sequence[Grouping], facts: Facts, classes: int) -> list[Candidate]:
@@ -135,10 +155,10 @@ def _candidates_of(
 def _what_to_exchange(
     grouping: Grouping, union: Union, has_foreground: bool
 ) -> tuple[Exchanged, Region | None]:
-    if grouping.space in CHANGED:
+    if grouping.given is not None:
         return "property", None
     region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
-    if region is not None and (grouping.space in OF_MAPS or not has_foreground):
+    if region is not None and (grouping.is_of_maps or not has_foreground):
         return "region", region
     return "background", None
 
@@ -154,7 +174,7 @@ def _matrix(grouping: Grouping) -> np.ndarray:
 def _pulled(grouping: Grouping, facts: Facts, classes: int) -> np.ndarray:
     """Of the proposing images; the number of classes where nothing pulls. A property such as a blur
     is of the whole picture, the object included."""
-    pulled_N = facts.wrong_N if grouping.space in CHANGED else facts.pulled_N
+    pulled_N = facts.pulled_N if grouping.given is None else facts.wrong_N
     pulled_n: np.ndarray = pulled_N[facts.proposes_N]
     return np.where(pulled_n == UNKNOWN, classes, pulled_n)
 

@@ -101,12 +101,21 @@ def confirm(trials: Trials, candidates: Sequence[Candidate]) -> list[Judged]:
     without = _members_of_stronger(first)
     planned_again = {it: plan_trial(numbered[it], facts, without[it]) for it in without}
     results_again = trials.measure(numbered, planned_again, first_number=len(candidates))
-    second = _judge(numbered, planned | planned_again, results | results_again)
+    refuted = {
+        it: judged
+        for it in without
+        if it not in results_again
+        and (judged := _refute(first[it], planned_again[it], facts)) is not None
+    }
+    # Those count as p = 1 from here on, as all that cannot be confirmed (verdicts.py).
+    lasting = {it: result for it, result in results.items() if it not in refuted}
+    tried_again = {it: planned_again[it] for it in results_again}
+    second = _judge(numbered, planned | tried_again, lasting | results_again)
     return [
         replace(second[it], number=len(candidates) + it)
         if it in results_again
-        else _settle(first[it], planned_again[it], facts)
-        if it in without
+        else refuted[it]
+        if it in refuted
         # The weaker: corrected anew, q may fall, which confirms nothing that was not tried again.
         else max(second[it], first[it], key=strongest_first)
         for it in numbered
@@ -138,14 +147,14 @@ def _members_of_stronger(judged: Sequence[Judged]) -> dict[int, np.ndarray]:
     return without
 
 
-def _settle(first: Judged, planned: TrialImages, facts: Facts) -> Judged:
+def _refute(first: Judged, planned: TrialImages, facts: Facts) -> Judged | None:
     """What was confirmed, where there are too few images without stronger patterns for a second
-    trial. Where other images are missing, not members, what the recipients are predicted as without
-    any background decides."""
+    trial: not confirmed; None where it stays so. Where other images are missing, not members, what
+    the recipients are predicted as without any background decides."""
     if len(planned.exemplars) < FEWEST_BACKGROUNDS:
         reason = ONLY_WITH
     elif _exceeds_no_background(first, facts):
-        return first
+        return None
     else:
         reason = ONLY_WITHOUT
     judgement = replace(first.judgement, verdict="not confirmed", reason=reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.discover.candidates import Candidate, Grouping
-from tasks.discover.clusters import NOWHERE
 from tasks.discover.verdicts import Judgement
 from tasks.pictures.map_region import Region
 from tasks.schema.patterns import Exchanged
@@ -56,7 +55,7 @@ def sentence_of(candidate: Candidate, judgement: Judgement, class_name: str) -> 
 
 def _position(region: Region) -> str:
     """In the upper left, say."""
-    row, column = np.mean(region.cells, axis=0) / np.array(region.grid) * 3
+    row, column = (np.mean(region.cells, axis=0) + 0.5) / np.array(region.grid) * 3
     vertical, horizontal = PARTS[0][int(row)], PARTS[1][int(column)]
     if (vertical, horizontal) == ("middle", "centre"):
         return "in the middle"
@@ -66,15 +65,15 @@ def _position(region: Region) -> str:
 def _shared_value(
     candidate: Candidate, columns: list[Grouping], proposes_N: np.ndarray
 ) -> str | None:
-    member_N = candidate.member_N & proposes_N
+    """Of all members, also those without a value; and much more often than of all others."""
+    member_N, other_N = (proposes_N & it for it in (candidate.member_N, ~candidate.member_N))
     for grouping in columns:
-        leaf_n = grouping.leaf_N[member_N]
-        leaf_n = leaf_n[leaf_n != NOWHERE]
-        if not len(leaf_n):
-            continue
-        value = int(np.bincount(leaf_n).argmax())
-        share = float((leaf_n == value).mean())
-        usual = float((grouping.leaf_N[proposes_N & ~member_N] == value).mean())
+        members, others = map(grouping.count_values, (member_N, other_N))
+        value = int(members.argmax())
+        share, usual = (
+            members[value] / max(1, member_N.sum()),
+            others[value] / max(1, other_N.sum()),
+        )
         if share >= MOSTLY and share >= LEAST_RATIO * usual:
             return f"mostly {grouping.space} {grouping.values[value]}"
     return None

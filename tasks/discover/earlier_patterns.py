@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +15,12 @@ from tasks import schema
 from tasks.attribution.job import Job
 from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE, Clusters, Projection, Union
-from tasks.discover.groupings import Divided, KnownClusters
+from tasks.discover.groupings import SCALINGS, Divided, KnownClusters
 from tasks.discover.known_patterns import KnownPattern
+from tasks.discover.spaces import content_numbers
 from tasks.pictures.map_region import Region
 from tasks.runs import open_run
-from tasks.runs.reader import Run
+from tasks.runs.reader import Run, join
 from tasks.runs.stages import PREDICTIONS
 from tasks.schema import Pattern, PatternSummary
 from tasks.storage.parquet import read_table
@@ -38,7 +38,7 @@ class EarlierPatterns:
     known_from: str | None  # id of the run
     clusters: KnownClusters
     clusters_of: Mapping[str, int]  # by pattern: which of these its images are assigned by
-    rows_of: Mapping[str, pa.Table]  # of patterns without: row_id and distance
+    members_of: Mapping[str, pa.Table]  # of patterns without: content and distance
 
 
 NOTHING = EarlierPatterns(
@@ -77,14 +77,22 @@ def _read(before: Run, run: Run, patterns: PatternSummary) -> EarlierPatterns:
         number = number_of.get((it.id, it.space), number_of.get((None, it.space)))
         if it.clusters and number is not None:
             clusters_of[it.id] = number
-    others = [it.id for it in patterns.candidates if it.id not in clusters_of and it.value is None]
+    others = [
+        it.id for it in patterns.candidates if it.id not in clusters_of and not _is_divided_anew(it)
+    ]
     return EarlierPatterns(
         patterns,
         known_from,
         [(row["space"], _clusters(row)) for row in spaces] if clusters_of else (),
         clusters_of,
-        _rows_of(before, others),
+        _members_of(before, others),
     )
+
+
+def _is_divided_anew(pattern: Pattern) -> bool:
+    """Is it in every run the same value of a column, or the same end of a property's values?"""
+    is_of_property = bool(pattern.clusters) and pattern.space not in SCALINGS
+    return pattern.value is not None or is_of_property
 
 
 def _have_same_vectors(before: Run, run: Run) -> bool:
@@ -116,10 +124,19 @@ def _clusters(row: Mapping[str, object]) -> Clusters:
     )
 
 
-def _rows_of(before: Run, patterns: Sequence[str]) -> dict[str, pa.Table]:
+def _members_of(before: Run, patterns: Sequence[str]) -> dict[str, pa.Table]:
+    """Known by their bytes: under the same row id, another night may have another picture."""
     if not patterns:
         return {}
-    members = read_table(before.folder.pattern_members, expected=schema.PATTERN_MEMBERS)
+    parts = (before.part(PREDICTIONS, it, ["row_id", "content_id"]) for it in before.shards)
+    pictures = pa.concat_tables(part for part in parts if part is not None)
+    of_patterns = pc.field("pattern").isin(patterns)
+    rows = read_table(
+        before.folder.pattern_members, filters=of_patterns, expected=schema.PATTERN_MEMBERS
+    )
+    members = join(rows, pictures).drop_null()
+    content = pa.array(content_numbers(members["content_id"]))
+    members = members.select(["pattern", "distance"]).append_column("content", content)
     return {it: members.filter(pc.field("pattern") == it) for it in patterns}
 
 
@@ -149,34 +166,37 @@ class _KnownImages:
         return KnownPattern(pattern, candidate)
 
     def _grouping(self, pattern: Pattern) -> tuple[Grouping | None, tuple[int, ...]]:
-        if pattern.value is not None:
-            for it in self.divided.groupings:
-                if it.space == pattern.space and pattern.value in it.values:
-                    return it, (it.values.index(pattern.value),)
-            return None, ()
+        if _is_divided_anew(pattern):
+            return self._divided_anew(pattern)
         if pattern.id in self.earlier.clusters_of:
             number = self.earlier.clusters_of[pattern.id]
             return self.divided.by_known[number], pattern.clusters
-        return self._by_rows(pattern), (0,)
+        return self._by_content(pattern), (0,)
 
-    def _by_rows(self, pattern: Pattern) -> Grouping:
-        rows = self.earlier.rows_of[pattern.id]
-        index = pc.index_in(self._row_ids, rows["row_id"].combine_chunks())
-        distance = pc.fill_null(rows["distance"].take(index), np.inf)
+    def _divided_anew(self, pattern: Pattern) -> tuple[Grouping | None, tuple[int, ...]]:
+        for it in self.divided.groupings:
+            if it.space == pattern.space and it.is_column == (pattern.value is not None):
+                if not it.is_column:
+                    return it, pattern.clusters[: len(it.unions)]  # there may be fewer steps
+                if pattern.value in it.values:
+                    return it, (it.values.index(pattern.value),)
+        return None, ()
+
+    def _by_content(self, pattern: Pattern) -> Grouping:
+        members = self.earlier.members_of[pattern.id]
+        content_N = pa.array(self.divided.facts.content_N)
+        index = pc.index_in(content_N, members["content"].combine_chunks())
+        distance = pc.fill_null(members["distance"].take(index), np.inf)
         nothing = np.zeros(0)
         return Grouping(
             pattern.space,
-            leaf_N=np.where(index.is_valid().to_numpy(), 0, NOWHERE).astype(np.int16),
+            leaf_N=np.where(index.is_valid().to_numpy(zero_copy_only=False), 0, NOWHERE).astype(
+                np.int16
+            ),
             distance_N=distance.to_numpy().astype(np.float32),
             unions=(),
             energy_Lhw=nothing,
             with_energy_L=nothing,
             usual_hw=nothing,
-            by_rows=True,
+            is_list=True,
         )
-
-    @cached_property
-    def _row_ids(self) -> pa.ChunkedArray:
-        """Of all images, in their order."""
-        parts = (self.run.part(PREDICTIONS, it, ["row_id"]) for it in self.divided.start_of_shard)
-        return pa.concat_tables(part for part in parts if part is not None)["row_id"]

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from tasks.discover.candidates import Candidate, Grouping
 from tasks.discover.clusters import NOWHERE
 from tasks.discover.descriptions import LEAST_RATIO
@@ -43,10 +41,7 @@ def _count_values(
     known_N = grouping.leaf_N != NOWHERE
     member_N = candidate.member_N & known_N
     other_N = known_N & ~member_N
-    of_members, of_others = (
-        np.bincount(grouping.leaf_N[some_N], minlength=len(grouping.values))
-        for some_N in (member_N, other_N)
-    )
+    of_members, of_others = map(grouping.count_values, (member_N, other_N))
     for leaf, value in enumerate(grouping.values):
         members = wilson(int(of_members[leaf]), int(member_N.sum()))
         yield grouping.space, value, members, wilson(int(of_others[leaf]), int(other_N.sum()))
@@ -57,6 +52,8 @@ def _chance(members: Rate, others: Rate) -> float:
     from scipy.stats import hypergeom
 
     images, having = members.of + others.of, members.count + others.count
+    if not having:  # of no image at all, SciPy knows no tail
+        return 1.0
     return float(hypergeom.sf(members.count - 1, images, having, members.of))
 
 

@@ -146,8 +146,9 @@ class _Energy:
             self.sum_Lhw = np.zeros((self.leaves, energy_Nhw.shape[1]))
             self.count_L = np.zeros(self.leaves)
         known_N = images.facts.proposes_N & (leaf_N != NOWHERE) & have_vectors(energy_Nhw)
-        np.add.at(self.sum_Lhw, leaf_N[known_N], energy_Nhw[known_N])
-        np.add.at(self.count_L, leaf_N[known_N], 1)
+        if known_N.any():  # the vectors of a shard without any map have no length
+            np.add.at(self.sum_Lhw, leaf_N[known_N], energy_Nhw[known_N])
+            np.add.at(self.count_L, leaf_N[known_N], 1)
 
     @property
     def mean(self) -> np.ndarray:

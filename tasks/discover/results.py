@@ -85,13 +85,13 @@ def _pattern(
     candidate, judgement, facts = judged.candidate, judged.judgement, divided.facts
     member_N, measured = candidate.member_N, judgement.measured
     class_name, region = classes[candidate.pulls_to], candidate.region
-    columns = [grouping for grouping in divided.groupings if grouping.values]
+    columns = [grouping for grouping in divided.groupings if grouping.is_column]
     return Pattern(
         id=identity.id,
         name=identity.name or name_of(candidate, columns, facts.proposes_N),
         named=identity.name is not None,
         space=candidate.grouping.space,
-        clusters=() if candidate.grouping.by_rows else candidate.union.leaves,
+        clusters=() if candidate.grouping.is_list else candidate.union.leaves,
         value=candidate.value,
         pulls_to=class_name,
         exchanged=candidate.exchanged,

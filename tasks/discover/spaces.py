@@ -74,9 +74,7 @@ def read_shard_images(run: Run, shard: int, method: str) -> ShardImages | None:
 
 
 def _facts(table: pa.Table, classes: Sequence[str]) -> Facts:
-    content_N = np.array(
-        [int(text[:16], 16) for text in table["content_id"].to_pylist()], np.uint64
-    )
+    content_N = content_numbers(table["content_id"])
     known = pa.array(classes)
 
     def codes(name: str) -> np.ndarray:
@@ -94,6 +92,11 @@ def _facts(table: pa.Table, classes: Sequence[str]) -> Facts:
         area_N=_floats(table["area"]),
         brightness_N=_floats(table["brightness"]),
     )
+
+
+def content_numbers(content_id: pa.ChunkedArray) -> np.ndarray:
+    """The hashes of pictures as uint64."""
+    return np.array([int(text[:16], 16) for text in content_id.to_pylist()], np.uint64)
 
 
 def _side_by_side(properties: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -51,12 +51,12 @@ def plan_trial(
     exemplars = _exemplars(
         candidate, facts, usable_N & candidate.member_N & ~without_N, backgrounds
     )
-    controls = _like(facts, usable_N & ~out_N, exemplars)
+    controls = _like(facts, usable_N & ~out_N & ~_are_copies(exemplars, facts), exemplars)
     receives_N = ~facts.proposes_N & ~out_N & (facts.prediction_N != candidate.pulls_to)
     receives_N &= facts.is_right_N  # a wrong one may rest on another pattern, and go back
     if candidate.exchanged == "background":
         receives_N &= (facts.area_N >= SMALLEST) & (facts.area_N <= LARGEST)
-    receives_N[[*exemplars, *controls]] = False
+    receives_N &= ~_are_copies([*exemplars, *controls], facts)
     return TrialImages(exemplars, controls, _recipients(facts, receives_N, recipients))
 
 
@@ -94,6 +94,12 @@ def _recipients(facts: Facts, receives_N: np.ndarray, count: int) -> tuple[int, 
     shuffled = np.random.default_rng(SEED).permutation(np.flatnonzero(receives_N)).tolist()
     distinct = list(_without_copies(shuffled, facts.content_N))
     return tuple(_in_turn(distinct, facts.prediction_N)[:count])
+
+
+def _are_copies(numbers: Sequence[int], facts: Facts) -> np.ndarray:
+    """(N,) of booleans: of these images, and these themselves."""
+    copy_N: np.ndarray = np.isin(facts.content_N, facts.content_N[[*numbers]])
+    return copy_N
 
 
 def _without_copies(numbers: Iterable[int], content_N: np.ndarray) -> Iterator[int]:

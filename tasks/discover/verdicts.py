@@ -115,20 +115,35 @@ class TrialResult:
 
 def judge(trials: Sequence[TrialResult | None]) -> list[Judgement]:
     """Verdicts from the result of each trial; None where there were too few images. q is corrected
-    over all of them."""
+    over all of them.
+
+    One that cannot be confirmed whatever its p counts as 1: a rejection that is thrown away
+    afterwards would make the others easier to confirm. So do the confounded for all but themselves.
+    """
     p_values = [_p_of(trial) for trial in trials]
-    return [_judge(trial, q) for trial, q in zip(trials, adjust_p_values(p_values), strict=True)]
+    doubts = [
+        "" if trial is None or p == 1 else _why_confounded(trial)
+        for trial, p in zip(trials, p_values, strict=True)
+    ]
+    of_effects = adjust_p_values(p_values)
+    of_others = adjust_p_values(
+        [1.0 if doubt else p for p, doubt in zip(p_values, doubts, strict=True)]
+    )
+    return [
+        _judge(trial, effect if doubt else other, doubt)
+        for trial, effect, other, doubt in zip(trials, of_effects, of_others, doubts, strict=True)
+    ]
 
 
 def _p_of(trial: TrialResult | None) -> float:
-    """1 where the trial cannot be confirmed whatever its p: a rejection that is thrown away
-    afterwards would make the others easier to confirm."""
+    """1 without an effect that is large enough."""
     if trial is None or not trial.main.is_enough or trial.main.effect.low < LEAST_EFFECT:
         return 1.0
     return trial.main.p
 
 
-def _judge(trial: TrialResult | None, q: float) -> Judgement:
+def _judge(trial: TrialResult | None, q: float, doubt: str) -> Judgement:
+    """`doubt`: why the trial is confounded, else empty."""
     if trial is None or not trial.main.is_enough:
         reason = (
             f"at least {FEWEST_BACKGROUNDS} pictures with it, {FEWEST_BACKGROUNDS} without and "
@@ -141,8 +156,7 @@ def _judge(trial: TrialResult | None, q: float) -> Judgement:
         return Judgement("not confirmed", reason, main, q)
     if q > LEVEL:
         return Judgement("not confirmed", "which chance may explain", main, q)
-    reason = _why_confounded(trial)
-    return Judgement("confounded" if reason else "confirmed", reason, main, q)
+    return Judgement("confounded" if doubt else "confirmed", doubt, main, q)
 
 
 def _why_confounded(trial: TrialResult) -> str:

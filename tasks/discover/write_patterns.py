@@ -53,27 +53,25 @@ def _row(pattern: Pattern) -> dict[str, Any]:
 def _members(
     run: RunFolder, divided: Divided, patterns: Sequence[Pattern], candidates: Sequence[Candidate]
 ) -> Iterator[pa.Table]:
-    """Shard by shard; an image may belong to several."""
-    members = {it.id: one.member_N for it, one in zip(patterns, candidates, strict=True)}
-    distances = {
-        it.id: one.grouping.distance_N for it, one in zip(patterns, candidates, strict=True)
-    }
+    """Of each shard one table, which becomes a row group; an image may belong to several."""
+    opened = open_run(run.path)
+    members = [it.member_N for it in candidates]
     for shard, start in divided.start_of_shard.items():
-        table = open_run(run.path).part(PREDICTIONS, shard, ["row_id"])
+        table = opened.part(PREDICTIONS, shard, ["row_id"])
         assert table is not None
         inside = slice(start, start + len(table))
-        for identity, member_N in members.items():
+        half_n = np.where(divided.facts.proposes_N[inside], "proposes", "confirms")
+        found = [schema.PATTERN_MEMBERS.empty_table()]
+        for pattern, candidate, member_N in zip(patterns, candidates, members, strict=True):
             rows = np.flatnonzero(member_N[inside])
-            proposes_n = divided.facts.proposes_N[inside][rows]
-            yield pa.table(
-                [
-                    table["row_id"].take(pa.array(rows)),
-                    pa.array([identity] * len(rows), pa.string()),
-                    pa.array(distances[identity][inside][rows]),
-                    pa.array(np.where(proposes_n, "proposes", "confirms"), pa.string()),
-                ],
-                schema=schema.PATTERN_MEMBERS,
-            )
+            columns = [
+                table["row_id"].take(pa.array(rows)),
+                pa.array([pattern.id] * len(rows), pa.string()),
+                pa.array(candidate.grouping.distance_N[inside][rows]),
+                pa.array(half_n[rows], pa.string()),
+            ]
+            found.append(pa.table(columns, schema=schema.PATTERN_MEMBERS))
+        yield pa.concat_tables(found)
 
 
 def _spaces(

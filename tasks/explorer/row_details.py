@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.errors import UserError
 from tasks.explorer.neighbours import Neighbour, Neighbours
 from tasks.flags.score_steps import ScoreSteps, Step
 from tasks.query.filters import SPACES, Space
-from tasks.runs.rows import Row, RunRows
+from tasks.runs.rows import Row, RunRows, only_row
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS, SCORES
 from tasks.schema import PatternVerdict
 from tasks.schema.values import Value
@@ -91,8 +90,8 @@ class DetailsReader:
     ) -> RowDetails:
         """`values` are the image's in the image table; refuses a row that is not there."""
         catalog = self.rows.catalog_row(row_id).to_pylist()[0]
-        prediction = _one(self.rows.part_row(PREDICTIONS, row_id)) or {}
-        flag = _one(self.rows.flag_row(row_id)) or {}
+        prediction = only_row(self.rows.part_row(PREDICTIONS, row_id)) or {}
+        flag = only_row(self.rows.flag_row(row_id)) or {}
         return RowDetails(
             row_id=row_id,
             row=self.rows.number(row_id),
@@ -113,12 +112,12 @@ class DetailsReader:
     def _maps(self, row_id: str) -> Iterator[MethodMap]:
         for method in self._methods:
             if self.rows.has_map(row_id, method):
-                scores = _one(self.rows.part_row(SCORES.of(method), row_id))
+                scores = only_row(self.rows.part_row(SCORES.of(method), row_id))
                 yield _map(method, scores)
 
     def changes(self, row_id: str) -> Iterator[ChangedPrediction]:
         """Object removed, background removed, each exchange, each move; none without foreground."""
-        row = _one(self.rows.part_row(INTERVENTIONS, row_id))
+        row = only_row(self.rows.part_row(INTERVENTIONS, row_id))
         if row is None:
             return
         yield _removal("object_removed", "object removed", row)
@@ -183,10 +182,6 @@ class DetailsReader:
             return ScoreSteps(self.rows, self.rows.run.summary().rule)
         except UserError:
             return None
-
-
-def _one(table: pa.Table | None) -> Row | None:
-    return None if table is None else table.to_pylist()[0]
 
 
 def _removal(

@@ -68,12 +68,6 @@ class Window:
         return max(1, round(rows * scale)), max(1, round(columns * scale))
 
 
-def sees_all(preprocessing: Preprocessing) -> bool:
-    """Does the model see every picture whole, whatever its size?"""
-    resize = preprocessing.resize
-    return isinstance(resize, tuple) and preprocessing.crop in (None, resize)
-
-
 def _resized(preprocessing: Preprocessing, rows: int, columns: int) -> tuple[int, int]:
     resize = preprocessing.resize
     if resize is None:

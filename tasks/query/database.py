@@ -17,8 +17,14 @@ from models.addresses import is_local
 from models.errors import DamagedFile, UserError
 from tasks.query.columns import Column
 from tasks.query.filters import Space, SqlNames, name_columns
-from tasks.query.image_sql import ImageSql, SqlColumn, image_sql
-from tasks.query.kept_table import find_kept
+from tasks.query.image_sql import SqlColumn, image_sql
+from tasks.query.kept_table import (
+    ROWS,
+    describe_origin,
+    find_kept,
+    is_worth_keeping,
+    keep_table,
+)
 from tasks.runs.reader import Run
 
 
@@ -30,6 +36,7 @@ class ImageDatabase:
     columns: Mapping[str, Column]
     names: Mapping[str, str]  # of each column in the database: a name that is nobody's
     rows: int
+    origin: bytes | None  # what it was read from, by which it may be kept
     coordinates: dict[Space, tuple[str, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,20 +68,31 @@ class ImageDatabase:
             cursor.close()
             self.coordinates.update(found)
 
+    def keep(self, run: Run) -> None:
+        """In the folder of a large, finished run: the next opening reads one file.
+
+        As it was when it was read: what has changed since is not what this table has.
+        """
+        if self.origin is None or not is_worth_keeping(run, self.origin, self.rows):
+            return
+        columns = ", ".join(("row", *self.names.values()))
+        relation = self.connection.cursor().sql(f"SELECT {columns} FROM images")
+        keep_table(run, self.origin, relation.to_arrow_reader(ROWS))
+
 
 def open_images(run: Run, before: Run | None = None) -> ImageDatabase:
     """Read the table of images into memory, and lock the database."""
     found = image_sql(run, before)
     names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
+    origin = describe_origin(run, found) if before is None else None  # before any part is read
     connection = _connect()
-    if before is not None or not _read_kept(connection, run, found):
+    if not _read_kept(connection, run, origin):
         _read(connection, found.select(names), [run] if before is None else [run, before])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     columns = name_columns(_with_kinds(connection, found.columns, names))
-    return ImageDatabase(
-        connection, columns, names, _one(connection, "SELECT count(*) FROM images")
-    )
+    rows = _one(connection, "SELECT count(*) FROM images")
+    return ImageDatabase(connection, columns, names, rows, origin)
 
 
 def image_table(
@@ -101,9 +119,9 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _read_kept(connection: duckdb.DuckDBPyConnection, run: Run, found: ImageSql) -> bool:
+def _read_kept(connection: duckdb.DuckDBPyConnection, run: Run, origin: bytes | None) -> bool:
     """Read the table that an earlier opening kept; False where there is none that can be read."""
-    kept = find_kept(run, found)
+    kept = find_kept(run, origin)
     if kept is None:
         return False
     try:

@@ -6,7 +6,7 @@ The explorer reads its table with it, and "copy as SQL" prints it: one definitio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -167,16 +167,17 @@ class _RunTables:
         return [SqlColumn(_own_column(name), _grouped(groups, of)) for name, of in stored]
 
     def users_columns(self) -> list[SqlColumn]:
-        """Those of the user's table; one that has the name of one of ours is `catalog.<name>`."""
+        """Those of the user's table; one that has the name of another is `catalog.<name>`."""
         fields = list(self.run.folder.open_catalog().schema)
-        ours = {column.name for column in self.columns()} | {"row", *LISTS}
-        known = {column.name.casefold() for column in self.group_columns()} | ours
-        names = distinct_names([field.name for field in fields])
-        return [
-            _users_column(field, f"catalog.{quote(name)}", known)
-            for field, name in zip(fields, names, strict=True)
-            if field.name not in schema.CATALOG.names
-        ]
+        taken = {column.name for column in (*self.columns(), *self.group_columns())}
+        taken |= {"row", *LISTS, *(BEFORE + name for name in COMPARED)}
+        stored = distinct_names([field.name for field in fields])
+        found = []
+        for field, name in zip(fields, stored, strict=True):
+            if field.name not in schema.CATALOG.names:
+                found.append(_users_column(field, f"catalog.{quote(name)}", taken))
+                taken.add(found[-1].name)
+        return found
 
     def joined(self) -> dict[str, str]:
         """Every other file that a column comes from, by its name in the SQL."""
@@ -267,8 +268,10 @@ def _change(columns: Sequence[SqlColumn], alike: bool) -> list[SqlColumn]:
     return [SqlColumn(_own_column("change"), changes)]
 
 
-def _users_column(field: pa.Field, values: str, known: set[str]) -> SqlColumn:
-    name = f"catalog.{field.name}" if field.name in known else field.name
+def _users_column(field: pa.Field, values: str, taken: Collection[str]) -> SqlColumn:
+    name = field.name
+    while name in taken:
+        name = f"catalog.{name}"
     kind, whole = _kind_of_type(field.type), pa.types.is_integer(field.type)
     column = Column(name, kind, "from the table of the data", own=False, has_numbers=whole)
     most = MOST_NUMBERS if whole else {"text": MOST_WORDS}.get(kind, 0)

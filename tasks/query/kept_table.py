@@ -8,19 +8,15 @@ from, and is made again where that has changed.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tasks.query.image_sql import ImageSql, image_sql
+from tasks.query.image_sql import ImageSql
 from tasks.query.sql_words import read_parquet
 from tasks.runs.folder import digest, read_metadata
 from tasks.runs.reader import Run
 from tasks.storage.files import detects_change, read_stamps
 from tasks.storage.parquet import open_writer
-
-if TYPE_CHECKING:
-    from tasks.query.database import ImageDatabase
 
 VERSION = 1  # of the file
 MADE_FROM = b"sightline.made_from"
@@ -28,36 +24,7 @@ LARGE = 20_000  # images: a smaller run is read in a second from its parts
 ROWS = 1 << 16  # of a row group
 
 
-def find_kept(run: Run, images: ImageSql) -> str | None:
-    """SQL that reads the kept table; None where there is none of what the run is now."""
-    path = run.folder.image_table
-    made_from = _describe_origin(run, images)
-    if made_from is None or read_metadata(path).get(MADE_FROM) != made_from:
-        return None
-    return f"SELECT * FROM {read_parquet(path)}"
-
-
-def keep_table(run: Run, database: ImageDatabase) -> None:
-    """Keep what was read from the parts of a large, finished run.
-
-    Who may not write there reads the parts each time.
-    """
-    images = image_sql(run)
-    made_from = _describe_origin(run, images)
-    is_finished = run.folder.read_state().state == "finished"
-    if database.rows < LARGE or made_from is None or not is_finished or find_kept(run, images):
-        return
-    columns = ", ".join(("row", *database.names.values()))
-    batches = (
-        database.connection.cursor().sql(f"SELECT {columns} FROM images").to_arrow_reader(ROWS)
-    )
-    fields = batches.schema.with_metadata({MADE_FROM: made_from})
-    with suppress(OSError), open_writer(run.folder.image_table, fields) as write:
-        for batch in batches:
-            write(pa.Table.from_batches([batch]).cast(fields), row_group_size=ROWS)
-
-
-def _describe_origin(run: Run, images: ImageSql) -> bytes | None:
+def describe_origin(run: Run, images: ImageSql) -> bytes | None:
     """What the table stands on, as one name; None where a change would not be seen.
 
     Parts are not among it: they do not change without the files that are made from all of them.
@@ -67,3 +34,25 @@ def _describe_origin(run: Run, images: ImageSql) -> bytes | None:
     stamps = read_stamps([str(file) for file in files if file.is_file()])
     columns = [(column.name, column.values) for column in images.columns]
     return digest(VERSION, columns, stamps).encode() if all(map(detects_change, stamps)) else None
+
+
+def find_kept(run: Run, origin: bytes | None) -> str | None:
+    """SQL that reads the kept table; None where there is none of this origin."""
+    path = run.folder.image_table
+    if origin is None or read_metadata(path).get(MADE_FROM) != origin:
+        return None
+    return f"SELECT * FROM {read_parquet(path)}"
+
+
+def is_worth_keeping(run: Run, origin: bytes, rows: int) -> bool:
+    """Is the run large and finished, and not kept already?"""
+    is_finished = run.folder.read_state().state == "finished"
+    return rows >= LARGE and is_finished and find_kept(run, origin) is None
+
+
+def keep_table(run: Run, origin: bytes, batches: pa.RecordBatchReader) -> None:
+    """Write it. Who may not write there reads the parts each time."""
+    fields = batches.schema.with_metadata({MADE_FROM: origin})
+    with suppress(OSError), open_writer(run.folder.image_table, fields) as write:
+        for batch in batches:
+            write(pa.Table.from_batches([batch]).cast(fields), row_group_size=ROWS)

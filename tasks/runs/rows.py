@@ -28,6 +28,11 @@ class UnknownRow(UserError):
     """A row id that the run does not have."""
 
 
+def only_row(table: pa.Table | None) -> Row | None:
+    """The values of a table of one row; None without a table."""
+    return None if table is None else table.to_pylist()[0]
+
+
 def _no_parts() -> ByteCache[pa.Table]:
     return ByteCache(KEPT, lambda table: int(table.nbytes))
 

@@ -11,7 +11,8 @@ from tasks.query.filters import Condition, ContainsText, Filter, HasValue, InLas
 # Our columns that any model would leave as they are.
 OF_THE_DATA = frozenset(
     {
-        *("row_id", "image", "label", "label_group", "foreground", "area", "estimate_confidence"),
+        *("row_id", "image", "mask", "label", "label_group", "copies"),
+        *("foreground", "area", "estimate_confidence"),
         *("width", "height", "brightness", "contrast", "sharpness", "jpeg_quality"),
     }
 )
@@ -33,13 +34,11 @@ def _answers(chosen: Filter) -> Iterator[str]:
     for condition in chosen.conditions:
         if isinstance(condition, InLasso):
             yield f"the plot of the features ({condition.space})"
-        elif isinstance(condition, HasValue | InRange):
-            if condition.column.removeprefix(BEFORE) in ours:
+        elif not isinstance(condition, IsRow):
+            if condition.column is None:
+                yield "the text of every column"
+            elif condition.column.removeprefix(BEFORE) in ours:
                 yield condition.column
-        elif isinstance(condition, ContainsText) and (condition.column is None):
-            yield "the text of every column"
-        elif isinstance(condition, ContainsText) and condition.column in ours:
-            yield condition.column
 
 
 def _describe(condition: Condition) -> str:
@@ -68,9 +67,8 @@ def _any_of(values: tuple[str | None, ...]) -> str:
 
 
 def _limits(condition: InRange) -> str:
-    low, high = condition.low, condition.high
-    if low is None and high is None:
-        return "a number"
-    if low is None or high is None:
-        return f"{high:g} or less" if low is None else f"{low:g} or more"
-    return f"{low:g} to {high:g}"
+    """With all digits that a whole number may have, such as a date's."""
+    low, high = (None if it is None else f"{it:.15g}" for it in (condition.low, condition.high))
+    if low is None:
+        return "a number" if high is None else f"{high} or less"
+    return f"{low} or more" if high is None else f"{low} to {high}"

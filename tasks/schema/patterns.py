@@ -88,7 +88,7 @@ class Pattern(Value):
     name: str  # the user's, else made from what its members share
     named: bool = False  # is it the user's?
     space: str  # in which it was found, as in tasks/discover/spaces.py, or the user's column
-    clusters: tuple[int, ...]  # small clusters of that space; none where rows alone are known
+    clusters: tuple[int, ...]  # small clusters of that space; none where only pictures are known
     value: str | None = None  # of that column
     pulls_to: str  # class
     exchanged: Exchanged

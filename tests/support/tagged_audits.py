@@ -15,6 +15,8 @@ from tests.support import tagged_pictures
 from tests.support.audits import run_audit
 from tests.support.tagged_pictures import SIZE
 
+SHARD_SIZE = 64
+
 
 def audit(
     folder: Path,
@@ -35,7 +37,7 @@ def audit(
     data = DataSettings(path=str(table if masks else table.with_name("unmarked.csv")))
     asked = AuditRequest(
         data,
-        AttributionSettings(shard_size=64),
+        AttributionSettings(shard_size=SHARD_SIZE),
         InterventionSettings(donors=donors and str(donors)),
         patterns=PatternSettings(),
     )

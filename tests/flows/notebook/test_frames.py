@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +255,14 @@ def test_a_mistake_is_one_line_that_names_what_there_is(
 def test_an_unknown_class_names_the_nearest(run: sightline.Run) -> None:
     with pytest.raises(sightline.UserError, match=r"label='fsh' is no class .*mean 'fish'"):
         run.flagged(label="fsh")
+
+
+@pytest.mark.parametrize("columns", ["score", []])
+def test_flagged_images_have_columns_of_a_list_of_names(
+    columns: Sequence[str], run: sightline.Run
+) -> None:
+    with pytest.raises(sightline.UserError, match=r"columns is .*: give a list of names"):
+        run.flagged(columns=columns)
 
 
 def test_without_polars_it_says_how_to_install_it(

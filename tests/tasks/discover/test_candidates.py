@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tasks.discover.candidates import Candidate, Grouping, propose
-from tasks.discover.clusters import NOWHERE, Clusters
+from tasks.discover.clusters import NOWHERE, Clusters, Union
 from tasks.discover.facts import Facts
 
 IMAGES, WIDTH, CLASSES = 4_000, 24, 4
@@ -79,6 +80,30 @@ def test_what_is_predicted_at_random_makes_few_candidates() -> None:
     facts = make_facts(np.random.default_rng(5).integers(CLASSES, size=IMAGES))
     candidates = propose([make_grouping(vector_NF, facts)], facts, CLASSES)
     assert len(candidates) <= 8  # the most there may be; the other half judges them
+
+
+@pytest.mark.parametrize("name", ["site", "place", "low sharpness"])
+def test_a_column_of_the_users_may_be_called_as_a_space_is(name: str) -> None:
+    """Its maps lie in one cell, which a space of maps would exchange; a column does not."""
+    generator = np.random.default_rng(8)
+    wet_N = generator.random(IMAGES) < 0.3
+    pulled_N = np.where(wet_N & (generator.random(IMAGES) < 0.6), 2, 1)
+    facts = make_facts(pulled_N)
+    energy_Lhw = np.zeros((2, CELLS))
+    energy_Lhw[[0, 1], [0, 1]] = 1
+    grouping = Grouping(
+        name,
+        wet_N.astype(np.int16),
+        np.zeros(IMAGES),
+        (Union((0,), 1.0), Union((1,), 1.0)),
+        energy_Lhw,
+        np.ones(2),
+        energy_Lhw[0],
+        values=("land", "water"),
+    )
+    first, *_ = propose([grouping], facts, CLASSES)
+    assert (first.value, first.pulls_to) == ("water", 2)
+    assert (first.exchanged, first.region, first.given) == ("background", None, None)
 
 
 def test_images_far_from_every_centre_are_in_no_cluster() -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from tasks.discover.discover import find_patterns
 from tasks.execution.settings import ComputeSettings
+from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
+from tasks.runs.stages import ATTENDED_BACKGROUND
 from tasks.schema import Pattern, PatternSummary
-from tasks.storage.parquet import read_table
-from tests.support.tagged_audits import audit
+from tasks.storage.parquet import read_footer, read_table
+from tests.support.tagged_audits import SHARD_SIZE, audit
 from tests.support.tagged_pictures import write_tagged_pictures
 
 IMAGES = 300
@@ -50,6 +52,17 @@ def test_a_tag_is_found_with_its_class_and_its_images(
     names = {row_id.rpartition("/")[2] for row_id in of_it["row_id"].to_pylist()}
     assert len(names & tagged) / len(names | tagged) > 0.9
     assert of_it.num_rows == pattern.images
+    assert read_footer(run.pattern_members).num_row_groups == -(-IMAGES // SHARD_SIZE)
+
+
+def test_a_shard_without_any_map_is_no_obstacle(
+    pictures: tuple[Path, set[str]], tmp_path: Path
+) -> None:
+    run = audit(tmp_path / "run", pictures[0], "rests_on_tags")
+    method = open_run(run.path).summary().rule.method
+    *_, last = run.parts(ATTENDED_BACKGROUND.of(method))
+    last.unlink()
+    assert the_confirmed(find(run, tmp_path)).pulls_to == "red"
 
 
 def test_a_network_that_rests_on_objects_has_none(

@@ -81,6 +81,16 @@ def test_images_without_a_value_do_not_count() -> None:
     assert (found.members.of, found.others.of) == (24, 80)
 
 
+@pytest.mark.parametrize("at", range(3))
+def test_values_that_no_image_has_leave_the_correction_as_it_is(at: int) -> None:
+    """They count among all values, with a p of 1."""
+    columns = [site(24, 6), grouping("kind", np.arange(IMAGES) % 5, *"abcde")]
+    (alone,) = enriched_values(candidate(), columns)
+    columns.insert(at, grouping("depth", np.full(IMAGES, NOWHERE), "deep", "shallow"))
+    (beside,) = enriched_values(candidate(), columns)
+    assert beside.q == pytest.approx(alone.q * 9 / 7)
+
+
 def test_the_column_that_a_candidate_is_a_value_of_says_nothing_about_it() -> None:
     column = site(30, 0)
     assert enriched_values(candidate(column), [column]) == ()

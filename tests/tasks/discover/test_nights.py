@@ -25,6 +25,10 @@ IMAGES = 300
 
 def discover(run: RunFolder, folder: Path) -> PatternSummary:
     add_patterns(run, ComputeSettings(workers=0), str(folder / "dask"), lambda *_: None)
+    return patterns_of(run)
+
+
+def patterns_of(run: RunFolder) -> PatternSummary:
     found = open_run(run.path).summary().patterns
     assert found is not None
     return found
@@ -60,6 +64,8 @@ def test_other_images_of_a_known_pattern_have_its_id_and_its_name(
     first: tuple[Path, RunFolder], tmp_path: Path
 ) -> None:
     table, tagged = write_tagged_pictures(tmp_path / "second", 240, seed=1)
+    table.with_name("images").rename(table.with_name("night"))
+    table.write_text(table.read_text().replace("images/", "night/"))  # other row ids, too
     run = audit(tmp_path / "run", table, "rests_on_tags", reuse=first[1].path)
     found = discover(run, tmp_path)
     (pattern,) = found.confirmed
@@ -74,6 +80,11 @@ def test_other_images_of_a_known_pattern_have_its_id_and_its_name(
     assert change.sentence.startswith("no change that these numbers can show")
     ids = [it.id for it in found.candidates]
     assert len(set(ids)) == len(ids)
+    dark = [
+        next(it for it in night.candidates if it.space == "low brightness")
+        for night in (patterns_of(first[1]), found)
+    ]
+    assert dark[0].id == dark[1].id
     assert found.numbered >= max(int(it[1:]) for it in ids)
 
 
@@ -127,6 +138,16 @@ def test_another_network_is_tested_on_the_same_images(
         if it.before is not None
     }
     assert kinds["P1"] == "unchanged"
+
+
+def test_other_pictures_under_the_same_row_ids_are_not_known(
+    first: tuple[Path, RunFolder], tmp_path: Path
+) -> None:
+    table, _ = write_tagged_pictures(tmp_path / "other", 240, seed=1)
+    run = audit(tmp_path / "run", table, "rests_on_objects", donors=first[1].path)
+    row_ids, known = open_run(run.path).table()["row_id"].to_pylist(), members_of(first[1], "P1")
+    assert known & set(row_ids)
+    assert "P1" not in {it.id for it in discover(run, tmp_path).candidates}
 
 
 def test_a_pattern_without_images_is_no_candidate(

@@ -55,10 +55,21 @@ def test_no_image_of_the_proposing_half_judges(facts: Facts) -> None:
 
 
 def test_no_picture_is_there_twice(facts: Facts) -> None:
-    images = plan_trial(candidate(), facts)
-    for numbers in vars(images).values():
-        assert len(set(facts.content_N[list(numbers)])) == len(numbers)
-    assert len(set(all_of(images))) == len(all_of(images))
+    numbers = all_of(plan_trial(candidate(), facts))
+    assert len(set(facts.content_N[numbers])) == len(numbers)
+
+
+def test_a_copy_of_a_member_that_is_none_is_not_beside_it(facts: Facts) -> None:
+    """As by a column that says another thing of the same picture, the one most like it."""
+    alike = {name: getattr(facts, name)[::2].repeat(2) for name in ("label_N", "area_N")}
+    facts = replace(facts, **alike, brightness_N=facts.brightness_N[::2].repeat(2))
+    of_column = replace(
+        candidate(),
+        grouping=replace(candidate().grouping, leaf_N=(np.arange(IMAGES) % 2).astype(np.int16)),
+    )
+    images = plan_trial(of_column, facts)
+    assert images.are_enough
+    assert len(set(facts.content_N[all_of(images)])) == len(all_of(images))
 
 
 def test_exemplars_are_members_near_the_centre_with_labels_in_turn(facts: Facts) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.discover.trial import CHECK, FIRST, MAIN
 from tasks.discover.verdicts import Measured, TrialResult, judge
-from tasks.schema.patterns import PATTERN_TRIALS
+from tasks.schema.patterns import LEAST_EFFECT, PATTERN_TRIALS
 
 EXEMPLARS, CONTROLS, RECIPIENTS = 20, 6, 20
 LABELS: dict[str, str | None] = {f"b{number}": "cat" for number in range(EXEMPLARS + CONTROLS)}
@@ -144,3 +144,22 @@ def test_what_is_too_small_to_be_confirmed_does_not_make_the_others_easier_to_co
     assert beside[0].q == alone
     assert beside[1].verdict == "not confirmed"
     assert "may be less than" in beside[1].reason
+
+
+@pytest.mark.parametrize("confounded", ["its label", "its surroundings"])
+def test_what_is_confounded_does_not_make_the_others_easier_to_confirm(confounded: str) -> None:
+    drawn = (result(outcomes(0.8, seed)) for seed in range(1000))
+    weak = next(it for it in drawn if it.main.effect.low >= LEAST_EFFECT and it.main.p > 0.0125)
+    assert judge([weak])[0].verdict == "confirmed"
+    strong = result(outcomes(3.0))
+    doubted = (
+        result(outcomes(3.0), dict.fromkeys(LABELS, "dog"))
+        if confounded == "its label"
+        else TrialResult(strong.main, result(outcomes(-3.0)).main)
+    )
+    judged, *others = judge([weak, *[doubted] * 3])
+    assert judged.verdict == "not confirmed"
+    assert judged.reason == "which chance may explain"
+    assert judged.q == pytest.approx(4 * weak.main.p)
+    assert {it.verdict for it in others} == {"confounded"}
+    assert [it.q for it in others] == pytest.approx([4 / 3 * doubted.main.p] * 3)

@@ -308,6 +308,28 @@ def test_two_runs_stand_side_by_side(finished_run: RunFolder, other_run: RunFold
     assert table["change"].notna().any()
 
 
+def test_every_column_has_a_name_of_its_own(
+    finished_run: RunFolder, other_run: RunFolder, tmp_path: Path
+) -> None:
+    """As the table of an export has, which has columns of ours, audited and exported again."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    names = ["flag", "catalog.flag", "before.label", "change"]
+    for name in names:
+        texts = pa.array([f"{name} {number}" for number in range(len(catalog))])
+        catalog = catalog.append_column(name, texts)
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    called = ["catalog.flag", "catalog.catalog.flag", "catalog.before.label", "catalog.change"]
+    database = open_images(run, Run.at(other_run.path))
+    assert list(database.columns)[-len(called) :] == called
+    for name, column in zip(names, called, strict=True):
+        chosen = Filter(conditions=(HasValue(column=column, values=(f"{name} 3",)),))
+        assert Views(database).row_numbers(chosen).tolist() == [3]
+    table = image_table(run, columns=called)
+    assert [table[column][3].as_py() for column in called] == [f"{name} 3" for name in names]
+
+
 def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
     part = RunFolder.at(tmp_path / "run").parts("predictions")[0]

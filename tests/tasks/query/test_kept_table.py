@@ -10,7 +10,7 @@ import pytest
 from tasks.query import kept_table
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.image_sql import image_sql
-from tasks.query.kept_table import find_kept, keep_table
+from tasks.query.kept_table import describe_origin, find_kept
 from tasks.runs.contents import restart, stamp_results
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
@@ -24,7 +24,7 @@ def run(finished_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copytree(finished_run.path, tmp_path / "run")
     run = Run.at(tmp_path / "run")
     stamp = stamp_results(run.folder)
-    keep_table(run, open_images(run))
+    open_images(run).keep(run)
     assert run.folder.image_table.is_file()
     assert stamp_results(run.folder) == stamp  # the same audit again finds nothing to do
     return run
@@ -60,15 +60,27 @@ def test_it_is_the_table_of_the_parts_and_is_read_without_them(run: Run) -> None
 def test_it_is_not_read_when_a_file_has_changed_or_it_is_damaged(run: Run) -> None:
     flags = read_table(run.folder.flags)
     write_table(run.folder.flags, flags.slice(1))
-    assert find_kept(run, image_sql(run)) is None
+    assert find_kept(run, describe_origin(run, image_sql(run))) is None
     unflagged = flags["row_id"][0].as_py()
     (flag,) = (row[1] for row in flags_of(open_images(run)) if row[0] == unflagged)
     assert flag is None
-    keep_table(run, open_images(run))
+    open_images(run).keep(run)
     whole = rows(open_images(run))
     content = run.folder.image_table.read_bytes()
     run.folder.image_table.write_bytes(content[:4] + bytes(len(content) // 2) + content[-900:])
     assert rows(open_images(run)) == whole
+
+
+def test_what_changes_while_it_is_open_is_read_the_next_time(run: Run) -> None:
+    """A page is opened, discover or another command ends, and only then the table is kept."""
+    run.folder.image_table.unlink()
+    opened = open_images(run)
+    flags = read_table(run.folder.flags)
+    write_table(run.folder.flags, flags.slice(1))
+    opened.keep(run)
+    unflagged = flags["row_id"][0].as_py()
+    (flag,) = (row[1] for row in flags_of(open_images(run)) if row[0] == unflagged)
+    assert flag is None
 
 
 def test_an_audit_that_goes_on_deletes_it(run: Run) -> None:
@@ -81,8 +93,8 @@ def test_of_a_small_or_unfinished_run_nothing_is_kept(
 ) -> None:
     run.folder.image_table.unlink()
     run.folder.update_state(state="running")
-    keep_table(run, open_images(run))
+    open_images(run).keep(run)
     run.folder.update_state(state="finished")
     monkeypatch.setattr(kept_table, "LARGE", len(run.catalog) + 1)
-    keep_table(run, open_images(run))
+    open_images(run).keep(run)
     assert not run.folder.image_table.exists()
