@@ -118,19 +118,38 @@ def hold_lock(run: str, patience: float = 0.0) -> Iterator[None]:
 
 def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
     """Refresh the claim; when another run has taken it for dead, end this process."""
+    run = path.parent.parent
     while not done.wait(HEARTBEAT):
         try:
             with as_os_errors():
-                path.stat()
-                _write_claim(path, claim.model_copy(update={"beat": time.time()}))
-        except FileNotFoundError:
-            if not path.parent.exists():  # deleted with its run, which says so when it writes
-                return
-            log.error("%s was taken over by another run: this one stops", path.parent.parent)
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
+                if _refresh(path, claim):
+                    continue
+                if _is_gone(run):  # it says so itself when it writes
+                    return
         except OSError as error:  # storage is unreachable for a while
             log.debug("the claim could not be refreshed: %s", error)
+            continue
+        log.error("%s was taken over by another run: this one stops", run)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+
+
+def _refresh(path: UPath, claim: Claim) -> bool:
+    """Write the claim again; False where somebody has deleted it."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    _write_claim(path, claim.model_copy(update={"beat": time.time()}))
+    return True
+
+
+def _is_gone(run: UPath) -> bool:
+    """Is nothing left of the run? Who took it over may have ended, and its claim with it."""
+    try:
+        return not run.fs.ls(run.path, detail=False)  # iterdir finds no folder where storage fails
+    except FileNotFoundError:
+        return True
 
 
 def owner_of(run: UPath) -> Claim | None:
