@@ -169,12 +169,14 @@ def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
     for tries in count(1):
         claim = _new_claim()
         path = folder / f"{claim.token}.json"
-        _write_claim(path, claim)
-        other = _find_other_claim(run, path)
+        try:
+            other = _try_claim(run, path, claim)
+        except BaseException:  # while this process lives, its claim would shut out everybody
+            with suppress(OSError), as_os_errors():
+                _withdraw(path)
+            raise
         if other is None:
-            holding = claim.model_copy(update={"holding": True})
-            _write_claim(path, holding)
-            return path, holding
+            return path, claim.model_copy(update={"holding": True})
         _withdraw(path)
         if (other.holding or tries >= TRIES) and time.monotonic() >= until:
             raise UserError(
@@ -183,6 +185,15 @@ def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
             )
         time.sleep(random.uniform(0.05, 0.5))
     raise AssertionError  # it counts for ever
+
+
+def _try_claim(run: UPath, path: UPath, claim: Claim) -> Claim | None:
+    """Write a claim, and that it holds; another writer's living one where there is one."""
+    _write_claim(path, claim)
+    other = _find_other_claim(run, path)
+    if other is None:
+        _write_claim(path, claim.model_copy(update={"holding": True}))
+    return other
 
 
 def _find_other_claim(run: UPath, ours: UPath) -> Claim | None:

@@ -226,6 +226,18 @@ def test_files_that_are_no_claims_are_neither_read_nor_deleted(run: UPath) -> No
     assert mine.read_text() == "{}"
 
 
+def test_who_cannot_read_the_claims_leaves_none(tmp_path: Path) -> None:
+    """It may be a server: its own claim would be alive for as long as it runs."""
+    run = as_path(tmp_path / "run")
+    unreadable = run / "lock" / f"{OTHER}.json"
+    unreadable.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError), hold_lock(str(run)):
+        pytest.fail("locked")
+    unreadable.rmdir()
+    with hold_lock(str(run)):
+        pass
+
+
 def test_a_clock_that_is_ahead_is_told_as_what_it_is(run: UPath) -> None:
     year = 365 * 24 * 3600
     path = claim(run, -year)
