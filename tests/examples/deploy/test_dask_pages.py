@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import runpy
 import shlex
@@ -24,11 +23,12 @@ OWN_HOST = "127.0.0.1"
 
 
 def test_those_of_hosts_that_ssh_reaches_are_for_these_alone(tmp_path: Path) -> None:
-    """Scheduler and worker as dask_spec makes them there, from the same options."""
+    """Scheduler and worker as dask_spec makes them there, but at ports that are free here."""
     example = runpy.run_path(str(DEPLOY / "ssh.py"))
-    options = json.loads(json.dumps(example["SCHEDULER"] | {"protocol": "tcp", "port": 0}))
+    pages = example["SCHEDULER"]["dashboard_address"].replace(":8787", ":0")
+    scheduler = {"protocol": "tcp", "port": 0, "dashboard_address": pages}
     worker = example["WORKER"] | {"local_directory": str(tmp_path)}
-    assert asyncio.run(listening(options, worker)) == {OWN_HOST}
+    assert asyncio.run(listening(example["SCHEDULER"] | scheduler, worker)) == {OWN_HOST}
 
 
 async def listening(scheduler: dict[str, Any], worker: dict[str, Any]) -> set[str]:
