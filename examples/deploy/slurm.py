@@ -30,7 +30,8 @@ def slurm_cluster(certificates: Path, **own: Any) -> SLURMCluster:
         "cores": 1,
         "processes": 1,
         "job_name": "sightline",
-        # Leave before SLURM kills the job: the shard under way ends first.
+        # Leave before SLURM kills the job: Dask then gives the shard under way to another worker,
+        # and blames no image for a death.
         "worker_extra_args": [
             *("--lifetime", "110m", "--lifetime-stagger", "5m"),
             *("--dashboard-address", "127.0.0.1:0"),
