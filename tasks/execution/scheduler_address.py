@@ -61,7 +61,9 @@ def check_scheduler(address: str, security: Security) -> None:
 
 def _connection_keys(security: Security) -> dict[str, object]:
     files = KeyFiles(security.tls_ca_file, security.tls_client_cert, security.tls_client_key)
-    if not any("\n" in (file or "") for file in files):  # Dask takes the keys themselves, too
+    if any("\n" in (file or "") for file in files):  # Dask takes the keys themselves, too
+        files = DASKS_NAMES  # which are no secrets
+    else:
         check_files(files, DASKS_NAMES)
     try:
         keys: dict[str, object] = security.get_connection_args("client")

@@ -98,6 +98,15 @@ def test_another_certificate_s_key_is_refused(folder: Path) -> None:
         check_scheduler(ADDRESS, security)
 
 
+def test_no_key_is_printed(folder: Path) -> None:
+    """Dask's settings may hold the key itself."""
+    names = {"ca-file": "ca.pem", "client.cert": "client.pem", "client.key": "other-key.pem"}
+    own = {f"distributed.comm.tls.{key}": (folder / it).read_text() for key, it in names.items()}
+    with dask.config.set(own), pytest.raises(UserError, match="do not fit together") as refused:
+        check_scheduler(ADDRESS, security_of(ComputeSettings(dask=ADDRESS)))
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
