@@ -49,7 +49,8 @@ class Claim(BaseModel):
     """Who is writing, and when it was last seen alive.
 
     The beat of a claim that was read is the time at which the storage says that it was written: the
-    clocks of two machines may be hours apart, and each claim is compared with the reader's own.
+    clocks of two machines may be hours apart, so a writer compares it with the time of its own
+    claim. Who only looks writes none, and has nothing but this machine's clock.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
