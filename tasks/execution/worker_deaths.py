@@ -41,7 +41,7 @@ class ShardFailures:
 
 
 def take_note(run: RunFolder, shard: int) -> list[str]:
-    """Read and delete the note that a dead worker left; empty where there is none or half of one."""
+    """Read and delete the note that a dead worker left; empty where none is whole."""
     noted: object = None
     with suppress(FileNotFoundError):
         with suppress(ValueError):
