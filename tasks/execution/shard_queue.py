@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -14,14 +15,14 @@ from itertools import islice
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
 from models.addresses import as_os_errors
-from models.errors import UserError, describe_error, describe_os_error
+from models.errors import UnfinishedRun, UserError, describe_error, describe_os_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, cancel, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
-from tasks.execution.worker_deaths import ShardFailures
+from tasks.execution.worker_deaths import DEATHS_WITHOUT_NOTE, ShardFailures
 from tasks.schema import StepCost
 
 log = logging.getLogger("sightline")
@@ -111,22 +112,43 @@ def attribute_shards(
 
 def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[str, int]]) -> None:
     """Compute the missing parts of the statistics that methods need before the first shard."""
+    if not missing:
+        return
+    log.info("computing the layer statistics of %s", ", ".join(sorted({it for it, _ in missing})))
     resources = {"GPU": 1} if has_gpus(client) else None
-    futures = [
-        client.submit(_run_moments, job, layer, part, pure=False, resources=resources)
-        for layer, part in missing
-    ]
-    if futures:
-        layers = ", ".join(sorted({layer for layer, _ in missing}))
-        log.info("computing the layer statistics of %s", layers)
+    running: dict[Future, tuple[str, int]] = {}
+    deaths: Counter[tuple[str, int]] = Counter()
+    finished = as_completed(loop=client.loop)
+
+    def submit(layer: str, part: int) -> None:
+        future = client.submit(_run_moments, job, layer, part, pure=False, resources=resources)
+        running[future] = (layer, part)
+        finished.add(future)
+
     try:
-        with SilenceWatch(client, lambda: futures) as watch:
-            for future in as_completed(futures, loop=client.loop):
+        for layer, part in missing:
+            submit(layer, part)
+        with SilenceWatch(client, lambda: list(running)) as watch:
+            for future in finished:
                 watch.end_silence()
-                future.result()
+                layer, part = running.pop(future)
+                try:
+                    future.result()
+                except KilledWorker as error:
+                    deaths[layer, part] += 1
+                    if deaths[layer, part] > DEATHS_WITHOUT_NOTE:
+                        raise _of_deaths(layer) from error
+                    submit(layer, part)
     except BaseException:
-        cancel(client, futures)
+        cancel(client, running)
         raise
+
+
+def _of_deaths(layer: str) -> UnfinishedRun:
+    return UnfinishedRun(
+        f"the statistics of layer {layer} were not computed: workers that read their images died "
+        "again and again: give workers more memory, or leave out the methods that need them (iba)"
+    )
 
 
 class _ShardQueue:
