@@ -19,16 +19,8 @@ def test_both_sides_are_accepted(tmp_path: Path) -> None:
     for side in 2 * (client, scheduler):
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
-    assert name_in(client) == "scheduler"
-    assert name_in(scheduler) == "client"
-
-
-def name_in(side: ssl.SSLObject) -> str:
-    """Of the other side, whose certificate was accepted."""
-    certificate = side.getpeercert()
-    assert certificate
-    (((_, name),),) = certificate["subject"]
-    return name
+    assert "('commonName', 'scheduler')" in str(client.getpeercert())
+    assert "('commonName', 'client')" in str(scheduler.getpeercert())
 
 
 def keys_of(folder: Path, name: str, purpose: ssl.Purpose) -> ssl.SSLContext:
