@@ -15,14 +15,14 @@ from itertools import islice
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
 from models.addresses import as_os_errors
-from models.errors import UnfinishedRun, UserError, describe_error, describe_os_error
+from models.errors import UserError, describe_error, describe_os_error
 from tasks.attribution.job import Job
 from tasks.attribution.layer_statistics import gather_moments
 from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, cancel, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
-from tasks.execution.worker_deaths import DEATHS_WITHOUT_NOTE, ShardFailures
+from tasks.execution.worker_deaths import ShardFailures, check_deaths
 from tasks.schema import StepCost
 
 log = logging.getLogger("sightline")
@@ -134,21 +134,13 @@ def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[st
                 layer, part = running.pop(future)
                 try:
                     future.result()
-                except KilledWorker as error:
+                except KilledWorker:
                     deaths[layer, part] += 1
-                    if deaths[layer, part] > DEATHS_WITHOUT_NOTE:
-                        raise _of_deaths(layer) from error
+                    check_deaths(layer, deaths[layer, part])
                     submit(layer, part)
     except BaseException:
         cancel(client, running)
         raise
-
-
-def _of_deaths(layer: str) -> UnfinishedRun:
-    return UnfinishedRun(
-        f"the statistics of layer {layer} were not computed: workers that read their images died "
-        "again and again: give workers more memory, or leave out the methods that need them (iba)"
-    )
 
 
 class _ShardQueue:

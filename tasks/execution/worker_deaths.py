@@ -12,10 +12,11 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from models.errors import UnfinishedRun
 from tasks.attribution.retry_policy import DEATHS_ALONE, RetryPolicy, note_path
 from tasks.runs.folder import RunFolder
 
-DEATHS_WITHOUT_NOTE = 5  # after which a shard is given up: none of its images is to blame
+DEATHS_WITHOUT_NOTE = 5  # after which a shard, or a layer's statistics, is given up
 
 
 @dataclass
@@ -38,6 +39,16 @@ class ShardFailures:
         alone = self.policy.alone | set(noted)
         self.policy = RetryPolicy(noted=True, alone=alone, blamed=blamed)
         return self.policy
+
+
+def check_deaths(layer: str, deaths: int) -> None:
+    """Give up the statistics of a layer whose workers die again and again."""
+    if deaths > DEATHS_WITHOUT_NOTE:
+        raise UnfinishedRun(
+            f"the statistics of layer {layer} were not computed: workers that read their images "
+            "died again and again: give workers more memory, or leave out the methods that need "
+            "them (iba)"
+        )
 
 
 def take_note(run: RunFolder, shard: int) -> list[str]:
