@@ -16,7 +16,8 @@ from models.errors import UnfinishedRun
 from tasks.attribution.retry_policy import DEATHS_ALONE, RetryPolicy, note_path
 from tasks.runs.folder import RunFolder
 
-DEATHS_WITHOUT_NOTE = 5  # after which a shard, or a layer's statistics, is given up
+# After which a shard, or the statistics of a layer, is given up: none of the images is to blame.
+DEATHS_WITHOUT_NOTE = 5
 
 
 @dataclass
