@@ -84,7 +84,6 @@ def measure_figures(setup: Setup) -> Iterator[Figure]:
     for name, classifier in (("on-cpu", setup.on_cpu), ("on-device", setup.on_device)):
         run = _prepare(setup, setup.scale.compared, name)
         job = job_of(run, ComputeSettings(workers=1))
-
         peak = peak_megabytes(setup, partial(_compute, job, classifier))
         runs.append(run)
     if peak is not None:
@@ -102,7 +101,7 @@ def measure_workers(setup: Setup) -> Iterator[Figure]:
     with open_client(ComputeSettings(), str(setup.folder / "dask")) as client:
         yield Figure("cards", torch.cuda.device_count())
         yield Figure("local workers, by default", count_workers(client))
-        yield Figure("workers that offer a card as a resource", float(has_gpus(client)))
+        yield Figure("do workers offer a card as a resource (1: yes)", float(has_gpus(client)))
 
 
 def measure_halving(setup: Setup) -> Iterator[Figure]:

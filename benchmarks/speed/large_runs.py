@@ -1,4 +1,4 @@
-"""Every command on an audit of 100,000 images and of a million: seconds, CPU and memory.
+"""What commands take on an audit of 100,000 images and of a million: seconds, CPU and memory.
 
     python -m benchmarks.speed.large_runs [--quick] [--sizes 100000 1000000]
 

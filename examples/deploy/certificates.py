@@ -43,6 +43,7 @@ def sign(
     subject: x509.Name, key: Key, issuer: x509.Name, authority: Key, *, is_ca: bool
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
+    issuers_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -52,7 +53,26 @@ def sign(
         .not_valid_before(now - datetime.timedelta(days=1))  # clocks of hosts differ
         .not_valid_after(now + datetime.timedelta(days=DAYS))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        # From Python 3.13 on, certificates without the following are refused.
+        .add_extension(key_usage(is_ca=is_ca), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(issuers_key, critical=False)
         .sign(authority, hashes.SHA256())
+    )
+
+
+def key_usage(*, is_ca: bool) -> x509.KeyUsage:
+    """An authority signs certificates, and its members what they say."""
+    return x509.KeyUsage(
+        digital_signature=not is_ca,
+        key_cert_sign=is_ca,
+        crl_sign=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

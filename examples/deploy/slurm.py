@@ -30,15 +30,20 @@ def slurm_cluster(certificates: Path, **own: Any) -> SLURMCluster:
         "cores": 1,
         "processes": 1,
         "job_name": "sightline",
-        # Leave before SLURM kills the job: the shard under way ends first.
-        "worker_extra_args": ["--lifetime", "110m", "--lifetime-stagger", "5m", "--no-dashboard"],
+        # Leave before SLURM kills the job: Dask then gives the shard under way to another worker,
+        # and blames no image for a death.
+        "worker_extra_args": [
+            *("--lifetime", "110m", "--lifetime-stagger", "5m"),
+            *("--dashboard-address", "127.0.0.1:0"),
+        ],
         "job_script_prologue": [
             "export OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=1",
             "export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=536870912",
         ],
         "local_directory": "/tmp",
         "security": keys_in(certificates),
-        "scheduler_options": {"port": 8786, "dashboard": False},
+        # Dask's pages have no password: they are for who has a shell on their host.
+        "scheduler_options": {"port": 8786, "dashboard_address": "127.0.0.1:8787"},
     }
     return SLURMCluster(**settings | own)
 

@@ -20,17 +20,16 @@ from typing import Any
 import dask
 from dask.distributed import Client, SSHCluster
 
-PORT = 8786
+# Dask's pages have no password: they are for who has a shell on their host.
+SCHEDULER = {"protocol": "tls", "port": 8786, "dashboard_address": "127.0.0.1:8787"}
+WORKER = {"nthreads": 1, "local_directory": "/tmp", "dashboard_address": "127.0.0.1:0"}
 
 
 @contextmanager
 def ssh_cluster(certificates: Path, hosts: list[str], **own: Any) -> Iterator[SSHCluster]:
     """The first host has the scheduler, and each further one a worker; one may be named twice."""
     dask.config.set(keys_in(certificates))  # which SSHCluster sends to every host
-    settings: dict[str, Any] = {
-        "scheduler_options": {"protocol": "tls", "port": PORT, "dashboard": False},
-        "worker_options": {"nthreads": 1, "local_directory": "/tmp"},
-    }
+    settings: dict[str, Any] = {"scheduler_options": SCHEDULER, "worker_options": WORKER}
     with SSHCluster(hosts, **settings | own) as cluster, Client(cluster) as client:
         try:
             yield cluster

@@ -12,9 +12,14 @@ from distributed import Security
 from distributed.comm import connect
 
 from models.errors import UserError
-from tasks.execution.key_files import check_key_files
+from tasks.execution.key_files import KeyFiles, check_files, check_key_files
 from tasks.execution.settings import ComputeSettings
 
+DASKS_NAMES = KeyFiles(
+    "distributed.comm.tls.ca-file",
+    "distributed.comm.tls.client.cert",
+    "distributed.comm.tls.client.key",
+)
 TIMEOUT = 10  # seconds for a scheduler to answer
 # A scheduler without TLS speaks first: before our handshake has begun, or in the middle of it.
 SPEAKS_PLAINLY = ("cannot convert to SSL", "WRONG_VERSION_NUMBER")
@@ -55,13 +60,18 @@ def check_scheduler(address: str, security: Security) -> None:
 
 
 def _connection_keys(security: Security) -> dict[str, object]:
+    files = KeyFiles(security.tls_ca_file, security.tls_client_cert, security.tls_client_key)
+    if any("\n" in (file or "") for file in files):  # Dask takes the keys themselves, too
+        files = DASKS_NAMES  # which are no secrets
+    else:
+        check_files(files, DASKS_NAMES)
     try:
         keys: dict[str, object] = security.get_connection_args("client")
     except (OSError, ValueError) as error:  # of which ssl's are; files that belong to nothing
         raise UserError(
-            f"certificate {security.tls_client_cert}, its key {security.tls_client_key} and the "
-            f"authority's certificate {security.tls_ca_file} do not fit together: give "
-            "the key that the certificate was made with"
+            f"certificate {files.certificate}, its key {files.key or files.certificate} and the "
+            f"authority's certificate {files.authority} do not fit together: give the key that the "
+            "certificate was made with"
         ) from error
     return keys
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -21,7 +22,7 @@ from tasks.attribution.retry_policy import RetryPolicy
 from tasks.attribution.shard import ShardResult, attribute_shard
 from tasks.execution.cluster import ModelPlugin, cancel, count_workers, has_gpus, plugin_name
 from tasks.execution.silence_watch import SilenceWatch
-from tasks.execution.worker_deaths import ShardFailures
+from tasks.execution.worker_deaths import ShardFailures, check_deaths
 from tasks.schema import StepCost
 
 log = logging.getLogger("sightline")
@@ -111,21 +112,34 @@ def attribute_shards(
 
 def gather_layer_statistics(client: Client, job: Job, missing: Sequence[tuple[str, int]]) -> None:
     """Compute the missing parts of the statistics that methods need before the first shard."""
+    if not missing:
+        return
+    log.info("computing the layer statistics of %s", ", ".join(sorted({it for it, _ in missing})))
     resources = {"GPU": 1} if has_gpus(client) else None
-    futures = [
-        client.submit(_run_moments, job, layer, part, pure=False, resources=resources)
-        for layer, part in missing
-    ]
-    if futures:
-        layers = ", ".join(sorted({layer for layer, _ in missing}))
-        log.info("computing the layer statistics of %s", layers)
+    running: dict[Future, tuple[str, int]] = {}
+    deaths: Counter[tuple[str, int]] = Counter()
+    finished = as_completed(loop=client.loop)
+
+    def submit(layer: str, part: int) -> None:
+        future = client.submit(_run_moments, job, layer, part, pure=False, resources=resources)
+        running[future] = (layer, part)
+        finished.add(future)
+
     try:
-        with SilenceWatch(client, lambda: futures) as watch:
-            for future in as_completed(futures, loop=client.loop):
+        for layer, part in missing:
+            submit(layer, part)
+        with SilenceWatch(client, lambda: list(running)) as watch:
+            for future in finished:
                 watch.end_silence()
-                future.result()
+                layer, part = running.pop(future)
+                try:
+                    future.result()
+                except KilledWorker:
+                    deaths[layer, part] += 1
+                    check_deaths(layer, deaths[layer, part])
+                    submit(layer, part)
     except BaseException:
-        cancel(client, futures)
+        cancel(client, running)
         raise
 
 

@@ -16,6 +16,7 @@ from typing import Self
 from distributed import Client, Future
 
 from models.errors import UnfinishedRun, printable
+from tasks.execution.cluster import cancel, count_workers
 
 log = logging.getLogger("sightline")
 
@@ -59,7 +60,7 @@ class SilenceWatch:
                     f"no shard has ended for {LIMIT:g} s; {self._describe()}: mend what waits; "
                     "what was computed is kept, and the same command continues"
                 )
-                self.client.cancel(self.running(), force=True)
+                cancel(self.client, self.running())
                 return
             if now - max(said, self.heard) >= SAID_AFTER:
                 log.info("no shard has ended for %.0f s; %s", now - self.heard, self._describe())
@@ -68,6 +69,8 @@ class SilenceWatch:
     def _describe(self) -> str:
         """Where the workers' tasks are, each place once."""
         try:
+            if not count_workers(self.client):
+                return "the cluster has no worker, and waits for one"
             stacks = self.client.call_stack(self.running())
         except Exception:  # of a cluster that does not answer either
             return "the cluster does not say what it does"

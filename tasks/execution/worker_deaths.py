@@ -12,10 +12,12 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from models.errors import UnfinishedRun
 from tasks.attribution.retry_policy import DEATHS_ALONE, RetryPolicy, note_path
 from tasks.runs.folder import RunFolder
 
-DEATHS_WITHOUT_NOTE = 5  # after which a shard is given up: none of its images is to blame
+# After which a shard, or the statistics of a layer, is given up: none of the images is to blame.
+DEATHS_WITHOUT_NOTE = 5
 
 
 @dataclass
@@ -40,8 +42,18 @@ class ShardFailures:
         return self.policy
 
 
+def check_deaths(layer: str, deaths: int) -> None:
+    """Give up the statistics of a layer whose workers die again and again."""
+    if deaths > DEATHS_WITHOUT_NOTE:
+        raise UnfinishedRun(
+            f"the statistics of layer {layer} were not computed: workers that read their images "
+            "died again and again: give workers more memory, or leave out the methods that need "
+            "them (iba)"
+        )
+
+
 def take_note(run: RunFolder, shard: int) -> list[str]:
-    """Read and delete the note that a dead worker left; empty where none can be read."""
+    """Read and delete the note that a dead worker left; empty where none is whole."""
     noted: object = None
     with suppress(FileNotFoundError):
         with suppress(ValueError):

@@ -24,7 +24,7 @@ def check_workers(client: Client) -> None:
         answers: dict[str, str | Exception] = client.run(version, package, on_error="return")
         for worker, found in sorted(answers.items()):
             if isinstance(found, PackageNotFoundError):
-                refuse(worker, package, None, wanted)
+                refuse(worker, f"no {package}", f"{package} {wanted}")
             elif isinstance(found, str):  # else it did not answer, and its shards go elsewhere
                 check_version(worker, package, found, wanted)
 
@@ -32,12 +32,11 @@ def check_workers(client: Client) -> None:
 def check_version(worker: str, package: str, found: str, wanted: str) -> None:
     """Builds of one version for other devices (2.11.0+cpu, 2.11.0+cu126) belong together."""
     if Version(found).public != Version(wanted).public:
-        refuse(worker, package, found, wanted)
+        refuse(worker, f"{package} {found}", f"{package} {wanted}")
 
 
-def refuse(worker: str, package: str, found: str | None, wanted: str) -> None:
+def refuse(worker: str, found: str, wanted: str) -> None:
     raise UserError(
-        f"worker {worker} has {'no ' if found is None else ''}{package}"
-        f"{'' if found is None else f' {found}'}, and this command has {package} {wanted}: install "
-        "the same version on both"
+        f"worker {worker} has {found}, and this command has {wanted}: install the same version on "
+        "both"
     )

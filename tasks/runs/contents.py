@@ -22,12 +22,13 @@ from tasks.runs.stages import ESTIMATED, STAGES, Stage
 from tasks.storage.files import read_stamps
 from tasks.storage.lock import LOCK
 
+CLAIMS = f"{LOCK}/"
 UNIQUE = "[0-9a-f]{32}"  # of the names of claims and temporary files
 STAGE = rf"(?:{ESTIMATED}/)?(?:{'|'.join(stage.name for stage in STAGES)})(?:/[^/]+)?"
 FOLDERS = re.compile(rf"{STAGE}|{ESTIMATED}|notes|model|{LOCK}")
 FILES = re.compile(
     rf"{STAGE}/part-\d{{5,}}\.parquet|notes/(?:\d+|own-process)\.json|model/model\.(?:json|safetensors)"
-    rf"|{LOCK}/{UNIQUE}\.json"
+    rf"|{CLAIMS}{UNIQUE}\.json"
 )
 TEMPORARY_FILE = re.compile(rf"(?P<folder>.*/)?\.(?P<name>[^/]+)\.{UNIQUE}{re.escape(TEMPORARY)}")
 
@@ -65,7 +66,7 @@ def list_results(run: RunFolder) -> list[UPath]:
     """The files of a run that nobody writes any more once it is published: who looks at it later
     may add the coordinates of its plot, its table of images, and scenarios."""
     later = (run.coordinates.name, run.image_table.name, run.scenarios.name)
-    changing = (run.state.name, *later, f"{LOCK}/", f"{run.notes.name}/")
+    changing = (run.state.name, *later, CLAIMS, f"{run.notes.name}/")
     names = sorted(name for name in list_contents(run).ours if not name.startswith(changing))
     return [run.path / name for name in names]
 
@@ -78,14 +79,22 @@ def stamp_results(run: RunFolder) -> str:
 
 
 def erase(run: RunFolder) -> Contents:
-    """Delete all that the run wrote, run.json last; returns what the folder held.
+    """Delete all that the run wrote, and what is left of its lock; returns what the folder held."""
+    contents = clear(run)
+    _delete(run, [name for name in contents.ours if name.startswith(CLAIMS)])
+    return contents
 
-    Refuses a folder whose run.json does not identify a run.
+
+def clear(run: RunFolder) -> Contents:
+    """Delete all that the run wrote, run.json last, but not its lock, which the caller holds.
+
+    Returns what the folder held; refuses one whose run.json does not identify a run.
     """
     run.read_state()
     contents = list_contents(run)
     state = run.state.name
-    _delete(run, (name for name in contents.ours if name != state))
+    kept = (state, CLAIMS)
+    _delete(run, [name for name in contents.ours if not name.startswith(kept)])
     _delete(run, [state])
     return contents
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from models.addresses import is_file
 from models.errors import RunFolderError, list_names
-from tasks.runs.contents import erase, refuse_obstacles, restart
+from tasks.runs.contents import clear, refuse_obstacles, restart
 from tasks.runs.folder import RunFolder
 from tasks.runs.state import Identity, RunState
 from tasks.storage.lock import LOCK
@@ -55,7 +55,7 @@ def _continue(run: RunFolder, identity: Identity, replace: bool) -> RunState | N
     if not differences:
         restart(run)
         return state
-    others = erase(run).others
+    others = clear(run).others
     if others:
         log.warning("%s keeps what is not the run's: %s", run.path, list_names(others))
     return None

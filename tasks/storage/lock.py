@@ -49,7 +49,8 @@ class Claim(BaseModel):
     """Who is writing, and when it was last seen alive.
 
     The beat of a claim that was read is the time at which the storage says that it was written: the
-    clocks of two machines may be hours apart, and each claim is compared with the reader's own.
+    clocks of two machines may be hours apart, so a writer compares it with the time of its own
+    claim. Who only looks writes none, and has nothing but this machine's clock.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -118,19 +119,38 @@ def hold_lock(run: str, patience: float = 0.0) -> Iterator[None]:
 
 def _keep_alive(path: UPath, claim: Claim, done: threading.Event) -> None:
     """Refresh the claim; when another run has taken it for dead, end this process."""
+    run = path.parent.parent
     while not done.wait(HEARTBEAT):
         try:
             with as_os_errors():
-                path.stat()
-                _write_claim(path, claim.model_copy(update={"beat": time.time()}))
-        except FileNotFoundError:
-            if not path.parent.exists():  # deleted with its run, which says so when it writes
-                return
-            log.error("%s was taken over by another run: this one stops", path.parent.parent)
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
+                if _refresh(path, claim):
+                    continue
+                if _is_gone(run):  # it says so itself when it writes
+                    return
         except OSError as error:  # storage is unreachable for a while
             log.debug("the claim could not be refreshed: %s", error)
+            continue
+        log.error("%s was taken over by another run: this one stops", run)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+
+
+def _refresh(path: UPath, claim: Claim) -> bool:
+    """Write the claim again; False where somebody has deleted it."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    _write_claim(path, claim.model_copy(update={"beat": time.time()}))
+    return True
+
+
+def _is_gone(run: UPath) -> bool:
+    """Is nothing left of the run? Who took it over may have ended, and its claim with it."""
+    try:
+        return not run.fs.ls(run.path, detail=False)  # iterdir finds no folder where storage fails
+    except FileNotFoundError:
+        return True
 
 
 def owner_of(run: UPath) -> Claim | None:
@@ -150,12 +170,14 @@ def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
     for tries in count(1):
         claim = _new_claim()
         path = folder / f"{claim.token}.json"
-        _write_claim(path, claim)
-        other = _find_other_claim(run, path)
+        try:
+            other = _try_claim(run, path, claim)
+        except BaseException:  # while this process lives, its claim would shut out everybody
+            with suppress(OSError), as_os_errors():
+                _withdraw(path)
+            raise
         if other is None:
-            holding = claim.model_copy(update={"holding": True})
-            _write_claim(path, holding)
-            return path, holding
+            return path, claim.model_copy(update={"holding": True})
         _withdraw(path)
         if (other.holding or tries >= TRIES) and time.monotonic() >= until:
             raise UserError(
@@ -164,6 +186,15 @@ def _acquire(run: UPath, patience: float) -> tuple[UPath, Claim]:
             )
         time.sleep(random.uniform(0.05, 0.5))
     raise AssertionError  # it counts for ever
+
+
+def _try_claim(run: UPath, path: UPath, claim: Claim) -> Claim | None:
+    """Write a claim, and that it holds; another writer's living one where there is one."""
+    _write_claim(path, claim)
+    other = _find_other_claim(run, path)
+    if other is None:
+        _write_claim(path, claim.model_copy(update={"holding": True}))
+    return other
 
 
 def _find_other_claim(run: UPath, ours: UPath) -> Claim | None:

@@ -50,7 +50,7 @@ def hosts(deployed: Deployment) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="session")
 def undisturbed(deployed: Deployment) -> Path:
-    """A copy of the run of an audit in whose time nothing fails."""
+    """A copy of the run of an audit during which nothing fails."""
     audit = deployed.audit("undisturbed")
     assert audit.end() == 0, audit.said
     return deployed.get("undisturbed")

@@ -34,7 +34,7 @@ def test_after_the_last_rerun_every_row_is_there(
 
 
 def disturb(hosts: Deployment, run: str, chance: random.Random) -> str:
-    """What an audit says in whose time things go wrong."""
+    """What an audit says during which things go wrong."""
     audit = hosts.audit(run)
     before = len(hosts.services.written_parts(run))
     moments = sorted(chance.randrange(1, SHARDS + 1) for _ in range(chance.choice((1, 1, 2))))

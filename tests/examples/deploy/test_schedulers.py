@@ -81,7 +81,7 @@ def test_an_audit_runs_on_jobs_of_slurm(
     programs: Path, certificates: Path, audit_words: list[str], tmp_path: Path
 ) -> None:
     own = {
-        "scheduler_options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+        "scheduler_options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"},
         "log_directory": str(tmp_path),
     }
     (tmp_path / "slurm").mkdir()
@@ -110,6 +110,7 @@ def check_job(script: str, certificates: Path) -> None:
     assert "distributed.cli.dask_worker tls://127.0.0.1:" in command
     assert "--nthreads 1" in command
     assert "--lifetime 110m" in command
+    assert "--dashboard-address 127.0.0.1:0" in command
     for word in key_options(certificates, "worker"):
         assert word in command.split()
     assert "MALLOC_ARENA_MAX=1" in script
@@ -121,10 +122,8 @@ def test_an_audit_runs_on_hosts_that_ssh_reaches(
 ) -> None:
     (tmp_path / "ssh").mkdir()
     with ssh_server(tmp_path / "ssh") as connection:
-        settings = {
-            "connect_options": connection,
-            "scheduler_options": {"protocol": "tls", "port": 0, "dashboard": False},
-        }
+        scheduler = {"protocol": "tls", "port": 0, "dashboard_address": "127.0.0.1:0"}
+        settings = {"connect_options": connection, "scheduler_options": scheduler}
         start = started(
             *(programs, "ssh.py", "ssh_cluster", dict(os.environ)),
             arguments=[str(certificates), ["127.0.0.1"] * 3],

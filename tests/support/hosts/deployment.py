@@ -36,7 +36,7 @@ class Worker:
     is_odd: bool = False
 
     def start(self, **more: str) -> None:
-        """With more in its environment it is an odd one, until it is restored."""
+        """With more in its environment it is an odd one: `rise` starts it again without."""
         self.is_odd = bool(more)
         here = ("--host", f"{self.services.protocol}://{self.host.address}")
         how = ("--nthreads", "1", "--no-dashboard", "--local-directory", f"{OWN}/tmp")
@@ -132,8 +132,10 @@ class Deployment:
     def tls(self, scheduler: tuple[str, ...], worker: tuple[str, ...]) -> Iterator[None]:
         """Inside the block, scheduler and workers have these options, and speak TLS."""
         self._restart_dask("tls", scheduler, worker)
-        yield
-        self._restart_dask("tcp", (), ())
+        try:
+            yield
+        finally:
+            self._restart_dask("tcp", (), ())
 
     def _restart_dask(
         self, protocol: str, scheduler: tuple[str, ...], worker: tuple[str, ...]

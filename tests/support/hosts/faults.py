@@ -1,5 +1,5 @@
-"""What goes wrong between hosts. Each fault happens at once and is over when it returns, except
-where its name says otherwise: `Deployment.restore` repairs the rest."""
+"""What goes wrong between hosts. A fault is over when its function returns, unless its docstring
+says until when; `Deployment.restore` ends all of them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _restart(hosts: Deployment, service: str, chance: random.Random) -> None:
 
 
 def take_mlflow_away(hosts: Deployment, _: random.Random) -> None:
-    """Until it is started."""
+    """Until it is started again."""
     hosts.services.kill("mlflow")
 
 
@@ -103,6 +103,8 @@ def refuse_everything(hosts: Deployment, chance: random.Random) -> None:
 
 
 LIMIT = 600.0  # seconds after which the command must have ended, by itself
+# A schedule of tests/flows/test_hosts_random_faults.py is a seed that chooses among these: with one
+# more of them, each seed would be another schedule.
 FAULTS = (
     pull_a_workers_cable,
     pull_a_workers_cable_for_long,

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.support.hosts.host import OWN, Host, kill
@@ -81,10 +80,10 @@ class Services:
             kill(self.running.pop(name))
 
     def revive(self) -> None:
-        """All that should run, runs, and S3 fails no more."""
+        """All that should run, runs, also what ended by itself; and S3 fails no more."""
         self.mend_s3()
         for name in COMMANDS:
-            if name not in self.running:
+            if name not in self.running or self.running[name].poll() is not None:
                 self.start(name)
 
     def spoil_s3(self, *, status: int = 503, share: float = 0.0, seconds: float = 0.0) -> None:
@@ -128,9 +127,9 @@ def _as_database_user(program: str, *words: str) -> list[str]:
     return ["setpriv", *user, str(DATABASE_PROGRAMS / program), *words]
 
 
-def _postgres(_: Services) -> list[str]:
-    with suppress(FileNotFoundError):  # of a server that was killed
-        (_.host.folder / "postgres/postmaster.pid").unlink()
+def _postgres(services: Services) -> list[str]:
+    pid_file = services.host.folder / "postgres/postmaster.pid"
+    pid_file.unlink(missing_ok=True)  # of a server that was killed
     options = {"listen_addresses": ADDRESS, "unix_socket_directories": "", "fsync": "off"}
     words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     return _as_database_user("postgres", "-D", f"{OWN}/postgres", *words)

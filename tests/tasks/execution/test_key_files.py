@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask
 import pytest
 from cryptography.hazmat.primitives import serialization
 from pydantic import ValidationError
@@ -56,22 +57,54 @@ def test_a_file_may_hold_certificate_and_key(folder: Path) -> None:
 )
 def test_a_wrong_file_is_refused(folder: Path, files: dict[str, str | None], words: str) -> None:
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n")
+    (folder / "locked.pem").write_bytes(locked_key(folder))
+    with pytest.raises(UserError, match=words) as refused:
+        check_key_files(settings(folder, **files))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"ca-file": "nowhere.pem"}, r"distributed.comm.tls.ca-file: there is no file \S+nowhere"),
+        ({"client.key": "nowhere.pem"}, "distributed.comm.tls.client.key: there is no file"),
+        ({"client.key": "locked.pem"}, "has a passphrase"),
+    ],
+    ids=str,
+)
+def test_a_wrong_file_of_dask_s_own_settings_is_refused(
+    folder: Path, files: dict[str, str], words: str
+) -> None:
+    """OpenSSL would ask for the passphrase, and wait."""
+    (folder / "locked.pem").write_bytes(locked_key(folder))
+    names = {"ca-file": "ca.pem", "client.cert": "client.pem", "client.key": "client-key.pem"}
+    own = {f"distributed.comm.tls.{key}": str(folder / it) for key, it in (names | files).items()}
+    with dask.config.set(own), pytest.raises(UserError, match=words):
+        check_scheduler(ADDRESS, security_of(ComputeSettings(dask=ADDRESS)))
+
+
+def locked_key(folder: Path) -> bytes:
     key = serialization.load_pem_private_key((folder / "client-key.pem").read_bytes(), None)
-    locked = key.private_bytes(
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(b"secret"),
     )
-    (folder / "locked.pem").write_bytes(locked)
-    with pytest.raises(UserError, match=words) as refused:
-        check_key_files(settings(folder, **files))
-    assert "\n" not in str(refused.value)
 
 
 def test_another_certificate_s_key_is_refused(folder: Path) -> None:
     security = security_of(settings(folder, tls_key="other-key.pem"))
     with pytest.raises(UserError, match="do not fit together"):
         check_scheduler(ADDRESS, security)
+
+
+def test_no_key_is_printed(folder: Path) -> None:
+    """Dask's settings may hold the key itself."""
+    names = {"ca-file": "ca.pem", "client.cert": "client.pem", "client.key": "other-key.pem"}
+    own = {f"distributed.comm.tls.{key}": (folder / it).read_text() for key, it in names.items()}
+    with dask.config.set(own), pytest.raises(UserError, match="do not fit together") as refused:
+        check_scheduler(ADDRESS, security_of(ComputeSettings(dask=ADDRESS)))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,24 @@ def test_the_line_of_the_users_code_is_said(
     assert "s; workers are at network.py line 5 (forward)" in caplog.text
 
 
+def test_a_cluster_without_workers_is_said(
+    forward: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(silence_watch, "SAID_AFTER", 0.2)
+    monkeypatch.setattr(silence_watch, "LIMIT", 0.6)
+    caplog.set_level(logging.INFO, logger="sightline")
+    none = {"n_workers": 0, "processes": False, "silence_logs": False}
+    with (
+        LocalCluster(**none, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+        pytest.raises(UnfinishedRun, match="the cluster has no worker, and waits for one"),
+    ):
+        wait(client, forward, 0.0)
+    assert "s; the cluster has no worker" in caplog.text
+
+
 def test_who_never_comes_back_is_given_up(
     client: Client, forward: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,16 @@ def build():
 '''
 
 
+DIE_ONCE = """
+import os, pathlib, signal
+
+def die_once():
+    killed = pathlib.Path({file!r})
+    if not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 LATE = """
 import os, pathlib, time
 
@@ -119,9 +129,11 @@ def deadly(tmp_path: Path) -> tuple[Path, str]:
     return folder, f"{tmp_path / 'net.py'}:build"
 
 
-def prepare(folder: Path, model: str, run: Path, limit: int | None = None) -> RunFolder:
-    data, settings = DataSettings(path=str(folder), limit=limit), ModelSettings(address=model)
-    attribution = AttributionSettings(methods=("grad_cam",), shard_size=8)
+def prepare(
+    folder: Path, model: str, run: Path, methods: tuple[str, ...] = ("grad_cam",)
+) -> RunFolder:
+    data, settings = DataSettings(path=str(folder)), ModelSettings(address=model)
+    attribution = AttributionSettings(methods=methods, shard_size=8)
     request, output = AuditRequest(data, attribution), OutputSettings(run=str(run))
     return prepare_run(request, FetchedModel(settings), output, {"model": settings.model_dump()})
 
@@ -148,6 +160,20 @@ def test_the_image_that_kills_is_found_and_the_others_are_computed(
 
     again = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
     assert (again.computed, again.reused) == (0, 23)
+
+
+def test_a_worker_that_dies_over_layer_statistics_is_replaced(
+    deadly: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Killed once by the white picture, which is read for them before the first shard."""
+    killed = tmp_path / "killed"
+    model = MODEL.replace("os.kill(os.getpid(), signal.SIGKILL)", "die_once()")
+    (tmp_path / "net.py").write_text(DIE_ONCE.format(file=str(killed)) + model)
+    run = prepare(*deadly, tmp_path / "run", methods=("iba",))
+    one = ComputeSettings(workers=1, batch_size=4)
+    cost = attribute_run(run, one, str(tmp_path / "dask"), lambda _: None)
+    assert killed.exists()
+    assert cost.computed == 24
 
 
 @pytest.mark.full

@@ -47,4 +47,4 @@ def test_builds_of_one_version_belong_together() -> None:
 
 def test_a_worker_without_the_package_is_told() -> None:
     with pytest.raises(UserError, match="worker w has no sightline, and this command has"):
-        refuse("w", "sightline", None, "0.1.0")
+        refuse("w", "no sightline", "sightline 0.1.0")

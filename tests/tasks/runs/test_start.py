@@ -12,6 +12,7 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.inventory import remove_run
 from tasks.runs.start import start_run
 from tasks.runs.state import Identity, RunState, numeric_policy
+from tasks.storage.lock import hold_lock, owner_of
 
 
 def start(path: Path, model: str = "m1", replace: bool = False) -> RunFolder:
@@ -58,6 +59,13 @@ def test_replacing_is_explicit(tmp_path: Path) -> None:
     assert not run.flags.exists()
     assert (run.path / "thesis").exists()  # not ours
     assert run.read_state().identity.model == "m2"
+
+
+def test_who_replaces_a_run_keeps_its_lock(tmp_path: Path) -> None:
+    start(tmp_path / "run")
+    with hold_lock(str(tmp_path / "run")):
+        run = start(tmp_path / "run", "m2", replace=True)
+        assert owner_of(run.path) is not None
 
 
 def test_replacing_continues_a_run_of_the_same_identity(tmp_path: Path) -> None:

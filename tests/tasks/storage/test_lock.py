@@ -226,6 +226,18 @@ def test_files_that_are_no_claims_are_neither_read_nor_deleted(run: UPath) -> No
     assert mine.read_text() == "{}"
 
 
+def test_who_cannot_read_the_claims_leaves_none(tmp_path: Path) -> None:
+    """It may be a server: its own claim would be alive for as long as it runs."""
+    run = as_path(tmp_path / "run")
+    unreadable = run / "lock" / f"{OTHER}.json"
+    unreadable.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError), hold_lock(str(run)):
+        pytest.fail("locked")
+    unreadable.rmdir()
+    with hold_lock(str(run)):
+        pass
+
+
 def test_a_clock_that_is_ahead_is_told_as_what_it_is(run: UPath) -> None:
     year = 365 * 24 * 3600
     path = claim(run, -year)
@@ -264,25 +276,28 @@ def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
     assert (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize("taken_over", [True, False])
+@pytest.mark.parametrize("what", ["is written by another", "was written by another", "is gone"])
 def test_a_writer_that_was_taken_over_stops(
-    run: UPath, taken_over: bool, monkeypatch: pytest.MonkeyPatch
+    run: UPath, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One whose run was deleted says so itself, at its next part."""
+    """Also where the other one has ended since; one whose run was deleted says so itself, at its
+    next part."""
     stopped: list[bool] = []
     monkeypatch.setattr(lock, "HEARTBEAT", 0.05)
     before = signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     try:
         with hold_lock(str(run)):
+            if what == "was written by another":
+                (run / "run.json").write_text("{}")
             for path in (run / "lock").glob("*.json"):
-                if taken_over:
+                if what == "is written by another":
                     path.rename(path.with_name(f"{'b' * 32}.json"))
                 else:
                     path.unlink()
-            if not taken_over and (run / "lock").exists():
+            if what != "is written by another" and (run / "lock").exists():
                 (run / "lock").rmdir()
             assert wait_until(lambda: not keeps_alive())
-            assert bool(stopped) == taken_over
+            assert bool(stopped) == (what != "is gone")
     finally:
         signal.signal(signal.SIGTERM, before)
 
