@@ -29,6 +29,7 @@ WORKER = {"nthreads": 1, "local_directory": "/tmp", "dashboard_address": "127.0.
 def ssh_cluster(certificates: Path, hosts: list[str], **own: Any) -> Iterator[SSHCluster]:
     """The first host has the scheduler, and each further one a worker; one may be named twice."""
     dask.config.set(keys_in(certificates))  # which SSHCluster sends to every host
+    dask.config.set({"logging.distributed": "info"})  # it waits for a line of the scheduler's log
     settings: dict[str, Any] = {"scheduler_options": SCHEDULER, "worker_options": WORKER}
     with SSHCluster(hosts, **settings | own) as cluster, Client(cluster) as client:
         try:

@@ -146,9 +146,12 @@ def _refresh(path: UPath, claim: Claim) -> bool:
 
 
 def _is_gone(run: UPath) -> bool:
-    """Is nothing left of the run? Who took it over may have ended, and its claim with it."""
-    try:
-        return not run.fs.ls(run.path, detail=False)  # iterdir finds no folder where storage fails
+    """Was the run deleted? Who took one over has a claim, or has ended and left the run's files;
+    folders of parts say nothing, since parts are written into them afterwards."""
+    if (run / LOCK).exists():
+        return False
+    try:  # iterdir finds no folder where storage fails
+        return all(entry["type"] == "directory" for entry in run.fs.ls(run.path, detail=True))
     except FileNotFoundError:
         return True
 

@@ -289,6 +289,9 @@ def test_a_writer_that_was_taken_over_stops(
         with hold_lock(str(run)):
             if what == "was written by another":
                 (run / "run.json").write_text("{}")
+            elif what == "is gone":  # and a worker has written a part since
+                (run / "predictions").mkdir()
+                (run / "predictions/part-00000.parquet").write_bytes(b"")
             for path in (run / "lock").glob("*.json"):
                 if what == "is written by another":
                     path.rename(path.with_name(f"{'b' * 32}.json"))
