@@ -137,6 +137,7 @@ def list_data(data: DataSettings) -> Listing:
         data.label_column,
         data.mask_column,
         data.key_column,
+        data.split_column,
         data.box_columns or (),
         data.box_format,
         seek_masks=data.masks is None and data.annotations is None,

@@ -16,10 +16,9 @@ from tasks.catalog import voc
 from tasks.catalog.file_columns import MASK_WORDS
 from tasks.catalog.first_rows import READERS, Row, read_first_rows
 from tasks.catalog.listing import PICTURES, SPLITS
-from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS
+from tasks.catalog.tables import IMAGE_COLUMNS, LABEL_COLUMNS, MASK_COLUMNS, SPLIT_COLUMNS
 from tasks.storage.files import walk
 
-SPLIT_COLUMN = "split"
 MASK_FOLDERS = ("masks", "mask", "segmentations", "segmentation", "annotations", "labels")
 IMAGE_FOLDERS = ("images", "image", "imgs", "pictures", "photos")
 LABEL_WORDS = ("label", "class", "category", "species", "target", "name")  # in a column's name
@@ -114,13 +113,9 @@ def _describe_table(
     if masks:
         settings |= _named("mask_column", masks[0], MASK_COLUMNS, rows)
     notes.append(_describe_masks(bool(masks)))
-    splits = _values(rows, SPLIT_COLUMN)
-    settings |= _choose_split(splits, notes)
-    if not splits and (other := _find_split_column(rows)) is not None:
-        missing.append(
-            f"column {other!r} looks like splits: call it split in the table to audit the test "
-            "pictures alone"
-        )
+    split = _find_split_column(rows)
+    if split is not None and (chosen := _choose_split(_values(rows, split), notes)):
+        settings |= chosen | _named("split_column", split, SPLIT_COLUMNS, rows)
     labels = [] if label is None else _values(rows, label)
     return FoundDataset(settings, notes, labels, missing)
 
@@ -139,7 +134,7 @@ def _find_label_column(
     rows: Sequence[Row], files: Sequence[str], classes: Sequence[str]
 ) -> str | None:
     """A usual name, one whose values are classes, or one that speaks of labels and repeats."""
-    others = [name for name in rows[0] if name not in (*files, SPLIT_COLUMN)]
+    others = [name for name in rows[0] if name not in (*files, *SPLIT_COLUMNS)]
     usual = [name for name in LABEL_COLUMNS if name in others]
     fitting = [name for name in others if (found := _values(rows, name)) and {*found} <= {*classes}]
     repeating = _repeating(rows, others)
@@ -157,7 +152,9 @@ def _list_candidates(rows: Sequence[Row], files: Sequence[str]) -> str:
 
 
 def _find_split_column(rows: Sequence[Row]) -> str | None:
-    """A column that holds nothing but names of splits, whatever it is called."""
+    """The usual one, or one that holds nothing but names of splits, whatever it is called."""
+    if usual := [name for name in SPLIT_COLUMNS if _values(rows, name)]:
+        return usual[0]
     splits = {name for group in SPLITS for name in group}
     values = ((name, set(_values(rows, name))) for name in rows[0])
     return next((name for name, found in values if found and found <= splits), None)

@@ -108,7 +108,7 @@ def _list_folder(root: UPath, columns: Columns, split: str | None) -> Listing:
 def _refuse_columns(data: object, columns: Columns) -> None:
     """Refuse options that name columns, for a dataset without any."""
     options = {"image": "image-column", "label": "label-column", "mask": "mask-column"}
-    options |= {"key": "key-column", "boxes": "box-columns"}
+    options |= {"key": "key-column", "split": "split-column", "boxes": "box-columns"}
     unused = [f"--{option}" for name, option in options.items() if getattr(columns, name)]
     if unused:
         raise UserError(f"data {data} is not a table: drop {' '.join(unused)}, or give a table")

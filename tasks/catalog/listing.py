@@ -25,6 +25,7 @@ class Columns:
     label: str | None = None
     mask: str | None = None
     key: str | None = None
+    split: str | None = None
     boxes: tuple[str, ...] = ()  # four columns, or one with four numbers or lists of four
     box_format: BoxFormat = "xywh"
     seek_masks: bool = True  # look for a column of masks where none has a usual name

@@ -78,7 +78,10 @@ class DataSettings(BaseModel):
         "or a tree of classes (nested JSON or YAML).",
     )
     split: str | None = Field(
-        None, description="Take only this split: of the column 'split', split folders or dataset."
+        None, description="Take only this split: of the column of splits, split folders or dataset."
+    )
+    split_column: str | None = Field(
+        None, description="Column with the splits; by default split, where --split is given."
     )
     sample: int | None = Field(
         None, ge=1, le=MOST_IMAGES, description="This many images, stratified by label."

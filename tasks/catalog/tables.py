@@ -19,6 +19,7 @@ IMAGE_COLUMNS = ("file_name", "image", "img_filename", "path")  # the usual name
 LABEL_COLUMNS = ("label", "y")
 MASK_COLUMNS = ("mask", "masks", "mask_file_name")
 KEY_COLUMNS = ("row_id",)
+SPLIT_COLUMNS = ("split",)
 LARGEST_INTEGER = 2.0**53  # a float64 holds every integer below
 WRITABLE = (  # types of one plain text for each value
     *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal),
@@ -28,7 +29,9 @@ WRITABLE = (  # types of one plain text for each value
 
 def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) -> Listing:
     """List the images of a table, whose addresses are relative to `root`."""
-    table = _keep_split(read_table_file(path, columns.boxes), split, path)
+    table = read_table_file(path, columns.boxes)
+    if split is not None:
+        table = _keep_split(table, split, columns, path)
     if table.num_rows == 0:
         raise NothingToAudit(f"table {path} holds no rows{f' of split {split!r}' if split else ''}")
     image = _find_image_column(table, columns, root, path)
@@ -53,18 +56,18 @@ def list_table(path: UPath, columns: Columns, split: str | None, root: UPath) ->
     return gather_instances(listing) if columns.boxes and key == image else listing
 
 
-def _keep_split(table: pa.Table, split: str | None, path: UPath) -> pa.Table:
-    if split is None:
-        return table
-    if "split" not in table.column_names:
+def _keep_split(table: pa.Table, split: str, columns: Columns, path: UPath) -> pa.Table:
+    column = _find_column(table, columns.split, SPLIT_COLUMNS, "split", path)
+    if column is None:
         raise UserError(
             f"table {path} has no column 'split', from which a split is taken; it has "
-            f"{list_names(table.column_names, 20)}: rename the one of the splits, or name no split"
+            f"{list_names(table.column_names, 20)}: name the one of the splits with "
+            "--split-column, or name no split"
         )
-    splits = _as_texts(table, "split", path)
+    splits = _as_texts(table, column, path)
     values = [str(value) for value in pc.unique(splits).to_pylist()]
     aliases = split_names(split)
-    if pa.types.is_integer(table["split"].type):  # WILDS: 0 train, 1 validation, 2 test
+    if pa.types.is_integer(table[column].type):  # WILDS: 0 train, 1 validation, 2 test
         aliases += tuple(str(number) for number, names in enumerate(SPLITS) if split in names)
     value = next((name for name in aliases if name in values), None)
     if value is None:

@@ -114,6 +114,7 @@ def _several() -> Iterator[HostileInput]:
         "--label-column nowhere": ("--label-column", "nope"),
         "--mask-column nowhere": ("--mask-column", "nope"),
         "--key-column nowhere": ("--key-column", "nope"),
+        "--split-column nowhere": ("--split-column", "nope"),
         "--key-column that repeats": ("--key-column", "label"),
         "--group-column nowhere": ("--group-column", "nope"),
         "--class-groups nowhere": ("--class-groups", "nope.json"),

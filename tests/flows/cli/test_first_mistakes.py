@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             (*DATA, *MODEL, *CLASSES, "--split", "test"),
-            "it has 'pictures', 'kind', 'part': rename the one of the splits, or name no split",
+            "it has 'pictures', 'kind', 'part': name the one of the splits with --split-column",
         ),
         (("--data", "test", "--masks", "maks", *MODEL), "maks not found: give --masks a folder"),
         ((*DATA, "--model", "net.pt", *PREPARED), "give --weights net.pt, and the network with"),

@@ -133,11 +133,16 @@ def test_a_second_file_of_as_many_lines_is_not_guessed_from() -> None:
     assert "classes" not in init()["model"]
 
 
-def test_labels_and_splits_that_are_not_recognised_are_steps() -> None:
+def test_labels_that_are_not_recognised_are_a_step() -> None:
     put_klassen()
     lines = invoke("init", "data").stdout.splitlines()
     assert lines[1].endswith('if there is one: label_column = "Ort" or "Klasse"')
-    assert "column 'Teil' looks like splits: call it split" in lines[2]
+
+
+def test_splits_are_recognised_by_their_values() -> None:
+    put_klassen()
+    data = init()["data"]
+    assert (data["split_column"], data["split"]) == ("Teil", "test")
 
 
 def test_a_table_one_folder_below_is_found() -> None:

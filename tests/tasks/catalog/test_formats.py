@@ -64,6 +64,15 @@ def test_named_columns_and_integer_labels(tmp_path: Path) -> None:
     assert listing.extra.num_columns == 0
 
 
+def test_splits_are_in_the_column_that_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("file_name,split,fold\na.jpg,train,test\nb.jpg,test,train\n")
+    assert list_images(path, Columns(), "test").image.to_pylist() == ["b.jpg"]
+    listing = list_images(path, Columns(split="fold"), "test")
+    assert listing.image.to_pylist() == ["a.jpg"]
+    assert listing.extra.column_names == ["split", "fold"]
+
+
 def test_a_csv_keeps_texts_that_look_like_numbers(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("file_name,zip,age,weight,note\na.jpg,007,31,1.5,\nb.jpg,123,,2.0,NA\n")
@@ -88,7 +97,8 @@ def test_a_folder_with_a_table_is_read_by_it(benchmark_folder: Path) -> None:
         ("picture,label\na,b\n", Columns(), None, "name the one with the file names"),
         ("file_name,klass\na,b\n", Columns(label="class"), None, "did you mean 'klass'?"),
         ("file_name,split\na,train\n", Columns(), "tain", "did you mean 'train'?"),
-        ("file_name\na\n", Columns(), "test", "has no column 'split'"),
+        ("file_name\na\n", Columns(), "test", "name the one of the splits with --split-column"),
+        ("file_name,fold\na,b\n", Columns(split="folds"), "test", "did you mean 'fold'?"),
         ("file_name,label\na,0.5\n", Columns(), None, "labels of type double"),
         ("file_name,label\na\n", Columns(), None, "1 values in row 2, but 2 columns: a"),
     ],
