@@ -31,7 +31,7 @@ FOREGROUND_FIELDS = ("foreground", "polarity", "orientation", "estimator")
 
 BLOCK = 1 << 16  # rows matched at once: each match costs a pass over the earlier keys
 COLUMNS = (
-    *("row_id", "content_id", "label", "prediction", "confidence", "correct", "group"),
+    *("row_id", "label", "prediction", "confidence", "correct", "group"),
     *("flag", "score", "null_score", "flips", "kept_label"),
 )
 DERIVED = frozenset({"flagged", "excess", "exchange_gap"})  # from other columns, in _derive
@@ -61,9 +61,7 @@ class PairedImages:
         return self._values[column]
 
     def words(self, column: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-        before, after = (
-            np.array(table[column].to_pylist(), object) for table in (self.before, self.after)
-        )
+        before, after = (_words_of(table[column]) for table in (self.before, self.after))
         return before, after
 
     def choose(self, row_ids: pa.Array) -> PairedImages:
@@ -141,9 +139,12 @@ def read_pair(before: Run, after: Run) -> PairedImages:
 
 def match_runs(before: Run, after: Run) -> PairedImages:
     """The same without the check, for callers that compare runs with other donors on purpose."""
-    columns = _columns_of_figures(shared_methods(before, after))
+    columns = ["content_id", *_columns_of_figures(shared_methods(before, after))]
     blocks = [keep_same_bytes(*sides) for sides in match_images(before, after, columns)]
-    first, last = (_concatenate(tables) for tables in zip(*blocks, strict=True))
+    first, last = (
+        _concatenate(side.drop_columns("content_id") for side in sides)
+        for sides in zip(*blocks, strict=True)
+    )
     return _make_pair((before, after), (first, last))
 
 
@@ -177,12 +178,23 @@ def match_images(
     before: Run, after: Run, columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Rows with the same key in both runs, in the later one's order, block by block."""
-    old = _concatenate(read_images(before, columns)).combine_chunks()
+    old = _concatenate(read_images(before, columns))
     keys = old["row_id"].combine_chunks()
     for block in _blocks(read_images(after, columns)):
         index = pc.index_in(block["row_id"], keys).combine_chunks()
+        if _is_in_order(index):  # as where both saw the same images: nothing is copied
+            yield old.slice(index[0].as_py(), len(index)), block
+            continue
+        old = old.combine_chunks()  # rows of one chunk are taken quickly
         matched = index.is_valid()
         yield old.take(index.filter(matched)), block.filter(matched)
+
+
+def _is_in_order(index: pa.Array) -> bool:
+    """Are these one row after the other?"""
+    if len(index) == 0 or index.null_count > 0:
+        return False
+    return bool((np.diff(index.to_numpy()) == 1).all())
 
 
 def _columns_of_figures(methods: Sequence[str]) -> list[str]:
@@ -225,7 +237,17 @@ def _shorten(value: object) -> str:
 
 def keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
     same = pc.equal(before["content_id"], after["content_id"])
+    if pc.all(same).as_py():
+        return before, after
     return before.filter(same), after.filter(same)
+
+
+def _words_of(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Equal words are one object: a million of them would take a hundred megabytes."""
+    codes = column.combine_chunks().dictionary_encode()
+    words = np.array([*codes.dictionary.to_pylist(), None], object)
+    found: NDArray[np.object_] = words[codes.indices.fill_null(len(words) - 1).to_numpy()]
+    return found
 
 
 def _blocks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
