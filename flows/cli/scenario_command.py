@@ -41,8 +41,9 @@ def show_scenarios(run: str, as_json: bool) -> None:
 
     audit = _finished_audit(run)
     saved = read_scenarios(audit.folder)
-    database = open_images(audit)
-    if any(scenario.filter.spaces for scenario in saved):
+    has_lasso = any(scenario.filter.spaces for scenario in saved)
+    database = open_images(audit, in_memory=has_lasso)
+    if has_lasso:
         _add_plot(audit, database)
     found = figures_of_scenarios(audit, saved, AuditedImages.of(database, audit))
     if as_json:
@@ -69,7 +70,8 @@ def _save(run: str, name: str, conditions: str) -> None:
 
     audit = _finished_audit(run)
     chosen = Filter.parse(conditions)
-    images = len(choose_rows(open_images(audit), chosen))  # refuses columns that it has not
+    database = open_images(audit, in_memory=False)
+    images = len(choose_rows(database, chosen))  # refuses columns that it has not
     saved = save_scenario(audit.folder, name, chosen)
     print_line(f"{saved.name}: {describe_filter(chosen)} ({count_of(images, 'image')})")
 

@@ -1,12 +1,14 @@
 """The table of images in DuckDB, inside the process: read once, then locked.
 
 After the table is read, DuckDB can open no file and no address, and nothing can be configured.
+Few questions of a large run are answered from its files, without ever holding the table.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,11 +29,14 @@ from tasks.query.kept_table import (
 )
 from tasks.runs.reader import Run
 
+DAMAGED = (duckdb.InvalidInputException, duckdb.SerializationException, duckdb.IOException)
+
 
 @dataclass
 class ImageDatabase:
     """The table of images of a run, or of two; safe to query from many threads."""
 
+    run: Run
     connection: duckdb.DuckDBPyConnection
     columns: Mapping[str, Column]
     names: Mapping[str, str]  # of each column in the database: a name that is nobody's
@@ -49,8 +54,9 @@ class ImageDatabase:
         return self.connection.cursor().execute(sql, list(parameters))
 
     def arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        relation = self.connection.cursor().sql(sql, params=list(parameters))
-        return relation.to_arrow_table()
+        with _as_damage(self.run):
+            relation = self.connection.cursor().sql(sql, params=list(parameters))
+            return relation.to_arrow_table()
 
     def add_coordinates(self, table: pa.Table, spaces: Sequence[Space]) -> None:
         """The plot's coordinates by `row_id`, as columns."""
@@ -80,19 +86,22 @@ class ImageDatabase:
         keep_table(run, self.origin, relation.to_arrow_reader(ROWS))
 
 
-def open_images(run: Run, before: Run | None = None) -> ImageDatabase:
-    """Read the table of images into memory, and lock the database."""
-    found = image_sql(run, before)
+def open_images(run: Run, before: Run | None = None, *, in_memory: bool = True) -> ImageDatabase:
+    """Read the table of images into memory, and lock the database; or leave it in its files, of
+    which each question reads the columns that it needs."""
+    found, kind = image_sql(run, before), "TABLE" if in_memory else "VIEW"
     names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
     origin = describe_origin(run, found) if before is None else None  # before any part is read
     connection = _connect()
-    if not _read_kept(connection, run, origin):
-        _read(connection, found.select(names), [run] if before is None else [run, before])
-    connection.execute("SET enable_external_access = false")
+    if not _read_kept(connection, run, origin, kind):
+        _read(connection, found.select(names), [run] if before is None else [run, before], kind)
+    if in_memory:
+        connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    columns = name_columns(_with_kinds(connection, found.columns, names))
-    rows = _one(connection, "SELECT count(*) FROM images")
-    return ImageDatabase(connection, columns, names, rows, origin)
+    with _as_damage(run):
+        columns = name_columns(_with_kinds(connection, found.columns, names))
+        rows = _one(connection, "SELECT count(*) FROM images")
+    return ImageDatabase(run, connection, columns, names, rows, origin)
 
 
 def image_table(
@@ -119,31 +128,41 @@ def _connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _read_kept(connection: duckdb.DuckDBPyConnection, run: Run, origin: bytes | None) -> bool:
+def _read_kept(
+    connection: duckdb.DuckDBPyConnection, run: Run, origin: bytes | None, kind: str
+) -> bool:
     """Read the table that an earlier opening kept; False where there is none that can be read."""
     kept = find_kept(run, origin)
     if kept is None:
         return False
     try:
-        _read(connection, kept, [run])
+        _read(connection, kept, [run], kind)
     except DamagedFile:
         return False
     return True
 
 
-def _read(connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run]) -> None:
+def _read(
+    connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run], kind: str = "TABLE"
+) -> None:
     for run in runs:
         if not is_local(run.folder.path):
             connection.register_filesystem(run.folder.path.fs)
+    with _as_damage(runs[0]):
+        connection.execute(f"CREATE {kind} images AS {select}")
+
+
+@contextmanager
+def _as_damage(run: Run) -> Iterator[None]:
+    """What DuckDB says of broken bytes: its plain Error is that of the library that parses them;
+    its other kinds are of wrong SQL."""
     try:
-        connection.execute(f"CREATE TABLE images AS {select}")
-    except (
-        duckdb.InvalidInputException,
-        duckdb.SerializationException,
-        duckdb.IOException,
-    ) as error:
+        yield
+    except duckdb.Error as error:
+        if type(error) is not duckdb.Error and not isinstance(error, DAMAGED):
+            raise
         raise DamagedFile(
-            f"a file of {runs[0].folder.path} cannot be read ({str(error).splitlines()[0]}): run "
+            f"a file of {run.folder.path} cannot be read ({str(error).splitlines()[0]}): run "
             "the command that wrote it again, it computes what is missing"
         ) from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from models.errors import DamagedFile
 from tasks.query import kept_table
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.image_sql import image_sql
@@ -55,6 +56,24 @@ def test_it_is_the_table_of_the_parts_and_is_read_without_them(run: Run) -> None
     names = [from_parts.names[name] for name in kept.names]
     expected = from_parts.query(f"SELECT {', '.join(names)} FROM images ORDER BY row").fetchall()
     assert rows(kept) == expected
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_table_that_stays_in_its_files_has_the_same_rows(run: Run, kept: bool) -> None:
+    if not kept:
+        run.folder.image_table.unlink()
+    held, left = open_images(run), open_images(run, in_memory=False)
+    assert dict(left.columns) == dict(held.columns)
+    assert rows(left) == rows(held)
+    with pytest.raises(DamagedFile, match="run the command that wrote it again"):
+        damage_and_ask(run, left)
+
+
+def damage_and_ask(run: Run, left: ImageDatabase) -> None:
+    for part in (run.folder.image_table, *run.folder.parts("predictions")):
+        if part.exists():
+            part.write_bytes(b"PAR1" + bytes(200) + part.read_bytes()[204:])
+    left.arrow("SELECT * FROM images")
 
 
 def test_it_is_not_read_when_a_file_has_changed_or_it_is_damaged(run: Run) -> None:
