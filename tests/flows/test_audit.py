@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from uuid import UUID
 
 import psutil
 import pytest
@@ -18,7 +17,6 @@ from distributed import LocalCluster
 from mlflow.tracking import MlflowClient
 from PIL import Image
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from safetensors.torch import save_file
 
 from flows.settings.command_settings import (
@@ -30,6 +28,7 @@ from flows.settings.command_settings import (
 from models.user_code import build_from_file
 from tasks.runs import open_run
 from tests.support.command_line import SIGHTLINE, invoke, link_images
+from tests.support.prefect_artifacts import check_artifacts
 from tests.support.waiting import PATIENCE, wait_until
 
 
@@ -86,17 +85,8 @@ def test_an_audit_runs_end_to_end_and_a_second_one_computes_nothing(
     (logged,) = client.search_runs([client.get_experiment_by_name("sightline").experiment_id])
     assert logged.data.metrics["images"] == 64
     assert logged.info.run_name == f"benchmark · {bundle.name} · run"
-    check_artifacts(logged.data.tags["prefect.flow_run"], tmp_path / "run/report.html")
-
-
-def check_artifacts(flow_run: str, page: Path) -> None:
-    """Prefect's run shows the headline figures and links to the page."""
-    its = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(flow_run)]))
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=its)
-    texts = {artifact.description: str(artifact.data) for artifact in found}
-    assert "| Accuracy | " in texts["figures of run"]
-    assert texts["report of run"] == f"[report.html]({page.as_uri()})"
+    flow_run = check_artifacts(tmp_path / "run/report.html", "| Accuracy | ")
+    assert logged.data.tags["prefect.flow_run"] == flow_run
 
 
 @pytest.mark.full

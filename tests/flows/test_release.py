@@ -42,6 +42,7 @@ from tests.support.model_versions import (
     tags,
     three_versions,
 )
+from tests.support.prefect_artifacts import check_artifacts
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -161,6 +162,7 @@ def test_a_refused_challenger_gets_reasons_and_the_champion_stays(releases: Rele
     assert pair["after"]["run"] == str(folder / "candidate")
     assert (folder / "compare.html").is_file()
     assert f"report:    {folder / 'release.html'}" in done.stdout
+    check_artifacts(folder / "release.html", "Alias champion stays version 1.")
     assert f"compared:  {folder / 'compare.html'}" in done.stdout
     result = json.loads((folder / "result.json").read_text())
     assert result["champion"]["address"] == "models:/scenes/1"

@@ -42,6 +42,7 @@ from tests.support.command_line import (
     with_options,
     without_option,
 )
+from tests.support.prefect_artifacts import check_artifacts
 from tests.support.waiting import PATIENCE
 
 HELD_OUT = ("accuracy", "most_said", "worst_group", "accuracy_exchanged")
@@ -120,6 +121,7 @@ def test_everything_is_there_at_the_end(undisturbed: Path) -> None:
     assert before.state.identity.model != bundle.digest
     assert not [path for path in undisturbed.rglob("*") if path.name.startswith(".")]
     assert not (undisturbed / "lock").exists()
+    check_artifacts(undisturbed / "compare.html", "| figure | before | after | change |")
 
 
 def test_the_epoch_that_validation_prefers_is_the_bundle(undisturbed: Path) -> None:
