@@ -10,24 +10,25 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from models.classifier.mlflow_models import FetchedModel
-from models.classifier.settings import ModelSettings
-from models.errors import UnfinishedRun
-from tasks.attribution.settings import AttributionSettings, AuditRequest
-from tasks.catalog.settings import DataSettings
-from tasks.execution.attribution_stage import attribute_run
-from tasks.execution.prepare import prepare_run
-from tasks.execution.settings import ComputeSettings
-from tasks.flags.settings import FlagSettings
-from tasks.runs.settings import OutputSettings
-from tasks.storage.lock import hold_lock
-from tasks.summary.summarise import summarise
-
 SHARD = 20
 METHODS = ("grad_cam_pp", "layer_cam")
 
 
 def main(images: str, masks: str, model: str, run: str) -> int:
+    # Here, since an interrupt may come while they are imported.
+    from models.classifier.mlflow_models import FetchedModel
+    from models.classifier.settings import ModelSettings
+    from models.errors import UnfinishedRun
+    from tasks.attribution.settings import AttributionSettings, AuditRequest
+    from tasks.catalog.settings import DataSettings
+    from tasks.execution.attribution_stage import attribute_run
+    from tasks.execution.prepare import prepare_run
+    from tasks.execution.settings import ComputeSettings
+    from tasks.flags.settings import FlagSettings
+    from tasks.runs.settings import OutputSettings
+    from tasks.storage.lock import hold_lock
+    from tasks.summary.summarise import summarise
+
     data = DataSettings(path=images, masks=masks)
     settings = ModelSettings(address=model)
     attribution = AttributionSettings(methods=METHODS, shard_size=SHARD)
