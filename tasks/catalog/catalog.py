@@ -27,6 +27,8 @@ from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
 from tasks.storage.files import MISSING, read_stamps
 
+ROW_NUMBER = "file_row_number"  # what DuckDB calls a row's number, by which the explorer orders
+
 log = logging.getLogger("sightline")
 
 OUTLINED = '"(polygons|counts)":'  # regions that are not just boxes
@@ -188,7 +190,7 @@ def _refuse_repeated_keys(keys: pa.Array) -> None:
 
 
 def _refuse_reserved_columns(names: list[str]) -> None:
-    reserved = sorted(set(names) & set(schema.CATALOG.names))
+    reserved = sorted(set(names) & {*schema.CATALOG.names, ROW_NUMBER})
     if reserved:
         raise UserError(
             f"the table's columns {list_names(reserved)} have names that the catalog uses: rename "
