@@ -1,8 +1,7 @@
 """Parquet files of a run: written with checksums, and verified wherever they are read.
 
-Pages have the checksums of the format itself, which any reader may verify. They cover neither the
-pages' headers nor the footer, so 16 bytes before the footer hold two more, of all bytes before
-them and of the footer; other readers never look there. Files of earlier versions have neither.
+Pages have the checksums of the format itself, which any reader may verify; what they do not cover
+is sealed (seal.py).
 """
 
 from __future__ import annotations
@@ -23,15 +22,10 @@ from models.addresses import is_local, write_atomically
 from models.errors import DamagedFile
 from tasks.storage.files import read_stamps
 from tasks.storage.remote_bytes import read_start
+from tasks.storage.seal import SEAL, SealedFile, checksum_of, read_end
 
-MAGIC = b"PAR1"
-SEAL = b"CRC32\0\0\0"  # followed by the checksum of all before it, and that of the footer
-SEAL_SIZE = len(SEAL) + 8
-END_SIZE = 8  # the footer's length, and MAGIC
-BLOCK = 1 << 20  # bytes read at once
 ROWS_AT_ONCE = 64  # decoded on the way to one row
 AT_ONCE = 4 << 20  # bytes of a remote file that are read in one request
-LARGEST_FOOTER = 1 << 30
 
 WriteTable = Callable[..., None]  # (table, row_group_size=None)
 
@@ -46,7 +40,7 @@ def write_table(target: UPath, table: pa.Table, rows_per_group: int | None = Non
 def open_writer(target: UPath, schema: pa.Schema) -> Iterator[WriteTable]:
     """A function that appends a table; the file appears when the block succeeds."""
     with write_atomically(target) as file:
-        sealed = _SealedFile(file)
+        sealed = SealedFile(file)
         with pq.ParquetWriter(
             sealed, schema, compression="zstd", write_page_checksum=True
         ) as writer:
@@ -203,42 +197,6 @@ def damage(target: UPath, what: str) -> DamagedFile:
     )
 
 
-class _SealedFile:
-    """A file that a Parquet writer writes to, which gets both checksums before its footer."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.checksum = file, 0
-        self.end: bytearray | None = None
-
-    def write(self, content: Any) -> int:
-        if self.end is not None:
-            self.end += content
-        else:
-            self._append(content)
-        return len(content)
-
-    def keep_end(self) -> None:
-        """From here on nothing but the footer is written."""
-        self.end = bytearray()
-
-    def finish(self) -> None:
-        assert self.end is not None
-        footer = self.end[-END_SIZE - int.from_bytes(self.end[-END_SIZE:-4], "little") :]
-        self._append(self.end[: -len(footer)])
-        checksums = (self.checksum, crc32(footer))
-        self.file.write(SEAL + b"".join(value.to_bytes(4, "little") for value in checksums))
-        self.file.write(footer)
-
-    def flush(self) -> None:
-        self.file.flush()
-
-    def _append(self, content: Any) -> None:
-        self.checksum = crc32(content, self.checksum)
-        self.file.write(content)
-
-
 def _open_checked(target: UPath) -> Any:
     """What pyarrow reads from: a local path, since its own files are faster than Python's.
 
@@ -266,47 +224,23 @@ def _open_remote(target: UPath) -> Any:
 
 
 def _check_footer(target: UPath, file: IO[bytes]) -> None:
-    found = _read_end(file)
+    found = read_end(file)
     if found is not None and crc32(found[1]) != int.from_bytes(found[0][-4:], "little"):
         raise damage(target, "its footer differs from its checksum")
 
 
 def _has_right_content(target: UPath) -> bool:
     with target.open("rb") as file:
-        found = _read_end(file)
+        found = read_end(file)
         if found is not None:
             seal, footer = found
             size = file.seek(0, 2) - len(seal) - len(footer)
             file.seek(0)
-            return _checksum(file, size) == int.from_bytes(seal[len(SEAL) : -4], "little")
+            return checksum_of(file, size) == int.from_bytes(seal[len(SEAL) : -4], "little")
     reader = open_parquet(target)
     for group in range(reader.num_row_groups):
         reader.read_row_group(group)
     return True
-
-
-def _read_end(file: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The seal, and the footer with its length; None in files without a seal."""
-    size = file.seek(0, 2)
-    if size < END_SIZE + SEAL_SIZE:
-        return None
-    file.seek(size - END_SIZE)
-    end = file.read(END_SIZE)
-    length = int.from_bytes(end[:4], "little") + END_SIZE
-    if end[4:] != MAGIC or length > min(size - SEAL_SIZE, LARGEST_FOOTER):
-        return None
-    file.seek(size - length - SEAL_SIZE)
-    seal, footer = file.read(SEAL_SIZE), file.read(length)
-    return (seal, footer) if seal.startswith(SEAL) else None
-
-
-def _checksum(file: IO[bytes], size: int) -> int:
-    """Of the next `size` bytes."""
-    value = 0
-    while size > 0 and (block := file.read(min(size, BLOCK))):
-        value = crc32(block, value)
-        size -= len(block)
-    return value
 
 
 @contextmanager

@@ -183,15 +183,21 @@ def test_only_what_was_asked_for_is_summarised(
     assert [row.method for row in open_run(run.path).summary().methods] == ["grad_cam_pp"]
 
 
+def audit_while_one_is_away(benchmark_folder: Path, bundle: Path, folder: Path) -> RunFolder:
+    """Eight images, one of which is back only afterwards."""
+    data = shutil.copytree(benchmark_folder, folder / "data")
+    away = data / "images/test/00002.png"
+    away.rename(folder / "away.png")
+    settings = DataSettings(path=str(data), split="test", limit=8)
+    run = run_audit(folder / "failed", settings, ModelSettings(address=str(bundle)))
+    (folder / "away.png").rename(away)
+    return run
+
+
 def test_a_transient_failure_is_tried_again(
     benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
 ) -> None:
-    data = shutil.copytree(benchmark_folder, tmp_path / "data")
-    away = data / "images/test/00002.png"
-    away.rename(tmp_path / "away.png")
-    settings = DataSettings(path=str(data), split="test", limit=8)
-    run = run_audit(tmp_path / "run", settings, ModelSettings(address=str(bundle)))
-    (tmp_path / "away.png").rename(away)
+    run = audit_while_one_is_away(benchmark_folder, bundle, tmp_path)
     done = attribute_shard(job_of(run, ALONE), 0, classifier)
     assert (done.computed, done.reused) == (1, 7)  # the others are taken from their own parts
     assert not run.part("failures/predictions", 0).exists()
@@ -229,12 +235,7 @@ class FewChanges:
 def test_no_row_is_lost_wherever_the_retry_of_a_failure_is_killed(
     benchmark_folder: Path, bundle: Path, tmp_path: Path, classifier: Classifier
 ) -> None:
-    data = shutil.copytree(benchmark_folder, tmp_path / "data")
-    away = data / "images/test/00002.png"
-    away.rename(tmp_path / "away.png")
-    settings = DataSettings(path=str(data), split="test", limit=8)
-    failed = run_audit(tmp_path / "failed", settings, ModelSettings(address=str(bundle)))
-    (tmp_path / "away.png").rename(away)
+    failed = audit_while_one_is_away(benchmark_folder, bundle, tmp_path)
     killed = True
     while killed:
         changes = len(list(tmp_path.glob("run-*")))
