@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.measure import Figure, main
 from benchmarks.synthetic import DatasetVariant, chance_of, rows_of_split
 from models.classifier.small_resnet import small_preprocessing, small_resnet
-from tasks.finetune.loop import predict_classes
+from tasks.finetune.predict import predict_classes
 from tasks.synthetic.baseline import train_small_resnet, training_images_of
 from tasks.synthetic.dataset import plan, scene_of, write_benchmark
 from tasks.synthetic.scene import render

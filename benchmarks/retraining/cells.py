@@ -30,7 +30,8 @@ from models.network.explain_request import ExplainRequest
 from models.objectives.registry import find_objective
 from tasks.finetune.checkpoint import TrainingState
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.loop import Training, finetune, predict_classes
+from tasks.finetune.loop import Training, finetune
+from tasks.finetune.predict import predict_classes
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 

@@ -19,7 +19,8 @@ from models.objectives.registry import find_objective
 from models.objectives.step import Batch, Learner, Loss
 from tasks.finetune.checkpoint import Checkpoints, Epoch, TrainingState
 from tasks.finetune.images import TrainingImages, check_training_images
-from tasks.finetune.loop import Training, classification_head, finetune, predict_classes
+from tasks.finetune.loop import Training, classification_head, finetune
+from tasks.finetune.predict import predict_classes
 from tasks.finetune.settings import FinetuneSettings
 from tasks.finetune.validation import HeldOut
 from tasks.synthetic.baseline import RECIPE, training_images_of

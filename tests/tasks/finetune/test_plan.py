@@ -26,8 +26,9 @@ from tasks.catalog.settings import DataSettings
 from tasks.finetune.batches import BatchSampler
 from tasks.finetune.checkpoint import Checkpoints
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.loop import Training, finetune, soft_labels
+from tasks.finetune.loop import Training, finetune
 from tasks.finetune.plan import TrainingPlan, plan_training
+from tasks.finetune.predict import soft_labels
 from tasks.finetune.settings import FinetuneSettings, LearningSettings, TrainingRequest
 from tasks.pictures.settings import ForegroundSettings
 

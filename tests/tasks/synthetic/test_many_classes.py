@@ -10,7 +10,7 @@ import torch
 
 from models.classifier.small_resnet import small_preprocessing
 from tasks.finetune.images import TrainingImages
-from tasks.finetune.loop import predict_classes
+from tasks.finetune.predict import predict_classes
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.stages import PREDICTIONS
