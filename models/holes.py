@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.masks import grow_masks
 from models.moves import Move
 
 GROWN = 0.02  # of the shorter side: how far a hole reaches beyond its mask
@@ -31,7 +32,8 @@ WAYS = tuple(Move(*way) for way in product((False, True), SHIFTS, SHIFTS))
 def fill_holes(image_BCHW: Tensor, mask_BHW: Tensor) -> Tensor:
     """Normalised images with what the masks mark filled in; zero, the mean of the data, where
     nothing is known."""
-    hole_B1HW = _grow(mask_BHW[:, None], round(GROWN * min(mask_BHW.shape[1:])))
+    hole_BHW = grow_masks(mask_BHW, round(GROWN * min(mask_BHW.shape[1:])))
+    hole_B1HW = hole_BHW[:, None]
     known_B1HW = 1 - hole_B1HW
     smooth_BCHW = torch.lerp(
         _spread_means(image_BCHW * known_B1HW, known_B1HW),
@@ -62,7 +64,7 @@ def _choose_ways(smooth_BCHW: Tensor, hole_B1HW: Tensor) -> Tensor:
     factor = max(1, min(hole_B1HW.shape[2:]) // COMPARED)
     small_BChw = functional.avg_pool2d(smooth_BCHW, factor)
     hole_B1hw = functional.max_pool2d(hole_B1HW, factor)
-    rim_B1hw = _grow(hole_B1hw, RIM) - hole_B1hw
+    rim_B1hw = grow_masks(hole_B1hw, RIM) - hole_B1hw
     costs = []
     for way in WAYS:
         apart_B1hw = (way.apply(small_BChw) - small_BChw).abs().mean(1, keepdim=True)
@@ -89,7 +91,3 @@ def _spread_means(total_BCHW: Tensor, weight_B1HW: Tensor) -> Tensor:
     coarse_BCHW = functional.interpolate(coarse_BChw, size=(height, width), mode="bilinear")
     known_B1HW = weight_B1HW.clamp(max=1).expand_as(mean_BCHW)
     return torch.lerp(coarse_BCHW, mean_BCHW, known_B1HW)
-
-
-def _grow(value_B1HW: Tensor, pixels: int) -> Tensor:
-    return functional.max_pool2d(value_B1HW, 2 * pixels + 1, stride=1, padding=pixels)

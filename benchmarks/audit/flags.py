@@ -2,9 +2,9 @@
 
     python -m benchmarks.audit.flags [--quick] [--json] [--cells NAME ...]
 
-A cell is one classifier. Each is kept in the machine's temporary folder, so that a stopped run goes
-on. Score and weights were chosen on the first look with seeds of 100 and more; nothing of that is
-used here.
+A cell is one classifier, audited by masks and by estimates. Both are kept in the machine's
+temporary folder, so that a stopped run goes on. Score and weights were chosen on the first look
+with seeds of 100 and more; nothing of that is used here.
 Shapes: N images.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,9 +26,9 @@ from pyarrow import csv
 
 from benchmarks.audit.auroc import auroc, auroc_intervals, auroc_within
 from benchmarks.audit.flag_figures import Cell, figures_of
+from benchmarks.audit.flag_specs import SEEDS, flag_specs
 from benchmarks.audit.known_classifiers import (
     ClassifierSpec,
-    Kind,
     KnownClassifier,
     load_known_classifier,
 )
@@ -60,10 +60,12 @@ from tasks.runs.state import RunState
 from tasks.schema import CostSummary
 from tasks.summary.summarise import summarise
 
-VERSION = 3  # of what a cell measures
+VERSION = 4  # of what a cell measures
 METHOD = "grad_cam_pp"
-SEEDS = (1, 2, 3)
-MIX, LIGHT_MIX = 1.0, 0.3  # of the background network in a product of two
+BY_ESTIMATE = ForegroundSettings(source="estimate")
+
+
+Measure = Callable[[KnownClassifier, Path, bool], Cell]
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,15 @@ class Answers:
 
 def run(quick: bool) -> list[Figure]:
     """Every cell that is not there is measured first."""
-    return figures_of({spec: load_cell(spec) for spec in _specs(quick)})
+    return figures_of({spec: load_cell(spec) for spec in flag_specs(quick)})
 
 
 def load_cell(spec: ClassifierSpec) -> Cell:
-    """The figures of one classifier, from the machine's temporary folder or measured now."""
+    """The figures of one classifier; what is not kept is measured now."""
+    return _load(spec, "masks", _measure_masks) | _load(spec, "estimates", _measure_estimates)
+
+
+def _load(spec: ClassifierSpec, audits: str, measure: Measure) -> Cell:
     versions = (
         VERSION,
         background_score.VERSION,
@@ -90,62 +96,48 @@ def load_cell(spec: ClassifierSpec) -> Cell:
         segmentation.VERSION,
     )
     folder = "-".join(map(str, ("sightline-flags", *versions)))
-    kept = Path(tempfile.gettempdir()) / folder / f"{spec.name}.json"
+    kept = Path(tempfile.gettempdir()) / folder / f"{spec.name}.{audits}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
-    sys.stderr.write(f"flags: {spec.name}\n")
-    cell = _measure(spec)
+    sys.stderr.write(f"flags: {spec.name}, {audits}\n")
+    known = load_known_classifier(spec)
+    with tempfile.TemporaryDirectory() as name:
+        cell = measure(known, Path(name), _is_audited_twice(spec))
     kept.parent.mkdir(exist_ok=True)
     kept.with_suffix(".tmp").write_text(json.dumps(cell, indent=1))
     kept.with_suffix(".tmp").replace(kept)
     return cell
 
 
-def _specs(quick: bool) -> list[ClassifierSpec]:
-    if quick:
-        return [ClassifierSpec("first", "small", 0.95, 1)]
-    plain = [(strength, seed) for strength in (0.9, 0.25) for seed in SEEDS]
-    plain += [(0.95, 1), (0.8, 1), (0.5, 1)]
-    looks = ("first", "second")
-    specs = [
-        ClassifierSpec(look, "small", strength, seed) for look in looks for strength, seed in plain
-    ]
-    specs += [ClassifierSpec(look, "default", 0.95, 1) for look in looks]
-    specs += [ClassifierSpec(look, "small", 0.25, 1, MIX) for look in looks]
-    specs += [ClassifierSpec("third", "default", 0.1, seed) for seed in SEEDS]
-    specs += [ClassifierSpec("third", "default", 0.1, 1, mix) for mix in (MIX, LIGHT_MIX)]
-    kinds: dict[Kind, Sequence[int]] = {"untrained": SEEDS, "constant": (1,), "one-class": SEEDS}
-    specs += [
-        ClassifierSpec(look, "small", 0.25, seed, kind=kind)
-        for look in looks
-        for kind, seeds in kinds.items()
-        for seed in seeds
-    ]
-    return specs
+def _is_audited_twice(spec: ClassifierSpec) -> bool:
+    """Also with other donors, and with masks and estimates of the same images."""
+    return spec.has_truth and spec.seed == SEEDS[0] and spec.look != "third"
 
 
-def _measure(spec: ClassifierSpec) -> Cell:
-    """Audits with masks and without; on the first seed also with other donors, and with both."""
-    known = load_known_classifier(spec)
-    truths, by_estimates = known.truths, ForegroundSettings(source="estimate")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        masks = _audit(known, folder / "masks")
-        unmarked = _without_masks(known.table, folder)
-        estimated = _audit(known, folder / "estimates", by=by_estimates, table=unmarked)
-        cell = _flagged("", masks) | _flagged("estimates ", estimated)
-        if truths is None:
-            return cell
-        cell |= _compare("masks", masks, truths.flips)
-        cell |= _compare("estimates", estimated, truths.flips)
-        if truths.carried is not None:
-            cell |= _compare("carried", masks, truths.carried)
-        if spec.seed == SEEDS[0] and spec.look != "third":
-            other = _audit(known, folder / "again", InterventionSettings(donor_seed=1))
-            cell |= _compare_donors(masks, other)
-            cell |= _estimate_quality(_audit(known, folder / "both", by=by_estimates))
+def _measure_masks(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
+    run, truths = _audit(known, folder / "masks"), known.truths
+    cell = _flagged("", run)
+    if truths is None:
+        return cell
+    cell |= _compare("masks", run, truths.flips)
+    if truths.carried is not None:
+        cell |= _compare("carried", run, truths.carried)
+    if twice:
+        other = _audit(known, folder / "again", InterventionSettings(donor_seed=1))
+        cell |= _compare_donors(run, other)
     cell["prevalence"] = float(np.mean(list(truths.flips.values())))
     return cell | {"truth flips within": truths.flips_within}
+
+
+def _measure_estimates(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
+    unmarked = _without_masks(known.table, folder)
+    run = _audit(known, folder / "estimates", by=BY_ESTIMATE, table=unmarked)
+    cell = _flagged("estimates ", run)
+    if known.truths is not None:
+        cell |= _compare("estimates", run, known.truths.flips)
+    if twice:
+        cell |= _estimate_quality(_audit(known, folder / "both", by=BY_ESTIMATE))
+    return cell
 
 
 def _audit(
@@ -291,7 +283,7 @@ def _flagged(name: str, run: RunFolder) -> Cell:
 def main() -> None:
     """Named cells alone, or all figures."""
     parser = make_parser()
-    specs = {spec.name: spec for spec in _specs(quick=False)}
+    specs = {spec.name: spec for spec in flag_specs(quick=False)}
     parser.add_argument(
         "--cells", nargs="+", choices=specs, metavar="NAME", help="measure these alone, in order"
     )

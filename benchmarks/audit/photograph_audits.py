@@ -35,6 +35,7 @@ from benchmarks.audit.photographs import DEVIATION, EIGHTH, MEAN, SIZES, load_ne
 from benchmarks.measure import Figure, make_parser, print_figures
 from benchmarks.photograph_cells import CELLS, Columns, Rows, load_cell, read_rows
 from tasks.flags import background_score
+from tasks.interventions import intervene
 from tasks.runs import open_run
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
@@ -60,8 +61,8 @@ class AuditCell:
 
     @property
     def file(self) -> Path:
-        score = f"score-{background_score.VERSION}"  # flags of another version are others
-        return CELLS / f"audit-{self.network}-{self.foreground}-{score}-{VERSION}.npz"
+        versions = f"{background_score.VERSION}-{intervene.VERSION}-{VERSION}"
+        return CELLS / f"audit-{self.network}-{self.foreground}-{versions}.npz"
 
     @property
     def audits_all(self) -> bool:

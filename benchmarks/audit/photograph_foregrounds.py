@@ -27,10 +27,9 @@ from benchmarks.audit.masked_photographs import Pairs, Photographs, read_photogr
 from benchmarks.audit.photographs import EIGHTH
 from benchmarks.measure import Figure, make_parser, print_figures
 from models.classifier.object_network_files import NETWORK
-from tasks.flags.estimate_quality import least_confidence_by_default
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.pictures.estimate_confidence import GOOD
-from tasks.pictures.settings import ESTIMATE
+from tasks.pictures.settings import ESTIMATE, ForegroundSettings
 from tasks.schema import wilson
 from tasks.synthetic.dataset import plan, scene_of
 from tasks.synthetic.scene import render
@@ -93,7 +92,7 @@ def _figures(name: str, columns: Columns) -> Iterator[Figure]:
 def _trust_figures(
     source: str, row: str, iou_n: np.ndarray, confidence_n: np.ndarray
 ) -> Iterator[Figure]:
-    trusted_n = confidence_n >= least_confidence_by_default(source)
+    trusted_n = confidence_n >= ForegroundSettings(source=source).default_confidence
     yield _share(f"trusted, {row}", trusted_n)
     if trusted_n.any():
         yield _share(f"of the trusted IoU at least {GOOD}, {row}", iou_n[trusted_n] >= GOOD)

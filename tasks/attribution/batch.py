@@ -100,7 +100,7 @@ def _rows_of_estimates(plan: Plan, batch: _Batch) -> Rows:
     kept_B = torch.tensor(has_both, dtype=torch.bool)
     annotated_B = kept_B.to(plan.device) & ~batch.mask_BHW[:, 0, 0].isnan()
     samples = [
-        replace(sample, mask_HW=sample.estimate.mask_HW)
+        replace(sample, mask_HW=sample.estimate.mask_HW, estimated=True)
         for sample in _select(batch.samples, annotated_B)
         if sample.estimate is not None
     ]

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from models.classifier.classifier import Classifier
 from models.fills import Fill
 from models.interventions import predict_each
+from models.masks import grow_masks
 from tasks.attribution.job import Job, read_shard
 from tasks.attribution.memory import batch_size_of
 from tasks.discover.exchange import Exchange, object_mask
@@ -83,8 +83,7 @@ class _Pictures:
 
     def with_grown_masks(self) -> _Pictures:
         reach = max(1, round(GROWN * min(self.mask_NHW.shape[1:])))
-        grown_N1HW = functional.max_pool2d(self.mask_NHW[:, None], 2 * reach + 1, 1, reach)
-        return replace(self, mask_NHW=grown_N1HW[:, 0])
+        return replace(self, mask_NHW=grow_masks(self.mask_NHW, reach))
 
 
 def run_trial(job: Job, trial: Trial, classifier: Classifier) -> pa.Table:

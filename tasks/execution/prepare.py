@@ -33,7 +33,7 @@ from tasks.catalog.listing import Listing
 from tasks.execution.check_preprocessing import check_preprocessing
 from tasks.execution.early_checks import catalog_of
 from tasks.execution.finished_runs import read_model_stamps
-from tasks.interventions.donors import choose_donors, pool_specification
+from tasks.interventions.donors import PoolChoice, choose_donors
 from tasks.interventions.pool_files import copy_pool, donor_specification, find_named_pool
 from tasks.pictures.settings import ANNOTATED
 from tasks.runs.contents import forget_interventions
@@ -107,7 +107,8 @@ def start_checked(checked: CheckedRun, output: OutputSettings) -> RunFolder:
     before = None if output.reuse is None else previous_run(output.reuse, run)
     donors = None
     if exchanges(request, identity):
-        donors = find_named_pool(request.interventions, _specification(request, identity), run)
+        specification = _pool_choice(request, identity).specification
+        donors = find_named_pool(request.interventions, specification, run)
     state = RunState(
         sightline=version("sightline"),
         flag_rule=schema.FLAG_RULE,
@@ -157,14 +158,13 @@ def keep_donors(
     if not exchanges(request, identity):
         forget_interventions(run)
         return
-    specification = _specification(request, identity)
-    if request.interventions.donors is None and donor_specification(run) == specification:
+    choice = _pool_choice(request, identity)
+    if request.interventions.donors is None and donor_specification(run) == choice.specification:
         return
-    if other is not None and donor_specification(other) == specification:
+    if other is not None and donor_specification(other) == choice.specification:
         copy_pool(run, other)
     else:
-        reader = reader_of(identity, request.foreground)
-        choose_donors(run, catalog, request.interventions, reader, specification)
+        choose_donors(run, catalog, choice, reader_of(identity, request.foreground))
 
 
 def exchanges(request: AuditRequest, identity: Identity) -> bool:
@@ -186,9 +186,12 @@ def plan_layer_statistics(
         keep_statistics_images(run, catalog, specification, other)
 
 
-def _specification(request: AuditRequest, identity: Identity) -> str:
+def _pool_choice(request: AuditRequest, identity: Identity) -> PoolChoice:
     """Of the donors, which are stored before a model's mean and deviation apply."""
-    return pool_specification(request.interventions, reading_digest(identity, identity.geometry))
+    reading = reading_digest(identity, identity.geometry)
+    if identity.estimator is None:
+        return PoolChoice(request.interventions, reading)
+    return PoolChoice(request.interventions, reading, request.foreground.donor_confidence)
 
 
 def _keep_model(

@@ -18,9 +18,9 @@ import psutil
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 from models.errors import UserError, list_names
+from models.masks import grow_masks
 from tasks.finetune.training_patterns import PatternRows, TrainingPattern
 from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
 from tasks.pictures.rows import rows_of
@@ -182,8 +182,7 @@ def _allocate_on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
 def _grow(mask_HW: Tensor) -> Tensor:
     """Dilate by a few pixels on each side."""
     margin = max(1, round(GROWTH * min(mask_HW.shape)))
-    grown_1HW = max_pool2d(mask_HW[None].float(), 2 * margin + 1, stride=1, padding=margin)
-    return grown_1HW[0].to(torch.uint8)
+    return grow_masks(mask_HW[None].float(), margin)[0].to(torch.uint8)
 
 
 def _class_indices(labels: list[str | None], classes: tuple[str, ...]) -> Tensor:

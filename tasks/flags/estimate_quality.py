@@ -18,12 +18,10 @@ from tasks import schema
 from tasks.flags.scored_predictions import scored_shards
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.pictures.estimate_confidence import FEWEST, GOOD, fit_confidence
-from tasks.pictures.settings import ESTIMATE, ForegroundSettings
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import FOREGROUNDS
 
-DEFAULT_CONFIDENCE = 0.6  # that an estimate needs where too few images are annotated
-BY_GRAPH_CUTS = 0.8  # the same, by graph cuts alone, of which more fail on photographs
 GOOD_SHARE = 0.8  # of the estimates that are used, which should be right
 
 
@@ -45,16 +43,10 @@ def estimates_of(run: Run) -> Estimates | None:
     if settings.confidence is not None:
         return Estimates(pair_N2, settings.confidence, False)
     if len(pair_N2) < FEWEST:
-        return Estimates(pair_N2, least_confidence_by_default(settings.source), False)
+        return Estimates(pair_N2, settings.default_confidence, False)
     calibration = fit_confidence([(confidence, iou) for confidence, iou in pair_N2])
     least = calibration.least_confidence(GOOD_SHARE)
     return Estimates(pair_N2, 1.0 if least is None else least, True)
-
-
-def least_confidence_by_default(source: str) -> float:
-    """What estimates of a source need where nothing tells how good they are. Of those with as much,
-    most have an IoU of `GOOD` on photographs, too (benchmarks/audit/photograph_foregrounds.py)."""
-    return BY_GRAPH_CUTS if source == ESTIMATE else DEFAULT_CONFIDENCE
 
 
 def least_confidence_of(run: Run) -> float:

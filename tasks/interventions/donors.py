@@ -22,6 +22,7 @@ from torch import Tensor
 from models.fills import Fill
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
+from tasks.interventions.filled_areas import filled_areas
 from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
 from tasks.interventions.pool_files import DIGEST, SPECIFICATION
 from tasks.interventions.settings import InterventionSettings
@@ -42,6 +43,7 @@ COLUMNS = pa.schema(
         pa.field("content_id", pa.string(), nullable=False),
         pa.field("picture", pa.binary(), nullable=False),  # uint8 pixels, CHW
         pa.field("mask", pa.binary(), nullable=False),  # uint8, HW, 255 = foreground
+        pa.field("estimated", pa.bool_()),  # the mask
     ]
 )
 
@@ -112,25 +114,30 @@ def _masks_on(pool: DonorPool, cells: tuple[int, int]) -> Tensor:
     return to_cells(pool.mask_NHW[:MASKS].float() / 255, cells)
 
 
-def pool_specification(settings: InterventionSettings, reading: str) -> str:
-    """Digest of all that determines a pool, except the rows."""
-    return digest(VERSION, settings.pool, settings.fill, settings.donor_seed, reading)
+@dataclass(frozen=True)
+class PoolChoice:
+    """All that determines a pool, except the rows."""
+
+    settings: InterventionSettings
+    reading: str  # digest of how pictures and masks are read
+    # Of an estimated foreground: one that misses its object would put that object behind others.
+    least_confidence: float = 0.0
+
+    @property
+    def specification(self) -> str:
+        chosen = self.settings.pool, self.settings.fill, self.settings.donor_seed
+        return digest(VERSION, *chosen, self.reading, self.least_confidence)
 
 
-def choose_donors(
-    run: RunFolder,
-    catalog: pa.Table,
-    settings: InterventionSettings,
-    reader: Reader,
-    specification: str,
-) -> None:
+def choose_donors(run: RunFolder, catalog: pa.Table, choice: PoolChoice, reader: Reader) -> None:
     """Choose the run's pool from its catalog, and write it."""
-    columns = _choose_columns(catalog, settings, reader)
+    columns = _choose_columns(catalog, choice, reader)
     pixels = hashlib.blake2b(digest_size=16)
     for row in (*columns["picture"], *columns["mask"]):
         pixels.update(row)
-    pool_digest = digest(columns["row_id"], columns["label"], pixels.hexdigest())
-    schema = COLUMNS.with_metadata({SPECIFICATION: specification, DIGEST: pool_digest})
+    keys = (columns[name] for name in ("row_id", "label", "estimated"))
+    pool_digest = digest(*keys, pixels.hexdigest())
+    schema = COLUMNS.with_metadata({SPECIFICATION: choice.specification, DIGEST: pool_digest})
     write_table(run.donors, pa.table(columns, schema=schema))
 
 
@@ -146,7 +153,7 @@ def read_donors(run: RunFolder, size: tuple[int, int], fill: Fill, _: str | None
         tuple(rows["label"]),
         tuple(rows["content_id"]),
         picture_NCHW,
-        _remove_objects(picture_NCHW, mask_NHW, fill),
+        _remove_objects(picture_NCHW, mask_NHW, rows["estimated"], fill),
         mask_NHW,
     )
 
@@ -155,36 +162,40 @@ def _pixels(rows: Sequence[bytes]) -> Tensor:
     return torch.from_numpy(np.frombuffer(b"".join(rows), np.uint8).copy())
 
 
-def _remove_objects(picture_NCHW: Tensor, mask_NHW: Tensor, fill: Fill) -> Tensor:
+def _remove_objects(
+    picture_NCHW: Tensor, mask_NHW: Tensor, estimated_N: Sequence[bool | None], fill: Fill
+) -> Tensor:
     """Backgrounds in uint8, a few at a time: as floats they would take four times the memory."""
-    batches = zip(torch.split(picture_NCHW, BATCH), torch.split(mask_NHW, BATCH), strict=True)
-    backgrounds = [
-        _remove_objects_of_batch(picture_bCHW, mask_bHW, fill) for picture_bCHW, mask_bHW in batches
-    ]
-    return torch.cat(backgrounds) if backgrounds else picture_NCHW
+    background_NCHW = torch.empty_like(picture_NCHW)
+    for start in range(0, len(picture_NCHW), BATCH):
+        rows = slice(start, start + BATCH)
+        filled_bHW = filled_areas(mask_NHW[rows] / 255, [it is True for it in estimated_N[rows]])
+        background_NCHW[rows] = _remove_objects_of_batch(picture_NCHW[rows], filled_bHW, fill)
+    return background_NCHW
 
 
-def _remove_objects_of_batch(picture_bCHW: Tensor, mask_bHW: Tensor, fill: Fill) -> Tensor:
+def _remove_objects_of_batch(picture_bCHW: Tensor, filled_bHW: Tensor, fill: Fill) -> Tensor:
     """Normalised alike for all models, so that they are compared on the same backgrounds."""
     image_bCHW = (picture_bCHW.float() - GREY) / DEVIATION
-    background_bCHW = remove_object(image_bCHW, mask_bHW / 255, fill)
+    background_bCHW = remove_object(image_bCHW, filled_bHW, fill)
     return (background_bCHW * DEVIATION + GREY).round().clamp(0, 255).to(torch.uint8)
 
 
-def _choose_columns(
-    catalog: pa.Table, settings: InterventionSettings, reader: Reader
-) -> dict[str, list[Any]]:
+def _choose_columns(catalog: pa.Table, choice: PoolChoice, reader: Reader) -> dict[str, list[Any]]:
     """Columns of the pool: classes in turn, each in a random order of its keys."""
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
+    settings = choice.settings
     order = _order_keys(catalog, settings, reader.estimator is not None)[: TRIES * settings.pool]
     candidates = catalog.filter(pc.is_in(catalog["row_id"], pa.array(order, pa.string())))
     rows = {row.row_id: row for row in rows_of(candidates)}
     samples = reader.read_rows([rows[key] for key in order], THREADS)
     unreachable: list[Failure] = []
-    for sample in islice(_usable(samples, unreachable), settings.pool):
+    usable = _usable(samples, unreachable, choice.least_confidence)
+    for sample in islice(usable, settings.pool):
         assert sample.mask_HW is not None
         pixels = (part.numpy().tobytes() for part in (sample.picture_CHW, sample.mask_HW))
-        values = (sample.row.row_id, sample.row.label, sample.content_id, *pixels)
+        keys = sample.row.row_id, sample.row.label, sample.content_id
+        values = (*keys, *pixels, sample.estimated)
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
     if len(unreachable) > len(columns["row_id"]):  # a pool is kept, so do not choose a poor one
@@ -193,7 +204,9 @@ def _choose_columns(
     return columns
 
 
-def _usable(samples: Iterator[Sample | Failure], unreachable: list[Failure]) -> Iterator[Sample]:
+def _usable(
+    samples: Iterator[Sample | Failure], unreachable: list[Failure], least_confidence: float
+) -> Iterator[Sample]:
     """Pictures whose background is large enough to be put behind another object, each once.
 
     Transient failures are added to `unreachable`.
@@ -206,8 +219,14 @@ def _usable(samples: Iterator[Sample | Failure], unreachable: list[Failure]) -> 
         if isinstance(sample, Failure) or sample.mask_HW is None or sample.content_id in seen:
             continue
         seen.add(sample.content_id)
+        if sample.estimated and _confidence(sample) < least_confidence:
+            continue
         if 0 < sample.mask_HW.float().mean() / 255 <= LARGEST_DONOR_FOREGROUND:
             yield sample
+
+
+def _confidence(sample: Sample) -> float:
+    return 0.0 if sample.estimate is None else sample.estimate.confidence
 
 
 def _order_keys(catalog: pa.Table, settings: InterventionSettings, estimates: bool) -> list[str]:

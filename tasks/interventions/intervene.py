@@ -27,11 +27,12 @@ from models.interventions import (
 from models.moves import MOVES
 from tasks import schema
 from tasks.interventions.donors import DonorPool, DrawnDonors, random_key
+from tasks.interventions.filled_areas import filled_areas
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
-VERSION = 3  # of the changes and of the rows
+VERSION = 4  # of the changes and of the rows
 REMOVALS = 2  # changes that need neither a donor nor a move
 
 
@@ -50,6 +51,11 @@ class Subjects:
     image_BCHW: Tensor  # normalised
     mask_BHW: Tensor
     logits_BK: Tensor
+
+    @property
+    def filled_BHW(self) -> Tensor:
+        """What is filled in where the object is removed."""
+        return filled_areas(self.mask_BHW, [sample.estimated for sample in self.samples])
 
     def decidable(self) -> Subjects:
         """Those with enough object and enough background; a mask of NaN is unknown."""
@@ -110,7 +116,7 @@ class Interventions:
         if not drawn:
             return
         all_B = torch.arange(len(drawn))
-        own_BCHW = remove_object(image_BCHW, mask_BHW, self.settings.fill)
+        own_BCHW = remove_object(image_BCHW, subjects.filled_BHW, self.settings.fill)
         yield all_B, own_BCHW
         yield all_B, remove_background(image_BCHW, mask_BHW)
         for slot in range(self.settings.moves):

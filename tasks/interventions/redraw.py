@@ -15,6 +15,7 @@ from models.fills import Fill
 from models.interventions import exchange_background, remove_background, remove_object
 from models.moves import MOVES
 from tasks.interventions.donors import DonorPool
+from tasks.interventions.filled_areas import filled_areas
 from tasks.pictures.samples import Sample
 
 
@@ -46,7 +47,8 @@ class Redrawing:
         return self._as_picture(image_1CHW)
 
     def _own_background(self, sample: Sample) -> Tensor:
-        return remove_object(self._image(sample), _mask(sample), self.fill)
+        filled_1HW = filled_areas(_mask(sample), [sample.estimated])
+        return remove_object(self._image(sample), filled_1HW, self.fill)
 
     def _image(self, sample: Sample) -> Tensor:
         return self.preprocessing.normalise(sample.picture_CHW[None])

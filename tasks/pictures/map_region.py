@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.masks import grow_masks
+
 GROWN = 0.6  # cells: features say only roughly where something is
 SOFT = 0.25  # cells: standard deviation of the region's edge
 
@@ -32,7 +34,7 @@ class Region:
             mask_11hw[0, 0, row, column] = 1
         mask_11HW = functional.interpolate(mask_11hw, size, mode="nearest")
         reach = round(GROWN * cell)
-        grown_11HW = functional.max_pool2d(mask_11HW, 2 * reach + 1, 1, reach)
+        grown_11HW = grow_masks(mask_11HW, reach)
         return _soften(grown_11HW, SOFT * cell)[0, 0]
 
 

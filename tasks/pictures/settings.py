@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.addresses import Address
 
 ANNOTATED, ESTIMATE = "annotated", "estimate"
+# Confidence that an estimate needs where too few images are annotated to tell. Of those with as
+# much, most are right on photographs, too (benchmarks/audit/photograph_foregrounds.py).
+DEFAULT_CONFIDENCE = 0.6
+BY_GRAPH_CUTS = 0.8  # the same, by graph cuts alone, of which more fail on photographs
 
 
 class ForegroundSettings(BaseModel):
@@ -33,6 +37,18 @@ class ForegroundSettings(BaseModel):
         description="Estimates with less confidence leave images undecided; by default calibrated "
         "on the annotated images, where there are enough.",
     )
+
+    @property
+    def default_confidence(self) -> float:
+        """What an estimate of this source needs where nothing tells how good they are."""
+        return BY_GRAPH_CUTS if self.source == ESTIMATE else DEFAULT_CONFIDENCE
+
+    @property
+    def donor_confidence(self) -> float:
+        """What the estimate of a donor needs: one that misses its object would put that object
+        behind others. To ask more of the images that are judged does not change the donors."""
+        needed = self.default_confidence
+        return needed if self.confidence is None else min(needed, self.confidence)
 
     @property
     def runs_code(self) -> bool:

@@ -17,6 +17,7 @@ from tasks import schema
 from tasks.flags import background_score, estimate_quality, scored_predictions
 from tasks.flags.flags import flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
+from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 
@@ -99,7 +100,7 @@ def test_what_decides_flags_besides_parts_and_settings_has_a_version() -> None:
     again then, and not compared with older ones."""
     decisive = (
         *(background_score.VERSION, background_score.MOST_OWN_CHANGES),
-        *(estimate_quality.DEFAULT_CONFIDENCE, estimate_quality.BY_GRAPH_CUTS),
+        *(DEFAULT_CONFIDENCE, BY_GRAPH_CUTS),
         *(estimate_quality.GOOD_SHARE, scored_predictions.SURVIVES),
     )
     assert (schema.FLAG_RULE, decisive) == (2, (4, 0.5, 0.6, 0.8, 0.8, 0.9))

@@ -9,22 +9,32 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pyarrow import csv
 
 from models.classifier.mlflow_models import FetchedModel
 from models.classifier.settings import ModelSettings
 from models.errors import UserError
 from models.fills import FILLS, Fill
 from models.interventions import remove_object
+from models.masks import grow_masks
+from tasks.attribution.job import reader_of
 from tasks.attribution.settings import AttributionSettings, AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.execution.prepare import prepare_run
-from tasks.interventions.donors import DonorPool, pool_specification, read_donors
+from tasks.interventions.donors import DonorPool, PoolChoice, read_donors
+from tasks.interventions.filled_areas import MISSED
 from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.rows import rows_of
+from tasks.pictures.samples import Failure, Sample
+from tasks.pictures.settings import BY_GRAPH_CUTS, ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
+from tasks.storage.parquet import write_table
 from tests.support.audits import run_audit
+
+BY_ESTIMATE = ForegroundSettings(source="estimate")
 
 
 def pool(*labels: str | None) -> DonorPool:
@@ -47,8 +57,24 @@ def prepare(
         AttributionSettings(),
         interventions,
     )
+    return start(folder, bundle, request)
+
+
+def start(folder: Path, bundle: Path, request: AuditRequest) -> RunFolder:
     model = ModelSettings(address=str(bundle))
     return prepare_run(request, FetchedModel(model), OutputSettings(run=str(folder)), {})
+
+
+@pytest.fixture
+def by_estimates(tmp_path: Path, benchmark_folder: Path, bundle: Path) -> RunFolder:
+    """A run on the same pictures without their masks."""
+    marked = csv.read_csv(str(benchmark_folder / "metadata.csv"))
+    csv.write_csv(marked.drop_columns(["mask"]), str(tmp_path / "unmarked.csv"))
+    data = DataSettings(
+        path=str(tmp_path / "unmarked.csv"), images=str(benchmark_folder), split="test"
+    )
+    request = AuditRequest(data, AttributionSettings(), InterventionSettings(pool=20), BY_ESTIMATE)
+    return start(tmp_path / "run", bundle, request)
 
 
 def test_donors_are_of_every_other_class_and_of_the_images_own() -> None:
@@ -131,8 +157,63 @@ def test_objects_of_donors_are_filled_as_those_of_images_are(
 
 
 def test_pools_of_other_fills_are_other_pools() -> None:
-    ways = {pool_specification(InterventionSettings(fill=fill), "read") for fill in FILLS}
+    ways = {PoolChoice(InterventionSettings(fill=fill), "read").specification for fill in FILLS}
     assert len(ways) == len(FILLS)
+
+
+def test_pools_of_surer_estimates_are_other_pools() -> None:
+    choices = [PoolChoice(InterventionSettings(), "read", least) for least in (0, 0.6, 0.8)]
+    assert len({choice.specification for choice in choices}) == 3
+
+
+def test_estimates_that_may_have_missed_their_object_are_no_donors(
+    by_estimates: RunFolder,
+) -> None:
+    """Their objects would be put behind others."""
+    read = reader_of(by_estimates.read_state().identity, BY_ESTIMATE)
+    rows = rows_of(pq.read_table(by_estimates.catalog))
+    sure = {row.row_id for row in rows if confidence(read(row)) >= BY_GRAPH_CUTS}
+    donors = pq.read_table(by_estimates.donors).to_pydict()
+    assert 20 < len(sure) < len(rows)
+    assert len(donors["row_id"]) == 20
+    assert set(donors["row_id"]) <= sure
+    assert all(donors["estimated"])
+
+
+def confidence(sample: Sample | Failure) -> float:
+    assert isinstance(sample, Sample)
+    assert sample.estimate is not None
+    return sample.estimate.confidence
+
+
+def test_to_ask_more_of_the_judged_images_keeps_the_donors() -> None:
+    by_default = ForegroundSettings(source="estimate").donor_confidence
+    asked = {least: BY_ESTIMATE.model_copy(update={"confidence": least}) for least in (0, 0.3, 1)}
+    found = {least: it.donor_confidence for least, it in asked.items()}
+    assert (by_default, found) == (0.8, {0: 0, 0.3: 0.3, 1: 0.8})
+
+
+def test_around_estimates_of_donors_more_is_filled_in(by_estimates: RunFolder) -> None:
+    donors = read_donors(by_estimates, (64, 64), "mean", donor_digest(by_estimates))
+    filled_NHW = grow_masks(donors.mask_NHW.float(), round(MISSED * 64)) == 255
+    assert filled_NHW.float().mean() > 1.3 * (donors.mask_NHW == 255).float().mean()
+    for picture_CHW, background_CHW, filled_HW in zip(
+        donors.picture_NCHW, donors.background_NCHW, filled_NHW, strict=True
+    ):
+        assert torch.equal(picture_CHW[:, ~filled_HW], background_CHW[:, ~filled_HW])
+        assert (background_CHW[:, filled_HW].float().std(1) == 0).all()
+
+
+def test_a_pool_of_an_older_version_is_of_annotated_objects(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    run = prepare(tmp_path / "run", benchmark_folder, bundle)
+    pool = read_donors(run, (64, 64), "mean", donor_digest(run))
+    older = pq.read_table(str(run.donors)).drop_columns(["estimated"])
+    write_table(run.donors, older)
+    read_donors.cache_clear()
+    again = read_donors(run, (64, 64), "mean", donor_digest(run))
+    assert torch.equal(again.background_NCHW, pool.background_NCHW)
 
 
 def test_another_runs_pool_is_taken_or_refused(
