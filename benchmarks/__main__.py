@@ -24,6 +24,7 @@ EXPERIMENTS = {  # short name: where it lives
     "shortcut": "audit.shortcut",
     "foregrounds": "audit.estimated_foregrounds",
     "flags": "audit.flags",
+    "estimate-settings": "audit.estimate_settings",
     "maps": "audit.maps",
     "pace": "speed.pace",
     "curves": "speed.curves",

@@ -84,7 +84,7 @@ def run(quick: bool) -> list[Figure]:
 
 def load_cell(spec: ClassifierSpec) -> Cell:
     """The figures of one classifier; what is not kept is measured now."""
-    return _load(spec, "masks", _measure_masks) | _load(spec, "estimates", _measure_estimates)
+    return _load(spec, "masks", measure_masks) | _load(spec, "estimates", measure_estimates)
 
 
 def _load(spec: ClassifierSpec, audits: str, measure: Measure) -> Cell:
@@ -114,7 +114,7 @@ def _is_audited_twice(spec: ClassifierSpec) -> bool:
     return spec.has_truth and spec.seed == SEEDS[0] and spec.look != "third"
 
 
-def _measure_masks(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
+def measure_masks(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
     run, truths = _audit(known, folder / "masks"), known.truths
     cell = _flagged("", run)
     if truths is None:
@@ -129,7 +129,7 @@ def _measure_masks(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
     return cell | {"truth flips within": truths.flips_within}
 
 
-def _measure_estimates(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
+def measure_estimates(known: KnownClassifier, folder: Path, twice: bool) -> Cell:
     unmarked = _without_masks(known.table, folder)
     run = _audit(known, folder / "estimates", by=BY_ESTIMATE, table=unmarked)
     cell = _flagged("estimates ", run)
