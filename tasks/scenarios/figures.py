@@ -117,7 +117,8 @@ def choose_rows(database: ImageDatabase, chosen: Filter) -> pa.Array:
     """The row ids that a filter chooses."""
     where = database.sql_names.where(chosen)
     row_id = database.names["row_id"]
-    found = database.arrow(f"SELECT {row_id} FROM images WHERE {where.sql}", where.parameters)
+    images = database.images(f"{row_id} {where.sql}")
+    found = database.arrow(f"SELECT {row_id} FROM {images} WHERE {where.sql}", where.parameters)
     return found.column(0).combine_chunks()
 
 
