@@ -8,7 +8,7 @@ from flows.output_folders import COMPARISON
 from models.addresses import as_path
 from reports.markdown import models_as_markdown
 from reports.models_page import render_models
-from tasks.compare.changed_images import examples_of_pair
+from tasks.compare.paired_examples import examples_of_pair
 from tasks.compare.two_models import compare_models
 from tasks.runs import open_run
 from tasks.runs.reader import Run

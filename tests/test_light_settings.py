@@ -56,6 +56,11 @@ def test_a_run_is_read_without_torch(finished_run: RunFolder) -> None:
     assert heavy_after(f"from tasks.runs import open_run\n{read}") == {"pyarrow"}
 
 
+def test_two_runs_are_compared_and_a_policy_is_applied_without_torch() -> None:
+    """At a million images torch would take as much memory as they do."""
+    assert heavy_after("import tasks.compare.two_models, tasks.gate.decide") == {"pyarrow"}
+
+
 def test_the_front_door_is_light() -> None:
     assert heavy_after("import sightline") == {"pyarrow"}
 

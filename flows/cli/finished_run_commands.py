@@ -63,7 +63,6 @@ def runs(folder: str, as_json: bool) -> None:
 def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     """Print what moved between two finished runs."""
     from flows.cli.output.comparison import print_comparison, print_models
-    from flows.compare_models import write_paired
     from flows.output_folders import check_comparison
     from tasks.compare.since_last_run import compare_runs
     from tasks.compare.two_models import are_two_models, compare_models
@@ -74,8 +73,12 @@ def compare(run: str, before: str, out: str | None, as_json: bool) -> None:
     now, then = open_run(run), open_run(before)
     comparison = compare_runs(now, now.summary(), then)
     prints_models = not as_json and are_two_models(then, now)
-    paired = compare_models(then, now) if out is not None or prints_models else None
+    paired = None
+    if out is not None or prints_models:
+        paired = compare_models(then, now, comparison.patterns)
     if out is not None and paired is not None:
+        from flows.compare_models import write_paired  # torch, for pictures: when the rest is done
+
         write_paired(then, now, paired, as_path(out))
     if as_json:
         print_json(comparison.model_dump_json())

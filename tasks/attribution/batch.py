@@ -34,12 +34,12 @@ from tasks.runs.stages import (
     INTERVENTIONS,
     MAPS,
     PICTURE_PROPERTIES,
+    PREDICT,
     PREDICTIONS,
     SCORES,
     Stage,
 )
 
-PREDICT = "predict"  # the stage of the model's own failures
 Rows = dict[Stage, pa.RecordBatch]
 
 

@@ -15,7 +15,7 @@ import torch
 
 from models.classifier.classifier import Classifier
 from models.errors import ForwardError
-from tasks.attribution.batch import PREDICT, explain_batch, explain_within_memory
+from tasks.attribution.batch import explain_batch, explain_within_memory
 from tasks.attribution.encode import encode_failures
 from tasks.attribution.fingerprints import marks_of, specifications
 from tasks.attribution.job import Job, read_shard
@@ -35,6 +35,7 @@ from tasks.runs.stages import (
     FAILED_PREDICTIONS,
     FAILURES,
     INTERVENTIONS,
+    PREDICT,
     PREDICTIONS,
     SCORES,
     Stage,

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.addresses import is_file
+from tasks import schema
 from tasks.attribution.job import reader_of
 from tasks.catalog.allowed_addresses import AllowedAddresses
 from tasks.catalog.settings import DataSettings
@@ -24,7 +25,7 @@ from tasks.pictures.samples import Reader, Sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import Stage
-from tasks.storage.parquet import read_table
+from tasks.storage.parquet import open_parquet
 
 Rows = dict[str, dict[str, Any]]  # of a table by row_id
 
@@ -100,20 +101,25 @@ class ShownImages(SeenPictures):
         """The rows of a stage's parts for these images."""
         return {
             row["row_id"]: row
-            for path in self.run.folder.parts(stage)
-            for row in read_table(path, filters=self._filter, expected=stage.columns).to_pylist()
+            for shard in self._shards
+            if (part := self.run.part(stage, shard)) is not None
+            for row in self._choose(part).to_pylist()
         }
 
     @cached_property
     def _rows(self) -> dict[str, Row]:
-        catalog = self.run.folder.open_catalog().read_rows(self._filter)
-        return {row.row_id: row for row in rows_of(catalog)}
+        catalog = open_parquet(self.run.folder.catalog, expected=schema.CATALOG)
+        shards = (self._choose(catalog.read_row_group(shard)) for shard in self._shards)
+        return {row.row_id: row for table in shards for row in rows_of(table)}
 
-    @property
-    def _filter(self) -> pc.Expression | None:
+    @cached_property
+    def _shards(self) -> Sequence[int]:
+        return self.run.shards if self.row_ids is None else self.run.shards_of(self.row_ids)
+
+    def _choose(self, table: pa.Table) -> pa.Table:
         if self.row_ids is None:
-            return None
-        return pc.field("row_id").isin(pa.array(list(self.row_ids), pa.string()))
+            return table
+        return table.filter(pc.is_in(table["row_id"], pa.array(list(self.row_ids), pa.string())))
 
 
 def picture_of(sample: Sample) -> np.ndarray:

@@ -1,25 +1,16 @@
-"""Images that only one of two models gets right, or is flagged on, and their pictures.
+"""Images that only one of two models gets right, or is flagged on.
 
-Shapes: N images, 2 is before and after (NaN where the two cannot be compared), C=3 colours, H W
-pixels.
+Shapes: N images, 2 is before and after (NaN where the two cannot be compared).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tasks import schema
-from tasks.attribution.shown_images import Rows, ShownImages, magnitudes, mask_of, picture_of
 from tasks.compare.paired_images import PairedImages
-from tasks.interventions.donors import DonorPool
-from tasks.pictures.samples import Sample
-from tasks.runs.reader import Run
-from tasks.runs.stages import INTERVENTIONS
 
 SHOWN = 24  # at most
 IMPROVEMENTS = SHOWN // 3  # shown however many regressions there are
@@ -40,7 +31,7 @@ def worst_changes(images: PairedImages) -> tuple[schema.ChangedImage, ...]:
     better = better[: max(IMPROVEMENTS, SHOWN - len(worse))]
     indices = [*worse[: SHOWN - len(better)].tolist(), *better.tolist()]
     before, after = (
-        table.take(pa.array(indices, pa.int64())).to_pylist()
+        [row for index in indices for row in table.slice(index, 1).to_pylist()]
         for table in (images.before, images.after)
     )
     return tuple(
@@ -53,15 +44,6 @@ def worst_changes(images: PairedImages) -> tuple[schema.ChangedImage, ...]:
         )
         for index, old, row in zip(indices, before, after, strict=True)
     )
-
-
-def examples_of_pair(
-    before: Run, after: Run, paired: schema.PairedSummary
-) -> list[schema.PairedExample]:
-    """The changed images in their order, without those that can no longer be read."""
-    pictures = _Pictures.of(before, after, paired)
-    examples = (pictures.example(image) for image in paired.changed)
-    return [example for example in examples if example is not None]
 
 
 def _changes(images: PairedImages) -> dict[schema.ChangeKind, np.ndarray]:
@@ -93,75 +75,3 @@ def _worst_first(images: PairedImages) -> np.ndarray:
 
 def _answer(row: dict[str, Any]) -> schema.Answer:
     return schema.Answer(**{name: row[name] for name in schema.Answer.model_fields})
-
-
-@dataclass(frozen=True)
-class _Pictures:
-    """What the examples of a pair are made from; two values are of before and after."""
-
-    images: ShownImages
-    maps: tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
-    exchanges: tuple[Rows, Rows]
-    pool: DonorPool | None
-
-    @classmethod
-    def of(cls, before: Run, after: Run, paired: schema.PairedSummary) -> _Pictures:
-        row_ids = [image.row_id for image in paired.changed]
-        first, last = (ShownImages(run, row_ids=row_ids, with_web=False) for run in (before, after))
-        return cls(
-            last,
-            (first.maps(paired.method), last.maps(paired.method)),
-            (first.part_rows(INTERVENTIONS), last.part_rows(INTERVENTIONS)),
-            last.donors(),
-        )
-
-    def example(self, image: schema.ChangedImage) -> schema.PairedExample | None:
-        sample = self.images.sample(image.row_id)
-        if sample is None:
-            return None
-        before, after = (maps.get(image.row_id) for maps in self.maps)
-        return schema.PairedExample(
-            image=image,
-            picture_HW3=picture_of(sample),
-            mask_HW=mask_of(sample),
-            map_before_HW=magnitudes(before),
-            map_after_HW=magnitudes(after),
-            exchange=self._exchange(image, sample),
-        )
-
-    def _exchange(self, image: schema.ChangedImage, sample: Sample) -> schema.PairedExchange | None:
-        """On a background that tells the models apart, where there is one; None without an
-        exchange."""
-        before, after = (rows.get(image.row_id) for rows in self.exchanges)
-        if self.pool is None or sample.mask_HW is None or before is None or after is None:
-            return None
-        slot = _slot_that_differs(image, before, after)
-        if slot is None:
-            return None
-        donor = after["donors"][slot]
-        return schema.PairedExchange(
-            picture_HW3=self.images.redraw.exchanged(sample, self.pool, donor),
-            donor=donor,
-            donor_label=self.pool.label_of(donor),
-            before=before["exchanged_predictions"][slot],
-            after=after["exchanged_predictions"][slot],
-        )
-
-
-def _slot_that_differs(image: schema.ChangedImage, before: Any, after: Any) -> int | None:
-    """The first other-class background that flips only one model, else the first of all."""
-    slots = list(_slots_of_other_classes(before, after))
-    apart = (
-        slot
-        for slot in slots
-        if (before["exchanged_predictions"][slot] == image.before.prediction)
-        != (after["exchanged_predictions"][slot] == image.after.prediction)
-    )
-    return next(apart, slots[0] if slots else None)
-
-
-def _slots_of_other_classes(before: Any, after: Any) -> Iterator[int]:
-    """Exchanges with the same donor, of another class, in both runs."""
-    for slot, pair in enumerate(zip(before["donors"], after["donors"], strict=False)):
-        if pair[0] == pair[1] and not after["same_class"][slot]:
-            yield slot

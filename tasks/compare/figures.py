@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.errors import list_names
 from tasks import schema
 from tasks.compare.paired_images import Floats, PairedImages
+from tasks.compare.words import NONE
 from tasks.intervals.bootstrap import Indices, bootstrap_mean, change_of_means
 from tasks.intervals.change import Change
 from tasks.intervals.flagged_excess import bootstrap_excess, change_of_excess
@@ -84,14 +85,12 @@ def compute_figure(images: PairedImages, query: FigureQuery) -> FigureResult:
     """The figure of the later side, or its change."""
     if query.definition.interval == "groups":
         return _worst_group(images, query)
-    value_N2 = images.values(query.column)
-    known_N = select_images(images, query) & np.isfinite(value_N2).all(1)
-    value_n2 = value_N2[known_N]
+    value_n2 = known_values(images, query)
     if not len(value_n2):
         return _missing_figure(images, query)
     is_whole = query.is_whole and not images.is_part
     if query.definition.interval == "thresholds" and is_whole:
-        interval = _interval_of_excess(images, query, known_N)
+        interval = _interval_of_excess(images, query)
     else:
         interval = _interval(query, value_n2)
     return _value(interval, value_n2)
@@ -119,14 +118,19 @@ def leeway(of: int, confidence: float) -> float:
     return float(1 - ((1 - confidence) / 2) ** (1 / of))
 
 
-def select_images(images: PairedImages, query: FigureQuery) -> NDArray[np.bool_]:
-    """(N,): the images that a figure is of."""
-    selected_N = np.ones(len(images), bool)
+def known_values(images: PairedImages, query: FigureQuery) -> Floats:
+    """(n, 2): those that a figure is computed from."""
+    value_n2 = images.values(query.column)[select_images(images, query)]
+    return value_n2[np.isfinite(value_n2).all(1)]
+
+
+def select_images(images: PairedImages, query: FigureQuery) -> NDArray[np.int32] | slice:
+    """The images that a figure is of."""
     if query.label is not None:
-        selected_N &= images.label_N == query.label
+        return images.labels.images(query.label)
     if query.class_group is not None:
-        selected_N &= images.class_group_N == query.class_group
-    return selected_N
+        return images.groups_of_labels.images(query.class_group)
+    return slice(None)
 
 
 def _value(interval: Change, value_n2: Floats) -> FigureValue:
@@ -159,12 +163,12 @@ def _interval_of_share(value_n: Floats, confidence: float) -> Change:
     return Change(total / of, low, high)
 
 
-def _interval_of_excess(
-    images: PairedImages, query: FigureQuery, known_N: NDArray[np.bool_]
-) -> Change:
+def _interval_of_excess(images: PairedImages, query: FigureQuery) -> Change:
     """Over all images, where the thresholds are as uncertain as the rates; a part of them, such as
     a class, takes them as given."""
-    before, after = images.values("excess")[known_N].mean(0).tolist()
+    excess_N2 = images.values("excess")
+    known_N = np.isfinite(excess_N2).all(1)
+    before, after = excess_N2[known_N].mean(0).tolist()
     score_n2, null_n2 = (images.values(name)[known_N] for name in ("score", "null_score"))
     alarm = images.rules[1].false_alarm
     if query.change:
@@ -224,17 +228,17 @@ def _worst_group(images: PairedImages, query: FigureQuery) -> FigureResult:
 
 def _groups_of(images: PairedImages, query: FigureQuery, least: int) -> _Groups:
     """Groups by the group column of the table, else of classes, else by label."""
-    right_N2, name_N = images.values("correct"), images.group_N
-    named_N = name_N != None  # noqa: E711  # elementwise
-    known_N = np.isfinite(right_N2).all(1) & named_N & select_images(images, query)
-    names, index_n, count_G = np.unique(
-        name_N[known_N].astype(str), return_inverse=True, return_counts=True
-    )
-    enough_n = count_G[index_n] >= least
-    kept, group_n = np.unique(names[index_n][enough_n], return_inverse=True)
-    small = names[count_G < least]
-    right_n2 = right_N2[known_N][enough_n]
-    return _Groups(right_n2, group_n, tuple(map(str, kept)), tuple(map(str, small)))
+    selected, groups = select_images(images, query), images.groups
+    right_n2, number_n = images.values("correct")[selected], groups.number_N[selected]
+    known_n = np.isfinite(right_n2).all(1) & (number_n != NONE)
+    right_n2, number_n = right_n2[known_n], number_n[known_n]
+    count_W = np.bincount(number_n, minlength=len(groups.names))
+    enough_W = count_W >= least
+    names = np.array(groups.names, object)
+    kept, small = names[enough_W].tolist(), names[(count_W > 0) & ~enough_W].tolist()
+    enough_n = enough_W[number_n]
+    group_n = (np.cumsum(enough_W) - 1)[number_n[enough_n]]
+    return _Groups(right_n2[enough_n], group_n, tuple(kept), tuple(small))
 
 
 def _missing_figure(images: PairedImages, query: FigureQuery) -> schema.MissingFigure:
@@ -250,7 +254,8 @@ def _why_missing(images: PairedImages, query: FigureQuery) -> str:
     if query.definition.column in ("flagged", "excess") and not images.same_rule:
         before, after = (rule.describe() for rule in images.rules)
         return f"the two audits flag by different rules: {before}, and {after}"
-    if not query.is_whole and not select_images(images, query).any():
+    selected = select_images(images, query)
+    if isinstance(selected, np.ndarray) and not len(selected):
         return "no image has this label" if query.label else "no image has a label of this group"
     remedy = f": {query.definition.remedy}" if query.definition.remedy else ""
     return f"{query.definition.missing}{both}{remedy}"

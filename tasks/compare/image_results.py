@@ -6,19 +6,24 @@ Shapes: B images and E exchanges of a shard.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from upath import UPath
 
 from tasks import schema
 from tasks.flags.estimate_quality import least_confidence_of
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
+from tasks.storage.parquet import damage, open_parquet
 
 KEYS = ("row_id", "label")
 OF_EXCHANGES = frozenset({"kept_label", *schema.INTERVENTIONS.names[1:]})
+OF_KEPT_LABEL = ("row_id", "same_class", "exchanged_predictions")
 
 
 def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -28,31 +33,55 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     (the catalog's group column), and `column:method` of a method's scores. Dictionaries are
     decoded: those of two runs differ.
     """
-    flags = run.folder.open_flags()  # one row group per shard with predictions
     predicted = [name for name in schema.PREDICTIONS.names if name in {*KEYS, *columns}]
     flagged = [name for name in columns if _is_flag_column(name)]
     exchanged = [name for name in columns if name in OF_EXCHANGES]
     scored = [name for name in columns if ":" in name]
+    flags = _ShardRows.read(run.folder.flags, flagged, schema.FLAGS_TABLE)
+    groups = _read_groups(run) if "group" in columns else None
     least = least_confidence_of(run) if exchanged else 0.0
-    group = 0
+    number = 0  # of the shard among those with predictions: one row group of the flags each
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, predicted)
         if table is None:
             table = schema.PREDICTIONS.empty_table()
             shard_flags = schema.FLAGS_TABLE.empty_table()
         else:
-            shard_flags = flags.read_row_group(group, columns=flagged)
-            group += 1
+            shard_flags = flags.of(number)
+            number += 1
         for name in flagged:
             table = table.append_column(name, shard_flags[name])
-        if "group" in columns:
-            table = _add_group(table, run, shard)
+        if groups is not None:
+            table = join(table, groups.of(shard))
+        elif "group" in columns:
+            table = table.append_column("group", pa.nulls(len(table), pa.string()))
         if exchanged:
-            exchanges = _read_exchanges(run, shard, table, least)
+            exchanges = _read_exchanges(run, shard, table, exchanged, least)
             table = join(table, exchanges.select(["row_id", *exchanged]))
         for name in scored:
             table = join(table, _read_scores(run, shard, name))
         yield _decode_words(table.select(list(columns)))
+
+
+@dataclass(frozen=True)
+class _ShardRows:
+    """Columns of a file that has a row group for each shard; its footer is large and not kept."""
+
+    file: UPath
+    rows: pa.Table
+    starts: Sequence[int]  # of the groups, and the end of the last
+
+    @classmethod
+    def read(cls, file: UPath, columns: Sequence[str], expected: pa.Schema) -> _ShardRows:
+        reader = open_parquet(file, expected=expected)
+        rows = reader.read(list(columns)).unify_dictionaries().combine_chunks()
+        return cls(file, rows, [*accumulate(reader.rows_of_groups, initial=0)])
+
+    def of(self, group: int) -> pa.Table:
+        if group + 1 >= len(self.starts):
+            raise damage(self.file, "it lacks rows")
+        start, end = self.starts[group : group + 2]
+        return self.rows.slice(start, end - start)
 
 
 def _is_flag_column(column: str) -> bool:
@@ -65,24 +94,28 @@ def _is_flag_column(column: str) -> bool:
 
 def group_column_of(run: Run) -> str | None:
     """The column of the catalog that names each image's group; None where there is none."""
-    name, columns = run.state.group_column, run.folder.open_catalog().schema
+    name, columns = run.state.group_column, open_parquet(run.folder.catalog).schema
     if name is None or name not in columns.names:
         return None
     return None if pa.types.is_nested(columns.field(name).type) else name
 
 
-def _add_group(table: pa.Table, run: Run, shard: int) -> pa.Table:
-    """Add the group column, as `group`; null where the catalog has none."""
+def _read_groups(run: Run) -> _ShardRows | None:
+    """The catalog's group column, as `group`; None where there is none."""
     name = group_column_of(run)
     if name is None:
-        return table.append_column("group", pa.nulls(len(table), pa.string()))
-    rows = run.folder.open_catalog().read_row_group(shard, columns=["row_id", name])
-    return join(table, rows.set_column(1, "group", rows[name].cast(pa.string())))
+        return None
+    found = _ShardRows.read(run.folder.catalog, ["row_id", name], schema.CATALOG)
+    words = found.rows[name].cast(pa.string())
+    return replace(found, rows=pa.table({"row_id": found.rows["row_id"], "group": words}))
 
 
-def _read_exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.Table:
+def _read_exchanges(
+    run: Run, shard: int, table: pa.Table, columns: Sequence[str], least: float
+) -> pa.Table:
     """Interventions and `kept_label`: how often other classes' backgrounds keep the label."""
-    part = run.part(INTERVENTIONS, shard)
+    names = {*OF_KEPT_LABEL, *columns} - {"kept_label"}
+    part = run.part(INTERVENTIONS, shard, sorted(names))
     if part is None:
         part = schema.INTERVENTIONS.empty_table()
     part = drop_unsure(part, run.part(FOREGROUNDS, shard), least)
@@ -119,8 +152,11 @@ def _read_scores(run: Run, shard: int, column: str) -> pa.Table:
     scores = run.part(SCORES.of(method), shard, list({"row_id", "area", name}))
     if scores is None:
         scores = schema.SCORES.empty_table()
-    decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
-    kept = scores.filter(decidable)
+    large, small = (
+        pc.greater_equal(scores["area"], SMALLEST),
+        pc.less_equal(scores["area"], LARGEST),
+    )
+    kept = scores.filter(pc.and_(large, small))
     return pa.table({"row_id": kept["row_id"], column: kept[name]})
 
 

@@ -6,7 +6,7 @@ Shapes: N images, 2 is before and after.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from models.errors import NotComparable
 from tasks import schema
 from tasks.compare.image_results import group_column_of, read_images
+from tasks.compare.words import Words
 from tasks.interventions.pool_files import donor_digest
 from tasks.interventions.settings import InterventionSettings
 from tasks.runs.reader import Run
+from tasks.storage.disk_tables import in_blocks, keep_on_disk, keep_sides_on_disk
 from tasks.storage.parquet import read_footer
 
 Floats = NDArray[np.float64]
@@ -29,7 +31,7 @@ Floats = NDArray[np.float64]
 IDENTITY_FIELDS = ("catalog", "shard_size", "classes", "target")
 FOREGROUND_FIELDS = ("foreground", "polarity", "orientation", "estimator")
 
-BLOCK = 1 << 16  # rows matched at once: each match costs a pass over the earlier keys
+KEYS = ("row_id", "content_id")  # a word of every image's own
 COLUMNS = (
     *("row_id", "label", "prediction", "confidence", "correct", "group"),
     *("flag", "score", "null_score", "flips", "kept_label"),
@@ -47,30 +49,37 @@ class PairedImages:
     rows: int  # of the catalog
     group_column: str | None  # that names each image's group; None without one
     class_groups: schema.ClassGroups | None = None  # of the labels
-    is_part: bool = False  # of the images that the thresholds of the flags were found over
+    chosen: pa.ChunkedArray | None = None  # which rows are the images; None: all of them
 
     def __len__(self) -> int:
-        return len(self.after)
+        return len(self.after) if self.chosen is None else pc.sum(self.chosen).as_py() or 0
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the thresholds of the flags were found over more images."""
+        return self.chosen is not None
 
     def values(self, column: str) -> Floats:
         """(N, 2); NaN on both sides where one of the runs has no value."""
-        if column not in self._values:
+        value_N2 = self._latest.get(column)
+        if value_N2 is None:
             value_N2 = self._derive(column) if column in DERIVED else self._stored(column)
-            known_N1 = np.isfinite(value_N2).all(1, keepdims=True)
-            self._values[column] = np.where(known_N1, value_N2, np.nan)
-        return self._values[column]
-
-    def words(self, column: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-        before, after = (_words_of(table[column]) for table in (self.before, self.after))
-        return before, after
+            value_N2[~np.isfinite(value_N2).all(1)] = np.nan
+            self._latest.clear()
+            self._latest[column] = value_N2
+        return value_N2
 
     def choose(self, row_ids: pa.Array) -> PairedImages:
         """These images alone; all of them are no part."""
         chosen = pc.is_in(self.after["row_id"], row_ids)
-        if pc.all(chosen).as_py():
-            return self
-        sides = (self.before.filter(chosen), self.after.filter(chosen))
-        return replace(self, before=sides[0], after=sides[1], is_part=True)
+        if self.chosen is not None:
+            chosen = pc.and_(chosen, self.chosen)
+        return self if pc.all(chosen).as_py() else replace(self, chosen=chosen)
+
+    def count_other_predictions(self) -> int:
+        """Images that the two audits predict differently."""
+        sides = (self._column(table, "prediction") for table in (self.before, self.after))
+        return pc.sum(pc.not_equal(*sides)).as_py() or 0
 
     @property
     def same_rule(self) -> bool:
@@ -79,45 +88,52 @@ class PairedImages:
         return before == after
 
     @cached_property
-    def label_N(self) -> NDArray[np.object_]:
-        """None where an image has none."""
-        return self.words("label")[1]
+    def labels(self) -> Words:
+        return Words.of(self._column(self.after, "label"))
 
     @cached_property
-    def group_N(self) -> NDArray[np.object_]:
-        """Values of the group column, else groups of the labels, else labels; None where an image
-        has none."""
+    def groups(self) -> Words:
+        """Values of the group column, else groups of the labels, else labels."""
         if self.group_column is not None:
-            return self.words("group")[1]
-        return self.label_N if self.class_groups is None else self.class_group_N
+            return Words.of(self._column(self.after, "group"))
+        return self.labels if self.class_groups is None else self.groups_of_labels
 
     @cached_property
-    def class_group_N(self) -> NDArray[np.object_]:
-        """The group of each label; None where there is none."""
+    def groups_of_labels(self) -> Words:
         groups = {} if self.class_groups is None else self.class_groups.group_of
-        return np.array([groups.get(label) for label in self.label_N], object)
+        return self.labels.renamed(groups)
 
     @property
     def kind_of_groups(self) -> str:
-        """What `group_N` holds, in words."""
+        """What `groups` are, in words."""
         if self.group_column is not None:
             return f"values of the column {self.group_column}"
         return "labels" if self.class_groups is None else "groups of classes"
 
     @cached_property
-    def _values(self) -> dict[str, Floats]:
+    def _latest(self) -> dict[str, Floats]:
+        """Of the column that was asked for last: all of them would be most of the memory."""
         return {}
 
+    def _column(self, side: pa.Table, name: str) -> pa.ChunkedArray:
+        return side[name] if self.chosen is None else side[name].filter(self.chosen)
+
     def _stored(self, column: str) -> Floats:
-        if column not in self.after.column_names:
-            return np.full((len(self), 2), np.nan)
-        sides = (table[column].cast(pa.float64()) for table in (self.before, self.after))
-        return np.stack([pc.fill_null(side, np.nan).to_numpy() for side in sides], 1)
+        value_N2 = np.full((len(self), 2), np.nan)
+        for side, table in enumerate((self.before, self.after)):
+            if column in table.column_names:
+                start = 0
+                for chunk in self._column(table, column).chunks:
+                    value_n = pc.fill_null(chunk.cast(pa.float64()), np.nan)
+                    value_N2[start : start + len(chunk), side] = value_n
+                    start += len(chunk)
+        return value_N2
 
     def _has_flag(self, flag: str) -> NDArray[np.bool_]:
         """(N, 2)"""
-        sides = (pc.equal(table["flag"], flag) for table in (self.before, self.after))
-        return np.stack([pc.fill_null(side, False).to_numpy() for side in sides], 1)
+        columns = (self._column(table, "flag") for table in (self.before, self.after))
+        sides = (pc.fill_null(pc.equal(column, flag), False) for column in columns)
+        return np.stack([side.to_numpy() for side in sides], 1)
 
     def _derive(self, column: str) -> Floats:
         if column == "exchange_gap":
@@ -139,19 +155,25 @@ def read_pair(before: Run, after: Run) -> PairedImages:
 
 def match_runs(before: Run, after: Run) -> PairedImages:
     """The same without the check, for callers that compare runs with other donors on purpose."""
-    columns = ["content_id", *_columns_of_figures(shared_methods(before, after))]
-    blocks = [keep_same_bytes(*sides) for sides in match_images(before, after, columns)]
-    first, last = (
-        _concatenate(side.drop_columns("content_id") for side in sides)
-        for sides in zip(*blocks, strict=True)
-    )
-    return _make_pair((before, after), (first, last))
+    return pair_images(read_alone(before), read_alone(after))
 
 
 def read_alone(run: Run) -> PairedImages:
     """The results of one run, as a pair with itself."""
-    table = _concatenate(read_images(run, _columns_of_figures(shared_methods(run, run))))
-    return _make_pair((run, run), (table, table))
+    columns = ("content_id", *_columns_of_figures(run.state.methods))
+    table, rule = _read_results(run, columns), run.summary().rule
+    rows = read_footer(run.folder.catalog).num_rows
+    groups = group_column_of(run), run.state.class_groups
+    return PairedImages(table, table, (rule, rule), rows, *groups)
+
+
+def pair_images(before: PairedImages, after: PairedImages) -> PairedImages:
+    """Two runs, each read alone, for images of the same bytes that both predicted."""
+    sides = before.after, after.after
+    if not all(sides[0][name].equals(sides[1][name]) for name in ("row_id", "content_id")):
+        sides = keep_sides_on_disk(keep_same_bytes(*both) for both in _match_tables(*sides))
+    rules = before.rules[1], after.rules[1]
+    return replace(after, before=sides[0], after=sides[1], rules=rules)
 
 
 def check_pair(before: Run, after: Run) -> None:
@@ -178,23 +200,46 @@ def match_images(
     before: Run, after: Run, columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Rows with the same key in both runs, in the later one's order, block by block."""
-    old = _concatenate(read_images(before, columns))
-    keys = old["row_id"].combine_chunks()
-    for block in _blocks(read_images(after, columns)):
-        index = pc.index_in(block["row_id"], keys).combine_chunks()
-        if _is_in_order(index):  # as where both saw the same images: nothing is copied
-            yield old.slice(index[0].as_py(), len(index)), block
-            continue
-        old = old.combine_chunks()  # rows of one chunk are taken quickly
-        matched = index.is_valid()
-        yield old.take(index.filter(matched)), block.filter(matched)
+    return _match_tables(*(_read_results(run, columns) for run in (before, after)))
 
 
-def _is_in_order(index: pa.Array) -> bool:
-    """Are these one row after the other?"""
-    if len(index) == 0 or index.null_count > 0:
-        return False
-    return bool((np.diff(index.to_numpy()) == 1).all())
+def _read_results(run: Run, columns: Sequence[str]) -> pa.Table:
+    return keep_on_disk(map(_encode_words, in_blocks(read_images(run, columns))))
+
+
+def _encode_words(block: pa.Table) -> pa.Table:
+    """Words that few images have alone, as numbers."""
+    for index, field in enumerate(block.schema):
+        if pa.types.is_string(field.type) and field.name not in KEYS:
+            block = block.set_column(index, field.name, block[field.name].dictionary_encode())
+    return block
+
+
+def _match_tables(before: pa.Table, after: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Block by block, the rows with the same key; where both saw the same images, no copies."""
+    index = None
+    if not before["row_id"].equals(after["row_id"]):
+        index = pc.index_in(after["row_id"], before["row_id"].combine_chunks())
+    start = 0
+    for batch in after.to_batches():
+        block = pa.Table.from_batches([batch])
+        if index is None:
+            yield before.slice(start, len(block)), block
+        else:
+            found = index.slice(start, len(block)).combine_chunks()
+            matched = found.is_valid()
+            yield _take(before, found.filter(matched)), block.filter(matched)
+        start += len(block)
+
+
+def _take(table: pa.Table, index: pa.Array) -> pa.Table:
+    """Rows by number, quickly: from one chunk of those between the first and the last of them."""
+    if len(index) == 0:
+        return table.slice(0, 0)
+    ends = pc.min_max(index).as_py()
+    near = table.slice(ends["min"], ends["max"] - ends["min"] + 1)
+    near = near.unify_dictionaries().combine_chunks()
+    return near.take(pc.subtract(index, ends["min"]))
 
 
 def _columns_of_figures(methods: Sequence[str]) -> list[str]:
@@ -206,13 +251,6 @@ def _columns_of_figures(methods: Sequence[str]) -> list[str]:
         elif figure.column is not None and figure.column not in DERIVED:
             columns[figure.column] = None
     return list(columns)
-
-
-def _make_pair(runs: tuple[Run, Run], tables: tuple[pa.Table, pa.Table]) -> PairedImages:
-    before, after = runs
-    rules = (before.summary().rule, after.summary().rule)
-    rows = read_footer(after.folder.catalog).num_rows
-    return PairedImages(*tables, rules, rows, group_column_of(after), after.state.class_groups)
 
 
 def _comparable_fields(run: Run) -> dict[str, str]:
@@ -240,27 +278,3 @@ def keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Tab
     if pc.all(same).as_py():
         return before, after
     return before.filter(same), after.filter(same)
-
-
-def _words_of(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    """Equal words are one object: a million of them would take a hundred megabytes."""
-    codes = column.combine_chunks().dictionary_encode()
-    words = np.array([*codes.dictionary.to_pylist(), None], object)
-    found: NDArray[np.object_] = words[codes.indices.fill_null(len(words) - 1).to_numpy()]
-    return found
-
-
-def _blocks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer, larger tables."""
-    pending: list[pa.Table] = []
-    for table in tables:
-        pending.append(table)
-        if sum(map(len, pending)) >= BLOCK:
-            yield _concatenate(pending)
-            pending = []
-    if pending:
-        yield _concatenate(pending)
-
-
-def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables, promote_options="default")

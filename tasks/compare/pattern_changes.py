@@ -36,6 +36,7 @@ from tasks.schema import (
     wilson,
 )
 from tasks.schema.units import SHARE, points
+from tasks.storage.disk_tables import BLOCK
 from tasks.storage.parquet import read_table
 
 log = logging.getLogger("sightline")
@@ -79,20 +80,21 @@ class _SharedMembers:
     def of(
         cls, before: Run, first: PatternSummary, now: Run, last: PatternSummary
     ) -> _SharedMembers:
+        sides = match_images(before, now, ("row_id", "content_id"))
+        row_ids = pa.concat_tables(keep_same_bytes(*both)[1] for both in sides)["row_id"]
         old, new = (
-            _Members.read(run, found.candidates) for run, found in ((before, first), (now, last))
+            _Members.read(run, found.candidates, row_ids)
+            for run, found in ((before, first), (now, last))
         )
-        images, first_A = 0, np.zeros(len(first.candidates))
-        last_B = np.zeros(len(last.candidates))
+        first_A, last_B = np.zeros(old.candidates), np.zeros(new.candidates)
         both_AB = np.zeros((len(first_A), len(last_B)))
-        for sides in match_images(before, now, ("row_id", "content_id")):
-            row_ids = keep_same_bytes(*sides)[1]["row_id"].combine_chunks()
-            old_An, new_Bn = old.among(row_ids), new.among(row_ids)
-            images += len(row_ids)
+        for start in range(0, len(row_ids), BLOCK):
+            images = range(start, min(start + BLOCK, len(row_ids)))
+            old_An, new_Bn = old.among(images), new.among(images)
             first_A += old_An.sum(1)
             last_B += new_Bn.sum(1)
             both_AB += old_An @ new_Bn.T
-        return cls(images, first_A, last_B, both_AB)
+        return cls(len(row_ids), first_A, last_B, both_AB)
 
     def overlap(self, one: int, other: int) -> Overlap:
         counts = self.both_AB[one, other], self.first_A[one], self.last_B[other]
@@ -107,27 +109,30 @@ class _SharedMembers:
 
 @dataclass(frozen=True)
 class _Members:
-    """The rows of all candidates of a run."""
+    """The members of all candidates of a run among some images, in the images' order."""
 
-    row_ids: pa.ChunkedArray
-    candidate_n: np.ndarray  # its index; each row is one image of one candidate
+    image_n: np.ndarray  # its number; each is one image of one candidate
+    candidate_n: np.ndarray  # its index
     candidates: int
 
     @classmethod
-    def read(cls, run: Run, candidates: Sequence[Pattern]) -> _Members:
+    def read(cls, run: Run, candidates: Sequence[Pattern], row_ids: pa.ChunkedArray) -> _Members:
         table = read_table(
             run.folder.pattern_members, ["row_id", "pattern"], expected=schema.PATTERN_MEMBERS
         )
         ids = pa.array([it.id for it in candidates], pa.string())
         candidate_n = pc.index_in(table["pattern"], ids).to_numpy()
-        return cls(table["row_id"], candidate_n, len(candidates))
+        image = pc.index_in(table["row_id"], row_ids)
+        image_n, there_n = image.drop_null().to_numpy(), image.is_valid().to_numpy()
+        order_n = np.argsort(image_n)
+        pa.default_memory_pool().release_unused()  # the table, and an index of all images
+        return cls(image_n[order_n], candidate_n[there_n][order_n], len(candidates))
 
-    def among(self, row_ids: pa.Array) -> np.ndarray:
+    def among(self, images: range) -> np.ndarray:
         """(candidates, images) of 0 and 1: which of these images are members."""
-        index = pc.index_in(self.row_ids, row_ids)
-        there_n = index.is_valid().to_numpy()
-        member = np.zeros((self.candidates, len(row_ids)), np.float32)
-        member[self.candidate_n[there_n], index.drop_null().to_numpy()] = 1
+        first, last = np.searchsorted(self.image_n, (images.start, images.stop))
+        member = np.zeros((self.candidates, len(images)), np.float32)
+        member[self.candidate_n[first:last], self.image_n[first:last] - images.start] = 1
         return member
 
 

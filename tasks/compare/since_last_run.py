@@ -29,6 +29,7 @@ from tasks.intervals.paired_rates import Crossing, Rates, change_of_rate
 from tasks.runs import open_run
 from tasks.runs.reader import Run
 from tasks.schema.values import quantile
+from tasks.storage.parquet import read_table
 
 log = logging.getLogger("sightline")
 
@@ -137,9 +138,11 @@ def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison 
 def _count_other_rows(before: Run, now: Run) -> tuple[int, int]:
     """How many rows are only in the later catalog, and how many only in the earlier."""
     old, new = (
-        run.folder.open_catalog().read(["row_id"])["row_id"].combine_chunks()
+        read_table(run.folder.catalog, ["row_id"])["row_id"].combine_chunks()
         for run in (before, now)
     )
+    if new.equals(old):
+        return 0, 0
     added: int = pc.index_in(new, old).null_count
     return added, len(old) - (len(new) - added)
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.errors import NotComparable
 from tasks import schema
 from tasks.compare.changed_images import count_changes, worst_changes
-from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, select_images
+from tasks.compare.figures import FigureQuery, FigureValue, compute_figure, known_values
 from tasks.compare.paired_images import PairedImages, check_pair, read_pair, shared_methods
 from tasks.compare.pattern_changes import compare_patterns
 from tasks.compare.verdicts import ORDER, judge_change, summarise_verdicts
@@ -26,15 +23,19 @@ SMALLEST_GROUP = 10  # labelled images that a group needs to be the worst
 Judgement = schema.PairedFigure | schema.MissingFigure
 
 
-def compare_models(before: Run, after: Run) -> schema.PairedSummary:
-    """The later audit against the earlier one; refuses runs that differ in more than the model."""
+def compare_models(
+    before: Run, after: Run, patterns: tuple[schema.PatternChange, ...] | None = None
+) -> schema.PairedSummary:
+    """The later audit against the earlier one; refuses runs that differ in more than the model.
+
+    `patterns` are those of the two where they are compared already.
+    """
     first, last = before.summary(), after.summary()
     images = read_pair(before, after)
     judgements = list(_figures(images, shared_methods(before, after)))
     figures = [figure for figure in judgements if isinstance(figure, schema.PairedFigure)]
     classes, confidence = _judge_each(images, _queries_of_labels(images))
     groups, group_confidence = _judge_each(images, _queries_of_groups(images))
-    old, new = images.words("prediction")
     return schema.PairedSummary(
         before=audited_model(before, first),
         after=audited_model(after, last),
@@ -43,7 +44,7 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
         method=last.rule.method,
         images=len(images),
         left_out=images.rows - len(images),
-        predictions_changed=schema.wilson(int((old != new).sum()), len(images)),
+        predictions_changed=schema.wilson(images.count_other_predictions(), len(images)),
         sentence=summarise_verdicts(figures),
         figures=tuple(sorted(figures, key=lambda figure: ORDER.index(figure.verdict))),
         missing=tuple(figure for figure in judgements if isinstance(figure, schema.MissingFigure)),
@@ -54,7 +55,7 @@ def compare_models(before: Run, after: Run) -> schema.PairedSummary:
         group_confidence=group_confidence,
         turns=count_changes(images),
         changed=worst_changes(images),
-        patterns=compare_patterns(before, first.patterns, after, last.patterns),
+        patterns=patterns or compare_patterns(before, first.patterns, after, last.patterns),
     )
 
 
@@ -104,7 +105,7 @@ def _judge(images: PairedImages, query: FigureQuery) -> Judgement:
 def _queries_of_labels(images: PairedImages) -> list[FigureQuery]:
     return [
         FigureQuery(figure, label=name, change=True)
-        for name in _names(images.label_N)
+        for name in images.labels.names
         for figure in _figures_of_parts()
     ]
 
@@ -113,7 +114,7 @@ def _queries_of_groups(images: PairedImages) -> list[FigureQuery]:
     """None where the audits have no groups of classes."""
     return [
         FigureQuery(figure, class_group=name, change=True)
-        for name in _names(images.class_group_N)
+        for name in images.groups_of_labels.names
         for figure in _figures_of_parts()
     ]
 
@@ -123,22 +124,23 @@ def _figures_of_parts() -> list[str]:
     return [it.name for it in figures if it.by_class and it.column is not None]
 
 
-def _names(name_N: NDArray[np.object_]) -> list[str]:
-    return sorted({name for name in name_N if name is not None})
-
-
 def _judge_each(
     images: PairedImages, queries: Sequence[FigureQuery]
 ) -> tuple[tuple[schema.PairedFigure, ...], float]:
     """Figures of the parts with enough images, and the confidence of their intervals."""
-    enough = [query for query in queries if _has_enough(images, query)]
+    by_figure = sorted(queries, key=lambda query: query.figure)  # whose values are read once
+    enough = {query for query in by_figure if _has_enough(images, query)}
     confidence = simultaneous_confidence(len(enough))
-    judgements = [_judge(images, replace(query, confidence=confidence)) for query in enough]
+    found = {
+        query: _judge(images, replace(query, confidence=confidence))
+        for query in by_figure
+        if query in enough
+    }
+    judgements = [found[query] for query in queries if query in found]
     figures = [figure for figure in judgements if isinstance(figure, schema.PairedFigure)]
     figures.sort(key=lambda figure: (ORDER.index(figure.verdict), -abs(figure.change)))
     return tuple(figures), confidence
 
 
 def _has_enough(images: PairedImages, query: FigureQuery) -> bool:
-    value_n2 = images.values(query.column)[select_images(images, query)]
-    return int(np.isfinite(value_n2).all(1).sum()) >= schema.ENOUGH
+    return len(known_values(images, query)) >= schema.ENOUGH

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from models.errors import UnfinishedRun
-from tasks.attribution.batch import PREDICT
 from tasks.runs.folder import RunFolder
-from tasks.runs.stages import FAILURES, PREDICTIONS
+from tasks.runs.stages import FAILURES, PREDICT, PREDICTIONS
 from tasks.storage.parquet import read_footer, read_table
 
 

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.errors import UserError
-from tasks.attribution.batch import PREDICT
-from tasks.compare.paired_images import read_alone, read_pair
+from tasks.compare.paired_images import check_pair, pair_images, read_alone
 from tasks.compare.two_models import audited_model
 from tasks.gate.pattern_counts import PatternEvidence
 from tasks.gate.policy import Policy
@@ -18,7 +17,7 @@ from tasks.gate.rules import Evidence, apply_policy, passes, verdict_of
 from tasks.query.database import open_images
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
-from tasks.runs.stages import FAILURES, PREDICTIONS
+from tasks.runs.stages import FAILURES, PREDICT, PREDICTIONS
 from tasks.scenarios.figures import choose_rows
 from tasks.scenarios.filter_words import describe_filter
 from tasks.schema.gate import GateResult, GateScenario
@@ -72,11 +71,14 @@ def still_holds(result: GateResult, policy: Policy, candidate: Run) -> bool:
 
 
 def _evidence(policy: Policy, candidate: Run, champion: Run | None) -> Evidence:
-    pair = None if champion is None else read_pair(champion, candidate)
+    if champion is not None:
+        check_pair(champion, candidate)
+    images = read_alone(candidate)
+    pair = None if champion is None else pair_images(read_alone(champion), images)
     classes = candidate.summary().model.classes
     patterns = PatternEvidence.of(candidate, champion)
     scenarios = _choose_images(policy, candidate, champion)
-    return Evidence(read_alone(candidate), pair, classes, patterns, scenarios)
+    return Evidence(images, pair, classes, patterns, scenarios)
 
 
 def _choose_images(

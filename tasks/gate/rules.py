@@ -8,7 +8,6 @@ missing fails the rule, unless the policy says otherwise.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -162,12 +161,12 @@ def _checks_of_patterns(rule: Rule, images: PairedImages, evidence: Evidence) ->
 def _count_parts(rule: Rule, images: PairedImages, classes: Sequence[str]) -> dict[str, int]:
     """How many images each class has, or each group of classes."""
     if rule.each == "class":
-        known, name_N = set(classes), images.label_N
+        known, words = set(classes), images.labels
     else:
-        groups, name_N = images.class_groups, images.class_group_N
+        groups, words = images.class_groups, images.groups_of_labels
         known = set() if groups is None else set(groups.names)
-    counts = Counter(name for name in name_N.tolist() if name is not None)
-    return {name: counts[name] for name in sorted(known | counts.keys())}
+    counts = words.counts
+    return {name: counts.get(name, 0) for name in sorted(known | counts.keys())}
 
 
 def _compute(

@@ -6,6 +6,7 @@ Few questions of a large run are answered from its files, without ever holding t
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from models.addresses import is_local
 from models.errors import DamagedFile, UserError
 from tasks.query.columns import Column
 from tasks.query.filters import Space, SqlNames, name_columns
-from tasks.query.image_sql import SqlColumn, image_sql
+from tasks.query.image_sql import ImageSql, SqlColumn, image_sql
 from tasks.query.kept_table import (
     ROWS,
     describe_origin,
@@ -42,6 +43,7 @@ class ImageDatabase:
     names: Mapping[str, str]  # of each column in the database: a name that is nobody's
     rows: int
     origin: bytes | None  # what it was read from, by which it may be kept
+    files: ImageSql | None = None  # where the table is left in its files
     coordinates: dict[Space, tuple[str, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -57,6 +59,10 @@ class ImageDatabase:
         with _as_damage(self.run):
             relation = self.connection.cursor().sql(sql, params=list(parameters))
             return relation.to_arrow_table()
+
+    def images(self, sql: str) -> str:
+        """What an expression is asked of: the table, or the files of the columns in it alone."""
+        return _images(self.names, self.files, sql)
 
     def add_coordinates(self, table: pa.Table, spaces: Sequence[Space]) -> None:
         """The plot's coordinates by `row_id`, as columns."""
@@ -90,18 +96,20 @@ def open_images(run: Run, before: Run | None = None, *, in_memory: bool = True) 
     """Read the table of images into memory, and lock the database; or leave it in its files, of
     which each question reads the columns that it needs."""
     found, kind = image_sql(run, before), "TABLE" if in_memory else "VIEW"
+    files: ImageSql | None = None
     names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
     origin = describe_origin(run, found) if before is None else None  # before any part is read
     connection = _connect()
     if not _read_kept(connection, run, origin, kind):
         _read(connection, found.select(names), [run] if before is None else [run, before], kind)
+        files = None if in_memory else found
     if in_memory:
         connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     with _as_damage(run):
-        columns = name_columns(_with_kinds(connection, found.columns, names))
-        rows = _one(connection, "SELECT count(*) FROM images")
-    return ImageDatabase(run, connection, columns, names, rows, origin)
+        columns = name_columns(_with_kinds(connection, found.columns, names, files))
+        rows = _one(connection, f"SELECT count(*) FROM {_images(names, files, '')}")
+    return ImageDatabase(run, connection, columns, names, rows, origin, files)
 
 
 def image_table(
@@ -152,6 +160,14 @@ def _read(
         connection.execute(f"CREATE {kind} images AS {select}")
 
 
+def _images(names: Mapping[str, str], files: ImageSql | None, sql: str) -> str:
+    """Each file that is joined takes memory for all images, whether or not it is asked for."""
+    if files is None:
+        return "images"
+    asked = {it: name for it, name in names.items() if re.search(rf"\b{name}\b", sql)}
+    return f"({files.select(asked)})"
+
+
 @contextmanager
 def _as_damage(run: Run) -> Iterator[None]:
     """What DuckDB says of broken bytes: its plain Error is that of the library that parses them;
@@ -171,13 +187,18 @@ def _with_kinds(
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[SqlColumn],
     names: Mapping[str, str],
+    files: ImageSql | None,
 ) -> list[Column]:
     """The user's columns of few values are categories."""
     asked = [it for it in columns if it.most_values]
     if not asked:
         return [it.column for it in columns]
     counts = ", ".join(f"approx_count_distinct({names[it.name]})" for it in asked)
-    distinct = connection.cursor().execute(f"SELECT {counts} FROM images").fetchone()
+    distinct = (
+        connection.cursor()
+        .execute(f"SELECT {counts} FROM {_images(names, files, counts)}")
+        .fetchone()
+    )
     assert distinct is not None
     few = {it.name for it, count in zip(asked, distinct, strict=True) if count <= it.most_values}
     return [replace(it.column, kind="category") if it.name in few else it.column for it in columns]

@@ -147,7 +147,7 @@ class _RunTables:
                 if stored[name] in self._stored_columns(stage)
             ]
         if self.run.folder.flags.is_file():
-            names = self.run.folder.open_flags().schema.names
+            names = open_parquet(self.run.folder.flags).schema.names
             found += [
                 self._own(name, f"{self.prefix}flags", name) for name in OF_FLAGS if name in names
             ]
@@ -168,7 +168,7 @@ class _RunTables:
 
     def users_columns(self) -> list[SqlColumn]:
         """Those of the user's table; one that has the name of another is `catalog.<name>`."""
-        fields = list(self.run.folder.open_catalog().schema)
+        fields = list(open_parquet(self.run.folder.catalog).schema)
         taken = {column.name for column in (*self.columns(), *self.group_columns())}
         taken |= {"row", *LISTS, *(BEFORE + name for name in COMPARED)}
         stored = distinct_names([field.name for field in fields])

@@ -7,6 +7,7 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Self, TypeVar
 
 import numpy as np
@@ -97,12 +98,11 @@ class Run:
         self.check_method(method)
         self.check_rows(row_ids)
         maps = {}
-        ids = pa.array(list(row_ids), pa.string())
-        for path in self.folder.parts(MAPS.of(method)):
-            file = open_parquet(path)  # pixel maps are large: only parts with one of the rows
-            if pc.any(pc.is_in(file.read(columns=["row_id"])["row_id"], ids)).as_py():
-                part = file.read()
-                maps.update(_scale(part.filter(pc.is_in(part["row_id"], ids))))
+        chosen = pc.field("row_id").isin(pa.array(list(row_ids), pa.string()))
+        for shard in self.shards_of(row_ids):
+            part = self.part(MAPS.of(method), shard)
+            if part is not None:
+                maps.update(_scale(part.filter(chosen)))
         if size is not None:
             maps = {row_id: enlarge(map_hw, size) for row_id, map_hw in maps.items()}
         return maps
@@ -140,6 +140,15 @@ class Run:
         names = [f"catalog.{name}" if name in ours else name for name in rows.column_names]
         return join(joined, rows.rename_columns(names))
 
+    def shards_of(self, row_ids: Sequence[str]) -> list[int]:
+        """Those that have one of these rows."""
+        catalog = open_parquet(self.folder.catalog)
+        ends = [*accumulate(catalog.rows_of_groups)]
+        chosen = pc.is_in(catalog.read(["row_id"])["row_id"], pa.array(list(row_ids), pa.string()))
+        rows = np.flatnonzero(chosen.to_numpy())
+        shards: list[int] = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
+        return shards
+
     def check_method(self, method: str | None) -> None:
         """Refuse a method that this run has no maps of."""
         if method is not None and method not in self.methods:
@@ -150,9 +159,11 @@ class Run:
 
     def check_rows(self, row_ids: Sequence[str]) -> None:
         """Refuse rows that this run has not, with the nearest that it has."""
-        known = sorted(read_table(self.folder.catalog, ["row_id"])["row_id"].to_pylist())
-        unknown = sorted(set(row_ids) - set(known))
+        all_ids = read_table(self.folder.catalog, ["row_id"])["row_id"]
+        named = pc.is_in(all_ids, pa.array(list(row_ids), pa.string()))
+        unknown = sorted(set(row_ids) - set(all_ids.filter(named).to_pylist()))
         if unknown:
+            known = sorted(all_ids.to_pylist())
             here = bisect(known, unknown[0])
             near = known[max(0, here - NEIGHBOURS // 2) : here + NEIGHBOURS // 2]
             raise UserError(

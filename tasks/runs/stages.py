@@ -60,6 +60,7 @@ PICTURE_PROPERTIES = Stage("picture_properties", schema.PICTURE_PROPERTIES)
 PATTERN_TRIALS = Stage("pattern_trials", schema.PATTERN_TRIALS)  # a part per trial
 LAYER_STATISTICS = Stage("statistics")  # per layer
 FAILURES = Stage("failures", schema.FAILURES)  # of predictions, interventions, and each method
+PREDICT = "predict"  # in the failures of predictions: the model's own
 FAILED_PREDICTIONS = FAILURES.of(PREDICTIONS.name)
 
 STAGES = (

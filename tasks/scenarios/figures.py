@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from models.errors import NotComparable, UserError
 from tasks.compare.figures import FigureQuery, FigureValue, compute_figure
-from tasks.compare.paired_images import PairedImages, read_alone, read_pair
+from tasks.compare.paired_images import PairedImages, check_pair, pair_images, read_alone
 from tasks.compare.verdicts import judge_change
 from tasks.query.database import ImageDatabase, open_images
 from tasks.query.filters import Filter
@@ -73,13 +73,15 @@ class AuditedImages:
     @classmethod
     def of(cls, database: ImageDatabase, run: Run, before: Run | None = None) -> AuditedImages:
         """With the table of images that is read already."""
+        now = read_alone(run)
         if before is None:
-            return cls(database, read_alone(run))
+            return cls(database, now)
+        then = read_alone(before)
         try:
-            both: PairedImages | str = read_pair(before, run)
+            check_pair(before, run)
         except NotComparable as error:
-            both = str(error)
-        return cls(database, read_alone(run), read_alone(before), both)
+            return cls(database, now, then, str(error))
+        return cls(database, now, then, pair_images(then, now))
 
     def figures(self, chosen: Filter) -> FilteredFigures:
         """Of the images that the filter chooses, by what the later run says of them."""
@@ -117,7 +119,8 @@ def choose_rows(database: ImageDatabase, chosen: Filter) -> pa.Array:
     """The row ids that a filter chooses."""
     where = database.sql_names.where(chosen)
     row_id = database.names["row_id"]
-    found = database.arrow(f"SELECT {row_id} FROM images WHERE {where.sql}", where.parameters)
+    images = database.images(f"{row_id} {where.sql}")
+    found = database.arrow(f"SELECT {row_id} FROM {images} WHERE {where.sql}", where.parameters)
     return found.column(0).combine_chunks()
 
 

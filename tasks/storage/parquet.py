@@ -126,6 +126,11 @@ class ParquetReader:
         count: int = self.file.num_row_groups
         return count
 
+    @property
+    def rows_of_groups(self) -> list[int]:
+        metadata = self.file.metadata
+        return [metadata.row_group(number).num_rows for number in range(self.num_row_groups)]
+
     def read(self, columns: list[str] | None = None) -> pa.Table:
         present = self._check_columns(columns)
         with _as_damage(self.target):

@@ -12,12 +12,12 @@ from models.classifier.settings import ModelSettings
 from tasks import schema
 from tasks.attribution.settings import AttributionSettings
 from tasks.catalog.settings import DataSettings
-from tasks.compare import paired_images
 from tasks.compare.since_last_run import SharedImages, compare_runs
 from tasks.flags.settings import FlagSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.schema import ENOUGH
+from tasks.storage import disk_tables
 from tasks.summary.summarise import summarise
 from tasks.tracking.metrics import metrics_of
 from tests.support.audits import BENCHMARK, run_audit
@@ -87,7 +87,7 @@ def test_shared_images_are_matched_by_key_whatever_the_shards(
     block: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paired_images, "BLOCK", block)
+    monkeypatch.setattr(disk_tables, "BLOCK", block)
     before, now = (open_run(run.path) for run in nights)
     shared = SharedImages.of(before, now)
     right = both["correct_before"].astype(bool), both["correct_after"].astype(bool)

@@ -16,8 +16,9 @@ import pytest
 
 from models.errors import NotComparable
 from tasks import schema
-from tasks.compare.changed_images import SHOWN, examples_of_pair
+from tasks.compare.changed_images import SHOWN
 from tasks.compare.figures import FigureQuery, FigureValue
+from tasks.compare.paired_examples import examples_of_pair
 from tasks.compare.two_models import SMALLEST_GROUP, compare_models
 from tasks.compare.verdicts import judge_change
 from tasks.intervals.bootstrap import change_of_means

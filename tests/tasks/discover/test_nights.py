@@ -116,11 +116,11 @@ def test_another_network_is_tested_on_the_same_images(
     assert tag.effect.high < 0.05
     shared = members_of(run, "P1") & members_of(before, "P1")
     assert len(shared) > 0.5 * min(tag.images, len(members_of(before, "P1")))
-    two = open_run(before.path), open_run(run.path)
-    (gone,) = compare_models(*two).patterns or ()
+    then, now = open_run(before.path), open_run(run.path)
+    (gone,) = compare_models(then, now).patterns or ()
     assert (gone.kind, gone.name) == ("gone", "the white tag")
     assert gone.sentence.startswith("gone: not confirmed now, ")
-    (new,) = compare_models(*reversed(two)).patterns or ()
+    (new,) = compare_models(now, then).patterns or ()
     assert new.sentence.startswith("new: not confirmed before, ")
     # Two audits of which neither knows the other's ids: by rows alone.
     strangers = found.model_copy(
@@ -131,10 +131,10 @@ def test_another_network_is_tested_on_the_same_images(
             ),
         }
     )
-    first_patterns = two[0].summary().patterns
+    first_patterns = then.summary().patterns
     kinds = {
         it.before.id: it.kind
-        for it in compare_patterns(two[0], first_patterns, two[1], strangers) or ()
+        for it in compare_patterns(then, first_patterns, now, strangers) or ()
         if it.before is not None
     }
     assert kinds["P1"] == "unchanged"

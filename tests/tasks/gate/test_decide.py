@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.attribution.batch import PREDICT
 from tasks.gate.decide import decide, still_holds
 from tasks.gate.policy import Policy, read_policy
 from tasks.pictures.samples import Failure
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
+from tasks.runs.stages import PREDICT
 from tasks.schema import FAILURES
 from tests.support.model_versions import LENIENT
 

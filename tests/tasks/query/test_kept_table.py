@@ -10,12 +10,15 @@ import pytest
 from models.errors import DamagedFile
 from tasks.query import kept_table
 from tasks.query.database import ImageDatabase, open_images
+from tasks.query.filters import Filter, HasValue
 from tasks.query.image_sql import image_sql
 from tasks.query.kept_table import describe_origin, find_kept
 from tasks.runs.contents import restart, stamp_results
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
+from tasks.scenarios.figures import choose_rows
 from tasks.storage.parquet import read_table, write_table
+from tests.support.audits import BENCHMARK
 
 
 @pytest.fixture
@@ -67,6 +70,20 @@ def test_a_table_that_stays_in_its_files_has_the_same_rows(run: Run, kept: bool)
     assert rows(left) == rows(held)
     with pytest.raises(DamagedFile, match="run the command that wrote it again"):
         damage_and_ask(run, left)
+
+
+def test_a_question_of_files_reads_those_of_its_columns_alone(run: Run) -> None:
+    run.folder.image_table.unlink()
+    left = open_images(run, run, in_memory=False)
+    labels = [HasValue(column="label", values=tuple(BENCHMARK.classes))]
+    found = choose_rows(left, Filter(conditions=tuple(labels))).to_pylist()
+    assert sorted(found) == sorted(run.catalog["row_id"].to_pylist())
+    for part in run.folder.parts("predictions"):
+        part.write_bytes(b"")
+    assert choose_rows(left, Filter(conditions=tuple(labels))).to_pylist() == found
+    predicted = HasValue(column="prediction", values=tuple(BENCHMARK.classes))
+    with pytest.raises(DamagedFile):
+        choose_rows(left, Filter(conditions=(predicted,)))
 
 
 def damage_and_ask(run: Run, left: ImageDatabase) -> None:

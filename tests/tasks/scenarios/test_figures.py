@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,10 +113,11 @@ def test_a_scenario_of_every_image_changes_as_two_models_do(
 def test_the_figures_of_a_part_take_the_thresholds_as_given_as_those_of_a_class_do(
     images: AuditedImages, run: Run
 ) -> None:
-    label = str(images.now.label_N[0])
+    label = images.now.labels.names[0]
     of_class = Filter(conditions=(HasValue(column="label", values=(label,)),))
     found = compute_figure(read_alone(run), FigureQuery("excess", label=label))
-    part = images.now.choose(images.now.after["row_id"].filter(images.now.label_N == label))
+    of_label = pc.equal(images.now.after["label"], label)
+    part = images.now.choose(images.now.after["row_id"].filter(of_label).combine_chunks())
     assert compute_figure(part, FigureQuery("excess")) == found
     now = by_name(images.figures(of_class).now)
     assert isinstance(found, FigureValue)
