@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
-from tasks.flags.estimate_quality import least_confidence_of
+from tasks.flags.estimate_quality import drop_unsure, least_confidence_of
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
@@ -33,7 +33,7 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     flagged = [name for name in columns if _is_flag_column(name)]
     exchanged = [name for name in columns if name in OF_EXCHANGES]
     scored = [name for name in columns if ":" in name]
-    least = least_confidence_of(run) if exchanged else 0.0
+    least = least_confidence_of(run) if exchanged or scored else 0.0
     group = 0
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, predicted)
@@ -51,7 +51,7 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
             exchanges = _read_exchanges(run, shard, table, least)
             table = join(table, exchanges.select(["row_id", *exchanged]))
         for name in scored:
-            table = join(table, _read_scores(run, shard, name))
+            table = join(table, _read_scores(run, shard, name, least))
         yield _decode_words(table.select(list(columns)))
 
 
@@ -90,15 +90,6 @@ def _read_exchanges(run: Run, shard: int, table: pa.Table, least: float) -> pa.T
     return part.append_column("kept_label", _kept_label(part, labels))
 
 
-def drop_unsure(table: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
-    """Without images whose estimated foreground is less sure than `least`, as in the flags."""
-    if estimates is None:
-        return table
-    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-    sure = pc.invert(pc.is_in(table["row_id"], unsure["row_id"].combine_chunks()))
-    return table.filter(sure)
-
-
 def _kept_label(table: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
     """Null without a label, and without a donor of another class."""
     predicted = table["exchanged_predictions"].combine_chunks()
@@ -113,14 +104,15 @@ def _kept_label(table: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
     return pa.array(kept_B / np.maximum(count_B, 1), mask=unknown_B)
 
 
-def _read_scores(run: Run, shard: int, column: str) -> pa.Table:
-    """A method's scores, of foregrounds neither too small nor too large, as in the summary."""
+def _read_scores(run: Run, shard: int, column: str, least: float) -> pa.Table:
+    """A method's scores, of foregrounds that are sure, neither too small nor too large, as in the
+    summary."""
     name, _, method = column.partition(":")
     scores = run.part(SCORES.of(method), shard, list({"row_id", "area", name}))
     if scores is None:
         scores = schema.SCORES.empty_table()
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
-    kept = scores.filter(decidable)
+    kept = drop_unsure(scores.filter(decidable), run.part(FOREGROUNDS, shard), least)
     return pa.table({"row_id": kept["row_id"], column: kept[name]})
 
 

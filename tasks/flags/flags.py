@@ -122,9 +122,8 @@ def _digits_that_differ(score: float, threshold: float) -> tuple[str, str]:
 
 
 def _flag_unsure(confidence: float, least: float) -> tuple[schema.Flag, str]:
-    reason = (
-        f"the estimated foreground is unsure ({confidence:.2f}, at least {least:.2f} is needed)"
-    )
+    needed = "at least {:.2f} is needed" if least <= 1 else "and no confidence suffices"
+    reason = f"the estimated foreground is unsure ({confidence:.2f}, {needed.format(least)})"
     return "undecided", reason
 
 
@@ -177,6 +176,11 @@ def _rule(
 def _sentence_of_estimates(least: float) -> str:
     if not least:
         return ""
+    if least > 1:
+        return (
+            " Estimated foregrounds decide nothing: however sure they are, too few of those of "
+            "annotated images are right."
+        )
     return f" Estimated foregrounds decide nothing where their confidence is below {least:.2f}."
 
 

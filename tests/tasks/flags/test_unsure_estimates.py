@@ -1,0 +1,148 @@
+"""An estimated foreground of too little confidence decides nothing, and counts in no figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from models.classifier.settings import ModelSettings
+from tasks import schema
+from tasks.attribution.settings import AuditRequest
+from tasks.catalog.settings import DataSettings
+from tasks.compare.image_results import read_images
+from tasks.flags.estimate_quality import drop_unsure
+from tasks.flags.scored_predictions import scored_shards
+from tasks.method_comparison.figures import read_measurements
+from tasks.pictures.settings import ForegroundSettings
+from tasks.runs import open_run
+from tasks.runs.folder import RunFolder
+from tasks.runs.reader import Run
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, Stage
+from tests.support.audits import run_audit
+
+METHOD, LEAST = "grad_cam_pp", 0.9
+
+
+@pytest.fixture(scope="module")
+def run(benchmark_folder: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Every second picture has a mask; of the others, some estimates are too unsure."""
+    estimates = ForegroundSettings(source="estimate", confidence=LEAST)
+    return audit(tmp_path_factory.mktemp("unsure"), benchmark_folder, bundle, estimates)
+
+
+def audit(folder: Path, benchmark: Path, bundle: Path, foreground: ForegroundSettings) -> Run:
+    table = pd.read_csv(benchmark / "metadata.csv")
+    table.loc[::2, "mask"] = None
+    table.to_csv(folder / "half.csv", index=False)
+    data = DataSettings(path=str(folder / "half.csv"), images=str(benchmark), split="test")
+    asked = AuditRequest(data, foreground=foreground)
+    model = ModelSettings(address=str(bundle))
+    return open_run(run_audit(folder / "run", data, model, asked=asked).path)
+
+
+@pytest.fixture(scope="module")
+def unsure(run: Run) -> set[str]:
+    reasons = run.folder.open_flags().read(["row_id", "reason"]).to_pylist()
+    found = {row["row_id"] for row in reasons if "is unsure" in row["reason"]}
+    assert 5 < len(found) < 30
+    return found
+
+
+def test_no_map_is_scored_against_it(run: Run, unsure: set[str]) -> None:
+    """In the summary, and where models are compared and rules are judged."""
+    of_images = pa.concat_tables(read_images(run, ["row_id", f"lift:{METHOD}"])).to_pandas()
+    lifts = of_images.set_index("row_id")[f"lift:{METHOD}"].dropna()
+    assert not unsure & set(lifts.index)
+    (found,) = (it for it in run.summary().methods if it.method == METHOD)
+    assert found.pointing.of == len(lifts) > 40
+    assert found.mean_lift == pytest.approx(lifts.mean(), rel=1e-5)
+
+
+def test_methods_are_not_compared_by_it(run: Run, unsure: set[str]) -> None:
+    measured = read_measurements(run, METHOD)
+    row_ids = run.folder.open_flags().read(["row_id"])["row_id"].to_pylist()
+    unsure_N = np.isin(row_ids, list(unsure))
+    for value_N in (measured.values["share"], measured.values["lift"], measured.reliance_N):
+        assert np.isnan(value_N[unsure_N]).all()
+        assert np.isfinite(value_N[~unsure_N]).sum() > 40
+
+
+def test_masks_and_estimates_are_compared_where_both_decide(run: Run) -> None:
+    found = run.summary().foreground.estimates
+    assert found is not None
+    flags = run.folder.open_flags().read().to_pandas().set_index("row_id")
+    masked = flags[(flags["foreground"] == "annotated") & (flags["flag"] != "undecided")]
+    changes, sure = of_estimates(run, "flips_own"), of_foregrounds(run, "confidence") >= LEAST
+    decided = [key for key in masked.index if sure[key] and changes.get(key, 1) <= 0.5]
+    assert found.agreement.of == len(decided) < len(masked)
+    assert found.flagged_annotated.of == found.flagged_estimated.of == len(decided)
+    by_mask = masked.loc[decided, "flag"] == "rests_on_background"
+    assert found.flagged_annotated.count == by_mask.sum()
+
+
+def of_estimates(run: Run, column: str) -> pd.Series:
+    """Of annotated images with their estimates as masks."""
+    return _column(run, INTERVENTIONS.from_estimates(), column)
+
+
+def of_foregrounds(run: Run, column: str) -> pd.Series:
+    return _column(run, FOREGROUNDS, column)
+
+
+def _column(run: Run, stage: Stage, column: str) -> pd.Series:
+    parts = (run.part(stage, shard, ["row_id", column]) for shard in run.shards)
+    return pa.concat_tables(parts).to_pandas().set_index("row_id")[column]
+
+
+def test_flags_and_figures_draw_the_line_at_the_same_confidence(finished_run: RunFolder) -> None:
+    """0.7 is stored as a float32, which is a little less."""
+    shard = next(scored_shards(open_run(finished_run.path), METHOD))
+    row_ids, count = shard.table["row_id"], len(shard.table)
+    stored = pa.array(np.resize([0.7, 0.6999, 0.7001], count), pa.float32())
+    columns = [row_ids, stored, pa.nulls(count, pa.float32())]
+    estimates = pa.table(columns, schema=schema.FOREGROUNDS)
+    where = shard.table.column_names.index("confidence")
+    table = shard.table.set_column(where, "confidence", stored)
+    unsure_B = replace(shard, table=table).unsure(0.7)
+    kept = drop_unsure(pa.table({"row_id": row_ids}), estimates, 0.7)["row_id"]
+    assert unsure_B.tolist() == np.resize([False, True, False], count).tolist()
+    assert kept.to_pylist() == [
+        key for key, unsure in zip(row_ids.to_pylist(), unsure_B, strict=True) if not unsure
+    ]
+
+
+SEGMENTER = """
+import torch
+
+class Strip(torch.nn.Module):
+    def forward(self, picture_BCHW):
+        logits_B1HW = torch.full_like(picture_BCHW[:, :1], -1000.0)
+        logits_B1HW[..., :8] = 1000.0
+        return logits_B1HW
+
+def build():
+    return Strip()
+"""
+
+
+def test_where_no_confidence_suffices_even_certainty_decides_nothing(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    """A segmenter that is certain of every mask, and wrong."""
+    (tmp_path / "strip.py").write_text(SEGMENTER)
+    source = f"{tmp_path / 'strip.py'}:build"
+    run = audit(tmp_path, benchmark_folder, bundle, ForegroundSettings(source=source))
+    found = run.summary().foreground.estimates
+    assert found is not None
+    assert (set(of_foregrounds(run, "confidence")), found.good.count) == ({1.0}, 0)
+    assert found.unsure == found.estimated == 32
+    flags = run.folder.open_flags().read(["foreground", "flag", "reason"]).to_pylist()
+    said = {tuple(row.values())[1:] for row in flags if row["foreground"] == "estimated"}
+    reason = "the estimated foreground is unsure (1.00, and no confidence suffices)"
+    assert said == {("undecided", reason)}
+    assert "Estimated foregrounds decide nothing: however sure" in run.summary().rule.sentence
