@@ -15,6 +15,8 @@ from tasks import schema
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.compare.image_results import read_images
+from tasks.discover.facts import UNKNOWN
+from tasks.discover.spaces import read_shards
 from tasks.flags.estimate_quality import drop_unsure
 from tasks.flags.scored_predictions import scored_shards
 from tasks.method_comparison.figures import read_measurements
@@ -70,6 +72,20 @@ def test_methods_are_not_compared_by_it(run: Run, unsure: set[str]) -> None:
     for value_N in (measured.values["share"], measured.values["lift"], measured.reliance_N):
         assert np.isnan(value_N[unsure_N]).all()
         assert np.isfinite(value_N[~unsure_N]).sum() > 40
+
+
+def test_no_pattern_is_proposed_or_tested_by_it(run: Run, unsure: set[str]) -> None:
+    """Its object would be put behind others, as the background of a member."""
+    known = 0
+    for _, images in read_shards(run, METHOD):
+        unsure_N = np.isin(images.row_ids.to_pylist(), list(unsure))
+        facts = images.facts
+        assert np.isnan(facts.area_N[unsure_N]).all()
+        assert (facts.alone_N[unsure_N] == UNKNOWN).all()
+        assert (facts.bare_N[unsure_N] == UNKNOWN).all()
+        assert np.isnan(images.vectors["background"][unsure_N]).all()
+        known += int((facts.alone_N != UNKNOWN).sum())
+    assert known > 40
 
 
 def test_masks_and_estimates_are_compared_where_both_decide(run: Run) -> None:
