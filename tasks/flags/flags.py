@@ -186,15 +186,16 @@ def _sentence_of_estimates(least: float) -> str:
 
 def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> str:
     least = math.ceil(1 / settings.false_alarm) - 1
+    alarm = f"{100 * settings.false_alarm:g}%"
     if threshold is None:
         return (
             f"Nothing is flagged: only {count} images can calibrate the threshold, and a false "
-            f"alarm rate of {settings.false_alarm:.0%} needs at least {least}: give more images "
+            f"alarm rate of {alarm} needs at least {least}: give more images "
             "with a foreground, or a higher --false-alarm."
         )
     return (
         "An image is flagged rests_on_background when its score exceeds "
-        f"{threshold:.3f}, which the same score exceeds on {settings.false_alarm:.0%} of "
+        f"{threshold:.3f}, which the same score exceeds on {alarm} of "
         f"{count:,} images when they are put on their own backgrounds, moved. The score is "
         "two thirds how far the predicted class is expected to fall short of certainty on "
         "other backgrounds, one sixth what removing the object leaves of it compared with "

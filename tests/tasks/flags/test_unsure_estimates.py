@@ -137,8 +137,8 @@ import torch
 
 class Strip(torch.nn.Module):
     def forward(self, picture_BCHW):
-        logits_B1HW = torch.full_like(picture_BCHW[:, :1], -1000.0)
-        logits_B1HW[..., :8] = 1000.0
+        logits_B1HW = torch.full_like(picture_BCHW[:, :1], -LOGIT)
+        logits_B1HW[..., :8] = LOGIT
         return logits_B1HW
 
 def build():
@@ -146,13 +146,32 @@ def build():
 """
 
 
+def segmenter(folder: Path, logit: float) -> str:
+    (folder / "strip.py").write_text(SEGMENTER.replace("LOGIT", str(float(logit))))
+    return f"{folder / 'strip.py'}:build"
+
+
+def test_where_no_estimate_is_sure_enough_for_a_donor_the_rule_says_so(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    pictures = sorted((benchmark_folder / "images/test").iterdir())[:4]
+    (tmp_path / "table.csv").write_text("\n".join(["file_name", *map(str, pictures)]) + "\n")
+    data = DataSettings(path=str(tmp_path / "table.csv"))
+    asked = AuditRequest(data, foreground=ForegroundSettings(source=segmenter(tmp_path, 0.5)))
+    run = run_audit(tmp_path / "run", data, ModelSettings(address=str(bundle)), asked=asked)
+    assert (
+        "4 pictures were changed, but none was put on another background, since no other picture "
+        "could be a donor (its foreground covers at most 60%, an estimated one with a confidence "
+        "of at least 0.60) or" in open_run(run.path).summary().rule.sentence
+    )
+
+
 def test_where_no_confidence_suffices_even_certainty_decides_nothing(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
     """A segmenter that is certain of every mask, and wrong."""
-    (tmp_path / "strip.py").write_text(SEGMENTER)
-    source = f"{tmp_path / 'strip.py'}:build"
-    run = audit(tmp_path, benchmark_folder, bundle, ForegroundSettings(source=source))
+    foreground = ForegroundSettings(source=segmenter(tmp_path, logit=1000))
+    run = audit(tmp_path, benchmark_folder, bundle, foreground)
     found = run.summary().foreground.estimates
     assert found is not None
     assert (set(of_foregrounds(run, "confidence")), found.good.count) == ({1.0}, 0)

@@ -233,6 +233,19 @@ def test_another_runs_pool_is_taken_or_refused(
         assert not second.path.exists()  # refused before anything is written or deleted
 
 
+def test_a_pool_of_surer_estimates_is_refused_with_the_option_that_differs(
+    by_estimates: RunFolder, tmp_path: Path, bundle: Path
+) -> None:
+    state = by_estimates.read_state()
+    request = AuditRequest(
+        state.section("data", DataSettings),
+        interventions=InterventionSettings(pool=20, donors=str(by_estimates.path)),
+        foreground=BY_ESTIMATE.model_copy(update={"confidence": 0.3}),
+    )
+    with pytest.raises(UserError, match="kind of foreground and --foreground-confidence as that"):
+        start(tmp_path / "second", bundle, request)
+
+
 def test_without_interventions_there_is_no_pool(
     tmp_path: Path, benchmark_folder: Path, bundle: Path
 ) -> None:
