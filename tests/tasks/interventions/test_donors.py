@@ -180,6 +180,37 @@ def test_estimates_that_may_have_missed_their_object_are_no_donors(
     assert all(donors["estimated"])
 
 
+UNSURE = """
+import torch
+
+class Left(torch.nn.Module):
+    def forward(self, picture_BCHW):
+        logits_B1HW = torch.full_like(picture_BCHW[:, :1], -0.1)
+        logits_B1HW[..., :8] = 0.1
+        return logits_B1HW
+
+def build():
+    return Left()
+"""
+
+
+def test_an_annotated_picture_is_a_donor_though_a_copy_has_an_unsure_estimate(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    pictures = sorted((benchmark_folder / "images/test").iterdir())[:12]
+    masks = sorted((benchmark_folder / "masks/test").iterdir())[:12]
+    rows = [f"masked {it},{pictures[it]},{masks[it]}" for it in range(12)]
+    rows += [f"copy {it},{pictures[it]}," for it in range(12)]
+    (tmp_path / "table.csv").write_text("\n".join(["key,file_name,mask", *rows]) + "\n")
+    (tmp_path / "unsure.py").write_text(UNSURE)
+    data = DataSettings(path=str(tmp_path / "table.csv"), key_column="key")
+    by_code = ForegroundSettings(source=f"{tmp_path / 'unsure.py'}:build")
+    request = AuditRequest(data, foreground=by_code)
+    donors = pq.read_table(start(tmp_path / "run", bundle, request).donors).to_pydict()
+    assert set(donors["row_id"]) == {f"masked {it}" for it in range(12)}
+    assert not any(donors["estimated"])
+
+
 def confidence(sample: Sample | Failure) -> float:
     assert isinstance(sample, Sample)
     assert sample.estimate is not None
