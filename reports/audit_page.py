@@ -9,7 +9,6 @@ from typing import Any
 from markupsafe import Markup
 
 from reports import group_tables
-from reports.class_groups import describe_class_groups
 from reports.column_sections import (
     column_sections,
     describe_worst_group,
@@ -24,7 +23,7 @@ from reports.estimated_foregrounds import (
 from reports.evidence_section import SHOWN, evidence_line, evidence_parts
 from reports.example_sentences import explain_changes
 from reports.figure_changes import change_table, rows_of
-from reports.finding import few_other_donors, finding_of, negligible_effect
+from reports.finding import class_groups_of, few_other_donors, finding_of, negligible_effect
 from reports.heatmaps import fit, overlay
 from reports.open_command import open_command
 from reports.patterns_section import patterns_section
@@ -81,7 +80,7 @@ def render_page(
             cards=[_card(example) for example in examples],
             open_command=open_command(summary.run),
             by_class_group=table("Group", summary.by_class_group),
-            class_groups_in_words=describe_class_groups(summary),
+            class_groups_in_words=class_groups_of(summary),
             by_label=table("Label", summary.by_label),
             by_prediction=table("Predicted class", summary.by_prediction),
             columns=columns,

@@ -10,11 +10,11 @@ from tasks.schema import GroupSummary, Summary
 from tasks.schema.units import percent
 
 
-def describe_class_groups(summary: Summary) -> Markup:
+def describe_class_groups(summary: Summary, *, with_flags: bool) -> Markup:
     """`Of 27 groups of classes, shore birds has the lowest accuracy (61.0%), and boats is flagged
-    most surely more than the null (43.1%, null 5.0%).` Empty without groups, or where none is
-    judged."""
-    lowest, flagged = _lowest(summary), _most_flagged(summary)
+    most surely more than the null (43.1%, null 5.0%).` The latter only with flags. Empty without
+    groups, or where none is judged."""
+    lowest, flagged = _lowest(summary), _most_flagged(summary) if with_flags else None
     if not lowest and flagged is None:
         return Markup()
     found = [lowest] if lowest else []

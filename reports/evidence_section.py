@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.schema import FIGURES, EvidenceSummary, Figure, Interval, Summary
+from tasks.schema import FIGURES, EstimateSummary, EvidenceSummary, Figure, Interval, Summary
 from tasks.schema.units import POINTS
 
 PARTS = {
@@ -71,11 +71,11 @@ def _why_missing(summary: Summary, name: str) -> str:
     if evidence is None:
         return _why_nothing_was_changed(summary)
     if not evidence.images:
-        return "no foreground covers between 1% and 95% of its picture: look at the masks"
+        return _why_none_counts(summary.foreground.estimates)
     if name.startswith(("evidence.accuracy", "evidence.class_gap")) and not summary.accuracy.of:
         return "no image has a label: give a table with labels, or class folders"
     if name.endswith(OF_EXCHANGES):
-        reason = _why_no_exchange(evidence, name)
+        reason = _why_no_exchange(evidence, name, summary.foreground.estimates)
         if reason:
             return reason
     return figure.missing + (f": {figure.remedy}" if figure.remedy else "")
@@ -87,11 +87,23 @@ def _why_nothing_was_changed(summary: Summary) -> str:
     return "no picture was changed, as --interventions none asks: leave it out"
 
 
-def _why_no_exchange(evidence: EvidenceSummary, name: str) -> str:
+def _why_none_counts(estimates: EstimateSummary | None) -> str:
+    if estimates is None or not estimates.unsure:
+        return "no foreground covers between 1% and 95% of its picture: look at the masks"
+    return (
+        "no estimated foreground that is sure enough covers between 1% and 95% of its picture: "
+        "annotate some images, or lower --foreground-confidence"
+    )
+
+
+def _why_no_exchange(
+    evidence: EvidenceSummary, name: str, estimates: EstimateSummary | None
+) -> str:
     if not evidence.donors:
+        sure = "" if estimates is None else ", and is no unsure estimate"
         return (
             "no picture could be a donor, so nothing was exchanged: the foreground of a donor "
-            "covers at most 60% of its picture"
+            f"covers at most 60% of its picture{sure}"
         )
     if name in ("evidence.accuracy_within", "evidence.class_gap") and not evidence.labelled:
         return "no donor has a label, so their classes are not known: give labels"

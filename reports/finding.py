@@ -14,7 +14,7 @@ MANY = 0.1  # of the predictions, that other backgrounds change beyond the own, 
 
 def headline(summary: Summary) -> str:
     """How often the model is right, and what was found about the background."""
-    groups = describe_class_groups(summary).striptags()
+    groups = class_groups_of(summary).striptags()
     finding = f"{finding_of(summary).striptags()} {groups}".rstrip()
     if summary.accuracy.value is None:
         return finding
@@ -22,6 +22,11 @@ def headline(summary: Summary) -> str:
         f"{percent(summary.accuracy.value)} of {summary.accuracy.of:,} images with a label are "
         f"predicted right. {finding}"
     )
+
+
+def class_groups_of(summary: Summary) -> Markup:
+    """The groups of classes that stand out; not by flags that are said to say nothing."""
+    return describe_class_groups(summary, with_flags=negligible_effect(summary) is None)
 
 
 def finding_of(summary: Summary) -> Markup:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from tasks import schema
-from tasks.flags.estimate_quality import least_confidence_of
+from tasks.flags.estimate_quality import drop_unsure, least_confidence_of
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
@@ -39,7 +39,7 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
     scored = [name for name in columns if ":" in name]
     flags = _ShardRows.read(run.folder.flags, flagged, schema.FLAGS_TABLE)
     groups = _read_groups(run) if "group" in columns else None
-    least = least_confidence_of(run) if exchanged else 0.0
+    least = least_confidence_of(run) if exchanged or scored else 0.0
     number = 0  # of the shard among those with predictions: one row group of the flags each
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, predicted)
@@ -59,7 +59,7 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
             exchanges = _read_exchanges(run, shard, table, exchanged, least)
             table = join(table, exchanges.select(["row_id", *exchanged]))
         for name in scored:
-            table = join(table, _read_scores(run, shard, name))
+            table = join(table, _read_scores(run, shard, name, least))
         yield _decode_words(table.select(list(columns)))
 
 
@@ -123,15 +123,6 @@ def _read_exchanges(
     return part.append_column("kept_label", _kept_label(part, labels))
 
 
-def drop_unsure(table: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
-    """Without images whose estimated foreground is less sure than `least`, as in the flags."""
-    if estimates is None:
-        return table
-    unsure = estimates.filter(pc.field("iou").is_null() & (pc.field("confidence") < least))
-    sure = pc.invert(pc.is_in(table["row_id"], unsure["row_id"].combine_chunks()))
-    return table.filter(sure)
-
-
 def _kept_label(table: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
     """Null without a label, and without a donor of another class."""
     predicted = table["exchanged_predictions"].combine_chunks()
@@ -146,17 +137,16 @@ def _kept_label(table: pa.Table, labels: pa.ChunkedArray) -> pa.Array:
     return pa.array(kept_B / np.maximum(count_B, 1), mask=unknown_B)
 
 
-def _read_scores(run: Run, shard: int, column: str) -> pa.Table:
-    """A method's scores, of foregrounds neither too small nor too large, as in the summary."""
+def _read_scores(run: Run, shard: int, column: str, least: float) -> pa.Table:
+    """A method's scores, of foregrounds that are sure, neither too small nor too large, as in the
+    summary."""
     name, _, method = column.partition(":")
     scores = run.part(SCORES.of(method), shard, list({"row_id", "area", name}))
     if scores is None:
         scores = schema.SCORES.empty_table()
-    large, small = (
-        pc.greater_equal(scores["area"], SMALLEST),
-        pc.less_equal(scores["area"], LARGEST),
-    )
-    kept = scores.filter(pc.and_(large, small))
+    area = scores["area"]
+    decidable = pc.and_(pc.greater_equal(area, SMALLEST), pc.less_equal(area, LARGEST))
+    kept = drop_unsure(scores.filter(decidable), run.part(FOREGROUNDS, shard), least)
     return pa.table({"row_id": kept["row_id"], column: kept[name]})
 
 

@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 
 from tasks import schema
 from tasks.discover.facts import UNKNOWN, Facts
+from tasks.flags.estimate_quality import drop_unsure, least_confidence_of
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import (
     ATTENDED_BACKGROUND,
+    FOREGROUNDS,
     INTERVENTIONS,
     PICTURE_PROPERTIES,
     PREDICTIONS,
@@ -38,14 +40,16 @@ class ShardImages:
 
 def read_shards(run: Run, method: str) -> Iterator[tuple[int, ShardImages]]:
     """Each shard that has predictions, with its number."""
+    least = least_confidence_of(run)
     for shard in run.shards:
-        images = read_shard_images(run, shard, method)
+        images = read_shard_images(run, shard, method, least)
         if images is not None:
             yield shard, images
 
 
-def read_shard_images(run: Run, shard: int, method: str) -> ShardImages | None:
-    """One shard's images; None without predictions."""
+def read_shard_images(run: Run, shard: int, method: str, least: float) -> ShardImages | None:
+    """One shard's images; None without predictions. An estimated foreground that is less sure than
+    `least` counts as none: where it misses its object, that would be taken for background."""
     columns = ["row_id", "content_id", "label", "prediction"]
     table = run.part(PREDICTIONS, shard, columns)
     if table is None:
@@ -62,6 +66,8 @@ def read_shard_images(run: Run, shard: int, method: str) -> ShardImages | None:
         if part is None:
             assert stage.columns is not None
             part = stage.columns.empty_table().select(names or stage.columns.names)
+        if stage.is_one_of(INTERVENTIONS, SCORES):
+            part = drop_unsure(part, run.part(FOREGROUNDS, shard), least)
         table = join(table, part)
     properties = {name: _floats(table[name]) for name in PROPERTIES}
     vectors = {

@@ -23,6 +23,7 @@ from tasks.runs.reader import Run
 from tasks.runs.stages import FOREGROUNDS
 
 GOOD_SHARE = 0.8  # of the estimates that are used, which should be right
+ABOVE_ALL = 1 + 2**-20  # more than any confidence, which may be 1
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,23 @@ def estimates_of(run: Run) -> Estimates | None:
         return Estimates(pair_N2, settings.default_confidence, False)
     calibration = fit_confidence([(confidence, iou) for confidence, iou in pair_N2])
     least = calibration.least_confidence(GOOD_SHARE)
-    return Estimates(pair_N2, 1.0 if least is None else least, True)
+    return Estimates(pair_N2, ABOVE_ALL if least is None else least, True)
 
 
 def least_confidence_of(run: Run) -> float:
     """The confidence that a run's estimates need; 0 without estimates."""
     estimates = estimates_of(run)
     return 0.0 if estimates is None else estimates.least_confidence
+
+
+def drop_unsure(table: pa.Table, estimates: pa.Table | None, least: float) -> pa.Table:
+    """Rows of a shard without those of images whose estimated foreground is less sure than `least`,
+    which decide nothing; `estimates` is the shard's part of FOREGROUNDS."""
+    if estimates is None:
+        return table
+    is_less = pc.field("confidence") < pa.scalar(least, pa.float32())  # as stored
+    unsure = estimates.filter(pc.field("iou").is_null() & is_less)
+    return table.filter(pc.invert(pc.is_in(table["row_id"], unsure["row_id"].combine_chunks())))
 
 
 def summarise_estimates(
@@ -92,14 +103,14 @@ def _rate_other_objects(run: Run) -> schema.Rate:
 def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str]:
     """How many images have estimates; of those with both, how mask and estimate would flag them."""
     counts: Counter[str] = Counter()
+    least = estimates.least_confidence
     threshold = math.nan if rule.threshold is None else rule.threshold
     with_masks = scored_shards(run, rule.method)
     for one, other in zip(with_masks, scored_shards(run, rule.method, estimated=True), strict=True):
         counts["estimated"] += pc.sum(pc.equal(one.table["foreground"], "estimated")).as_py() or 0
-        counts["unsure"] += int(one.unsure(estimates.least_confidence).sum())
-        mask_B, estimate_B = one.scores.score_B, other.scores.score_B
-        both_B = np.isfinite(mask_B) & np.isfinite(estimate_B) & (rule.threshold is not None)
-        by_mask_B, by_estimate_B = mask_B > threshold, estimate_B > threshold
+        counts["unsure"] += int(one.unsure(least).sum())
+        both_B = one.decidable(least) & other.decidable(least) & (rule.threshold is not None)
+        by_mask_B, by_estimate_B = (it.scores.score_B > threshold for it in (one, other))
         counts["both"] += int(both_B.sum())
         counts["by_mask"] += int((both_B & by_mask_B).sum())
         counts["by_estimate"] += int((both_B & by_estimate_B).sum())

@@ -122,9 +122,8 @@ def _digits_that_differ(score: float, threshold: float) -> tuple[str, str]:
 
 
 def _flag_unsure(confidence: float, least: float) -> tuple[schema.Flag, str]:
-    reason = (
-        f"the estimated foreground is unsure ({confidence:.2f}, at least {least:.2f} is needed)"
-    )
+    needed = "at least {:.2f} is needed" if least <= 1 else "and no confidence suffices"
+    reason = f"the estimated foreground is unsure ({confidence:.2f}, {needed.format(least)})"
     return "undecided", reason
 
 
@@ -177,20 +176,26 @@ def _rule(
 def _sentence_of_estimates(least: float) -> str:
     if not least:
         return ""
+    if least > 1:
+        return (
+            " Estimated foregrounds decide nothing: however sure they are, too few of those of "
+            "annotated images are right."
+        )
     return f" Estimated foregrounds decide nothing where their confidence is below {least:.2f}."
 
 
 def _sentence(settings: FlagSettings, threshold: float | None, count: int) -> str:
     least = math.ceil(1 / settings.false_alarm) - 1
+    alarm = f"{100 * settings.false_alarm:g}%"
     if threshold is None:
         return (
             f"Nothing is flagged: only {count} images can calibrate the threshold, and a false "
-            f"alarm rate of {settings.false_alarm:.0%} needs at least {least}: give more images "
+            f"alarm rate of {alarm} needs at least {least}: give more images "
             "with a foreground, or a higher --false-alarm."
         )
     return (
         "An image is flagged rests_on_background when its score exceeds "
-        f"{threshold:.3f}, which the same score exceeds on {settings.false_alarm:.0%} of "
+        f"{threshold:.3f}, which the same score exceeds on {alarm} of "
         f"{count:,} images when they are put on their own backgrounds, moved. The score is "
         "two thirds how far the predicted class is expected to fall short of certainty on "
         "other backgrounds, one sixth what removing the object leaves of it compared with "

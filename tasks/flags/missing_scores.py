@@ -11,6 +11,7 @@ from models.addresses import is_file
 from tasks.flags.scored_predictions import scored_shards
 from tasks.interventions.foreground_areas import LARGEST, LARGEST_DONOR_FOREGROUND, SMALLEST
 from tasks.interventions.settings import InterventionSettings
+from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import Run
 from tasks.runs.stages import INTERVENTIONS
 
@@ -50,12 +51,12 @@ def why_no_score(run: Run, method: str) -> str:
         return "no picture was changed, as --interventions none asks: leave it out"
     counts = _Counts.of(run, method)
     if not counts.exchanged:
-        return _why_not_exchanged(counts)
+        return _why_not_exchanged(run, counts)
     exchanged = f"{counts.exchanged:,} of {counts.predicted:,} images were put on other backgrounds"
     return f"{exchanged}, but {_why_not_scored(run, counts, method)}"
 
 
-def _why_not_exchanged(counts: _Counts) -> str:
+def _why_not_exchanged(run: Run, counts: _Counts) -> str:
     if not counts.predicted:
         return "no image was predicted: the failures say why"
     if not counts.changed:
@@ -64,10 +65,14 @@ def _why_not_exchanged(counts: _Counts) -> str:
             f"could be read covers between {SMALLEST:.0%} and {LARGEST:.0%} of its picture: look "
             "at the masks"
         )
+    sure = ""
+    if run.state.identity.estimator is not None:
+        settings = run.state.section("foreground", ForegroundSettings)
+        sure = f", an estimated one with a confidence of at least {settings.donor_confidence:.2f}"
     return (
         f"{counts.changed:,} pictures were changed, but none was put on another background, since "
         "no other picture could be a donor (its foreground covers at most "
-        f"{LARGEST_DONOR_FOREGROUND:.0%}) or --others and --same are 0: give more pictures"
+        f"{LARGEST_DONOR_FOREGROUND:.0%}{sure}) or --others and --same are 0: give more pictures"
     )
 
 

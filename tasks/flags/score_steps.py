@@ -157,8 +157,8 @@ def _meaning_of(rule: schema.FlagRule) -> str:
     if rule.threshold is None:
         return "none could be calibrated"
     return (
-        f"the null score exceeds it on {rule.false_alarm:.0%} of {rule.calibrated_on:,} images; a "
-        "higher score is flagged"
+        f"the null score exceeds it on {100 * rule.false_alarm:g}% of {rule.calibrated_on:,} "
+        "images; a higher score is flagged"
     )
 
 

@@ -32,8 +32,8 @@ class ScoredPredictions:
 
     def unsure(self, least: float) -> np.ndarray:
         """Which images' foregrounds are estimates of too little confidence."""
-        confidence_B = pc.fill_null(self.table["confidence"], 1.0).to_numpy()
-        unsure_B: np.ndarray = confidence_B < least
+        is_less = pc.less(self.table["confidence"], pa.scalar(least, pa.float32()))  # as stored
+        unsure_B: np.ndarray = pc.fill_null(is_less, False).to_numpy()
         return unsure_B
 
     def other_objects(self) -> pa.ChunkedArray:
@@ -50,11 +50,16 @@ class ScoredPredictions:
         estimated = pc.equal(self.table["foreground"], "estimated")
         return pc.if_else(estimated, other, pa.scalar(None, pa.bool_()))
 
+    def decidable(self, least: float) -> np.ndarray:
+        """Which images a threshold decides."""
+        undecided_B = self.unsure(least) | self.scores.pasted_poorly_B
+        decidable_B: np.ndarray = np.isfinite(self.scores.score_B) & ~undecided_B
+        return decidable_B
+
     def calibration_pairs(self, least: float) -> np.ndarray:
         """(b, 2): score and null score of the images that have both and can be decided."""
         pair_B2 = np.stack([self.scores.score_B, self.scores.null_score_B], 1)
-        undecided_B = self.unsure(least) | self.scores.pasted_poorly_B
-        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & ~undecided_B]
+        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & self.decidable(least)]
         return pair_b2
 
 
@@ -76,12 +81,15 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
         table = join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
         table = join_part(table, run.part(scored, shard), schema.SCORES)
         table = join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
-        yield ScoredPredictions(_with_estimates(table), _scores(table, class_index, donors, trust))
+        table = _with_estimates(table, everywhere=estimated)
+        yield ScoredPredictions(table, _scores(table, class_index, donors, trust))
 
 
-def _with_estimates(table: pa.Table) -> pa.Table:
-    """Images without an annotation use their estimate, where there is one."""
-    estimated = pc.and_(pc.equal(table["foreground"], "none"), table["confidence"].is_valid())
+def _with_estimates(table: pa.Table, *, everywhere: bool) -> pa.Table:
+    """Images use their estimate, where there is one: those without an annotation, or all."""
+    estimated = table["confidence"].is_valid()
+    if not everywhere:
+        estimated = pc.and_(pc.equal(table["foreground"], "none"), estimated)
     source = pc.if_else(estimated, "estimated", table["foreground"])
     confidence = pc.if_else(estimated, table["confidence"], pa.scalar(None, pa.float32()))
     for name, column in (("foreground", source), ("confidence", confidence)):

@@ -218,9 +218,9 @@ def _usable(
             unreachable.append(failure)
         if isinstance(sample, Failure) or sample.mask_HW is None or sample.content_id in seen:
             continue
-        seen.add(sample.content_id)
         if sample.estimated and _confidence(sample) < least_confidence:
-            continue
+            continue  # a copy of it may be annotated
+        seen.add(sample.content_id)
         if 0 < sample.mask_HW.float().mean() / 255 <= LARGEST_DONOR_FOREGROUND:
             yield sample
 

@@ -28,8 +28,8 @@ def find_named_pool(
     if other_specification != specification:
         raise UserError(
             f"the donor pool of {other.path} was chosen or read differently: give the same --pool, "
-            "--fill, --donor-seed, preprocessing and kind of foreground as that run, or leave "
-            "--donors out"
+            "--fill, --donor-seed, preprocessing, kind of foreground and --foreground-confidence "
+            "as that run, or leave --donors out"
         )
     return other
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from models.methods.registry import find_method
 from tasks import schema
+from tasks.flags.estimate_quality import least_confidence_of
 from tasks.flags.scored_predictions import scored_shards
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known, percentile_interval
 from tasks.intervals.rank_correlation import rank_correlation
@@ -21,6 +22,8 @@ from tasks.runs.reader import Run
 from tasks.runs.stages import FAITHFULNESS, MAPS, SANITY, SCORES
 from tasks.schema import Interval, MethodCost
 from tasks.storage.parquet import read_footer
+
+OF_FOREGROUND = (*schema.SCORES.names[1:], "top_k", "heat_ratio")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class MethodMeasurements:
 
 
 def read_measurements(run: Run, method: str) -> MethodMeasurements:
-    """Everything that the run's parts hold about a method, image by image."""
+    """What the run's parts hold about a method, image by image; nothing of foregrounds that are
+    estimates of too little confidence."""
     shards = list(scored_shards(run, method))
     order = [row_id for scored in shards for row_id in scored.table["row_id"].to_pylist()]
     index_of = {row_id: index for index, row_id in enumerate(order)}
@@ -100,9 +104,13 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
             part = run.part(stage.of(method), shard)
             if part is not None:
                 _fill(values, index_of, part)
-    reliance = [scored.scores.intervened_B for scored in shards]
+    least = least_confidence_of(run)
+    unsure_N = np.concatenate([*(it.unsure(least) for it in shards), np.zeros(0, bool)])
+    reliance_N = np.concatenate([*(it.scores.intervened_B for it in shards), np.zeros(0)])
+    for value_N in (*(values[name] for name in OF_FOREGROUND), reliance_N):
+        value_N[unsure_N] = np.nan
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
-    return MethodMeasurements(method, maps, values, np.concatenate([*reliance, np.zeros(0)]))
+    return MethodMeasurements(method, maps, values, reliance_N)
 
 
 def _fill(values: dict[str, Floats], index_of: Mapping[str, int], part: pa.Table) -> None:

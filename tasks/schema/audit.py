@@ -28,7 +28,7 @@ class EstimateSummary(Value):
     digest: str
     estimated: int  # images whose foreground is an estimate
     unsure: int  # of them, undecided because the estimate has too little confidence
-    least: float  # confidence that an estimate needs
+    least: float  # confidence that an estimate needs; above 1 where none suffices
     calibrated: bool  # is `least` chosen so that most estimates of annotated images are right?
     annotated: int  # images that have both
     iou: Interval | None  # mean over them

@@ -18,7 +18,12 @@ from tasks import schema
 from tasks.compare.figures import interval_of_mean
 from tasks.compare.image_results import read_images
 from tasks.compare.since_last_run import compare_with_reused
-from tasks.flags.estimate_quality import estimates_of, least_confidence_of, summarise_estimates
+from tasks.flags.estimate_quality import (
+    drop_unsure,
+    estimates_of,
+    least_confidence_of,
+    summarise_estimates,
+)
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
 from tasks.intervals.running_moments import Moments
@@ -27,7 +32,7 @@ from tasks.interventions.pool_files import donor_digest
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join
-from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
 from tasks.storage.files import write_text
 from tasks.storage.parquet import read_footer, read_table
@@ -94,7 +99,7 @@ def summarise(
     counts = _count(run, rule, grouping)
     groups = counts.groups.summaries()
     identity, state = run.state.identity, run.state
-    methods = state.methods
+    methods, least = state.methods, least_confidence_of(run)
     summary = schema.Summary(
         run=str(run_folder.path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -128,9 +133,9 @@ def summarise(
         cross_tables=cross_tables(counts.crossed, counts.table_rows),
         worst_group=find_worst_group(groups, grouping.group, state.class_groups),
         smallest_group=schema.ENOUGH,
-        evidence=_evidence(run),
+        evidence=_evidence(run, least),
         figures=_figures(run),
-        methods=tuple(_summarise_method(run, method) for method in methods),
+        methods=tuple(_summarise_method(run, method, least) for method in methods),
         failures=_failures(run, [PREDICTIONS, INTERVENTIONS, *map(MAPS.of, methods)]),
         duplicates=write_duplicates(run),
         cost=cost,
@@ -163,11 +168,11 @@ def _estimates(run: Run, rule: schema.FlagRule) -> schema.EstimateSummary | None
     return None if estimates is None else summarise_estimates(run, estimates, rule)
 
 
-def _evidence(run: Run) -> schema.EvidenceSummary | None:
+def _evidence(run: Run, least: float) -> schema.EvidenceSummary | None:
     """What the interventions show over all images; None where there were none."""
     if not is_file(run.folder.donors):
         return None
-    images, figures = measure_interventions(run, least_confidence_of(run))
+    images, figures = measure_interventions(run, least)
     donors = read_table(run.folder.donors, ["label"])
     return schema.EvidenceSummary(
         images=images,
@@ -252,15 +257,17 @@ def _count(run: Run, rule: schema.FlagRule, grouping: GroupingColumns) -> _Count
     return counts
 
 
-def _summarise_method(run: Run, method: str) -> schema.MethodSummary:
+def _summarise_method(run: Run, method: str, least: float) -> schema.MethodSummary:
+    """Over foregrounds that are sure, neither too small nor too large."""
     maps = sum(read_footer(path).num_rows for path in run.folder.parts(MAPS.of(method)))
     lifts, shares, centred, pointing = Moments(), Moments(), Moments(), 0
-    columns = ["area", "share", "lift", "pointing", "centred_lift"]
+    columns = ["row_id", "area", "share", "lift", "pointing", "centred_lift"]
     decidable = (pc.field("area") >= SMALLEST) & (pc.field("area") <= LARGEST)
     for shard in run.shards:
         scores = run.part(SCORES.of(method), shard, columns)
         if scores is not None:  # the lift of a tiny foreground is unbounded
             scores = scores.filter(decidable & pc.field("share").is_valid())
+            scores = drop_unsure(scores, run.part(FOREGROUNDS, shard), least)
             lifts.add(scores["lift"].to_numpy())
             shares.add(scores["share"].to_numpy())
             pointing += sum(scores["pointing"].to_pylist())

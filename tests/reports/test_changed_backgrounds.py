@@ -103,3 +103,4 @@ def test_the_limits_speak_of_exchanges_where_there_were_some() -> None:
     assert "An exchange is cut and pasted." in words
     assert "Its threshold is the score that 5.0% of the images exceed" in words
     assert "This audit did not do that" not in words
+    assert "What is expected of the others is a weighted mean of two numbers" in words

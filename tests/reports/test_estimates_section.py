@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reports.estimated_foregrounds import lines_on_estimates
+from reports.evidence_section import evidence_line
 from tasks.schema import EstimateSummary, ForegroundSummary, Summary, wilson
-from tests.support.audit_summaries import SPITEFUL, figure, summary
+from tests.support.audit_summaries import SPITEFUL, evidence, figure, summary
 from tests.support.html_page import read
 
 
@@ -98,6 +99,35 @@ def test_flags_by_what_may_be_another_object_are_counted() -> None:
     assert f"{said} A model that ignores the right object does the same, so" in read(found).text
     for none in (None, wilson(0, 48)):
         assert len(lines_on_estimates(estimated(other_object=none))) == 1
+
+
+def test_where_no_confidence_suffices_the_page_says_so() -> None:
+    said = "41 images, since no confidence suffices (calibrated on annotated images)"
+    assert said in read(estimated(least=1.000001)).text
+    assert "no confidence suffices" not in read(estimated(least=1.0)).text
+
+
+@pytest.mark.parametrize("unsure", [0, 41])
+def test_pictures_that_do_not_count_are_not_said_to_be_unchanged(unsure: int) -> None:
+    """They were changed, but figures leave estimates of too little confidence out."""
+    some = estimated(unsure=unsure)
+    is_unsure = unsure > 0
+    ignored = "Those whose estimated foreground is too unsure do not count."
+    assert (ignored in read(some).text) == is_unsure
+    none = some.model_copy(update={"evidence": evidence(images=0), "figures": {}})
+    words = read(none).text
+    assert (
+        "every estimated foreground is too unsure, or covers less than 1%" in words
+    ) == is_unsure
+    assert ("No picture could be changed" in words) == (not is_unsure)
+    missing = evidence_line(none, "flips").missing
+    assert missing.endswith("lower --foreground-confidence") == is_unsure
+
+
+def test_a_donor_may_be_missing_since_no_estimate_is_sure() -> None:
+    none = estimated().model_copy(update={"evidence": evidence(donors=0), "figures": {}})
+    missing = evidence_line(none, "flips").missing
+    assert missing.endswith("covers at most 60% of its picture, and is no unsure estimate")
 
 
 def test_without_estimates_there_is_no_such_section() -> None:

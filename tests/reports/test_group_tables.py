@@ -13,6 +13,7 @@ from tests.support.audit_summaries import (
     SPITEFUL,
     class_summary,
     cross_table,
+    evidence,
     excess_of,
     few_images,
     figure,
@@ -137,6 +138,12 @@ def test_groups_of_classes_come_first_with_their_accuracy() -> None:
         "Of 2 groups of classes, boats has the lowest accuracy (50.0%), and is flagged most "
         "surely more than the null (61.5%, null 4.7%). All groups."
     ) in page.words
+    tiny = figure(0.003).model_copy(update={"low": 0.002, "high": 0.004})
+    no_effect = evidence(reliance_effect=tiny, flips_effect=tiny)
+    nothing_found = grouped.model_copy(update={"evidence": no_effect})
+    lowest = "Of 2 groups of classes, boats has the lowest accuracy (50.0%)."
+    assert lowest in read(nothing_found).words  # no group is named by flags that say nothing
+    assert headline(nothing_found).endswith(f"that are flagged say nothing. {lowest}")
     assert "boats 61.5% 91 of 148 4.7% +56.8 +48.8 to +64.8 <0.001 50.0%" in page.text
     assert page.words.index("By group of classes") < page.words.index("By label")
     assert "boats, the lowest of 2 groups of classes" in page.words

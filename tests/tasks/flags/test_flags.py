@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tasks import schema
 from tasks.flags import background_score, estimate_quality, scored_predictions
-from tasks.flags.flags import flag_of, flag_rows
+from tasks.flags.flags import _sentence, flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.settings import FlagSettings
 from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
@@ -93,6 +94,13 @@ def test_flags_and_rule_of_a_run(finished_run: RunFolder) -> None:
     assert len(null) == rule.calibrated_on
     assert sum(score > rule.threshold for score in null) <= 0.05 * len(null)
     assert f"exceeds {rule.threshold:.3f}" in rule.sentence
+
+
+def test_the_rule_names_any_false_alarm_rate_as_it_is() -> None:
+    for alarm, words in ((0.05, "on 5% of 60 images"), (0.125, "on 12.5% of 60 images")):
+        assert words in _sentence(FlagSettings(false_alarm=alarm), 0.5, 60)
+    few = _sentence(FlagSettings(false_alarm=0.002), None, 60)
+    assert "a false alarm rate of 0.2% needs at least 499" in few
 
 
 def test_what_decides_flags_besides_parts_and_settings_has_a_version() -> None:

@@ -180,6 +180,37 @@ def test_estimates_that_may_have_missed_their_object_are_no_donors(
     assert all(donors["estimated"])
 
 
+UNSURE = """
+import torch
+
+class Left(torch.nn.Module):
+    def forward(self, picture_BCHW):
+        logits_B1HW = torch.full_like(picture_BCHW[:, :1], -0.1)
+        logits_B1HW[..., :8] = 0.1
+        return logits_B1HW
+
+def build():
+    return Left()
+"""
+
+
+def test_an_annotated_picture_is_a_donor_though_a_copy_has_an_unsure_estimate(
+    tmp_path: Path, benchmark_folder: Path, bundle: Path
+) -> None:
+    pictures = sorted((benchmark_folder / "images/test").iterdir())[:12]
+    masks = sorted((benchmark_folder / "masks/test").iterdir())[:12]
+    rows = [f"masked {it},{pictures[it]},{masks[it]}" for it in range(12)]
+    rows += [f"copy {it},{pictures[it]}," for it in range(12)]
+    (tmp_path / "table.csv").write_text("\n".join(["key,file_name,mask", *rows]) + "\n")
+    (tmp_path / "unsure.py").write_text(UNSURE)
+    data = DataSettings(path=str(tmp_path / "table.csv"), key_column="key")
+    by_code = ForegroundSettings(source=f"{tmp_path / 'unsure.py'}:build")
+    request = AuditRequest(data, foreground=by_code)
+    donors = pq.read_table(start(tmp_path / "run", bundle, request).donors).to_pydict()
+    assert set(donors["row_id"]) == {f"masked {it}" for it in range(12)}
+    assert not any(donors["estimated"])
+
+
 def confidence(sample: Sample | Failure) -> float:
     assert isinstance(sample, Sample)
     assert sample.estimate is not None
@@ -231,6 +262,19 @@ def test_another_runs_pool_is_taken_or_refused(
         with pytest.raises(UserError, match=words):
             prepare(tmp_path / "second", benchmark_folder, bundle, settings)
         assert not second.path.exists()  # refused before anything is written or deleted
+
+
+def test_a_pool_of_surer_estimates_is_refused_with_the_option_that_differs(
+    by_estimates: RunFolder, tmp_path: Path, bundle: Path
+) -> None:
+    state = by_estimates.read_state()
+    request = AuditRequest(
+        state.section("data", DataSettings),
+        interventions=InterventionSettings(pool=20, donors=str(by_estimates.path)),
+        foreground=BY_ESTIMATE.model_copy(update={"confidence": 0.3}),
+    )
+    with pytest.raises(UserError, match="kind of foreground and --foreground-confidence as that"):
+        start(tmp_path / "second", bundle, request)
 
 
 def test_without_interventions_there_is_no_pool(
