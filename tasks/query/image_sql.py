@@ -15,10 +15,10 @@ from upath import UPath
 from tasks import schema
 from tasks.query.columns import BEFORE, CHANGES, COMPARED, Column, Kind, describe
 from tasks.query.sql_words import (
-    address_literal,
     distinct_names,
     finite,
     quote,
+    read_numbered,
     read_parquet,
     text_literal,
 )
@@ -132,7 +132,7 @@ class _RunTables:
     @property
     def catalog(self) -> str:
         """With the number of each row."""
-        return f"read_parquet({address_literal(self.run.folder.catalog)}, file_row_number = true)"
+        return read_numbered(self.run.folder.catalog)
 
     def columns(self) -> list[SqlColumn]:
         """Our own columns that this run has."""

@@ -330,6 +330,20 @@ def test_every_column_has_a_name_of_its_own(
     assert [table[column][3].as_py() for column in called] == [f"{name} 3" for name in names]
 
 
+def test_a_folder_named_like_a_value_of_a_column_changes_no_value(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "label=cat" / "score=9" / "run"
+    shutil.copytree(finished_run.path, folder)
+    run, original = Run.at(folder), Run.at(finished_run.path)
+    assert image_table(run).equals(image_table(original))
+    views = Views(open_images(run))
+    chosen = Filter(conditions=(InRange(column="score", high=1.0),))
+    assert views.count(chosen) > 0
+    text = copied_sql((run,), views.database, chosen, Sorting())
+    assert len(duckdb.sql(text).fetchall()) == views.count(chosen)
+
+
 def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
     part = RunFolder.at(tmp_path / "run").parts("predictions")[0]
