@@ -23,6 +23,7 @@ from tasks.query.column_codes import BINS
 from tasks.query.copied_sql import copied_sql
 from tasks.query.database import ImageDatabase, image_table, open_images
 from tasks.query.filters import (
+    MOST_CORNERS,
     ContainsText,
     Filter,
     HasValue,
@@ -106,6 +107,11 @@ def frame(run: Run) -> pd.DataFrame:
     table = table.drop_columns(["masks", "mask_values"]).append_column("mask", pa.array(masks))
     values = {name: table[name].to_pylist() for name in table.column_names}
     return pd.DataFrame({name: pd.Series(it, dtype=object) for name, it in values.items()})
+
+
+def _corner(part: float) -> tuple[float, float]:
+    """Of a circle."""
+    return 0.5 + 0.4 * math.cos(math.tau * part), 0.5 + 0.4 * math.sin(math.tau * part)
 
 
 values = st.sampled_from(
@@ -248,6 +254,11 @@ def test_nothing_that_the_browser_sends_is_run_or_opened(views: Views, tmp_path:
         ('{"conditions": [{"kind": "range", "column": "score", "low": "x"}]}', "low"),
         ('{"conditions": [{"kind": "range", "column": "score", "low": NaN}]}', "cannot be read"),
         ('{"conditions": [{"kind": "lasso", "space": "object", "polygon": [[0, 0]]}]}', "polygon"),
+        (
+            '{"conditions": [{"kind": "lasso", "space": "object", "polygon": [[0, 0], [1e308, 1], '
+            "[-1e308, 2]]}]}",
+            "at most 1000000",
+        ),
     ],
 )
 def test_what_is_no_filter_is_refused_in_one_line(text: str, words: str) -> None:
@@ -283,6 +294,28 @@ def test_a_lasso_takes_the_points_inside(run: Run) -> None:
     found = {row["row_id"] for row in Views(database).page(chosen, Sorting(), 0, 500)[1]}
     assert found == {row for row, is_inside in zip(row_ids, inside, strict=True) if is_inside}
     assert 0 < len(found) < len(row_ids)
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        tuple(_corner(number / MOST_CORNERS) for number in range(MOST_CORNERS)),
+        ((0.0, 0.0), (1.0, 5e-324), (1.0, 1.0), (0.0, 1.0)),  # an edge of infinite slope
+    ],
+    ids=["of as many corners as are allowed", "almost level"],
+)
+def test_any_lasso_that_is_allowed_is_answered(
+    run: Run, polygon: tuple[tuple[float, float], ...]
+) -> None:
+    database = open_images(run)
+    row_ids = image_table(run, columns=["row_id"])["row_id"].to_pylist()
+    points = np.random.default_rng(0).random((len(row_ids), 2)).astype(np.float32)
+    table = pa.table({"row_id": row_ids, "object_x": points[:, 0], "object_y": points[:, 1]})
+    database.add_coordinates(table, ("object",))
+    chosen = Filter(conditions=(InLasso(space="object", polygon=polygon),))
+    inside = cv2_inside(points, polygon)
+    assert Views(database).chosen(chosen).tolist() == inside
+    assert any(inside)
 
 
 def cv2_inside(points: np.ndarray, polygon: tuple[tuple[float, float], ...]) -> list[bool]:
