@@ -13,7 +13,7 @@ import pyarrow as pa
 from upath import UPath
 
 from tasks import schema
-from tasks.query.columns import BEFORE, CHANGES, COMPARED, Column, Kind, describe
+from tasks.query.columns import BEFORE, CHANGES, COMPARED, WORDS, Column, Kind, describe
 from tasks.query.sql_words import (
     distinct_names,
     finite,
@@ -167,10 +167,10 @@ class _RunTables:
         return [SqlColumn(_own_column(name), _grouped(groups, of)) for name, of in stored]
 
     def users_columns(self) -> list[SqlColumn]:
-        """Those of the user's table; one that has the name of another is `catalog.<name>`."""
+        """Those of the user's table; one that has the name of one of ours is `catalog.<name>`, also
+        where this run lacks ours: a filter means the same in every run of the data."""
         fields = list(self.run.folder.open_catalog().schema)
-        taken = {column.name for column in (*self.columns(), *self.group_columns())}
-        taken |= {"row", *LISTS, *(BEFORE + name for name in COMPARED)}
+        taken = {"row", *WORDS, *(BEFORE + name for name in COMPARED)}
         stored = distinct_names([field.name for field in fields])
         found = []
         for field, name in zip(fields, stored, strict=True):

@@ -377,6 +377,23 @@ def test_a_folder_named_like_a_value_of_a_column_changes_no_value(
     assert len(duckdb.sql(text).fetchall()) == views.count(chosen)
 
 
+def test_a_users_column_is_called_the_same_in_every_run(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    """Also where the run lacks ours of that name, as it does before it is finished."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    for name in ("flag", "copies", "label_group"):
+        catalog = catalog.append_column(name, pa.array(["theirs"] * len(catalog)))
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    finished = list(open_images(run).columns)
+    run.folder.flags.unlink()
+    unfinished = list(open_images(run).columns)
+    for names in (finished, unfinished):
+        assert names[-3:] == ["catalog.flag", "catalog.copies", "catalog.label_group"]
+
+
 def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
     part = RunFolder.at(tmp_path / "run").parts("predictions")[0]
