@@ -293,4 +293,6 @@ def _readable(data_type: pa.DataType, values: str) -> str:
         return f"{values}::DOUBLE"
     if pa.types.is_boolean(data_type) or pa.types.is_integer(data_type):
         return values
+    if pa.types.is_timestamp(data_type) and data_type.tz is not None:  # else in the machine's zone
+        return f"({values} AT TIME ZONE 'UTC')::VARCHAR || '+00'"
     return f"{values}::VARCHAR"

@@ -394,6 +394,24 @@ def test_a_users_column_is_called_the_same_in_every_run(
         assert names[-3:] == ["catalog.flag", "catalog.copies", "catalog.label_group"]
 
 
+def test_times_are_the_same_texts_in_every_time_zone(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    taken = pa.array([0, *[None] * (len(catalog) - 1)], pa.timestamp("ms", "Asia/Tokyo"))
+    catalog = catalog.append_column("taken", taken)
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    database = open_images(run)
+    chosen = Filter(conditions=(HasValue(column="taken", values=("1970-01-01 00:00:00+00",)),))
+    sql = copied_sql((run,), database, chosen, Sorting())
+    elsewhere = duckdb.connect()
+    elsewhere.execute("SET TimeZone = 'America/New_York'")
+    assert Views(database).row_numbers(chosen).tolist() == [0]
+    assert len(elsewhere.execute(sql).fetchall()) == 1
+
+
 def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run")
     part = RunFolder.at(tmp_path / "run").parts("predictions")[0]
