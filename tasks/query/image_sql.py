@@ -64,6 +64,7 @@ TEXTS = {"row_id", "image", "mask", "reason"}
 LISTS = {"patterns", "failed", "change"}
 
 PARTS = "part-*.parquet"
+NAMELESS = "unnamed"  # a user's column, such as the numbers that pandas writes before each row
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,8 @@ class _RunTables:
         where this run lacks ours: a filter means the same in every run of the data."""
         fields = list(self.run.folder.open_catalog().schema)
         taken = {"row", *WORDS, *(BEFORE + name for name in COMPARED)}
-        stored = distinct_names([field.name for field in fields])
+        called = [field.name or f"C{number}" for number, field in enumerate(fields)]  # by DuckDB
+        stored = distinct_names(called)
         found = []
         for field, name in zip(fields, stored, strict=True):
             if field.name not in schema.CATALOG.names:
@@ -269,7 +271,7 @@ def _change(columns: Sequence[SqlColumn], alike: bool) -> list[SqlColumn]:
 
 
 def _users_column(field: pa.Field, values: str, taken: Collection[str]) -> SqlColumn:
-    name = field.name
+    name = field.name or NAMELESS
     while name in taken:
         name = f"catalog.{name}"
     kind, whole = _kind_of_type(field.type), pa.types.is_integer(field.type)

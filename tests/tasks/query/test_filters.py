@@ -394,6 +394,25 @@ def test_a_users_column_is_called_the_same_in_every_run(
         assert names[-3:] == ["catalog.flag", "catalog.copies", "catalog.label_group"]
 
 
+def test_a_column_without_a_name_has_one(finished_run: RunFolder, tmp_path: Path) -> None:
+    """As pandas writes the numbers of rows into a CSV."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    catalog = catalog.append_column("", pa.array(range(len(catalog))))
+    catalog = catalog.append_column("unnamed", pa.array(["x"] * len(catalog)))
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    table = image_table(run, columns=["unnamed", "catalog.unnamed"])
+    assert table["unnamed"].to_pylist() == list(range(len(catalog)))
+    assert set(table["catalog.unnamed"].to_pylist()) == {"x"}
+    database = open_images(run)
+    chosen = Filter(conditions=(InRange(column="unnamed", low=3, high=4),))
+    assert Views(database).row_numbers(chosen).tolist() == [3, 4]
+    text = copied_sql((run,), database, chosen, Sorting("unnamed", "desc"))
+    row_ids = catalog["row_id"].to_pylist()
+    assert [row[0] for row in duckdb.sql(text).fetchall()] == [row_ids[4], row_ids[3]]
+
+
 def test_times_are_the_same_texts_in_every_time_zone(
     finished_run: RunFolder, tmp_path: Path
 ) -> None:
