@@ -23,8 +23,11 @@ from flows.explorer.app import ANSWERS, explorer_app
 from flows.explorer.opened import OpenedRuns
 from flows.explorer.security import Door
 from models.errors import NotComparable
+from tasks.explorer.projection import compute_coordinates
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
+from tasks.runs.rows import RunRows
+from tasks.storage.parquet import write_table
 
 PORT, TOKEN = 8000, "a-token-that-nobody-guesses"
 HOST = f"127.0.0.1:{PORT}"
@@ -134,6 +137,22 @@ def test_a_run_that_is_deleted_while_it_is_open_is_named(
     answer = answers_of_a_deleted_run[f"api/{name}"]
     assert answer.status_code in (400, 503), answer.text
     assert "/deleted" in answer.json()["error"]
+
+
+def test_a_plot_of_other_images_than_those_that_were_read_is_refused(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    """Such as of a run that was audited again while it was looked at."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.path, folder)
+    opened = OpenedRuns.of(Run.at(folder), None)
+    run = opened.now.run.folder
+    table = compute_coordinates(RunRows(opened.now.run))
+    write_table(run.coordinates, table.slice(1).replace_schema_metadata(table.schema.metadata))
+    with TestClient(explorer_app(opened)) as client:
+        answer = client.get("/api/plot")
+    assert answer.status_code == 400, answer.text
+    assert "other images than when it was opened" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("name", ["picture", "outline", "map"])
