@@ -184,7 +184,7 @@ class SqlNames:
         if condition.space not in self.coordinates:
             raise UserError(
                 f"there is no plot of the space {condition.space!r} in this run; it has "
-                f"{list_names(self.coordinates)}"
+                f"{list_names(self.coordinates) or 'none'}"
             )
         x, y = self.coordinates[condition.space]
         corners = condition.polygon

@@ -113,7 +113,7 @@ def answers_of_a_deleted_run(
     opened = OpenedRuns.of(Run.at(folder), None)
     row, method = {"row_id": "images/test/00000.png"}, opened.now.run.methods[0]
     shutil.rmtree(folder)
-    questions = {
+    questions: dict[str, dict[str, Any]] = {
         **{name: {} for name in ("api/run", "api/sql", "api/figures")},
         "api/nearby": {"space": "whole", "x": 0.5, "y": 0.5},
         "api/plot": {},
