@@ -38,7 +38,7 @@ from flows.explorer.requests import (
     read_body,
     read_query,
 )
-from models.errors import UserError
+from models.errors import UserError, describe_os_error
 from reports.heatmaps import heat_layer, outline_layer, png
 from tasks.explorer.missing_pictures import MissingPicture, UnknownPicture
 from tasks.query.copied_sql import copied_sql
@@ -51,6 +51,7 @@ OfFilter = TypeVar("OfFilter", bound=Selection)
 Answer = Callable[[OpenedRuns, Request], Response]
 FILES = files("reports") / "explorer"
 KEPT = {"Cache-Control": "private, max-age=3600, immutable"}  # a run's pictures do not change
+MISSING = {"Cache-Control": "private, max-age=60"}  # one that could not be read may come back
 MEDIA_TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -72,6 +73,7 @@ def explorer_app(opened: OpenedRuns) -> Starlette:
         UnknownPicture: _refuse,
         MissingPicture: _no_picture,
         UserError: _refuse,
+        OSError: _cannot_read,
         HTTPException: _fail,
         Exception: _fail,
     }
@@ -218,7 +220,17 @@ def _refuse(request: Request, error: Exception) -> Response:
 
 def _no_picture(request: Request, error: Exception) -> Response:
     """Many images have no foreground, or no map of a method: that is an answer, no mistake."""
-    return Response(status_code=204, headers={**KEPT, "X-Why": quote(str(error), safe=" ")})
+    return Response(status_code=204, headers={**MISSING, "X-Why": quote(str(error), safe=" ")})
+
+
+def _cannot_read(request: Request, error: Exception) -> Response:
+    """Above all of a run that was deleted or moved while it is looked at."""
+    assert isinstance(error, OSError)
+    why = (
+        f"the run cannot be read any more ({describe_os_error(error)}): where it was moved or "
+        "audited again, start `sightline open` again"
+    )
+    return JSONResponse({"error": why}, status_code=503)
 
 
 def _fail(request: Request, error: Exception) -> Response:

@@ -71,13 +71,14 @@ class OpenedRuns:
         return opened
 
     def _prepare(self) -> None:
-        """What the first questions would wait for."""
+        """What the first questions would wait for; they say what cannot be had."""
         self.views.prepare()
         for side in filter(None, (self.now, self.before)):
-            with suppress(UserError):
+            with suppress(UserError, OSError):
                 _ = side.pictures, side.details
         if self.before is None:
-            self.database.keep(self.now.run)
+            with suppress(UserError, OSError):  # such as a run that is deleted already
+                self.database.keep(self.now.run)
 
     @property
     def runs(self) -> tuple[Run, ...]:

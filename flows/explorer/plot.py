@@ -48,13 +48,13 @@ class RunPlot:
 
             log.info("laying out the plot of %s", self.run.folder.path)
             table = coordinates(self.run)
-            found = {
-                space: _points(table, space)
-                for space in SPACES
-                if f"{space}_x" in table.column_names
-            }
-            self.database.add_coordinates(table, tuple(found))
-            self._points.update(found)
+            if not table["row_id"].equals(self.views.row_ids()):
+                raise UserError(
+                    f"{self.run.folder.path} has other images than when it was opened: start "
+                    "`sightline open` again"
+                )
+            self.database.add_coordinates(table, SPACES)
+            self._points.update({space: _points(table, space) for space in SPACES})
 
     def draw(self, asked: Plot) -> dict[str, Any]:
         """Points with their colours, or a density picture."""
@@ -96,8 +96,6 @@ class RunPlot:
 
     def _space(self, space: Space) -> Points:
         self.prepare()
-        if space not in self._points:
-            raise UserError(f"this run has no features of the {space}: there is no plot")
         return self._points[space]
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = "127.0.0.1"
+HTTP = 80  # the port that no browser names
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -47,7 +48,8 @@ class Door:
             await Response(status_code=403)(scope, receive, _with_headers(send))
 
     def _is_welcome(self, path: str, headers: Mapping[str, str]) -> bool:
-        hosts = {f"{name}:{self.port}" for name in (LOOPBACK, "localhost")}
+        port = "" if self.port == HTTP else f":{self.port}"  # as browsers write it
+        hosts = {f"{name}{port}" for name in (LOOPBACK, "localhost")}
         origins = {f"http://{host}" for host in hosts}
         given = path.split("/")[1] if path.count("/") > 1 else ""
         return (

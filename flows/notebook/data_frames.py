@@ -27,15 +27,19 @@ def as_frame(table: pa.Table, kind: str) -> Any:
 
 def _as_pandas(table: pa.Table) -> Any:
     """With types that can be missing: without them, true and false become objects beside a null,
-    and whole numbers fractions."""
+    and whole numbers fractions, which are rounded above 2^53."""
+    return table.to_pandas(types_mapper=_nullable)
+
+
+def _nullable(data_type: pa.DataType) -> Any:
+    """None for those that can be missing by themselves."""
     import pandas as pd
 
-    nullable = {
-        pa.bool_(): pd.BooleanDtype(),
-        pa.int32(): pd.Int32Dtype(),
-        pa.int64(): pd.Int64Dtype(),
-    }
-    return table.to_pandas(types_mapper=nullable.get)
+    if pa.types.is_boolean(data_type):
+        return pd.BooleanDtype()
+    if pa.types.is_integer(data_type):  # uint16 is UInt16 there
+        return pd.api.types.pandas_dtype(str(data_type).replace("int", "Int").replace("u", "U"))
+    return None
 
 
 def _as_polars(table: pa.Table) -> Any:

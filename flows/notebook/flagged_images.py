@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,14 +27,19 @@ def flagged_images(
     classes = {column: name for column, name in of_classes.items() if name is not None}
     for column, name in classes.items():
         _check_class(run, column, name)
-    is_list = bool(columns) and not isinstance(columns, str)  # else it is refused there
-    wanted = [*(columns or ()), *NEEDED, *classes] if is_list else columns
-    images = read_run_table(run, IMAGES, wanted)
+    images = read_run_table(run, IMAGES, _with_needed(columns, classes))
     for column, name in {"flag": FLAGGED, **classes}.items():
         images = images.filter(pc.equal(images[column].cast(pa.string()), name))
     order = pc.sort_indices(images, [("score", "descending")])  # stable: catalog order otherwise
     chosen = images.take(order)
-    return chosen if columns is None else chosen.select(list(columns))
+    return chosen if columns is None else chosen.select(list(dict.fromkeys(columns)))
+
+
+def _with_needed(columns: Sequence[str] | None, classes: Iterable[str]) -> Sequence[str] | None:
+    """And what the images are chosen by; all columns, or what is no list of them, as they are."""
+    if columns is None or isinstance(columns, str) or not len(columns):
+        return columns
+    return [*columns, *NEEDED, *classes]
 
 
 def _check_class(run: Run, column: str, name: str) -> None:

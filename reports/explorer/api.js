@@ -73,6 +73,7 @@ async function ask(url, options) {
     if (error.name === "AbortError") throw error;
     throw new ServerError("the explorer does not answer: start `sightline open` again");
   }
+  if (response.status === 403) throw new ServerError("this page belongs to a command that has ended: open the address that `sightline open` has printed since");
   const answer = await response.json().catch((error) => {
     if (error.name === "AbortError") throw error;
     return null;

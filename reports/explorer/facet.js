@@ -86,6 +86,7 @@ export class Facet {
 
   async #searchValues() {
     const text = this.#search.value.trim();
+    this.#latest.stop(); // what it would find is not what stands there any more
     this.#found = null;
     this.#draw();
     if (!text || !this.#more) return;

@@ -14,6 +14,7 @@ export class Scenarios {
   #now = null;
   #all = null;
   #asked = null;
+  #others = null; // the question for them
   #figures = new Latest();
   #list = new Latest();
   #everything = new Latest();
@@ -41,20 +42,22 @@ export class Scenarios {
   async #follow({ conditions }) {
     this.#words.textContent = conditions.length ? conditions.map((one) => describe(one, this.#run.columnsByName)).join("; ") : "The filter is empty: choose some images to keep them under a name.";
     if (this.#asked === conditions) return;
-    const first = this.#asked === null;
     this.#asked = conditions;
     this.#table.setAttribute("aria-busy", "true");
-    const [now, saved, all] = await Promise.all([
-      this.#figures.get("api/figures", { filter: filterText(conditions) }),
-      first ? this.#list.get("api/scenarios") : this.#saved,
-      first ? this.#everything.get("api/figures", { filter: filterText([]) }) : this.#all,
-    ]);
+    this.#others ??= this.#askOthers();
+    const [now] = await Promise.all([this.#figures.get("api/figures", { filter: filterText(conditions) }), this.#others]);
     if (this.#asked !== conditions) return;
     this.#table.setAttribute("aria-busy", "false");
     this.#now = now ?? this.#now;
+    this.#draw();
+  }
+
+  /** The rows that do not depend on the filter: asked once, whatever the filter is when they come. */
+  async #askOthers() {
+    const [saved, all] = await Promise.all([this.#list.get("api/scenarios"), this.#everything.get("api/figures")]);
     this.#saved = saved ?? this.#saved;
     this.#all = all ?? this.#all;
-    this.#draw();
+    if (!saved || !all) this.#others = null; // asked again with the next filter
   }
 
   async #save(name) {

@@ -8,7 +8,7 @@ import { current, watch } from "./state.js";
 
 /** @param {HTMLElement} place */
 export function buildTakeOut(place) {
-  const link = (format, name) => make("a", { class: "quiet-button", download: `selection.${format}`, title: "row ids and addresses of the selection, for --data with --key-column row_id" }, name);
+  const link = (format, name) => make("a", { class: "quiet-button", download: `selection.${format}`, title: "row ids, labels and addresses of the selection, for --data" }, name);
   const files = { csv: link("csv", "CSV"), parquet: link("parquet", "Parquet") };
   const menu = make("details", { class: "menu" },
     make("summary", {}, "Take out"),

@@ -55,8 +55,8 @@ def _with_coordinates(found: ImageSql, run: Run, spaces: Collection[Space]) -> I
         return found
     if not run.folder.coordinates.is_file():
         raise UserError(
-            f"{run.folder.path} cannot be written, and does not hold the coordinates of the plot: "
-            "copy the selection as CSV instead"
+            f"{run.folder.path} does not hold the coordinates of the plot (it is not finished, or "
+            "cannot be written): take the selection out as CSV instead"
         )
     names = [f"plot.{space}_{axis}" for space in spaces for axis in "xy"]
     plot = [SqlColumn(Column(name, "number", "", own=True), name) for name in names]

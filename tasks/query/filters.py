@@ -5,7 +5,7 @@ Values never become SQL text: they are parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -19,9 +19,10 @@ SPACES: tuple[Space, ...] = ("whole", "object", "background")
 
 MOST_CONDITIONS, MOST_VALUES, MOST_ROWS, MOST_CORNERS = 100, 2_000, 10_000, 1_000
 LONGEST_TEXT = 1_000
+FARTHEST = 1e6  # of a lasso's corners: the plot is a unit square
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Coordinate = Annotated[float, Field(allow_inf_nan=False)]
+Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
 
 
 class _Condition(BaseModel):
@@ -183,13 +184,13 @@ class SqlNames:
         if condition.space not in self.coordinates:
             raise UserError(
                 f"there is no plot of the space {condition.space!r} in this run; it has "
-                f"{list_names(self.coordinates)}"
+                f"{list_names(self.coordinates) or 'none'}"
             )
         x, y = self.coordinates[condition.space]
         corners = condition.polygon
         edges = list(zip(corners, (*corners[1:], corners[0]), strict=True))
         crossed = [_crossed(x, y, start, end) for start, end in edges if start[1] != end[1]]
-        inside = f"({' + '.join(crossed) or '0'}) % 2 = 1"
+        inside = f"{_sum(crossed)} % 2 = 1"
         return Where(f"{x} IS NOT NULL AND {inside}", ())
 
 
@@ -220,6 +221,14 @@ def name_columns(columns: Iterable[Column]) -> dict[str, Column]:
 def _crossed(x: str, y: str, start: tuple[float, float], end: tuple[float, float]) -> str:
     """1 where the edge crosses the ray from the point to the right, else 0."""
     (x0, y0), (x1, y1) = start, end
-    slope = (x1 - x0) / (y1 - y0)
     across = f"({y0!r} > {y}) <> ({y1!r} > {y})"
-    return f"({across} AND {x} < {slope!r} * ({y} - {y0!r}) + {x0!r})::INTEGER"
+    part = f"({y} - {y0!r}) / {y1 - y0!r}"  # of the edge: a slope may be infinite
+    return f"({across} AND {x} < {x1 - x0!r} * ({part}) + {x0!r})::INTEGER"
+
+
+def _sum(terms: Sequence[str]) -> str:
+    """In halves: DuckDB refuses a sum of a thousand, which it nests that deep."""
+    if len(terms) < 2:
+        return "".join(terms) or "0"
+    middle = len(terms) // 2
+    return f"({_sum(terms[:middle])} + {_sum(terms[middle:])})"

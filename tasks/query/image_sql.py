@@ -13,12 +13,12 @@ import pyarrow as pa
 from upath import UPath
 
 from tasks import schema
-from tasks.query.columns import BEFORE, CHANGES, COMPARED, Column, Kind, describe
+from tasks.query.columns import BEFORE, CHANGES, COMPARED, WORDS, Column, Kind, describe
 from tasks.query.sql_words import (
-    address_literal,
     distinct_names,
     finite,
     quote,
+    read_numbered,
     read_parquet,
     text_literal,
 )
@@ -64,6 +64,7 @@ TEXTS = {"row_id", "image", "mask", "reason"}
 LISTS = {"patterns", "failed", "change"}
 
 PARTS = "part-*.parquet"
+NAMELESS = "unnamed"  # a user's column, such as the numbers that pandas writes before each row
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class _RunTables:
     @property
     def catalog(self) -> str:
         """With the number of each row."""
-        return f"read_parquet({address_literal(self.run.folder.catalog)}, file_row_number = true)"
+        return read_numbered(self.run.folder.catalog)
 
     def columns(self) -> list[SqlColumn]:
         """Our own columns that this run has."""
@@ -167,11 +168,12 @@ class _RunTables:
         return [SqlColumn(_own_column(name), _grouped(groups, of)) for name, of in stored]
 
     def users_columns(self) -> list[SqlColumn]:
-        """Those of the user's table; one that has the name of another is `catalog.<name>`."""
+        """Those of the user's table; one that has the name of one of ours is `catalog.<name>`, also
+        where this run lacks ours: a filter means the same in every run of the data."""
         fields = list(open_parquet(self.run.folder.catalog).schema)
-        taken = {column.name for column in (*self.columns(), *self.group_columns())}
-        taken |= {"row", *LISTS, *(BEFORE + name for name in COMPARED)}
-        stored = distinct_names([field.name for field in fields])
+        taken = {"row", *WORDS, *(BEFORE + name for name in COMPARED)}
+        called = [field.name or f"C{number}" for number, field in enumerate(fields)]  # by DuckDB
+        stored = distinct_names(called)
         found = []
         for field, name in zip(fields, stored, strict=True):
             if field.name not in schema.CATALOG.names:
@@ -269,7 +271,7 @@ def _change(columns: Sequence[SqlColumn], alike: bool) -> list[SqlColumn]:
 
 
 def _users_column(field: pa.Field, values: str, taken: Collection[str]) -> SqlColumn:
-    name = field.name
+    name = field.name or NAMELESS
     while name in taken:
         name = f"catalog.{name}"
     kind, whole = _kind_of_type(field.type), pa.types.is_integer(field.type)
@@ -293,4 +295,6 @@ def _readable(data_type: pa.DataType, values: str) -> str:
         return f"{values}::DOUBLE"
     if pa.types.is_boolean(data_type) or pa.types.is_integer(data_type):
         return values
+    if pa.types.is_timestamp(data_type) and data_type.tz is not None:  # else in the machine's zone
+        return f"({values} AT TIME ZONE 'UTC')::VARCHAR || '+00'"
     return f"{values}::VARCHAR"

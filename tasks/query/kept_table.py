@@ -18,7 +18,7 @@ from tasks.runs.reader import Run
 from tasks.storage.files import detects_change, read_stamps
 from tasks.storage.parquet import open_writer
 
-VERSION = 1  # of the file
+VERSION = 2  # of the file: raised when the same columns get other values
 MADE_FROM = b"sightline.made_from"
 LARGE = 20_000  # images: a smaller run is read in a second from its parts
 ROWS = 1 << 16  # of a row group

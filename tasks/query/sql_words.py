@@ -12,7 +12,18 @@ from models.addresses import is_local
 
 def read_parquet(path: UPath, pattern: str = "") -> str:
     """A file, or the files of a folder."""
-    return f"read_parquet({address_literal(path, pattern)})"
+    return _read_files(address_literal(path, pattern))
+
+
+def read_numbered(path: UPath) -> str:
+    """A file, with the number of each row."""
+    return _read_files(f"{address_literal(path)}, file_row_number = true")
+
+
+def _read_files(arguments: str) -> str:
+    """Their own columns alone: DuckDB would take those of `label=cat/` in an address, too, and put
+    them in place of a file's."""
+    return f"read_parquet({arguments}, hive_partitioning = false)"
 
 
 def address_literal(path: UPath, pattern: str = "") -> str:

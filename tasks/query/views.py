@@ -136,6 +136,11 @@ class Views:
         sql = f"SELECT {columns} FROM images WHERE {where.sql} ORDER BY {self._order_by(sorting)}"
         return self.database.arrow(sql, where.parameters)
 
+    def row_ids(self) -> pa.ChunkedArray:
+        """Of all images, in the catalog's order."""
+        name = self.database.names["row_id"]
+        return self.database.arrow(f"SELECT {name} FROM images ORDER BY row").column(0)
+
     def row_number(self, row_id: str) -> int:
         """Of the catalog; refuses an image that is not in the run."""
         name = self.database.names["row_id"]

@@ -84,12 +84,14 @@ def read_file(path: UPath) -> tuple[Scenario, ...]:
 
 
 def save_scenario(run: RunFolder, name: str, chosen: Filter) -> Scenario:
-    """Add a scenario to those of a run; refuses a name that another one has."""
+    """Add a scenario to those of a run; refuses a name that another one has, and a run that was
+    deleted while it was looked at, whose folder would be made again."""
     try:
         name = check_name(name)
     except ValueError as error:
         raise UserError(str(error)) from error
     scenario = Scenario(name=name, filter=chosen)
+    run.read_state()
     with hold_lock(str(run.path), PATIENCE):
         saved = read_scenarios(run)
         if scenario.name in (it.name for it in saved):

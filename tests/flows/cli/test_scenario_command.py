@@ -82,7 +82,7 @@ MISTAKES = {
             "--filter",
             '{"conditions": [{"kind": "lasso", "space": "whole", "polygon": [[0,0],[1,0],[0,1]]}]}',
         ),
-        "there is no plot of the space 'whole'",
+        "there is no plot of the space 'whole' in this run; it has none",
     ),
     "nothing to delete": (("--delete",), "has no scenario 'snow'; it has none"),
 }

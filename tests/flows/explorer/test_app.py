@@ -23,8 +23,11 @@ from flows.explorer.app import ANSWERS, explorer_app
 from flows.explorer.opened import OpenedRuns
 from flows.explorer.security import Door
 from models.errors import NotComparable
+from tasks.explorer.projection import compute_coordinates
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run
+from tasks.runs.rows import RunRows
+from tasks.storage.parquet import write_table
 
 PORT, TOKEN = 8000, "a-token-that-nobody-guesses"
 HOST = f"127.0.0.1:{PORT}"
@@ -93,6 +96,72 @@ def test_the_page_is_given_to_whoever_has_its_address(client: TestClient, host: 
     assert answer.headers["referrer-policy"] == "no-referrer"
 
 
+def test_the_port_that_browsers_leave_out_is_let_in(opened: OpenedRuns) -> None:
+    door = Door(explorer_app(opened), TOKEN, 80)
+    with TestClient(door, base_url="http://localhost") as client:  # which leaves it out, too
+        assert client.get(f"/{TOKEN}/").status_code == 200
+        assert client.get(f"/{TOKEN}/", headers={"Host": "evil.example"}).status_code == 403
+
+
+@pytest.fixture(scope="module")
+def answers_of_a_deleted_run(
+    finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """It was opened, and deleted before anything else was asked."""
+    folder = tmp_path_factory.mktemp("runs") / "deleted"
+    shutil.copytree(finished_run.path, folder)
+    opened = OpenedRuns.of(Run.at(folder), None)
+    row, method = {"row_id": "images/test/00000.png"}, opened.now.run.methods[0]
+    shutil.rmtree(folder)
+    questions: dict[str, dict[str, Any]] = {
+        **{name: {} for name in ("api/run", "api/sql", "api/figures")},
+        "api/nearby": {"space": "whole", "x": 0.5, "y": 0.5},
+        "api/plot": {},
+        "api/row": row,
+        "picture": row,
+        "outline": row,
+        "map": {**row, "method": method},
+    }
+    with TestClient(explorer_app(opened), raise_server_exceptions=False) as client:
+        answers = {name: client.get(f"/{name}", params=it) for name, it in questions.items()}
+        body = {"name": "night", "filter": {"conditions": []}}
+        answers["api/scenarios"] = client.post("/api/scenarios", json=body)
+    assert not folder.exists()
+    return answers
+
+
+@pytest.mark.parametrize("name", ["run", "sql", "figures", "nearby", "plot", "row", "scenarios"])
+def test_a_run_that_is_deleted_while_it_is_open_is_named(
+    answers_of_a_deleted_run: dict[str, Any], name: str
+) -> None:
+    answer = answers_of_a_deleted_run[f"api/{name}"]
+    assert answer.status_code in (400, 503), answer.text
+    assert "/deleted" in answer.json()["error"]
+
+
+def test_a_plot_of_other_images_than_those_that_were_read_is_refused(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    """Such as of a run that was audited again while it was looked at."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.path, folder)
+    opened = OpenedRuns.of(Run.at(folder), None)
+    run = opened.now.run.folder
+    table = compute_coordinates(RunRows(opened.now.run))
+    write_table(run.coordinates, table.slice(1).replace_schema_metadata(table.schema.metadata))
+    with TestClient(explorer_app(opened)) as client:
+        answer = client.get("/api/plot")
+    assert answer.status_code == 400, answer.text
+    assert "other images than when it was opened" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["picture", "outline", "map"])
+def test_so_are_its_pictures(answers_of_a_deleted_run: dict[str, Any], name: str) -> None:
+    answer = answers_of_a_deleted_run[name]
+    assert answer.status_code == 503, answer.text
+    assert "/deleted" in answer.json()["error"]
+
+
 def test_only_the_pages_own_files_are_given(client: TestClient) -> None:
     known = client.get(f"http://{HOST}/{TOKEN}/static/main.js")
     assert known.headers["content-type"].startswith("text/javascript")
@@ -156,6 +225,7 @@ def test_a_picture_that_is_not_there_is_no_error_and_says_why(
         answer = client.get("/picture", params=asked)
     assert (answer.status_code, answer.content) == (204, b"")
     assert "was not changed by the audit" in unquote(answer.headers["x-why"])
+    assert "immutable" not in answer.headers["cache-control"]  # it may be there a minute later
 
 
 def test_two_runs_without_a_common_image_are_refused(

@@ -7,6 +7,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
 from benchmarks.chromium import NARROW, WIDE, Point
@@ -22,6 +23,12 @@ SHOWN = (
     "[...document.querySelectorAll('.tile:not([hidden])')].map(e => e.tile)"
     ".sort((a, b) => a.index - b.index)"
 )
+HOLD = """(() => {
+  const ask = fetch;
+  const held = new Promise(release => { window.release = release });
+  const wait = (url) => `${url}`.startsWith("%s") ? held : Promise.resolve();
+  window.fetch = (url, how) => wait(url).then(() => ask(url, how));
+})()"""  # the answers to a question, until they are released
 OPEN = "document.querySelector('#panel:not([hidden]) #panel-title')?.textContent"
 
 
@@ -180,6 +187,31 @@ def test_a_scenario_is_saved_applied_and_deleted(
     page.click("button", f"Delete {name}")
     page.browser.until("!document.querySelector('.figures').textContent.includes('night')")
     assert page.ask("api/scenarios") == []
+
+
+def test_scenarios_are_shown_although_the_filter_changes_before_they_come(
+    page: ExplorerPage,
+) -> None:
+    scenarios = f"{page.explorer.address}api/scenarios"
+    conditions = {"conditions": [values_of("correct", "false")]}
+    httpx.post(scenarios, json={"name": "night", "filter": conditions}).raise_for_status()
+    page.visit()
+    page.browser.value(HOLD % "api/scenarios")
+    page.click("#tab-scenarios")
+    page.click(".value", "wrong")
+    page.wait_for_count(images_of(page, values_of("correct", "false")), IMAGES)
+    page.browser.value("release()")
+    page.browser.until("document.querySelector('.figures')?.textContent.includes('night')")
+    assert page.text(".figures tbody tr:nth-child(2) .n").strip() == str(IMAGES)
+    httpx.delete(scenarios, params={"name": "night"}).raise_for_status()
+
+
+def test_a_page_of_an_ended_command_says_which_address_to_open(page: ExplorerPage) -> None:
+    page.visit()
+    page.browser.value("fetch = () => Promise.resolve(new Response(null, { status: 403 }))")
+    page.click(".value", "wrong")
+    page.browser.until("!document.querySelector('#error').hidden")
+    assert "`sightline open` has printed since" in page.text("#error", "address")
 
 
 def test_a_pattern_leads_to_its_images(page: ExplorerPage) -> None:

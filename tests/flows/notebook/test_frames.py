@@ -16,6 +16,7 @@ import pytest
 
 import sightline
 from benchmarks.audit_in_process import attribute_in_process
+from flows.notebook.data_frames import as_frame
 from flows.notebook.run_tables import ROWS, TABLES
 from models.classifier.settings import ModelSettings
 from tasks import schema
@@ -257,12 +258,28 @@ def test_an_unknown_class_names_the_nearest(run: sightline.Run) -> None:
         run.flagged(label="fsh")
 
 
+def test_flagged_images_have_the_columns_of_another_frame(run: sightline.Run) -> None:
+    columns = run.frame().columns[:3]  # an index of pandas, whose truth is refused
+    assert run.flagged(columns=columns).columns.tolist() == columns.tolist()
+    assert run.flagged(kind="polars", columns=["row_id", "row_id"]).columns == ["row_id"]
+
+
 @pytest.mark.parametrize("columns", ["score", []])
 def test_flagged_images_have_columns_of_a_list_of_names(
     columns: Sequence[str], run: sightline.Run
 ) -> None:
     with pytest.raises(sightline.UserError, match=r"columns is .*: give a list of names"):
         run.flagged(columns=columns)
+
+
+@pytest.mark.parametrize("signed", ["", "u"])
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+def test_whole_numbers_stay_whole_beside_a_missing_one(signed: str, bits: int) -> None:
+    largest = 2 ** (bits - (not signed)) - 1
+    numbers = pa.array([largest, None], getattr(pa, f"{signed}int{bits}")())
+    frame = as_frame(pa.table({"number": numbers}), "pandas")
+    assert frame["number"][0] == largest
+    assert frame["number"].isna().tolist() == [False, True]
 
 
 def test_without_polars_it_says_how_to_install_it(

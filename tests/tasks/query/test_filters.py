@@ -23,6 +23,7 @@ from tasks.query.column_codes import BINS
 from tasks.query.copied_sql import copied_sql
 from tasks.query.database import ImageDatabase, image_table, open_images
 from tasks.query.filters import (
+    MOST_CORNERS,
     ContainsText,
     Filter,
     HasValue,
@@ -106,6 +107,11 @@ def frame(run: Run) -> pd.DataFrame:
     table = table.drop_columns(["masks", "mask_values"]).append_column("mask", pa.array(masks))
     values = {name: table[name].to_pylist() for name in table.column_names}
     return pd.DataFrame({name: pd.Series(it, dtype=object) for name, it in values.items()})
+
+
+def _corner(part: float) -> tuple[float, float]:
+    """Of a circle."""
+    return 0.5 + 0.4 * math.cos(math.tau * part), 0.5 + 0.4 * math.sin(math.tau * part)
 
 
 values = st.sampled_from(
@@ -248,6 +254,11 @@ def test_nothing_that_the_browser_sends_is_run_or_opened(views: Views, tmp_path:
         ('{"conditions": [{"kind": "range", "column": "score", "low": "x"}]}', "low"),
         ('{"conditions": [{"kind": "range", "column": "score", "low": NaN}]}', "cannot be read"),
         ('{"conditions": [{"kind": "lasso", "space": "object", "polygon": [[0, 0]]}]}', "polygon"),
+        (
+            '{"conditions": [{"kind": "lasso", "space": "object", "polygon": [[0, 0], [1e308, 1], '
+            "[-1e308, 2]]}]}",
+            "at most 1000000",
+        ),
     ],
 )
 def test_what_is_no_filter_is_refused_in_one_line(text: str, words: str) -> None:
@@ -283,6 +294,28 @@ def test_a_lasso_takes_the_points_inside(run: Run) -> None:
     found = {row["row_id"] for row in Views(database).page(chosen, Sorting(), 0, 500)[1]}
     assert found == {row for row, is_inside in zip(row_ids, inside, strict=True) if is_inside}
     assert 0 < len(found) < len(row_ids)
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        tuple(_corner(number / MOST_CORNERS) for number in range(MOST_CORNERS)),
+        ((0.0, 0.0), (1.0, 5e-324), (1.0, 1.0), (0.0, 1.0)),  # an edge of infinite slope
+    ],
+    ids=["of as many corners as are allowed", "almost level"],
+)
+def test_any_lasso_that_is_allowed_is_answered(
+    run: Run, polygon: tuple[tuple[float, float], ...]
+) -> None:
+    database = open_images(run)
+    row_ids = image_table(run, columns=["row_id"])["row_id"].to_pylist()
+    points = np.random.default_rng(0).random((len(row_ids), 2)).astype(np.float32)
+    table = pa.table({"row_id": row_ids, "object_x": points[:, 0], "object_y": points[:, 1]})
+    database.add_coordinates(table, ("object",))
+    chosen = Filter(conditions=(InLasso(space="object", polygon=polygon),))
+    inside = cv2_inside(points, polygon)
+    assert Views(database).chosen(chosen).tolist() == inside
+    assert any(inside)
 
 
 def cv2_inside(points: np.ndarray, polygon: tuple[tuple[float, float], ...]) -> list[bool]:
@@ -328,6 +361,74 @@ def test_every_column_has_a_name_of_its_own(
         assert Views(database).row_numbers(chosen).tolist() == [3]
     table = image_table(run, columns=called)
     assert [table[column][3].as_py() for column in called] == [f"{name} 3" for name in names]
+
+
+def test_a_folder_named_like_a_value_of_a_column_changes_no_value(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "label=cat" / "score=9" / "run"
+    shutil.copytree(finished_run.path, folder)
+    run, original = Run.at(folder), Run.at(finished_run.path)
+    assert image_table(run).equals(image_table(original))
+    views = Views(open_images(run))
+    chosen = Filter(conditions=(InRange(column="score", high=1.0),))
+    assert views.count(chosen) > 0
+    text = copied_sql((run,), views.database, chosen, Sorting())
+    assert len(duckdb.sql(text).fetchall()) == views.count(chosen)
+
+
+def test_a_users_column_is_called_the_same_in_every_run(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    """Also where the run lacks ours of that name, as it does before it is finished."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    for name in ("flag", "copies", "label_group"):
+        catalog = catalog.append_column(name, pa.array(["theirs"] * len(catalog)))
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    finished = list(open_images(run).columns)
+    run.folder.flags.unlink()
+    unfinished = list(open_images(run).columns)
+    for names in (finished, unfinished):
+        assert names[-3:] == ["catalog.flag", "catalog.copies", "catalog.label_group"]
+
+
+def test_a_column_without_a_name_has_one(finished_run: RunFolder, tmp_path: Path) -> None:
+    """As pandas writes the numbers of rows into a CSV."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    catalog = catalog.append_column("", pa.array(range(len(catalog))))
+    catalog = catalog.append_column("unnamed", pa.array(["x"] * len(catalog)))
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    table = image_table(run, columns=["unnamed", "catalog.unnamed"])
+    assert table["unnamed"].to_pylist() == list(range(len(catalog)))
+    assert set(table["catalog.unnamed"].to_pylist()) == {"x"}
+    database = open_images(run)
+    chosen = Filter(conditions=(InRange(column="unnamed", low=3, high=4),))
+    assert Views(database).row_numbers(chosen).tolist() == [3, 4]
+    text = copied_sql((run,), database, chosen, Sorting("unnamed", "desc"))
+    row_ids = catalog["row_id"].to_pylist()
+    assert [row[0] for row in duckdb.sql(text).fetchall()] == [row_ids[4], row_ids[3]]
+
+
+def test_times_are_the_same_texts_in_every_time_zone(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    taken = pa.array([0, *[None] * (len(catalog) - 1)], pa.timestamp("ms", "Asia/Tokyo"))
+    catalog = catalog.append_column("taken", taken)
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    database = open_images(run)
+    chosen = Filter(conditions=(HasValue(column="taken", values=("1970-01-01 00:00:00+00",)),))
+    sql = copied_sql((run,), database, chosen, Sorting())
+    elsewhere = duckdb.connect()
+    elsewhere.execute("SET TimeZone = 'America/New_York'")
+    assert Views(database).row_numbers(chosen).tolist() == [0]
+    assert len(elsewhere.execute(sql).fetchall()) == 1
 
 
 def test_a_damaged_file_is_named(run: Run, tmp_path: Path) -> None:
