@@ -98,7 +98,9 @@ class OpenedRuns:
 
     @cached_property
     def audited(self) -> AuditedImages:
-        """What figures of any images are computed from; refused where the runs have none."""
+        """What figures of any images are computed from; refuses a run that is not finished."""
+        for run in self.runs:
+            run.summary()
         return AuditedImages.of(self.database, *self.runs)
 
     def prepare(self, chosen: Filter) -> None:

@@ -25,9 +25,9 @@ export async function whyNot(url) {
   return decodeURIComponent(response.headers.get("X-Why") ?? "");
 }
 
-/** A request that changes something; the header shows that this page sent it. */
+/** A request that changes something. */
 export function send(method, path, parameters, body) {
-  const headers = { "X-Sightline": "1", "Content-Type": "application/json" };
+  const headers = { "Content-Type": "application/json" };
   return ask(address(path, parameters), { method, headers, body: body && JSON.stringify(body) });
 }
 

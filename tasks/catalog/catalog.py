@@ -27,7 +27,7 @@ from tasks.catalog.mask_values import NONZERO, foreground_values
 from tasks.catalog.settings import DataSettings
 from tasks.storage.files import MISSING, read_stamps
 
-ROW_NUMBER = "file_row_number"  # what DuckDB calls a row's number, by which the explorer orders
+ROW_NUMBER = "file_row_number"  # of DuckDB, whatever the case: by it the explorer orders the rows
 
 log = logging.getLogger("sightline")
 
@@ -190,7 +190,9 @@ def _refuse_repeated_keys(keys: pa.Array) -> None:
 
 
 def _refuse_reserved_columns(names: list[str]) -> None:
-    reserved = sorted(set(names) & {*schema.CATALOG.names, ROW_NUMBER})
+    reserved = sorted(
+        name for name in names if name in schema.CATALOG.names or name.lower() == ROW_NUMBER
+    )
     if reserved:
         raise UserError(
             f"the table's columns {list_names(reserved)} have names that the catalog uses: rename "

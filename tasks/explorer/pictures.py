@@ -24,7 +24,7 @@ from tasks.pictures.rows import Row, rows_of
 from tasks.pictures.samples import Failure, MaskReading, Sample, read_reduced, read_sample
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs.reader import enlarge
-from tasks.runs.rows import RunRows
+from tasks.runs.rows import RunRows, only_row
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS
 from tasks.storage.byte_cache import ByteCache
 
@@ -113,6 +113,7 @@ class Pictures:
             failure = sample.failure
             why = f"{failure.message}: {failure.remedy}" if failure else "the data marks none"
             raise MissingPicture(f"{printable(row_id)} has no foreground: {why}")
+        self._check_unchanged(sample, "foreground_id", f"the foreground of {printable(row_id)}")
         return sample
 
     def _read(self, row_id: str, read: Read) -> Sample:
@@ -124,13 +125,17 @@ class Pictures:
         sample = read(row, identity.preprocessing, reading)
         if isinstance(sample, Failure):
             raise MissingPicture(f"{sample.message}: {sample.remedy}")
-        predicted = self._rows.part_row(PREDICTIONS, row_id)
-        if predicted is not None and predicted["content_id"][0].as_py() != sample.content_id:
-            raise MissingPicture(
-                f"image {printable(row.image)} has changed since the audit, and what the model saw "
-                "is gone: audit again"
-            )
+        self._check_unchanged(sample, "content_id", f"image {printable(row.image)}")
         return sample
+
+    def _check_unchanged(self, sample: Sample, column: str, name: str) -> None:
+        """Refuse what is not what the audit read: what was found of it says nothing of this."""
+        predicted = only_row(self._rows.part_row(PREDICTIONS, sample.row.row_id)) or {}
+        known = predicted.get(column)  # none of a foreground that is estimated
+        if known is not None and known != getattr(sample, column):
+            raise MissingPicture(
+                f"{name} has changed since the audit, and what the model saw is gone: audit again"
+            )
 
     @property
     def _estimates(self) -> bool:

@@ -20,7 +20,7 @@ from tasks.storage.byte_cache import ByteCache
 MOST_SHOWN = 50  # values of a column
 KEPT = 32 << 20  # bytes of the filters, of the orders and of the views that were asked last
 ALL = 0  # of the columns' codes, which are all kept
-SHOWN = (  # of an image in the grid, where the run has them
+SHOWN = (  # of an image in the grid
     *("row_id", "label", "prediction", "correct", "flag", "score", "confidence", "failed"),
     "change",
 )
@@ -108,12 +108,13 @@ class Views:
     def page(
         self, chosen: Filter, sorting: Sorting, offset: int, limit: int
     ) -> tuple[int, list[dict[str, Any]]]:
-        """The number of images in a view, and those of one page as the grid shows them."""
+        """The number of images in a view, and those of one page as the grid shows them: with nulls
+        for columns that the run lacks."""
         numbers = self.row_numbers(chosen, sorting)
         names = [name for name in SHOWN if name in self.database.columns]
         page = numbers[offset : offset + limit].tolist()
         rows = self.rows(page, names, sorting.column)
-        return len(numbers), rows
+        return len(numbers), [dict.fromkeys(SHOWN) | row for row in rows]
 
     def rows(
         self, numbers: Sequence[int], names: Iterable[str], value: str | None = None

@@ -155,6 +155,24 @@ def test_a_plot_of_other_images_than_those_that_were_read_is_refused(
     assert "other images than when it was opened" in answer.json()["error"]
 
 
+def test_a_run_that_is_not_finished_shows_what_there_is(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.path, folder)
+    shutil.rmtree(folder / "predictions")
+    for name in ("flags", "summary"):
+        next(folder.glob(f"{name}.*")).unlink()
+    opened = OpenedRuns.of(Run.at(folder), None)
+    with TestClient(explorer_app(opened)) as client:
+        (row,) = client.get("/api/rows", params={"limit": 1}).json()["rows"]
+        figures = client.get("/api/figures")
+    assert row["label"] is not None
+    assert (row["prediction"], row["flag"], row["score"]) == (None, None, None)
+    assert figures.status_code == 400, figures.text
+    assert "is not finished" in figures.json()["error"]
+
+
 @pytest.mark.parametrize("name", ["picture", "outline", "map"])
 def test_so_are_its_pictures(answers_of_a_deleted_run: dict[str, Any], name: str) -> None:
     answer = answers_of_a_deleted_run[name]

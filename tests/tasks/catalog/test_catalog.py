@@ -108,7 +108,7 @@ def test_repeated_keys_are_named(tmp_path: Path) -> None:
         make_catalog(settings(tmp_path / "t.csv"), CLASSES)
 
 
-@pytest.mark.parametrize("name", ["stamp", "file_row_number"])
+@pytest.mark.parametrize("name", ["stamp", "file_row_number", "File_Row_Number"])
 def test_columns_with_our_names_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "t.csv").write_text(f"file_name,{name}\na.jpg,1\n")
     with pytest.raises(UserError, match=f"'{name}' have names that the catalog uses"):

@@ -156,6 +156,25 @@ def test_a_picture_that_cannot_be_shown_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_foreground_that_has_changed_is_not_shown_as_the_audits(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
+    row_id, _ = changed_row(RunRows(open_run(run.path)))
+    catalog = pq.read_table(run.catalog)
+    mask = tmp_path / "mask.png"
+    Image.new("L", (64, 64), 255).save(mask)
+    masks = [[str(mask)]] * len(catalog)
+    index = catalog.column_names.index("masks")
+    changed = catalog.set_column(index, catalog.schema.field("masks"), pa.array(masks))
+    pq.write_table(changed, run.catalog, row_group_size=SHARD)
+    pictures = Pictures(RunRows(open_run(run.path)))
+    assert pictures.picture(row_id)
+    for show in (pictures.foreground, lambda it: pictures.picture(it, "object_removed")):
+        with pytest.raises(MissingPicture, match=r"the foreground of .* has changed since the"):
+            show(row_id)
+
+
 def test_without_donors_only_exchanges_are_gone(finished_run: RunFolder, tmp_path: Path) -> None:
     run = RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
     run.donors.unlink()
