@@ -17,7 +17,7 @@ ALLOWED = {
 }
 FLOORS = {  # of each role, the ground floor first: a package imports from lower floors alone
     "models": (
-        ("errors", "file_kinds", "function_network", "limits", "moves", "yaml_text"),
+        ("errors", "file_kinds", "function_network", "limits", "masks", "moves", "yaml_text"),
         ("time_limit",),
         ("user_calls",),
         ("addresses", "answering_servers", "arguments", "fills", "holes", "network", "user_code"),
