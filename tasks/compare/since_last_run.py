@@ -137,10 +137,10 @@ def compare_with_reused(now: Run, summary: schema.Summary) -> schema.Comparison 
 
 def _count_other_rows(before: Run, now: Run) -> tuple[int, int]:
     """How many rows are only in the later catalog, and how many only in the earlier."""
-    old, new = (
-        read_table(run.folder.catalog, ["row_id"])["row_id"].combine_chunks()
-        for run in (before, now)
+    tables = (
+        read_table(it.folder.catalog, ["row_id"], expected=schema.CATALOG) for it in (before, now)
     )
+    old, new = (table["row_id"].combine_chunks() for table in tables)
     if new.equals(old):
         return 0, 0
     added: int = pc.index_in(new, old).null_count

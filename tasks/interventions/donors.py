@@ -43,7 +43,7 @@ COLUMNS = pa.schema(
         pa.field("content_id", pa.string(), nullable=False),
         pa.field("picture", pa.binary(), nullable=False),  # uint8 pixels, CHW
         pa.field("mask", pa.binary(), nullable=False),  # uint8, HW, 255 = foreground
-        pa.field("estimated", pa.bool_()),  # the mask
+        pa.field("estimated", pa.bool_()),  # the mask; left out where all are annotated
     ]
 )
 
@@ -126,7 +126,8 @@ class PoolChoice:
     @property
     def specification(self) -> str:
         chosen = self.settings.pool, self.settings.fill, self.settings.donor_seed
-        return digest(VERSION, *chosen, self.reading, self.least_confidence)
+        sure = (self.least_confidence,) if self.least_confidence else ()
+        return digest(VERSION, *chosen, self.reading, *sure)
 
 
 def choose_donors(run: RunFolder, catalog: pa.Table, choice: PoolChoice, reader: Reader) -> None:
@@ -135,10 +136,11 @@ def choose_donors(run: RunFolder, catalog: pa.Table, choice: PoolChoice, reader:
     pixels = hashlib.blake2b(digest_size=16)
     for row in (*columns["picture"], *columns["mask"]):
         pixels.update(row)
-    keys = (columns[name] for name in ("row_id", "label", "estimated"))
-    pool_digest = digest(*keys, pixels.hexdigest())
+    estimated = (columns["estimated"],) if any(columns["estimated"]) else ()
+    pool_digest = digest(columns["row_id"], columns["label"], pixels.hexdigest(), *estimated)
     schema = COLUMNS.with_metadata({SPECIFICATION: choice.specification, DIGEST: pool_digest})
-    write_table(run.donors, pa.table(columns, schema=schema))
+    pool = pa.table(columns, schema=schema)
+    write_table(run.donors, pool if estimated else pool.drop_columns(["estimated"]))
 
 
 @lru_cache(maxsize=1)

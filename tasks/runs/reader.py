@@ -142,7 +142,7 @@ class Run:
 
     def shards_of(self, row_ids: Sequence[str]) -> list[int]:
         """Those that have one of these rows."""
-        catalog = open_parquet(self.folder.catalog)
+        catalog = open_parquet(self.folder.catalog, expected=schema.CATALOG)
         ends = [*accumulate(catalog.rows_of_groups)]
         chosen = pc.is_in(catalog.read(["row_id"])["row_id"], pa.array(list(row_ids), pa.string()))
         rows = np.flatnonzero(chosen.to_numpy())
@@ -159,7 +159,7 @@ class Run:
 
     def check_rows(self, row_ids: Sequence[str]) -> None:
         """Refuse rows that this run has not, with the nearest that it has."""
-        all_ids = read_table(self.folder.catalog, ["row_id"])["row_id"]
+        all_ids = read_table(self.folder.catalog, ["row_id"], expected=schema.CATALOG)["row_id"]
         named = pc.is_in(all_ids, pa.array(list(row_ids), pa.string()))
         unknown = sorted(set(row_ids) - set(all_ids.filter(named).to_pylist()))
         if unknown:

@@ -85,15 +85,15 @@ def test_pairs_are_images_of_the_same_bytes_in_the_later_order(
     later = LATER[case]
     pair = pair_images(alone(BEFORE, blocks[0]), alone(later, blocks[1]))
     both = later.merge(BEFORE, on=["row_id", "content_id"], suffixes=("", "_before"), how="inner")
-    check(pair, both)
+    check_pair_of(pair, both)
     chosen = both[both.index % 3 == 0]
-    check(pair.choose(pa.array(chosen["row_id"], pa.string())), chosen)
+    check_pair_of(pair.choose(pa.array(chosen["row_id"], pa.string())), chosen)
     twice = pair.choose(pa.array(chosen["row_id"], pa.string()))
     few = chosen.iloc[::2]
-    check(twice.choose(pa.array(few["row_id"], pa.string())), few)
+    check_pair_of(twice.choose(pa.array(few["row_id"], pa.string())), few)
 
 
-def check(pair: PairedImages, both: pd.DataFrame) -> None:
+def check_pair_of(pair: PairedImages, both: pd.DataFrame) -> None:
     assert len(pair) == len(both)
     other = int((both["prediction"] != both["prediction_before"]).sum())
     assert pair.count_other_predictions() == other
