@@ -377,16 +377,29 @@ def test_a_folder_named_like_a_value_of_a_column_changes_no_value(
     assert len(duckdb.sql(text).fetchall()) == views.count(chosen)
 
 
+def count_rows(run: RunFolder) -> int:
+    return len(read_table(run.catalog))
+
+
+def with_columns(finished_run: RunFolder, tmp_path: Path, columns: dict[str, pa.Array]) -> Run:
+    """A copy of the run, whose table had these columns too."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run.at(tmp_path / "run")
+    catalog = read_table(run.folder.catalog)
+    for name, column in columns.items():
+        catalog = catalog.append_column(name, column)
+    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    return run
+
+
 def test_a_users_column_is_called_the_same_in_every_run(
     finished_run: RunFolder, tmp_path: Path
 ) -> None:
     """Also where the run lacks ours of that name, as it does before it is finished."""
-    shutil.copytree(finished_run.path, tmp_path / "run")
-    run = Run.at(tmp_path / "run")
-    catalog = read_table(run.folder.catalog)
-    for name in ("flag", "copies", "label_group"):
-        catalog = catalog.append_column(name, pa.array(["theirs"] * len(catalog)))
-    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    theirs = pa.array(["theirs"] * count_rows(finished_run))
+    run = with_columns(
+        finished_run, tmp_path, dict.fromkeys(("flag", "copies", "label_group"), theirs)
+    )
     finished = list(open_images(run).columns)
     run.folder.flags.unlink()
     unfinished = list(open_images(run).columns)
@@ -396,12 +409,11 @@ def test_a_users_column_is_called_the_same_in_every_run(
 
 def test_a_column_without_a_name_has_one(finished_run: RunFolder, tmp_path: Path) -> None:
     """As pandas writes the numbers of rows into a CSV."""
-    shutil.copytree(finished_run.path, tmp_path / "run")
-    run = Run.at(tmp_path / "run")
+    count = count_rows(finished_run)
+    run = with_columns(
+        finished_run, tmp_path, {"": pa.array(range(count)), "unnamed": pa.array(["x"] * count)}
+    )
     catalog = read_table(run.folder.catalog)
-    catalog = catalog.append_column("", pa.array(range(len(catalog))))
-    catalog = catalog.append_column("unnamed", pa.array(["x"] * len(catalog)))
-    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
     table = image_table(run, columns=["unnamed", "catalog.unnamed"])
     assert table["unnamed"].to_pylist() == list(range(len(catalog)))
     assert set(table["catalog.unnamed"].to_pylist()) == {"x"}
@@ -416,12 +428,9 @@ def test_a_column_without_a_name_has_one(finished_run: RunFolder, tmp_path: Path
 def test_times_are_the_same_texts_in_every_time_zone(
     finished_run: RunFolder, tmp_path: Path
 ) -> None:
-    shutil.copytree(finished_run.path, tmp_path / "run")
-    run = Run.at(tmp_path / "run")
-    catalog = read_table(run.folder.catalog)
-    taken = pa.array([0, *[None] * (len(catalog) - 1)], pa.timestamp("ms", "Asia/Tokyo"))
-    catalog = catalog.append_column("taken", taken)
-    write_table(run.folder.catalog, catalog, run.folder.read_state().identity.shard_size)
+    unknown = [None] * (count_rows(finished_run) - 1)
+    taken = pa.array([0, *unknown], pa.timestamp("ms", "Asia/Tokyo"))
+    run = with_columns(finished_run, tmp_path, {"taken": taken})
     database = open_images(run)
     chosen = Filter(conditions=(HasValue(column="taken", values=("1970-01-01 00:00:00+00",)),))
     sql = copied_sql((run,), database, chosen, Sorting())
