@@ -19,6 +19,7 @@ from tasks.runs.stages import DONOR_PREDICTIONS
 from tasks.storage.files import read_stamps
 from tasks.storage.parquet import read_table
 
+UNKNOWN = -1  # class of a picture
 COLUMNS = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
@@ -35,12 +36,13 @@ class DonorPredictions:
 
     index: dict[str, int]  # row_id to number
     content_N: np.ndarray
-    prediction_N: np.ndarray
-    probability_NK: np.ndarray  # NaN where the network could not predict the picture
+    prediction_N: np.ndarray  # UNKNOWN where the network could not predict the picture
+    probability_NK: np.ndarray  # NaN where the network could not predict the background
 
     @property
     def is_known_N(self) -> np.ndarray:
-        known_N: np.ndarray = np.isfinite(self.probability_NK).all(1)
+        has_class_N = self.prediction_N != UNKNOWN
+        known_N: np.ndarray = has_class_N & np.isfinite(self.probability_NK).all(1)
         return known_N
 
 

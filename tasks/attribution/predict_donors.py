@@ -12,7 +12,7 @@ from torch import Tensor
 from models.classifier.classifier import Classifier
 from models.errors import lacks_memory
 from models.interventions import predict_each
-from tasks.attribution.donor_predictions import COLUMNS
+from tasks.attribution.donor_predictions import COLUMNS, UNKNOWN
 from tasks.attribution.fingerprints import donor_predictions_mark
 from tasks.attribution.job import Job
 from tasks.attribution.memory import batch_size_of
@@ -29,7 +29,7 @@ def write_donor_predictions(job: Job, classifier: Classifier) -> None:
     size_HW, fill = classifier.preprocessing.size, job.interventions.fill
     pool = read_donors(job.run, size_HW, fill, job.donors)
     size = batch_size_of(job.batch_size, classifier)
-    prediction_N = _probabilities(classifier, pool.picture_NCHW, size).argmax(1)
+    prediction_N = _classes(_probabilities(classifier, pool.picture_NCHW, size))
     probability_NK = _probabilities(classifier, pool.background_NCHW, size)
     rows = (
         pool.row_ids,
@@ -45,6 +45,11 @@ def has_donor_predictions(job: Job) -> bool:
     """Are they written, or not needed?"""
     mark = donor_predictions_mark(job)
     return mark is None or is_finished(job.run.part(DONOR_PREDICTIONS, 0), mark)
+
+
+def _classes(probability_NK: Tensor) -> Tensor:
+    is_known_N = probability_NK.isfinite().all(1)
+    return torch.where(is_known_N, probability_NK.argmax(1), UNKNOWN)
 
 
 def _probabilities(classifier: Classifier, picture_NCHW: Tensor, batch_size: int) -> Tensor:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from tasks import schema
-from tasks.flags.estimate_quality import drop_unsure, least_confidence_of
+from tasks.flags.sure_estimates import drop_unsure, least_confidence_of
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tasks import schema
 from tasks.discover.facts import UNKNOWN, Facts
-from tasks.flags.estimate_quality import drop_unsure, least_confidence_of
+from tasks.flags.sure_estimates import drop_unsure, least_confidence_of
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import (
     ATTENDED_BACKGROUND,

@@ -30,7 +30,7 @@ from tasks.flags.exchanges import Exchanges, mean_by_image, rank_in_image
 from tasks.flags.forecast import Trial, forecast_all
 from tasks.intervals.flagged_excess import threshold_rank
 
-VERSION = 4  # of the score
+VERSION = 5  # of the score
 WEIGHTS = np.array([4.0, 1.0, 1.0])  # of drop, removal and attention
 MOST_OWN_CHANGES = 0.5  # of an image's moves: where more change, pasting itself is at fault
 

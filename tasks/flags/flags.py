@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from tasks import schema
 from tasks.flags.background_score import threshold_of
-from tasks.flags.estimate_quality import least_confidence_of
 from tasks.flags.missing_scores import why_no_score
 from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
 from tasks.flags.settings import FlagSettings
+from tasks.flags.sure_estimates import least_confidence_of
 from tasks.intervals.flagged_excess import bootstrap_excess
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs import open_run
@@ -26,6 +26,8 @@ from tasks.runs.reader import Run
 from tasks.storage.parquet import open_writer
 
 OTHER_OBJECT = "the foreground may be another object"
+NOT_EXCHANGED = "it was put on no other background"
+LITTLE_BACKGROUND = "around an estimate more is filled in, which may leave too little of its own"
 LAST_COLUMNS = ("reliance_removal", "flips_own", "area", "share", "lift")
 
 
@@ -39,13 +41,13 @@ def write_flags(
     run = open_run(run_folder.path)
     least_confidence = least_confidence_of(run)
     pairs = [
-        shard.calibration_pairs(least_confidence) for shard in scored_shards(run, settings.method)
+        shard.calibration_pairs() for shard in scored_shards(run, settings.method, least_confidence)
     ]
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
     rule = _rule(run, settings, null_N, least_confidence)
     with open_writer(run_folder.flags, schema.FLAGS_TABLE) as write:
-        for shard in scored_shards(run, settings.method):
-            table = flag_rows(shard, rule, least_confidence)
+        for shard in scored_shards(run, settings.method, least_confidence):
+            table = flag_rows(shard, rule)
             write(table, row_group_size=max(1, table.num_rows))
     if rule.threshold is None:
         return rule, None
@@ -54,10 +56,10 @@ def write_flags(
     return rule, (change.low, change.high)
 
 
-def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule, least_confidence: float) -> pa.Table:
-    """The flags table of one shard; estimates below `least_confidence` decide nothing."""
+def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule) -> pa.Table:
+    """The flags table of one shard."""
     scores, table = shard.scores, shard.table
-    flags = list(_flags_of(shard, rule.threshold, least_confidence))
+    flags = list(_flags_of(shard, rule.threshold))
     columns = {
         "row_id": table["row_id"],
         "flag": [flag for flag, _ in flags],
@@ -78,21 +80,23 @@ def flag_rows(shard: ScoredPredictions, rule: schema.FlagRule, least_confidence:
 
 
 def _flags_of(
-    shard: ScoredPredictions, threshold: float | None, least: float
+    shard: ScoredPredictions, threshold: float | None
 ) -> Iterator[tuple[schema.Flag, str]]:
     """The flag of each image and its reason."""
-    scores, unsure_B = shard.scores, shard.unsure(least)
+    scores, unsure_B = shard.scores, shard.unsure_B
     poorly_B, score_B = scores.pasted_poorly_B, scores.score_B
     columns = [shard.table[name].to_pylist() for name in ("confidence", "area", "share")]
     other = shard.other_objects().to_pylist()
     for image, (confidence, area, share) in enumerate(zip(*columns, strict=True)):
         if unsure_B[image]:
-            yield _flag_unsure(confidence, least)
+            yield _flag_unsure(confidence, shard.least_confidence)
         elif poorly_B[image]:
             yield _flag_pasted_poorly(int(scores.own_changes_B[image]), int(scores.moves_B[image]))
         else:
             scored = float(score_B[image]), float(scores.kept_B[image])
             flag, reason = flag_of(area, share, scored, threshold)
+            if reason == NOT_EXCHANGED and confidence is not None:
+                reason = f"{reason}; {LITTLE_BACKGROUND}"
             doubtful = other[image] and flag == "rests_on_background"
             yield flag, f"{reason}; {OTHER_OBJECT}" if doubtful else reason
 
@@ -142,7 +146,7 @@ def _why_undecided(
         f"the foreground covers {area:.1%} of the picture, under {SMALLEST:.0%}": area < SMALLEST,
         f"the foreground covers {area:.1%} of the picture, over {LARGEST:.0%}": area > LARGEST,
         "the map is zero everywhere": share is None,
-        "it was put on no other background": math.isnan(score),
+        NOT_EXCHANGED: math.isnan(score),
         "no threshold could be calibrated, as the rule says": threshold is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)

@@ -18,7 +18,7 @@ from tasks.attribution.donor_predictions import DonorPredictions, read_donor_pre
 from tasks.flags.background_score import WEIGHTS, Kept, Scores, score_images
 from tasks.flags.exchanges import Exchanges
 from tasks.flags.forecast import Trial
-from tasks.flags.scored_predictions import classes_of, join_part
+from tasks.flags.scored_predictions import class_index_of, classes_of, join_part
 from tasks.runs.reader import join
 from tasks.runs.rows import RunRows
 from tasks.runs.stages import INTERVENTIONS, PREDICTIONS, SCORES
@@ -110,7 +110,7 @@ class ScoreSteps:
 
     @cached_property
     def _class_index(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self.rows.run.state.classes)}
+        return class_index_of(self.rows.run)
 
 
 def _steps_to_kept(

@@ -15,6 +15,7 @@ from tasks.catalog.catalog import sources_of
 from tasks.flags.background_score import Scores, score_images
 from tasks.flags.exchanges import Exchanges
 from tasks.flags.forecast import Trial, try_forecast
+from tasks.flags.sure_estimates import drop_unsure
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES, Stage
 
@@ -25,14 +26,17 @@ SURVIVES = 0.9  # of its probability: what a prediction keeps that does not need
 class ScoredPredictions:
     """One shard's predictions with their `probability`, the source of their foreground
     (`foreground`), an estimate's `confidence` (null for other sources), area, share, lift and
-    reliance."""
+    reliance. Estimates of less confidence than the least decide nothing."""
 
     table: pa.Table
     scores: Scores
+    least_confidence: float
 
-    def unsure(self, least: float) -> np.ndarray:
+    @property
+    def unsure_B(self) -> np.ndarray:
         """Which images' foregrounds are estimates of too little confidence."""
-        is_less = pc.less(self.table["confidence"], pa.scalar(least, pa.float32()))  # as stored
+        least = pa.scalar(self.least_confidence, pa.float32())  # as stored
+        is_less = pc.less(self.table["confidence"], least)
         unsure_B: np.ndarray = pc.fill_null(is_less, False).to_numpy()
         return unsure_B
 
@@ -50,26 +54,29 @@ class ScoredPredictions:
         estimated = pc.equal(self.table["foreground"], "estimated")
         return pc.if_else(estimated, other, pa.scalar(None, pa.bool_()))
 
-    def decidable(self, least: float) -> np.ndarray:
+    @property
+    def decidable_B(self) -> np.ndarray:
         """Which images a threshold decides."""
-        undecided_B = self.unsure(least) | self.scores.pasted_poorly_B
+        undecided_B = self.unsure_B | self.scores.pasted_poorly_B
         decidable_B: np.ndarray = np.isfinite(self.scores.score_B) & ~undecided_B
         return decidable_B
 
-    def calibration_pairs(self, least: float) -> np.ndarray:
+    def calibration_pairs(self) -> np.ndarray:
         """(b, 2): score and null score of the images that have both and can be decided."""
         pair_B2 = np.stack([self.scores.score_B, self.scores.null_score_B], 1)
-        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & self.decidable(least)]
+        pair_b2: np.ndarray = pair_B2[np.isfinite(pair_B2).all(1) & self.decidable_B]
         return pair_b2
 
 
-def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator[ScoredPredictions]:
+def scored_shards(
+    run: Run, method: str, least_confidence: float, *, estimated: bool = False
+) -> Iterator[ScoredPredictions]:
     """One value per shard that has predictions; `estimated`: with estimates in place of masks."""
     stages = (SCORES.of(method), INTERVENTIONS)
     scored, intervened = (stage.from_estimates() if estimated else stage for stage in stages)
     donors = read_donor_predictions(run.folder)
-    class_index = {name: index for index, name in enumerate(run.state.classes)}
-    trust = trust_of(run, intervened, class_index, donors)
+    class_index = class_index_of(run)
+    trust = trust_of(run, intervened, donors, least_confidence)
     catalog = run.folder.open_catalog()
     for shard in run.shards:
         table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction", "confidence"])
@@ -82,7 +89,8 @@ def scored_shards(run: Run, method: str, *, estimated: bool = False) -> Iterator
         table = join_part(table, run.part(scored, shard), schema.SCORES)
         table = join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
         table = _with_estimates(table, everywhere=estimated)
-        yield ScoredPredictions(table, _scores(table, class_index, donors, trust))
+        scores = _scores(table, class_index, donors, trust)
+        yield ScoredPredictions(table, scores, least_confidence)
 
 
 def _with_estimates(table: pa.Table, *, everywhere: bool) -> pa.Table:
@@ -98,15 +106,19 @@ def _with_estimates(table: pa.Table, *, everywhere: bool) -> pa.Table:
 
 
 def trust_of(
-    run: Run, intervened: Stage, class_index: dict[str, int], donors: DonorPredictions | None
+    run: Run, intervened: Stage, donors: DonorPredictions | None, least_confidence: float
 ) -> float:
-    """How far the forecast is trusted, by all exchanges of the run."""
-    trial = Trial()
+    """How far the forecast is trusted, by all exchanges of the run, but for those of images whose
+    estimate is too unsure: an object that it misses is on both backgrounds."""
+    trial, class_index = Trial(), class_index_of(run)
+    everywhere = intervened != INTERVENTIONS
     for shard in run.shards:
         predictions = run.part(PREDICTIONS, shard, ["row_id", "prediction"])
         changed = run.part(intervened, shard, ["row_id", "donors", "exchanged"])
         if predictions is None or changed is None or donors is None:
             continue
+        estimates = run.part(FOREGROUNDS, shard) if least_confidence else None
+        changed = drop_unsure(changed, estimates, least_confidence, everywhere=everywhere)
         table = join(predictions, changed)
         table = table.filter(table["exchanged"].is_valid())
         class_b = classes_of(table, class_index)
@@ -127,6 +139,11 @@ def _scores(
     for name, value_b in vars(score_images(interventions, class_b, donors, trust)).items():
         getattr(scores, name)[changed] = value_b
     return scores
+
+
+def class_index_of(run: Run) -> dict[str, int]:
+    """The index of each of the model's classes."""
+    return {name: index for index, name in enumerate(run.state.classes)}
 
 
 def classes_of(table: pa.Table, class_index: dict[str, int]) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch import Tensor
 from models.fills import Fill
 from models.interventions import VERSION, remove_object
 from models.map_quality.localisation import to_cells
-from tasks.interventions.filled_areas import filled_areas
+from tasks.interventions.filled_areas import MISSED, filled_areas, filled_share
 from tasks.interventions.foreground_areas import LARGEST_DONOR_FOREGROUND
 from tasks.interventions.pool_files import DIGEST, SPECIFICATION
 from tasks.interventions.settings import InterventionSettings
@@ -126,7 +126,7 @@ class PoolChoice:
     @property
     def specification(self) -> str:
         chosen = self.settings.pool, self.settings.fill, self.settings.donor_seed
-        sure = (self.least_confidence,) if self.least_confidence else ()
+        sure = (self.least_confidence, MISSED) if self.least_confidence else ()
         return digest(VERSION, *chosen, self.reading, *sure)
 
 
@@ -220,29 +220,24 @@ def _usable(
             unreachable.append(failure)
         if isinstance(sample, Failure) or sample.mask_HW is None or sample.content_id in seen:
             continue
-        if sample.estimated and _confidence(sample) < least_confidence:
+        if not sample.is_sure(least_confidence):
             continue  # a copy of it may be annotated
         seen.add(sample.content_id)
-        if 0 < sample.mask_HW.float().mean() / 255 <= LARGEST_DONOR_FOREGROUND:
+        if 0 < filled_share(sample.mask_HW, estimated=sample.estimated) <= LARGEST_DONOR_FOREGROUND:
             yield sample
 
 
-def _confidence(sample: Sample) -> float:
-    return 0.0 if sample.estimate is None else sample.estimate.confidence
-
-
 def _order_keys(catalog: pa.Table, settings: InterventionSettings, estimates: bool) -> list[str]:
-    """Keys of the rows with a foreground: classes in turn, each in random order."""
-    if not estimates:
-        has_foreground = pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())
-        catalog = catalog.filter(has_foreground)
-    by_label: dict[str, list[tuple[bytes, str]]] = defaultdict(list)
-    for row_id, label in zip(
-        *(catalog[name].to_pylist() for name in ("row_id", "label")), strict=True
-    ):
-        by_label[label or ""].append((random_key(settings, row_id), row_id))
+    """Keys of the rows with a foreground: classes in turn, each in random order, annotated ones
+    first, as how sure an estimate must be is only known at the end of an audit."""
+    annotated = pc.or_(catalog["masks"].is_valid(), catalog["regions"].is_valid())
+    columns = (catalog["row_id"], catalog["label"], annotated)
+    by_label: dict[str, list[tuple[bool, bytes, str]]] = defaultdict(list)
+    for row_id, label, known in zip(*(column.to_pylist() for column in columns), strict=True):
+        if known or estimates:
+            by_label[label or ""].append((not known, random_key(settings, row_id), row_id))
     turns = zip_longest(*(sorted(by_label[label]) for label in sorted(by_label)))
-    return [pair[1] for pair in chain.from_iterable(turns) if pair is not None]
+    return [row_id for *_, row_id in filter(None, chain.from_iterable(turns))]
 
 
 def random_key(settings: InterventionSettings, row_id: str) -> bytes:

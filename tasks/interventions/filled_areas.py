@@ -25,3 +25,9 @@ def filled_areas(mask_BHW: Tensor, estimated_B: Sequence[bool]) -> Tensor:
     grown_BHW = grow_masks(mask_BHW, round(MISSED * min(mask_BHW.shape[1:])))
     estimated_B11 = torch.tensor(estimated_B, device=mask_BHW.device)[:, None, None]
     return torch.where(estimated_B11, grown_BHW, mask_BHW)
+
+
+def filled_share(mask_HW: Tensor, *, estimated: bool) -> float:
+    """How much of its picture is filled in for one mask of uint8, as a share of the area."""
+    (filled_HW,) = filled_areas(mask_HW[None] / 255, [estimated])
+    return float(filled_HW.mean())

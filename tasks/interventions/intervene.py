@@ -32,7 +32,7 @@ from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.interventions.settings import InterventionSettings
 from tasks.pictures.samples import Failure, Sample
 
-VERSION = 4  # of the changes and of the rows
+VERSION = 5  # of the changes and of the rows
 REMOVALS = 2  # changes that need neither a donor nor a move
 
 
@@ -59,8 +59,8 @@ class Subjects:
 
     def decidable(self) -> Subjects:
         """Those with enough object and enough background; a mask of NaN is unknown."""
-        area_B = self.mask_BHW.mean((1, 2))
-        kept_B = (area_B >= SMALLEST) & (area_B <= LARGEST)
+        kept_B = self.mask_BHW.mean((1, 2)) >= SMALLEST
+        kept_B &= self.filled_BHW.mean((1, 2)) <= LARGEST
         samples = [s for s, kept in zip(self.samples, kept_B.tolist(), strict=True) if kept]
         return Subjects(
             samples, self.image_BCHW[kept_B], self.mask_BHW[kept_B], self.logits_BK[kept_B]

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from models.methods.registry import find_method
 from tasks import schema
-from tasks.flags.estimate_quality import least_confidence_of
 from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.sure_estimates import least_confidence_of
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known, percentile_interval
 from tasks.intervals.rank_correlation import rank_correlation
 from tasks.runs.reader import Run
@@ -91,7 +91,7 @@ class MethodMeasurements:
 def read_measurements(run: Run, method: str) -> MethodMeasurements:
     """What the run's parts hold about a method, image by image; nothing of foregrounds that are
     estimates of too little confidence."""
-    shards = list(scored_shards(run, method))
+    shards = list(scored_shards(run, method, least_confidence_of(run)))
     order = [row_id for scored in shards for row_id in scored.table["row_id"].to_pylist()]
     index_of = {row_id: index for index, row_id in enumerate(order)}
     values = {
@@ -104,8 +104,7 @@ def read_measurements(run: Run, method: str) -> MethodMeasurements:
             part = run.part(stage.of(method), shard)
             if part is not None:
                 _fill(values, index_of, part)
-    least = least_confidence_of(run)
-    unsure_N = np.concatenate([*(it.unsure(least) for it in shards), np.zeros(0, bool)])
+    unsure_N = np.concatenate([*(it.unsure_B for it in shards), np.zeros(0, bool)])
     reliance_N = np.concatenate([*(it.scores.intervened_B for it in shards), np.zeros(0)])
     for value_N in (*(values[name] for name in OF_FOREGROUND), reliance_N):
         value_N[unsure_N] = np.nan

@@ -67,6 +67,12 @@ class Sample:
     estimated: bool = False  # is the mask an estimate?
     file: FileProperties | None = None  # only on request
 
+    def is_sure(self, least_confidence: float) -> bool:
+        """Is the mask annotated, or an estimate of at least this confidence?"""
+        if not self.estimated:
+            return self.mask_HW is not None
+        return self.estimate is not None and self.estimate.confidence >= least_confidence
+
 
 def read_sample(
     row: Row, preprocessing: Preprocessing, reading: MaskReading, *, measures: bool = False

@@ -7,7 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 VERSION = 1  # of every table and of summary.json; raised when a meaning changes
-FLAG_RULE = 2  # version of the rule: raised, with CHANGELOG, when the same parts get other flags
+FLAG_RULE = 3  # version of the rule: raised, with CHANGELOG, when the same parts get other flags
 
 ForegroundSource = Literal["annotated", "box", "estimated", "none"]
 Flag = Literal["rests_on_background", "rests_on_object", "mixed", "undecided"]

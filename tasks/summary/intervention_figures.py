@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
-from tasks.flags.estimate_quality import drop_unsure
 from tasks.flags.exchanges import Exchanges
+from tasks.flags.sure_estimates import drop_unsure
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS

@@ -18,14 +18,10 @@ from tasks import schema
 from tasks.compare.figures import interval_of_mean
 from tasks.compare.image_results import read_images
 from tasks.compare.since_last_run import compare_with_reused
-from tasks.flags.estimate_quality import (
-    drop_unsure,
-    estimates_of,
-    least_confidence_of,
-    summarise_estimates,
-)
+from tasks.flags.estimate_quality import summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
+from tasks.flags.sure_estimates import drop_unsure, estimates_of, least_confidence_of
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.interventions.pool_files import donor_digest

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import schema
-from tasks.flags import background_score, estimate_quality, scored_predictions
+from tasks.flags import background_score, scored_predictions, sure_estimates
 from tasks.flags.flags import _sentence, flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
 from tasks.flags.settings import FlagSettings
@@ -52,17 +52,17 @@ def test_the_reason_says_what_is_left() -> None:
 def test_an_image_that_pasting_itself_changes_is_undecided(finished_run: RunFolder) -> None:
     """By what was measured on its own background, moved."""
     run = open_run(finished_run.path)
-    shard = next(scored_shards(run, run.summary().rule.method))
+    shard = next(scored_shards(run, run.summary().rule.method, 0.0))
     changes_B = np.arange(len(shard.table)) % 3
     poor = replace(shard.scores, own_changes_B=changes_B.astype(float))
-    rows = flag_rows(replace(shard, scores=poor), run.summary().rule, 0.0).to_pylist()
+    rows = flag_rows(replace(shard, scores=poor), run.summary().rule).to_pylist()
     for row, changes in zip(rows, changes_B, strict=True):
         assert (row["flag"] == "undecided") == (changes == 2)
         if changes == 2:
             assert row["reason"] == (
                 "pasted back on its own background, moved, 2 of 2 predictions change"
             )
-    calibrated = replace(shard, scores=poor).calibration_pairs(0.0)
+    calibrated = replace(shard, scores=poor).calibration_pairs()
     assert len(calibrated) == (changes_B < 2).sum()
 
 
@@ -109,9 +109,9 @@ def test_what_decides_flags_besides_parts_and_settings_has_a_version() -> None:
     decisive = (
         *(background_score.VERSION, background_score.MOST_OWN_CHANGES),
         *(DEFAULT_CONFIDENCE, BY_GRAPH_CUTS),
-        *(estimate_quality.GOOD_SHARE, scored_predictions.SURVIVES),
+        *(sure_estimates.GOOD_SHARE, scored_predictions.SURVIVES),
     )
-    assert (schema.FLAG_RULE, decisive) == (2, (4, 0.5, 0.6, 0.8, 0.8, 0.9))
+    assert (schema.FLAG_RULE, decisive) == (3, (5, 0.5, 0.6, 0.8, 0.8, 0.9))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_an_estimate_without_which_nothing_changes_may_be_another_object(
     """The flag stays: a model that ignores the right object does the same."""
     run = open_run(finished_run.path)
     rule = run.summary().rule
-    shard = next(scored_shards(run, rule.method))
-    before = flag_rows(shard, rule, 0.0)
+    shard = next(scored_shards(run, rule.method, 0.0))
+    before = flag_rows(shard, rule)
     table = shard.table
     changes = {
         "foreground": pa.array([source] * len(table)),
@@ -139,7 +139,7 @@ def test_an_estimate_without_which_nothing_changes_may_be_another_object(
     }
     for name, column in changes.items():
         table = table.set_column(table.column_names.index(name), name, column)
-    after = flag_rows(replace(shard, table=table), rule, 0.0)
+    after = flag_rows(replace(shard, table=table), rule)
     assert after["flag"].to_pylist() == before["flag"].to_pylist()
     assert set(after["other_object"].to_pylist()) == {said if source == "estimated" else None}
     flagged = 0
@@ -153,7 +153,7 @@ def test_an_estimate_without_which_nothing_changes_may_be_another_object(
 
 def test_without_a_map_or_interventions_no_object_is_doubted(finished_run: RunFolder) -> None:
     run = open_run(finished_run.path)
-    shard = next(scored_shards(run, run.summary().rule.method))
+    shard = next(scored_shards(run, run.summary().rule.method, 0.0))
     table = shard.table
     nothing = pa.nulls(len(table), pa.float32())
     for name, column in (("foreground", pa.array(["estimated"] * len(table))), ("lift", nothing)):

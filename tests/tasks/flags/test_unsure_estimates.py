@@ -8,23 +8,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from models.classifier.settings import ModelSettings
 from tasks import schema
+from tasks.attribution.donor_predictions import read_donor_predictions
 from tasks.attribution.settings import AuditRequest
 from tasks.catalog.settings import DataSettings
 from tasks.compare.image_results import read_images
 from tasks.discover.facts import UNKNOWN
 from tasks.discover.spaces import read_shards
-from tasks.flags.estimate_quality import drop_unsure
-from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.exchanges import Exchanges
+from tasks.flags.forecast import Trial, try_forecast
+from tasks.flags.scored_predictions import class_index_of, classes_of, scored_shards, trust_of
+from tasks.flags.sure_estimates import drop_unsure
 from tasks.method_comparison.figures import read_measurements
 from tasks.pictures.settings import ForegroundSettings
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
-from tasks.runs.reader import Run
-from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, Stage
+from tasks.runs.reader import Run, join
+from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, Stage
 from tests.support.audits import run_audit
 
 METHOD, LEAST = "grad_cam_pp", 0.9
@@ -88,6 +92,23 @@ def test_no_pattern_is_proposed_or_tested_by_it(run: Run, unsure: set[str]) -> N
     assert known > 40
 
 
+def test_the_forecast_is_not_tried_on_it(run: Run, unsure: set[str]) -> None:
+    """What an exchange shows of an object that its estimate misses tells nothing of others."""
+    donors = read_donor_predictions(run.folder)
+    assert donors is not None
+    class_index, trial = class_index_of(run), Trial()
+    for shard in run.shards:
+        table = join(
+            run.part(PREDICTIONS, shard, ["row_id", "prediction"]), run.part(INTERVENTIONS, shard)
+        )
+        sure = [row_id not in unsure for row_id in table["row_id"].to_pylist()]
+        table = table.filter(pc.and_(pa.array(sure), table["exchanged"].is_valid()))
+        class_b = classes_of(table, class_index)
+        trial += try_forecast(class_b, donors, Exchanges.of(table, class_b, donors))
+    everything = trust_of(run, INTERVENTIONS, donors, 0.0)
+    assert trust_of(run, INTERVENTIONS, donors, LEAST) == trial.trust != everything
+
+
 def test_masks_and_estimates_are_compared_where_both_decide(run: Run) -> None:
     found = run.summary().foreground.estimates
     assert found is not None
@@ -117,14 +138,14 @@ def _column(run: Run, stage: Stage, column: str) -> pd.Series:
 
 def test_flags_and_figures_draw_the_line_at_the_same_confidence(finished_run: RunFolder) -> None:
     """0.7 is stored as a float32, which is a little less."""
-    shard = next(scored_shards(open_run(finished_run.path), METHOD))
+    shard = next(scored_shards(open_run(finished_run.path), METHOD, 0.7))
     row_ids, count = shard.table["row_id"], len(shard.table)
     stored = pa.array(np.resize([0.7, 0.6999, 0.7001], count), pa.float32())
     columns = [row_ids, stored, pa.nulls(count, pa.float32())]
     estimates = pa.table(columns, schema=schema.FOREGROUNDS)
     where = shard.table.column_names.index("confidence")
     table = shard.table.set_column(where, "confidence", stored)
-    unsure_B = replace(shard, table=table).unsure(0.7)
+    unsure_B = replace(shard, table=table).unsure_B
     kept = drop_unsure(pa.table({"row_id": row_ids}), estimates, 0.7)["row_id"]
     assert unsure_B.tolist() == np.resize([False, True, False], count).tolist()
     assert kept.to_pylist() == [

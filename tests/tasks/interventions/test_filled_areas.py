@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from tasks.interventions.filled_areas import filled_areas
+from tasks.interventions.filled_areas import filled_areas, filled_share
 
 
 def test_around_an_estimate_more_is_filled_in_than_around_an_annotation() -> None:
@@ -14,6 +15,13 @@ def test_around_an_estimate_more_is_filled_in_than_around_an_annotation() -> Non
     assert torch.equal(filled_BHW[0], mask_BHW[0])
     assert filled_BHW[1, 44:57, 64:77].all()  # 6% of the shorter side
     assert filled_BHW[1].sum() == 13 * 13
+
+
+def test_what_is_filled_in_is_what_a_foreground_takes_of_its_picture() -> None:
+    mask_HW = torch.zeros(100, 200, dtype=torch.uint8)
+    mask_HW[50, 70] = 255
+    shares = [filled_share(mask_HW, estimated=estimated) for estimated in (False, True)]
+    assert shares == pytest.approx([1 / 20_000, 13 * 13 / 20_000])
 
 
 def test_annotated_objects_are_filled_in_as_they_are_marked() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,16 @@ def test_only_foregrounds_that_leave_something_are_changed() -> None:
     ).decidable()
     assert [sample.row.row_id for sample in decidable.samples] == ["0"]
     assert len(decidable.image_BCHW) == 1
+
+
+def test_what_is_filled_in_around_an_estimate_must_leave_something_too() -> None:
+    """Of a picture without any background left, nothing could be filled in."""
+    most_HW = torch.zeros(100, 100)
+    most_HW[:90] = 1
+    both = subjects(most_HW, most_HW)
+    guessed = replace(both.samples[1], estimated=True)
+    decidable = replace(both, samples=[both.samples[0], guessed]).decidable()
+    assert [sample.row.row_id for sample in decidable.samples] == ["0"]
 
 
 def test_logits_that_are_not_finite_are_failures(classifier: Classifier) -> None:
