@@ -14,7 +14,7 @@ from torch import Tensor
 from models.classifier import object_network
 from models.classifier.object_network_files import NETWORK, find_weights
 from models.classifier.segmenter import load_segmenter
-from models.errors import UserError, suggest
+from models.errors import UserError
 from tasks.pictures import object_segmentation, segmentation
 from tasks.pictures.segmentation import Estimate
 from tasks.pictures.settings import ANNOTATED, ESTIMATE, ForegroundSettings
@@ -40,12 +40,6 @@ def load_estimator(settings: ForegroundSettings, size: tuple[int, int]) -> Estim
         return Estimator(segmentation.estimate_foreground, _digest_of_cuts())
     if settings.source == NETWORK:
         return _load_network()
-    if ":" not in settings.source:
-        raise UserError(
-            f"--foreground {settings.source!r} is none of annotated, estimate, network, "
-            "torchvision:NAME, onnx:FILE, rembg:NAME and path/to/file.py:function"
-            f"{suggest(settings.source, (ANNOTATED, ESTIMATE, NETWORK))}"
-        )
     return _load_segmenter(settings, size)
 
 

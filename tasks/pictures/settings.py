@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.addresses import Address
+from models.classifier.object_network_files import NETWORK
+from models.errors import UserError, suggest
 
 ANNOTATED, ESTIMATE = "annotated", "estimate"
 # Confidence that an estimate needs where too few images are annotated to tell. Of those with as
@@ -37,6 +39,17 @@ class ForegroundSettings(BaseModel):
         description="Estimates with less confidence leave images undecided; by default calibrated "
         "on the annotated images, where there are enough.",
     )
+
+    @field_validator("source")
+    @classmethod
+    def _is_known(cls, source: str) -> str:
+        if source not in (ANNOTATED, ESTIMATE, NETWORK) and ":" not in source:
+            meant = suggest(source, (ANNOTATED, ESTIMATE, NETWORK))
+            raise UserError(
+                f"unknown source {source!r}{meant}; known are annotated, estimate, network, "
+                "torchvision:NAME, onnx:FILE, rembg:NAME and path/to/file.py:function"
+            )
+        return source
 
     @property
     def default_confidence(self) -> float:

@@ -46,6 +46,10 @@ def mistakes(bundle: Path) -> dict[str, tuple[list[str], str]]:
     return {
         "an unknown option": ([*audit, "--metods", "iba"], "No such option"),
         "an unknown method": ([*audit, "--methods", "grad_kam"], "unknown method 'grad_kam'"),
+        "an unknown foreground": (
+            [*audit, "--foreground", "estimat"],
+            "unknown source 'estimat' (did you mean 'estimate'?)",
+        ),
         "a number of workers": ([*audit, "--workers", "-1"], "compute.workers: it must be"),
         "an option too few": (["audit", *data, "--out", "run"], "give --model"),
         "a setting of the file": ([*audit, "--config", "settings.toml"], "splitt"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from torch import Tensor
 
 from models.classifier.preprocessing import Preprocessing
@@ -112,9 +113,9 @@ def test_another_file_is_not_the_estimator_of_the_run(tmp_path: Path) -> None:
 
 
 def test_what_is_no_estimator_is_refused() -> None:
-    with pytest.raises(UserError) as caught:
-        load_estimator(ForegroundSettings(source="estimat"), SIZE)
-    assert str(caught.value) == (
-        "--foreground 'estimat' is none of annotated, estimate, network, torchvision:NAME, "
-        "onnx:FILE, rembg:NAME and path/to/file.py:function (did you mean 'estimate'?)"
-    )
+    with pytest.raises(ValidationError) as caught:
+        ForegroundSettings(source="estimat")
+    assert (
+        "unknown source 'estimat' (did you mean 'estimate'?); known are annotated, estimate, "
+        "network, torchvision:NAME, onnx:FILE, rembg:NAME and path/to/file.py:function"
+    ) in str(caught.value)
