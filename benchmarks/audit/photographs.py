@@ -199,12 +199,12 @@ def read_photographs(photos: Path, size: int) -> list[Photograph]:
 def _read(photos: Path, size: int) -> Iterator[Photograph]:
     for row in read_rows(photos, ("file_name", "class_index", "mask")):
         if row["mask"]:
-            picture = _cropped(Image.open(photos / row["file_name"]).convert("RGB"), size)
-            mask = _cropped(Image.open(photos / row["mask"]).convert("L"), size)
+            picture = crop_middle(Image.open(photos / row["file_name"]).convert("RGB"), size)
+            mask = crop_middle(Image.open(photos / row["mask"]).convert("L"), size)
             yield Photograph(int(row["class_index"]), np.array(picture), np.array(mask) > 127)
 
 
-def _cropped(picture: Image.Image, size: int) -> Image.Image:
+def crop_middle(picture: Image.Image, size: int) -> Image.Image:
     """The square in the middle of which these networks were evaluated."""
     side = min(picture.size) * size / (size + MARGIN)
     left, top = ((length - side) / 2 for length in picture.size)

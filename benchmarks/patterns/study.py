@@ -94,6 +94,11 @@ def run(quick: bool) -> list[Figure]:
 def find_patterns(run_folder: Path) -> list[FoundPattern]:
     """By the command, as a user has it."""
     subprocess.run([*COMMAND, str(run_folder), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    return read_patterns(run_folder)
+
+
+def read_patterns(run_folder: Path) -> list[FoundPattern]:
+    """What `sightline discover` wrote."""
     patterns = pq.read_table(run_folder / "patterns.parquet").to_pylist()
     members = pq.read_table(run_folder / "pattern_members.parquet").sort_by("distance").to_pylist()
     return [
