@@ -135,7 +135,7 @@ def _columns_of(patterns: list[FoundPattern], rows: Rows) -> Columns:
     }
 
 
-def run(photos: Path | None, font: Path | None) -> list[Figure]:
+def run(photos: Path | None, font: Path | None = None) -> list[Figure]:
     """What the text does to the network, and what the audits say of it."""
     fonts = {"latin": None, "chinese": font}
     figures: list[Figure] = []

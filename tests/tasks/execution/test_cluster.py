@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,7 @@ from models.errors import UnfinishedRun, UserError
 from tasks.attribution.job import Job, UnfinishedShard
 from tasks.execution.attribution_stage import attribute_run, job_of
 from tasks.execution.cluster import (
+    cancel,
     decode_threads,
     local_workers,
     model_on_workers,
@@ -100,6 +102,27 @@ def test_audits_that_share_a_cluster_keep_their_models_apart(
         with model_on_workers(client, second):
             assert plugins(client, first) == plugins(client, second) == [True, True]
         assert plugins(client, first) == [True, True]
+
+
+@pytest.mark.parametrize("given_up", ["its connections", "the client"])
+def test_a_client_that_was_given_up_hides_no_error(
+    client: Client, copy: RunFolder, given_up: str
+) -> None:
+    """As where the scheduler was away for long: what ended the block is what is told."""
+    job = job_of(copy, TWO)
+    scheduler = client.cluster.scheduler_address
+    with (
+        Client(scheduler, security=client.security, set_as_default=False) as other,
+        pytest.raises(CancelledError, match="what happened"),
+        model_on_workers(other, job),
+    ):
+        future = other.submit(abs, -1)
+        if given_up == "the client":
+            other.close()
+        else:
+            other.sync(other.rpc.close)
+        cancel(other, [future])
+        raise CancelledError("what happened")
 
 
 @pytest.mark.full
