@@ -93,13 +93,14 @@ class _Samples:
         return ranks
 
     def fit(self) -> dict[str, Clusters]:
-        """The clusters of each space in which enough images have a vector."""
-        joined = {space: np.concatenate(parts) for space, parts in self.vectors.items()}
-        return {
-            space: Clusters.fit(SCALINGS[space], vector_NF)
-            for space, vector_NF in joined.items()
-            if len(vector_NF) >= 2 * LEAST_IMAGES
-        }
+        """The clusters of each space in which enough images have a vector; the vectors are let go,
+        one space after the other."""
+        clusters = {}
+        for space in list(self.vectors):
+            vector_NF = np.concatenate(self.vectors.pop(space))
+            if len(vector_NF) >= 2 * LEAST_IMAGES:
+                clusters[space] = Clusters.fit(SCALINGS[space], vector_NF)
+        return clusters
 
 
 def _assign(
