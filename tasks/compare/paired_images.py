@@ -221,8 +221,8 @@ def _match_tables(before: pa.Table, after: pa.Table) -> Iterator[tuple[pa.Table,
     if not before["row_id"].equals(after["row_id"]):
         index = pc.index_in(after["row_id"], before["row_id"].combine_chunks())
     start = 0
-    for batch in after.to_batches():
-        block = pa.Table.from_batches([batch])
+    blocks = [pa.Table.from_batches([batch]) for batch in after.to_batches()]
+    for block in blocks or [after]:  # at least one, be it of no image
         if index is None:
             yield before.slice(start, len(block)), block
         else:

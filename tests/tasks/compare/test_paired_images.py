@@ -49,13 +49,14 @@ LATER = {
     "images of other bytes": CHANGED,
     "all of it": CHANGED.sample(frac=0.8, random_state=1),
     "nothing in common": AFTER.assign(row_id=AFTER["row_id"] + "x"),
+    "no image was predicted": AFTER.iloc[:0],
 }
 
 
 def alone(rows: pd.DataFrame, block: int) -> PairedImages:
     """As a run is read: in a file, its words as numbers of each block's own."""
     table = pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
-    blocks = (table.slice(start, block) for start in range(0, len(table), block))
+    blocks = (table.slice(start, block) for start in range(0, max(1, len(table)), block))
     table = keep_on_disk(map(encode, blocks))
     return PairedImages(table, table, (RULE, RULE), len(rows), group_column=None)
 
