@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator
-from tempfile import TemporaryFile
+from contextlib import ExitStack, closing, contextmanager, suppress
+from tempfile import TemporaryFile, gettempdir
 
 import pyarrow as pa
 
@@ -18,20 +19,27 @@ class DiskTable:
     """A table that is written block by block, then read where it lies."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._file = TemporaryFile(prefix="sightline-")  # noqa: SIM115  # closed once it is mapped
+        self._file = TemporaryFile(prefix="sightline-")  # noqa: SIM115  # closed by close
         self._writer = pa.ipc.new_stream(self._file, schema)
 
     def append(self, block: pa.Table) -> None:
         """One chunk of the table."""
-        self._writer.write_table(block.unify_dictionaries().combine_chunks())
+        chunk = block.unify_dictionaries().combine_chunks()
+        with _naming_the_folder():
+            self._writer.write_table(chunk)
 
     def finish(self) -> pa.Table:
         """The table; the file disappears with it."""
-        self._writer.close()
-        with self._file as file:
-            file.flush()
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with _naming_the_folder():
+            self._writer.close()
+            self._file.flush()
+            content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         return pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+
+    def close(self) -> None:
+        """A finished table stays; of another nothing does, so its last bytes need no room."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def keep_on_disk(blocks: Iterable[pa.Table]) -> pa.Table:
@@ -43,11 +51,14 @@ def keep_on_disk(blocks: Iterable[pa.Table]) -> pa.Table:
 def keep_sides_on_disk(blocks: Iterable[tuple[pa.Table, ...]]) -> tuple[pa.Table, ...]:
     """The same of several tables, whose blocks come side by side."""
     tables: tuple[DiskTable, ...] = ()
-    for sides in blocks:
-        tables = tables or tuple(DiskTable(side.schema) for side in sides)
-        for table, side in zip(tables, sides, strict=True):
-            table.append(side)
-    found = tuple(table.finish() for table in tables)
+    with ExitStack() as stack:
+        for sides in blocks:
+            tables = tables or tuple(
+                stack.enter_context(closing(DiskTable(side.schema))) for side in sides
+            )
+            for table, side in zip(tables, sides, strict=True):
+                table.append(side)
+        found = tuple(table.finish() for table in tables)
     pa.default_memory_pool().release_unused()  # what the blocks took, which Arrow keeps
     return found
 
@@ -66,3 +77,13 @@ def in_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default")
+
+
+@contextmanager
+def _naming_the_folder() -> Iterator[None]:
+    """The disk that is full is rarely that of the results: say which it is."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror}: name a folder with more room in TMPDIR"
+        raise OSError(error.errno, reason, gettempdir()) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,4 +48,25 @@ def test_the_rows_are_neither_in_arrows_memory_nor_in_a_file_that_stays(
     table = keep_on_disk(pa.table({"value": range(100_000)}) for _ in range(10))
     assert pa.total_allocated_bytes() - before < 100_000
     assert table["value"].to_pylist()[-1] == 99_999
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def _small_files() -> Iterator[None]:
+    """No file may grow beyond 100 kB, as on a disk that is nearly full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_small_files")
+@pytest.mark.parametrize("rows", [10_700, 100_000])  # the end of the few is in a buffer first
+def test_a_full_temporary_folder_is_named(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    blocks = (pa.table({"value": range(start, start + 100)}) for start in range(0, rows, 100))
+    with pytest.raises(OSError, match=re.escape(f"TMPDIR: '{tmp_path}'")):
+        keep_on_disk(blocks)
     assert list(tmp_path.iterdir()) == []
