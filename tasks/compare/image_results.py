@@ -48,6 +48,8 @@ def read_images(run: Run, columns: Sequence[str]) -> Iterator[pa.Table]:
             shard_flags = schema.FLAGS_TABLE.empty_table()
         else:
             shard_flags = flags.of(number)
+            if len(shard_flags) != len(table):
+                raise damage(run.folder.flags, "its rows are not those of the predictions")
             number += 1
         for name in flagged:
             table = table.append_column(name, shard_flags[name])
