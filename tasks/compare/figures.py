@@ -187,8 +187,9 @@ class _Groups:
 
     @property
     def share_G2(self) -> Floats:
-        groups = range(len(self.names))
-        return np.stack([self.right_n2[self.group_n == group].mean(0) for group in groups])
+        count_G = np.bincount(self.group_n)
+        right_2G = [np.bincount(self.group_n, right_n) for right_n in self.right_n2.T]
+        return np.stack(right_2G, 1) / count_G[:, None]
 
     def note(self, first: int, last: int, kind: str) -> str:
         """Which group is the worst, and which are too small to be judged."""

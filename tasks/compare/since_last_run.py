@@ -93,10 +93,11 @@ class SharedImages:
         self.lift.add(*(side["lift"].cast(pa.float64()).to_numpy() for side in (before, now)))
         alike = _booleans(pc.equal(before["prediction"], now["prediction"]))
         predicted = now["prediction"].combine_chunks().dictionary_encode()
-        numbers = predicted.indices.to_numpy()
-        for number, name in enumerate(predicted.dictionary.to_pylist()):
-            of_class = alike & (numbers == number)
-            self.by_class[name] += Crossing.of(*(side[of_class] for side in flags))
+        names, number = predicted.dictionary.to_pylist(), predicted.indices.to_numpy()
+        then, today, number = (values[alike] for values in (*flags, number))
+        crossings = Crossing.of_groups(then, today, number, len(names))
+        for name, crossing in zip(names, crossings, strict=True):
+            self.by_class[name] += crossing
 
 
 def compare_runs(now: Run, summary: schema.Summary, before: Run) -> schema.Comparison:

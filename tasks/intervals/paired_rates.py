@@ -34,7 +34,16 @@ class Crossing:
     @classmethod
     def of(cls, before: np.ndarray, now: np.ndarray) -> Crossing:
         """From the answers, true or false, in the same order."""
-        return cls(*np.bincount(2 * ~before + ~now, minlength=4).tolist())
+        (crossing,) = cls.of_groups(before, now, np.zeros(len(now), int), 1)
+        return crossing
+
+    @classmethod
+    def of_groups(
+        cls, before: np.ndarray, now: np.ndarray, group: np.ndarray, groups: int
+    ) -> list[Crossing]:
+        """The same of each group; `group` is the number of each image's."""
+        counts = np.bincount(4 * group + 2 * ~before + ~now, minlength=4 * groups)
+        return [cls(*row) for row in counts.reshape(groups, 4).tolist()]
 
     def __add__(self, other: Crossing) -> Crossing:
         return Crossing(

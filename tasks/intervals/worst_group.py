@@ -43,10 +43,10 @@ def change_of_worst(right_n2: Floats, group_n: Indices, confidence: float = 0.95
     lowest = [float((np.bincount(group_n, right_n2[:, side]) / count_G).min()) for side in range(2)]
     value = lowest[1] - lowest[0]
     half = simultaneous_confidence(2, confidence)
-    moves = [
-        _change_of_group(right_n2[group_n == group], half, len(count_G))
-        for group in range(len(count_G))
-    ]
+    is_right_n2 = right_n2 > 0
+    crossings = Crossing.of_groups(is_right_n2[:, 0], is_right_n2[:, 1], group_n, len(count_G))
+    each = simultaneous_confidence(len(count_G), half)
+    moves = [_change_of_group(crossing, each) for crossing in crossings]
     before, after = (
         interval_of_worst(right_n2[:, side], group_n, simultaneous_confidence(2, half))
         for side in (0, 1)
@@ -56,12 +56,8 @@ def change_of_worst(right_n2: Floats, group_n: Indices, confidence: float = 0.95
     return Change(value, low, high)
 
 
-def _change_of_group(right_n2: Floats, confidence: float, groups: int) -> Change:
-    before_n, after_n = (right_n2[:, side] > 0 for side in (0, 1))
-    of = len(right_n2)
-    rates = Rates(
-        wilson(int(before_n.sum()), of),
-        wilson(int(after_n.sum()), of),
-        Crossing.of(before_n, after_n),
-    )
-    return change_of_rate(rates, simultaneous_confidence(groups, confidence))
+def _change_of_group(crossing: Crossing, confidence: float) -> Change:
+    of = crossing.shared
+    before = wilson(crossing.both + crossing.only_before, of)
+    now = wilson(crossing.both + crossing.only_now, of)
+    return change_of_rate(Rates(before, now, crossing), confidence)

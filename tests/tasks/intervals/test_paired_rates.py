@@ -144,3 +144,15 @@ def test_many_images_take_the_normal() -> None:
 def test_fewer_images_than_a_coin_needs_are_no_change(confidence: float, images: int) -> None:
     assert fewest_that_differ(confidence) == images
     assert 2 * 0.5**images <= 1 - confidence < 2 * 0.5 ** (images - 1)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3))))
+def test_groups_are_counted_as_each_by_itself(images: list[tuple[bool, bool, int]]) -> None:
+    """Group 3 and others may have no image."""
+    before, now = (np.array([image[side] for image in images], bool) for side in (0, 1))
+    group = np.array([image[2] for image in images], int)
+    expected = [Crossing.of(before[group == it], now[group == it]) for it in range(4)]
+    assert Crossing.of_groups(before, now, group, 4) == expected
+    pairs = list(zip(before.tolist(), now.tolist(), strict=True))
+    answers = [(True, True), (True, False), (False, True), (False, False)]
+    assert Crossing.of(before, now) == Crossing(*map(pairs.count, answers))
