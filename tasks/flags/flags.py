@@ -117,8 +117,8 @@ def flag_of(
 
 
 def _digits_that_differ(score: float, threshold: float) -> tuple[str, str]:
-    """Two digits of both, or as many as it takes to see which is higher."""
-    for digits in (2, 3, 4, 5):
+    """Two digits of both, or as many as it takes to see which is higher: of float32, up to 8."""
+    for digits in range(2, 9):
         shown, limit = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
         if shown != limit:
             return shown, limit

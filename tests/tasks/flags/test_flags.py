@@ -22,12 +22,15 @@ from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 
+NEXT = float(np.nextafter(np.float32(0.5), np.float32(1)))  # the smallest stored score above 0.5
+
 
 @pytest.mark.parametrize(
     ("area", "share", "score", "flag", "reason"),
     [
         (0.2, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other"),
         (0.2, 0.3, 0.5004, "rests_on_background", "score 0.5004 exceeds 0.5000: on other"),
+        (0.2, 0.3, NEXT, "rests_on_background", "score 0.5000001 exceeds 0.5000000: on other"),
         (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other"),
         (0.005, 0.3, 0.7, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
         (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
