@@ -207,9 +207,10 @@ def _sentence(rule: Rule, name: str | None, result: FigureResult, status: Status
         return f"{subject} was not computed: {result.reason}"
     if status == "missing":
         return f"{subject} is not a number"
-    images = f"{result.counted:,} images" + (f", {result.note}" if result.note else "")
+    images = "1 image" if result.counted == 1 else f"{result.counted:,} images"
+    note = f", {result.note}" if result.note else ""
     value = rule.describe(result.value, result.low, result.high)
-    return f"{subject} is {value} over {images}: {_position(rule, result, status)}"
+    return f"{subject} is {value} over {images}{note}: {_position(rule, result, status)}"
 
 
 def _position(rule: Rule, result: FigureValue, status: Status) -> str:

@@ -293,6 +293,8 @@ def test_too_few_images_decide_nothing() -> None:
     (ruling,) = apply_policy(policy(rule(at_least=0.0, images=IMAGES + 1)), EVIDENCE)
     assert (ruling.status, ruling.effect) == ("undecided", "fail")
     assert ruling.reason.endswith("too few images to decide, the rule needs 241")
+    one = check_of(rule(at_least=0.0), None, FigureValue(0.0, 0.0, 0.79, 1))
+    assert "over 1 image: too few images to decide, the rule needs 20" in one.sentence
     assert decides(rule(at_least=0.0, images=IMAGES)) == "pass"
 
 
