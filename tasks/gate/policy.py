@@ -79,7 +79,7 @@ def read_policy(address: str) -> Policy:
     if not path.is_file():
         raise UserError(f"policy {address} not found: give --policy FILE")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows writes a byte order mark
     except UnicodeDecodeError as error:
         raise UserError(f"policy {address} is not UTF-8 text: give a TOML file") from error
     try:

@@ -145,6 +145,12 @@ def test_an_invalid_policy_is_refused_with_its_line(
     assert f"policy {tmp_path}" in line
 
 
+def test_a_byte_order_mark_is_no_part_of_a_policy(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(RULE + "at_least = 0.5\n", encoding="utf-8-sig")
+    assert read_policy(str(path)).lines == (1,)
+
+
 def test_a_policy_that_is_nowhere_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not found: give --policy FILE"):
         read_policy(str(tmp_path / "policy.toml"))
