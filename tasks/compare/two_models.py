@@ -55,7 +55,11 @@ def compare_models(
         group_confidence=group_confidence,
         turns=count_changes(images),
         changed=worst_changes(images),
-        patterns=patterns or compare_patterns(before, first.patterns, after, last.patterns),
+        patterns=(
+            compare_patterns(before, first.patterns, after, last.patterns)
+            if patterns is None
+            else patterns
+        ),
     )
 
 

@@ -191,6 +191,12 @@ def test_groups_of_classes_with_enough_images_share_one_error(
         assert (it.low, it.high) == pytest.approx((change.low, change.high))
 
 
+def test_patterns_that_were_compared_are_not_compared_again(runs: tuple[Run, Run]) -> None:
+    """Also where neither run confirmed one; these two looked for none."""
+    assert compare_models(*runs).patterns is None
+    assert compare_models(*runs, ()).patterns == ()
+
+
 def test_no_declared_interval_ends_in_a_zero() -> None:
     """At one digit `better by +0.0 points (+0.0 to +0.1)` would say and take back."""
     value_n2 = np.stack([np.zeros(400), np.tile([0.0001, 0.0004], 200)], 1)
