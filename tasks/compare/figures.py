@@ -257,6 +257,7 @@ def _why_missing(images: PairedImages, query: FigureQuery) -> str:
         return f"the two audits flag by different rules: {before}, and {after}"
     selected = select_images(images, query)
     if isinstance(selected, np.ndarray) and not len(selected):
-        return "no image has this label" if query.label else "no image has a label of this group"
+        part = "a label of this group" if query.label is None else "this label"
+        return f"no image has {part}"
     remedy = f": {query.definition.remedy}" if query.definition.remedy else ""
     return f"{query.definition.missing}{both}{remedy}"

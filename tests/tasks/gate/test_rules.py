@@ -41,6 +41,7 @@ from tasks.schema import (
     AuditedModel,
     ClassGroups,
     FlagRule,
+    MissingFigure,
     PairedFigure,
     figures_of_images,
     wilson,
@@ -287,6 +288,17 @@ def test_two_models_that_answer_alike_are_not_known_to_be_alike_by_few_images() 
 def test_a_reason_names_figure_interval_images_and_limit(checked: Rule, words: str) -> None:
     check = check_of(checked, None, FigureValue(0.625, 0.5, 0.75, 64))
     assert check.sentence.startswith(words)
+
+
+def test_a_class_of_no_image_is_no_group_of_classes() -> None:
+    """Not even where its name is empty."""
+    for name in ("nobody", ""):
+        missing = compute_figure(EVIDENCE.candidate, FigureQuery("accuracy", label=name))
+        assert isinstance(missing, MissingFigure)
+        assert missing.reason == "no image has this label"
+    missing = compute_figure(EVIDENCE.candidate, FigureQuery("accuracy", class_group="pets"))
+    assert isinstance(missing, MissingFigure)
+    assert missing.reason == "no image has a label of this group"
 
 
 def test_too_few_images_decide_nothing() -> None:
