@@ -22,6 +22,7 @@ from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 
+AT_LEAST = float(np.float32(0.01))  # as an area of 1% is stored: a little less
 NEXT = float(np.nextafter(np.float32(0.5), np.float32(1)))  # the smallest stored score above 0.5
 
 
@@ -33,6 +34,7 @@ NEXT = float(np.nextafter(np.float32(0.5), np.float32(1)))  # the smallest store
         (0.2, 0.3, NEXT, "rests_on_background", "score 0.5000001 exceeds 0.5000000: on other"),
         (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other"),
         (0.005, 0.3, 0.7, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
+        (AT_LEAST, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other"),
         (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
         (0.2, None, 0.7, "undecided", "the map is zero everywhere"),
         (0.2, 0.3, math.nan, "undecided", "it was put on no other background"),
