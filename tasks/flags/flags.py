@@ -110,25 +110,23 @@ def flag_of(
     if missing is not None or threshold is None:
         return "undecided", missing or ""
     fall = f"on other backgrounds its probability would be {kept:.0%}"
-    shown, limit = _digits_that_differ(score, threshold)
+    digits = _digits_that_differ(score, threshold)
+    shown, limit = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
     if score > threshold:
         return "rests_on_background", f"score {shown} exceeds {limit}: {fall}"
     return "rests_on_object", f"score {shown} does not exceed {limit}: {fall}"
 
 
-def _digits_that_differ(score: float, threshold: float) -> tuple[str, str]:
-    """Two digits of both, or as many as it takes to see which is higher: of float32, up to 8."""
-    for digits in range(2, 9):
-        shown, limit = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
-        if shown != limit:
-            return shown, limit
-    return f"{score:.2f}", f"{threshold:.2f}"
+def _digits_that_differ(one: float, other: float, fewest: int = 2) -> int:
+    """The fewest digits that show which is higher: of float32, up to 8."""
+    digits = range(fewest, 9)
+    return next((it for it in digits if f"{one:.{it}f}" != f"{other:.{it}f}"), fewest)
 
 
 def _flag_unsure(confidence: float, least: float) -> tuple[schema.Flag, str]:
-    needed = "at least {:.2f} is needed" if least <= 1 else "and no confidence suffices"
-    reason = f"the estimated foreground is unsure ({confidence:.2f}, {needed.format(least)})"
-    return "undecided", reason
+    digits = 2 if least > 1 else _digits_that_differ(confidence, least)
+    needed = "and no confidence suffices" if least > 1 else f"at least {least:.{digits}f} is needed"
+    return "undecided", f"the estimated foreground is unsure ({confidence:.{digits}f}, {needed})"
 
 
 def _flag_pasted_poorly(changes: int, moves: int) -> tuple[schema.Flag, str]:
@@ -142,9 +140,12 @@ def _why_undecided(
     """Why an image cannot be decided; None when it can."""
     if area is None:
         return "there is no foreground or no map to compare"
+    limit = SMALLEST if area < SMALLEST else LARGEST
+    digits = _digits_that_differ(100 * area, 100 * limit, fewest=1)
+    covers = f"the foreground covers {area:.{digits}%} of the picture"
     reasons = {
-        f"the foreground covers {area:.1%} of the picture, under {SMALLEST:.0%}": area < SMALLEST,
-        f"the foreground covers {area:.1%} of the picture, over {LARGEST:.0%}": area > LARGEST,
+        f"{covers}, under {SMALLEST:.0%}": area < SMALLEST,
+        f"{covers}, over {LARGEST:.0%}": area > LARGEST,
         "the map is zero everywhere": share is None,
         NOT_EXCHANGED: math.isnan(score),
         "no threshold could be calibrated, as the rule says": threshold is None,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tasks import schema
 from tasks.flags import background_score, scored_predictions, sure_estimates
-from tasks.flags.flags import _sentence, flag_of, flag_rows
+from tasks.flags.flags import _flag_unsure, _sentence, flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
 from tasks.flags.settings import FlagSettings
 from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
@@ -34,8 +34,10 @@ NEXT = float(np.nextafter(np.float32(0.5), np.float32(1)))  # the smallest store
         (0.2, 0.3, NEXT, "rests_on_background", "score 0.5000001 exceeds 0.5000000: on other"),
         (0.2, 0.3, 0.5, "rests_on_object", "score 0.50 does not exceed 0.50: on other"),
         (0.005, 0.3, 0.7, "undecided", "the foreground covers 0.5% of the picture, under 1%"),
+        (0.00996, 0.3, 0.7, "undecided", "the foreground covers 0.996% of the picture, under 1%"),
         (AT_LEAST, 0.3, 0.7, "rests_on_background", "score 0.70 exceeds 0.50: on other"),
         (0.97, 0.3, 0.7, "undecided", "the foreground covers 97.0% of the picture, over 95%"),
+        (0.95003, 0.3, 0.7, "undecided", "the foreground covers 95.003% of the picture, over 95%"),
         (0.2, None, 0.7, "undecided", "the map is zero everywhere"),
         (0.2, 0.3, math.nan, "undecided", "it was put on no other background"),
         (None, None, math.nan, "undecided", "there is no foreground or no map to compare"),
@@ -47,6 +49,14 @@ def test_each_case_has_its_reason(
     found = flag_of(area, share, (score, 0.25), threshold=0.5)
     assert found[0] == flag
     assert found[1].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "numbers"), [(0.5, "0.50, at least 0.80"), (0.7996, "0.7996, at least 0.8000")]
+)
+def test_an_unsure_estimate_is_less_sure_than_is_needed(confidence: float, numbers: str) -> None:
+    _, reason = _flag_unsure(confidence, 0.8)
+    assert reason == f"the estimated foreground is unsure ({numbers} is needed)"
 
 
 def test_the_reason_says_what_is_left() -> None:
