@@ -274,6 +274,7 @@ def _shorten(value: object) -> str:
 
 
 def keep_same_bytes(before: pa.Table, after: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Of images in the same order on both sides."""
     same = pc.equal(before["content_id"], after["content_id"])
     if pc.all(same).as_py():
         return before, after

@@ -1,8 +1,7 @@
 """What moved between two runs, from their summaries and from the images that both have.
 
-The figures are those of the two summaries, so that they can be compared by eye. The tables only
-give the answers for the shared images, on which the intervals depend; they are read in blocks and
-not kept.
+The figures are those of the two summaries, so that they can be compared by eye. The tables give
+the answers for the shared images, on which the intervals depend; they are read block by block.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 
 from models.errors import UserError
 from tasks import schema
-from tasks.compare.paired_images import match_images
+from tasks.compare.paired_images import keep_same_bytes, match_images
 from tasks.compare.pattern_changes import compare_patterns
 from tasks.intervals.change import Change, describe_change
 from tasks.intervals.many_comparisons import simultaneous_confidence
@@ -72,11 +71,10 @@ class SharedImages:
 
     def add(self, before: pa.Table, now: pa.Table) -> None:
         """Add images, in the same order on both sides."""
-        same = pc.equal(before["content_id"], now["content_id"])
-        self.changed += len(now)
-        before, now = before.filter(same), now.filter(same)
-        self.changed -= len(now)
+        images = len(now)
+        before, now = keep_same_bytes(before, now)
         self.same += len(now)
+        self.changed += images - len(now)
         alike = _booleans(pc.equal(before["prediction"], now["prediction"]))
         self.other_prediction += int((~alike).sum())
         labelled = _booleans(pc.and_(before["correct"].is_valid(), now["correct"].is_valid()))
