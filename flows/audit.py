@@ -33,6 +33,7 @@ from tasks.runs.folder import RunFolder
 from tasks.runs.settings import OutputSettings
 from tasks.scenarios.earlier_scenarios import take_earlier_scenarios
 from tasks.schema import CostSummary, Summary
+from tasks.storage.unused_memory import release_unused
 from tasks.summary.examples import examples_of
 from tasks.summary.summarise import summarise
 from tasks.tracking.settings import TrackingSettings
@@ -73,6 +74,7 @@ def flag(run: RunFolder, settings: AuditSettings, cost: CostSummary) -> None:
     log.info(headline(summary))  # before the page and MLflow, which take seconds
     for line in lines_on_estimates(summary):
         log.info(line)
+    release_unused()
 
 
 @task

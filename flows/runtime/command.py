@@ -19,6 +19,7 @@ from tasks.execution.finished_runs import find_finished
 from tasks.execution.key_files import check_key_files
 from tasks.runs.folder import RunFolder
 from tasks.storage.lock import hold_lock
+from tasks.storage.unused_memory import release_unused
 
 log = logging.getLogger("sightline")
 
@@ -48,24 +49,30 @@ def run_audit(flow: str, settings: RunSettings) -> str:
         if finished is not None:
             log.info("nothing is left to compute: %s is finished and published", finished.path)
             return str(finished.path)
-        with _prepared(settings, listing) as server:
+        run, server = _start(settings, listing)
+        del listing  # else it would be held for as long as the audit runs
+        release_unused()
+        with _known_to_the_flow(run):
             return _call(flow, server, dict(settings))
 
 
-@contextmanager
-def _prepared(settings: RunSettings, listing: Listing) -> Iterator[LocalServer | None]:
-    """A Prefect server that starts once the model and the data are known to be right, while the
-    run is prepared for its flow."""
+def _start(settings: RunSettings, listing: Listing) -> tuple[RunFolder, LocalServer | None]:
+    """The run, prepared for its flow, and a Prefect server that starts meanwhile, once the model
+    and the data are known to be right."""
     from models.classifier.mlflow_models import fetch
     from tasks.execution.prepare import check_run, start_checked
 
     with fetch(settings.model, tracking_of(settings.tracking).uri) as model:
         checked = check_run(settings.audit_request, model, settings.plan.settings, listing)
         server = connect_prefect(prefect_home(), kept_prefect())
-        run = start_checked(checked, settings.output)
+        return start_checked(checked, settings.output), server
+
+
+@contextmanager
+def _known_to_the_flow(run: RunFolder) -> Iterator[None]:
     token = prepared_run.set(run)
     try:
-        yield server
+        yield
     finally:
         prepared_run.reset(token)
 
