@@ -72,9 +72,14 @@ class WatermarkCell:
             network = load_network(NETWORK)
         plain = [_open(photos, row) for row in rows]
         marked = [self._mark(picture) for picture in plain]
+        plain_NK, marked_NK = (
+            probabilities(network, [np.array(crop_middle(it, SIZES[NETWORK])) for it in own])
+            for own in (plain, marked)
+        )
         columns = {
-            name: probabilities(network, [np.array(crop_middle(it, SIZES[NETWORK])) for it in own])
-            for name, own in (("plain", plain), ("marked", marked))
+            "plain": plain_NK.argmax(1),
+            "marked": marked_NK.argmax(1),
+            "gain": (_log_odds(marked_NK) - _log_odds(plain_NK)).mean(0),
         }
         half = [its[number % 2] for number, its in enumerate(zip(marked, plain, strict=True))]
         found = {"half marked": _audit(rows, half), "plain half": _audit(rows[1::2], plain[1::2])}
@@ -149,12 +154,11 @@ def run(photos: Path | None, font: Path | None = None) -> list[Figure]:
 
 def figures_of(script: str, cell: Columns) -> Iterator[Figure]:
     """Effects on all photographs; then what was found on the half of them."""
-    truth_N, before_N, after_N = cell["class_index"], *_classes(cell)
-    count = len(truth_N)
+    truth_N, before_N, after_N = (cell[name] for name in ("class_index", "plain", "marked"))
     for name, right_N in (("without", before_N == truth_N), ("with", after_N == truth_N)):
         yield _share(f"{script}: predicted right {name} the text", right_N)
     yield _share(f"{script}: predictions that the text changes", before_N != after_N)
-    gain_K = (_log_odds(cell["marked"]) - _log_odds(cell["plain"])).mean(0)
+    gain_K = cell["gain"]
     most = int(gain_K.argmax())
     yield Figure(f"{script}: class {most} gains most, log-odds", float(gain_K[most]))
     yield Figure(f"{script}: class {CARTON} (carton) gains, log-odds", float(gain_K[CARTON]))
@@ -170,12 +174,8 @@ def figures_of(script: str, cell: Columns) -> Iterator[Figure]:
         verdict, label = (cell[f"half marked: {name}"][number] for name in ("verdict", "label"))
         name = f"{script}: candidate of {members_P[number]} pulls to {label}, {verdict}: marked"
         yield Figure(name, float(marked_P[number]))
-    if not carries_P.any() and count:
+    if not carries_P.any():
         yield Figure(f"{script}: largest share of marked members", float(max(marked_P, default=0)))
-
-
-def _classes(cell: Columns) -> tuple[np.ndarray, np.ndarray]:
-    return cell["plain"].argmax(1), cell["marked"].argmax(1)
 
 
 def _log_odds(probability_NK: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def _log_odds(probability_NK: np.ndarray) -> np.ndarray:
 
 def _share(name: str, chosen_N: np.ndarray) -> Figure:
     rate = wilson(int(chosen_N.sum()), len(chosen_N))
-    value, low, high = (number or 0.0 for number in (rate.value, rate.low, rate.high))
+    value, low, high = (round(number or 0.0, 6) for number in (rate.value, rate.low, rate.high))
     return Figure(name, value, low, high)
 
 
