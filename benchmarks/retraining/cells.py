@@ -49,7 +49,7 @@ class Row:
     """One way to retrain."""
 
     objective: str | None  # None: not retrained
-    masks: str = "full"  # full, tenth, sure estimates (those are the donors)
+    masks: str = "full"  # full, tenth, estimated
     labelled: bool = True
     cost: float = 1.0  # of a step against erm's, by `python -m benchmarks.speed.steps`
     trains: tuple[str, ...] = ()  # maps that the loss looks at
@@ -69,7 +69,7 @@ ROWS = {
     "sib, feature": Row("sib:form=feature", cost=1.015, trains=CAMS),
     "sib, interventional": Row("sib", cost=1.036, trains=CAMS),
     "sib, interventional, 10% masks": Row("sib", "tenth", cost=1.036, trains=CAMS),
-    "sib, interventional, estimated": Row("sib", "sure estimates", cost=1.036, trains=CAMS),
+    "sib, interventional, estimated": Row("sib", "estimated", cost=1.036, trains=CAMS),
     "sib, interventional, no labels": Row("sib", labelled=False, cost=1.036, trains=CAMS),
     "ibsgl, code": Row("ibsgl", cost=5.0, trains=CAMS),  # with all images' maps, each epoch
     "ibsgl, paper": Row("ibsgl:form=paper", cost=5.0, trains=CAMS),
@@ -158,11 +158,10 @@ def retrain(cell: Cell) -> tuple[Classifier, TrainingState]:
 
 
 def _training_images(pictures: StudyPictures, row: Row) -> TrainingImages:
-    images = pictures.train_with_estimates() if row.masks == "sure estimates" else pictures.train
+    images = pictures.train_with_estimates() if row.masks == "estimated" else pictures.train
     if row.masks == "tenth":
         generator = torch.Generator().manual_seed(pictures.seed)
-        known_N = torch.rand(len(images), generator=generator) < 0.1
-        images = replace(images, known_N=known_N, sure_N=known_N)
+        images = replace(images, known_N=torch.rand(len(images), generator=generator) < 0.1)
     if not row.labelled:
         images = replace(images, label_N=torch.full_like(images.label_N, -1))
     return images

@@ -73,9 +73,8 @@ class StudyPictures(DatasetVariant):
 
     def train_with_estimates(self) -> TrainingImages:
         """The training pictures with estimated foregrounds in place of the masks."""
-        mask_NHW = self._keep("estimated", lambda: self._estimated.mask_NHW)
-        sure_N = self._keep("sure", lambda: self._estimated.sure_N)
-        return replace(self.train, mask_NHW=mask_NHW, sure_N=sure_N)
+        mask_NHW = self._keep("estimated", lambda: self._estimate().mask_NHW)
+        return replace(self.train, mask_NHW=mask_NHW)
 
     def redrawn(self) -> Tensor:
         """(S, N, C, H, W): each test picture drawn again, first on another background of its own
@@ -94,19 +93,16 @@ class StudyPictures(DatasetVariant):
             np.save(file, make().numpy())
         return torch.from_numpy(np.load(file))
 
-    @cached_property
-    def _estimated(self) -> TrainingImages:
+    def _estimate(self) -> TrainingImages:
         settings = self.settings
         data = DataSettings(path=str(self.folder), split="train")
         catalog = make_catalog(data, settings.classes)
         index = catalog.column_names.index("masks")
         nothing = pa.nulls(len(catalog), catalog.schema.field("masks").type)
         catalog = catalog.set_column(index, "masks", nothing)
-        foregrounds = ForegroundSettings(source="estimate")
-        estimator = load_estimator(foregrounds, self.preprocessing.size)
+        estimator = load_estimator(ForegroundSettings(source="estimate"), self.preprocessing.size)
         reader = Reader(self.preprocessing, MaskReading("foreground", "upright"), estimator)
-        confidence = foregrounds.donor_confidence
-        return read_training_images(catalog, settings.classes, reader, donor_confidence=confidence)
+        return read_training_images(catalog, settings.classes, reader)
 
     def _redraw_all(self) -> Tensor:
         scenes = []

@@ -44,7 +44,6 @@ class TrainingImages:
     label_N: Tensor  # int64, class index; -1: unlabelled
     mask_NHW: Tensor  # uint8, 255 = foreground; zeros where it is unknown
     known_N: Tensor  # bool: is the foreground known?
-    sure_N: Tensor  # bool: and annotated, or an estimate that is sure enough for a donor?
     group_N: Tensor | None = None  # int64, if the data name groups
     patterns: tuple[PatternRows, ...] = ()  # confirmed ones, which the training makes use of
 
@@ -57,7 +56,7 @@ class TrainingImages:
         known_N = torch.full((count,), mask_NHW is not None)
         if mask_NHW is None:
             mask_NHW = torch.zeros((), dtype=torch.uint8).expand(count, rows, columns)
-        return cls(image_NCHW, label_N, mask_NHW, known_N, known_N)
+        return cls(image_NCHW, label_N, mask_NHW, known_N)
 
     def __len__(self) -> int:
         return len(self.label_N)
@@ -70,13 +69,12 @@ class TrainingImages:
             self.label_N[kept_N],
             self.mask_NHW[kept_N],
             self.known_N[kept_N],
-            self.sure_N[kept_N],
             None if self.group_N is None else self.group_N[kept_N],
         )
 
     def donor_rows(self) -> Tensor:
         """Rows whose background may be put behind another image's object."""
-        row_N = torch.nonzero(self.sure_N)[:, 0]
+        row_N = torch.nonzero(self.known_N)[:, 0]
         areas = [
             self.mask_NHW[row_B].float().mean((1, 2)) / 255 for row_B in torch.split(row_N, 256)
         ]
@@ -97,7 +95,6 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
     reader: Reader,
     folder: Path | None = None,
     *,
-    donor_confidence: float = 0.0,
     group_column: str = GROUP_COLUMN,
     patterns: Sequence[TrainingPattern] = (),
     on_picture: OnPicture | None = None,
@@ -105,7 +102,7 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
     """Decode the pictures of a catalog; those that cannot be read are logged and left out."""
     rows, size, kept = rows_of(catalog), reader.preprocessing.size, list[int]()
     image_NCHW, mask_NHW = _allocate(len(rows), size, folder)
-    known_N, sure_N = (torch.zeros(len(rows), dtype=torch.bool) for _ in range(2))
+    known_N = torch.zeros(len(rows), dtype=torch.bool)
     failures: list[Failure] = []
     for number, sample in enumerate(reader.read_rows(rows, THREADS)):
         failure = sample if isinstance(sample, Failure) else sample.failure
@@ -115,7 +112,7 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
             image_NCHW[row] = sample.picture_CHW
             if sample.mask_HW is not None:
                 mask_NHW[row] = _grow(sample.mask_HW) if sample.estimated else sample.mask_HW
-                known_N[row], sure_N[row] = True, sample.is_sure(donor_confidence)
+                known_N[row] = True
             kept.append(number)
         if on_picture is not None:
             on_picture(number + 1, len(rows))
@@ -132,7 +129,6 @@ def read_training_images(  # noqa: PLR0913 - what is read, how, and where it may
         _class_indices(catalog["label"].to_pylist(), classes),
         mask_NHW[:count],
         known_N[:count],
-        sure_N[:count],
         _groups(catalog, group_column),
         tuple(it.among(catalog["row_id"].combine_chunks()) for it in patterns),
     )

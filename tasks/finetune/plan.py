@@ -67,7 +67,6 @@ class TrainingPlan:
     reader: Reader
     group_column: str
     checkpoints: Checkpoints
-    donor_confidence: float  # that a foreground needs, if it is estimated
     training_id: str  # the same however often the training is killed and continued
     patterns: tuple[TrainingPattern, ...] = ()
 
@@ -90,11 +89,10 @@ def plan_training(
     if request.patterns_run is not None:
         patterns = read_training_patterns(request.patterns_run, catalogs.training)
     settings = recipe.model_dump() | {"objective": named.name}
-    confidence = request.foreground.donor_confidence
     identity = digest(
         classifier.digest,
         [digest_of_rows(catalogs.training), digest_of_rows(catalogs.validation)],
-        [data.polarity, data.orientation, *_how_estimated(reader, confidence)],
+        [data.polarity, data.orientation, reader.estimator and reader.estimator.digest],
         [classifier.preprocessing.model_dump(mode="json"), classifier.classes, classifier.layer],
         [*(_groups(it, group_column) for it in (catalogs.training, catalogs.validation)), settings],
         *([identity_of(patterns)] if patterns else []),
@@ -108,7 +106,6 @@ def plan_training(
         reader,
         group_column,
         checkpoints,
-        confidence,
         checkpoints.training_id(replace=replace),
         patterns,
     )
@@ -141,14 +138,12 @@ def _check_images(plan: TrainingPlan, images: TrainingImages) -> None:
     check_training_images(images, plan.classifier.classes, "the training images")
     if plan.objective.needs_masks and not images.known_N.any():
         raise _no_foregrounds(plan.recipe, len(images))
-    estimated = plan.reader.estimator is not None
     if plan.objective.exchanges and not len(images.donor_rows()):
-        unsure = f"estimated with less confidence than {plan.donor_confidence:g}, "
         raise UserError(
             f"objective {plan.recipe.objective} puts objects on other images' backgrounds, and no "
-            f"foreground of {len(images):,} training images leaves one ({unsure * estimated}over "
-            f"{LARGEST_DONOR_FOREGROUND:.0%} of the picture, or empty): give "
-            f"{'some masks' if estimated else 'tighter masks'}, or --objective erm"
+            f"foreground of {len(images):,} training images leaves one (over "
+            f"{LARGEST_DONOR_FOREGROUND:.0%} of the picture, or empty): give tighter masks, or "
+            "--objective erm"
         )
     artefacts = any(it.region is not None for it in images.patterns)
     if images.patterns and not artefacts and not plan.objective.exchanges:
@@ -203,13 +198,6 @@ def _hold_out(catalog: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
     return catalog.filter(pa.array(~held_out)), catalog.filter(pa.array(held_out))
 
 
-def _how_estimated(reader: Reader, donor_confidence: float) -> list[str | float | None]:
-    """Only what determines the images; the confidence says nothing where none is estimated."""
-    if reader.estimator is None:
-        return [None]
-    return [reader.estimator.digest, donor_confidence]
-
-
 def _refuse_shared(catalog: pa.Table, other: pa.Table, overlap: str) -> None:
     shared = catalog["image"].filter(pc.is_in(catalog["image"], value_set=other["image"]))
     if len(shared):
@@ -254,7 +242,6 @@ def _read_images(
         plan.classifier.classes,
         plan.reader,
         plan.checkpoints.folder,
-        donor_confidence=plan.donor_confidence,
         group_column=plan.group_column,
         patterns=patterns,
         on_picture=on_picture,

@@ -105,18 +105,6 @@ def test_estimated_foregrounds_grow_and_annotated_ones_stay(pictures: Path) -> N
     assert images.mask_NHW[1].equal(torch.from_numpy(square(28, 28, 14)))
 
 
-@pytest.mark.parametrize(("needed", "donors"), [(0.9, [0, 1]), (0.91, [0])])
-def test_unsure_estimates_are_cut_out_but_are_no_donors(
-    pictures: Path, needed: float, donors: list[int]
-) -> None:
-    """An object that its estimate misses would be put behind others."""
-    catalog = catalog_of(pictures, "0.png,cat,mask.png,,,,,a", "1.png,cat,,,,,,b")
-    reader = Reader(READER.preprocessing, READER.reading, Estimator(guess, "a guess"))
-    images = read_training_images(catalog, CLASSES, reader, donor_confidence=needed)
-    assert images.known_N.all()
-    assert images.labelled().donor_rows().tolist() == donors
-
-
 @pytest.mark.parametrize(
     ("groups", "numbers"),
     [(("sea", "land", "sea"), [1, 0, 1]), ((3, 1, 1), [1, 0, 0]), (("sea", "", "sea"), None)],
@@ -171,5 +159,5 @@ def test_donors_have_a_known_object_and_enough_background() -> None:
     )
     assert images.donor_rows().tolist() == [0, 1, 4]
     known_N = torch.tensor([True, True, True, True, False])
-    assert replace(images, sure_N=known_N).donor_rows().tolist() == [0, 1]
-    assert replace(images, sure_N=torch.zeros(5, dtype=torch.bool)).donor_rows().tolist() == []
+    assert replace(images, known_N=known_N).donor_rows().tolist() == [0, 1]
+    assert replace(images, known_N=torch.zeros(5, dtype=torch.bool)).donor_rows().tolist() == []
