@@ -206,6 +206,8 @@ def _verdicts(strength: float, found: Sequence[Mapping[str, Any]]) -> Iterator[F
         holds = refused == len(found) if whole else None
         yield Figure(name, refused, None, None, "20 of 20", holds)
         yield Figure(f"{name}, by a rule that is broken", sum(map(_is_broken, found)))
+    rests = sum(map(_has_patterns, found))
+    yield Figure(f"trials of {len(found)} at {strength} with a confirmed pattern", rests)
     for name in ("accuracy", "worst_group", "flips"):
         values = [it["figures"][name][0] for it in found]
         if values:
@@ -217,6 +219,15 @@ def _is_broken(found: Mapping[str, Any]) -> bool:
     """By a rule that does not only warn, and is not only undecided."""
     rules = zip(read_policy(str(POLICY)).rules, found["rules"].values(), strict=True)
     return any(status == "fail" and not rule.warn for rule, status in rules)
+
+
+def _has_patterns(found: Mapping[str, Any]) -> bool:
+    """Is the rule about confirmed patterns broken?"""
+    return any(
+        status == "fail"
+        for rule, status in found["rules"].items()
+        if rule.startswith("patterns.confirmed")
+    )
 
 
 def _sure_changes(
