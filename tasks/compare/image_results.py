@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from upath import UPath
 
 from tasks import schema
-from tasks.flags.sure_estimates import drop_unsure, least_confidence_of
+from tasks.flags.sure_estimates import least_confidence_of, sure_rows
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.runs.reader import Run, join
-from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES
+from tasks.runs.stages import INTERVENTIONS, PREDICTIONS, SCORES
 from tasks.storage.parquet import damage, open_parquet
 
 KEYS = ("row_id", "label")
@@ -120,7 +120,7 @@ def _read_exchanges(
     part = run.part(INTERVENTIONS, shard, sorted(names))
     if part is None:
         part = schema.INTERVENTIONS.empty_table()
-    part = drop_unsure(part, run.part(FOREGROUNDS, shard), least)
+    part = sure_rows(run, shard, part, least)
     labels = join(part.select(["row_id"]), table.select(["row_id", "label"]))["label"]
     return part.append_column("kept_label", _kept_label(part, labels))
 
@@ -148,7 +148,7 @@ def _read_scores(run: Run, shard: int, column: str, least: float) -> pa.Table:
         scores = schema.SCORES.empty_table()
     area = scores["area"]
     decidable = pc.and_(pc.greater_equal(area, SMALLEST), pc.less_equal(area, LARGEST))
-    kept = drop_unsure(scores.filter(decidable), run.part(FOREGROUNDS, shard), least)
+    kept = sure_rows(run, shard, scores.filter(decidable), least)
     return pa.table({"row_id": kept["row_id"], column: kept[name]})
 
 

@@ -14,11 +14,10 @@ import pyarrow.compute as pc
 
 from tasks import schema
 from tasks.discover.facts import UNKNOWN, Facts
-from tasks.flags.sure_estimates import drop_unsure, least_confidence_of
+from tasks.flags.sure_estimates import least_confidence_of, sure_rows
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import (
     ATTENDED_BACKGROUND,
-    FOREGROUNDS,
     INTERVENTIONS,
     PICTURE_PROPERTIES,
     PREDICTIONS,
@@ -67,7 +66,7 @@ def read_shard_images(run: Run, shard: int, method: str, least: float) -> ShardI
             assert stage.columns is not None
             part = stage.columns.empty_table().select(names or stage.columns.names)
         if stage.is_one_of(INTERVENTIONS, SCORES):
-            part = drop_unsure(part, run.part(FOREGROUNDS, shard), least)
+            part = sure_rows(run, shard, part, least)
         table = join(table, part)
     properties = {name: _floats(table[name]) for name in PROPERTIES}
     vectors = {

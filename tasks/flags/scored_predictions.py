@@ -15,7 +15,7 @@ from tasks.catalog.catalog import sources_of
 from tasks.flags.background_score import Scores, score_images
 from tasks.flags.exchanges import Exchanges
 from tasks.flags.forecast import Trial, try_forecast
-from tasks.flags.sure_estimates import drop_unsure
+from tasks.flags.sure_estimates import sure_rows
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES, Stage
 
@@ -117,8 +117,7 @@ def trust_of(
         changed = run.part(intervened, shard, ["row_id", "donors", "exchanged"])
         if predictions is None or changed is None or donors is None:
             continue
-        estimates = run.part(FOREGROUNDS, shard) if least_confidence else None
-        changed = drop_unsure(changed, estimates, least_confidence, everywhere=everywhere)
+        changed = sure_rows(run, shard, changed, least_confidence, everywhere=everywhere)
         table = join(predictions, changed)
         table = table.filter(table["exchanged"].is_valid())
         class_b = classes_of(table, class_index)

@@ -51,6 +51,16 @@ def least_confidence_of(run: Run) -> float:
     return 0.0 if estimates is None else estimates.least_confidence
 
 
+def sure_rows(
+    run: Run, shard: int, table: pa.Table, least: float, *, everywhere: bool = False
+) -> pa.Table:
+    """Rows of a shard of images that decide something; without estimates, all, and nothing is
+    read."""
+    if not least:
+        return table
+    return drop_unsure(table, run.part(FOREGROUNDS, shard), least, everywhere=everywhere)
+
+
 def drop_unsure(
     table: pa.Table, estimates: pa.Table | None, least: float, *, everywhere: bool = False
 ) -> pa.Table:

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
 from tasks.flags.exchanges import Exchanges
-from tasks.flags.sure_estimates import drop_unsure
+from tasks.flags.sure_estimates import sure_rows
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.runs.reader import Run, join
-from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS
+from tasks.runs.stages import INTERVENTIONS, PREDICTIONS
 from tasks.schema import ENOUGH, Interval
 
 COLUMNS = ("label", "prediction", "confidence")
@@ -53,7 +53,7 @@ def _read_tables(run: Run, least: float) -> Iterator[pa.Table]:
         predictions = run.part(PREDICTIONS, shard, ["row_id", *COLUMNS])
         interventions = run.part(INTERVENTIONS, shard)
         if predictions is not None and interventions is not None:
-            interventions = drop_unsure(interventions, run.part(FOREGROUNDS, shard), least)
+            interventions = sure_rows(run, shard, interventions, least)
             yield join(interventions, predictions)
 
 

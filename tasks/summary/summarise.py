@@ -21,14 +21,14 @@ from tasks.compare.since_last_run import compare_with_reused
 from tasks.flags.estimate_quality import summarise_estimates
 from tasks.flags.flags import write_flags
 from tasks.flags.settings import FlagSettings
-from tasks.flags.sure_estimates import drop_unsure, estimates_of, least_confidence_of
+from tasks.flags.sure_estimates import estimates_of, least_confidence_of, sure_rows
 from tasks.intervals.running_moments import Moments
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.interventions.pool_files import donor_digest
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
 from tasks.runs.reader import Run, join
-from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
+from tasks.runs.stages import INTERVENTIONS, MAPS, PREDICTIONS, SCORES, Stage
 from tasks.runs.state import Identity, RunState
 from tasks.storage.files import write_text
 from tasks.storage.parquet import read_footer, read_table
@@ -263,7 +263,7 @@ def _summarise_method(run: Run, method: str, least: float) -> schema.MethodSumma
         scores = run.part(SCORES.of(method), shard, columns)
         if scores is not None:  # the lift of a tiny foreground is unbounded
             scores = scores.filter(decidable & pc.field("share").is_valid())
-            scores = drop_unsure(scores, run.part(FOREGROUNDS, shard), least)
+            scores = sure_rows(run, shard, scores, least)
             lifts.add(scores["lift"].to_numpy())
             shares.add(scores["share"].to_numpy())
             pointing += sum(scores["pointing"].to_pylist())

@@ -18,6 +18,7 @@ from tasks.flags import background_score, scored_predictions, sure_estimates
 from tasks.flags.flags import _flag_unsure, _sentence, flag_of, flag_rows
 from tasks.flags.scored_predictions import scored_shards
 from tasks.flags.settings import FlagSettings
+from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
 from tasks.runs import open_run
 from tasks.runs.folder import RunFolder
@@ -88,7 +89,7 @@ def test_without_a_threshold_nothing_is_decided() -> None:
     )
 
 
-@given(area=st.floats(0.01, 0.95), score=st.floats(0, 1), threshold=st.floats(0, 1))
+@given(area=st.floats(SMALLEST, LARGEST), score=st.floats(0, 1), threshold=st.floats(0, 1))
 def test_the_threshold_divides(area: float, score: float, threshold: float) -> None:
     flag, _ = flag_of(area, 0.5, (score, 0.5), threshold)
     assert (flag == "rests_on_background") == (score > threshold)
