@@ -61,6 +61,11 @@ def test_two_runs_are_compared_and_a_policy_is_applied_without_torch() -> None:
     assert heavy_after("import tasks.compare.two_models, tasks.gate.decide") == {"pyarrow"}
 
 
+def test_a_table_is_exported_without_torch(finished_run: RunFolder, tmp_path: Path) -> None:
+    words = ["export", str(finished_run.path), "--to", "csv", "--out", str(tmp_path / "table")]
+    assert "torch" not in heavy_after(COMMAND.format(words=[*words, "--quiet"]))
+
+
 def test_the_front_door_is_light() -> None:
     assert heavy_after("import sightline") == {"pyarrow"}
 

@@ -42,7 +42,7 @@ def show_scenarios(run: str, as_json: bool) -> None:
     audit = _finished_audit(run)
     saved = read_scenarios(audit.folder)
     has_lasso = any(scenario.filter.spaces for scenario in saved)
-    database = open_images(audit, in_memory=has_lasso)
+    database = open_images(audit, copied=has_lasso)
     if has_lasso:
         _add_plot(audit, database)
     found = figures_of_scenarios(audit, saved, AuditedImages.of(database, audit))
@@ -70,7 +70,7 @@ def _save(run: str, name: str, conditions: str) -> None:
 
     audit = _finished_audit(run)
     chosen = Filter.parse(conditions)
-    database = open_images(audit, in_memory=False)
+    database = open_images(audit, copied=False)
     images = len(choose_rows(database, chosen))  # refuses columns that it has not
     saved = save_scenario(audit.folder, name, chosen)
     print_line(f"{saved.name}: {describe_filter(chosen)} ({count_of(images, 'image')})")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,8 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows.runtime.log_lines import writes_json
 from flows.runtime.prefect_server import ProgressArtifact
 from reports.visible_text import visible
-from tasks.execution import shard_queue
-from tasks.finetune.loop import OnStep
+
+if TYPE_CHECKING:  # these load torch, which progress does without
+    from tasks.execution import shard_queue
+    from tasks.finetune.loop import OnStep
 
 log = logging.getLogger("sightline")
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 COMPONENTS = 32
+MANY_TIMES = 10  # as many images as a vector has numbers
 IMAGES_PER_CLUSTER = 400
 FEWEST, MOST = 32, 256  # small clusters
 SMALLEST = 4  # images a cluster is made from, on average: fewer images make fewer clusters
@@ -39,17 +40,33 @@ class Projection:
         mean_F, deviation_F = scaled_NF.mean(0), np.ones(vector_NF.shape[1], np.float32)
         if scaling == "deviation":
             deviation_F = np.maximum(scaled_NF.std(0), 1e-6)
-        centred_NF = (scaled_NF - mean_F) / deviation_F
-        basis_PF = np.linalg.svd(centred_NF, full_matrices=False)[2]
-        return cls(scaling, mean_F, deviation_F, basis_PF[:COMPONENTS].T.astype(np.float32))
+        scaled_NF = scaled_NF - mean_F
+        scaled_NF /= deviation_F  # in place: a sample of a large run has hundreds of megabytes
+        basis_PF = _principal_components(scaled_NF)
+        return cls(scaling, mean_F, deviation_F, basis_PF.T.astype(np.float32))
 
     def apply(self, vector_NF: np.ndarray) -> np.ndarray:
         """(N, P)"""
-        centred_NF = (_scale(self.scaling, vector_NF) - self.mean_F) / self.deviation_F
+        centred_NF = _scale(self.scaling, vector_NF) - self.mean_F
+        centred_NF /= self.deviation_F
         if self.scaling == "deviation":
-            centred_NF = np.clip(centred_NF, -CLIPPED, CLIPPED)
+            np.clip(centred_NF, -CLIPPED, CLIPPED, out=centred_NF)
         projected_NP: np.ndarray = centred_NF @ self.basis_FP
         return projected_NP
+
+
+def _principal_components(centred_NF: np.ndarray) -> np.ndarray:
+    """(P, F): the directions in which the images differ most.
+
+    Of many images by the moments of their numbers, which takes no copy of the vectors.
+    """
+    images, numbers = centred_NF.shape
+    if images < MANY_TIMES * numbers:
+        direction_FF = np.linalg.svd(centred_NF, full_matrices=False)[2]
+    else:
+        direction_FF = np.linalg.eigh(centred_NF.T @ centred_NF)[1].T[::-1]
+    components_PF: np.ndarray = direction_FF[:COMPONENTS]
+    return components_PF
 
 
 def _scale(scaling: Scaling, vector_NF: np.ndarray) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from tasks.query.filters import Filter
 from tasks.runs.reader import Run
 from tasks.runs.stages import MAPS
 from tasks.storage.parquet import read_footer
+
+AT_ONCE = 1 << 16  # rows that are read from the table, or those of one shard
 
 Maps = dict[str, np.ndarray]  # float32 (h, w) by row_id, at most 1
 
@@ -99,13 +102,18 @@ class Selection:
         return int(row[0])
 
     def shards(self) -> Iterator[Shard]:
-        """Those with at least one of the images."""
+        """Those with at least one of the images; many are read at once, since each question
+        unpacks rows around those that it asks for."""
         footer = read_footer(self.run.folder.catalog)
-        sizes = [footer.row_group(it).num_rows for it in range(footer.num_row_groups)]
-        for number, end in enumerate(accumulate(sizes)):
-            numbers, table = self._read(f"row >= {end - sizes[number]} AND row < {end}")
-            if numbers:
-                yield Shard(self.run, number, numbers, table)
+        sizes = (footer.row_group(it).num_rows for it in range(footer.num_row_groups))
+        ends = [*accumulate(sizes, initial=0)]  # of each shard, after the first one's start
+        for first, last in _spans(ends):
+            numbers, table = self._read(f"row >= {ends[first]} AND row < {ends[last]}")
+            limits = np.searchsorted(numbers, ends[first : last + 1]).tolist()
+            for shard, (start, end) in enumerate(pairwise(limits), first):
+                if start < end:
+                    part = table.slice(start, end - start)
+                    yield Shard(self.run, shard, numbers[start:end], part)
 
     def _read(self, condition: str) -> tuple[list[int], pa.Table]:
         """Numbers in the catalog, and the table of images."""
@@ -118,6 +126,15 @@ class Selection:
         )
         chosen = table.drop_columns(["row"]).rename_columns([it.name for it in self.columns])
         return table["row"].to_pylist(), chosen
+
+
+def _spans(ends: list[int]) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of as many shards as are read at once."""
+    first, shards = 0, len(ends) - 1
+    while first < shards:
+        last = max(first + 1, bisect_right(ends, ends[first] + AT_ONCE) - 1)
+        yield first, last
+        first = last
 
 
 def main_method(run: Run, method: str | None) -> str | None:

@@ -87,7 +87,7 @@ def _choose_images(
     """By scenario, the row ids of its images, the same for both models; or why there are none."""
     if not policy.scenarios:
         return {}
-    database = open_images(candidate, champion, in_memory=False)
+    database = open_images(candidate, champion, copied=False)
     found: dict[str, pa.Array | str] = {}
     for name, chosen in policy.scenarios.items():
         try:

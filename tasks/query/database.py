@@ -1,7 +1,7 @@
 """The table of images in DuckDB, inside the process: read once, then locked.
 
-After the table is read, DuckDB can open no file and no address, and nothing can be configured.
-Few questions of a large run are answered from its files, without ever holding the table.
+After the table is read, DuckDB can open no other file and no address, and nothing can be
+configured. Few questions are answered from the run's files, without ever copying the table.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ import pyarrow as pa
 from models.addresses import is_local
 from models.errors import DamagedFile, UserError
 from tasks.query.columns import Column
+from tasks.query.connection import Database
 from tasks.query.filters import Space, SqlNames, name_columns
 from tasks.query.image_sql import ImageSql, SqlColumn, image_sql
 from tasks.query.kept_table import (
     ROWS,
     describe_origin,
     find_kept,
+    is_large,
     is_worth_keeping,
     keep_table,
 )
 from tasks.runs.reader import Run
+from tasks.storage.parquet import read_footer
 
 DAMAGED = (duckdb.InvalidInputException, duckdb.SerializationException, duckdb.IOException)
 
@@ -38,7 +41,7 @@ class ImageDatabase:
     """The table of images of a run, or of two; safe to query from many threads."""
 
     run: Run
-    connection: duckdb.DuckDBPyConnection
+    database: Database
     columns: Mapping[str, Column]
     names: Mapping[str, str]  # of each column in the database: a name that is nobody's
     rows: int
@@ -53,11 +56,11 @@ class ImageDatabase:
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement in a cursor of its own."""
-        return self.connection.cursor().execute(sql, list(parameters))
+        return self._cursor().execute(sql, list(parameters))
 
     def arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         with _as_damage(self.run):
-            relation = self.connection.cursor().sql(sql, params=list(parameters))
+            relation = self._cursor().sql(sql, params=list(parameters))
             return relation.to_arrow_table()
 
     def images(self, sql: str) -> str:
@@ -71,7 +74,7 @@ class ImageDatabase:
                 return
             found: dict[Space, tuple[str, str]] = {it: (f"{it}_x", f"{it}_y") for it in spaces}
             chosen = ", ".join(f"plot.{x}, plot.{y}" for x, y in found.values())
-            cursor = self.connection.cursor()
+            cursor = self._cursor()
             cursor.register("plot", table)
             cursor.execute(
                 f"CREATE OR REPLACE TABLE images AS SELECT images.*, {chosen} FROM images "
@@ -88,28 +91,33 @@ class ImageDatabase:
         if self.origin is None or not is_worth_keeping(run, self.origin, self.rows):
             return
         columns = ", ".join(("row", *self.names.values()))
-        relation = self.connection.cursor().sql(f"SELECT {columns} FROM images")
+        relation = self._cursor().sql(f"SELECT {columns} FROM images")
         keep_table(run, self.origin, relation.to_arrow_reader(ROWS))
 
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        return self.database.connection.cursor()
 
-def open_images(run: Run, before: Run | None = None, *, in_memory: bool = True) -> ImageDatabase:
-    """Read the table of images into memory, and lock the database; or leave it in its files, of
-    which each question reads the columns that it needs."""
-    found, kind = image_sql(run, before), "TABLE" if in_memory else "VIEW"
-    files: ImageSql | None = None
+
+def open_images(run: Run, before: Run | None = None, *, copied: bool = True) -> ImageDatabase:
+    """Copy the table of images into a database (of a large run, one in a file) and lock that; or
+    leave it in its files, of which each question reads the columns that it needs."""
+    found, runs = image_sql(run, before), [run] if before is None else [run, before]
     names = {column.name: f"c{number}" for number, column in enumerate(found.columns)}
     origin = describe_origin(run, found) if before is None else None  # before any part is read
-    connection = _connect()
-    if not _read_kept(connection, run, origin, kind):
-        _read(connection, found.select(names), [run] if before is None else [run, before], kind)
-        files = None if in_memory else found
-    if in_memory:
+    images = sum(read_footer(it.folder.catalog).num_rows for it in runs)
+    database = Database.in_file() if copied and is_large(images) else Database.in_memory()
+    connection, kind = database.connection, "TABLE" if copied else "VIEW"
+    files: ImageSql | None = None
+    if not _read_kept(database, run, origin, kind, images):
+        _read(database, f"CREATE {kind} images AS {found.select(names)}", runs, images)
+        files = None if copied else found
+    if copied:
         connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     with _as_damage(run):
         columns = name_columns(_with_kinds(connection, found.columns, names, files))
         rows = _one(connection, f"SELECT count(*) FROM {_images(names, files, '')}")
-    return ImageDatabase(run, connection, columns, names, rows, origin, files)
+    return ImageDatabase(run, database, columns, names, rows, origin, files)
 
 
 def image_table(
@@ -123,41 +131,31 @@ def image_table(
         raise UserError(f"there is no column {unknown[0]!r}; there are {', '.join(present)}")
     kept = present if columns is None else list(columns)
     names = {name: f"c{number}" for number, name in enumerate(kept)}
-    connection = _connect()
-    _read(connection, found.select(names), [run] if before is None else [run, before])
-    chosen = ", ".join(names.values())
-    table = connection.sql(f"SELECT {chosen} FROM images ORDER BY row").to_arrow_table()
+    database, runs = Database.in_memory(), [run] if before is None else [run, before]
+    _read(database, f"CREATE TABLE images AS {found.select(names)}", runs, 0)
+    chosen = f"SELECT {', '.join(names.values())} FROM images ORDER BY row"
+    table = database.connection.sql(chosen).to_arrow_table()
     return table.rename_columns(kept)
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
-    connection.execute("SET enable_progress_bar = false")  # which DuckDB prints to stdout
-    return connection
-
-
-def _read_kept(
-    connection: duckdb.DuckDBPyConnection, run: Run, origin: bytes | None, kind: str
-) -> bool:
+def _read_kept(database: Database, run: Run, origin: bytes | None, kind: str, images: int) -> bool:
     """Read the table that an earlier opening kept; False where there is none that can be read."""
     kept = find_kept(run, origin)
     if kept is None:
         return False
     try:
-        _read(connection, kept, [run], kind)
+        _read(database, f"CREATE {kind} images AS {kept}", [run], images)
     except DamagedFile:
         return False
     return True
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection, select: str, runs: Sequence[Run], kind: str = "TABLE"
-) -> None:
+def _read(database: Database, create: str, runs: Sequence[Run], images: int) -> None:
     for run in runs:
         if not is_local(run.folder.path):
-            connection.register_filesystem(run.folder.path.fs)
+            database.connection.register_filesystem(run.folder.path.fs)
     with _as_damage(runs[0]):
-        connection.execute(f"CREATE {kind} images AS {select}")
+        database.fill(create, images)
 
 
 def _images(names: Mapping[str, str], files: ImageSql | None, sql: str) -> str:

@@ -20,8 +20,12 @@ from tasks.storage.parquet import open_writer
 
 VERSION = 2  # of the file: raised when the same columns get other values
 MADE_FROM = b"sightline.made_from"
-LARGE = 20_000  # images: a smaller run is read in a second from its parts
+LARGE = 20_000  # images: a smaller run is read in a second from its parts, into memory
 ROWS = 1 << 16  # of a row group
+
+
+def is_large(images: int) -> bool:
+    return images >= LARGE
 
 
 def describe_origin(run: Run, images: ImageSql) -> bytes | None:
@@ -47,7 +51,7 @@ def find_kept(run: Run, origin: bytes | None) -> str | None:
 def is_worth_keeping(run: Run, origin: bytes, rows: int) -> bool:
     """Is the run large and finished, and not kept already?"""
     is_finished = run.folder.read_state().state == "finished"
-    return rows >= LARGE and is_finished and find_kept(run, origin) is None
+    return is_large(rows) and is_finished and find_kept(run, origin) is None
 
 
 def keep_table(run: Run, origin: bytes, batches: pa.RecordBatchReader) -> None:

@@ -68,7 +68,7 @@ class AuditedImages:
 
     @classmethod
     def read(cls, run: Run, before: Run | None = None) -> AuditedImages:
-        return cls.of(open_images(run, before, in_memory=False), run, before)
+        return cls.of(open_images(run, before, copied=False), run, before)
 
     @classmethod
     def of(cls, database: ImageDatabase, run: Run, before: Run | None = None) -> AuditedImages:

@@ -81,9 +81,13 @@ def _concatenate(tables: Iterable[pa.Table]) -> pa.Table:
 
 @contextmanager
 def _naming_the_folder() -> Iterator[None]:
-    """The disk that is full is rarely that of the results: say which it is."""
     try:
         yield
     except OSError as error:
-        reason = f"{error.strerror}: name a folder with more room in TMPDIR"
-        raise OSError(error.errno, reason, gettempdir()) from error
+        raise name_temporary_folder(error.errno, str(error.strerror)) from error
+
+
+def name_temporary_folder(number: int | None, reason: str) -> OSError:
+    """The disk that is full is rarely that of the results: say which it is."""
+    advice = f"{reason}: name a folder with more room in TMPDIR"
+    return OSError(number, advice, gettempdir())

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import DamagedFile, UserError
+from tasks.query import kept_table
 from tasks.query.column_codes import BINS
 from tasks.query.copied_sql import copied_sql
 from tasks.query.database import ImageDatabase, image_table, open_images
@@ -229,7 +230,12 @@ def test_copied_sql_gives_the_same_rows_on_the_files(
     assert found == [row["row_id"] for row in views.page(chosen, sorting, 0, 500)[1]]
 
 
-def test_nothing_that_the_browser_sends_is_run_or_opened(views: Views, tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_nothing_that_the_browser_sends_is_run_or_opened(
+    run: Run, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_table, "LARGE", 1 if large else 1 << 30)
+    views = Views(open_images(run))
     file = tmp_path / "secret.csv"
     file.write_text("secret\n1\n")
     for sql in (

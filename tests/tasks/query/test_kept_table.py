@@ -65,7 +65,7 @@ def test_it_is_the_table_of_the_parts_and_is_read_without_them(run: Run) -> None
 def test_a_table_that_stays_in_its_files_has_the_same_rows(run: Run, kept: bool) -> None:
     if not kept:
         run.folder.image_table.unlink()
-    held, left = open_images(run), open_images(run, in_memory=False)
+    held, left = open_images(run), open_images(run, copied=False)
     assert dict(left.columns) == dict(held.columns)
     assert rows(left) == rows(held)
     with pytest.raises(DamagedFile, match="run the command that wrote it again"):
@@ -74,7 +74,7 @@ def test_a_table_that_stays_in_its_files_has_the_same_rows(run: Run, kept: bool)
 
 def test_a_question_of_files_reads_those_of_its_columns_alone(run: Run) -> None:
     run.folder.image_table.unlink()
-    left = open_images(run, run, in_memory=False)
+    left = open_images(run, run, copied=False)
     labels = [HasValue(column="label", values=tuple(BENCHMARK.classes))]
     found = choose_rows(left, Filter(conditions=tuple(labels))).to_pylist()
     assert sorted(found) == sorted(run.catalog["row_id"].to_pylist())
