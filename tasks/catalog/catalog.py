@@ -210,10 +210,14 @@ def check_group_column(table: pa.Table, column: str) -> None:
         raise UserError(
             f"the data has no further column {column!r}{suggest(column, names)}, {others}: {advice}"
         )
-    if pa.types.is_nested(table[column].type):
+    kind = table[column].type
+    if pa.types.is_nested(kind):
         raise UserError(
-            f"the column {column!r} holds {table[column].type}, not one value for each image: "
-            f"{advice}"
+            f"the column {column!r} holds {kind}, not one value for each image: {advice}"
+        )
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise UserError(
+            f"the column {column!r} holds {kind}, not text: write it as text, or {advice}"
         )
 
 

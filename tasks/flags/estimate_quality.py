@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import schema
-from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.scored_predictions import ScoredShards
 from tasks.flags.sure_estimates import Estimates
 from tasks.intervals.bootstrap import bootstrap_means
 from tasks.pictures.estimate_confidence import GOOD
@@ -57,8 +57,8 @@ def _count(run: Run, estimates: Estimates, rule: schema.FlagRule) -> Counter[str
     counts: Counter[str] = Counter()
     least = estimates.least_confidence
     threshold = math.nan if rule.threshold is None else rule.threshold
-    with_masks = scored_shards(run, rule.method, least)
-    by_estimates = scored_shards(run, rule.method, least, estimated=True)
+    with_masks = ScoredShards(run, rule.method, least)
+    by_estimates = ScoredShards(run, rule.method, least, estimated=True)
     for one, other in zip(with_masks, by_estimates, strict=True):
         counts["estimated"] += pc.sum(pc.equal(one.table["foreground"], "estimated")).as_py() or 0
         counts["unsure"] += int(one.unsure_B.sum())

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tasks import schema
 from tasks.flags.background_score import threshold_of
 from tasks.flags.missing_scores import why_no_score
-from tasks.flags.scored_predictions import ScoredPredictions, scored_shards
+from tasks.flags.scored_predictions import ScoredPredictions, ScoredShards
 from tasks.flags.settings import FlagSettings
 from tasks.flags.sure_estimates import least_confidence_of
 from tasks.intervals.flagged_excess import bootstrap_excess
@@ -40,13 +40,12 @@ def write_flags(
     """
     run = open_run(run_folder.path)
     least_confidence = least_confidence_of(run)
-    pairs = [
-        shard.calibration_pairs() for shard in scored_shards(run, settings.method, least_confidence)
-    ]
+    shards = ScoredShards(run, settings.method, least_confidence)
+    pairs = [shard.calibration_pairs() for shard in shards]
     score_N, null_N = np.concatenate([*pairs, np.zeros((0, 2))]).T
     rule = _rule(run, settings, null_N, least_confidence)
     with open_writer(run_folder.flags, schema.FLAGS_TABLE) as write:
-        for shard in scored_shards(run, settings.method, least_confidence):
+        for shard in shards:
             table = flag_rows(shard, rule)
             write(table, row_group_size=max(1, table.num_rows))
     if rule.threshold is None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from models.addresses import is_file
-from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.scored_predictions import ScoredShards
 from tasks.flags.sure_estimates import least_confidence_of
 from tasks.interventions.foreground_areas import LARGEST, LARGEST_DONOR_FOREGROUND, SMALLEST
 from tasks.interventions.settings import InterventionSettings
@@ -37,7 +37,7 @@ class _Counts:
                 counts.exchanged += (
                     pc.sum(pc.greater(pc.list_value_length(part["donors"]), 0)).as_py() or 0
                 )
-        for scored in scored_shards(run, method, least_confidence_of(run)):
+        for scored in ScoredShards(run, method, least_confidence_of(run)):
             scores = scored.scores
             held_B = np.isfinite(scores.kept_B) & ~scores.pasted_poorly_B
             counts.predicted += len(held_B)

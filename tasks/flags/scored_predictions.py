@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tasks import schema
 from tasks.attribution.donor_predictions import DonorPredictions, read_donor_predictions
@@ -19,6 +21,7 @@ from tasks.flags.sure_estimates import sure_rows
 from tasks.runs.reader import Run, join
 from tasks.runs.stages import FOREGROUNDS, INTERVENTIONS, PREDICTIONS, SCORES, Stage
 
+ANNOTATIONS = ["row_id", "masks", "regions"]
 SURVIVES = 0.9  # of its probability: what a prediction keeps that does not need the object
 
 
@@ -68,29 +71,54 @@ class ScoredPredictions:
         return pair_b2
 
 
-def scored_shards(
-    run: Run, method: str, least_confidence: float, *, estimated: bool = False
-) -> Iterator[ScoredPredictions]:
+@dataclass(frozen=True)
+class ScoredShards:
     """One value per shard that has predictions; `estimated`: with estimates in place of masks."""
-    stages = (SCORES.of(method), INTERVENTIONS)
-    scored, intervened = (stage.from_estimates() if estimated else stage for stage in stages)
-    donors = read_donor_predictions(run.folder)
-    class_index = class_index_of(run)
-    trust = trust_of(run, intervened, donors, least_confidence)
-    catalog = run.folder.open_catalog()
-    for shard in run.shards:
-        table = run.part(PREDICTIONS, shard, ["row_id", "content_id", "prediction", "confidence"])
+
+    run: Run
+    method: str
+    least_confidence: float
+    estimated: bool = False
+
+    def __iter__(self) -> Iterator[ScoredPredictions]:
+        class_index = class_index_of(self.run)
+        for shard in self.run.shards:
+            table = self._read(shard)
+            if table is not None:
+                scores = _scores(table, class_index, self._donors, self._trust)
+                yield ScoredPredictions(table, scores, self.least_confidence)
+
+    def _read(self, shard: int) -> pa.Table | None:
+        """Everything that the scores of its images stand on; None without predictions."""
+        predicted = ["row_id", "content_id", "prediction", "confidence"]
+        table = self.run.part(PREDICTIONS, shard, predicted)
         if table is None:
-            continue
+            return None
         table = table.rename_columns(["row_id", "content_id", "prediction", "probability"])
-        sources = sources_of(catalog.read_row_group(shard, columns=["row_id", "masks", "regions"]))
-        table = join(table, sources)
-        table = join_part(table, run.part(FOREGROUNDS, shard), schema.FOREGROUNDS)
-        table = join_part(table, run.part(scored, shard), schema.SCORES)
-        table = join_part(table, run.part(intervened, shard), schema.INTERVENTIONS)
-        table = _with_estimates(table, everywhere=estimated)
-        scores = _scores(table, class_index, donors, trust)
-        yield ScoredPredictions(table, scores, least_confidence)
+        table = join(table, sources_of(self._catalog.read_row_group(shard, columns=ANNOTATIONS)))
+        for stage, columns in (
+            (FOREGROUNDS, schema.FOREGROUNDS),
+            (self._stage(SCORES.of(self.method)), schema.SCORES),
+            (self._stage(INTERVENTIONS), schema.INTERVENTIONS),
+        ):
+            table = join_part(table, self.run.part(stage, shard), columns)
+        return _with_estimates(table, everywhere=self.estimated)
+
+    def _stage(self, stage: Stage) -> Stage:
+        return stage.from_estimates() if self.estimated else stage
+
+    @cached_property
+    def _catalog(self) -> pq.ParquetFile:
+        return self.run.folder.open_catalog()
+
+    @cached_property
+    def _donors(self) -> DonorPredictions | None:
+        return read_donor_predictions(self.run.folder)
+
+    @cached_property
+    def _trust(self) -> float:
+        """It takes all shards: once, however often these are gone through."""
+        return trust_of(self.run, self._stage(INTERVENTIONS), self._donors, self.least_confidence)
 
 
 def _with_estimates(table: pa.Table, *, everywhere: bool) -> pa.Table:

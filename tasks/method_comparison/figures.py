@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from models.methods.registry import find_method
 from tasks import schema
-from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.scored_predictions import ScoredShards
 from tasks.flags.sure_estimates import least_confidence_of
 from tasks.intervals.bootstrap import Draws, Floats, mean_of_known, percentile_interval
 from tasks.intervals.rank_correlation import rank_correlation
@@ -91,7 +91,7 @@ class MethodMeasurements:
 def read_measurements(run: Run, method: str) -> MethodMeasurements:
     """What the run's parts hold about a method, image by image; nothing of foregrounds that are
     estimates of too little confidence."""
-    shards = list(scored_shards(run, method, least_confidence_of(run)))
+    shards = list(ScoredShards(run, method, least_confidence_of(run)))
     order = [row_id for scored in shards for row_id in scored.table["row_id"].to_pylist()]
     index_of = {row_id: index for index, row_id in enumerate(order)}
     values = {

@@ -116,13 +116,15 @@ def test_columns_with_our_names_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_group_column_that_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
-    table = pa.table({"file_name": ["a.jpg"], "label": ["cat"], "place": ["sea"], "boxes": [[1.0]]})
+    further = {"place": ["sea"], "boxes": [[1.0]], "hash": [b"\xff"]}
+    table = pa.table({"file_name": ["a.jpg"], "label": ["cat"], **further})
     pq.write_table(table, tmp_path / "t.parquet")
     given = settings(tmp_path / "t.parquet", group_column="place")
     assert make_catalog(given, CLASSES)["place"].to_pylist() == ["sea"]
     for column, words in (
         ("plaec", r"no further column 'plaec' \(did you mean 'place'\?\), it has 'place'"),
-        ("mask", "no further column 'mask', it has 'place', 'boxes': name another with"),
+        ("mask", "no further column 'mask', it has 'place', 'boxes', 'hash': name another"),
+        ("hash", "'hash' holds binary, not text: write it as text, or name another with"),
         ("boxes", "'boxes' holds list<element: double>, not one value for each image"),
     ):
         with pytest.raises(UserError, match=words):

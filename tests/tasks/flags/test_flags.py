@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tasks import schema
 from tasks.flags import background_score, scored_predictions, sure_estimates
 from tasks.flags.flags import _flag_unsure, _sentence, flag_of, flag_rows
-from tasks.flags.scored_predictions import scored_shards
+from tasks.flags.scored_predictions import ScoredShards
 from tasks.flags.settings import FlagSettings
 from tasks.interventions.foreground_areas import LARGEST, SMALLEST
 from tasks.pictures.settings import BY_GRAPH_CUTS, DEFAULT_CONFIDENCE
@@ -68,7 +68,7 @@ def test_the_reason_says_what_is_left() -> None:
 def test_an_image_that_pasting_itself_changes_is_undecided(finished_run: RunFolder) -> None:
     """By what was measured on its own background, moved."""
     run = open_run(finished_run.path)
-    shard = next(scored_shards(run, run.summary().rule.method, 0.0))
+    shard = next(iter(ScoredShards(run, run.summary().rule.method, 0.0)))
     changes_B = np.arange(len(shard.table)) % 3
     poor = replace(shard.scores, own_changes_B=changes_B.astype(float))
     rows = flag_rows(replace(shard, scores=poor), run.summary().rule).to_pylist()
@@ -145,7 +145,7 @@ def test_an_estimate_without_which_nothing_changes_may_be_another_object(
     """The flag stays: a model that ignores the right object does the same."""
     run = open_run(finished_run.path)
     rule = run.summary().rule
-    shard = next(scored_shards(run, rule.method, 0.0))
+    shard = next(iter(ScoredShards(run, rule.method, 0.0)))
     before = flag_rows(shard, rule)
     table = shard.table
     changes = {
@@ -169,7 +169,7 @@ def test_an_estimate_without_which_nothing_changes_may_be_another_object(
 
 def test_without_a_map_or_interventions_no_object_is_doubted(finished_run: RunFolder) -> None:
     run = open_run(finished_run.path)
-    shard = next(scored_shards(run, run.summary().rule.method, 0.0))
+    shard = next(iter(ScoredShards(run, run.summary().rule.method, 0.0)))
     table = shard.table
     nothing = pa.nulls(len(table), pa.float32())
     for name, column in (("foreground", pa.array(["estimated"] * len(table))), ("lift", nothing)):

@@ -21,7 +21,7 @@ from tasks.discover.facts import UNKNOWN
 from tasks.discover.spaces import read_shards
 from tasks.flags.exchanges import Exchanges
 from tasks.flags.forecast import Trial, try_forecast
-from tasks.flags.scored_predictions import class_index_of, classes_of, scored_shards, trust_of
+from tasks.flags.scored_predictions import ScoredShards, class_index_of, classes_of, trust_of
 from tasks.flags.sure_estimates import drop_unsure
 from tasks.method_comparison.figures import read_measurements
 from tasks.pictures.settings import ForegroundSettings
@@ -138,7 +138,7 @@ def _column(run: Run, stage: Stage, column: str) -> pd.Series:
 
 def test_flags_and_figures_draw_the_line_at_the_same_confidence(finished_run: RunFolder) -> None:
     """0.7 is stored as a float32, which is a little less."""
-    shard = next(scored_shards(open_run(finished_run.path), METHOD, 0.7))
+    shard = next(iter(ScoredShards(open_run(finished_run.path), METHOD, 0.7)))
     row_ids, count = shard.table["row_id"], len(shard.table)
     stored = pa.array(np.resize([0.7, 0.6999, 0.7001], count), pa.float32())
     columns = [row_ids, stored, pa.nulls(count, pa.float32())]
