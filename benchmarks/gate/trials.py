@@ -42,7 +42,7 @@ from tasks.interventions.settings import InterventionSettings
 from tasks.runs import open_run
 from tasks.runs.folder import digest
 from tasks.runs.reader import Run
-from tasks.schema import wilson
+from tasks.schema import FLAG_RULE, wilson
 from tasks.summary.summarise import summarise
 from tasks.synthetic.baseline import train_baseline
 from tasks.synthetic.dataset import write_benchmark
@@ -90,9 +90,10 @@ class Trial:
         return train_baseline(self.folder / "benchmark", bundle, seed=training_seed)
 
     def audit(self, name: str, bundle: Path, donors: InterventionSettings) -> Run:
-        """All that `sightline audit` computes; a finished run is kept."""
+        """All that `sightline audit` computes; a finished run is kept, while its flags are of the
+        present rule: changes between two rules are no figures."""
         folder = self.folder / name
-        if not (folder / "summary.json").is_file():
+        if not (folder / "summary.json").is_file() or _flag_rule(folder) != FLAG_RULE:
             data = DataSettings(path=str(self.folder / "benchmark"), split="test")
             maps, patterns = AttributionSettings(methods=(METHOD,)), PatternSettings()
             request = AuditRequest(data, maps, donors, patterns=patterns)
@@ -172,6 +173,10 @@ def measure_changes(trial: Trial) -> dict[str, Any]:
 
 
 QUESTIONS = {"verdict": measure_verdict, "same": measure_changes}
+
+
+def _flag_rule(folder: Path) -> int:
+    return open_run(folder).summary().rule.version
 
 
 def _judge_changes(policy: Policy, evidence: Evidence) -> dict[str, Any]:
