@@ -41,6 +41,7 @@ OF_PHOTOGRAPHS = {  # the same; they take --photos in place of --quick
     "photograph-foregrounds": "audit.photograph_foregrounds",
     "photograph-audits": "audit.photograph_audits",
     "photograph-retraining": "retraining.photographs",
+    "photograph-artefacts": "patterns.photograph_artefacts",
     "photograph-patterns": "patterns.photographs",
 }
 

@@ -16,8 +16,9 @@ from tasks.compare.matched_patterns import overlap_of
 from tasks.discover.clusters import NOWHERE, Union
 from tasks.discover.facts import UNKNOWN, Facts
 from tasks.discover.property_change import CHANGED, Property
-from tasks.discover.regions import region_of
+from tasks.discover.regions import BORDER, region_of
 from tasks.pictures.map_region import Region
+from tasks.pictures.properties import BORDER_PROPERTIES
 from tasks.schema.patterns import Exchanged
 from tasks.schema.values import quantile
 
@@ -55,6 +56,11 @@ class Grouping:
     @property
     def is_of_maps(self) -> bool:
         return not self.is_column and self.space in OF_MAPS
+
+    @property
+    def is_of_border(self) -> bool:
+        """By a property of the outermost pixels, such as a frame has."""
+        return not self.is_column and self.space.partition(" ")[2] in BORDER_PROPERTIES
 
     @property
     def is_column(self) -> bool:
@@ -133,7 +139,8 @@ def _candidates_of(
     grouping: Grouping, facts: Facts, classes: int, has_foreground: bool
 ) -> Iterator[Candidate]:
     union_UL = _matrix(grouping)
-    pulled_n = _pulled(grouping, facts, classes)
+    by_border = grouping.is_of_border and not has_foreground
+    pulled_n = _pulled(grouping, facts, classes, by_border)
     inside_UK = union_UL @ _counts(grouping, facts, pulled_n, classes + 1)
     total_K = np.bincount(pulled_n, minlength=classes + 1)
     ratio_UK = _log_ratio(inside_UK, total_K)[:, :classes]
@@ -157,6 +164,8 @@ def _what_to_exchange(
 ) -> tuple[Exchanged, Region | None]:
     if grouping.given is not None:
         return "property", None
+    if grouping.is_of_border and not has_foreground:
+        return "region", BORDER
     region = region_of(_mean_energy(grouping, union), grouping.usual_hw)
     if region is not None and (grouping.is_of_maps or not has_foreground):
         return "region", region
@@ -171,10 +180,13 @@ def _matrix(grouping: Grouping) -> np.ndarray:
     return union_UL
 
 
-def _pulled(grouping: Grouping, facts: Facts, classes: int) -> np.ndarray:
+def _pulled(grouping: Grouping, facts: Facts, classes: int, by_border: bool) -> np.ndarray:
     """Of the proposing images; the number of classes where nothing pulls. A property such as a blur
-    is of the whole picture, the object included."""
+    is of the whole picture, the object included. A frame mostly goes with its class, so that few
+    predictions with it are wrong: the trial, in which others get it, says whether it pulls."""
     pulled_N = facts.pulled_N if grouping.given is None else facts.wrong_N
+    if by_border:
+        pulled_N = facts.prediction_N
     pulled_n: np.ndarray = pulled_N[facts.proposes_N]
     return np.where(pulled_n == UNKNOWN, classes, pulled_n)
 

@@ -12,6 +12,11 @@ from tasks.pictures.map_region import Region
 MOST_AREA = 0.15  # of the cells that hold most of it: larger ones are no compact artefact
 LEAST_ENERGY = 0.1  # of the map, that lies there and does not in other images
 HELD = 0.5  # of that energy, in the cells of the region
+SIDE = 16  # cells; the outermost are a picture's border
+BORDER = Region(
+    tuple((row, col) for row, col in np.ndindex(SIDE, SIDE) if {row, col} & {0, SIDE - 1}),
+    (SIDE, SIDE),
+)
 
 
 def region_of(energy_hw: np.ndarray, usual_hw: np.ndarray) -> Region | None:

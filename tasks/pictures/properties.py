@@ -14,6 +14,7 @@ from tasks.pictures import jpeg_header
 
 VERSION = 1  # of the columns
 FRAME = 0.03  # of the picture's height and width: its outermost pixels
+BORDER_PROPERTIES = ("border_red", "border_green", "border_blue", "border_spread")
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 BLOCK = 8  # pixels a side: JPEG's
 WINDOW = 256  # pixels a side at most, of the file's picture: enough to see its blocks

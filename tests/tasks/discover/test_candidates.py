@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tasks.discover.candidates import Candidate, Grouping, propose
 from tasks.discover.clusters import NOWHERE, Clusters, Union
-from tasks.discover.facts import Facts
+from tasks.discover.facts import UNKNOWN, Facts
+from tasks.discover.ranks import Ranks
+from tasks.discover.regions import BORDER
 
 IMAGES, WIDTH, CLASSES = 4_000, 24, 4
 CELLS = 64
@@ -73,6 +77,39 @@ def test_a_union_of_kinds_that_pull_alike_is_one_candidate() -> None:
     of_first_class = [it for it in candidates if it.pulls_to == 0]
     assert len(of_first_class) == 1
     assert overlap(of_first_class[0], kind_N == 1) > 0.95
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_frame_is_a_candidate_without_foregrounds(masked: bool) -> None:
+    """It mostly goes with its class, so few predictions are wrong; and a map is no compact region
+    of it."""
+    generator = np.random.default_rng(7)
+    framed_N = generator.random(IMAGES) < 0.3
+    facts = make_facts(np.full(IMAGES, UNKNOWN))
+    class_N = np.where(framed_N & (generator.random(IMAGES) < 0.8), 1, facts.label_N)
+    area_N = facts.area_N if masked else np.full(IMAGES, np.nan, np.float32)
+    facts = replace(facts, label_N=class_N, prediction_N=class_N, area_N=area_N)
+    spread_N = np.where(framed_N, 0.0, generator.random(IMAGES))
+    low, _ = Ranks.both_ends(spread_N[facts.proposes_N])
+    leaf_N, distance_N = low.assign(spread_N)
+    flat = np.full((low.steps, CELLS), 1 / CELLS)
+    grouping = Grouping(
+        "low border_spread", leaf_N, distance_N, low.unions, flat, np.ones(low.steps), flat[0]
+    )
+    found = propose([grouping], facts, CLASSES)
+    if masked:
+        assert not found
+        return
+    first, *_ = found
+    assert (first.pulls_to, first.exchanged, first.region) == (1, "region", BORDER)
+    assert overlap(first, framed_N) > 0.8
+
+
+def test_the_border_is_along_all_four_sides() -> None:
+    mask_HW = BORDER.mask((224, 224))
+    for side in (mask_HW[0], mask_HW[-1], mask_HW[:, 0], mask_HW[:, -1]):
+        assert side.min() > 0.999
+    assert mask_HW[40:-40, 40:-40].max() == 0
 
 
 def test_what_is_predicted_at_random_makes_few_candidates() -> None:
