@@ -200,7 +200,7 @@ def columns_of(patterns: Sequence[FoundPattern]) -> Columns:
     members = [[int(Path(it).stem) for it in pattern.members] for pattern in patterns]
     return {
         "verdict": np.array([it.verdict for it in patterns], str),
-        "label": np.array([it.label for it in patterns], str),
+        "pulls_to": np.array([it.label for it in patterns], str),
         "sizes": np.array([len(it) for it in members], int),
         "members": np.array([number for its in members for number in its], int),
     }
@@ -223,7 +223,7 @@ def figures_of(cell: ArtefactCell, columns: Columns) -> Iterator[Figure]:
     yield Figure(f"{name}: candidates", len(columns["verdict"]))
     parts = np.split(columns["members"], columns["sizes"].cumsum()[:-1])
     for number, (verdict, label) in enumerate(
-        zip(columns["verdict"], columns["label"], strict=True)
+        zip(columns["verdict"], columns["pulls_to"], strict=True)
     ):
         carries = float(columns["carries"][parts[number]].mean())
         is_planted = cell.kind is not None and carries >= BELONGS and label == cell.pulled
